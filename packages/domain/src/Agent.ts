@@ -1,0 +1,131 @@
+/**
+ * The port to what executes a task.
+ *
+ * @since 0.1.0
+ */
+import { type Array, Context, Effect, Layer, Schema } from "effect"
+import type { TaskContext } from "./CurrentTask.ts"
+import type { Decision } from "./Decision.ts"
+import { AgentId } from "./Ids.ts"
+import type { Message } from "./Message.ts"
+import { AgentNotFound } from "./TaskError.ts"
+import type { AgentEvent, StoredEvent } from "./TaskEvent.ts"
+import type { Usage } from "./Usage.ts"
+
+/**
+ * Why an agent could not finish its task.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class AgentError extends Schema.TaggedError<AgentError>()("AgentError", {
+  /** A stable code, such as `ModelOverloaded` or `BudgetExceeded`. */
+  error: Schema.String,
+  /** A sentence that is safe to show to the user. */
+  detail: Schema.String,
+  /** Whether the same task might succeed later. */
+  retryable: Schema.Boolean,
+  /** Text that was streamed since the last complete message is void and not kept (a refusal). */
+  discardText: Schema.optionalKey(Schema.Boolean),
+  cause: Schema.optionalKey(Schema.Defect())
+}) {
+  override get message() {
+    return `${this.error}: ${this.detail}`
+  }
+}
+
+/**
+ * What an agent is given.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface AgentInput {
+  readonly task: TaskContext
+  /**
+   * All messages of the conversation, oldest first, up to what this task has written so far: the last one is the user's
+   * message at a first attempt.
+   */
+  readonly history: ReadonlyArray<Message>
+  /**
+   * The events of this task so far, without the chunks that complete messages replaced. Empty but for `ack` at a first
+   * attempt. An agent must not repeat what they show as finished (P10).
+   */
+  readonly journal: ReadonlyArray<StoredEvent>
+  /** Waits, durably, for a person's answer to a call for which the agent has emitted `tool_approval`. */
+  readonly awaitDecision: (toolCallId: string) => Effect.Effect<Decision>
+  /** To be run between two steps: a place where the engine may stop the task to hand it over. */
+  readonly checkpoint: Effect.Effect<void>
+}
+
+/**
+ * Writes events and returns the seq of the last one when they are durable. Does not return to a task that was cancelled
+ * or lost its lease: its fiber is being interrupted.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Emit = (events: Array.NonEmptyReadonlyArray<AgentEvent>) => Effect.Effect<number>
+
+/**
+ * What an agent ends with.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface AgentResult {
+  /** The sum over the whole task, earlier attempts included. */
+  readonly usage: Usage
+}
+
+/**
+ * Executes tasks. A callback takes the events, not a stream: when it returns they are durable, nothing sits in a buffer
+ * when the fiber is interrupted, and back-pressure is direct.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Agent {
+  readonly agentId: AgentId
+  readonly run: (input: AgentInput, emit: Emit) => Effect.Effect<AgentResult, AgentError>
+}
+
+/**
+ * The agents of this process, by id. A task records which one it runs, so that recovery finds it.
+ *
+ * @since 0.1.0
+ * @category services
+ */
+export class Agents extends Context.Service<Agents, {
+  /** The agent of this id; without an id the first one registered. */
+  readonly get: (agentId?: AgentId) => Effect.Effect<Agent, AgentNotFound>
+}>()("@perennial/domain/Agent/Agents") {
+  /** Registers agents; the first is the default. */
+  static readonly layer = (agents: Array.NonEmptyReadonlyArray<Agent>): Layer.Layer<Agents> =>
+    Layer.succeed(Agents, makeAgents(agents))
+
+  /** Registers agents that are made by effects; the first is the default. */
+  static readonly layerEffect = <E, R>(
+    agents: Array.NonEmptyReadonlyArray<Effect.Effect<Agent, E, R>>
+  ): Layer.Layer<Agents, E, R> => Layer.effect(Agents, Effect.map(Effect.all(agents), makeAgents))
+}
+
+const makeAgents = (agents: Array.NonEmptyReadonlyArray<Agent>): Agents["Service"] => {
+  const byId = new Map(agents.map((agent) => [agent.agentId, agent]))
+  return {
+    get: (agentId = agents[0].agentId) => {
+      const agent = byId.get(agentId)
+      return agent === undefined
+        ? Effect.fail(new AgentNotFound({ agentId, known: [...byId.keys()] }))
+        : Effect.succeed(agent)
+    }
+  }
+}
+
+/**
+ * An agent from a function, for tests and for agents without a loop of their own.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make = (agentId: string, run: Agent["run"]): Agent => ({ agentId: AgentId.make(agentId), run })

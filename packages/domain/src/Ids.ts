@@ -1,0 +1,127 @@
+/**
+ * The identifiers of Perennial and the one service that makes new ones.
+ *
+ * Ids that we make are UUIDv7 (RFC 9562, section 5.7): they sort by the time of their creation. Ids that clients bring
+ * (conversations, idempotency keys) are opaque strings of 1 to 200 characters.
+ *
+ * @since 0.1.0
+ */
+import { Context, type Effect, Schema } from "effect"
+import { SecureRandom } from "effect/crypto"
+
+const opaque = Schema.NonEmptyString.check(Schema.isMaxLength(200))
+
+/**
+ * Names one task.
+ *
+ * @since 0.1.0
+ * @category ids
+ */
+export const TaskId = opaque.pipe(Schema.brand("TaskId"))
+
+/**
+ * @since 0.1.0
+ * @category ids
+ */
+export type TaskId = typeof TaskId.Type
+
+/**
+ * Names one conversation; a client may bring its own.
+ *
+ * @since 0.1.0
+ * @category ids
+ */
+export const ConversationId = opaque.pipe(Schema.brand("ConversationId"))
+
+/**
+ * @since 0.1.0
+ * @category ids
+ */
+export type ConversationId = typeof ConversationId.Type
+
+/**
+ * Names the user that tasks and conversations belong to.
+ *
+ * @since 0.1.0
+ * @category ids
+ */
+export const UserId = opaque.pipe(Schema.brand("UserId"))
+
+/**
+ * @since 0.1.0
+ * @category ids
+ */
+export type UserId = typeof UserId.Type
+
+/**
+ * Names a registered agent.
+ *
+ * @since 0.1.0
+ * @category ids
+ */
+export const AgentId = opaque.pipe(Schema.brand("AgentId"))
+
+/**
+ * @since 0.1.0
+ * @category ids
+ */
+export type AgentId = typeof AgentId.Type
+
+/**
+ * Names one start of a process that executes tasks.
+ *
+ * @since 0.1.0
+ * @category ids
+ */
+export const RunnerId = opaque.pipe(Schema.brand("RunnerId"))
+
+/**
+ * @since 0.1.0
+ * @category ids
+ */
+export type RunnerId = typeof RunnerId.Type
+
+/**
+ * Names one message of a conversation: `<taskId>/<seq>` of the event that carried it, so that storing a message again
+ * is idempotent.
+ *
+ * @since 0.1.0
+ * @category ids
+ */
+export const MessageId = Schema.NonEmptyString.pipe(Schema.brand("MessageId"))
+
+/**
+ * @since 0.1.0
+ * @category ids
+ */
+export type MessageId = typeof MessageId.Type
+
+/**
+ * The id of the message that event `seq` of a task carries. The user's own message is `messageId(taskId, 1)`.
+ *
+ * **Example** (the user's message)
+ *
+ * ```ts import.meta.vitest
+ * import { Ids } from "@perennial/domain"
+ *
+ * Ids.messageId(Ids.TaskId.make("t1"), 1) // => "t1/1"
+ * ```
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const messageId = (taskId: TaskId, seq: number): MessageId => `${taskId}/${seq}` as MessageId
+
+const random = SecureRandom.make(SecureRandom.randomBytesUnsafe)
+
+/**
+ * Makes every new id of Perennial: UUIDv7 from `Clock` and the platform's secure random bytes.
+ *
+ * **When to use** Provide another value to make the ids of a test predictable.
+ *
+ * @since 0.1.0
+ * @category services
+ */
+export const NewId = Context.Reference<Effect.Effect<string>>("@perennial/domain/Ids/NewId", {
+  defaultValue: () => random.uuidV7()
+})

@@ -1,0 +1,176 @@
+/**
+ * What is still owed to the log of a task when it ends.
+ *
+ * Cancel, error, deadline and the closing of an ownerless task all use the same pure function, so that every log ends
+ * the same way: the text that was streamed is kept as a partial message, every open tool call has a result, and the
+ * terminal event is last (P4, P7).
+ *
+ * @since 0.1.0
+ */
+import type { ConversationId, TaskId } from "./Ids.ts"
+import { isTerminal, type OfType, type StoredEvent, type TaskEvent } from "./TaskEvent.ts"
+import { add, type Usage, zero } from "./Usage.ts"
+
+/**
+ * How a task ended.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Outcome =
+  | { readonly status: "completed"; readonly usage: Usage }
+  | {
+    readonly status: "error"
+    readonly error: string
+    readonly detail: string
+    readonly retryable: boolean
+    /** Text since the last complete message is void. */
+    readonly discardText?: boolean | undefined
+  }
+  | { readonly status: "cancelled"; readonly reason?: string | undefined }
+
+/**
+ * What a log leaves open.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Unsettled {
+  /** Text since the last event that `discardAfter` can point to, without what was discarded. */
+  readonly text: string
+  /** Tool calls of complete messages that have no result, by id, in order. */
+  readonly calls: ReadonlyMap<string, { readonly tool: string; readonly entered: boolean }>
+  /** What complete messages have used. */
+  readonly usage: Usage
+  readonly ended: boolean
+}
+
+/**
+ * Nothing open: before the first event.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const empty: Unsettled = { text: "", calls: new Map(), usage: zero, ended: false }
+
+/**
+ * What a log leaves open after one more event.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const advance = (self: Unsettled, event: TaskEvent): Unsettled => {
+  switch (event.type) {
+    case "text":
+      return { ...self, text: self.text + event.content }
+    case "ack":
+    case "started":
+    case "retry":
+    case "resumed":
+      return self.text === "" ? self : { ...self, text: "" }
+    case "message": {
+      const calls = new Map(self.calls)
+      for (const part of event.message.content) {
+        if (part.type === "tool_call") calls.set(part.toolCallId, { tool: part.tool, entered: false })
+      }
+      return { ...self, text: "", calls, usage: add(self.usage, event.usage) }
+    }
+    case "tool_call": {
+      const calls = new Map(self.calls)
+      calls.set(event.toolCallId, { tool: event.tool, entered: true })
+      return { ...self, calls }
+    }
+    case "tool_result": {
+      const calls = new Map(self.calls)
+      calls.delete(event.toolCallId)
+      return { ...self, text: "", calls }
+    }
+    default:
+      return isTerminal(event) ? { ...self, ended: true } : self
+  }
+}
+
+const interrupted = (entered: boolean): string =>
+  entered
+    ? "The call was interrupted before it finished. Its effects are unknown."
+    : "The call was not executed: the task ended first."
+
+/**
+ * The result of a tool call that was cut in the middle, or never entered.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const interruptedResult = (
+  call: { readonly toolCallId: string; readonly tool: string; readonly entered: boolean }
+): Omit<OfType<"tool_result">, "taskId" | "conversationId"> => ({
+  type: "tool_result",
+  tool: call.tool,
+  toolCallId: call.toolCallId,
+  result: { type: "interrupted", reason: interrupted(call.entered) },
+  status: "interrupted"
+})
+
+/**
+ * The events that are owed to a log, the terminal one last. Nothing when it has ended.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const settleUnsettled = (
+  self: Unsettled,
+  task: { readonly taskId: TaskId; readonly conversationId: ConversationId },
+  outcome: Outcome
+): ReadonlyArray<TaskEvent> => {
+  if (self.ended) return []
+  const base = { taskId: task.taskId, conversationId: task.conversationId }
+  const events: Array<TaskEvent> = []
+  const keepText = outcome.status !== "error" || outcome.discardText !== true
+  if (keepText && self.text.trim() !== "") {
+    events.push({
+      type: "message",
+      ...base,
+      message: { role: "assistant", content: [{ type: "text", text: self.text }] },
+      usage: zero,
+      partial: true
+    })
+  }
+  for (const [toolCallId, call] of self.calls) events.push({ ...interruptedResult({ toolCallId, ...call }), ...base })
+  switch (outcome.status) {
+    case "completed":
+      events.push({ type: "done", ...base, usage: outcome.usage })
+      break
+    case "error":
+      events.push({
+        type: "error",
+        ...base,
+        error: outcome.error,
+        detail: outcome.detail,
+        retryable: outcome.retryable
+      })
+      break
+    case "cancelled":
+      events.push({
+        type: "cancelled",
+        ...base,
+        ...(outcome.reason === undefined ? {} : { reason: outcome.reason })
+      })
+  }
+  return events
+}
+
+/**
+ * The events that are owed to a log, the terminal one last. Nothing when it has ended: settling twice is settling once.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const settle = (
+  log: Iterable<StoredEvent>,
+  task: { readonly taskId: TaskId; readonly conversationId: ConversationId },
+  outcome: Outcome
+): ReadonlyArray<TaskEvent> => {
+  let open = empty
+  for (const { event } of log) open = advance(open, event)
+  return settleUnsettled(open, task, outcome)
+}

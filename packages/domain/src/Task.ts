@@ -1,0 +1,120 @@
+/**
+ * A task: one execution of an agent for one user message of a conversation.
+ *
+ * @since 0.1.0
+ */
+import { Schema } from "effect"
+import { AgentId, ConversationId, TaskId } from "./Ids.ts"
+
+/**
+ * Free-form data of the application: a JSON object.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const Metadata = Schema.Record(Schema.String, Schema.Json)
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export type Metadata = typeof Metadata.Type
+
+/**
+ * `queued` (accepted, not begun) and `running` are active; `completed`, `error` and `cancelled` are terminal and never
+ * change (P4).
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const TaskStatus = Schema.Literals(["queued", "running", "completed", "error", "cancelled"])
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export type TaskStatus = typeof TaskStatus.Type
+
+/**
+ * The statuses a task ends with.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type TerminalStatus = "completed" | "error" | "cancelled"
+
+const moves: Record<TaskStatus, ReadonlyArray<TaskStatus>> = {
+  queued: ["running", "error", "cancelled"],
+  running: ["completed", "error", "cancelled"],
+  completed: [],
+  error: [],
+  cancelled: []
+}
+
+/**
+ * Whether a status may become another. Statuses only move forward.
+ *
+ * **Example**
+ *
+ * ```ts import.meta.vitest
+ * import { Task } from "@perennial/domain"
+ *
+ * Task.canMove("queued", "running") // => true
+ * Task.canMove("cancelled", "completed") // => false
+ * ```
+ *
+ * @since 0.1.0
+ * @category predicates
+ */
+export const canMove = (from: TaskStatus, to: TaskStatus): boolean => moves[from].includes(to)
+
+/**
+ * Whether a status is terminal.
+ *
+ * @since 0.1.0
+ * @category predicates
+ */
+export const isTerminal = (status: TaskStatus): status is TerminalStatus => moves[status].length === 0
+
+/**
+ * What everybody may know of a task who may know of it at all.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const Task = Schema.Struct({
+  id: TaskId,
+  conversationId: ConversationId,
+  agentId: AgentId,
+  status: TaskStatus,
+  /** Counts claims: 0 while queued, 1 in the first execution, more after a recovery or hand-over. */
+  attempt: Schema.Natural,
+  /** The seq of the newest event, at least 1. As `after`, it asks for new events only. */
+  lastSeq: Schema.Natural,
+  createdAt: Schema.DateTimeUtcFromString,
+  updatedAt: Schema.DateTimeUtcFromString,
+  /** Why the task failed; only with status `error`. Safe to show to the user. */
+  error: Schema.optionalKey(Schema.String),
+  metadata: Schema.optionalKey(Metadata)
+})
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface Task extends Schema.Schema.Type<typeof Task> {}
+
+/**
+ * What `start` does when the conversation already has an active task: `reject` it, `enqueue` behind it, or `interrupt`
+ * everything before it.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const OnBusy = Schema.Literals(["reject", "enqueue", "interrupt"])
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export type OnBusy = typeof OnBusy.Type

@@ -1,0 +1,222 @@
+/**
+ * The errors of Perennial: each says in one line what is wrong, with the offending value, and what to do.
+ *
+ * @since 0.1.0
+ */
+import { Schema } from "effect"
+import { AgentId, ConversationId, TaskId } from "./Ids.ts"
+
+/**
+ * There is no such task for this user.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class TaskNotFound extends Schema.TaggedError<TaskNotFound>()("TaskNotFound", { taskId: TaskId }) {
+  override get message() {
+    return `There is no task "${this.taskId}".`
+  }
+}
+
+/**
+ * There is no such conversation for this user.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class ConversationNotFound
+  extends Schema.TaggedError<ConversationNotFound>()("ConversationNotFound", { conversationId: ConversationId })
+{
+  override get message() {
+    return `There is no conversation "${this.conversationId}".`
+  }
+}
+
+/**
+ * The conversation has an active task, and the caller did not ask to wait or to interrupt it (P2).
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class ConversationBusy extends Schema.TaggedError<ConversationBusy>()("ConversationBusy", {
+  conversationId: ConversationId,
+  activeTaskId: TaskId
+}) {
+  override get message() {
+    return `Conversation "${this.conversationId}" is busy with task "${this.activeTaskId}". Wait for it, cancel it, or start with onBusy "enqueue" or "interrupt".`
+  }
+}
+
+/**
+ * Too many tasks already wait behind the head of this conversation.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class QueueFull extends Schema.TaggedError<QueueFull>()("QueueFull", {
+  conversationId: ConversationId,
+  limit: Schema.Natural
+}) {
+  override get message() {
+    return `Conversation "${this.conversationId}" has ${this.limit} tasks waiting, which is the limit. Start again when one has ended.`
+  }
+}
+
+/**
+ * This process has as many tasks waiting for capacity as it takes.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class CapacityExceeded
+  extends Schema.TaggedError<CapacityExceeded>()("CapacityExceeded", { limit: Schema.Natural })
+{
+  override get message() {
+    return `${this.limit} tasks wait for a free place, which is the limit. Nothing was stored: try again later.`
+  }
+}
+
+/**
+ * The idempotency key was used before with another request.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class IdempotencyConflict
+  extends Schema.TaggedError<IdempotencyConflict>()("IdempotencyConflict", { idempotencyKey: Schema.String })
+{
+  override get message() {
+    return `The idempotency key "${this.idempotencyKey}" was used with another request. Use a new key for a new request.`
+  }
+}
+
+/**
+ * No agent of this id is registered.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class AgentNotFound extends Schema.TaggedError<AgentNotFound>()("AgentNotFound", {
+  agentId: AgentId,
+  known: Schema.Array(AgentId)
+}) {
+  override get message() {
+    return `There is no agent "${this.agentId}". Registered: ${this.known.join(", ")}.`
+  }
+}
+
+/**
+ * The log of this task was removed by retention.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class EventsExpired extends Schema.TaggedError<EventsExpired>()("EventsExpired", { taskId: TaskId }) {
+  override get message() {
+    return `The events of task "${this.taskId}" have expired. Read the conversation's messages instead.`
+  }
+}
+
+/**
+ * The cursor is beyond the end of the log: it belongs to another task, or the log was reset.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class CursorAhead extends Schema.TaggedError<CursorAhead>()("CursorAhead", {
+  taskId: TaskId,
+  after: Schema.Natural,
+  lastSeq: Schema.Natural
+}) {
+  override get message() {
+    return `The cursor ${this.after} is beyond the last event (${this.lastSeq}) of task "${this.taskId}". Read again from 0.`
+  }
+}
+
+/**
+ * A stream of events ended early: the store failed or lost the log. Reading again from the last seq is safe.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class StreamLost extends Schema.TaggedError<StreamLost>()("StreamLost", {
+  taskId: TaskId,
+  after: Schema.Natural,
+  reason: Schema.String
+}) {
+  override get message() {
+    return `The stream of task "${this.taskId}" ended after event ${this.after}: ${this.reason}. Read again from there.`
+  }
+}
+
+/**
+ * Another runner owns the task now, or it has ended: nothing was written (P9).
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class LeaseLost extends Schema.TaggedError<LeaseLost>()("LeaseLost", { taskId: TaskId, token: Schema.Natural }) {
+  override get message() {
+    return `Task "${this.taskId}" is not owned with fencing token ${this.token} any more.`
+  }
+}
+
+/**
+ * No tool call of this id waits or waited for a decision.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class ToolCallNotFound extends Schema.TaggedError<ToolCallNotFound>()("ToolCallNotFound", {
+  taskId: TaskId,
+  toolCallId: Schema.String
+}) {
+  override get message() {
+    return `Task "${this.taskId}" has no tool call "${this.toolCallId}" that waits for a decision.`
+  }
+}
+
+/**
+ * The tool call was decided otherwise before.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class AlreadyDecided extends Schema.TaggedError<AlreadyDecided>()("AlreadyDecided", {
+  taskId: TaskId,
+  toolCallId: Schema.String
+}) {
+  override get message() {
+    return `Tool call "${this.toolCallId}" of task "${this.taskId}" was decided before. The first decision stands.`
+  }
+}
+
+/**
+ * The store of tasks failed, after its own retries. Never an outcome of a task.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class TaskBackendError extends Schema.TaggedError<TaskBackendError>()("TaskBackendError", {
+  operation: Schema.String,
+  cause: Schema.Defect()
+}) {
+  override get message() {
+    return `The task backend failed in "${this.operation}".`
+  }
+}
+
+/**
+ * The store of conversations failed, after its own retries.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class ConversationStoreError extends Schema.TaggedError<ConversationStoreError>()("ConversationStoreError", {
+  operation: Schema.String,
+  cause: Schema.Defect()
+}) {
+  override get message() {
+    return `The conversation store failed in "${this.operation}".`
+  }
+}

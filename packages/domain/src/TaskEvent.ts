@@ -1,0 +1,392 @@
+/**
+ * The events of a task: what its log holds and what readers see.
+ *
+ * A union on `type`; names and fields are the protocol, the same in TypeScript, on the wire and in storage. Fields are
+ * only ever added. A type that this version does not know passes through unchanged as `Unknown`, so that old and new
+ * processes can share a log during a deployment.
+ *
+ * @since 0.1.0
+ */
+import { Schema, SchemaGetter } from "effect"
+import { Decision } from "./Decision.ts"
+import { ConversationId, MessageId, messageId, TaskId } from "./Ids.ts"
+import { AssistantMessage, ToolResultStatus } from "./Message.ts"
+import type { TerminalStatus } from "./Task.ts"
+import { Usage } from "./Usage.ts"
+
+const task = { taskId: TaskId, conversationId: ConversationId }
+const Seq = Schema.Natural
+
+/**
+ * The task is accepted; always seq 1, stored together with the task (P1).
+ *
+ * @since 0.1.0
+ * @category events
+ */
+export const Ack = Schema.Struct({ type: Schema.Literal("ack"), ...task, messageId: MessageId })
+
+/**
+ * The task begins: its first claim.
+ *
+ * @since 0.1.0
+ * @category events
+ */
+export const Started = Schema.Struct({ type: Schema.Literal("started"), ...task, attempt: Schema.Natural })
+
+/**
+ * A chunk of the assistant's text.
+ *
+ * @since 0.1.0
+ * @category events
+ */
+export const Text = Schema.Struct({ type: Schema.Literal("text"), ...task, content: Schema.String })
+
+/**
+ * A chunk of the model's thinking.
+ *
+ * @since 0.1.0
+ * @category events
+ */
+export const Reasoning = Schema.Struct({ type: Schema.Literal("reasoning"), ...task, content: Schema.String })
+
+/**
+ * A tool is about to be entered. The same `toolCallId` again means that the call was restarted after a recovery.
+ *
+ * @since 0.1.0
+ * @category events
+ */
+export const ToolCall = Schema.Struct({
+  type: Schema.Literal("tool_call"),
+  ...task,
+  tool: Schema.String,
+  toolCallId: Schema.String,
+  args: Schema.Json,
+  status: Schema.Literal("executing")
+})
+
+/**
+ * A tool reports how far it is: the latest report counts. At most 10 a second and 4 KiB each per call.
+ *
+ * @since 0.1.0
+ * @category events
+ */
+export const ToolProgress = Schema.Struct({
+  type: Schema.Literal("tool_progress"),
+  ...task,
+  toolCallId: Schema.String,
+  data: Schema.Json
+})
+
+/**
+ * A tool call waits for a person; written again with `decision` when it was given.
+ *
+ * @since 0.1.0
+ * @category events
+ */
+export const ToolApproval = Schema.Struct({
+  type: Schema.Literal("tool_approval"),
+  ...task,
+  tool: Schema.String,
+  toolCallId: Schema.String,
+  args: Schema.Json,
+  decision: Schema.optionalKey(Decision)
+})
+
+/**
+ * A tool ended.
+ *
+ * @since 0.1.0
+ * @category events
+ */
+export const ToolResult = Schema.Struct({
+  type: Schema.Literal("tool_result"),
+  ...task,
+  tool: Schema.String,
+  toolCallId: Schema.String,
+  result: Schema.Json,
+  status: ToolResultStatus
+})
+
+/**
+ * A message of the assistant is complete (or, with `partial`, was cut): the whole message as the conversation holds it.
+ *
+ * @since 0.1.0
+ * @category events
+ */
+export const Message = Schema.Struct({
+  type: Schema.Literal("message"),
+  ...task,
+  message: AssistantMessage,
+  usage: Usage,
+  partial: Schema.optionalKey(Schema.Boolean)
+})
+
+/**
+ * A model request failed and is tried again after `delayMillis`. `discardAfter` is the seq of the last `ack`, `started`,
+ * `message` or `tool_result`: `text`, `reasoning` and `tool_progress` between it and this event are void.
+ *
+ * @since 0.1.0
+ * @category events
+ */
+export const Retry = Schema.Struct({
+  type: Schema.Literal("retry"),
+  ...task,
+  /** The number of the try that comes, from 2. */
+  tryNumber: Schema.Natural,
+  delayMillis: Schema.Natural,
+  reason: Schema.String,
+  discardAfter: Seq
+})
+
+/**
+ * Another owner continues the task after a crash or hand-over; `discardAfter` as in `retry`.
+ *
+ * @since 0.1.0
+ * @category events
+ */
+export const Resumed = Schema.Struct({
+  type: Schema.Literal("resumed"),
+  ...task,
+  attempt: Schema.Natural,
+  discardAfter: Seq
+})
+
+/**
+ * An event of the application, written by a tool or hook.
+ *
+ * @since 0.1.0
+ * @category events
+ */
+export const Data = Schema.Struct({ type: Schema.Literal("data"), ...task, name: Schema.String, data: Schema.Json })
+
+/**
+ * The conversation got a title.
+ *
+ * @since 0.1.0
+ * @category events
+ */
+export const Title = Schema.Struct({ type: Schema.Literal("title"), ...task, title: Schema.String })
+
+/**
+ * Terminal: the task completed. `usage` is the sum over the task.
+ *
+ * @since 0.1.0
+ * @category events
+ */
+export const Done = Schema.Struct({ type: Schema.Literal("done"), ...task, usage: Usage })
+
+/**
+ * Terminal: the task failed. `error` is a stable code, `detail` a sentence that is safe to show.
+ *
+ * @since 0.1.0
+ * @category events
+ */
+export const Failed = Schema.Struct({
+  type: Schema.Literal("error"),
+  ...task,
+  error: Schema.String,
+  detail: Schema.String,
+  retryable: Schema.Boolean
+})
+
+/**
+ * Terminal: the task was cancelled.
+ *
+ * @since 0.1.0
+ * @category events
+ */
+export const Cancelled = Schema.Struct({
+  type: Schema.Literal("cancelled"),
+  ...task,
+  reason: Schema.optionalKey(Schema.String)
+})
+
+/**
+ * Every event type that this version knows.
+ *
+ * @since 0.1.0
+ * @category events
+ */
+export const Known = Schema.Union([
+  Ack,
+  Started,
+  Text,
+  Reasoning,
+  ToolCall,
+  ToolProgress,
+  ToolApproval,
+  ToolResult,
+  Message,
+  Retry,
+  Resumed,
+  Data,
+  Title,
+  Done,
+  Failed,
+  Cancelled
+])
+
+/**
+ * @since 0.1.0
+ * @category events
+ */
+export type Known = typeof Known.Type
+
+/**
+ * An event of a type that this version does not know, as it was read.
+ *
+ * @since 0.1.0
+ * @category events
+ */
+export interface Unknown {
+  readonly type: "unknown"
+  readonly raw: { readonly type: string; readonly [key: string]: Schema.Json }
+}
+
+const known: ReadonlySet<string> = new Set(Known.members.map((member) => member.fields.type.literal))
+
+const Raw = Schema.StructWithRest(
+  Schema.Struct({ type: Schema.String.check(Schema.makeFilter((type: string) => !known.has(type))) }),
+  [Schema.Record(Schema.String, Schema.Json)]
+)
+
+const UnknownFromRaw = Raw.pipe(Schema.decodeTo(
+  Schema.Struct({ type: Schema.Literal("unknown"), raw: Schema.toType(Raw) }),
+  {
+    decode: SchemaGetter.transform((raw) => ({ type: "unknown" as const, raw })),
+    encode: SchemaGetter.transform((event) => event.raw)
+  }
+))
+
+/**
+ * One event of a task. Decodes what any version wrote.
+ *
+ * @since 0.1.0
+ * @category events
+ */
+export const TaskEvent = Schema.Union([Known, UnknownFromRaw])
+
+/**
+ * @since 0.1.0
+ * @category events
+ */
+export type TaskEvent = Known | Unknown
+
+/**
+ * An event as the log holds it: numbered 1, 2, 3 ... without gaps (P3).
+ *
+ * @since 0.1.0
+ * @category events
+ */
+export const StoredEvent = Schema.Struct({
+  seq: Seq,
+  /** When it was written: milliseconds since 1970-01-01T00:00Z. */
+  at: Schema.Natural,
+  event: TaskEvent
+})
+
+/**
+ * @since 0.1.0
+ * @category events
+ */
+export interface StoredEvent {
+  readonly seq: number
+  readonly at: number
+  readonly event: TaskEvent
+}
+
+/**
+ * The event of one type.
+ *
+ * @since 0.1.0
+ * @category events
+ */
+export type OfType<Type extends Known["type"]> = Extract<Known, { readonly type: Type }>
+
+/**
+ * The last event of a task.
+ *
+ * @since 0.1.0
+ * @category events
+ */
+export type Terminal = OfType<"done" | "error" | "cancelled">
+
+type WithoutTask<E> = E extends unknown ? Omit<E, "taskId" | "conversationId" | "discardAfter"> : never
+
+/**
+ * What an agent may emit. The runtime adds `taskId`, `conversationId` and `discardAfter`, and writes the other types
+ * itself.
+ *
+ * @since 0.1.0
+ * @category events
+ */
+export type AgentEvent = WithoutTask<
+  OfType<
+    | "text"
+    | "reasoning"
+    | "tool_call"
+    | "tool_progress"
+    | "tool_approval"
+    | "tool_result"
+    | "message"
+    | "retry"
+    | "data"
+    | "title"
+  >
+>
+
+/**
+ * Whether an event ends its task.
+ *
+ * @since 0.1.0
+ * @category predicates
+ */
+export const isTerminal = (event: TaskEvent): event is Terminal =>
+  event.type === "done" || event.type === "error" || event.type === "cancelled"
+
+/**
+ * Whether a step can be taken up again after this event: what `discardAfter` points to.
+ *
+ * @since 0.1.0
+ * @category predicates
+ */
+export const isBoundary = (event: TaskEvent): boolean =>
+  event.type === "ack" || event.type === "started" || event.type === "message" || event.type === "tool_result"
+
+/**
+ * The status a task has after its terminal event.
+ *
+ * @since 0.1.0
+ * @category accessors
+ */
+export const terminalStatus = (event: Terminal): TerminalStatus => event.type === "done" ? "completed" : event.type
+
+/**
+ * The first event of a task.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const ack = (
+  options: { readonly id: TaskId; readonly conversationId: ConversationId; readonly at: number }
+): StoredEvent => ({
+  seq: 1,
+  at: options.at,
+  event: {
+    type: "ack",
+    taskId: options.id,
+    conversationId: options.conversationId,
+    messageId: messageId(options.id, 1)
+  }
+})
+
+/**
+ * The size of an event in bytes, for bounds: near the length of its JSON in UTF-8, cheap for text.
+ *
+ * @since 0.1.0
+ * @category accessors
+ */
+export const size = (event: TaskEvent): number =>
+  event.type === "text" || event.type === "reasoning"
+    ? event.content.length + 120
+    : JSON.stringify(event.type === "unknown" ? event.raw : event).length

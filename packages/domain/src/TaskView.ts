@@ -1,0 +1,171 @@
+/**
+ * What a screen shows of a task: a pure reducer over its events, used by every client.
+ *
+ * @since 0.1.0
+ */
+import type { Schema } from "effect"
+import type { Decision } from "./Decision.ts"
+import type { AssistantMessage, ToolResultStatus } from "./Message.ts"
+import type { TaskStatus } from "./Task.ts"
+import type { StoredEvent } from "./TaskEvent.ts"
+import type { Usage } from "./Usage.ts"
+
+/**
+ * A tool call on the screen. `requested`: the model asked, the tool was not entered yet; `waiting`: for a person.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface ToolCallView {
+  readonly toolCallId: string
+  readonly tool: string
+  readonly args: Schema.Json
+  readonly status: "requested" | "waiting" | "executing" | ToolResultStatus
+  readonly decision?: Decision | undefined
+  readonly progress?: Schema.Json | undefined
+  readonly result?: Schema.Json | undefined
+}
+
+/**
+ * A task on the screen.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface TaskView {
+  /** The seq of the last event that was applied: the cursor to resume from. */
+  readonly cursor: number
+  readonly status: TaskStatus
+  /** Complete and partial messages of the assistant, oldest first. */
+  readonly messages: ReadonlyArray<{ readonly message: AssistantMessage; readonly partial: boolean }>
+  /** Text of the message that is being written. */
+  readonly text: string
+  /** Thinking of the message that is being written. */
+  readonly reasoning: string
+  /** Tool calls in the order the model asked. */
+  readonly toolCalls: ReadonlyArray<ToolCallView>
+  /** The model request is repeated after a delay. */
+  readonly retry?: { readonly tryNumber: number; readonly delayMillis: number; readonly reason: string } | undefined
+  readonly title?: string | undefined
+  readonly usage?: Usage | undefined
+  readonly error?: { readonly error: string; readonly detail: string; readonly retryable: boolean } | undefined
+}
+
+/**
+ * A task before its first event.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const empty: TaskView = { cursor: 0, status: "queued", messages: [], text: "", reasoning: "", toolCalls: [] }
+
+const updateCall = (
+  view: TaskView,
+  toolCallId: string,
+  change: Partial<ToolCallView> & { tool?: string }
+): TaskView => {
+  const at = view.toolCalls.findIndex((call) => call.toolCallId === toolCallId)
+  const before: ToolCallView = view.toolCalls[at] ??
+    { toolCallId, tool: change.tool ?? "", args: null, status: "requested" }
+  const after = { ...before, ...change }
+  return {
+    ...view,
+    toolCalls: at === -1 ? [...view.toolCalls, after] : view.toolCalls.map((call, i) => i === at ? after : call)
+  }
+}
+
+/** What `discardAfter` makes void: unfinished text and thinking, and progress of open calls. */
+const discard = (view: TaskView): TaskView => ({
+  ...view,
+  text: "",
+  reasoning: "",
+  toolCalls: view.toolCalls.map((call) =>
+    call.progress === undefined || call.result !== undefined ? call : { ...call, progress: undefined }
+  )
+})
+
+const reduce = (view: TaskView, { event }: StoredEvent): TaskView => {
+  switch (event.type) {
+    case "started":
+      return { ...view, status: "running" }
+    case "text":
+      return { ...view, text: view.text + event.content, retry: undefined }
+    case "reasoning":
+      return { ...view, reasoning: view.reasoning + event.content, retry: undefined }
+    case "message": {
+      const added = {
+        ...view,
+        messages: [...view.messages, { message: event.message, partial: event.partial === true }],
+        text: "",
+        reasoning: "",
+        retry: undefined
+      }
+      return event.message.content.reduce<TaskView>(
+        (out, part) =>
+          part.type === "tool_call"
+            ? updateCall(out, part.toolCallId, { tool: part.tool, args: part.args, status: "requested" })
+            : out,
+        added
+      )
+    }
+    case "tool_approval":
+      return updateCall(view, event.toolCallId, {
+        tool: event.tool,
+        args: event.args,
+        ...(event.decision === undefined
+          ? { status: "waiting" as const }
+          : { status: "requested" as const, decision: event.decision })
+      })
+    case "tool_call":
+      return updateCall(view, event.toolCallId, {
+        tool: event.tool,
+        args: event.args,
+        status: "executing",
+        progress: undefined
+      })
+    case "tool_progress":
+      return updateCall(view, event.toolCallId, { progress: event.data })
+    case "tool_result":
+      return updateCall(view, event.toolCallId, { tool: event.tool, status: event.status, result: event.result })
+    case "retry":
+      return {
+        ...discard(view),
+        retry: { tryNumber: event.tryNumber, delayMillis: event.delayMillis, reason: event.reason }
+      }
+    case "resumed":
+      return { ...discard(view), status: "running", retry: undefined }
+    case "title":
+      return { ...view, title: event.title }
+    case "done":
+      return { ...discard(view), status: "completed", usage: event.usage }
+    case "error":
+      return {
+        ...discard(view),
+        status: "error",
+        error: { error: event.error, detail: event.detail, retryable: event.retryable }
+      }
+    case "cancelled":
+      return { ...discard(view), status: "cancelled" }
+    default:
+      return view
+  }
+}
+
+/**
+ * The view after one more event. An event that was applied before changes nothing, so events may be delivered again.
+ *
+ * **Example**
+ *
+ * ```ts import.meta.vitest
+ * import { Ids, TaskView } from "@perennial/domain"
+ *
+ * const task = { taskId: Ids.TaskId.make("t1"), conversationId: Ids.ConversationId.make("c1") }
+ * const view = TaskView.apply(TaskView.empty, { seq: 1, at: 0, event: { type: "text", ...task, content: "Hello" } })
+ * view.text // => "Hello"
+ * ```
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const apply = (view: TaskView, stored: StoredEvent): TaskView =>
+  stored.seq <= view.cursor ? view : { ...reduce(view, stored), cursor: stored.seq }
