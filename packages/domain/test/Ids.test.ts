@@ -1,0 +1,39 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Ids from "@perennial/domain/Ids"
+import { Effect, Schema } from "effect"
+import { TestClock } from "effect/testing"
+
+const uuidV7 = /^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/
+
+describe("Ids", () => {
+  it.effect("new ids are UUIDv7 that sort in the order they were made, also within a millisecond", () =>
+    Effect.gen(function*() {
+      const newId = yield* Ids.NewId
+      const ids: Array<string> = []
+      for (let i = 0; i < 2_000; i++) {
+        ids.push(yield* newId)
+        if (i % 100 === 0) yield* TestClock.adjust("1 millis")
+      }
+      for (const id of ids) assert.match(id, uuidV7)
+      assert.deepStrictEqual(ids.toSorted(), ids)
+      assert.strictEqual(new Set(ids).size, ids.length)
+    }))
+
+  it.effect("a test makes its ids predictable by providing NewId", () =>
+    Effect.gen(function*() {
+      const newId = yield* Ids.NewId
+      assert.strictEqual(yield* newId, "id-1")
+    }).pipe(Effect.provideService(Ids.NewId, Effect.succeed("id-1"))))
+
+  it("ids that clients bring are 1 to 200 characters", () => {
+    const accepts = Schema.is(Ids.ConversationId)
+    assert.isFalse(accepts(""))
+    assert.isTrue(accepts("x"))
+    assert.isTrue(accepts("x".repeat(200)))
+    assert.isFalse(accepts("x".repeat(201)))
+  })
+
+  it("the user's message of a task is message 1 of it", () => {
+    assert.strictEqual<string>(Ids.messageId(Ids.TaskId.make("t1"), 1), "t1/1")
+  })
+})

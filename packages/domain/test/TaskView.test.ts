@@ -1,0 +1,158 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as TaskEvent from "@perennial/domain/TaskEvent"
+import * as TaskView from "@perennial/domain/TaskView"
+import * as Usage from "@perennial/domain/Usage"
+import { Schema } from "effect"
+import events from "./golden/events.json" with { type: "json" }
+import { fromMoves, known, Moves, stored, voidSeqs } from "./taskLog.ts"
+
+const view = (log: ReadonlyArray<TaskEvent.StoredEvent>) => log.reduce(TaskView.apply, TaskView.empty)
+const viewOf = (...events: ReadonlyArray<TaskEvent.TaskEvent>) => view(stored(events))
+
+const assistant = (text: string, ...toolCallIds: ReadonlyArray<string>) =>
+  known({
+    type: "message",
+    message: {
+      role: "assistant",
+      content: [
+        { type: "text", text },
+        ...toolCallIds.map((toolCallId) => ({ type: "tool_call" as const, toolCallId, tool: "look", args: { n: 1 } }))
+      ]
+    },
+    usage: Usage.zero
+  })
+
+describe("TaskView: delivery", () => {
+  it.prop(
+    "P3: a log with repeats, from any number of reconnects, shows what the log shows",
+    [Moves, Schema.Array(Schema.Natural)],
+    ([moves, rewinds]) => {
+      const log = fromMoves(moves)
+      const delivered: Array<TaskEvent.StoredEvent> = []
+      log.forEach((event, i) => {
+        delivered.push(event)
+        const rewind = rewinds[i]
+        if (rewind !== undefined) delivered.push(...log.slice(rewind % (i + 1), i + 1))
+      })
+      assert.deepStrictEqual(view(delivered), view(log))
+    }
+  )
+
+  it.prop("the cursor is the seq to resume from", [Moves], ([moves]) => {
+    const log = fromMoves(moves)
+    assert.strictEqual(view(log).cursor, log.length)
+    const half = Math.floor(log.length / 2)
+    const early = view(log.slice(0, half))
+    assert.deepStrictEqual(log.filter(({ seq }) => seq > early.cursor).reduce(TaskView.apply, early), view(log))
+  })
+
+  it.prop("what was made void might as well never have been written", [Moves], ([moves]) => {
+    const log = fromMoves(moves)
+    const isVoid = voidSeqs(log)
+    const shown = ({ messages, reasoning, status, text }: TaskView.TaskView) => ({ messages, reasoning, status, text })
+    assert.deepStrictEqual(shown(view(log.filter(({ seq }) => !isVoid.has(seq)))), shown(view(log)))
+  })
+})
+
+describe("TaskView: events", () => {
+  it("ack and events of unknown types change nothing but the cursor", () => {
+    const log = stored([
+      known({ type: "data", name: "chart", data: 1 }),
+      { type: "unknown", raw: { type: "hologram" } }
+    ])
+    assert.deepStrictEqual(view(log), { ...TaskView.empty, cursor: 2 })
+    assert.strictEqual(TaskView.empty.status, "queued")
+  })
+
+  it("started and resumed run", () => {
+    assert.strictEqual(viewOf(known({ type: "started", attempt: 1 })).status, "running")
+    assert.strictEqual(viewOf(known({ type: "resumed", attempt: 2, discardAfter: 0 })).status, "running")
+  })
+
+  it("text and thinking grow until their message is complete", () => {
+    const log = [
+      known({ type: "reasoning", content: "Hm" }),
+      known({ type: "reasoning", content: "m." }),
+      known({ type: "text", content: "Hel" }),
+      known({ type: "text", content: "lo" })
+    ]
+    const before = viewOf(...log)
+    assert.deepStrictEqual([before.reasoning, before.text, before.messages.length], ["Hmm.", "Hello", 0])
+    const after = viewOf(...log, assistant("Hello"))
+    assert.deepStrictEqual([after.reasoning, after.text, after.messages.length], ["", "", 1])
+    assert.isFalse(after.messages[0]?.partial)
+  })
+
+  it("a tool call goes from requested over waiting and executing to its result", () => {
+    const call = { tool: "look", toolCallId: "a" }
+    const log = [
+      assistant("", "a"),
+      known({ type: "tool_approval", ...call, args: { n: 1 } }),
+      known({ type: "tool_approval", ...call, args: { n: 1 }, decision: { approved: true, args: { n: 2 } } }),
+      known({ type: "tool_call", ...call, args: { n: 2 }, status: "executing" }),
+      known({ type: "tool_progress", toolCallId: "a", data: 50 }),
+      known({ type: "tool_result", ...call, result: "seen", status: "completed" })
+    ]
+    const statuses = log.map((_, i) => viewOf(...log.slice(0, i + 1)).toolCalls.map(({ status }) => status))
+    assert.deepStrictEqual(statuses, [
+      ["requested"],
+      ["waiting"],
+      ["requested"],
+      ["executing"],
+      ["executing"],
+      ["completed"]
+    ])
+    assert.strictEqual(viewOf(...log.slice(0, 5)).toolCalls[0]?.progress, 50)
+    const last = viewOf(...log).toolCalls
+    assert.strictEqual(last.length, 1)
+    assert.deepStrictEqual([last[0]?.args, last[0]?.result], [{ n: 2 }, "seen"])
+  })
+
+  it("retry discards the text of the broken try and says when the next one comes, until it streams", () => {
+    const retry = known({ type: "retry", tryNumber: 2, delayMillis: 500, reason: "overloaded", discardAfter: 1 })
+    const waiting = viewOf(assistant("kept"), known({ type: "text", content: "void" }), retry)
+    assert.strictEqual(waiting.text, "")
+    assert.strictEqual(waiting.messages.length, 1)
+    assert.deepStrictEqual(waiting.retry, { tryNumber: 2, delayMillis: 500, reason: "overloaded" })
+    assert.isUndefined(viewOf(retry, known({ type: "text", content: "now" })).retry)
+    assert.isUndefined(viewOf(retry, assistant("now")).retry)
+  })
+
+  it("resumed discards unfinished text and the progress of open calls, not results", () => {
+    const call = { tool: "look", args: {}, status: "executing" as const }
+    const resumed = viewOf(
+      assistant("", "a", "b"),
+      known({ type: "tool_call", toolCallId: "a", ...call }),
+      known({ type: "tool_call", toolCallId: "b", ...call }),
+      known({ type: "tool_result", tool: "look", toolCallId: "a", result: 1, status: "completed" }),
+      known({ type: "tool_progress", toolCallId: "b", data: 50 }),
+      known({ type: "resumed", attempt: 2, discardAfter: 4 })
+    )
+    assert.deepStrictEqual(resumed.toolCalls.map(({ progress, result }) => [progress, result]), [
+      [undefined, 1],
+      [undefined, undefined]
+    ])
+  })
+
+  it("a title is shown", () => {
+    assert.strictEqual(viewOf(known({ type: "title", title: "Weather" })).title, "Weather")
+  })
+
+  it("done, error and cancelled end, and leave nothing half written on the screen", () => {
+    const text = known({ type: "text", content: "half" })
+    const done = viewOf(text, known({ type: "done", usage: { ...Usage.zero, requests: 1 } }))
+    assert.deepStrictEqual([done.status, done.text, done.usage?.requests], ["completed", "", 1])
+    const error = viewOf(text, known({ type: "error", error: "Timeout", detail: "Too long.", retryable: false }))
+    assert.deepStrictEqual([error.status, error.text], ["error", ""])
+    assert.deepStrictEqual(error.error, { error: "Timeout", detail: "Too long.", retryable: false })
+    const cancelled = viewOf(text, known({ type: "cancelled" }))
+    assert.deepStrictEqual([cancelled.status, cancelled.text], ["cancelled", ""])
+  })
+
+  it("applies every event that was ever stored", () => {
+    const decode = Schema.decodeUnknownSync(Schema.toCodecJson(TaskEvent.TaskEvent))
+    const last = viewOf(...events.map(({ event }) => decode(event)))
+    assert.strictEqual(last.cursor, events.length)
+    assert.strictEqual(last.title, "Weather in Bergen")
+  })
+})
