@@ -1,0 +1,37 @@
+import { Agent } from "@perennial/domain"
+import type { AgentNotFound } from "@perennial/domain/TaskError"
+import { Context, Effect, type Layer } from "effect"
+import { describe, expect, it } from "tstyche"
+
+class Model extends Context.Service<Model, { readonly ask: Effect.Effect<string> }>()("Model") {}
+
+declare const agent: Agent.Agent
+
+describe("Agents", () => {
+  it("looks agents up with one typed error and no requirements", () => {
+    expect<ReturnType<Agent.Agents["Service"]["get"]>>().type.toBe<Effect.Effect<Agent.Agent, AgentNotFound>>()
+  })
+
+  it("registers at least one agent", () => {
+    expect(Agent.Agents.layer([agent])).type.toBe<Layer.Layer<Agent.Agents>>()
+    expect(Agent.Agents.layer).type.not.toBeCallableWith([])
+  })
+
+  it("carries what making an agent needs and how it fails to the Layer", () => {
+    const made = Effect.as(Model, agent)
+    const failing = Effect.fail("no key" as const)
+    expect(Agent.Agents.layerEffect([made, failing])).type.toBe<Layer.Layer<Agent.Agents, "no key", Model>>()
+  })
+})
+
+describe("Agent.run", () => {
+  it("has no requirements left and fails with AgentError only", () => {
+    expect<ReturnType<Agent.Agent["run"]>>().type.toBe<Effect.Effect<Agent.AgentResult, Agent.AgentError>>()
+  })
+
+  it("takes no event that the runtime writes itself", () => {
+    expect<Agent.Emit>().type.toBeCallableWith([{ type: "text", content: "hi" }])
+    expect<Agent.Emit>().type.not.toBeCallableWith([{ type: "cancelled" }])
+    expect<Agent.Emit>().type.not.toBeCallableWith([])
+  })
+})

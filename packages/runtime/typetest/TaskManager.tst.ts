@@ -1,0 +1,64 @@
+import type { Task } from "@perennial/domain/Task"
+import type {
+  AgentNotFound,
+  AlreadyDecided,
+  CapacityExceeded,
+  ConversationBusy,
+  ConversationNotFound,
+  ConversationStoreError,
+  CursorAhead,
+  EventsExpired,
+  IdempotencyConflict,
+  InvalidInput,
+  QueueFull,
+  StreamLost,
+  TaskBackendError,
+  TaskNotFound,
+  ToolCallNotFound
+} from "@perennial/domain/TaskError"
+import type { StoredEvent } from "@perennial/domain/TaskEvent"
+import type { TaskManager } from "@perennial/runtime"
+import type { Effect, Stream } from "effect"
+import { describe, expect, it } from "tstyche"
+
+type Service = TaskManager.TaskManager["Service"]
+type Method = Exclude<keyof Service, "running">
+
+describe("TaskManager", () => {
+  it("needs nothing from its callers", () => {
+    expect<Effect.Services<ReturnType<Service[Method]> | Service["running"]>>().type.toBe<never>()
+  })
+
+  it("start returns the accepted task or the one reason it was not accepted", () => {
+    expect<ReturnType<Service["start"]>>().type.toBe<
+      Effect.Effect<
+        Task,
+        | ConversationBusy
+        | QueueFull
+        | InvalidInput
+        | CapacityExceeded
+        | AgentNotFound
+        | ConversationNotFound
+        | IdempotencyConflict
+        | ConversationStoreError
+        | TaskBackendError
+      >
+    >()
+  })
+
+  it("events fails before the stream; the stream itself only with StreamLost", () => {
+    expect<ReturnType<Service["events"]>>().type.toBe<
+      Effect.Effect<
+        Stream.Stream<StoredEvent, StreamLost>,
+        TaskNotFound | EventsExpired | CursorAhead | TaskBackendError
+      >
+    >()
+  })
+
+  it("cancel and decide answer for unknown tasks and calls", () => {
+    expect<ReturnType<Service["cancel"]>>().type.toBe<Effect.Effect<boolean, TaskNotFound | TaskBackendError>>()
+    expect<ReturnType<Service["decide"]>>().type.toBe<
+      Effect.Effect<void, TaskNotFound | ToolCallNotFound | AlreadyDecided | TaskBackendError>
+    >()
+  })
+})
