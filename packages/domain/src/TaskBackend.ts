@@ -132,6 +132,27 @@ export interface Intent {
 export const cancelKey = "cancel"
 
 /**
+ * The reason that the value of a cancel carries.
+ *
+ * @since 0.1.0
+ * @category accessors
+ */
+export const cancelReason = (value: Schema.Json): string | undefined => {
+  const reason: Schema.Json | undefined = typeof value === "object" && value !== null && "reason" in value
+    ? value.reason
+    : undefined
+  return typeof reason === "string" ? reason : undefined
+}
+
+/**
+ * The reason recorded with a cancel that a task with `interrupt` caused.
+ *
+ * @since 0.1.0
+ * @category constants
+ */
+export const interruptReason = "interrupted by a newer message"
+
+/**
  * The key under which the decision about a tool call is recorded.
  *
  * @since 0.1.0
@@ -246,7 +267,7 @@ export class TaskBackend extends Context.Service<TaskBackend, {
   /**
    * Appends to the logs of many tasks in one commit. An entry whose token is not the task's, or whose first seq is not
    * `lastSeq + 1`, is not `ok` and changes nothing; it does not disturb the others (P9). A `message` or `tool_result`
-   * sets `failures` to 0.
+   * sets `failures` to 0. A task comes at most once in a batch.
    */
   readonly append: (
     batch: Array.NonEmptyReadonlyArray<{

@@ -1,0 +1,99 @@
+/**
+ * What the memory backend keeps of a task and of a conversation.
+ */
+import { DateTime, Option } from "effect"
+import type { RunnerId, UserId } from "../Ids.ts"
+import type { Task, TaskStatus } from "../Task.ts"
+import type { Claim, Head, Intent, NewTask } from "../TaskBackend.ts"
+import type { StoredEvent } from "../TaskEvent.ts"
+
+/** One task. `log` holds the events as they were given, event `seq` at index `seq - 1`; undefined once pruned. */
+export interface Row {
+  readonly task: NewTask
+  readonly queue: ConversationQueue
+  readonly createdAt: number
+  updatedAt: number
+  startedAt: number | undefined
+  claimedAt: number
+  finishedAt: number
+  status: TaskStatus
+  error: string | undefined
+  runnerId: RunnerId | undefined
+  token: number
+  attempt: number
+  failures: number
+  lastSeq: number
+  log: Array<StoredEvent> | undefined
+  intents: ReadonlyArray<Intent>
+}
+
+/** The tasks of one conversation in the order of acceptance. The first of `active` is the head. */
+export interface ConversationQueue {
+  readonly userId: UserId
+  readonly rows: Array<Row>
+  active: Array<Row>
+}
+
+const none: ReadonlyArray<Intent> = []
+
+export const makeRow = (task: NewTask, queue: ConversationQueue, now: number, ack: StoredEvent): Row => ({
+  task,
+  queue,
+  createdAt: now,
+  updatedAt: now,
+  startedAt: undefined,
+  claimedAt: 0,
+  finishedAt: 0,
+  status: "queued",
+  error: undefined,
+  runnerId: undefined,
+  token: 0,
+  attempt: 0,
+  failures: 0,
+  lastSeq: ack.seq,
+  log: [ack],
+  intents: none
+})
+
+export const isHead = (row: Row): boolean => row.queue.active[0] === row
+
+export const toTask = (row: Row): Task => ({
+  id: row.task.id,
+  conversationId: row.task.conversationId,
+  agentId: row.task.agentId,
+  status: row.status,
+  attempt: row.attempt,
+  lastSeq: row.lastSeq,
+  createdAt: DateTime.makeUnsafe(row.createdAt),
+  updatedAt: DateTime.makeUnsafe(row.updatedAt),
+  ...(row.error === undefined ? undefined : { error: row.error }),
+  ...(row.task.metadata === undefined ? undefined : { metadata: row.task.metadata })
+})
+
+export const toHead = (row: Row): Head => ({
+  taskId: row.task.id,
+  conversationId: row.task.conversationId,
+  token: row.token
+})
+
+export const toClaim = (row: Row, runnerId: RunnerId): Claim => ({
+  taskId: row.task.id,
+  conversationId: row.task.conversationId,
+  userId: row.task.userId,
+  agentId: row.task.agentId,
+  runnerId,
+  token: row.token,
+  attempt: row.attempt,
+  failures: row.failures,
+  lastSeq: row.lastSeq,
+  input: row.task.input,
+  userMetadata: row.task.userMetadata,
+  metadata: row.task.metadata,
+  logContext: row.task.logContext,
+  createdAt: row.createdAt,
+  startedAt: row.startedAt ?? row.claimedAt,
+  intents: row.intents.length
+})
+
+export const intentValue = (row: Row, key: string): Option.Option<Intent["value"]> =>
+  Option.map(Option.fromUndefinedOr(row.intents.find((intent) => intent.key === key)), (intent) => intent.value)
