@@ -2,7 +2,7 @@
  * What is still owed to the log of a task when it ends.
  *
  * Cancel, error, deadline and the closing of an ownerless task all use the same pure function, so that every log ends
- * the same way: the text that was streamed is kept as a partial message, every open tool call has a result, and the
+ * the same way: the text that was streamed is kept as a message (partial when it was cut), every open tool call has a result, and the
  * terminal event is last (P4, P7).
  *
  * @since 0.1.0
@@ -132,7 +132,8 @@ export const settleUnsettled = (
       ...base,
       message: { role: "assistant", content: [{ type: "text", text: self.text }] },
       usage: zero,
-      partial: true
+      // An agent may leave the message to us; only a cut makes it partial.
+      ...(outcome.status === "completed" ? {} : { partial: true })
     })
   }
   for (const [toolCallId, call] of self.calls) events.push({ ...interruptedResult({ toolCallId, ...call }), ...base })

@@ -7,6 +7,21 @@ import { Schema } from "effect"
 import { AgentId, ConversationId, TaskId } from "./Ids.ts"
 
 /**
+ * What the caller gave cannot be accepted; nothing was stored.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class InvalidInput extends Schema.TaggedError<InvalidInput>()("InvalidInput", {
+  field: Schema.String,
+  problem: Schema.String
+}) {
+  override get message() {
+    return `\`${this.field}\` ${this.problem}.`
+  }
+}
+
+/**
  * There is no such task for this user.
  *
  * @since 0.1.0

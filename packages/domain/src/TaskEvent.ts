@@ -386,7 +386,7 @@ export const ack = (
  * @since 0.1.0
  * @category accessors
  */
-export const size = (event: TaskEvent): number =>
+export const size = (event: TaskEvent | AgentEvent): number =>
   event.type === "text" || event.type === "reasoning"
     ? event.content.length + 120
     : JSON.stringify(event.type === "unknown" ? event.raw : event).length

@@ -6,29 +6,41 @@
  *
  * @since 0.1.0
  */
+import { Agents } from "@perennial/domain/Agent"
+import { ConversationStore } from "@perennial/domain/ConversationStore"
+import { CurrentUser } from "@perennial/domain/CurrentUser"
 import type { Decision } from "@perennial/domain/Decision"
-import type { AgentId, ConversationId, TaskId } from "@perennial/domain/Ids"
-import type { AssistantMessage, UserMessage } from "@perennial/domain/Message"
-import type { Metadata, OnBusy, Task, TaskStatus } from "@perennial/domain/Task"
-import type {
-  AgentNotFound,
+import { type AgentId, ConversationId, NewId, TaskId } from "@perennial/domain/Ids"
+import * as MemoryConversationStore from "@perennial/domain/MemoryConversationStore"
+import * as MemoryTaskBackend from "@perennial/domain/MemoryTaskBackend"
+import { type AssistantMessage, type UserMessage, userText } from "@perennial/domain/Message"
+import { isTerminal, type Metadata, type OnBusy, type Task, type TaskStatus } from "@perennial/domain/Task"
+import { cancelKey, decisionKey, type Intent, type NewTask, TaskBackend } from "@perennial/domain/TaskBackend"
+import {
+  type AgentNotFound,
   AlreadyDecided,
   CapacityExceeded,
-  ConversationBusy,
-  ConversationNotFound,
-  ConversationStoreError,
+  type ConversationBusy,
+  type ConversationNotFound,
+  type ConversationStoreError,
   CursorAhead,
-  EventsExpired,
-  IdempotencyConflict,
-  QueueFull,
+  type EventsExpired,
+  type IdempotencyConflict,
+  InvalidInput,
+  type QueueFull,
   StreamLost,
   TaskBackendError,
-  TaskNotFound,
+  type TaskNotFound,
   ToolCallNotFound
 } from "@perennial/domain/TaskError"
 import type { StoredEvent } from "@perennial/domain/TaskEvent"
 import type { Usage } from "@perennial/domain/Usage"
-import { Context, type Effect, type Stream } from "effect"
+import { Context, Effect, Equal, Layer, Option, Predicate, Stream } from "effect"
+import { Digest } from "effect/crypto"
+import { supervise } from "./internal/supervision.ts"
+import { TaskEngine } from "./TaskEngine.ts"
+import { TaskExecutor } from "./TaskExecutor.ts"
+import { CurrentTaskLimits } from "./TaskLimits.ts"
 
 /**
  * What to start.
@@ -79,6 +91,7 @@ export class TaskManager extends Context.Service<TaskManager, {
    */
   readonly start: (input: StartInput) => Effect.Effect<
     Task,
+    | InvalidInput
     | ConversationBusy
     | QueueFull
     | CapacityExceeded
@@ -137,4 +150,234 @@ export class TaskManager extends Context.Service<TaskManager, {
   readonly deleteConversation: (
     id: ConversationId
   ) => Effect.Effect<void, ConversationNotFound | ConversationBusy | ConversationStoreError | TaskBackendError>
-}>()("@perennial/runtime/TaskManager") {}
+}>()("@perennial/runtime/TaskManager") {
+  /** Over any engine. */
+  static readonly layerEngine: Layer.Layer<
+    TaskManager,
+    never,
+    TaskEngine | TaskExecutor | TaskBackend | ConversationStore | Agents
+  > = Layer.effect(TaskManager, Effect.suspend(() => make)).pipe(Layer.provide(Digest.layerWebCrypto))
+
+  /** Runs tasks in this process, over any store. */
+  static readonly layer: Layer.Layer<TaskManager, TaskBackendError, TaskBackend | ConversationStore | Agents> = this
+    .layerEngine.pipe(
+      Layer.provide(TaskEngine.layerLocal),
+      Layer.provide(TaskExecutor.layer)
+    )
+
+  /** All in one for tests and first steps: this process, and a store that is gone with it. */
+  static readonly layerMemory: Layer.Layer<
+    TaskManager | TaskBackend | ConversationStore,
+    TaskBackendError,
+    Agents
+  > = this.layer.pipe(
+    Layer.provideMerge(Layer.mergeAll(MemoryTaskBackend.layer, MemoryConversationStore.layer))
+  )
+}
+
+const make = Effect.gen(function*() {
+  const backend = yield* TaskBackend
+  const store = yield* ConversationStore
+  const agents = yield* Agents
+  const executor = yield* TaskExecutor
+  const engine = yield* TaskEngine
+  const limits = yield* CurrentTaskLimits
+  const digest = yield* Digest.Digest
+  yield* supervise({ backend, engine, executor, limits })
+
+  const get = (id: TaskId) => Effect.flatMap(CurrentUser, (userId) => backend.get(id, { userId }))
+
+  const start = Effect.fn("TaskManager.start")(function*(input: StartInput) {
+    const message = yield* toUserMessage(input.message)
+    const agent = yield* agents.get(input.agentId)
+    if (executor.waiting.size >= limits.waiting) return yield* new CapacityExceeded({ limit: limits.waiting })
+    const userId = yield* CurrentUser
+    const newId = yield* NewId
+    const conversationId = input.conversationId ?? ConversationId.make(yield* newId)
+    const idempotency = input.idempotencyKey === undefined
+      ? undefined
+      : { key: input.idempotencyKey, requestHash: yield* hashOf(digest, input) }
+    const task: NewTask = {
+      id: TaskId.make(yield* newId),
+      conversationId,
+      userId,
+      agentId: agent.agentId,
+      input: message,
+      userMetadata: input.userMetadata,
+      metadata: input.metadata,
+      logContext: input.logContext,
+      idempotency
+    }
+    yield* store.create({ id: conversationId, userId })
+    // Once accepted it is also submitted; a crash in between is the sweep's to mend.
+    return yield* Effect.uninterruptible(Effect.gen(function*() {
+      const created = yield* backend.create(task, {
+        onBusy: input.onBusy ?? "reject",
+        maxQueued: limits.queuedPerConversation
+      })
+      yield* Effect.forEach(created.cancelled, executor.grew, { discard: true })
+      yield* Effect.forEach(created.cancelling, notify, { discard: true })
+      if (Option.isSome(created.head)) yield* engine.submit(created.head.value)
+      return created.task
+    }))
+  })
+
+  /** The intent is durable: an owner that cannot be told now sees it with its next heartbeat. */
+  const notify = (id: TaskId) => Effect.ignore(executor.notify(id), { log: "Warn" })
+
+  const events = Effect.fn("TaskManager.events")(
+    function*(id: TaskId, options?: { readonly after?: number | undefined }) {
+      const after = options?.after ?? 0
+      const task = yield* get(id)
+      if (after > task.lastSeq) return yield* new CursorAhead({ taskId: id, after, lastSeq: task.lastSeq })
+      // Only logs of ended tasks expire.
+      if (isTerminal(task.status)) yield* backend.events(id, { after, limit: 1, maxBytes: 0 })
+      return executor.read(id, after)
+    }
+  )
+
+  const ended = (task: Task) =>
+    isTerminal(task.status) ? Effect.void : Stream.runDrain(executor.read(task.id, task.lastSeq))
+
+  const putIntent = Effect.fnUntraced(function*(id: TaskId, intent: Intent) {
+    const recorded = yield* backend.putIntent(id, intent, { userId: yield* CurrentUser })
+    if (recorded.written) {
+      yield* executor.grew(id)
+      if (Option.isSome(recorded.promoted)) yield* engine.submit(recorded.promoted.value)
+    }
+    if (!isTerminal(recorded.task.status)) yield* notify(id)
+    return recorded
+  }, Effect.uninterruptible)
+
+  const cancel = Effect.fn("TaskManager.cancel")(
+    function*(id: TaskId, options?: { readonly reason?: string | undefined }) {
+      const { task } = yield* putIntent(id, {
+        key: cancelKey,
+        value: options?.reason === undefined ? {} : { reason: options.reason }
+      })
+      yield* ended(task).pipe(
+        Effect.mapError((cause) => new TaskBackendError({ operation: "cancel", cause }))
+      )
+      return (yield* get(id)).status === "cancelled"
+    }
+  )
+
+  const list: TaskManager["Service"]["list"] = Effect.fn("TaskManager.list")(function*(options = {}) {
+    return yield* backend.list({
+      ...options,
+      userId: yield* CurrentUser,
+      limit: Math.min(1_000, Math.max(1, options.limit ?? 100))
+    })
+  })
+
+  const running = Effect.gen(function*() {
+    const ids: Array<TaskId> = []
+    while (ids.length < 10_000) {
+      const page = yield* list({ status: ["running"], before: ids[ids.length - 1], limit: 1_000 })
+      for (const task of page) ids.push(task.id)
+      if (page.length < 1_000) break
+    }
+    return ids
+  })
+
+  /** Backwards from the end: the last message is near it. */
+  const lastMessage = Effect.fnUntraced(function*(task: Task) {
+    for (let after = Math.max(0, task.lastSeq - 256);; after = Math.max(0, after - 256)) {
+      const { events } = yield* backend.events(task.id, { after, limit: 256, maxBytes: Number.MAX_SAFE_INTEGER })
+      const found = events.findLast(({ event }) => event.type === "message")
+      if (found?.event.type === "message") return found.event.message
+      if (after === 0) return undefined
+    }
+  })
+
+  const await_ = Effect.fn("TaskManager.await")(function*(id: TaskId) {
+    yield* ended(yield* get(id))
+    const task = yield* get(id)
+    const message = yield* toStreamErrors(task, lastMessage(task))
+    const [last] = (yield* toStreamErrors(
+      task,
+      backend.events(id, { after: task.lastSeq - 1, limit: 1, maxBytes: 0 })
+    )).events
+    return {
+      task,
+      ...(message === undefined ? {} : { message }),
+      ...(last?.event.type === "done" ? { usage: last.event.usage } : {})
+    }
+  })
+
+  /** Whether a tool call waits, or waited, for a person. */
+  const waits = Effect.fnUntraced(function*(task: Task, toolCallId: string) {
+    let after = 0
+    while (after < task.lastSeq) {
+      const { events } = yield* backend.events(task.id, { after, limit: 500, maxBytes: 1024 * 1024 })
+      if (events.some(({ event }) => event.type === "tool_approval" && event.toolCallId === toolCallId)) return true
+      after = events[events.length - 1]?.seq ?? task.lastSeq
+    }
+    return false
+  })
+
+  const decide = Effect.fn("TaskManager.decide")(function*(id: TaskId, toolCallId: string, decision: Decision) {
+    const task = yield* get(id)
+    const known = yield* Effect.catchTags(waits(task, toolCallId), {
+      CursorAhead: () => Effect.succeed(false),
+      EventsExpired: () => Effect.succeed(false)
+    })
+    if (!known) return yield* new ToolCallNotFound({ taskId: id, toolCallId })
+    const { value } = yield* putIntent(id, { key: decisionKey(toolCallId), value: { ...decision } })
+    if (Option.isNone(value) || !Equal.equals(value.value, { ...decision })) {
+      return yield* new AlreadyDecided({ taskId: id, toolCallId })
+    }
+  })
+
+  const deleteConversation = Effect.fn("TaskManager.deleteConversation")(function*(id: ConversationId) {
+    const key = { id, userId: yield* CurrentUser }
+    yield* store.get(key)
+    yield* backend.deleteConversation({ conversationId: id, userId: key.userId })
+    yield* store.delete(key)
+  }, Effect.uninterruptible)
+
+  return TaskManager.of({
+    start,
+    events,
+    cancel,
+    get: Effect.fn("TaskManager.get")(get),
+    list,
+    running: Effect.withSpan(running, "TaskManager.running"),
+    await: await_,
+    decide,
+    deleteConversation
+  })
+})
+
+/** An end of the log that cannot be, but for a store that lost data. */
+const toStreamErrors = <A, E, R>(task: Task, effect: Effect.Effect<A, E | CursorAhead, R>) =>
+  Effect.catchTag(
+    effect,
+    "CursorAhead",
+    (error) =>
+      Effect.fail(new StreamLost({ taskId: task.id, after: task.lastSeq, reason: (error as CursorAhead).message }))
+  )
+
+const toUserMessage = (message: string | UserMessage): Effect.Effect<UserMessage, InvalidInput> => {
+  const user = typeof message === "string" ? userText(message) : message
+  return user.content.some((part) => part.type === "file" || part.text.trim() !== "")
+    ? Effect.succeed(user)
+    : Effect.fail(new InvalidInput({ field: "message", problem: "is empty: say something" }))
+}
+
+/** SHA-256 of what makes the request: two requests with one idempotency key must have the same. */
+const hashOf = (digest: Digest.Digest["Service"], input: StartInput) => {
+  const { agentId, conversationId, message, metadata, onBusy, userMetadata } = input
+  const request = canonical({ agentId, conversationId, message, metadata, onBusy, userMetadata })
+  return digest.digestHex(Digest.sha256, new TextEncoder().encode(request))
+}
+
+/** Encoding Standard, section 8.2: in every platform, but in no ECMAScript library. */
+declare const TextEncoder: new() => { readonly encode: (text: string) => Uint8Array }
+
+/** JSON with sorted keys, so that the order in which a client wrote them does not matter. */
+const canonical = (value: unknown): string =>
+  JSON.stringify(value, (_, inner: unknown) =>
+    Predicate.isObject(inner) && !Array.isArray(inner)
+      ? Object.fromEntries(Object.entries(inner).toSorted(([a], [b]) => a < b ? -1 : 1))
+      : inner)

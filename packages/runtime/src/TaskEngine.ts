@@ -1,0 +1,64 @@
+/**
+ * What makes a task run somewhere.
+ *
+ * @since 0.1.0
+ */
+import type { TaskId } from "@perennial/domain/Ids"
+import type { Head } from "@perennial/domain/TaskBackend"
+import { Context, Effect, FiberMap, Layer, Option } from "effect"
+import { TaskExecutor } from "./TaskExecutor.ts"
+import { CurrentTaskLimits } from "./TaskLimits.ts"
+
+/**
+ * Makes heads run. `TaskManager` is written over this port alone, so that swapping its layer is all an application
+ * changes to run tasks somewhere else.
+ *
+ * @since 0.1.0
+ * @category services
+ */
+export class TaskEngine extends Context.Service<TaskEngine, {
+  /**
+   * Makes this head run somewhere, at least once. Returns at once; submitting again is harmless. A head for which there
+   * is no place stays unclaimed until there is one.
+   */
+  readonly submit: (head: Head) => Effect.Effect<void>
+}>()("@perennial/runtime/TaskEngine") {
+  /**
+   * Runs tasks as fibers of this process, each in a `FiberMap` under its id. When the scope closes, tasks are handed
+   * over: their fibers are interrupted, their finalizers run, and they are released for another process (P8).
+   */
+  static readonly layerLocal: Layer.Layer<TaskEngine, never, TaskExecutor> = Layer.effect(
+    TaskEngine,
+    Effect.gen(function*() {
+      const executor = yield* TaskExecutor
+      const limits = yield* CurrentTaskLimits
+      const fibers = yield* FiberMap.make<TaskId, void, never>()
+      // A task keeps nothing of the fiber that submitted it: neither its context nor its lifetime.
+      const run = yield* FiberMap.runtime(fibers)<never>()
+
+      const submit = (head: Head): Effect.Effect<void> =>
+        Effect.suspend(() => {
+          if (FiberMap.hasUnsafe(fibers, head.taskId)) return Effect.void
+          return Effect.map(executor.admit, (admitted): void => {
+            if (admitted) run(head.taskId, execute(head), { onlyIfMissing: true })
+            else if (executor.waiting.size < limits.waiting) executor.waiting.add(head.taskId)
+          })
+        })
+
+      /** The task, and then the one that its end has promoted. */
+      const execute = (head: Head): Effect.Effect<void> =>
+        Effect.flatMap(
+          executor.execute(head),
+          (promoted) => Option.isSome(promoted) ? submit(promoted.value) : Effect.void
+        )
+
+      yield* Effect.addFinalizer(() =>
+        Effect.andThen(
+          executor.drain,
+          Effect.timeoutOption(FiberMap.awaitEmpty(fibers), limits.cancelGrace)
+        )
+      )
+      return TaskEngine.of({ submit })
+    })
+  )
+}

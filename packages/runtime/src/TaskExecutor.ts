@@ -1,0 +1,214 @@
+/**
+ * What it takes to execute tasks in this process: claims, the event path, the lease, and the readers.
+ *
+ * The same code executes tasks under every engine; only this code claims.
+ *
+ * @since 0.1.0
+ */
+import { Agents } from "@perennial/domain/Agent"
+import { ConversationStore } from "@perennial/domain/ConversationStore"
+import { NewId, RunnerId, type TaskId } from "@perennial/domain/Ids"
+import { type Head, TaskBackend } from "@perennial/domain/TaskBackend"
+import type { StreamLost, TaskBackendError } from "@perennial/domain/TaskError"
+import type { StoredEvent } from "@perennial/domain/TaskEvent"
+import { Clock, Context, Duration, Effect, Latch, Layer, type Option, Schedule, Semaphore, type Stream } from "effect"
+import { executeClaimed } from "./internal/executeClaimed.ts"
+import { Execution } from "./internal/execution.ts"
+import { Hubs } from "./internal/hubs.ts"
+import { Pages } from "./internal/pages.ts"
+import { read } from "./internal/reader.ts"
+import * as Watch from "./internal/watch.ts"
+import * as Writer from "./internal/writer.ts"
+import { CurrentTaskLimits } from "./TaskLimits.ts"
+
+/**
+ * Executes tasks and serves their readers.
+ *
+ * @since 0.1.0
+ * @category services
+ */
+export class TaskExecutor extends Context.Service<TaskExecutor, {
+  readonly runnerId: RunnerId
+
+  /** Takes a place of this process's capacity, if there is one; `execute` needs it and gives it back. */
+  readonly admit: Effect.Effect<boolean>
+
+  /** How many more tasks this process would take. */
+  readonly room: Effect.Effect<number>
+
+  /** Opens when a place became free. */
+  readonly roomMade: Latch.Latch
+
+  /** Tasks accepted here that wait for a place. */
+  readonly waiting: Set<TaskId>
+
+  /**
+   * Claims a head and executes it to its end, a hand-over or a loss; returns the head that its end promoted. Does
+   * nothing when another owner has it. `checkpoint` runs between steps.
+   */
+  readonly execute: (
+    head: Head,
+    options?: { readonly checkpoint?: Effect.Effect<void> | undefined }
+  ) => Effect.Effect<Option.Option<Head>>
+
+  /** Looks at what was asked of a task, if it is executed here. */
+  readonly notify: (id: TaskId) => Effect.Effect<void, TaskBackendError>
+
+  /** The log of a task grew by another hand: whoever watches it here must see it. */
+  readonly grew: (id: TaskId) => Effect.Effect<void>
+
+  /** The same for every task that is watched here. */
+  readonly grewAll: Effect.Effect<void>
+
+  /** Ends what time ends: deadlines and graces. */
+  readonly tick: Effect.Effect<void>
+
+  /** Stops taking tasks and hands over those that are executed; returns when all have ended or the grace is over. */
+  readonly drain: Effect.Effect<void>
+
+  /** Whether this process may take tasks from owners that seem dead: not just after its own lease had run out. */
+  readonly mayRob: Effect.Effect<boolean>
+
+  /** The events of a task after a seq, until the terminal one. Checks nothing. */
+  readonly read: (id: TaskId, after: number) => Stream.Stream<StoredEvent, StreamLost>
+}>()("@perennial/runtime/TaskExecutor") {
+  /** The executor of this process. Its lease ends when the scope closes. */
+  static readonly layer: Layer.Layer<TaskExecutor, TaskBackendError, TaskBackend | ConversationStore | Agents> = Layer
+    .effect(TaskExecutor, Effect.suspend(() => make))
+}
+
+const make = Effect.gen(function*() {
+  const backend = yield* TaskBackend
+  const store = yield* ConversationStore
+  const agents = yield* Agents
+  const limits = yield* CurrentTaskLimits
+  const clock = yield* Clock.Clock
+  const scope = yield* Effect.scope
+  const runnerId = RunnerId.make(yield* Effect.flatten(NewId))
+  const now = () => clock.currentTimeMillisUnsafe()
+
+  const leaseMillis = Duration.toMillis(limits.leaseTtl)
+  let renewedAt = now()
+  let robsFrom = 0
+  const executions = new Map<TaskId, Execution>()
+  let draining = false
+  const permits = yield* Semaphore.make(limits.capacity)
+  let free = limits.capacity
+  const roomMade = yield* Latch.make(false)
+  const waiting = new Set<TaskId>()
+  const hubs = new Hubs()
+  const pages = new Pages(backend, limits.pageCacheBytes)
+
+  yield* backend.heartbeat(runnerId, limits.leaseTtl)
+  yield* Effect.addFinalizer(() =>
+    Effect.ignore(backend.heartbeat(runnerId, Duration.zero), { log: "Warn", message: "The lease could not be ended." })
+  )
+  const writer = yield* Writer.make(backend)
+  const watch = yield* Watch.make(backend, hubs)
+
+  const leave = (execution: Execution) =>
+    Effect.suspend(() => {
+      if (!execution.admitted) return Effect.void
+      execution.admitted = false
+      free++
+      roomMade.openUnsafe()
+      return Effect.asVoid(permits.release(1))
+    })
+  const enter = (execution: Execution) =>
+    Effect.map(permits.take(1), () => {
+      execution.admitted = true
+      free--
+    })
+
+  const notify = Effect.fnUntraced(function*(id: TaskId) {
+    const execution = executions.get(id)
+    if (execution !== undefined) execution.apply(yield* backend.intents(id), now())
+  })
+
+  const execute = (head: Head, checkpoint: Effect.Effect<void>) =>
+    Effect.suspend(() => {
+      const execution = new Execution(head.taskId)
+      if (draining || executions.has(head.taskId)) return Effect.as(leave(execution), Watch.noHead)
+      executions.set(head.taskId, execution)
+      waiting.delete(head.taskId)
+      return executeClaimed({
+        agents,
+        backend,
+        checkpoint,
+        execution,
+        head,
+        hubs,
+        limits,
+        now,
+        notify: Effect.ignore(Effect.suspend(() => notify(head.taskId)), { log: "Warn" }),
+        outside: (wait) => Effect.andThen(leave(execution), Effect.tap(wait, () => enter(execution))),
+        runnerId,
+        scope,
+        store,
+        writer
+      }).pipe(
+        Effect.ensuring(Effect.suspend(() => {
+          executions.delete(head.taskId)
+          hubs.disown(head.taskId)
+          return leave(execution)
+        })),
+        Effect.uninterruptible
+      )
+    })
+
+  /** What the store says this runner owns against what is executed here. */
+  const beat = Effect.gen(function*() {
+    const before = new Set([...executions.values()].filter((execution) => execution.claim !== undefined))
+    const asked = now()
+    const { owned } = yield* backend.heartbeat(runnerId, limits.leaseTtl)
+    // After an outage of the store others may have been unable to renew theirs: they get the time to.
+    if (asked - renewedAt > leaseMillis) robsFrom = now() + leaseMillis / 3
+    renewedAt = now()
+    const byId = new Map(owned.map((fence) => [fence.taskId, fence]))
+    for (const execution of before) {
+      const row = byId.get(execution.taskId)
+      if (executions.get(execution.taskId) !== execution) continue
+      if (row === undefined || row.token !== execution.claim?.token) execution.stop("fenced", now())
+      else if (row.intents > execution.intents) yield* notify(execution.taskId)
+    }
+    for (const row of owned) {
+      const ended = [...before].some((execution) => execution.taskId === row.taskId)
+      if (!ended && !executions.has(row.taskId)) yield* backend.release(row)
+    }
+  })
+  yield* beat.pipe(
+    Effect.catchCause((cause) => Effect.logWarning("The lease could not be renewed.", cause)),
+    Effect.repeat(Schedule.spaced(limits.heartbeat)),
+    Effect.delay(limits.heartbeat),
+    Effect.forkScoped
+  )
+
+  const tick = Effect.sync(() => {
+    for (const execution of executions.values()) execution.tick(now(), Duration.toMillis(limits.cancelGrace))
+  })
+
+  return TaskExecutor.of({
+    runnerId,
+    admit: Effect.suspend(() =>
+      draining ? Effect.succeed(false) : Effect.tap(permits.takeIfAvailable(1), (ok) =>
+        Effect.sync(() => {
+          if (ok) free--
+        }))
+    ),
+    room: Effect.sync(() => draining ? 0 : free),
+    roomMade,
+    waiting,
+    execute: (head, options) => execute(head, options?.checkpoint ?? Effect.void),
+    notify,
+    grew: watch.grew,
+    grewAll: watch.grewAll,
+    tick,
+    drain: Effect.suspend(() => {
+      draining = true
+      for (const execution of executions.values()) execution.stop("shutdown", now())
+      return Effect.void
+    }),
+    mayRob: Effect.sync(() => now() >= robsFrom && now() - renewedAt <= leaseMillis),
+    read: (id, after) => read(hubs, pages, id, after)
+  })
+})

@@ -1,0 +1,238 @@
+/**
+ * The life of one execution: claim, catch up with the log, run the agent, settle, finish.
+ */
+import type { AgentError, AgentInput, AgentResult, Agents, Emit } from "@perennial/domain/Agent"
+import { AgentError as Failure } from "@perennial/domain/Agent"
+import type { ConversationStore } from "@perennial/domain/ConversationStore"
+import { CurrentTask, type TaskContext } from "@perennial/domain/CurrentTask"
+import { CurrentUser } from "@perennial/domain/CurrentUser"
+import type { MessageId, RunnerId } from "@perennial/domain/Ids"
+import type { Message } from "@perennial/domain/Message"
+import { type Outcome, settleUnsettled } from "@perennial/domain/Settlement"
+import type { Claim, Head, TaskBackend } from "@perennial/domain/TaskBackend"
+import type { AgentEvent } from "@perennial/domain/TaskEvent"
+import * as TaskEvent from "@perennial/domain/TaskEvent"
+import { type Array as Arr, Cause, Deferred, Duration, Effect, Exit, Option, type Scope } from "effect"
+import type { TaskLimits } from "../TaskLimits.ts"
+import type { AgentExit, Execution } from "./execution.ts"
+import type { Hubs } from "./hubs.ts"
+import { Journal } from "./journal.ts"
+import { outcomeOf } from "./outcome.ts"
+import { noHead } from "./watch.ts"
+import type { Writer } from "./writer.ts"
+
+export interface Options {
+  readonly agents: Agents["Service"]
+  readonly backend: TaskBackend["Service"]
+  readonly store: ConversationStore["Service"]
+  readonly writer: Writer
+  readonly hubs: Hubs
+  readonly limits: TaskLimits
+  readonly runnerId: RunnerId
+  /** Owns the agents' fibers. */
+  readonly scope: Scope.Scope
+  readonly now: () => number
+  readonly execution: Execution
+  readonly head: Head
+  readonly checkpoint: Effect.Effect<void>
+  /** Reads the intents of this task. */
+  readonly notify: Effect.Effect<void>
+  /** Waits without a place of the process's capacity. */
+  readonly outside: <A>(wait: Effect.Effect<A>) => Effect.Effect<A>
+}
+
+/** Messages read at once when a task begins. */
+const historyPage = 1_000
+
+/** What is durable and not yet in the conversation goes there; idempotent, so that it may be repeated. */
+const storeMessages = Effect.fnUntraced(function*({ store }: Options, journal: Journal) {
+  const messages = journal.unstored
+  if (messages.length === 0) return
+  yield* store.append(journal.claim.conversationId, messages)
+  const stored = new Set(messages.map((message) => message.id))
+  journal.unstored = journal.unstored.filter((message) => !stored.has(message.id))
+})
+
+/** The log so far, without the chunks that complete messages replaced. */
+const catchUp = Effect.fnUntraced(function*({ backend }: Options, journal: Journal) {
+  const { claim } = journal
+  if (claim.lastSeq === 1) {
+    const ack = TaskEvent.ack({ id: claim.taskId, conversationId: claim.conversationId, at: claim.createdAt })
+    journal.record([ack])
+    return [ack]
+  }
+  const kept: Array<TaskEvent.StoredEvent> = []
+  let after = 0
+  while (after < claim.lastSeq) {
+    const { events } = yield* backend.events(claim.taskId, { after, limit: 500, maxBytes: 4 * 1024 * 1024 })
+    journal.record(events)
+    for (const stored of events) {
+      const { type } = stored.event
+      if (type !== "text" && type !== "reasoning" && type !== "tool_progress") kept.push(stored)
+    }
+    after = events[events.length - 1]?.seq ?? claim.lastSeq
+  }
+  return kept
+})
+
+const readHistory = Effect.fnUntraced(function*({ store }: Options, claim: Claim) {
+  const history: Array<Message> = []
+  let after: MessageId | undefined
+  while (true) {
+    const page = yield* store.messages(
+      { id: claim.conversationId, userId: claim.userId },
+      { after, limit: historyPage }
+    )
+    for (const { message } of page) history.push(message)
+    if (page.length < historyPage) return history
+    after = page[page.length - 1]?.id
+  }
+})
+
+/** Runs the agent in a fiber of its own, so that its finalizers can be waited for, and given up. */
+const runAgent = Effect.fnUntraced(function*(options: Options, journal: Journal, input: AgentInput) {
+  const { agents, execution, now, scope, writer } = options
+  const { claim } = journal
+  const emit: Emit = (events: Arr.NonEmptyReadonlyArray<AgentEvent>) =>
+    Effect.tap(
+      Effect.suspend(() => Deferred.isDoneUnsafe(execution.ended) ? Effect.interrupt : writer.emit(journal, events)),
+      () =>
+        journal.unstored.length === 0 ? Effect.void : Effect.catchCause(
+          Effect.uninterruptible(storeMessages(options, journal)),
+          (cause) =>
+            Effect.andThen(
+              Effect.logError("The conversation store failed; the task stops here as if crashed.", cause),
+              Effect.suspend(() => {
+                execution.stop("store", now())
+                return Effect.interrupt
+              })
+            )
+        )
+    )
+  const agent: Effect.Effect<AgentResult, AgentError> = agents.get(claim.agentId).pipe(
+    Effect.mapError((error) => new Failure({ error: "AgentNotFound", detail: error.message, retryable: false })),
+    Effect.flatMap((agent) => agent.run(input, emit)),
+    Effect.provideService(CurrentTask, Option.some(input.task)),
+    Effect.provideService(CurrentUser, claim.userId)
+  )
+  execution.run(yield* Effect.forkIn(Effect.interruptible(agent), scope))
+  const exit: AgentExit = yield* Deferred.await(execution.ended)
+  // What an abandoned fiber had handed to the writer is written before the log is settled.
+  if (exit === "abandoned") yield* writer.emit(journal, [])
+  if (exit !== "abandoned" && Exit.isFailure(exit) && Cause.hasDies(exit.cause)) {
+    yield* Effect.logError("The agent died.", exit.cause)
+  }
+  return exit
+})
+
+/** Everything owed first, the conversation next, the terminal event last (P4). */
+const finish = Effect.fnUntraced(function*(options: Options, journal: Journal, outcome: Outcome) {
+  const { backend, now, store, writer } = options
+  const { claim } = journal
+  const owed = settleUnsettled(journal.unsettled, claim, outcome)
+  const terminal = owed[owed.length - 1]
+  if (terminal === undefined) return noHead
+  if (owed.length > 1) yield* writer.emit(journal, owed.slice(0, -1))
+  yield* store.create({ id: claim.conversationId, userId: claim.userId })
+  if (claim.lastSeq > 1 || journal.lastSeq > 1) yield* storeMessages(options, journal)
+  journal.closed = true
+  const [last] = journal.number([terminal], now())
+  if (last === undefined) return noHead
+  const promoted = yield* backend.finish(claim, [last])
+  yield* journal.publish([last])
+  return promoted
+})
+
+const toContext = (claim: Claim): TaskContext => ({
+  taskId: claim.taskId,
+  conversationId: claim.conversationId,
+  userId: claim.userId,
+  agentId: claim.agentId,
+  attempt: claim.attempt,
+  metadata: claim.metadata ?? {}
+})
+
+const own = Effect.fnUntraced(function*(options: Options, claim: Claim) {
+  const { backend, execution, hubs, limits, now, scope, store, writer } = options
+  execution.claim = claim
+  execution.deadline = claim.startedAt + Duration.toMillis(limits.taskTimeout)
+  const journal = new Journal({
+    claim,
+    hub: hubs.own(claim.taskId, claim.lastSeq),
+    limits,
+    onLoss: (loss) => execution.stop(loss, now()),
+    onIntents: (count) =>
+      Effect.suspend(() => {
+        if (count <= execution.intents) return Effect.void
+        execution.intents = count
+        return Effect.asVoid(Effect.forkIn(options.notify, scope))
+      })
+  })
+  const journaled = yield* catchUp(options, journal)
+  if (claim.intents > 0) yield* options.notify
+  if (execution.reason === "cancel") {
+    return yield* finish(options, journal, { status: "cancelled", reason: execution.cancelReason })
+  }
+  if (claim.failures > limits.failures) {
+    return yield* finish(options, journal, {
+      status: "error",
+      error: "CrashLoop",
+      detail: `${claim.failures} processes died on this task without progress.`,
+      retryable: false
+    })
+  }
+  const begun = journaled.some(({ event }) => event.type === "started")
+  yield* writer.emit(journal, [
+    begun
+      ? { ...toIds(claim), type: "resumed", attempt: claim.attempt, discardAfter: 0 }
+      : { ...toIds(claim), type: "started", attempt: claim.attempt }
+  ])
+  yield* store.create({ id: claim.conversationId, userId: claim.userId })
+  yield* storeMessages(options, journal)
+  const exit = yield* runAgent(options, journal, {
+    task: toContext(claim),
+    history: yield* readHistory(options, claim),
+    journal: journaled,
+    checkpoint: options.checkpoint,
+    awaitDecision: (toolCallId) => {
+      const decision = execution.awaitDecision(toolCallId)
+      return execution.isDecided(toolCallId) ? decision : options.outside(decision)
+    }
+  })
+  const outcome = outcomeOf(execution, exit, limits)
+  if (outcome === "nothing" || outcome === "release") {
+    journal.closed = true
+    if (outcome === "release") yield* backend.release(claim)
+    return noHead
+  }
+  return yield* finish(options, journal, outcome)
+})
+
+const toIds = ({ conversationId, taskId }: Claim) => ({ conversationId, taskId })
+
+/** Claims a head and executes it; a store that fails stops it as if this process had crashed. */
+export const executeClaimed = (options: Options): Effect.Effect<Option.Option<Head>> =>
+  options.backend.claim(options.head.taskId, {
+    runnerId: options.runnerId,
+    expectedToken: options.head.token
+  }).pipe(
+    Effect.flatMap(Option.match({
+      onNone: () => Effect.succeed(noHead),
+      onSome: (claim) =>
+        Effect.annotateLogs(own(options, claim), {
+          ...claim.logContext,
+          taskId: claim.taskId,
+          conversationId: claim.conversationId,
+          attempt: claim.attempt
+        })
+    })),
+    Effect.catchTag("LeaseLost", () => Effect.succeed(noHead)),
+    Effect.catchCause((cause) =>
+      Effect.as(
+        options.execution.reason === "fenced"
+          ? Effect.void
+          : Effect.logError("The task stopped here as if crashed; it will be taken up again.", cause),
+        noHead
+      )
+    )
+  )

@@ -1,0 +1,93 @@
+/**
+ * One task being executed by this process: why it was stopped, what was asked of it, and when it must end.
+ */
+import type { AgentError, AgentResult } from "@perennial/domain/Agent"
+import { Decision } from "@perennial/domain/Decision"
+import type { TaskId } from "@perennial/domain/Ids"
+import { cancelKey, type Claim, decisionKey, type Intent } from "@perennial/domain/TaskBackend"
+import { Deferred, Effect, Exit, type Fiber, Option, Schema } from "effect"
+
+/**
+ * Recorded before a fiber is interrupted, so that the outcome never has to be guessed. `fenced` and `store`: nothing may
+ * be written any more.
+ */
+export type StopReason = "cancel" | "timeout" | "shutdown" | "fenced" | "store"
+
+/** How the agent's fiber ended; `abandoned`: its finalizers took longer than the grace. */
+export type AgentExit = Exit.Exit<AgentResult, AgentError> | "abandoned"
+
+const decodeCancel = Schema.decodeUnknownOption(Schema.Struct({ reason: Schema.optionalKey(Schema.String) }))
+const decodeDecision = Schema.decodeUnknownOption(Decision)
+
+export class Execution {
+  readonly taskId: TaskId
+  readonly ended = Deferred.makeUnsafe<AgentExit>()
+  reason: StopReason | undefined
+  cancelReason: string | undefined
+  claim: Claim | undefined
+  /** Milliseconds since 1970 at which the task must have ended. */
+  deadline = Number.POSITIVE_INFINITY
+  /** How many intents were taken note of. */
+  intents = 0
+  /** Whether it counts towards the capacity of this process. */
+  admitted = true
+  #stoppedAt = Number.POSITIVE_INFINITY
+  #fiber: Fiber.Fiber<AgentResult, AgentError> | undefined
+  readonly #decisions = new Map<string, Deferred.Deferred<Decision>>()
+
+  constructor(taskId: TaskId) {
+    this.taskId = taskId
+  }
+
+  /** The agent's fiber; interrupted at once if the task was stopped before it began. */
+  run(fiber: Fiber.Fiber<AgentResult, AgentError>): void {
+    this.#fiber = fiber
+    fiber.addObserver((exit) => Deferred.doneUnsafe(this.ended, Exit.succeed(exit)))
+    if (this.reason !== undefined) fiber.interruptUnsafe()
+  }
+
+  /** Records why and interrupts. The first reason stands, but for those after which nothing may be written. */
+  stop(reason: StopReason, now: number): void {
+    const final = reason === "fenced" || reason === "store"
+    if (this.reason !== undefined && !final) return
+    this.reason = reason
+    this.#stoppedAt = Math.min(this.#stoppedAt, now)
+    this.#fiber?.interruptUnsafe()
+  }
+
+  /** Ends what time ends: the task at its deadline, finalizers after the grace. */
+  tick(now: number, graceMillis: number): void {
+    if (now >= this.deadline) this.stop("timeout", now)
+    if (now >= this.#stoppedAt + graceMillis && this.#fiber !== undefined) {
+      Deferred.doneUnsafe(this.ended, Exit.succeed("abandoned" as const))
+    }
+  }
+
+  /** Takes note of what was asked; again is harmless. */
+  apply(intents: ReadonlyArray<Intent>, now: number): void {
+    this.intents = Math.max(this.intents, intents.length)
+    for (const { key, value } of intents) {
+      if (key === cancelKey) {
+        if (this.reason === undefined) this.cancelReason = Option.getOrUndefined(decodeCancel(value))?.reason
+        this.stop("cancel", now)
+      } else {
+        const decision = decodeDecision(value)
+        if (Option.isSome(decision)) Deferred.doneUnsafe(this.#decision(key), Exit.succeed(decision.value))
+      }
+    }
+  }
+
+  awaitDecision(toolCallId: string): Effect.Effect<Decision> {
+    return Effect.suspend(() => Deferred.await(this.#decision(decisionKey(toolCallId))))
+  }
+
+  isDecided(toolCallId: string): boolean {
+    return Deferred.isDoneUnsafe(this.#decision(decisionKey(toolCallId)))
+  }
+
+  #decision(key: string): Deferred.Deferred<Decision> {
+    let decision = this.#decisions.get(key)
+    if (decision === undefined) this.#decisions.set(key, decision = Deferred.makeUnsafe())
+    return decision
+  }
+}

@@ -1,0 +1,156 @@
+/**
+ * One hub per task that somebody in this process executes or watches: the newest events in memory, and a sliding PubSub
+ * that wakes readers. A hub may drop, a reader never does: it falls back to the log (P3, P6).
+ */
+import type { TaskId } from "@perennial/domain/Ids"
+import { isTerminal, size, type StoredEvent } from "@perennial/domain/TaskEvent"
+import { type Array as Arr, Effect, PubSub, type Scope } from "effect"
+
+/** Events of one commit, in order; readers share the array and its objects. */
+export type Batch = Arr.NonEmptyReadonlyArray<StoredEvent>
+
+/** What a reader is told: events, or that it should look at the log. */
+export type Signal = Batch | "look"
+
+/** Batches a reader may be behind before it goes back to the log. */
+const slots = 64
+/** Bounds of the tail of a task that runs here. */
+const tailEvents = 256
+const tailBytes = 512 * 1024
+
+export class Hub {
+  readonly taskId: TaskId
+  /** Highest seq known in this process. */
+  lastSeq = 0
+  /** Whether `lastSeq` is the terminal event. */
+  ended = false
+  readers = 0
+  /** Set while the task runs here: then every event passes through `publish`. */
+  local = false
+  #pubsub: PubSub.PubSub<Signal> | undefined
+  #tail: Array<StoredEvent> = []
+  #tailBytes = 0
+
+  constructor(taskId: TaskId) {
+    this.taskId = taskId
+  }
+
+  /** Hands a committed batch to the readers. Whoever is too slow loses its oldest slots and reads the log instead. */
+  publish(batch: Batch): Effect.Effect<void> {
+    const last = batch[batch.length - 1] ?? batch[0]
+    this.lastSeq = Math.max(this.lastSeq, last.seq)
+    this.ended ||= isTerminal(last.event)
+    if (this.local) this.#keep(batch)
+    return this.#pubsub === undefined ? Effect.void : PubSub.publish(this.#pubsub, batch)
+  }
+
+  /** Sends the readers to the log. */
+  get look(): Effect.Effect<void> {
+    return Effect.suspend(() => this.#pubsub === undefined ? Effect.void : PubSub.publish(this.#pubsub, "look"))
+  }
+
+  /** The events after a cursor, if memory still holds all of them. */
+  tailAfter(cursor: number): Batch | undefined {
+    const first = this.#tail[0]
+    if (first === undefined || first.seq > cursor + 1) return undefined
+    const [head, ...rest] = this.#tail.slice(cursor + 1 - first.seq)
+    return head === undefined ? undefined : [head, ...rest]
+  }
+
+  dropTail(): void {
+    this.#tail = []
+    this.#tailBytes = 0
+  }
+
+  get subscribe(): Effect.Effect<PubSub.Subscription<Signal>, never, Scope.Scope> {
+    return Effect.suspend(() =>
+      this.#pubsub === undefined
+        ? Effect.flatMap(PubSub.sliding<Signal>(slots), (pubsub) => {
+          this.#pubsub = pubsub
+          return PubSub.subscribe(pubsub)
+        })
+        : PubSub.subscribe(this.#pubsub)
+    )
+  }
+
+  /** The last reader left: what only readers need goes. */
+  dropPubSub(): void {
+    this.#pubsub = undefined
+  }
+
+  #keep(batch: Batch): void {
+    for (const stored of batch) {
+      this.#tail.push(stored)
+      this.#tailBytes += size(stored.event)
+    }
+    if (this.#tail.length <= 2 * tailEvents && this.#tailBytes <= 2 * tailBytes) return
+    let bytes = 0
+    let from = this.#tail.length
+    while (from > 0 && this.#tail.length - from < tailEvents && bytes < tailBytes) {
+      from--
+      const stored = this.#tail[from]
+      bytes += stored === undefined ? 0 : size(stored.event)
+    }
+    this.#tail = this.#tail.slice(from)
+    this.#tailBytes = bytes
+  }
+}
+
+/** The hubs of a process. A hub exists while its task runs here or somebody reads it. */
+export class Hubs {
+  readonly #hubs = new Map<TaskId, Hub>()
+
+  get(taskId: TaskId): Hub | undefined {
+    return this.#hubs.get(taskId)
+  }
+
+  /** Tasks that somebody reads. */
+  get watched(): ReadonlyArray<Hub> {
+    return [...this.#hubs.values()].filter((hub) => hub.readers > 0)
+  }
+
+  /** Opens the hub of a task that runs here from now on. */
+  own(taskId: TaskId, lastSeq: number): Hub {
+    const hub = this.#obtain(taskId)
+    hub.local = true
+    hub.lastSeq = Math.max(hub.lastSeq, lastSeq)
+    return hub
+  }
+
+  /** The task does not run here any more. */
+  disown(taskId: TaskId): void {
+    const hub = this.#hubs.get(taskId)
+    if (hub === undefined) return
+    hub.local = false
+    hub.dropTail()
+    this.#collect(hub)
+  }
+
+  /** A reader's use of a hub, for the length of a scope. */
+  attach(taskId: TaskId): Effect.Effect<Hub, never, Scope.Scope> {
+    return Effect.acquireRelease(
+      Effect.sync(() => {
+        const hub = this.#obtain(taskId)
+        hub.readers++
+        return hub
+      }),
+      (hub) =>
+        Effect.sync(() => {
+          hub.readers--
+          this.#collect(hub)
+        })
+    )
+  }
+
+  #obtain(taskId: TaskId): Hub {
+    let hub = this.#hubs.get(taskId)
+    if (hub === undefined) this.#hubs.set(taskId, hub = new Hub(taskId))
+    return hub
+  }
+
+  #collect(hub: Hub): void {
+    if (hub.readers > 0) return
+    hub.dropPubSub()
+    if (!hub.local) this.#hubs.delete(hub.taskId)
+  }
+}

@@ -1,0 +1,140 @@
+/**
+ * The writing end of one task's log, for as long as this process owns it. Events get their numbers when the writer takes
+ * them: before that an interruption withdraws them, after that they are written.
+ */
+import { AgentError } from "@perennial/domain/Agent"
+import type { StoredMessage } from "@perennial/domain/Conversation"
+import { messageId } from "@perennial/domain/Ids"
+import * as Settlement from "@perennial/domain/Settlement"
+import type { Claim } from "@perennial/domain/TaskBackend"
+import { type AgentEvent, isBoundary, size, type StoredEvent, type TaskEvent } from "@perennial/domain/TaskEvent"
+import { DateTime, type Effect } from "effect"
+import type { TaskLimits } from "../TaskLimits.ts"
+import type { Batch, Hub } from "./hubs.ts"
+
+/** An event without the number that only the writer knows. */
+export type Unnumbered = TaskEvent | AgentEvent
+
+/** Why a process stopped to write to a task it owned: somebody else owns it, or the store failed. */
+export type Loss = "fenced" | "store"
+
+/** The message that an event adds to the conversation, if any. */
+export const toMessage = (claim: Claim, { at, event, seq }: StoredEvent): StoredMessage | undefined => {
+  const base = { id: messageId(claim.taskId, seq), taskId: claim.taskId, createdAt: DateTime.makeUnsafe(at) }
+  switch (event.type) {
+    case "ack":
+      return {
+        ...base,
+        message: claim.input,
+        status: "complete",
+        ...(claim.userMetadata === undefined ? {} : { metadata: claim.userMetadata })
+      }
+    case "message":
+      return {
+        ...base,
+        message: event.message,
+        usage: event.usage,
+        status: event.partial === true ? "partial" : "complete"
+      }
+    case "tool_result":
+      return {
+        ...base,
+        message: {
+          role: "tool",
+          content: [{
+            type: "tool_result",
+            toolCallId: event.toolCallId,
+            tool: event.tool,
+            result: event.result,
+            status: event.status
+          }]
+        },
+        status: "complete"
+      }
+    default:
+      return undefined
+  }
+}
+
+export class Journal {
+  readonly claim: Claim
+  readonly hub: Hub
+  readonly #limits: TaskLimits
+  /** Called once, when nothing can be written any more. */
+  readonly onLoss: (loss: Loss) => void
+  /** Called when the store says that more was asked of the owner than is known. */
+  readonly onIntents: (count: number) => Effect.Effect<void>
+  unsettled: Settlement.Unsettled = Settlement.empty
+  /** Durable messages that the conversation store does not hold yet, oldest first. */
+  unstored: ReadonlyArray<StoredMessage> = []
+  /** Refuses late events. */
+  closed = false
+  lastSeq: number
+  #boundary = 0
+  #bytes = 0
+
+  constructor(options: {
+    readonly claim: Claim
+    readonly hub: Hub
+    readonly limits: TaskLimits
+    readonly onLoss: (loss: Loss) => void
+    readonly onIntents: (count: number) => Effect.Effect<void>
+  }) {
+    this.claim = options.claim
+    this.hub = options.hub
+    this.#limits = options.limits
+    this.onLoss = options.onLoss
+    this.onIntents = options.onIntents
+    this.lastSeq = options.claim.lastSeq
+  }
+
+  /** What is wrong with events of these sizes, if anything. */
+  refuse(bytes: ReadonlyArray<number>): AgentError | undefined {
+    const largest = Math.max(...bytes)
+    if (largest > this.#limits.eventBytes) {
+      return new AgentError({
+        error: "EventTooLarge",
+        detail: `An event of ${largest} bytes is over the limit of ${this.#limits.eventBytes}.`,
+        retryable: false
+      })
+    }
+    if (this.#bytes + bytes.reduce((sum, n) => sum + n, 0) <= this.#limits.logBytes) return undefined
+    return new AgentError({
+      error: "LogTooLarge",
+      detail: `The log of this task has reached its limit of ${this.#limits.logBytes} bytes.`,
+      retryable: false
+    })
+  }
+
+  /** Numbers events: from here on they will be written, or nothing will. */
+  number(events: ReadonlyArray<Unnumbered>, at: number): ReadonlyArray<StoredEvent> {
+    const { conversationId, taskId } = this.claim
+    return events.map((unnumbered) => {
+      const seq = ++this.lastSeq
+      const raw: object = unnumbered.type === "retry" || unnumbered.type === "resumed"
+        ? { ...unnumbered, discardAfter: this.#boundary }
+        : unnumbered
+      // `AgentEvent` is `TaskEvent` without the three fields that are added here.
+      const event = { ...raw, taskId, conversationId } as TaskEvent
+      if (isBoundary(event)) this.#boundary = seq
+      return { seq, at, event }
+    })
+  }
+
+  /** Takes note of durable events, whether just written or read back at a recovery. */
+  record(events: ReadonlyArray<StoredEvent>): void {
+    for (const stored of events) {
+      this.unsettled = Settlement.advance(this.unsettled, stored.event)
+      this.#bytes += size(stored.event)
+      if (isBoundary(stored.event)) this.#boundary = stored.seq
+      const message = toMessage(this.claim, stored)
+      if (message !== undefined) this.unstored = [...this.unstored, message]
+    }
+  }
+
+  /** Durable events of this process: noted, then shown (P5). */
+  publish(batch: Batch) {
+    this.record(batch)
+    return this.hub.publish(batch)
+  }
+}

@@ -1,0 +1,109 @@
+/**
+ * A reader is a cursor. It subscribes to the hub first, reads the log until it has reached what this process knows, then
+ * goes live: it drops what it has, delivers the next, and takes anything else as "fell behind: back to the log" (P3).
+ */
+import type { TaskId } from "@perennial/domain/Ids"
+import { StreamLost } from "@perennial/domain/TaskError"
+import { isTerminal, type StoredEvent } from "@perennial/domain/TaskEvent"
+import { type Array as Arr, Cause, Effect, PubSub, type Pull, Stream } from "effect"
+import type { Batch, Hub, Hubs, Signal } from "./hubs.ts"
+import type { Pages } from "./pages.ts"
+
+const isBatch = (events: ReadonlyArray<StoredEvent>): events is Batch => events.length > 0
+
+class Reader {
+  readonly #hub: Hub
+  readonly #pages: Pages
+  readonly #live: PubSub.Subscription<Signal>
+  #cursor: number
+  #behind = true
+  #ended = false
+
+  constructor(hub: Hub, pages: Pages, live: PubSub.Subscription<Signal>, after: number) {
+    this.#hub = hub
+    this.#pages = pages
+    this.#live = live
+    this.#cursor = after
+  }
+
+  readonly pull: Pull.Pull<Arr.NonEmptyReadonlyArray<StoredEvent>, StreamLost> = Effect.suspend(() => {
+    if (this.#ended) return Cause.done()
+    return this.#behind ? this.#readLog : this.#readLive
+  })
+
+  #deliver(batch: Batch): Effect.Effect<Batch> {
+    const last = batch[batch.length - 1] ?? batch[0]
+    this.#cursor = last.seq
+    this.#ended = isTerminal(last.event)
+    return Effect.succeed(batch)
+  }
+
+  readonly #readLog: Pull.Pull<Batch, StreamLost> = Effect.suspend(() => {
+    const tail = this.#hub.tailAfter(this.#cursor)
+    if (tail !== undefined) return this.#deliver(tail)
+    if (this.#hub.local && this.#cursor === this.#hub.lastSeq) {
+      if (this.#hub.ended) return Cause.done()
+      this.#behind = false
+      return this.#readLive
+    }
+    return this.#pages.after(this.#hub.taskId, this.#cursor).pipe(
+      Effect.mapError((error) => this.#lost(error.message)),
+      Effect.flatMap((page): Pull.Pull<Batch, StreamLost> => {
+        this.#hub.lastSeq = Math.max(this.#hub.lastSeq, page.lastSeq)
+        if (isBatch(page.events)) return this.#deliver(page.events)
+        if (this.#cursor < this.#hub.lastSeq) return Effect.fail(this.#lost("the log ends before events already seen"))
+        // A cursor at the terminal event: nothing will ever come.
+        if (page.ended) return Cause.done()
+        this.#behind = false
+        return this.#readLive
+      })
+    )
+  })
+
+  readonly #readLive: Pull.Pull<Batch, StreamLost> = Effect.suspend(() =>
+    Effect.flatMap(PubSub.takeAll(this.#live), (signals): Pull.Pull<Batch, StreamLost> => {
+      const next = this.#contiguous(signals)
+      return next === undefined ? this.pull : this.#deliver(next)
+    })
+  )
+
+  /** What continues the cursor. One whole batch is handed on as it is, so that its encoding is shared by all readers. */
+  #contiguous(signals: ReadonlyArray<Signal>): Batch | undefined {
+    let out: Batch | undefined
+    let cursor = this.#cursor
+    for (const batch of signals) {
+      if (batch === "look") {
+        this.#behind = true
+        continue
+      }
+      const first = batch[0].seq
+      const last = first + batch.length - 1
+      if (last <= cursor) continue
+      if (first > cursor + 1) {
+        this.#behind = true
+        break
+      }
+      const fresh = first === cursor + 1 ? batch : batch.slice(cursor + 1 - first)
+      if (isBatch(fresh)) out = out === undefined ? fresh : [...out, ...fresh]
+      cursor = last
+    }
+    return out
+  }
+
+  #lost(reason: string): StreamLost {
+    return new StreamLost({ taskId: this.#hub.taskId, after: this.#cursor, reason: reason.replace(/\.$/, "") })
+  }
+}
+
+/** The events of a task after a cursor: log, then live, until the terminal event. */
+export const read = (
+  hubs: Hubs,
+  pages: Pages,
+  taskId: TaskId,
+  after: number
+): Stream.Stream<StoredEvent, StreamLost> =>
+  Stream.unwrap(Effect.gen(function*() {
+    const hub = yield* hubs.attach(taskId)
+    const live = yield* hub.subscribe
+    return Stream.fromPull(Effect.succeed(new Reader(hub, pages, live, after).pull))
+  }))

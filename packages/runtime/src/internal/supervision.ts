@@ -1,0 +1,60 @@
+/**
+ * Nothing stays active without somebody responsible for it (P8): finds heads that nobody owns and submits them, ends
+ * what time ends, and passes on hints from other processes.
+ */
+import type { TaskBackend } from "@perennial/domain/TaskBackend"
+import { Duration, Effect, Random, Stream } from "effect"
+import type { TaskEngine } from "../TaskEngine.ts"
+import type { TaskExecutor } from "../TaskExecutor.ts"
+import type { TaskLimits } from "../TaskLimits.ts"
+
+/** Heads asked for at once. */
+const page = 1_000
+
+export const supervise = Effect.fnUntraced(function*(options: {
+  readonly backend: TaskBackend["Service"]
+  readonly engine: TaskEngine["Service"]
+  readonly executor: TaskExecutor["Service"]
+  readonly limits: TaskLimits
+}) {
+  const { backend, engine, executor, limits } = options
+
+  const sweep = Effect.gen(function*() {
+    const room = yield* executor.room
+    if (room === 0 || !(yield* executor.mayRob)) return
+    const heads = yield* backend.unowned({ limit: Math.min(page, room) })
+    // Fewer than there is room for: nobody waits any more.
+    if (heads.length < Math.min(page, room)) executor.waiting.clear()
+    yield* Effect.forEach(heads, engine.submit, { discard: true })
+  })
+
+  const pause = Effect.gen(function*() {
+    const jitter = yield* Random.nextBetween(0.8, 1.2)
+    const slept = Effect.sleep(Duration.times(limits.sweep, jitter))
+    // A free place matters only to those that wait for one.
+    const made = Effect.suspend(() => executor.waiting.size > 0 ? executor.roomMade.await : Effect.never)
+    yield* Effect.raceFirst(slept, made)
+    executor.roomMade.closeUnsafe()
+  })
+
+  yield* Effect.andThen(executor.tick, sweep).pipe(
+    Effect.catchCause((cause) => Effect.logWarning("The sweep failed; it is tried again.", cause)),
+    Effect.andThen(pause),
+    Effect.forever,
+    Effect.forkScoped
+  )
+
+  const look = Effect.andThen(executor.grewAll, sweep)
+  yield* backend.wakes.pipe(
+    Stream.runForEach((wake) =>
+      (wake.kind === "head" || wake.kind === "all" || wake.taskId === undefined
+        ? look
+        : wake.kind === "log"
+        ? executor.grew(wake.taskId)
+        : executor.notify(wake.taskId)).pipe(
+          Effect.catchCause((cause) => Effect.logWarning("A hint could not be followed.", cause))
+        )
+    ),
+    Effect.forkScoped
+  )
+})

@@ -1,0 +1,82 @@
+/**
+ * For tasks that somebody watches here and that run elsewhere (or nowhere): one fiber reads what their logs gained and
+ * feeds the hubs. Hints wake it; every 5 seconds it compares the newest seqs itself, since hints may be lost.
+ */
+import type { TaskId } from "@perennial/domain/Ids"
+import type { Head, TaskBackend } from "@perennial/domain/TaskBackend"
+import { Array as Arr, Effect, Latch, Option, Schedule } from "effect"
+import type { Hub, Hubs } from "./hubs.ts"
+
+export const noHead: Option.Option<Head> = Option.none()
+
+/** Ids in one comparison. */
+const compared = 1_000
+/** Logs that are read at the same time. */
+const concurrency = 8
+
+export const make = Effect.fnUntraced(function*(backend: TaskBackend["Service"], hubs: Hubs) {
+  const grown = new Set<TaskId>()
+  const awake = yield* Latch.make(false)
+
+  const grew = (id: TaskId) =>
+    Effect.sync(() => {
+      const hub = hubs.get(id)
+      if (hub === undefined || hub.readers === 0 || hub.local) return
+      grown.add(id)
+      awake.openUnsafe()
+    })
+
+  /** A hub whose readers have not read yet knows nothing: they are sent to the log. So are those of a log that is gone. */
+  const feed = (hub: Hub): Effect.Effect<void> =>
+    hub.local ? Effect.void : hub.lastSeq === 0 ? hub.look : backend.events(hub.taskId, {
+      after: hub.lastSeq,
+      limit: 256,
+      maxBytes: 1024 * 1024
+    }).pipe(
+      Effect.flatMap(({ events }) =>
+        Arr.isReadonlyArrayNonEmpty(events) && !hub.local
+          ? Effect.andThen(hub.publish(events), Effect.suspend(() => feed(hub)))
+          : Effect.void
+      ),
+      Effect.catchTag("TaskBackendError", (error) => Effect.logWarning("A log could not be read.", error)),
+      Effect.catch(() => hub.look)
+    )
+
+  yield* Effect.gen(function*() {
+    yield* awake.await
+    awake.closeUnsafe()
+    const ids = [...grown]
+    grown.clear()
+    yield* Effect.forEach(ids, (id) => {
+      const hub = hubs.get(id)
+      return hub === undefined ? Effect.void : feed(hub)
+    }, { concurrency, discard: true })
+  }).pipe(Effect.forever, Effect.forkScoped)
+
+  const compare = Effect.suspend(() =>
+    Effect.forEach(
+      Arr.chunksOf(hubs.watched, compared),
+      (watched) =>
+        Effect.flatMap(backend.lastSeqs(watched.map((hub) => hub.taskId)), (rows) => {
+          const stored = new Map(rows.map(({ lastSeq, taskId }) => [taskId, lastSeq]))
+          return Effect.forEach(
+            watched.filter((hub) => (stored.get(hub.taskId) ?? Number.POSITIVE_INFINITY) > hub.lastSeq),
+            (hub) => grew(hub.taskId),
+            { discard: true }
+          )
+        }),
+      { discard: true }
+    )
+  )
+  yield* compare.pipe(
+    Effect.catch((error) => Effect.logWarning("Logs could not be compared.", error)),
+    Effect.repeat(Schedule.spaced("5 seconds")),
+    Effect.delay("5 seconds"),
+    Effect.forkScoped
+  )
+
+  return {
+    grew,
+    grewAll: Effect.suspend(() => Effect.forEach(hubs.watched, (hub) => grew(hub.taskId), { discard: true }))
+  }
+})

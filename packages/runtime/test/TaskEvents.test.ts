@@ -1,0 +1,100 @@
+import { assert, describe, it } from "@effect/vitest"
+import { type Agent, Agents, make } from "@perennial/domain/Agent"
+import type { TaskId } from "@perennial/domain/Ids"
+import type { StoredEvent } from "@perennial/domain/TaskEvent"
+import { zero } from "@perennial/domain/Usage"
+import { TaskManager } from "@perennial/runtime/TaskManager"
+import { Effect, Fiber, Latch, Layer, Stream } from "effect"
+import { counting, text } from "./support/agents.ts"
+
+const withAgents = (agent: Agent, ...others: ReadonlyArray<Agent>) =>
+  TaskManager.layerMemory.pipe(Layer.provide(Agents.layer([agent, ...others])))
+
+const seqs = (events: ReadonlyArray<StoredEvent>) => events.map(({ seq }) => seq)
+const upTo = (n: number) => Array.from({ length: n }, (_, i) => i + 1)
+const settle = Effect.repeat(Effect.yieldNow, { times: 200 })
+
+const readAll = Effect.fnUntraced(function*(id: TaskId, after = 0) {
+  const manager = yield* TaskManager
+  return yield* Stream.runCollect(yield* manager.events(id, { after }))
+})
+
+describe("events", () => {
+  it.effect("P3: readers that join before, during and after see 1..n once each", () => {
+    const half = Latch.makeUnsafe(false)
+    const resume = Latch.makeUnsafe(false)
+    const agent = make("halves", (_, emit) =>
+      Effect.gen(function*() {
+        for (let i = 0; i < 500; i++) yield* emit([text("a")])
+        yield* half.open
+        yield* resume.await
+        for (let i = 0; i < 500; i++) yield* emit([text("b")])
+        return { usage: zero }
+      }))
+    return Effect.gen(function*() {
+      const manager = yield* TaskManager
+      const task = yield* manager.start({ message: "x" })
+      const before = yield* Effect.forkChild(readAll(task.id))
+      yield* half.await
+      const during = yield* Effect.forkChild(readAll(task.id))
+      yield* settle
+      yield* resume.open
+      const expected = upTo(1004)
+      assert.deepStrictEqual(seqs(yield* Fiber.join(before)), expected)
+      assert.deepStrictEqual(seqs(yield* Fiber.join(during)), expected)
+      assert.deepStrictEqual(seqs(yield* readAll(task.id)), expected)
+    }).pipe(Effect.provide(withAgents(agent)))
+  })
+
+  it.effect.each([1, 7, 100])(
+    "SCENARIO 3: dropping after every %i events and resuming is exact",
+    (k) =>
+      Effect.gen(function*() {
+        const manager = yield* TaskManager
+        const { id } = yield* manager.start({ message: "x" })
+        const seen: Array<number> = []
+        let ended = false
+        while (!ended) {
+          const events = yield* manager.events(id, { after: seen.at(-1) ?? 0 })
+          const taken = yield* Stream.runCollect(Stream.take(events, k))
+          seen.push(...seqs(taken))
+          ended = taken.some(({ event }) => event.type === "done")
+        }
+        assert.deepStrictEqual(seen, upTo(304))
+      }).pipe(Effect.provide(withAgents(counting(300))))
+  )
+
+  it.effect("P6: a reader that stalls slows neither the task nor another reader, and catches up later", () =>
+    Effect.gen(function*() {
+      const manager = yield* TaskManager
+      const task = yield* manager.start({ message: "x" })
+      const go = yield* Latch.make(false)
+      const stalled = yield* Effect.forkChild(
+        Stream.runCollect(Stream.tap(yield* manager.events(task.id), () => go.await))
+      )
+      assert.strictEqual((yield* readAll(task.id)).length, 5004)
+      yield* go.open
+      assert.deepStrictEqual(seqs(yield* Fiber.join(stalled)), upTo(5004))
+    }).pipe(Effect.provide(withAgents(counting(5000)))))
+
+  it.effect("two tasks at once never mix", () =>
+    Effect.gen(function*() {
+      const manager = yield* TaskManager
+      const tasks = yield* Effect.all([manager.start({ message: "a" }), manager.start({ message: "b" })])
+      const logs = yield* Effect.forEach(tasks, (task) => readAll(task.id), { concurrency: 2 })
+      for (const [i, log] of logs.entries()) {
+        assert.isTrue(log.every(({ event }) => event.type !== "unknown" && event.taskId === tasks[i]?.id))
+        assert.deepStrictEqual(seqs(log), upTo(204))
+      }
+    }).pipe(Effect.provide(withAgents(counting(200)))))
+
+  it.effect("SCENARIO 10: a cursor beyond the end is refused before the stream", () =>
+    Effect.gen(function*() {
+      const manager = yield* TaskManager
+      const { id } = yield* manager.start({ message: "x" })
+      yield* manager.await(id)
+      const error = yield* Effect.flip(manager.events(id, { after: 99 }))
+      assert.strictEqual(error._tag, "CursorAhead")
+      assert.deepStrictEqual(yield* readAll(id, 5), [])
+    }).pipe(Effect.provide(withAgents(counting(1)))))
+})

@@ -1,0 +1,50 @@
+/**
+ * Agents that do what a test tells them.
+ */
+import { Agent, type AgentInput, make } from "@perennial/domain/Agent"
+import type { AgentEvent } from "@perennial/domain/TaskEvent"
+import { zero } from "@perennial/domain/Usage"
+import { type Array as Arr, Deferred, Effect, Latch } from "effect"
+
+export const text = (content: string): AgentEvent => ({ type: "text", content })
+
+export const message = (content: string): AgentEvent => ({
+  type: "message",
+  message: { role: "assistant", content: [{ type: "text", text: content }] },
+  usage: zero
+})
+
+/** Emits n text events one by one, then the message. */
+export const counting = (n: number): Agent =>
+  make("counting", (_, emit) =>
+    Effect.gen(function*() {
+      for (let i = 1; i <= n; i++) yield* emit([text(`${i} `)])
+      yield* emit([message("all")])
+      return { usage: zero }
+    }))
+
+export interface Controlled {
+  readonly agent: Agent
+  /** Resolves when a task has begun, with what the agent was given. */
+  readonly begun: Deferred.Deferred<AgentInput>
+  /** Lets the task end. */
+  readonly release: Latch.Latch
+}
+
+/** Emits one text, then waits until it is released. */
+export const waiting = (events: Arr.NonEmptyReadonlyArray<AgentEvent> = [text("thinking ")]): Controlled => {
+  const begun = Deferred.makeUnsafe<AgentInput>()
+  const release = Latch.makeUnsafe(false)
+  return {
+    begun,
+    release,
+    agent: make("waiting", (input, emit) =>
+      Effect.gen(function*() {
+        yield* emit(events)
+        yield* Deferred.succeed(begun, input)
+        yield* release.await
+        yield* emit([message("done waiting")])
+        return { usage: zero }
+      }))
+  }
+}
