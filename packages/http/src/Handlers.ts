@@ -1,0 +1,178 @@
+/**
+ * Answers the API from the runtime's `TaskManager` and the `ConversationStore`.
+ *
+ * @since 0.1.0
+ */
+import { ConversationStore } from "@perennial/domain/ConversationStore"
+import { CurrentUser } from "@perennial/domain/CurrentUser"
+import { isTerminal, Task } from "@perennial/domain/Task"
+import { StreamLost } from "@perennial/domain/TaskError"
+import { size, type StoredEvent } from "@perennial/domain/TaskEvent"
+import { TaskManager } from "@perennial/runtime/TaskManager"
+import { Effect, type Layer, Schema, Stream } from "effect"
+import { HttpServerResponse } from "effect/http"
+import { HttpApiBuilder, type HttpApiGroup, HttpApiSchema } from "effect/http-api"
+import { Api, type EventPage } from "./Api.ts"
+import type { Authorization } from "./Authorization.ts"
+import { answer } from "./internal/answer.ts"
+import { type RequestProblems, Unavailable } from "./Problems.ts"
+import { EventStreams } from "./Sse.ts"
+
+/** How long a cancel is waited for before the answer is 202. */
+const cancelPatience = "10 seconds"
+
+/** A page of events ends at this size, in bytes; a single event is at most 256 KiB. */
+const maxPageBytes = 1024 * 1024
+
+const noContent = HttpServerResponse.empty({ status: 204 })
+const encodeTask = Schema.encodeSync(Schema.toCodecJson(Task))
+const location = (task: Task) => ({ location: `/tasks/${encodeURIComponent(task.id)}` })
+
+/** One entry more than asked for was read: it tells whether there is a next page. */
+const paged = <A extends { readonly id: string }>(
+  items: ReadonlyArray<A>,
+  limit: number
+): { readonly items: ReadonlyArray<A>; readonly next?: A["id"] } => {
+  const last = items[limit - 1]
+  return items.length > limit && last !== undefined ? { items: items.slice(0, limit), next: last.id } : { items }
+}
+
+const wantsPage = (accept: string | undefined): boolean =>
+  accept !== undefined && accept.includes("application/json") && !accept.includes("text/event-stream")
+
+/** What is stored between the cursor and the task's `lastSeq`: all of it can be read without waiting. */
+const readPage = (events: Stream.Stream<StoredEvent, StreamLost>, task: Task, after: number, limit: number) =>
+  Effect.suspend(() => {
+    let bytes = 0
+    return events.pipe(
+      Stream.take(Math.max(0, Math.min(limit, task.lastSeq - after))),
+      Stream.takeUntil(({ event }) => (bytes += size(event)) >= maxPageBytes),
+      Stream.runCollect,
+      Effect.map((events): EventPage => ({ events, lastSeq: task.lastSeq, ended: isTerminal(task.status) }))
+    )
+  })
+
+/**
+ * The handlers of tasks.
+ *
+ * @since 0.1.0
+ * @category handlers
+ */
+export const layerTasks: Layer.Layer<
+  HttpApiGroup.Service<"perennial", "tasks">,
+  never,
+  TaskManager | EventStreams | Authorization | RequestProblems
+> = HttpApiBuilder.group(
+  Api,
+  "tasks",
+  Effect.fnUntraced(function*(handlers) {
+    const manager = yield* TaskManager
+    const streams = yield* EventStreams
+
+    return handlers.handleAll({
+      start: ({ headers, payload }) =>
+        answer(Effect.map(
+          manager.start({ ...payload, idempotencyKey: headers["idempotency-key"] }),
+          (task) => HttpApiSchema.withHeaders({ body: task, headers: location(task) })
+        )),
+      chat: ({ headers, payload }) =>
+        answer(Effect.flatMap(
+          manager.start({ ...payload, idempotencyKey: headers["idempotency-key"] }),
+          (task) =>
+            manager.events(task.id).pipe(
+              // The task has started: the client must learn its id, so that it can resume.
+              Effect.catch((error) =>
+                Effect.succeed(Stream.fail(new StreamLost({ taskId: task.id, after: 0, reason: error.message })))
+              ),
+              Effect.map((events) => streams.response(events, { headers: location(task) }))
+            )
+        )),
+      list: ({ query }) => {
+        const limit = query.limit ?? 20
+        return answer(Effect.map(manager.list({ ...query, limit: limit + 1 }), (tasks) => paged(tasks, limit)))
+      },
+      get: ({ params }) => answer(manager.get(params.id)),
+      events: ({ headers, params, query }) =>
+        answer(Effect.gen(function*() {
+          const after = headers["last-event-id"] ?? query.after ?? 0
+          const task = yield* manager.get(params.id)
+          const page = wantsPage(headers.accept)
+          if (!page && isTerminal(task.status) && after === task.lastSeq) return noContent
+          const events = yield* manager.events(params.id, { after })
+          return page ? yield* readPage(events, task, after, query.limit ?? 256) : streams.response(events)
+        })),
+      cancel: ({ params, payload }) =>
+        answer(Effect.gen(function*() {
+          yield* Effect.timeoutOption(manager.cancel(params.id, payload), cancelPatience)
+          const task = yield* manager.get(params.id)
+          return isTerminal(task.status) ? task : HttpServerResponse.jsonUnsafe(encodeTask(task), { status: 202 })
+        })),
+      decide: ({ params, payload }) => answer(manager.decide(params.id, params.toolCallId, payload))
+    })
+  })
+)
+
+/**
+ * The handlers of conversations.
+ *
+ * @since 0.1.0
+ * @category handlers
+ */
+export const layerConversations: Layer.Layer<
+  HttpApiGroup.Service<"perennial", "conversations">,
+  never,
+  TaskManager | ConversationStore | Authorization | RequestProblems
+> = HttpApiBuilder.group(
+  Api,
+  "conversations",
+  Effect.fnUntraced(function*(handlers) {
+    const manager = yield* TaskManager
+    const store = yield* ConversationStore
+
+    return handlers.handleAll({
+      list: ({ query }) =>
+        Effect.gen(function*() {
+          const userId = yield* CurrentUser
+          const limit = query.limit ?? 20
+          return paged(yield* store.list({ ...query, userId, limit: limit + 1 }), limit)
+        }).pipe(answer),
+      get: ({ params }) => answer(Effect.flatMap(CurrentUser, (userId) => store.get({ id: params.id, userId }))),
+      messages: ({ params, query }) =>
+        Effect.gen(function*() {
+          const userId = yield* CurrentUser
+          const limit = query.limit ?? 100
+          return paged(yield* store.messages({ id: params.id, userId }, { ...query, limit: limit + 1 }), limit)
+        }).pipe(answer),
+      remove: ({ params }) => answer(manager.deleteConversation(params.id))
+    })
+  })
+)
+
+/**
+ * The handlers of health checks.
+ *
+ * @since 0.1.0
+ * @category handlers
+ */
+export const layerSystem: Layer.Layer<
+  HttpApiGroup.Service<"perennial", "system">,
+  never,
+  TaskManager | EventStreams | RequestProblems
+> = HttpApiBuilder.group(
+  Api,
+  "system",
+  Effect.fnUntraced(function*(handlers) {
+    const manager = yield* TaskManager
+    const streams = yield* EventStreams
+
+    return handlers.handleAll({
+      health: () => Effect.succeed({ ok: true as const }),
+      ready: () =>
+        Effect.gen(function*() {
+          if (yield* streams.draining) return yield* new Unavailable({ detail: "The server is shutting down." })
+          yield* answer(manager.list({ limit: 1 }))
+          return { ok: true as const }
+        })
+    })
+  })
+)

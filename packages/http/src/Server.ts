@@ -1,0 +1,66 @@
+/**
+ * The server: routes, documentation, limits and an orderly end, on whatever platform provides an `HttpServer`.
+ *
+ * @since 0.1.0
+ */
+import { ByteSize, Layer } from "effect"
+import { HttpIncomingMessage, HttpRouter } from "effect/http"
+import { HttpApiBuilder, HttpApiScalar } from "effect/http-api"
+import { Api } from "./Api.ts"
+import * as Handlers from "./Handlers.ts"
+import { layerRequestProblems } from "./internal/requestProblems.ts"
+import { layerUnmatched } from "./internal/unmatched.ts"
+import * as Sse from "./Sse.ts"
+
+/**
+ * How the server behaves.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Options extends Sse.Options {
+  /** How large the body of a request may be; 1 MiB by default. More is answered 413. */
+  readonly maxBodySize?: ByteSize.Input | undefined
+}
+
+/**
+ * All routes: the API, `/openapi.json` and `/docs`.
+ *
+ * **When to use** To serve them together with routes of your own, or by `HttpRouter.toWebHandler`. Else use `layer`.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const routes = (options?: Pick<Options, "maxBodySize">) => {
+  const maxBodySize = options?.maxBodySize === undefined
+    ? ByteSize.mebibytes(1)
+    : ByteSize.fromInputUnsafe(options.maxBodySize)
+  return Layer.mergeAll(
+    HttpApiBuilder.layer(Api, { openapiPath: "/openapi.json" }).pipe(
+      Layer.provide([Handlers.layerTasks, Handlers.layerConversations, Handlers.layerSystem]),
+      Layer.provide(layerRequestProblems)
+    ),
+    // Embedded: the page loads nothing from elsewhere.
+    HttpApiScalar.layer(Api, { path: "/docs", scalar: { withDefaultFonts: false } }),
+    layerUnmatched
+  ).pipe(Layer.provide(Layer.succeed(HttpIncomingMessage.MaxBodySize, maxBodySize)))
+}
+
+/**
+ * Serves the routes, and ends open event streams with a `retry:` hint before the server closes.
+ *
+ * **Details** Requests are not logged one by one; add `HttpMiddleware.logger` to `routes` where that is wanted.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layer = (options?: Options) =>
+  Sse.layerDrain.pipe(
+    Layer.provide(HttpRouter.serve(routes(options), {
+      disableLogger: true,
+      disableListenLog: true,
+      // Ids may have 200 characters, up to three bytes each, percent-encoded.
+      routerConfig: { maxParamLength: 2000 }
+    })),
+    Layer.provide(Sse.layer(options))
+  )

@@ -1,0 +1,101 @@
+/**
+ * Event streams over HTTP: Server-Sent Events with heartbeats, made for many readers of the same events.
+ *
+ * A stream pulls: it holds the one batch that is being written and nothing else, so a reader that stalls costs no
+ * memory and slows nobody (P6). An idle stream gets a comment every heartbeat. A stream whose source fails, and every
+ * stream when the server drains, ends cleanly after a `retry:` hint: the reader resumes from its cursor.
+ *
+ * @since 0.1.0
+ */
+import type { StreamLost } from "@perennial/domain/TaskError"
+import type { StoredEvent } from "@perennial/domain/TaskEvent"
+import { Context, Duration, Effect, Layer, Stream } from "effect"
+import { HttpServerResponse } from "effect/http"
+import { connect, type Connections } from "./internal/connection.ts"
+import { retry } from "./internal/frames.ts"
+
+const headers = {
+  "cache-control": "no-cache, no-transform",
+  // Reverse proxies of the nginx family buffer responses otherwise.
+  "x-accel-buffering": "no"
+}
+
+/**
+ * How streams behave.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Options {
+  /** How often an idle stream gets a comment; 15 seconds by default. Proxies cut idle responses after 30 to 60. */
+  readonly heartbeat?: Duration.Input | undefined
+  /** How long a reader shall wait before it connects again after an early end; one second by default. */
+  readonly retry?: Duration.Input | undefined
+}
+
+/**
+ * The open event streams of this server.
+ *
+ * @since 0.1.0
+ * @category services
+ */
+export class EventStreams extends Context.Service<EventStreams, {
+  /** The response that streams these events: `id: <seq>` and `data: <event JSON>`, ends with the source. */
+  readonly response: (
+    events: Stream.Stream<StoredEvent, StreamLost>,
+    options?: { readonly headers?: Readonly<Record<string, string>> | undefined }
+  ) => HttpServerResponse.HttpServerResponse
+  /** Ends every open stream after a `retry:` hint, and every later one too. */
+  readonly drain: Effect.Effect<void>
+  /** Whether the server drains. */
+  readonly draining: Effect.Effect<boolean>
+  /** How many streams are open. */
+  readonly open: Effect.Effect<number>
+}>()("@perennial/http/Sse/EventStreams") {}
+
+/**
+ * Provides `EventStreams`.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layer = (options?: Options): Layer.Layer<EventStreams> =>
+  Layer.effect(
+    EventStreams,
+    Effect.gen(function*() {
+      const connections: Connections = {
+        open: new Set(),
+        goodbye: retry(Duration.toMillis(options?.retry ?? "1 second")),
+        draining: false
+      }
+      const wakeAll = Effect.sync(() => {
+        for (const wake of connections.open) wake()
+      })
+      yield* wakeAll.pipe(Effect.delay(options?.heartbeat ?? "15 seconds"), Effect.forever, Effect.forkScoped)
+
+      return EventStreams.of({
+        response: (events, options) =>
+          HttpServerResponse.stream(
+            Stream.transformPullBracket(events, (pull, _, scope) => connect(connections, pull, scope)),
+            { contentType: "text/event-stream", headers: { ...headers, ...options?.headers } }
+          ),
+        drain: Effect.suspend(() => {
+          connections.draining = true
+          return wakeAll
+        }),
+        draining: Effect.sync(() => connections.draining),
+        open: Effect.sync(() => connections.open.size)
+      })
+    })
+  )
+
+/**
+ * Drains when its scope closes. Build it after the server, so that it drains before the server waits for its
+ * connections.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerDrain: Layer.Layer<never, never, EventStreams> = Layer.effectDiscard(
+  Effect.flatMap(EventStreams, (streams) => Effect.addFinalizer(() => streams.drain))
+)

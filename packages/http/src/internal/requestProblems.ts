@@ -1,0 +1,67 @@
+/**
+ * Problems for what happens around a handler: a request that does not decode, a body that is too large, a bug.
+ */
+import { ByteSize, Cause, Effect, Layer, SchemaIssue } from "effect"
+import { HttpIncomingMessage, HttpServerError, type HttpServerResponse } from "effect/http"
+import { HttpApiError } from "effect/http-api"
+import { InternalError, InvalidRequest, PayloadTooLarge, RequestProblems, UnsupportedMediaType } from "../Problems.ts"
+
+const formatIssues = SchemaIssue.makeFormatterStandardSchemaV1()
+
+const segment = (part: PropertyKey | { readonly key: PropertyKey }): string | number => {
+  const key = typeof part === "object" ? part.key : part
+  return typeof key === "number" ? key : String(key)
+}
+
+const invalidRequest = (error: HttpApiError.HttpApiSchemaError): InvalidRequest => {
+  const slot = error.kind.toLowerCase()
+  const errors = formatIssues(error.cause.issue).issues.map((issue) => ({
+    path: [slot, ...(issue.path ?? []).map(segment)],
+    message: issue.message
+  }))
+  return new InvalidRequest({ errors, detail: errors.map((e) => `${e.path.join(".")}: ${e.message}`).join("; ") })
+}
+
+const isBodyTooLarge = (defect: unknown): boolean =>
+  HttpServerError.isHttpServerError(defect) && defect.reason._tag === "RequestParseError" &&
+  defect.reason.reason === "BodyTooLarge"
+
+const isResponse = (error: HttpApiError.HttpApiSchemaError): boolean =>
+  error.kind === "Body" || error.kind === "ResponseHeaders"
+
+const unsupported = Effect.fail(
+  new UnsupportedMediaType({ detail: "Send the body as `content-type: application/json`." })
+)
+
+/** Where every defect ends: logged here, and not a word of it goes out (P12). */
+const bug = (cause: Cause.Cause<unknown>) =>
+  Effect.andThen(Effect.logError("A request failed by a bug.", cause), Effect.fail(new InternalError()))
+
+// HttpApi answers a body of another media type by itself, in plain text.
+const onSuccess = (response: HttpServerResponse.HttpServerResponse) =>
+  response.status === 415 ? unsupported : Effect.succeed(response)
+
+export const layerRequestProblems: Layer.Layer<RequestProblems> = Layer.effect(
+  RequestProblems,
+  Effect.gen(function*() {
+    const limit = yield* HttpIncomingMessage.MaxBodySize
+    const limitBytes = limit === undefined ? Number.MAX_SAFE_INTEGER : ByteSize.toNumberUnsafe(limit)
+    const tooLarge = Effect.fail(
+      new PayloadTooLarge({ limitBytes, detail: `The body of a request may have at most ${limitBytes} bytes.` })
+    )
+
+    const onFailure = <E>(
+      cause: Cause.Cause<E>
+    ): Effect.Effect<never, E | InvalidRequest | PayloadTooLarge | InternalError> => {
+      for (const reason of cause.reasons) {
+        const error: unknown = reason._tag === "Fail" ? reason.error : reason._tag === "Die" ? reason.defect : undefined
+        if (isBodyTooLarge(error)) return tooLarge
+        if (HttpApiError.HttpApiSchemaError.is(error)) {
+          return isResponse(error) ? bug(cause) : Effect.fail(invalidRequest(error))
+        }
+      }
+      return Cause.hasDies(cause) ? bug(cause) : Effect.failCause(cause)
+    }
+    return (handler) => Effect.matchCauseEffect(handler, { onSuccess, onFailure })
+  })
+)
