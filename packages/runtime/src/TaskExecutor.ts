@@ -158,22 +158,22 @@ const make = Effect.gen(function*() {
 
   /** What the store says this runner owns against what is executed here. */
   const beat = Effect.gen(function*() {
-    const before = new Set([...executions.values()].filter((execution) => execution.claim !== undefined))
+    const before = new Map<TaskId, Execution>()
+    for (const [id, execution] of executions) if (execution.claim !== undefined) before.set(id, execution)
     const asked = now()
     const { owned } = yield* backend.heartbeat(runnerId, limits.leaseTtl)
     // After an outage of the store others may have been unable to renew theirs: they get the time to.
     if (asked - renewedAt > leaseMillis) robsFrom = now() + leaseMillis / 3
     renewedAt = now()
     const byId = new Map(owned.map((fence) => [fence.taskId, fence]))
-    for (const execution of before) {
-      const row = byId.get(execution.taskId)
-      if (executions.get(execution.taskId) !== execution) continue
+    for (const [id, execution] of before) {
+      const row = byId.get(id)
+      if (executions.get(id) !== execution) continue
       if (row === undefined || row.token !== execution.claim?.token) execution.stop("fenced", now())
-      else if (row.intents > execution.intents) yield* notify(execution.taskId)
+      else if (row.intents > execution.intents) yield* notify(id)
     }
     for (const row of owned) {
-      const ended = [...before].some((execution) => execution.taskId === row.taskId)
-      if (!ended && !executions.has(row.taskId)) yield* backend.release(row)
+      if (!before.has(row.taskId) && !executions.has(row.taskId)) yield* backend.release(row)
     }
   })
   yield* beat.pipe(

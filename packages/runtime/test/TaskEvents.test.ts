@@ -1,10 +1,14 @@
 import { assert, describe, it } from "@effect/vitest"
 import { type Agent, Agents, make } from "@perennial/domain/Agent"
 import type { TaskId } from "@perennial/domain/Ids"
+import * as MemoryConversationStore from "@perennial/domain/MemoryConversationStore"
+import * as MemoryTaskBackend from "@perennial/domain/MemoryTaskBackend"
+import { TaskBackend } from "@perennial/domain/TaskBackend"
+import { TaskBackendError } from "@perennial/domain/TaskError"
 import type { StoredEvent } from "@perennial/domain/TaskEvent"
 import { zero } from "@perennial/domain/Usage"
 import { TaskManager } from "@perennial/runtime/TaskManager"
-import { Effect, Fiber, Latch, Layer, Stream } from "effect"
+import { Effect, Fiber, Latch, Layer, Schema, Stream } from "effect"
 import { counting, text } from "./support/agents.ts"
 
 const withAgents = (agent: Agent, ...others: ReadonlyArray<Agent>) =>
@@ -97,4 +101,71 @@ describe("events", () => {
       assert.strictEqual(error._tag, "CursorAhead")
       assert.deepStrictEqual(yield* readAll(id, 5), [])
     }).pipe(Effect.provide(withAgents(counting(1)))))
+
+  it.effect.prop(
+    "P3: replay and tail are the log, for every cut and every moment of joining",
+    [
+      Schema.Array(Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 40 }))).check(Schema.isMaxLength(8)),
+      Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 120 }))
+    ],
+    ([cuts, joinAt]) => {
+      const reached = Latch.makeUnsafe(false)
+      const agent = make("steps", (_, emit) =>
+        Effect.gen(function*() {
+          for (let i = 0; i < 120; i++) {
+            if (i === joinAt) yield* reached.open
+            yield* emit([text(`${i} `)])
+          }
+          yield* reached.open
+          return { usage: zero }
+        }))
+      return Effect.gen(function*() {
+        const manager = yield* TaskManager
+        const { id } = yield* manager.start({ message: "x" })
+        yield* reached.await
+        const seen: Array<StoredEvent> = []
+        for (const cut of cuts) {
+          const events = yield* manager.events(id, { after: seen.length })
+          seen.push(...(yield* Stream.runCollect(Stream.take(events, cut))))
+        }
+        seen.push(...(yield* readAll(id, seen.length)))
+        assert.deepStrictEqual(seqs(seen), upTo(124))
+        assert.deepStrictEqual(seen, yield* readAll(id))
+      }).pipe(Effect.provide(withAgents(agent)))
+    },
+    { fastCheck: { numRuns: 50 } }
+  )
+
+  it.effect("P5, SCENARIO 11: what the store refused is never shown, what it took is shown once", () => {
+    const agent = make("writes", (_, emit) =>
+      Effect.gen(function*() {
+        yield* emit([text("kept ")])
+        yield* emit([text("refused ")])
+        return { usage: zero }
+      }))
+    const refusing = Layer.effect(
+      TaskBackend,
+      Effect.map(TaskBackend, (backend) =>
+        TaskBackend.of({
+          ...backend,
+          append: (batch) =>
+            batch.some(({ events }) =>
+                events.some(({ event }) => event.type === "text" && event.content === "refused ")
+              )
+              ? Effect.fail(new TaskBackendError({ operation: "append", cause: "disk full" }))
+              : backend.append(batch)
+        }))
+    ).pipe(Layer.provide(MemoryTaskBackend.layer))
+    return Effect.gen(function*() {
+      const manager = yield* TaskManager
+      const { id } = yield* manager.start({ message: "x" })
+      const reader = yield* manager.events(id)
+      const seen = yield* Stream.runCollect(Stream.take(reader, 3))
+      assert.deepStrictEqual(seen.map(({ event }) => event.type), ["ack", "started", "text"])
+      yield* settle
+      assert.strictEqual((yield* manager.get(id)).lastSeq, 3)
+    }).pipe(Effect.provide(TaskManager.layer.pipe(
+      Layer.provide(Layer.mergeAll(refusing, MemoryConversationStore.layer, Agents.layer([agent])))
+    )))
+  })
 })
