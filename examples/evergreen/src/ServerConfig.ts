@@ -4,36 +4,27 @@
  * A wrong value stops the start with one line that names the variable, the value and what is accepted. Secrets are
  * `Redacted` and never shown. An empty variable counts as absent.
  */
-import { UserId } from "@perennial/domain/Ids"
+import * as Tokens from "@perennial/http/Tokens"
 import { Config, Effect, Option, Redacted, Schema } from "effect"
 
+/** One line for the person who starts the server. */
 export class InvalidSetting extends Schema.TaggedError<InvalidSetting>()("InvalidSetting", {
-  variable: Schema.String,
-  /** What was found, fit to be shown. */
-  value: Schema.String,
-  accepted: Schema.String
-}) {
-  override get message() {
-    return `${this.variable}=${this.value} is not valid. Accepted: ${this.accepted}.`
-  }
-}
+  message: Schema.String
+}) {}
+
+const invalid = (variable: string, value: string, accepted: string) =>
+  new InvalidSetting({ message: `${variable}=${value} is not valid. Accepted: ${accepted}.` })
 
 export type StoreSetting =
   | { readonly type: "memory" }
   | { readonly type: "sqlite"; readonly path: string }
-
-/** A user and the secret that proves it. */
-export interface Token {
-  readonly userId: UserId
-  readonly secret: Redacted.Redacted<string>
-}
 
 export interface ServerConfig {
   readonly host: string
   readonly port: number
   readonly store: StoreSetting
   /** Empty: everybody who reaches the loopback interface is the one local user. */
-  readonly tokens: ReadonlyArray<Token>
+  readonly tokens: ReadonlyArray<Tokens.Token>
   readonly model: {
     readonly name: string
     /** Without it the scripted demo model answers. */
@@ -52,11 +43,7 @@ const read = Effect.fnUntraced(function*<A>(variable: string, options: {
   const value = Option.getOrElse(found, () => "").trim()
   const parsed = value === "" ? Option.none<A>() : options.parse(value)
   if (value === "" || Option.isSome(parsed)) return parsed
-  return yield* new InvalidSetting({
-    variable,
-    value: options.secret === true ? "<hidden>" : value,
-    accepted: options.accepted
-  })
+  return yield* invalid(variable, options.secret === true ? "<hidden>" : value, options.accepted)
 })
 
 const withDefault = <A, E>(setting: Effect.Effect<Option.Option<A>, E>, value: A): Effect.Effect<A, E> =>
@@ -81,19 +68,10 @@ const store = read("PERENNIAL_STORE", {
   }
 })
 
-const tokens = read("PERENNIAL_TOKENS", {
-  accepted: "<user>:<secret> pairs, separated by commas, each secret once; a secret has no comma and no space",
-  secret: true,
-  parse: (value) => {
-    const pairs = value.split(",").map((pair) => /^\s*([^:\s]{1,100}):(\S+)\s*$/.exec(pair))
-    const secrets = new Set(pairs.map((pair) => pair?.[2]))
-    if (secrets.has(undefined) || secrets.size < pairs.length) return Option.none()
-    return Option.some(pairs.map((pair): Token => ({
-      userId: UserId.make(pair?.[1] ?? ""),
-      secret: Redacted.make(pair?.[2] ?? "", { label: "token" })
-    })))
-  }
-})
+const tokens = Tokens.config().pipe(
+  Effect.map(Option.getOrElse((): ReadonlyArray<Tokens.Token> => [])),
+  Effect.mapError((error) => new InvalidSetting({ message: error.cause.message }))
+)
 
 const apiKey = read("ANTHROPIC_API_KEY", {
   accepted: "an Anthropic API key, without spaces",
@@ -121,7 +99,7 @@ export const load: Effect.Effect<ServerConfig, InvalidSetting> = Effect.gen(func
     host: yield* withDefault(host, "127.0.0.1"),
     port: yield* withDefault(port, 3000),
     store: yield* withDefault(store, { type: "sqlite", path: ".perennial/perennial.db" }),
-    tokens: yield* withDefault(tokens, []),
+    tokens: yield* tokens,
     model: {
       name: yield* withDefault(modelName, "claude-opus-5-5"),
       apiKey: yield* apiKey,
@@ -129,11 +107,7 @@ export const load: Effect.Effect<ServerConfig, InvalidSetting> = Effect.gen(func
     }
   }
   if (config.tokens.length === 0 && !isLoopback(config.host)) {
-    return yield* new InvalidSetting({
-      variable: "HOST",
-      value: config.host,
-      accepted: "a loopback address such as 127.0.0.1 as long as PERENNIAL_TOKENS is not set"
-    })
+    return yield* invalid("HOST", config.host, "a loopback address such as 127.0.0.1, unless PERENNIAL_TOKENS is set")
   }
   return config
 })

@@ -21,6 +21,8 @@ import * as Sse from "./Sse.ts"
 export interface Options extends Sse.Options {
   /** How large the body of a request may be; 1 MiB by default. More is answered 413. */
   readonly maxBodySize?: ByteSize.Input | undefined
+  /** Routes of the application, served beside the API. */
+  readonly routes?: Layer.Layer<never, never, HttpRouter.HttpRouter> | undefined
 }
 
 /**
@@ -31,7 +33,7 @@ export interface Options extends Sse.Options {
  * @since 0.1.0
  * @category layers
  */
-export const routes = (options?: Pick<Options, "maxBodySize">) => {
+export const routes = (options?: Pick<Options, "maxBodySize" | "routes">) => {
   const maxBodySize = options?.maxBodySize === undefined
     ? ByteSize.mebibytes(1)
     : ByteSize.fromInputUnsafe(options.maxBodySize)
@@ -42,7 +44,8 @@ export const routes = (options?: Pick<Options, "maxBodySize">) => {
     ),
     // Embedded: the page loads nothing from elsewhere.
     HttpApiScalar.layer(Api, { path: "/docs", scalar: { withDefaultFonts: false } }),
-    layerUnmatched
+    layerUnmatched,
+    options?.routes ?? Layer.empty
   ).pipe(Layer.provide(Layer.succeed(HttpIncomingMessage.MaxBodySize, maxBodySize)))
 }
 
