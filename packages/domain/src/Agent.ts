@@ -3,7 +3,7 @@
  *
  * @since 0.1.0
  */
-import { type Array, Context, Effect, Layer, Schema } from "effect"
+import { type Array, Context, Effect, Layer, Schema, type Scope } from "effect"
 import type { TaskContext } from "./CurrentTask.ts"
 import type { Decision } from "./Decision.ts"
 import { AgentId } from "./Ids.ts"
@@ -107,7 +107,7 @@ export class Agents extends Context.Service<Agents, {
   /** Registers agents that are made by effects; the first is the default. */
   static readonly layerEffect = <E, R>(
     agents: Array.NonEmptyReadonlyArray<Effect.Effect<Agent, E, R>>
-  ): Layer.Layer<Agents, E, R> => Layer.effect(Agents, Effect.map(Effect.all(agents), makeAgents))
+  ): Layer.Layer<Agents, E, Exclude<R, Scope.Scope>> => Layer.effect(Agents, Effect.map(Effect.all(agents), makeAgents))
 }
 
 const makeAgents = (agents: Array.NonEmptyReadonlyArray<Agent>): Agents["Service"] => {

@@ -1,0 +1,219 @@
+/**
+ * The tools of an agent with their handlers and everything the handlers need: no type parameters, no requirements.
+ *
+ * A call never fails: what goes wrong in a tool is an answer for the model, who can act on it.
+ *
+ * @since 0.1.0
+ */
+import { Cause, Context, Effect, Exit, Option, Result, Schema, Stream } from "effect"
+import { AiError, type Prompt, type Tool, Toolkit } from "effect/ai"
+import * as ToolProgress from "./ToolProgress.ts"
+
+/**
+ * Annotates a tool that may run again when a crash cut it in the middle: a reading tool, or one that recognises a
+ * repeated `toolCallId`. Without it the model is told that the outcome is unknown (P10).
+ *
+ * @since 0.1.0
+ * @category annotations
+ */
+export const SafeToRepeat = Context.Reference<boolean>("@perennial/runtime/AgentTools/SafeToRepeat", {
+  defaultValue: () => false
+})
+
+/**
+ * How a tool answered.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface ToolOutcome {
+  readonly status: "completed" | "error"
+  readonly result: Schema.Json
+}
+
+/**
+ * A call of a tool, as the model asked for it.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface ToolInvocation {
+  readonly tool: string
+  readonly toolCallId: string
+  readonly args: Schema.Json
+}
+
+/**
+ * A call whose tool exists and whose arguments are valid.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface PreparedCall {
+  /** Whether a person has to agree first. */
+  readonly needsApproval: (messages: ReadonlyArray<Prompt.Message>) => Effect.Effect<boolean>
+  readonly execute: Effect.Effect<ToolOutcome>
+}
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface AgentTools {
+  readonly tools: Readonly<Record<string, Tool.Any>>
+  /** Finds the tool and checks the arguments; a failure is the answer for the model. */
+  readonly prepare: (call: ToolInvocation) => Effect.Effect<Result.Result<PreparedCall, ToolOutcome>>
+}
+
+/**
+ * An answer that says what went wrong.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const failed = (error: string): ToolOutcome => ({ status: "error", result: { error } })
+
+/**
+ * No tools.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const empty: AgentTools = {
+  tools: {},
+  prepare: (call) => Effect.succeed(Result.fail(unknownTool(call.tool, [])))
+}
+
+/**
+ * The tools of a toolkit. What tools declare as dependencies is taken from where this runs; what the task provides
+ * (`CurrentTask`, `ToolProgress`, the span) wins over it.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const fromToolkit = <Tools extends Record<string, Tool.Any>>(
+  toolkit: Toolkit.Toolkit<Tools>
+): Effect.Effect<AgentTools, never, Tool.HandlersFor<Tools> | Tool.HandlerServices<Tools[keyof Tools]>> =>
+  Effect.flatMap(toolkit, fromHandlers)
+
+/**
+ * The tools of a toolkit that has its handlers, such as one made from an MCP server.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const fromHandlers = Effect.fnUntraced(function*<Tools extends Record<string, Tool.Any>>(
+  toolkit: Toolkit.WithHandler<Tools>
+): Effect.fn.Return<AgentTools, never, Tool.HandlerServices<Tools[keyof Tools]>> {
+  const services = yield* Effect.context<Tool.HandlerServices<Tools[keyof Tools]>>()
+  const provide = <A, E>(effect: Effect.Effect<A, E, Tool.HandlerServices<Tools[keyof Tools]>>): Effect.Effect<A, E> =>
+    Effect.updateContext(effect, (current: Context.Context<never>) => Context.merge(services, current))
+
+  const execute = (tool: Tool.Any, call: ToolInvocation): Effect.Effect<ToolOutcome> =>
+    Effect.gen(function*() {
+      const report = yield* ToolProgress.ToolProgress
+      let last: Tool.HandlerResult<Tools[keyof Tools]> | undefined
+      // `prepare` found the tool by this name; `handle` decodes the parameters from unknown.
+      const results = toolkit.handle<keyof Tools>(call.tool, call.args as never, call.toolCallId)
+      const exit = yield* Stream.unwrap(results).pipe(
+        Stream.runForEach((result) =>
+          result.preliminary ? report(json(result.encodedResult)) : Effect.sync(() => void (last = result))
+        ),
+        Effect.provideService(Toolkit.PreliminaryBuffer, 16),
+        provide,
+        Effect.exit
+      )
+      if (Exit.isSuccess(exit)) return completed(last)
+      // When the task itself is interrupted this line is not reached.
+      if (Cause.hasInterruptsOnly(exit.cause)) return failed("The tool stopped without a result.")
+      const error = Cause.findErrorOption(exit.cause)
+      if (Option.isSome(error) && !Cause.hasDies(exit.cause)) return yield* encodeFailure(tool, error.value)
+      yield* Effect.logError(`Tool "${call.tool}" failed with a defect.`, exit.cause)
+      return failed("The tool failed with an internal error.")
+    })
+
+  const prepare = Effect.fnUntraced(function*(
+    call: ToolInvocation
+  ): Effect.fn.Return<Result.Result<PreparedCall, ToolOutcome>> {
+    const tool: Tool.Any | undefined = Object.hasOwn(toolkit.tools, call.tool) ? toolkit.tools[call.tool] : undefined
+    if (tool === undefined) return Result.fail(unknownTool(call.tool, Object.keys(toolkit.tools)))
+    const decoded = yield* decodeArgs(tool, call.args)
+    if (Result.isFailure(decoded)) return Result.fail(failed(decoded.failure))
+    const { needsApproval } = tool
+    return Result.succeed({
+      needsApproval: (messages) => {
+        if (typeof needsApproval !== "function") return Effect.succeed(needsApproval === true)
+        const needed = needsApproval(decoded.success, { toolCallId: call.toolCallId, messages })
+        return Effect.isEffect(needed) ? needed : Effect.succeed(needed)
+      },
+      execute: execute(tool, call)
+    })
+  })
+
+  const decodeArgs = (tool: Tool.Any, args: Schema.Json): Effect.Effect<Result.Result<unknown, string>> =>
+    Schema.isSchema(tool.parametersSchema)
+      // The services of the schemas are among those that `provide` gives.
+      ? Schema.decodeEffect(tool.parametersSchema as Schema.Codec<unknown>)(args).pipe(
+        Effect.mapError((error) => `The arguments are not valid: ${error.message}`),
+        provide,
+        Effect.result
+      )
+      : Effect.succeed(Result.succeed(args))
+
+  const encodeFailure = (tool: Tool.Any, error: unknown): Effect.Effect<ToolOutcome> =>
+    AiError.isAiError(error)
+      ? Effect.succeed(failed(error.reason.message))
+      : Schema.encodeUnknownEffect(tool.failureSchema as Schema.Codec<unknown>)(error).pipe(
+        provide,
+        Effect.map((encoded): ToolOutcome => ({ status: "error", result: json(encoded) })),
+        Effect.orElseSucceed(() => failed(error instanceof Error ? error.message : "The tool failed."))
+      )
+
+  return { tools: toolkit.tools, prepare }
+})
+
+/**
+ * All tools of several. Dies if two have the same name.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const merge = (...all: ReadonlyArray<AgentTools>): AgentTools => {
+  const owners = new Map<string, AgentTools>()
+  const tools: Record<string, Tool.Any> = {}
+  for (const some of all) {
+    for (const [name, tool] of Object.entries(some.tools)) {
+      if (owners.has(name)) throw new Error(`Two tools are named "${name}".`)
+      owners.set(name, some)
+      tools[name] = tool
+    }
+  }
+  return {
+    tools,
+    prepare: (call) =>
+      owners.get(call.tool)?.prepare(call) ??
+        Effect.succeed(Result.fail(unknownTool(call.tool, [...owners.keys()])))
+  }
+}
+
+/**
+ * Whether a call that was cut in the middle may run again.
+ *
+ * @since 0.1.0
+ * @category accessors
+ */
+export const isSafeToRepeat = (self: AgentTools, tool: string): boolean => {
+  const found = Object.hasOwn(self.tools, tool) ? self.tools[tool] : undefined
+  return found !== undefined && Context.get(found.annotations, SafeToRepeat)
+}
+
+const unknownTool = (tool: string, known: ReadonlyArray<string>): ToolOutcome =>
+  failed(`There is no tool "${tool}". ${known.length === 0 ? "There are no tools." : `Tools: ${known.join(", ")}.`}`)
+
+const completed = (last: Tool.HandlerResult<Tool.Any> | undefined): ToolOutcome =>
+  last !== undefined && last.isFailure && AiError.isAiError(last.result)
+    ? failed(last.result.reason.message)
+    : { status: last?.isFailure === true ? "error" : "completed", result: json(last?.encodedResult) }
+
+/** Schemas encode to JSON, but for `undefined` at the top, which a tool without a result has. */
+const json = (encoded: unknown): Schema.Json => encoded === undefined ? null : encoded as Schema.Json

@@ -1,0 +1,283 @@
+/**
+ * The agent that most applications want: a loop of model requests and tool calls.
+ *
+ * Each step is one model request and the tools it asked for. A complete message is durable before its tools run, a tool
+ * call before its tool is entered, a result as soon as it is there; what a journal shows as finished is not repeated
+ * (P10). What goes wrong in a tool is told to the model and never ends the task.
+ *
+ * @since 0.1.0
+ */
+import { type Agent, AgentError, type AgentInput, type AgentResult, Agents, type Emit } from "@perennial/domain/Agent"
+import { AgentId } from "@perennial/domain/Ids"
+import type { Message, ToolCallPart } from "@perennial/domain/Message"
+import type { AgentEvent } from "@perennial/domain/TaskEvent"
+import * as Usage from "@perennial/domain/Usage"
+import { type Cause, Context, Duration, Effect, Layer, type Scope } from "effect"
+import { LanguageModel, Prompt, type Tool, type Toolkit } from "effect/ai"
+import * as AgentTools from "./AgentTools.ts"
+import * as History from "./History.ts"
+import { callsOf, fromJournal } from "./internal/agentProgress.ts"
+import { makeModelStep, type ModelStep } from "./internal/modelStep.ts"
+import { makeToolCalls, resultPart } from "./internal/toolCalls.ts"
+
+/**
+ * What an application can hang on to an agent. A hook that fails is logged and changes nothing.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface AgentHooks {
+  /** After an event of the agent is durable; the agent waits for it. */
+  readonly onEvent?: ((event: AgentEvent) => Effect.Effect<void>) | undefined
+  /** When the agent fails, with a defect or an `AgentError`. */
+  readonly onError?: ((cause: Cause.Cause<AgentError>) => Effect.Effect<void>) | undefined
+}
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface AgentConfig<Tools extends Record<string, Tool.Any> = {}> {
+  readonly agentId: string
+  readonly systemPrompt: string
+  /** Model requests of one task, at least 1; 6 by default. The last one may not ask for tools, so that it answers. */
+  readonly maxIterations?: number | undefined
+  /** Handed to providers that take it. */
+  readonly temperature?: number | undefined
+  readonly tools?: Toolkit.Toolkit<Tools> | AgentTools.AgentTools | undefined
+  /** Tools of one message that run at once; 4 by default. */
+  readonly toolConcurrency?: number | undefined
+  readonly hooks?: AgentHooks | undefined
+  /** How failed model requests are repeated, where that can help. A provider's `retry-after` has precedence. */
+  readonly retry?: {
+    /** Repeats of one request; 4 by default. */
+    readonly times?: number | undefined
+    /** Before the first repeat, doubled for each next one, less up to a quarter of jitter; 500 ms by default. */
+    readonly baseDelay?: Duration.Input | undefined
+    /** 30 s by default. */
+    readonly maxDelay?: Duration.Input | undefined
+  } | undefined
+  readonly timeouts?: {
+    /** Nothing from the model for this long is a failed request; 2 minutes by default. */
+    readonly modelIdle?: Duration.Input | undefined
+    /** One tool call, without the wait for approval; 2 minutes by default. */
+    readonly tool?: Duration.Input | undefined
+  } | undefined
+  readonly budget?: {
+    /** Tokens of one task: no model request begins beyond; the task ends with `BudgetExceeded`. */
+    readonly maxTotalTokens?: number | undefined
+    /** Tokens of one prompt, estimated: old tool results and old turns are left out to keep it (`History.fit`). */
+    readonly maxContextTokens?: number | undefined
+  } | undefined
+}
+
+/**
+ * An agent with a model of its own.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface AgentConfigWithModel<Tools extends Record<string, Tool.Any>, E, R> extends AgentConfig<Tools> {
+  /** Built once, together with the agent. */
+  readonly model: Layer.Layer<LanguageModel.LanguageModel, E, R>
+}
+
+/**
+ * What tools need where an agent is made.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type ToolServices<Tools extends Record<string, Tool.Any>> =
+  | Tool.HandlersFor<Tools>
+  | Tool.HandlerServices<Tools[keyof Tools]>
+
+/**
+ * Makes an agent. Without a `model` in the configuration it takes the `LanguageModel` of where it is made.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export function make<E, R, Tools extends Record<string, Tool.Any> = {}>(
+  config: AgentConfigWithModel<Tools, E, R>
+): Effect.Effect<Agent, E, R | Scope.Scope | ToolServices<Tools>>
+/**
+ * @since 0.1.0
+ * @category constructors
+ */
+export function make<Tools extends Record<string, Tool.Any> = {}>(
+  config: AgentConfig<Tools>
+): Effect.Effect<Agent, never, LanguageModel.LanguageModel | ToolServices<Tools>>
+/**
+ * @since 0.1.0
+ * @category constructors
+ */
+export function make<E, R, Tools extends Record<string, Tool.Any>>(
+  config: AgentConfig<Tools> | AgentConfigWithModel<Tools, E, R>
+): Effect.Effect<Agent, E, LanguageModel.LanguageModel | R | Scope.Scope | ToolServices<Tools>> {
+  return Effect.gen(function*() {
+    const model = "model" in config
+      ? Context.get(yield* Layer.build(config.model), LanguageModel.LanguageModel)
+      : yield* LanguageModel.LanguageModel
+    return fromParts(config, model, yield* toolsOf(config.tools))
+  })
+}
+
+/**
+ * Registers one agent.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export function layer<E, R, Tools extends Record<string, Tool.Any> = {}>(
+  config: AgentConfigWithModel<Tools, E, R>
+): Layer.Layer<Agents, E, Exclude<R | ToolServices<Tools>, Scope.Scope>>
+/**
+ * @since 0.1.0
+ * @category layers
+ */
+export function layer<Tools extends Record<string, Tool.Any> = {}>(
+  config: AgentConfig<Tools>
+): Layer.Layer<Agents, never, Exclude<LanguageModel.LanguageModel | ToolServices<Tools>, Scope.Scope>>
+/**
+ * @since 0.1.0
+ * @category layers
+ */
+export function layer<Tools extends Record<string, Tool.Any>>(config: AgentConfig<Tools>) {
+  return Agents.layerEffect([make(config)])
+}
+
+const toolsOf = <Tools extends Record<string, Tool.Any>>(
+  tools: Toolkit.Toolkit<Tools> | AgentTools.AgentTools | undefined
+): Effect.Effect<AgentTools.AgentTools, never, ToolServices<Tools>> => {
+  if (tools === undefined) return Effect.succeed(AgentTools.empty)
+  return "prepare" in tools ? Effect.succeed(tools) : AgentTools.fromToolkit(tools)
+}
+
+const fromParts = (
+  config: Omit<AgentConfig, "tools">,
+  model: LanguageModel.LanguageModel,
+  tools: AgentTools.AgentTools
+): Agent => {
+  const maxIterations = config.maxIterations ?? 6
+  const { maxContextTokens, maxTotalTokens } = config.budget ?? {}
+  const system = Prompt.systemMessage({ content: config.systemPrompt })
+
+  const request = makeModelStep({
+    model,
+    tools: tools.tools,
+    settings: { temperature: config.temperature },
+    retry: {
+      times: config.retry?.times ?? 4,
+      baseDelay: Duration.fromInputUnsafe(config.retry?.baseDelay ?? "500 millis"),
+      maxDelay: Duration.fromInputUnsafe(config.retry?.maxDelay ?? "30 seconds")
+    },
+    idleTimeout: Duration.fromInputUnsafe(config.timeouts?.modelIdle ?? "2 minutes")
+  })
+
+  const callTools = makeToolCalls({
+    tools,
+    timeout: Duration.fromInputUnsafe(config.timeouts?.tool ?? "2 minutes"),
+    concurrency: config.toolConcurrency ?? 4
+  })
+
+  const prompt = (history: ReadonlyArray<Message>): ReadonlyArray<Prompt.Message> => {
+    const messages = History.repair(history)
+    const fitted = maxContextTokens === undefined ? messages : History.fit(messages, { maxTokens: maxContextTokens })
+    return [system, ...fitted.map(History.toPromptMessage)]
+  }
+
+  const run = Effect.fn("LlmAgent.run")(function*(
+    input: AgentInput,
+    write: Emit
+  ): Effect.fn.Return<AgentResult, AgentError> {
+    const emit = withHook(write, config.hooks?.onEvent)
+    const history: Array<Message> = [...input.history]
+    const before = fromJournal(input.journal)
+    let usage = before.usage
+
+    const runTools = Effect.fnUntraced(function*(calls: ReadonlyArray<ToolCallPart>, past: typeof before.past) {
+      const { awaitDecision } = input
+      const results = yield* callTools({ calls, past, messages: prompt(history), awaitDecision, emit })
+      history.push({ role: "tool", content: results })
+      yield* input.checkpoint
+    })
+
+    if (before.complete) return { usage }
+    if (before.open.length > 0) {
+      if (before.iterations >= maxIterations) {
+        yield* emitAll(
+          emit,
+          before.open.map((call) => resultPart(call, limitReached))
+        )
+      } else yield* runTools(before.open, before.past)
+    }
+
+    for (let iteration = before.iterations + 1; iteration <= maxIterations; iteration++) {
+      if (maxTotalTokens !== undefined && Usage.total(usage) >= maxTotalTokens) {
+        return yield* budgetExceeded(maxTotalTokens)
+      }
+      const last = iteration === maxIterations
+      const step = withUniqueIds(yield* request(Prompt.fromMessages(prompt(history)), last, emit), history)
+      usage = Usage.add(usage, step.usage)
+      const { message } = step
+      const calls = callsOf(message)
+      const refused = last ? limitReached : step.finish === "length" ? cutOff : undefined
+      const refusals = refused === undefined ? [] : calls.map((call) => resultPart(call, refused))
+      // Refusals are written together with their message: a recovery must not take these calls for ones to run.
+      yield* emit([{ type: "message", message, usage: step.usage }, ...refusals])
+      if (calls.length === 0 || last) return { usage }
+      history.push(message)
+      if (refused === undefined) yield* runTools(calls, new Map())
+      else history.push({ role: "tool", content: refusals })
+    }
+    return { usage }
+  })
+
+  return {
+    agentId: AgentId.make(config.agentId),
+    run: (input, emit) => withErrorHook(run(input, emit), config.hooks?.onError)
+  }
+}
+
+const limitReached = AgentTools.failed("The call was not executed: the task has reached its last step.")
+const cutOff = AgentTools.failed(
+  "The call was not executed: the response was cut at its maximum length. Use shorter arguments or fewer calls."
+)
+
+const budgetExceeded = (limit: number): AgentError =>
+  new AgentError({
+    error: "BudgetExceeded",
+    detail: `The task has used its ${limit} tokens.`,
+    retryable: false
+  })
+
+/** Models may repeat the id of a call; ours are unique in the conversation. */
+const withUniqueIds = (step: ModelStep, history: ReadonlyArray<Message>): ModelStep => {
+  if (callsOf(step.message).length === 0) return step
+  const used = new Set(history.flatMap((message) => callsOf(message).map((call) => call.toolCallId)))
+  const content = step.message.content.map((part) => {
+    if (part.type !== "tool_call") return part
+    let toolCallId = part.toolCallId
+    for (let n = 2; used.has(toolCallId); n++) toolCallId = `${part.toolCallId}_${n}`
+    used.add(toolCallId)
+    return { ...part, toolCallId }
+  })
+  return { ...step, message: { role: "assistant", content } }
+}
+
+const emitAll = (emit: Emit, events: ReadonlyArray<AgentEvent>): Effect.Effect<void> => {
+  const [first, ...rest] = events
+  return first === undefined ? Effect.void : Effect.asVoid(emit([first, ...rest]))
+}
+
+const quietly = (hook: Effect.Effect<void>): Effect.Effect<void> =>
+  Effect.catchCause(hook, (cause) => Effect.logError("A hook of the agent failed.", cause))
+
+const withHook = (emit: Emit, onEvent: AgentHooks["onEvent"]): Emit =>
+  onEvent === undefined
+    ? emit
+    : (events) => Effect.tap(emit(events), () => Effect.forEach(events, (event) => quietly(onEvent(event))))
+
+const withErrorHook = <A>(effect: Effect.Effect<A, AgentError>, onError: AgentHooks["onError"]) =>
+  onError === undefined ? effect : Effect.tapCause(effect, (cause) => quietly(onError(cause)))

@@ -1,0 +1,254 @@
+/**
+ * A language model that follows a script: for tests, and under `DemoModel`. No network; every delay goes through
+ * `Clock`, so a test's clock drives it.
+ *
+ * @since 0.1.0
+ */
+import { Context, type Duration, Effect, Layer, Stream } from "effect"
+import { AiError, LanguageModel, type Prompt, type Response } from "effect/ai"
+import { CurrentModelSettings, type ModelSettings } from "./ModelSettings.ts"
+
+/**
+ * One thing the model does in an answer: a delta of text (consecutive strings belong to one block), thinking, a tool
+ * call, a pause, a failure, an effect of the test, silence, or another end than the usual one.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Step =
+  | string
+  | { readonly thinking: ReadonlyArray<string> }
+  /** Without an `id` the call is `call_<n>`, counting the calls of the conversation. */
+  | { readonly tool: string; readonly params?: unknown; readonly id?: string | undefined }
+  | { readonly sleep: Duration.Input }
+  /** A pause before each of the following deltas. */
+  | { readonly drip: Duration.Input }
+  | { readonly fail: AiError.AiErrorReason }
+  | { readonly run: Effect.Effect<unknown> }
+  | { readonly never: true }
+  | {
+    readonly finish: Response.FinishReason
+    readonly usage?: { readonly input?: number | undefined; readonly output?: number | undefined } | undefined
+  }
+
+/**
+ * One answer of the model.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Turn = ReadonlyArray<Step>
+
+/**
+ * What the model was asked.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface ScriptedRequest {
+  readonly prompt: Prompt.Prompt
+  /** Names of the tools that were offered. */
+  readonly tools: ReadonlyArray<string>
+  readonly toolChoice: LanguageModel.ProviderOptions["toolChoice"]
+  readonly settings: ModelSettings
+}
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface ScriptOptions {
+  /** Answers, taken in order. */
+  readonly turns?: ReadonlyArray<Turn> | undefined
+  /** Answers when no turn is left; without it such a request fails. */
+  readonly otherwise?: ((request: ScriptedRequest) => Turn) | undefined
+}
+
+/**
+ * The script of the model that was built together with it.
+ *
+ * @since 0.1.0
+ * @category services
+ */
+export class Script extends Context.Service<Script, {
+  /** Adds answers behind those that are left. */
+  readonly push: (...turns: ReadonlyArray<Turn>) => Effect.Effect<void>
+  /** What the model was asked, oldest first; the last 100 requests. */
+  readonly requests: Effect.Effect<ReadonlyArray<ScriptedRequest>>
+}>()("@perennial/runtime/ScriptedModel/Script") {}
+
+/**
+ * A scripted model and its script.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layer = (options: ScriptOptions = {}): Layer.Layer<LanguageModel.LanguageModel | Script> =>
+  Layer.effectContext(Effect.suspend(() => {
+    const turns: Array<Turn> = [...(options.turns ?? [])]
+    const requests: Array<ScriptedRequest> = []
+
+    const next = Effect.fnUntraced(function*(asked: LanguageModel.ProviderOptions, method: string) {
+      const settings = yield* CurrentModelSettings
+      const { prompt, toolChoice } = asked
+      const request = { prompt, toolChoice, tools: asked.tools.map((tool) => tool.name), settings }
+      requests.push(request)
+      if (requests.length > 100) requests.shift()
+      const turn = turns.shift() ?? options.otherwise?.(request)
+      if (turn !== undefined) return turn
+      return yield* failure(method, new AiError.UnknownError({ description: "the script has no turn left" }))
+    })
+
+    return LanguageModel.make({
+      streamText: (asked) => Stream.unwrap(Effect.map(next(asked, "streamText"), (turn) => play(asked.prompt, turn))),
+      generateText: (asked) =>
+        next(asked, "generateText").pipe(
+          Effect.flatMap((turn) => Stream.runCollect(play(asked.prompt, turn))),
+          Effect.map(whole)
+        )
+    }).pipe(Effect.map((model) =>
+      Context.make(LanguageModel.LanguageModel, model).pipe(Context.add(Script, {
+        push: (...more) => Effect.sync(() => void turns.push(...more)),
+        requests: Effect.sync(() => requests.slice())
+      }))
+    ))
+  }))
+
+/**
+ * Splits text into words with the space behind them: deltas as a real model streams them.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const words = (text: string): ReadonlyArray<string> => text.match(/\S+\s*/g) ?? []
+
+const failure = (method: string, reason: AiError.AiErrorReason) =>
+  Effect.fail(AiError.make({ module: "ScriptedModel", method, reason }))
+
+/** 4 characters a token. */
+const estimate = (characters: number): number => Math.ceil(characters / 4)
+
+const callsIn = (prompt: Prompt.Prompt): number => {
+  let count = 0
+  for (const message of prompt.content) {
+    if (message.role === "assistant") { for (const part of message.content) if (part.type === "tool-call") count++ }
+  }
+  return count
+}
+
+type Parts = Array<Response.StreamPartEncoded>
+
+/** The state of one answer while it is played. */
+class Playback {
+  private blocks = 0
+  private openText: string | undefined
+  private drip: Duration.Input | undefined
+  private written = 0
+  private calls: number
+  private called = false
+  private end: Extract<Step, { readonly finish: unknown }> | undefined
+  private readonly prompt: Prompt.Prompt
+
+  constructor(prompt: Prompt.Prompt) {
+    this.prompt = prompt
+    this.calls = callsIn(prompt)
+  }
+
+  private dripping(parts: Parts): Stream.Stream<Response.StreamPartEncoded> {
+    return this.drip === undefined
+      ? Stream.fromArray(parts)
+      : Stream.unwrap(Effect.as(Effect.sleep(this.drip), Stream.fromArray(parts)))
+  }
+
+  private closeText(): Parts {
+    if (this.openText === undefined) return []
+    const id = this.openText
+    this.openText = undefined
+    return [{ type: "text-end", id }]
+  }
+
+  private text(delta: string): Parts {
+    this.written += delta.length
+    if (this.openText !== undefined) return [{ type: "text-delta", id: this.openText, delta }]
+    const id = this.openText = String(this.blocks++)
+    return [{ type: "text-start", id }, { type: "text-delta", id, delta }]
+  }
+
+  private thinking(deltas: ReadonlyArray<string>): Parts {
+    const id = String(this.blocks++)
+    this.written += deltas.join("").length
+    return [
+      ...this.closeText(),
+      { type: "reasoning-start", id },
+      ...deltas.map((delta) => ({ type: "reasoning-delta" as const, id, delta })),
+      { type: "reasoning-end", id, metadata: { anthropic: { signature: "scripted" } } }
+    ]
+  }
+
+  private call(step: Extract<Step, { readonly tool: string }>): Parts {
+    this.called = true
+    const id = step.id ?? `call_${++this.calls}`
+    const params = step.params ?? {}
+    return [
+      ...this.closeText(),
+      { type: "tool-params-start", id, name: step.tool },
+      { type: "tool-params-delta", id, delta: JSON.stringify(params) },
+      { type: "tool-params-end", id },
+      { type: "tool-call", id, name: step.tool, params }
+    ]
+  }
+
+  step(step: Step): Stream.Stream<Response.StreamPartEncoded, AiError.AiError> {
+    if (typeof step === "string") return this.dripping(this.text(step))
+    if ("thinking" in step) return this.dripping(this.thinking(step.thinking))
+    if ("tool" in step) return this.dripping(this.call(step))
+    if ("sleep" in step) return Stream.fromEffectDrain(Effect.sleep(step.sleep))
+    if ("run" in step) return Stream.fromEffectDrain(step.run)
+    if ("never" in step) return Stream.never
+    if ("fail" in step) return Stream.fromEffect(failure("streamText", step.fail))
+    if ("drip" in step) this.drip = step.drip
+    else this.end = step
+    return Stream.empty
+  }
+
+  finish(): Parts {
+    const input = this.end?.usage?.input ?? estimate(JSON.stringify(this.prompt.content).length)
+    const total = this.end?.usage?.output ?? estimate(this.written)
+    return [...this.closeText(), {
+      type: "finish",
+      reason: this.end?.finish ?? (this.called ? "tool-calls" : "stop"),
+      usage: {
+        inputTokens: { total: input, uncached: input, cacheRead: 0, cacheWrite: 0 },
+        outputTokens: { total, text: undefined, reasoning: undefined }
+      }
+    }]
+  }
+}
+
+const play = (
+  prompt: Prompt.Prompt,
+  turn: Turn
+): Stream.Stream<Response.StreamPartEncoded, AiError.AiError> =>
+  Stream.suspend(() => {
+    const playback = new Playback(prompt)
+    return Stream.fromArray(turn).pipe(
+      // One delta a chunk, like one network read each.
+      Stream.rechunk(1),
+      Stream.flatMap((step) => playback.step(step)),
+      Stream.concat(Stream.suspend(() => Stream.fromArray(playback.finish())))
+    )
+  })
+
+/** The parts of a stream as those of an answer in one piece. */
+const whole = (parts: ReadonlyArray<Response.StreamPartEncoded>): Array<Response.PartEncoded> => {
+  const out: Array<Response.PartEncoded> = []
+  let text = ""
+  for (const part of parts) {
+    if (part.type === "text-delta") text += part.delta
+    else if (part.type === "text-end") {
+      out.push({ type: "text", text })
+      text = ""
+    } else if (part.type === "tool-call" || part.type === "finish") out.push(part)
+  }
+  return out
+}

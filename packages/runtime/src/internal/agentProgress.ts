@@ -1,0 +1,54 @@
+/** How far the earlier attempts of a task came, read from its journal (P10). */
+import type { Message, ToolCallPart } from "@perennial/domain/Message"
+import type { StoredEvent } from "@perennial/domain/TaskEvent"
+import { add, type Usage, zero } from "@perennial/domain/Usage"
+import type { PastCall } from "./toolCalls.ts"
+
+export interface AgentProgress {
+  readonly usage: Usage
+  /** Model requests that were answered completely. */
+  readonly iterations: number
+  /** Calls of the last complete message that have no result. */
+  readonly open: ReadonlyArray<ToolCallPart>
+  readonly past: ReadonlyMap<string, PastCall>
+  /** The last complete message asked for no tools: nothing is left to do. */
+  readonly complete: boolean
+}
+
+export const callsOf = (message: Message): ReadonlyArray<ToolCallPart> =>
+  message.role === "assistant" ? message.content.filter((part) => part.type === "tool_call") : []
+
+export const fromJournal = (journal: ReadonlyArray<StoredEvent>): AgentProgress => {
+  let usage = zero
+  let iterations = 0
+  let calls: ReadonlyArray<ToolCallPart> = []
+  const answered = new Set<string>()
+  const past = new Map<string, PastCall>()
+  const note = (toolCallId: string, change: Partial<PastCall>) =>
+    past.set(toolCallId, { entered: false, asked: false, ...past.get(toolCallId), ...change })
+  for (const { event } of journal) {
+    switch (event.type) {
+      case "message":
+        if (event.partial === true) break
+        usage = add(usage, event.usage)
+        iterations++
+        calls = callsOf(event.message)
+        break
+      case "tool_call":
+        note(event.toolCallId, { entered: true })
+        break
+      case "tool_approval":
+        note(event.toolCallId, { asked: true, ...(event.decision === undefined ? {} : { decision: event.decision }) })
+        break
+      case "tool_result":
+        answered.add(event.toolCallId)
+    }
+  }
+  return {
+    usage,
+    iterations,
+    open: calls.filter((call) => !answered.has(call.toolCallId)),
+    past,
+    complete: iterations > 0 && calls.length === 0
+  }
+}

@@ -1,0 +1,51 @@
+/**
+ * What went wrong with a model, as the user may see it: a stable code and one sentence. The provider's own words may
+ * quote headers or the prompt; they stay in `cause` and in the log.
+ */
+import { AgentError } from "@perennial/domain/Agent"
+import type { AiError } from "effect/ai"
+
+const describe = (reason: AiError.AiErrorReason): readonly [error: string, detail: string] => {
+  switch (reason._tag) {
+    case "RateLimitError":
+      return ["ModelRateLimited", "The model provider accepts no more requests for now."]
+    case "InternalProviderError":
+      return ["ModelOverloaded", "The model provider is overloaded or has an internal problem."]
+    case "NetworkError":
+      return ["ModelUnreachable", "The connection to the model provider failed."]
+    case "QuotaExhaustedError":
+      return ["ModelQuotaExhausted", "The account at the model provider has reached its limit."]
+    case "AuthenticationError":
+      return reason.kind === "InsufficientPermissions"
+        ? ["ModelForbidden", "The key may not use this model."]
+        : ["ModelUnauthorized", "The model provider does not accept the key."]
+    case "ContentPolicyError":
+      return ["ModelRefused", "The model provider refused the content."]
+    case "InvalidRequestError":
+      return reason.constraint === contextExceeded
+        ? ["ContextTooLong", "The conversation is too long for the model."]
+        : ["ModelRequestInvalid", "The model provider did not accept the request."]
+    case "InvalidResponseError":
+    case "InvalidOutputError":
+    case "StructuredOutputError":
+      return ["ModelResponseInvalid", "The answer of the model provider could not be read."]
+    case "InvalidUserInputError":
+    case "UnsupportedSchemaError":
+    case "ToolConfigurationError":
+    case "ToolkitRequiredError":
+      return ["ModelRequestInvalid", "The request cannot be sent to this model."]
+    default:
+      return ["ModelFailed", "The model request failed."]
+  }
+}
+
+/** The `constraint` by which a provider says that the prompt is larger than the model's context window. */
+export const contextExceeded = "context window exceeded"
+
+/** The code that `retry` events and failed tasks carry. */
+export const modelErrorCode = (error: AiError.AiError): string => describe(error.reason)[0]
+
+export const fromAiError = (error: AiError.AiError): AgentError => {
+  const [code, detail] = describe(error.reason)
+  return new AgentError({ error: code, detail, retryable: error.isRetryable, cause: error })
+}

@@ -1,0 +1,131 @@
+/** Runs the tool calls of one message: approval, `tool_call`, the tool itself with its limits, `tool_result`. */
+import type { AgentInput, Emit } from "@perennial/domain/Agent"
+import type { Decision } from "@perennial/domain/Decision"
+import type { ToolCallPart, ToolResultPart } from "@perennial/domain/Message"
+import * as Settlement from "@perennial/domain/Settlement"
+import { Duration, Effect, Queue, Result, type Schema, Semaphore } from "effect"
+import type { Prompt } from "effect/ai"
+import { type AgentTools, failed, isSafeToRepeat, type PreparedCall, type ToolOutcome } from "../AgentTools.ts"
+import { CurrentTaskLimits } from "../TaskLimits.ts"
+import { ToolProgress } from "../ToolProgress.ts"
+
+export interface ToolCallsOptions {
+  readonly tools: AgentTools
+  readonly timeout: Duration.Duration
+  /** Tools of one message that run at once; calls that wait for a person do not count. */
+  readonly concurrency: number
+}
+
+/** What the journal knows of a call. */
+export interface PastCall {
+  /** A `tool_call` was written and no result: the call was cut in the middle. */
+  readonly entered: boolean
+  /** A `tool_approval` was written. */
+  readonly asked: boolean
+  readonly decision?: Decision | undefined
+}
+
+export interface ToolCallsInput {
+  readonly calls: ReadonlyArray<ToolCallPart>
+  readonly past: ReadonlyMap<string, PastCall>
+  /** The conversation up to the message with the calls. */
+  readonly messages: ReadonlyArray<Prompt.Message>
+  readonly awaitDecision: AgentInput["awaitDecision"]
+  readonly emit: Emit
+}
+
+const never: PastCall = { entered: false, asked: false }
+
+/** Room for the other fields of a `tool_result`. */
+const envelopeBytes = 2048
+
+const progressBytes = 4096
+const progressPause = Duration.millis(100)
+
+export const resultPart = (call: ToolCallPart, outcome: ToolOutcome): ToolResultPart => ({
+  type: "tool_result",
+  tool: call.tool,
+  toolCallId: call.toolCallId,
+  ...outcome
+})
+
+/** Gives a tool `ToolProgress`, and writes the latest report at most every 100 ms for as long as the tool runs. */
+const withProgress = <A>(toolCallId: string, emit: Emit, execute: Effect.Effect<A>): Effect.Effect<A> =>
+  Effect.gen(function*() {
+    const latest = yield* Queue.sliding<Schema.Json>(1)
+    const report = (data: Schema.Json) =>
+      JSON.stringify(data).length > progressBytes
+        ? Effect.logDebug("A progress report of more than 4 KiB was dropped.")
+        : Effect.asVoid(Queue.offer(latest, data))
+    const write = Effect.gen(function*() {
+      while (true) {
+        yield* emit([{ type: "tool_progress", toolCallId, data: yield* Queue.take(latest) }])
+        yield* Effect.sleep(progressPause)
+      }
+    })
+    return yield* Effect.raceFirst(Effect.provideService(execute, ToolProgress, report), write)
+  })
+
+export const makeToolCalls = (options: ToolCallsOptions) => {
+  const { tools } = options
+  const late = failed(`The tool did not finish within ${Duration.format(options.timeout)}.`)
+
+  const execute = Effect.fn("LlmAgent.tool")(function*(call: ToolCallPart, prepared: PreparedCall, emit: Emit) {
+    yield* Effect.annotateCurrentSpan({ tool: call.tool, toolCallId: call.toolCallId })
+    const { args, tool, toolCallId } = call
+    yield* emit([{ type: "tool_call", tool, toolCallId, args, status: "executing" }])
+    const outcome = yield* Effect.timeoutOrElse(withProgress(toolCallId, emit, prepared.execute), {
+      duration: options.timeout,
+      orElse: () => Effect.succeed(late)
+    })
+    const limit = (yield* CurrentTaskLimits).eventBytes - envelopeBytes
+    return JSON.stringify(outcome.result).length <= limit
+      ? outcome
+      : failed(`The result of the tool is larger than ${limit} bytes. Ask for less.`)
+  })
+
+  const decide = Effect.fnUntraced(function*(call: ToolCallPart, past: PastCall, input: ToolCallsInput) {
+    if (past.decision !== undefined) return past.decision
+    const { args, tool, toolCallId } = call
+    if (!past.asked) yield* input.emit([{ type: "tool_approval", tool, toolCallId, args }])
+    const decision = yield* input.awaitDecision(toolCallId)
+    yield* input.emit([{ type: "tool_approval", tool, toolCallId, args, decision }])
+    return decision
+  })
+
+  const answer = Effect.fnUntraced(function*(
+    asked: ToolCallPart,
+    input: ToolCallsInput,
+    permits: Semaphore.Semaphore
+  ): Effect.fn.Return<ToolResultPart> {
+    const past = input.past.get(asked.toolCallId) ?? never
+    if (past.entered && !isSafeToRepeat(tools, asked.tool)) {
+      return Settlement.interruptedResult({ ...asked, entered: true })
+    }
+    let call = asked
+    let prepared = yield* tools.prepare(call)
+    if (Result.isFailure(prepared)) return resultPart(call, prepared.failure)
+    if (past.asked || (!past.entered && (yield* prepared.success.needsApproval(input.messages)))) {
+      const decision = yield* decide(call, past, input)
+      if (!decision.approved) {
+        const reason = decision.reason ?? "The user did not allow the call."
+        return resultPart(call, { status: "error", result: { type: "denied", reason } })
+      }
+      if (decision.args !== undefined) {
+        call = { ...call, args: decision.args }
+        prepared = yield* tools.prepare(call)
+        if (Result.isFailure(prepared)) return resultPart(call, prepared.failure)
+      }
+    }
+    return resultPart(call, yield* permits.withPermit(execute(call, prepared.success, input.emit)))
+  })
+
+  /** The results in the order of the calls; each is written as soon as it is there. */
+  return (input: ToolCallsInput): Effect.Effect<ReadonlyArray<ToolResultPart>> =>
+    Effect.flatMap(
+      Semaphore.make(options.concurrency),
+      (permits) =>
+        Effect.forEach(input.calls, (call) =>
+          Effect.tap(answer(call, input, permits), (result) => input.emit([result])), { concurrency: "unbounded" })
+    )
+}

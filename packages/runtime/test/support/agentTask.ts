@@ -1,0 +1,125 @@
+/** Runs an agent without a runtime: what it emits becomes a log, as the runtime would write it. */
+import type { Agent, AgentError, AgentInput, AgentResult, Emit } from "@perennial/domain/Agent"
+import { CurrentTask, type TaskContext } from "@perennial/domain/CurrentTask"
+import type { Decision } from "@perennial/domain/Decision"
+import { AgentId, ConversationId, TaskId, UserId } from "@perennial/domain/Ids"
+import { type Message, userText } from "@perennial/domain/Message"
+import { ack, type AgentEvent, isBoundary, type StoredEvent, type TaskEvent } from "@perennial/domain/TaskEvent"
+import * as TaskView from "@perennial/domain/TaskView"
+import { Deferred, type Duration, Effect, Fiber, Option } from "effect"
+import { TestClock } from "effect/testing"
+
+export const task: TaskContext = {
+  taskId: TaskId.make("task-1"),
+  conversationId: ConversationId.make("conversation-1"),
+  userId: UserId.make("alice"),
+  agentId: AgentId.make("agent-1"),
+  attempt: 1,
+  metadata: {}
+}
+
+const chunks = new Set(["text", "reasoning", "tool_progress", "retry", "data", "title"])
+
+/** The journal of a log: without the chunks. */
+export const journalOf = (log: ReadonlyArray<StoredEvent>): ReadonlyArray<StoredEvent> =>
+  log.filter(({ event }) => !chunks.has(event.type))
+
+/** The messages that a log adds to its conversation, as the runtime stores them: one result a message. */
+export const messagesOf = (log: ReadonlyArray<StoredEvent>): ReadonlyArray<Message> =>
+  log.flatMap(({ event }): ReadonlyArray<Message> => {
+    if (event.type === "message") return [event.message]
+    if (event.type !== "tool_result") return []
+    const { result, status, tool, toolCallId } = event
+    return [{ role: "tool", content: [{ type: "tool_result", result, status, tool, toolCallId }] }]
+  })
+
+export interface AgentTask {
+  readonly log: Array<StoredEvent>
+  readonly fiber: Fiber.Fiber<AgentResult, AgentError>
+  readonly decide: (toolCallId: string, decision: Decision) => Effect.Effect<void>
+  readonly events: <Type extends TaskEvent["type"]>(
+    type: Type
+  ) => ReadonlyArray<Extract<TaskEvent, { readonly type: Type }>>
+}
+
+/** Starts the agent, on the log of an earlier attempt if there is one. */
+export const startAgent = Effect.fnUntraced(function*(agent: Agent, options: {
+  readonly message?: string
+  readonly before?: ReadonlyArray<Message>
+  readonly log?: ReadonlyArray<StoredEvent>
+  readonly checkpoint?: Effect.Effect<void>
+} = {}) {
+  const log: Array<StoredEvent> = [
+    ...(options.log ?? [ack({ id: task.taskId, conversationId: task.conversationId, at: 0 })])
+  ]
+  const decisions = new Map<string, Deferred.Deferred<Decision>>()
+  const decisionOf = (toolCallId: string) => {
+    const known = decisions.get(toolCallId) ?? Deferred.makeUnsafe<Decision>()
+    decisions.set(toolCallId, known)
+    return known
+  }
+  const boundary = () => log.findLast(({ event }) => isBoundary(event))?.seq ?? 0
+  const write = (event: AgentEvent) => {
+    const { taskId, conversationId } = task
+    const stored: TaskEvent = event.type === "retry"
+      ? { ...event, taskId, conversationId, discardAfter: boundary() }
+      : { ...event, taskId, conversationId }
+    log.push({ seq: log.length + 1, at: 0, event: stored })
+  }
+  const emit: Emit = (events) =>
+    Effect.sync(() => {
+      for (const event of events) write(event)
+      return log.length
+    })
+  const input: AgentInput = {
+    task,
+    history: [...(options.before ?? []), userText(options.message ?? "hi"), ...messagesOf(log)],
+    journal: journalOf(log),
+    awaitDecision: (toolCallId) => Deferred.await(decisionOf(toolCallId)),
+    checkpoint: options.checkpoint ?? Effect.void
+  }
+  const fiber = yield* agent.run(input, emit).pipe(
+    Effect.provideService(CurrentTask, Option.some(task)),
+    Effect.forkChild
+  )
+  const out: AgentTask = {
+    log,
+    fiber,
+    decide: (toolCallId, decision) => Effect.asVoid(Deferred.succeed(decisionOf(toolCallId), decision)),
+    events: <Type extends TaskEvent["type"]>(type: Type) =>
+      log.flatMap(({ event }) => event.type === type ? [event as Extract<TaskEvent, { readonly type: Type }>] : [])
+  }
+  return out
+})
+
+export const view = (log: ReadonlyArray<StoredEvent>) => log.reduce(TaskView.apply, TaskView.empty)
+
+/** One line an event. */
+export const brief = (log: ReadonlyArray<StoredEvent>): ReadonlyArray<string> =>
+  log.map(({ event }) => {
+    switch (event.type) {
+      case "text":
+      case "reasoning":
+        return `${event.type} ${event.content}`
+      case "tool_call":
+        return `tool_call ${event.tool} ${JSON.stringify(event.args)}`
+      case "tool_result":
+        return `tool_result ${event.tool} ${event.status} ${JSON.stringify(event.result)}`
+      case "tool_progress":
+        return `tool_progress ${JSON.stringify(event.data)}`
+      case "tool_approval":
+        return `tool_approval ${event.tool} ${event.decision?.approved ?? "?"}`
+      case "retry":
+        return `retry ${event.tryNumber} ${event.reason}`
+      case "message":
+        return `message ${event.message.content.map((part) => part.type).join("+")}`
+      default:
+        return event.type
+    }
+  })
+
+/** Lets every fiber come to rest: `TestClock.adjust` waits only one round for those that were forked before it. */
+export const settle = Effect.asVoid(Effect.repeat(Effect.yieldNow, { times: 200 }))
+
+export const adjust = (duration: Duration.Input) =>
+  settle.pipe(Effect.andThen(TestClock.adjust(duration)), Effect.andThen(settle))

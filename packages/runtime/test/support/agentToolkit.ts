@@ -1,0 +1,92 @@
+/** Tools that do each thing a tool can do to an agent. */
+import { CurrentTask } from "@perennial/domain/CurrentTask"
+import { AgentTools, ToolProgress } from "@perennial/runtime"
+import { Context, Effect, Layer, Option, Ref, Schema } from "effect"
+import { Tool, Toolkit } from "effect/ai"
+
+class NoSuchCity extends Schema.TaggedError<NoSuchCity>()("NoSuchCity", { city: Schema.String }) {}
+
+/** What the tools did, in order: `weather Oslo`, `slow 1000 interrupted`, ... */
+export class Effects extends Context.Service<Effects, Ref.Ref<ReadonlyArray<string>>>()("test/Effects") {
+  static readonly layer = Layer.effect(Effects, Ref.make<ReadonlyArray<string>>([]))
+  static readonly all = Effect.flatMap(Effects, Ref.get)
+}
+
+const city = Schema.Struct({ city: Schema.String })
+const Weather = Tool.make("weather", {
+  parameters: city,
+  success: Schema.Struct({ degrees: Schema.Finite }),
+  failure: NoSuchCity
+})
+const Returned = Tool.make("returned", { parameters: city, failure: NoSuchCity, failureMode: "return" })
+const Slow = Tool.make("slow", { parameters: Schema.Struct({ millis: Schema.Int }), success: Schema.String })
+const SafeSlow = Tool.make("safe_slow", { parameters: Schema.Struct({ millis: Schema.Int }), success: Schema.String })
+  .annotate(AgentTools.SafeToRepeat, true)
+const Crash = Tool.make("crash", { success: Schema.String })
+const StopsItself = Tool.make("stops_itself", { success: Schema.String })
+const Large = Tool.make("large", { success: Schema.String })
+const Delete = Tool.make("delete", {
+  parameters: Schema.Struct({ id: Schema.Int }),
+  success: Schema.String,
+  needsApproval: ({ id }) => id > 10
+})
+const Steps = Tool.make("steps", { success: Schema.String })
+const Reports = Tool.make("reports", { success: Schema.String })
+const Whoami = Tool.make("whoami", { success: Schema.String })
+
+export const Tools = Toolkit.make(
+  Weather,
+  Returned,
+  Slow,
+  SafeSlow,
+  Crash,
+  StopsItself,
+  Large,
+  Delete,
+  Steps,
+  Reports,
+  Whoami
+)
+
+const handlers = Effect.gen(function*() {
+  const effects = yield* Effects
+  const did = (what: string) => Ref.update(effects, (all) => [...all, what])
+  const slow =
+    (name: string) => ({ millis }: { readonly millis: number }, call: { readonly toolCallId?: string | undefined }) =>
+      did(`${name} ${call.toolCallId}`).pipe(
+        Effect.andThen(Effect.sleep(millis)),
+        Effect.as(`slept ${millis}`),
+        Effect.onInterrupt(() => did(`${name} interrupted`))
+      )
+  return Tools.of({
+    weather: ({ city }) =>
+      city === "Atlantis"
+        ? Effect.fail(new NoSuchCity({ city }))
+        : Effect.as(did(`weather ${city}`), { degrees: city.length }),
+    returned: ({ city }) => Effect.fail(new NoSuchCity({ city })),
+    slow: slow("slow"),
+    safe_slow: slow("safe_slow"),
+    crash: () => Effect.die(new Error("secret: boom")),
+    stops_itself: () => Effect.interrupt,
+    large: () => Effect.succeed("x".repeat(300 * 1024)),
+    delete: ({ id }) => Effect.as(did(`delete ${id}`), `deleted ${id}`),
+    steps: Effect.fnUntraced(function*(_, call) {
+      for (let percent = 0; percent < 100; percent += 10) {
+        yield* call.preliminary(`${percent}%`)
+        yield* Effect.sleep("20 millis")
+      }
+      return "100%"
+    }),
+    reports: Effect.fnUntraced(function*() {
+      yield* ToolProgress.report({ done: 1 })
+      yield* ToolProgress.report({ done: 2 })
+      yield* Effect.sleep("1 second")
+      yield* ToolProgress.report("x".repeat(5000))
+      yield* Effect.sleep("1 second")
+      return "ok"
+    }),
+    whoami: () => Effect.map(CurrentTask, (task) => Option.match(task, { onNone: () => "-", onSome: (t) => t.taskId }))
+  })
+})
+
+export const toolsLayer = Layer.provideMerge(Tools.toLayer(handlers), Effects.layer)
