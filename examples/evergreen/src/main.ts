@@ -1,0 +1,96 @@
+/**
+ * Evergreen: the complete server. Tasks outlive connections and, on SQLite, the process.
+ *
+ *     npx -y pnpm@12.21.0 start
+ *
+ * docs/configuration.md lists the environment variables.
+ */
+import { NodeRuntime } from "@effect/platform-node"
+import * as MemoryConversationStore from "@perennial/backends/MemoryConversationStore"
+import * as MemoryTaskBackend from "@perennial/backends/MemoryTaskBackend"
+import * as SqlConversationStore from "@perennial/backends/SqlConversationStore"
+import * as SqliteClient from "@perennial/backends/SqliteClient"
+import * as SqlTaskBackend from "@perennial/backends/SqlTaskBackend"
+import * as NodeServer from "@perennial/http/Node"
+import * as Tokens from "@perennial/http/Tokens"
+import * as AnthropicModel from "@perennial/runtime/AnthropicModel"
+import * as DemoModel from "@perennial/runtime/DemoModel"
+import * as LlmAgent from "@perennial/runtime/LlmAgent"
+import { TaskManager } from "@perennial/runtime/TaskManager"
+import { Cause, Console, Data, Effect, Exit, Layer, Option, Runtime } from "effect"
+import { HttpServer } from "effect/http"
+import * as ServerConfig from "./ServerConfig.ts"
+import * as Tools from "./Tools.ts"
+import * as Web from "./Web.ts"
+
+const storage = (store: ServerConfig.StoreSetting) =>
+  store.type === "memory"
+    ? Layer.mergeAll(MemoryTaskBackend.layer, MemoryConversationStore.layer)
+    : Layer.mergeAll(SqlTaskBackend.layer, SqlConversationStore.layer).pipe(
+      Layer.provide(SqliteClient.layer({ filename: store.path }))
+    )
+
+const languageModel = ({ apiKey, baseUrl, name }: ServerConfig.ServerConfig["model"]) =>
+  Option.match(apiKey, {
+    onNone: () => DemoModel.layer,
+    onSome: (key) => AnthropicModel.layer({ model: name, apiKey: key, baseUrl: Option.getOrUndefined(baseUrl) })
+  })
+
+const agents = (model: ServerConfig.ServerConfig["model"]) =>
+  Layer.unwrap(Effect.map(Tools.make, (tools) =>
+    LlmAgent.layer({
+      agentId: "evergreen",
+      systemPrompt: "You are a helpful assistant. Use the tools where they help; say what you did with them.",
+      tools,
+      // `wait` may take ten minutes.
+      timeouts: { tool: "11 minutes" },
+      model: languageModel(model)
+    })))
+
+const server = (config: ServerConfig.ServerConfig) =>
+  NodeServer.layer({ host: config.host, port: config.port, routes: Web.layer }).pipe(
+    Layer.provide(config.tokens.length === 0 ? Tokens.layerLocal : Tokens.layer(config.tokens)),
+    Layer.provide(TaskManager.layer),
+    Layer.provide(agents(config.model)),
+    Layer.provide(storage(config.store))
+  )
+
+const greeting = Effect.fnUntraced(function*(config: ServerConfig.ServerConfig) {
+  const address = HttpServer.formatAddress((yield* HttpServer.HttpServer).address)
+  const token = config.tokens.length === 0 ? "" : ` -H 'authorization: Bearer <token>'`
+  yield* Console.log(
+    [
+      ...Option.isNone(config.model.apiKey)
+        ? ["ANTHROPIC_API_KEY is not set: a scripted demo answers instead of a language model."]
+        : [],
+      `Evergreen listens on ${address}, documentation on ${address}/docs. Try:`,
+      `  curl -N ${address}/chat${token} -H 'content-type: application/json' -d '{"message":"Hello"}'`
+    ].join("\n")
+  )
+})
+
+/** The start was refused, and the reason is on the screen. */
+class StartRefused extends Data.TaggedError("StartRefused") {
+  override readonly [Runtime.errorReported] = false
+}
+
+const refuse = (reason: string) => Effect.andThen(Console.error(reason), new StartRefused())
+
+const main = Effect.gen(function*() {
+  const config = yield* ServerConfig.load
+  yield* Layer.launch(Layer.effectDiscard(greeting(config)).pipe(Layer.provide(server(config))))
+}).pipe(
+  // What can be put right by whoever starts the server is one line; anything else keeps its stack.
+  Effect.catchTags({
+    InvalidSetting: (error) => refuse(error.message),
+    SqliteFileInUse: (error) => refuse(error.message),
+    SqlError: (error) => refuse(`The database of PERENNIAL_STORE cannot be opened: ${error.reason.message}`),
+    ServeError: (error) => refuse(`The server cannot listen on HOST and PORT: ${String(error.cause)}`)
+  })
+)
+
+NodeRuntime.runMain(main, {
+  // A signal is the usual way to end a server: by then tasks have been handed over.
+  teardown: (exit, onExit) =>
+    Exit.isFailure(exit) && Cause.hasInterruptsOnly(exit.cause) ? onExit(0) : Runtime.defaultTeardown(exit, onExit)
+})

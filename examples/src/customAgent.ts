@@ -1,0 +1,42 @@
+/**
+ * An agent without a model: any function that emits events. It continues where it was: what its journal shows as
+ * finished is not done again.
+ *
+ *     node examples/src/customAgent.ts
+ */
+import { Agents, make } from "@perennial/domain/Agent"
+import { isTerminal } from "@perennial/domain/TaskEvent"
+import * as Usage from "@perennial/domain/Usage"
+import { TaskManager } from "@perennial/runtime/TaskManager"
+import { Console, Effect, Layer, Stream } from "effect"
+
+const chapters = ["Seed", "Sapling", "Tree"]
+
+const storyteller = make("storyteller", ({ journal }, emit) =>
+  Effect.gen(function*() {
+    const told = journal.filter(({ event }) => event.type === "data").length
+    for (const chapter of chapters.slice(told)) {
+      yield* Effect.sleep("300 millis")
+      yield* emit([{ type: "data", name: "chapter", data: chapter }])
+    }
+    return { usage: Usage.zero }
+  }))
+
+const program = Effect.gen(function*() {
+  const tasks = yield* TaskManager
+  const task = yield* tasks.start({ message: "Tell me a story." })
+
+  // The first reader leaves after three events; the task goes on. The second asks for the rest.
+  const first = yield* tasks.events(task.id)
+  yield* Stream.runForEach(Stream.take(first, 3), ({ event, seq }) => Console.log("first ", seq, event.type))
+  const second = yield* tasks.events(task.id, { after: 3 })
+  yield* Stream.runForEach(
+    second,
+    ({ event, seq }) => Console.log("second", seq, event.type, isTerminal(event) ? "(the end)" : "")
+  )
+})
+
+await program.pipe(
+  Effect.provide(TaskManager.layerMemory.pipe(Layer.provide(Agents.layer([storyteller])))),
+  Effect.runPromise
+)
