@@ -1,0 +1,96 @@
+/** What the SDK throws, as reasons of `AiError`. */
+import { AnthropicError, APIConnectionError, APIConnectionTimeoutError, APIError } from "@anthropic-ai/sdk"
+import { DateTime, Duration, Option } from "effect"
+import { AiError } from "effect/ai"
+import { contextExceeded } from "./modelError.ts"
+
+/** RFC 9110, section 10.2.3: seconds or a date; the API also knows `retry-after-ms`. */
+const retryAfter = (error: APIError, nowMillis: number): Duration.Duration | undefined => {
+  const header = (name: string): string => error.headers?.get(name) ?? ""
+  const millis = Number.parseFloat(header("retry-after-ms"))
+  if (millis >= 0) return Duration.millis(millis)
+  const value = header("retry-after")
+  if (value === "") return undefined
+  const seconds = Number(value)
+  if (!Number.isNaN(seconds)) return Duration.seconds(Math.max(0, seconds))
+  return Option.getOrUndefined(Option.map(
+    DateTime.make(value),
+    (date) => Duration.millis(Math.max(0, DateTime.toEpochMillis(date) - nowMillis))
+  ))
+}
+
+/** An error in the middle of a stream has no status, only a type: the type comes first. */
+const fromApiError = (error: APIError, nowMillis: number): AiError.AiErrorReason => {
+  const metadata = { anthropic: { type: error.type, status: error.status ?? null, requestId: error.requestID ?? null } }
+  const description = error.apiMessage ?? error.message
+  if (error.status === 413) {
+    return new AiError.InvalidRequestError({ constraint: contextExceeded, description, metadata })
+  }
+  switch (error.type) {
+    case "rate_limit_error":
+      return error.errorCode?.includes("spend_limit") === true
+        ? new AiError.QuotaExhaustedError({ metadata })
+        : new AiError.RateLimitError({ retryAfter: retryAfter(error, nowMillis), metadata })
+    case "billing_error":
+      return new AiError.QuotaExhaustedError({ metadata })
+    case "authentication_error":
+      return new AiError.AuthenticationError({ kind: "InvalidKey", description, metadata })
+    case "permission_error":
+      return new AiError.AuthenticationError({ kind: "InsufficientPermissions", description, metadata })
+    case "overloaded_error":
+    case "api_error":
+    case "timeout_error":
+      return new AiError.InternalProviderError({ description, metadata })
+    case "invalid_request_error":
+    case "not_found_error": {
+      const constraint = /prompt is too long|context window/i.test(description) ? { constraint: contextExceeded } : {}
+      return new AiError.InvalidRequestError({ ...constraint, description, metadata })
+    }
+    default:
+      return fromStatus(error, description, metadata, nowMillis)
+  }
+}
+
+/** A proxy between us and the API answers without a type. */
+const fromStatus = (
+  error: APIError,
+  description: string,
+  metadata: AiError.ProviderMetadata,
+  nowMillis: number
+): AiError.AiErrorReason => {
+  const status = error.status ?? 0
+  if (status === 429) return new AiError.RateLimitError({ retryAfter: retryAfter(error, nowMillis), metadata })
+  if (status === 408 || status === 409 || status >= 500) {
+    return new AiError.InternalProviderError({ description, metadata })
+  }
+  if (status === 401) return new AiError.AuthenticationError({ kind: "InvalidKey", description, metadata })
+  if (status === 402) return new AiError.QuotaExhaustedError({ metadata })
+  if (status === 403) {
+    return new AiError.AuthenticationError({ kind: "InsufficientPermissions", description, metadata })
+  }
+  if (status >= 400) return new AiError.InvalidRequestError({ description, metadata })
+  return new AiError.UnknownError({ description, metadata })
+}
+
+/** A failure of the connection, worth another try. */
+export const network = (url: string, description: string, cause?: unknown): AiError.NetworkError =>
+  new AiError.NetworkError({
+    reason: "TransportError",
+    method: "POST",
+    url,
+    description,
+    ...(cause === undefined ? {} : { cause })
+  })
+
+const causeOf = (error: Error): string => error.cause instanceof Error ? error.cause.message : error.message
+
+export const toReason = (error: unknown, url: string, nowMillis: number): AiError.AiErrorReason => {
+  if (error instanceof APIConnectionTimeoutError) return network(url, "no response headers in time", error)
+  if (error instanceof APIConnectionError) return network(url, causeOf(error), error)
+  if (error instanceof APIError) return fromApiError(error, nowMillis)
+  if (error instanceof SyntaxError) return new AiError.InvalidResponseError({ description: error.message })
+  // fetch throws a bare TypeError("terminated") when the connection is cut in the middle of a body.
+  if (error instanceof TypeError) return network(url, causeOf(error), error)
+  if (error instanceof AnthropicError) return new AiError.UnknownError({ description: error.message })
+  return new AiError.UnknownError({ description: error instanceof Error ? error.message : "not an error" })
+}

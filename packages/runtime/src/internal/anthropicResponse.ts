@@ -1,0 +1,194 @@
+/** Responses of the Messages API as parts of `effect/ai`. */
+import type Anthropic from "@anthropic-ai/sdk"
+import { Option, Schema } from "effect"
+import type { Response } from "effect/ai"
+
+const finishReasons: Record<Anthropic.StopReason, Response.FinishReason> = {
+  end_turn: "stop",
+  stop_sequence: "stop",
+  max_tokens: "length",
+  model_context_window_exceeded: "length",
+  tool_use: "tool-calls",
+  pause_turn: "pause",
+  refusal: "content-filter"
+}
+
+interface Tokens {
+  input: number
+  output: number
+  cacheRead: number
+  cacheWrite: number
+  thinking: number | undefined
+}
+
+const noTokens = (): Tokens => ({ input: 0, output: 0, cacheRead: 0, cacheWrite: 0, thinking: undefined })
+
+/** Usage is cumulative; a field that is null says nothing new. */
+const readUsage = (tokens: Tokens, usage: Anthropic.Usage | Anthropic.MessageDeltaUsage) => {
+  tokens.input = usage.input_tokens ?? tokens.input
+  tokens.cacheRead = usage.cache_read_input_tokens ?? tokens.cacheRead
+  tokens.cacheWrite = usage.cache_creation_input_tokens ?? tokens.cacheWrite
+  tokens.thinking = usage.output_tokens_details?.thinking_tokens ?? tokens.thinking
+  tokens.output = usage.output_tokens
+}
+
+type Stop = Pick<Anthropic.Message, "stop_reason" | "stop_details">
+
+const finishPart = (tokens: Tokens, stop: Stop): Response.FinishPartEncoded => ({
+  type: "finish",
+  // A reason that this version does not know is `other`.
+  reason: stop.stop_reason === null ? "unknown" : finishReasons[stop.stop_reason] ?? "other",
+  usage: {
+    inputTokens: {
+      uncached: tokens.input,
+      total: tokens.input + tokens.cacheRead + tokens.cacheWrite,
+      cacheRead: tokens.cacheRead,
+      cacheWrite: tokens.cacheWrite
+    },
+    outputTokens: {
+      total: tokens.output,
+      reasoning: tokens.thinking,
+      text: tokens.thinking === undefined ? undefined : tokens.output - tokens.thinking
+    }
+  },
+  metadata: {
+    anthropic: {
+      stopReason: stop.stop_reason,
+      refusal: stop.stop_details === null
+        ? null
+        : { category: stop.stop_details.category, explanation: stop.stop_details.explanation }
+    }
+  }
+})
+
+type OpenBlock =
+  | { readonly kind: "text"; readonly id: string }
+  | { readonly kind: "reasoning"; readonly id: string; signature: string }
+  | { readonly kind: "tool"; readonly id: string; readonly name: string; json: string; readonly input: unknown }
+
+const parseJson = Schema.decodeOption(Schema.fromJsonString(Schema.Unknown))
+
+/** JSON that was cut at `max_tokens` is handed on as a string, which the schema of the parameters rejects. */
+const paramsOf = (block: Extract<OpenBlock, { readonly kind: "tool" }>): unknown =>
+  block.json === "" ? block.input : Option.getOrElse(parseJson(block.json), () => block.json)
+
+type Parts = ReadonlyArray<Response.StreamPartEncoded>
+
+/** Turns the events of one streamed response into parts. Events and blocks that it does not know are ignored. */
+export class ResponseDecoder {
+  /** The response is complete: `message_stop` was read. */
+  done = false
+  private readonly blocks = new Map<number, OpenBlock>()
+  private readonly tokens = noTokens()
+  private stop: Stop = { stop_reason: null, stop_details: null }
+
+  read(event: Anthropic.RawMessageStreamEvent): Parts {
+    switch (event.type) {
+      case "content_block_delta":
+        return this.delta(event)
+      case "content_block_start":
+        return this.start(event)
+      case "content_block_stop":
+        return this.end(event.index)
+      case "message_start":
+        readUsage(this.tokens, event.message.usage)
+        return [{ type: "response-metadata", id: event.message.id, modelId: event.message.model }]
+      case "message_delta":
+        readUsage(this.tokens, event.usage)
+        this.stop = event.delta
+        return []
+      case "message_stop":
+        this.done = true
+        return [finishPart(this.tokens, this.stop)]
+      default:
+        return []
+    }
+  }
+
+  private delta({ delta, index }: Anthropic.RawContentBlockDeltaEvent): Parts {
+    const block = this.blocks.get(index)
+    if (block === undefined) return []
+    switch (delta.type) {
+      case "text_delta":
+        return [{ type: "text-delta", id: block.id, delta: delta.text }]
+      case "thinking_delta":
+        return [{ type: "reasoning-delta", id: block.id, delta: delta.thinking }]
+      case "signature_delta":
+        if (block.kind === "reasoning") block.signature += delta.signature
+        return []
+      case "input_json_delta":
+        if (block.kind !== "tool" || delta.partial_json === "") return []
+        block.json += delta.partial_json
+        return [{ type: "tool-params-delta", id: block.id, delta: delta.partial_json }]
+      default:
+        return []
+    }
+  }
+
+  private start({ content_block: content, index }: Anthropic.RawContentBlockStartEvent): Parts {
+    const id = String(index)
+    switch (content.type) {
+      case "text":
+        this.blocks.set(index, { kind: "text", id })
+        return content.text === ""
+          ? [{ type: "text-start", id }]
+          : [{ type: "text-start", id }, { type: "text-delta", id, delta: content.text }]
+      case "thinking":
+        this.blocks.set(index, { kind: "reasoning", id, signature: content.signature })
+        return [{ type: "reasoning-start", id }]
+      case "redacted_thinking": {
+        const metadata = { anthropic: { redactedData: content.data } }
+        return [{ type: "reasoning-start", id }, { type: "reasoning-end", id, metadata }]
+      }
+      case "tool_use":
+        this.blocks.set(index, { kind: "tool", id: content.id, name: content.name, json: "", input: content.input })
+        return [{ type: "tool-params-start", id: content.id, name: content.name }]
+      default:
+        return []
+    }
+  }
+
+  private end(index: number): Parts {
+    const block = this.blocks.get(index)
+    this.blocks.delete(index)
+    switch (block?.kind) {
+      case "text":
+        return [{ type: "text-end", id: block.id }]
+      case "reasoning":
+        return [{ type: "reasoning-end", id: block.id, metadata: { anthropic: { signature: block.signature } } }]
+      case "tool":
+        return [
+          { type: "tool-params-end", id: block.id },
+          { type: "tool-call", id: block.id, name: block.name, params: paramsOf(block) }
+        ]
+      default:
+        return []
+    }
+  }
+}
+
+const partOf = (block: Anthropic.ContentBlock): ReadonlyArray<Response.PartEncoded> => {
+  switch (block.type) {
+    case "text":
+      return [{ type: "text", text: block.text }]
+    case "thinking":
+      return [{ type: "reasoning", text: block.thinking, metadata: { anthropic: { signature: block.signature } } }]
+    case "redacted_thinking":
+      return [{ type: "reasoning", text: "", metadata: { anthropic: { redactedData: block.data } } }]
+    case "tool_use":
+      return [{ type: "tool-call", id: block.id, name: block.name, params: block.input }]
+    default:
+      return []
+  }
+}
+
+/** The parts of a response in one piece. */
+export const toParts = (message: Anthropic.Message): Array<Response.PartEncoded> => {
+  const tokens = noTokens()
+  readUsage(tokens, message.usage)
+  return [
+    { type: "response-metadata", id: message.id, modelId: message.model },
+    ...message.content.flatMap(partOf),
+    finishPart(tokens, message)
+  ]
+}

@@ -1,0 +1,191 @@
+/** Answers of the Messages API, as JSON and as server-sent events, from a list of steps. */
+import type Anthropic from "@anthropic-ai/sdk"
+import { Effect } from "effect"
+import type { ServerResponse } from "node:http"
+import { setTimeout as sleep } from "node:timers/promises"
+
+export type Step =
+  | { readonly text: ReadonlyArray<string> }
+  | { readonly thinking: ReadonlyArray<string>; readonly signature: string }
+  | { readonly redactedThinking: string }
+  | { readonly toolUse: { readonly id: string; readonly name: string; readonly input: unknown } }
+  /** The arguments of a call, cut in the middle as `max_tokens` does. */
+  | { readonly cutToolUse: { readonly id: string; readonly name: string; readonly json: string } }
+  /** Milliseconds between all following deltas. */
+  | { readonly drip: number }
+  | { readonly ping: true }
+  /** `event: error` in the middle: the status was 200. */
+  | { readonly error: { readonly type: string; readonly message: string } }
+  /** The connection is reset, or the body ends without `message_stop`. */
+  | { readonly cut: "reset" | "end" }
+  /** Nothing more comes; the connection stays open. */
+  | { readonly hang: true }
+  /** Bytes as they are. */
+  | { readonly raw: string }
+  /** Something of the test, before the next event. */
+  | { readonly run: Effect.Effect<unknown> }
+
+export interface StreamReply {
+  readonly steps: ReadonlyArray<Step>
+  readonly stopReason?: Anthropic.StopReason
+  readonly stopDetails?: Anthropic.RefusalStopDetails
+  readonly usage?: Partial<Anthropic.Usage>
+}
+
+const usageOf = (reply: StreamReply, body: Anthropic.MessageCreateParams, output: number): Anthropic.Usage => ({
+  input_tokens: Math.ceil(JSON.stringify(body.messages).length / 4),
+  output_tokens: output,
+  cache_creation: null,
+  cache_creation_input_tokens: 0,
+  cache_read_input_tokens: 0,
+  inference_geo: null,
+  output_tokens_details: null,
+  server_tool_use: null,
+  service_tier: "standard",
+  speed: null,
+  ...reply.usage
+})
+
+const stopReason = (reply: StreamReply): Anthropic.StopReason =>
+  reply.stopReason ?? (reply.steps.some((step) => "toolUse" in step) ? "tool_use" : "end_turn")
+
+const messageStart = (reply: StreamReply, body: Anthropic.MessageCreateParams) => ({
+  id: "msg_fake",
+  type: "message",
+  role: "assistant",
+  model: body.model,
+  content: [] as Array<unknown>,
+  container: null,
+  diagnostics: null,
+  stop_reason: null as Anthropic.StopReason | null,
+  stop_sequence: null,
+  stop_details: null as Anthropic.RefusalStopDetails | null,
+  usage: usageOf(reply, body, 1)
+})
+
+/** The answer in one piece. */
+export const wholeReply = async (reply: StreamReply, body: Anthropic.MessageCreateParams) => {
+  const message = messageStart(reply, body)
+  for (const step of reply.steps) {
+    if ("text" in step) message.content.push({ type: "text", text: step.text.join(""), citations: null })
+    else if ("thinking" in step) {
+      message.content.push({ type: "thinking", thinking: step.thinking.join(""), signature: step.signature })
+    } else if ("toolUse" in step) {
+      message.content.push({ type: "tool_use", ...step.toolUse, caller: { type: "direct" } })
+    } else if ("run" in step) await Effect.runPromise(step.run)
+    else if ("hang" in step) await sleep(60_000)
+  }
+  return { ...message, stop_reason: stopReason(reply), stop_details: reply.stopDetails ?? null }
+}
+
+/** In three pieces, after an empty one: as the API cuts it. */
+const jsonDeltas = (json: string): ReadonlyArray<string> => {
+  const size = Math.max(1, Math.ceil(json.length / 3))
+  return ["", json.slice(0, size), json.slice(size, 2 * size), json.slice(2 * size)].filter((piece, at) =>
+    at === 0 || piece !== ""
+  )
+}
+
+interface BlockEvents {
+  readonly start: unknown
+  readonly deltas: ReadonlyArray<unknown>
+}
+
+const toolBlock = (id: string, name: string, json: string): BlockEvents => ({
+  start: { type: "tool_use", id, name, input: {}, caller: { type: "direct" } },
+  deltas: jsonDeltas(json).map((partial_json) => ({ type: "input_json_delta", partial_json }))
+})
+
+const blockOf = (step: Step): BlockEvents | undefined => {
+  if ("text" in step) {
+    return {
+      start: { type: "text", text: "", citations: null },
+      deltas: step.text.map((text) => ({ type: "text_delta", text }))
+    }
+  }
+  if ("thinking" in step) {
+    return {
+      start: { type: "thinking", thinking: "", signature: "" },
+      deltas: [
+        ...step.thinking.map((thinking) => ({ type: "thinking_delta", thinking })),
+        { type: "signature_delta", signature: step.signature }
+      ]
+    }
+  }
+  if ("redactedThinking" in step) {
+    return { start: { type: "redacted_thinking", data: step.redactedThinking }, deltas: [] }
+  }
+  if ("toolUse" in step) return toolBlock(step.toolUse.id, step.toolUse.name, JSON.stringify(step.toolUse.input))
+  if ("cutToolUse" in step) return toolBlock(step.cutToolUse.id, step.cutToolUse.name, step.cutToolUse.json)
+  return undefined
+}
+
+/** Resolves when the connection is gone. */
+const closed = (response: ServerResponse) =>
+  new Promise<void>((resolve) => response.closed ? resolve() : response.once("close", () => resolve()))
+
+/** Streams the answer, until its end or until the client goes. */
+export const streamReply = async (
+  response: ServerResponse,
+  reply: StreamReply,
+  body: Anthropic.MessageCreateParams
+): Promise<void> => {
+  response.writeHead(200, { "content-type": "text/event-stream; charset=utf-8", "request-id": "req_fake" })
+  response.socket?.setNoDelay(true)
+  const send = async (type: string, data: object = {}) => {
+    if (response.closed || response.destroyed) return
+    if (response.write(`event: ${type}\ndata: ${JSON.stringify({ type, ...data })}\n\n`)) return
+    await Promise.race([new Promise((resolve) => response.once("drain", resolve)), closed(response)])
+  }
+  let drip = 0
+  let output = 0
+  let index = 0
+  const sendBlock = async (block: BlockEvents) => {
+    await send("content_block_start", { index, content_block: block.start })
+    for (const delta of block.deltas) {
+      if (drip > 0) await sleep(drip)
+      output++
+      await send("content_block_delta", { index, delta })
+    }
+    await send("content_block_stop", { index })
+    index++
+  }
+
+  await send("message_start", { message: messageStart(reply, body) })
+  await send("ping")
+  for (const step of reply.steps) {
+    if (response.closed || response.destroyed) return
+    const block = blockOf(step)
+    if (block !== undefined) await sendBlock(block)
+    else if ("drip" in step) drip = step.drip
+    else if ("ping" in step) await send("ping")
+    else if ("raw" in step) response.write(step.raw)
+    else if ("run" in step) await Effect.runPromise(step.run)
+    else if ("hang" in step) return closed(response)
+    else if ("error" in step) {
+      await send("error", { error: step.error, request_id: "req_fake" })
+      response.end()
+      return
+    } else if ("cut" in step) {
+      if (step.cut === "end") response.end()
+      else {
+        // What was written has to leave first.
+        await sleep(5)
+        response.socket?.resetAndDestroy()
+      }
+      return
+    }
+  }
+  const { input_tokens, output_tokens, ...usage } = usageOf(reply, body, output)
+  await send("message_delta", {
+    delta: {
+      stop_reason: stopReason(reply),
+      stop_sequence: null,
+      container: null,
+      stop_details: reply.stopDetails ?? null
+    },
+    usage: { ...usage, input_tokens, output_tokens }
+  })
+  await send("message_stop")
+  response.end()
+}

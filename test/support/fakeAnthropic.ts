@@ -1,0 +1,126 @@
+/**
+ * A Messages API on a real socket: it checks requests like the real one, answers from a script, fails on request and
+ * remembers what it was asked. Wire format from the types of `@anthropic-ai/sdk` 1.12.
+ */
+import type Anthropic from "@anthropic-ai/sdk"
+import { Context, Deferred, Effect, Layer, Queue } from "effect"
+import { createServer, type IncomingHttpHeaders, type IncomingMessage, type ServerResponse } from "node:http"
+import { problemOf } from "./anthropicRules.ts"
+import { type StreamReply, streamReply, wholeReply } from "./anthropicWire.ts"
+
+export type { Step, StreamReply } from "./anthropicWire.ts"
+
+export interface HttpReply {
+  readonly status: number
+  readonly body: unknown
+  readonly headers?: Readonly<Record<string, string>>
+  /** The answer never comes. */
+  readonly hang?: boolean
+}
+
+export type Reply = StreamReply | HttpReply
+
+export interface RecordedRequest {
+  readonly headers: IncomingHttpHeaders
+  /** Accepted by `problemOf`, unless it was answered with 400. */
+  readonly body: Anthropic.MessageCreateParams
+  /** `aborted`: the client went away before the end. */
+  readonly end: Effect.Effect<"sent" | "aborted">
+}
+
+export const errorReply = (
+  status: number,
+  type: string,
+  message: string,
+  headers: Readonly<Record<string, string>> = {}
+): HttpReply => ({ status, headers, body: { type: "error", error: { type, message }, request_id: "req_fake" } })
+
+export const rateLimited = (retryAfterSeconds: number): HttpReply =>
+  errorReply(429, "rate_limit_error", "This request would exceed your rate limit.", {
+    "retry-after": String(retryAfterSeconds)
+  })
+export const overloaded = errorReply(529, "overloaded_error", "Overloaded")
+export const unauthorized = errorReply(401, "authentication_error", "invalid x-api-key")
+
+export class FakeAnthropic extends Context.Service<FakeAnthropic, {
+  readonly url: string
+  /** Answers, taken in order. */
+  readonly push: (...replies: ReadonlyArray<Reply>) => Effect.Effect<void>
+  /** Answers when none is left; without it such a request gets a 500. */
+  readonly otherwise: (reply: (request: RecordedRequest) => Reply) => Effect.Effect<void>
+  readonly requests: Effect.Effect<ReadonlyArray<RecordedRequest>>
+  /** The next request that arrives, each once. */
+  readonly nextRequest: Effect.Effect<RecordedRequest>
+}>()("test/FakeAnthropic") {
+  /** On a free port. */
+  static readonly layer = Layer.effect(this, Effect.suspend(() => make))
+}
+
+const readBody = async (request: IncomingMessage): Promise<Anthropic.MessageCreateParams> => {
+  const chunks: Array<Buffer> = []
+  for await (const chunk of request) chunks.push(chunk as Buffer)
+  return JSON.parse(Buffer.concat(chunks).toString())
+}
+
+const sendJson = (response: ServerResponse, reply: HttpReply) => {
+  if (reply.hang === true) return
+  response.writeHead(reply.status, { "content-type": "application/json", "request-id": "req_fake", ...reply.headers })
+  response.end(typeof reply.body === "string" ? reply.body : JSON.stringify(reply.body))
+}
+
+const make = Effect.gen(function*() {
+  const replies: Array<Reply> = []
+  const requests: Array<RecordedRequest> = []
+  const arrivals = yield* Queue.unbounded<RecordedRequest>()
+  let otherwise: ((request: RecordedRequest) => Reply) | undefined
+
+  const answer = async (request: IncomingMessage, response: ServerResponse) => {
+    if (request.url?.split("?")[0] !== "/v1/messages" || request.method !== "POST") {
+      return sendJson(response, errorReply(404, "not_found_error", "Not found"))
+    }
+    if (request.headers.authorization === undefined && request.headers["x-api-key"] === undefined) {
+      return sendJson(response, unauthorized)
+    }
+    const end = Deferred.makeUnsafe<"sent" | "aborted">()
+    response.on("close", () => {
+      Deferred.doneUnsafe(end, Effect.succeed(response.writableFinished ? "sent" : "aborted"))
+    })
+    const body = await readBody(request)
+    const recorded: RecordedRequest = { headers: request.headers, body, end: Deferred.await(end) }
+    requests.push(recorded)
+    Queue.offerUnsafe(arrivals, recorded)
+    const problem = problemOf(body)
+    if (problem !== undefined) return sendJson(response, errorReply(400, "invalid_request_error", problem))
+    const reply = replies.shift() ?? otherwise?.(recorded) ??
+      errorReply(500, "api_error", "the script has no reply left")
+    if ("status" in reply) return sendJson(response, reply)
+    if (body.stream === true) return streamReply(response, reply, body)
+    return sendJson(response, { status: 200, body: await wholeReply(reply, body) })
+  }
+
+  const server = createServer((request, response) => {
+    answer(request, response).catch(() => response.destroy())
+  })
+  yield* Effect.acquireRelease(
+    Effect.callback<void>((resume) => {
+      server.listen(0, "127.0.0.1", () => resume(Effect.void))
+    }),
+    () =>
+      Effect.callback<void>((resume) => {
+        server.close(() => resume(Effect.void))
+        server.closeAllConnections()
+      })
+  )
+  const address = server.address()
+  const port = typeof address === "object" && address !== null ? address.port : 0
+  return FakeAnthropic.of({
+    url: `http://127.0.0.1:${port}`,
+    push: (...more) => Effect.sync(() => void replies.push(...more)),
+    otherwise: (reply) =>
+      Effect.sync(() => {
+        otherwise = reply
+      }),
+    requests: Effect.sync(() => requests.slice()),
+    nextRequest: Queue.take(arrivals)
+  })
+})
