@@ -69,6 +69,17 @@ export const Start = Schema.Struct({
 }).annotate({ identifier: "Start" })
 
 /**
+ * Why a task is cancelled; the whole body may be left out.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const Cancel = Schema.Struct({
+  /** Told to everybody who watches; at most 1,000 characters. */
+  reason: Schema.optionalKey(Schema.String.check(Schema.isMaxLength(1000)))
+}).annotate({ identifier: "Cancel" })
+
+/**
  * One frame of an event stream, decoded: `id` is the event's seq.
  *
  * @since 0.1.0
@@ -181,9 +192,8 @@ export class TasksApi extends HttpApiGroup.make("tasks")
     })),
     HttpApiEndpoint.post("cancel", "/tasks/:id/cancel", {
       params: taskParams,
-      payload: Schema.UndefinedOr(
-        Schema.Struct({ reason: Schema.optionalKey(Schema.String.check(Schema.isMaxLength(1000))) })
-      ),
+      // The second is no body at all.
+      payload: [Cancel, Schema.Undefined],
       success: [Task, Task.pipe(HttpApiSchema.status("Accepted"))],
       error: [Problems.TaskNotFound, Problems.Unavailable]
     }).annotateMerge(OpenApi.annotations({

@@ -12,7 +12,7 @@ import { TaskManager } from "@perennial/runtime/TaskManager"
 import { Effect, type Layer, Schema, Stream } from "effect"
 import { HttpServerResponse } from "effect/http"
 import { HttpApiBuilder, type HttpApiGroup, HttpApiSchema } from "effect/http-api"
-import { Api, type EventPage } from "./Api.ts"
+import { Api, EventPage } from "./Api.ts"
 import type { Authorization } from "./Authorization.ts"
 import { answer } from "./internal/answer.ts"
 import { type RequestProblems, Unavailable } from "./Problems.ts"
@@ -26,6 +26,7 @@ const maxPageBytes = 1024 * 1024
 
 const noContent = HttpServerResponse.empty({ status: 204 })
 const encodeTask = Schema.encodeSync(Schema.toCodecJson(Task))
+const encodePage = Schema.encodeSync(Schema.toCodecJson(EventPage))
 const location = (task: Task) => ({ location: `/tasks/${encodeURIComponent(task.id)}` })
 
 /** One entry more than asked for was read: it tells whether there is a next page. */
@@ -48,7 +49,9 @@ const readPage = (events: Stream.Stream<StoredEvent, StreamLost>, task: Task, af
       Stream.take(Math.max(0, Math.min(limit, task.lastSeq - after))),
       Stream.takeUntil(({ event }) => (bytes += size(event)) >= maxPageBytes),
       Stream.runCollect,
-      Effect.map((events): EventPage => ({ events, lastSeq: task.lastSeq, ended: isTerminal(task.status) }))
+      Effect.map((events) =>
+        HttpServerResponse.jsonUnsafe(encodePage({ events, lastSeq: task.lastSeq, ended: isTerminal(task.status) }))
+      )
     )
   })
 

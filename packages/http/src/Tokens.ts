@@ -133,12 +133,18 @@ const parse = Effect.fnUntraced(function*(name: string, text: string) {
 })
 
 /**
- * Reads tokens from a variable, `PERENNIAL_TOKENS` by default: `alice:secret1,bob:secret2`. None when it is not set.
+ * Reads tokens from a variable, `PERENNIAL_TOKENS` by default: `alice:secret1,bob:secret2`. None when it is not set, or
+ * empty.
  *
  * @since 0.1.0
  * @category config
  */
 export const config = (name = "PERENNIAL_TOKENS"): Config.Config<Option.Option<ReadonlyArray<Token>>> =>
-  Config.option(
-    Config.Redacted(name).pipe(Config.mapEffect((value) => parse(name, Redacted.value(value))))
+  Config.Redacted(name).pipe(
+    Config.withDefault(Redacted.make("")),
+    Config.mapEffect((value) =>
+      Redacted.value(value).trim() === ""
+        ? Effect.succeedNone
+        : Effect.asSome(parse(name, Redacted.value(value)))
+    )
   )

@@ -25,7 +25,7 @@ for (const group of Object.values(Api.groups)) {
 }
 
 const respond = (request: HttpServerRequest.HttpServerRequest) => {
-  const allow = [...methods].filter((method) => table.has(method, request.url))
+  const allow = [...methods].filter((method) => table.find(method, request.url) !== undefined)
   const path = request.url.replace(/[?#].*$/s, "")
   if (allow.length === 0) {
     const problem = new RouteNotFound({ path, detail: `There is nothing at ${path}. GET /docs lists what there is.` })

@@ -1,0 +1,388 @@
+import { assert, describe, it } from "@effect/vitest"
+import { zero } from "@perennial/domain/Usage"
+import { Effect, Fiber } from "effect"
+import { body, json, layerTokens, makeCall, makeEcho, post } from "./support.ts"
+
+const problem = Effect.fnUntraced(function*(response: Response) {
+  assert.strictEqual(response.headers.get("content-type"), "application/problem+json")
+  const value = yield* json(response)
+  assert.strictEqual(value.status, response.status)
+  assert.notProperty(value, "stack")
+  return value
+})
+
+/** A frame is exactly these two lines. */
+const parse = (frame: string) => {
+  const match = /^id: (\d+)\ndata: (.*)$/.exec(frame)
+  return { id: Number(match?.[1]), event: JSON.parse(match?.[2] ?? "null") as unknown }
+}
+
+const tasks = Effect.fnUntraced(function*(call: (path: string) => Effect.Effect<Response>) {
+  return (yield* json(yield* call("/tasks"))).items as ReadonlyArray<unknown>
+})
+
+describe("starting", () => {
+  it.effect("answers 201 with Location and the task", () =>
+    Effect.gen(function*() {
+      const call = yield* makeCall()
+      const response = yield* call("/tasks", post({ message: "hello", conversationId: "c1", metadata: { a: 1 } }))
+      const task = yield* json(response)
+      assert.strictEqual(response.status, 201)
+      assert.strictEqual(response.headers.get("location"), `/tasks/${task.id}`)
+      assert.deepInclude(task, {
+        conversationId: "c1",
+        agentId: "echo",
+        status: "queued",
+        lastSeq: 1,
+        metadata: { a: 1 }
+      })
+    }))
+
+  it.effect("returns the same task for the same idempotency key, and refuses another request with it", () =>
+    Effect.gen(function*() {
+      const call = yield* makeCall()
+      const key = { "idempotency-key": "k1" }
+      const first = yield* json(yield* call("/tasks", post({ message: "hello", conversationId: "c1" }, key)))
+      const again = yield* call("/tasks", post({ conversationId: "c1", message: "hello" }, key))
+      assert.strictEqual(again.status, 201)
+      assert.strictEqual((yield* json(again)).id, first.id)
+      const other = yield* call("/tasks", post({ message: "other", conversationId: "c1" }, key))
+      assert.strictEqual(other.status, 422)
+      assert.strictEqual((yield* problem(other)).type, "urn:perennial:problem:idempotency-conflict")
+    }))
+
+  it.effect("P2: a busy conversation is 409 and names the active task", () =>
+    Effect.gen(function*() {
+      const call = yield* makeCall()
+      const first = yield* json(yield* call("/tasks", post({ message: "hold", conversationId: "c1" })))
+      const second = yield* call("/tasks", post({ message: "more", conversationId: "c1" }))
+      assert.strictEqual(second.status, 409)
+      assert.deepInclude(yield* problem(second), {
+        type: "urn:perennial:problem:conversation-busy",
+        activeTaskId: first.id
+      })
+      const third = yield* call("/tasks", post({ message: "more", conversationId: "c1", onBusy: "enqueue" }))
+      assert.strictEqual(third.status, 201)
+    }))
+
+  it.effect("SCENARIO 30: of 50 concurrent starts one is accepted, 49 are 409", () =>
+    Effect.gen(function*() {
+      const call = yield* makeCall()
+      const statuses = yield* Effect.forEach(
+        Array.from({ length: 50 }),
+        () => Effect.map(call("/tasks", post({ message: "hold", conversationId: "c1" })), (_) => _.status),
+        { concurrency: "unbounded" }
+      )
+      assert.deepStrictEqual(statuses.toSorted(), [201, ...Array.from({ length: 49 }, () => 409)])
+    }))
+})
+
+describe("malformed requests", () => {
+  const cases: ReadonlyArray<readonly [string, string, number, string]> = [
+    ["malformed JSON", "{\"message\":", 400, "payload"],
+    ["no message", "{}", 400, "payload.message"],
+    ["a wrong type", "{\"message\":42}", 400, "payload.message"],
+    ["an empty message", "{\"message\":\" \\n\"}", 400, "payload.message"],
+    [
+      "empty parts",
+      "{\"message\":{\"role\":\"user\",\"content\":[{\"type\":\"text\",\"text\":\" \"}]}}",
+      400,
+      "payload.message"
+    ],
+    ["an unknown policy", "{\"message\":\"a\",\"onBusy\":\"wait\"}", 400, "payload.onBusy"],
+    ["an empty conversation id", "{\"message\":\"a\",\"conversationId\":\"\"}", 400, "payload.conversationId"],
+    ["more text than allowed", JSON.stringify({ message: "x".repeat(256 * 1024 + 1) }), 400, "payload.message"],
+    [
+      "more bytes of text than allowed",
+      JSON.stringify({ message: "é".repeat(128 * 1024 + 1) }),
+      400,
+      "payload.message"
+    ],
+    ["metadata that is no object", "{\"message\":\"a\",\"metadata\":[]}", 400, "payload.metadata"]
+  ]
+  it.effect("are 400, name the field, and store nothing", () =>
+    Effect.gen(function*() {
+      const call = yield* makeCall()
+      for (const [name, content, status, field] of cases) {
+        const response = yield* call("/tasks", { ...post({}), body: content })
+        const { detail, errors, type } = yield* problem(response)
+        assert.strictEqual(response.status, status, name)
+        assert.strictEqual(type, "urn:perennial:problem:invalid-request", name)
+        assert.strictEqual(errors[0].path.join("."), field, name)
+        assert.isTrue(detail.startsWith(`${field}: `), `${name}: ${detail}`)
+        assert.isBelow(detail.length, 300, name)
+      }
+      assert.deepStrictEqual(yield* tasks(call), [])
+    }))
+
+  it.effect("a body over the limit is 413, one of another type 415", () =>
+    Effect.gen(function*() {
+      const call = yield* makeCall({ server: { maxBodySize: "1 KiB" } })
+      const large = yield* call("/tasks", post({ message: "x".repeat(2000) }))
+      assert.strictEqual(large.status, 413)
+      assert.deepInclude(yield* problem(large), { type: "urn:perennial:problem:payload-too-large", limitBytes: 1024 })
+      const form = yield* call("/tasks", { method: "POST", body: new URLSearchParams({ message: "a" }) })
+      assert.strictEqual(form.status, 415)
+      assert.strictEqual((yield* problem(form)).type, "urn:perennial:problem:unsupported-media-type")
+      assert.deepStrictEqual(yield* tasks(call), [])
+    }))
+
+  it.effect("a message of the largest size is accepted", () =>
+    Effect.gen(function*() {
+      const call = yield* makeCall()
+      assert.strictEqual((yield* call("/tasks", post({ message: "é".repeat(128 * 1024) }))).status, 201)
+    }))
+
+  it.effect("queries and headers are named too", () =>
+    Effect.gen(function*() {
+      const call = yield* makeCall()
+      const limit = yield* problem(yield* call("/tasks?limit=101"))
+      assert.deepStrictEqual(limit.errors[0].path, ["query", "limit"])
+      const status = yield* problem(yield* call("/tasks?status=running&status=odd"))
+      assert.deepStrictEqual(status.errors[0].path, ["query", "status", 1])
+      const cursor = yield* problem(yield* call("/tasks/t/events", { headers: { "last-event-id": "x" } }))
+      assert.deepStrictEqual(cursor.errors[0].path, ["headers", "last-event-id"])
+      const key = yield* problem(yield* call("/tasks", post({ message: "a" }, { "idempotency-key": "x".repeat(201) })))
+      assert.deepStrictEqual(key.errors[0].path, ["headers", "idempotency-key"])
+    }))
+})
+
+describe("paths", () => {
+  it.effect("an unknown path is 404, a wrong method 405 with Allow", () =>
+    Effect.gen(function*() {
+      const call = yield* makeCall()
+      const unknown = yield* call("/nothing?x=1")
+      assert.strictEqual(unknown.status, 404)
+      assert.deepInclude(yield* problem(unknown), { type: "urn:perennial:problem:route-not-found", path: "/nothing" })
+      const wrong = yield* call("/tasks", { method: "PUT" })
+      assert.strictEqual(wrong.status, 405)
+      assert.strictEqual(wrong.headers.get("allow"), "GET, POST")
+      assert.deepStrictEqual((yield* problem(wrong)).allow, ["GET", "POST"])
+      const removal = yield* call("/tasks/t1", { method: "DELETE" })
+      assert.strictEqual(removal.headers.get("allow"), "GET")
+      yield* body(removal)
+      assert.strictEqual((yield* call("/tasks/t1/status")).status, 404)
+      assert.strictEqual((yield* call("/tasks", { method: "HEAD" })).status, 200)
+    }))
+
+  it.effect("health, readiness, OpenAPI and docs are served", () =>
+    Effect.gen(function*() {
+      const call = yield* makeCall({ auth: layerTokens })
+      assert.deepStrictEqual(yield* json(yield* call("/health")), { ok: true })
+      assert.deepStrictEqual(yield* json(yield* call("/ready")), { ok: true })
+      const api = yield* json(yield* call("/openapi.json"))
+      assert.sameMembers(Object.keys(api.paths), [
+        "/tasks",
+        "/chat",
+        "/tasks/{id}",
+        "/tasks/{id}/events",
+        "/tasks/{id}/cancel",
+        "/tasks/{id}/decisions/{toolCallId}",
+        "/conversations",
+        "/conversations/{id}",
+        "/conversations/{id}/messages",
+        "/health",
+        "/ready"
+      ])
+      const docs = yield* call("/docs")
+      assert.strictEqual(docs.headers.get("content-type"), "text/html")
+      yield* body(docs)
+    }))
+})
+
+describe("events", () => {
+  const started = Effect.fnUntraced(function*(message: string) {
+    const call = yield* makeCall()
+    const { id } = yield* json(yield* call("/tasks", post({ message, conversationId: "c1" })))
+    return { call, id, path: `/tasks/${id}/events` }
+  })
+
+  it.effect("frames are a comment, then `id` and `data` of each event, to the terminal one", () =>
+    Effect.gen(function*() {
+      const { call, id, path } = yield* started("hello\nworld")
+      const response = yield* call(path)
+      assert.strictEqual(response.status, 200)
+      assert.strictEqual(response.headers.get("content-type"), "text/event-stream")
+      assert.strictEqual(response.headers.get("cache-control"), "no-cache, no-transform")
+      const frames = (yield* body(response)).split("\n\n")
+      assert.strictEqual(frames[0], ": ok")
+      const task = { taskId: id, conversationId: "c1" }
+      assert.deepStrictEqual(frames.slice(1, -1).map(parse), [
+        { id: 1, event: { type: "ack", ...task, messageId: `${id}/1` } },
+        { id: 2, event: { type: "started", ...task, attempt: 1 } },
+        { id: 3, event: { type: "text", ...task, content: "hello\nworld" } },
+        {
+          id: 4,
+          event: {
+            type: "message",
+            ...task,
+            message: { role: "assistant", content: [{ type: "text", text: "done" }] },
+            usage: zero
+          }
+        },
+        { id: 5, event: { type: "done", ...task, usage: zero } }
+      ])
+      assert.strictEqual(frames.at(-1), "")
+    }))
+
+  it.effect("SCENARIO 3: after every cursor the rest follows, exactly", () =>
+    Effect.gen(function*() {
+      const { call, path } = yield* started("5x1")
+      const whole = (yield* body(yield* call(path))).split("\n\n").slice(1)
+      const last = whole.length - 1
+      for (let after = 0; after < last; after++) {
+        const rest = (yield* body(yield* call(`${path}?after=${after}`))).split("\n\n").slice(1)
+        assert.deepStrictEqual(rest, whole.slice(after))
+      }
+    }))
+
+  it.effect("Last-Event-ID wins over the query", () =>
+    Effect.gen(function*() {
+      const { call, path } = yield* started("a b c")
+      yield* body(yield* call(path))
+      const rest = yield* body(yield* call(`${path}?after=1`, { headers: { "last-event-id": "5" } }))
+      assert.isTrue(rest.startsWith(": ok\n\nid: 6\n"), rest)
+    }))
+
+  it.effect("SCENARIO 5: a cursor at the terminal event is answered 204", () =>
+    Effect.gen(function*() {
+      const { call, id, path } = yield* started("a")
+      yield* body(yield* call(path))
+      const task = yield* json(yield* call(`/tasks/${id}`))
+      assert.strictEqual(task.status, "completed")
+      const response = yield* call(path, { headers: { "last-event-id": String(task.lastSeq) } })
+      assert.strictEqual(response.status, 204)
+      assert.strictEqual(yield* body(response), "")
+    }))
+
+  it.effect("SCENARIO 10: a cursor beyond the log is 422, not waited on", () =>
+    Effect.gen(function*() {
+      const { call, path } = yield* started("hold")
+      const response = yield* call(`${path}?after=1000`)
+      assert.strictEqual(response.status, 422)
+      assert.deepInclude(yield* problem(response), { type: "urn:perennial:problem:cursor-ahead", after: 1000 })
+    }))
+
+  it.effect("JSON pages never wait", () =>
+    Effect.gen(function*() {
+      const { call, path } = yield* started("a b hold c")
+      const accept = { headers: { accept: "application/json" } }
+      const stream = yield* call(path)
+      const reader = stream.body?.getReader()
+      let seen = ""
+      while (reader !== undefined && !seen.includes("\"b\"")) {
+        const { value } = yield* Effect.promise(() => reader.read())
+        seen += new TextDecoder().decode(value)
+      }
+      const page = yield* json(yield* call(`${path}?after=1&limit=2`, accept))
+      assert.deepStrictEqual(page.events.map((stored: any) => [stored.seq, stored.event.type]), [[2, "started"], [
+        3,
+        "text"
+      ]])
+      assert.isNumber(page.events[0].at)
+      assert.deepInclude(page, { lastSeq: 4, ended: false })
+      const end = yield* json(yield* call(`${path}?after=4`, accept))
+      assert.deepStrictEqual(end, { events: [], lastSeq: 4, ended: false })
+      yield* Effect.promise(async () => reader?.cancel())
+    }))
+
+  it.effect("chat starts and streams in one response", () =>
+    Effect.gen(function*() {
+      const call = yield* makeCall()
+      const response = yield* call("/chat", post({ message: "hello" }))
+      assert.strictEqual(response.status, 200)
+      const text = yield* body(response)
+      const location = response.headers.get("location")
+      assert.match(location ?? "", /^\/tasks\/[0-9a-f-]{36}$/)
+      assert.isTrue(text.startsWith(": ok\n\nid: 1\ndata: {\"type\":\"ack\""), text)
+      assert.include(text, "\"type\":\"done\"")
+    }))
+})
+
+describe("steering", () => {
+  it.effect("SCENARIO 22: leaving does not cancel, cancelling does, and it stays so", () =>
+    Effect.gen(function*() {
+      const call = yield* makeCall()
+      const { id } = yield* json(yield* call("/tasks", post({ message: "hold", conversationId: "c1" })))
+      const stream = yield* call(`/tasks/${id}/events`)
+      yield* Effect.promise(async () => stream.body?.cancel())
+      assert.include(["queued", "running"], (yield* json(yield* call(`/tasks/${id}`))).status)
+      const cancelled = yield* call(`/tasks/${id}/cancel`, post({ reason: "enough" }))
+      assert.strictEqual(cancelled.status, 200)
+      assert.strictEqual((yield* json(cancelled)).status, "cancelled")
+      const again = yield* call(`/tasks/${id}/cancel`, { method: "POST" })
+      assert.strictEqual(again.status, 200)
+      assert.strictEqual((yield* json(again)).status, "cancelled")
+      assert.include(yield* body(yield* call(`/tasks/${id}/events`)), "\"type\":\"cancelled\"")
+    }))
+
+  it.effect("a decision is taken once", () =>
+    Effect.gen(function*() {
+      const call = yield* makeCall()
+      const { id } = yield* json(yield* call("/tasks", post({ message: "approve" })))
+      const events = yield* Effect.forkChild(Effect.flatMap(call(`/tasks/${id}/events`), body))
+      const path = `/tasks/${id}/decisions/call%2F1`
+      let response = yield* call(path, post({ approved: true }))
+      while (response.status === 404) {
+        yield* body(response)
+        yield* Effect.yieldNow
+        response = yield* call(path, post({ approved: true }))
+      }
+      assert.strictEqual(response.status, 204)
+      const other = yield* call(path, post({ approved: false }))
+      assert.strictEqual(other.status, 409)
+      assert.deepInclude(yield* problem(other), { type: "urn:perennial:problem:already-decided", toolCallId: "call/1" })
+      assert.include(yield* Fiber.join(events), "\"content\":\"approved\"")
+    }))
+
+  it.effect("a bug of an agent leaves no trace of its cause", () =>
+    Effect.gen(function*() {
+      const call = yield* makeCall()
+      const { id } = yield* json(yield* call("/tasks", post({ message: "break" })))
+      const events = yield* body(yield* call(`/tasks/${id}/events`))
+      assert.include(events, "\"type\":\"error\"")
+      assert.notInclude(events, "secret connection string")
+    }))
+})
+
+describe("conversations", () => {
+  it.effect("are listed with their messages, and removed when nothing runs", () =>
+    Effect.gen(function*() {
+      const echo = makeEcho()
+      const call = yield* makeCall({ echo })
+      const { id } = yield* json(
+        yield* call("/tasks", post({ message: "hold on", conversationId: "c/1", userMetadata: { n: 1 } }))
+      )
+      const busy = yield* call("/conversations/c%2F1", { method: "DELETE" })
+      assert.strictEqual(busy.status, 409)
+      assert.strictEqual((yield* problem(busy)).activeTaskId, id)
+      yield* echo.gate.open
+      yield* body(yield* call(`/tasks/${id}/events`))
+      const list = yield* json(yield* call("/conversations"))
+      assert.deepStrictEqual(list.items.map((_: any) => _.id), ["c/1"])
+      assert.notProperty(list, "next")
+      const page = yield* json(yield* call("/conversations/c%2F1/messages?limit=1"))
+      assert.deepInclude(page.items[0], { id: `${id}/1`, metadata: { n: 1 }, status: "complete" })
+      assert.strictEqual(page.next, `${id}/1`)
+      const rest = yield* json(yield* call(`/conversations/c%2F1/messages?after=${encodeURIComponent(page.next)}`))
+      assert.deepStrictEqual(rest.items.map((_: any) => _.message.role), ["assistant"])
+      assert.strictEqual((yield* call("/conversations/c%2F1", { method: "DELETE" })).status, 204)
+      const gone = yield* call("/conversations/c%2F1")
+      assert.strictEqual(gone.status, 404)
+      assert.strictEqual((yield* problem(gone)).conversationId, "c/1")
+      assert.deepStrictEqual(yield* tasks(call), [])
+    }))
+
+  it.effect("tasks are paged, newest first", () =>
+    Effect.gen(function*() {
+      const call = yield* makeCall()
+      const ids: Array<string> = []
+      for (let i = 0; i < 5; i++) ids.unshift((yield* json(yield* call("/tasks", post({ message: "a" })))).id)
+      const first = yield* json(yield* call("/tasks?limit=3"))
+      assert.deepStrictEqual(first.items.map((_: any) => _.id), ids.slice(0, 3))
+      const second = yield* json(yield* call(`/tasks?limit=3&before=${first.next}`))
+      assert.deepStrictEqual(second.items.map((_: any) => _.id), ids.slice(3))
+      assert.notProperty(second, "next")
+      assert.deepStrictEqual((yield* json(yield* call("/tasks?status=cancelled&status=error"))).items, [])
+    }))
+})

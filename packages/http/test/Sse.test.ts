@@ -1,0 +1,153 @@
+import { assert, describe, it } from "@effect/vitest"
+import { ConversationId, TaskId } from "@perennial/domain/Ids"
+import { StreamLost } from "@perennial/domain/TaskError"
+import type { StoredEvent } from "@perennial/domain/TaskEvent"
+import * as Sse from "@perennial/http/Sse"
+import { Effect, Fiber, Latch, Layer, Ref, Stream } from "effect"
+import { TestClock } from "effect/testing"
+
+const taskId = TaskId.make("t1")
+const stored = (seq: number, content = `${seq}`): StoredEvent => ({
+  seq,
+  at: 0,
+  event: { type: "text", taskId, conversationId: ConversationId.make("c1"), content }
+})
+const frame = (seq: number) =>
+  `id: ${seq}\ndata: {"type":"text","taskId":"t1","conversationId":"c1","content":"${seq}"}\n\n`
+
+/** What a connection writes, chunk by chunk. */
+const open = Effect.fnUntraced(function*(events: Stream.Stream<StoredEvent, StreamLost>) {
+  const streams = yield* Sse.EventStreams
+  const body = streams.response(events).body
+  assert(body._tag === "Stream")
+  return Stream.orDie(body.stream)
+})
+
+const collect = Effect.fnUntraced(function*(events: Stream.Stream<StoredEvent, StreamLost>) {
+  const written = yield* Ref.make<ReadonlyArray<string>>([])
+  const decoder = new TextDecoder()
+  const fiber = yield* Effect.forkChild(
+    Stream.runForEach(yield* open(events), (bytes) => Ref.update(written, (all) => [...all, decoder.decode(bytes)]))
+  )
+  return { written: Ref.get(written), fiber }
+})
+
+const layer = Sse.layer({ heartbeat: "15 seconds", retry: "2 seconds" })
+
+describe("a stream", () => {
+  it.effect("opens at once, and ends with its source", () =>
+    Effect.gen(function*() {
+      const { fiber, written } = yield* collect(Stream.make(stored(1), stored(2)))
+      yield* Fiber.join(fiber)
+      assert.deepStrictEqual(yield* written, [": ok\n\n", frame(1) + frame(2)])
+      assert.strictEqual(yield* (yield* Sse.EventStreams).open, 0)
+    }).pipe(Effect.provide(layer)))
+
+  it.effect("SCENARIO 13: an idle stream gets a comment every heartbeat and loses nothing", () =>
+    Effect.gen(function*() {
+      const gate = yield* Latch.make()
+      const later = Stream.fromEffect(Effect.as(gate.await, stored(2)))
+      const { fiber, written } = yield* collect(Stream.concat(Stream.make(stored(1)), later))
+      yield* TestClock.adjust("31 seconds")
+      assert.strictEqual(yield* (yield* Sse.EventStreams).open, 1)
+      yield* gate.open
+      yield* Fiber.join(fiber)
+      assert.deepStrictEqual(yield* written, [": ok\n\n", frame(1), ": ping\n\n", ": ping\n\n", frame(2)])
+    }).pipe(Effect.provide(layer)))
+
+  it.effect("ends cleanly after a retry hint when its source is lost", () =>
+    Effect.gen(function*() {
+      const lost = Stream.fail(new StreamLost({ taskId, after: 1, reason: "secret" }))
+      const { fiber, written } = yield* collect(Stream.concat(Stream.make(stored(1)), lost))
+      yield* Fiber.join(fiber)
+      assert.deepStrictEqual(yield* written, [": ok\n\n", frame(1), "retry: 2000\n\n"])
+    }).pipe(Effect.provide(layer)))
+
+  it.effect("ends like that too when its source has a bug", () =>
+    Effect.gen(function*() {
+      const { fiber, written } = yield* collect(Stream.die(new Error("secret")))
+      yield* Fiber.join(fiber)
+      assert.deepStrictEqual(yield* written, [": ok\n\n", "retry: 2000\n\n"])
+    }).pipe(Effect.provide(layer)))
+
+  it.effect("SCENARIO 16: leaving ends the source and frees the connection", () =>
+    Effect.gen(function*() {
+      const ended = yield* Latch.make()
+      const source = Stream.ensuring(Stream.concat(Stream.make(stored(1)), Stream.never), ended.open)
+      const { fiber } = yield* collect(source)
+      yield* TestClock.adjust("1 second")
+      const streams = yield* Sse.EventStreams
+      assert.strictEqual(yield* streams.open, 1)
+      yield* Fiber.interrupt(fiber)
+      yield* ended.await
+      assert.strictEqual(yield* streams.open, 0)
+    }).pipe(Effect.provide(layer)))
+
+  it.effect("P6: a reader that stalls makes its source wait", () =>
+    Effect.gen(function*() {
+      const pulled = yield* Ref.make(0)
+      const source = Stream.fromEffectRepeat(Effect.map(Ref.updateAndGet(pulled, (n) => n + 1), (n) => stored(n)))
+      const first = yield* Latch.make()
+      const stalled = yield* Effect.forkChild(
+        Stream.runForEach(Stream.drop(yield* open(source), 1), () => Effect.andThen(first.open, Effect.never))
+      )
+      yield* first.await
+      yield* TestClock.adjust("1 hour")
+      assert.isAtMost(yield* Ref.get(pulled), 2)
+      yield* Fiber.interrupt(stalled)
+    }).pipe(Effect.provide(layer)))
+})
+
+describe("drain", () => {
+  it.effect("ends open streams and later ones after a retry hint", () =>
+    Effect.gen(function*() {
+      const streams = yield* Sse.EventStreams
+      const idle = yield* collect(Stream.concat(Stream.make(stored(1)), Stream.never))
+      yield* TestClock.adjust("1 second")
+      yield* streams.drain
+      yield* Fiber.join(idle.fiber)
+      assert.deepStrictEqual(yield* idle.written, [": ok\n\n", frame(1), "retry: 2000\n\n"])
+      const late = yield* collect(Stream.make(stored(1)))
+      yield* Fiber.join(late.fiber)
+      assert.deepStrictEqual(yield* late.written, [": ok\n\n", "retry: 2000\n\n"])
+      assert.isTrue(yield* streams.draining)
+      assert.strictEqual(yield* streams.open, 0)
+    }).pipe(Effect.provide(layer)))
+
+  it.effect("happens when the scope of the server closes", () =>
+    Effect.gen(function*() {
+      const streams = yield* Sse.EventStreams
+      yield* Effect.scoped(Layer.build(Sse.layerDrain))
+      assert.isTrue(yield* streams.draining)
+    }).pipe(Effect.provide(layer)))
+})
+
+describe("encoding", () => {
+  const bytesOf = (events: Stream.Stream<StoredEvent>) =>
+    Effect.flatMap(open(events), (body) => Stream.runCollect(Stream.drop(body, 1)))
+
+  it.effect("readers of one batch share one buffer, also of an event in arrays of their own", () =>
+    Effect.gen(function*() {
+      const batch = [stored(1), stored(2), stored(3)] as const
+      const one = stored(4)
+      const source = () => Stream.concat(Stream.fromArray(batch), Stream.make(one))
+      const [a, b] = [yield* bytesOf(source()), yield* bytesOf(source())]
+      assert.strictEqual(a.length, 2)
+      assert.strictEqual(a[0], b[0])
+      assert.strictEqual(a[1], b[1])
+    }).pipe(Effect.provide(layer)))
+
+  it.effect("line breaks and unknown events keep their form", () =>
+    Effect.gen(function*() {
+      const raw = { type: "future", taskId: "t1", conversationId: "c1", at: "\u2028\r\n" }
+      const source = Stream.make<[StoredEvent, StoredEvent]>(
+        { seq: 1, at: 0, event: { type: "unknown", raw } },
+        stored(2, "a\r\nb\rc")
+      )
+      const [bytes] = yield* bytesOf(source)
+      const [first, second, rest] = new TextDecoder().decode(bytes).split("\n\n")
+      assert.deepStrictEqual(JSON.parse(first?.split("\ndata: ")[1] ?? ""), raw)
+      assert.strictEqual(JSON.parse(second?.split("\ndata: ")[1] ?? "").content, "a\r\nb\rc")
+      assert.strictEqual(rest, "")
+    }).pipe(Effect.provide(layer)))
+})

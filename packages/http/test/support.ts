@@ -1,0 +1,93 @@
+/**
+ * A server in memory, and an agent that does what a test tells it.
+ */
+import { type Agent, Agents, make as makeAgent } from "@perennial/domain/Agent"
+import { UserId } from "@perennial/domain/Ids"
+import * as Message from "@perennial/domain/Message"
+import type { AgentEvent } from "@perennial/domain/TaskEvent"
+import { zero } from "@perennial/domain/Usage"
+import type { Authorization } from "@perennial/http/Authorization"
+import * as Server from "@perennial/http/Server"
+import * as Sse from "@perennial/http/Sse"
+import * as Tokens from "@perennial/http/Tokens"
+import { TaskManager } from "@perennial/runtime/TaskManager"
+import { Array, Effect, Latch, Layer, Redacted } from "effect"
+import { HttpRouter, HttpServer } from "effect/http"
+
+export interface Echo {
+  readonly agent: Agent
+  /** Opens what the words `hold` wait for. */
+  readonly gate: Latch.Latch
+}
+
+/**
+ * Repeats the words of the user's message, an event each. `hold` waits for the gate, `approve` for a decision, `break`
+ * is a bug, and `10x100` says itself 10 times in batches of 100 events.
+ */
+export const makeEcho = (): Echo => {
+  const gate = Latch.makeUnsafe(false)
+  const agent = makeAgent("echo", (input, emit) =>
+    Effect.gen(function*() {
+      const said = input.history[input.history.length - 1]
+      const say = (content: string) => emit([{ type: "text", content }])
+      for (const word of said === undefined ? [] : Message.text(said).split(" ")) {
+        if (word === "hold") yield* gate.await
+        if (word === "break") return yield* Effect.die(new Error("secret connection string"))
+        if (word === "approve") {
+          yield* emit([{ type: "tool_approval", tool: "pay", toolCallId: "call/1", args: { cents: 5 } }])
+          const decision = yield* input.awaitDecision("call/1")
+          yield* say(decision.approved ? "approved" : "denied")
+        }
+        const [, times, size] = /^(\d+)x(\d+)$/.exec(word) ?? []
+        const batch = Array.makeBy(Number(size ?? 1), (): AgentEvent => ({ type: "text", content: word }))
+        for (let i = 0; i < Number(times ?? 1); i++) yield* emit(batch)
+      }
+      yield* emit([{
+        type: "message",
+        message: { role: "assistant", content: [{ type: "text", text: "done" }] },
+        usage: zero
+      }])
+      return { usage: zero }
+    }))
+  return { gate, agent }
+}
+
+export const layerMemory = (echo: Echo) => TaskManager.layerMemory.pipe(Layer.provide(Agents.layer([echo.agent])))
+
+export const layerTokens = Tokens.layer([
+  { userId: UserId.make("alice"), secret: Redacted.make("alice-secret") },
+  { userId: UserId.make("bob"), secret: Redacted.make("bob-secret") }
+])
+
+export type Call = (path: string, init?: RequestInit) => Effect.Effect<Response>
+
+/** Calls all routes without a port: what goes over the wire, byte by byte. */
+export const makeCall = (
+  options?: { readonly echo?: Echo; readonly auth?: Layer.Layer<Authorization>; readonly server?: Server.Options }
+) =>
+  Effect.map(
+    Effect.acquireRelease(
+      Effect.sync(() =>
+        HttpRouter.toWebHandler(
+          Server.routes(options?.server).pipe(
+            Layer.provide([layerMemory(options?.echo ?? makeEcho()), Sse.layer(), options?.auth ?? Tokens.layerLocal]),
+            Layer.provideMerge(HttpServer.layerServices)
+          ),
+          { disableLogger: true }
+        )
+      ),
+      (web) => Effect.promise(() => web.dispose())
+    ),
+    (web): Call => (path, init) => Effect.promise(() => web.handler(new Request(`http://localhost:3000${path}`, init)))
+  )
+
+export const json = (response: Response): Effect.Effect<Record<string, any>> =>
+  Effect.promise(() => response.json() as Promise<Record<string, any>>)
+
+export const body = (response: Response): Effect.Effect<string> => Effect.promise(() => response.text())
+
+export const post = (value: unknown, headers: Record<string, string> = {}): RequestInit => ({
+  method: "POST",
+  headers: { "content-type": "application/json", ...headers },
+  body: JSON.stringify(value)
+})
