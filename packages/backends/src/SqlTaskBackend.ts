@@ -1,0 +1,133 @@
+/**
+ * Keeps tasks in an SQL database: SQLite or PostgreSQL, through whatever `SqlClient` is provided.
+ *
+ * The layer brings its tables (`perennial_*`) up to date. On SQLite, whose file belongs to one process, it also ends the
+ * leases of all earlier runners: what they left behind is resumed at once after a restart.
+ *
+ * @since 0.1.0
+ */
+import type { TaskId } from "@perennial/domain/Ids"
+import { TaskBackend } from "@perennial/domain/TaskBackend"
+import { TaskBackendError, TaskNotFound } from "@perennial/domain/TaskError"
+import { Duration, Effect, Layer, Schema, Stream } from "effect"
+import { type Migrator, SqlClient, type SqlError } from "effect/sql"
+import * as SqlLog from "./internal/sqlLog.ts"
+import * as migrations from "./internal/sqlMigrations.ts"
+import * as SqlOwnership from "./internal/sqlOwnership.ts"
+import { persistently, read, storeTime } from "./internal/sqlPersistence.ts"
+import * as SqlQueue from "./internal/sqlQueue.ts"
+import { type TaskRow, toTask } from "./internal/taskRow.ts"
+
+type Service = TaskBackend["Service"]
+
+const failed = (operation: string) => (cause: unknown) => new TaskBackendError({ operation, cause })
+
+const decodeValue = Schema.decodeSync(Schema.fromJsonString(Schema.Json))
+
+const makeLogMethods = (
+  sql: SqlClient.SqlClient,
+  log: SqlLog.SqlLog
+): Pick<Service, "append" | "events" | "lastSeqs"> => {
+  const time = storeTime(sql)
+  const append: Service["append"] = (batch) =>
+    persistently((again) =>
+      Effect.gen(function*() {
+        const appended = yield* log.append(batch, yield* time)
+        const intents = new Map(appended.map((row) => [row.id, row.intents]))
+        const lost = again ? batch.filter(({ claim }) => !intents.has(claim.taskId)) : []
+        if (lost.length > 0) {
+          // The try before may have been applied: the log ends with our last event then, under our own token.
+          const rows = yield* sql<TaskRow>`SELECT id, token, last_seq, intents FROM perennial_tasks
+            WHERE ${sql.in("id", lost.map(({ claim }) => claim.taskId))}`
+          for (const { claim, events } of lost) {
+            const row = rows.find((row) => row.id === claim.taskId)
+            if (row?.token === claim.token && row.last_seq === events[0].seq + events.length - 1) {
+              intents.set(row.id, row.intents)
+            }
+          }
+        }
+        return batch.map(({ claim }) => ({ ok: intents.has(claim.taskId), intents: intents.get(claim.taskId) ?? 0 }))
+      }), failed("append"))
+  return {
+    append,
+    events: (id, options) => persistently(() => log.page(id, options), failed("events")),
+    lastSeqs: (ids) =>
+      ids.length === 0 ? Effect.succeed([]) : persistently(() =>
+        Effect.map(
+          sql<TaskRow>`SELECT id, last_seq FROM perennial_tasks WHERE ${sql.in("id", ids)}`,
+          (rows) => rows.map((row) => ({ taskId: row.id, lastSeq: row.last_seq }))
+        ), failed("lastSeqs"))
+  }
+}
+
+const makeReads = (sql: SqlClient.SqlClient): Pick<Service, "get" | "list" | "intents"> => ({
+  get: (id, options) =>
+    persistently(() =>
+      Effect.gen(function*() {
+        const [row] = yield* sql<TaskRow>`SELECT * FROM perennial_tasks WHERE id = ${id}`
+        return row === undefined || (options?.userId !== undefined && row.user_id !== options.userId)
+          ? yield* new TaskNotFound({ taskId: id })
+          : yield* read(() => toTask(row))
+      }), failed("get")),
+  list: ({ before, conversationId, limit, status, userId }) => {
+    if (status !== undefined && status.length === 0) return Effect.succeed([])
+    const filter = sql.and([
+      sql`user_id = ${userId}`,
+      ...(conversationId === undefined ? [] : [sql`conversation_id = ${conversationId}`]),
+      ...(status === undefined ? [] : [sql.in("status", status)]),
+      ...(before === undefined ? [] : [sql`id < ${before}`])
+    ])
+    return persistently(() =>
+      Effect.gen(function*() {
+        const rows = yield* sql<TaskRow>`SELECT * FROM perennial_tasks WHERE ${filter} ORDER BY id DESC LIMIT ${limit}`
+        return yield* read(() => rows.map(toTask))
+      }), failed("list"))
+  },
+  intents: (id) =>
+    persistently(() =>
+      Effect.gen(function*() {
+        const rows = yield* sql<{ readonly key: string; readonly value: string }>`
+          SELECT key, value FROM perennial_task_intents WHERE task_id = ${id} ORDER BY ordinal`
+        return yield* read(() => rows.map(({ key, value }) => ({ key, value: decodeValue(value) })))
+      }), failed("intents"))
+})
+
+const makePrune = (sql: SqlClient.SqlClient): Service["prune"] => ({ finishedBefore, limit }) =>
+  persistently(() =>
+    sql.withTransaction(Effect.gen(function*() {
+      const rows = yield* sql<{ readonly id: TaskId }>`UPDATE perennial_tasks SET pruned = 1
+        WHERE pruned = 0 AND id IN (SELECT id FROM perennial_tasks
+          WHERE finished_at < ${finishedBefore} AND pruned = 0 ORDER BY finished_at, id LIMIT ${limit})
+        RETURNING id`
+      if (rows.length === 0) return 0
+      yield* sql`DELETE FROM perennial_task_events WHERE ${sql.in("task_id", rows.map((row) => row.id))}`
+      return rows.length
+    })), failed("prune"))
+
+/**
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make: Effect.Effect<Service, SqlError.SqlError, SqlClient.SqlClient> = Effect.gen(function*() {
+  const sql = (yield* SqlClient.SqlClient).withoutTransforms()
+  const isShared = sql.onDialectOrElse({ pg: () => true, orElse: () => false })
+  if (!isShared) yield* sql`DELETE FROM perennial_runners`
+  const log = SqlLog.make(sql)
+  return {
+    // PostgreSQL shares the cost of concurrent commits; SQLite blocks the process for each.
+    commitWindow: isShared ? Duration.zero : Duration.millis(5),
+    ...SqlQueue.make(sql, log),
+    ...SqlOwnership.make(sql),
+    ...makeLogMethods(sql, log),
+    ...makeReads(sql),
+    prune: makePrune(sql),
+    wakes: Stream.never
+  }
+})
+
+/**
+ * @since 0.1.0
+ * @category layers
+ */
+export const layer: Layer.Layer<TaskBackend, SqlError.SqlError | Migrator.MigrationError, SqlClient.SqlClient> = Layer
+  .effect(TaskBackend, make).pipe(Layer.provide(migrations.layer))

@@ -1,0 +1,20 @@
+/**
+ * Events as the text that a log holds.
+ */
+import { TaskEvent } from "@perennial/domain/TaskEvent"
+import { Schema } from "effect"
+
+const decode = Schema.decodeUnknownSync(TaskEvent)
+
+/** The schemas of known events transform nothing: such an event is its own JSON. */
+export const encodeEvent = (event: TaskEvent): string => JSON.stringify(event.type === "unknown" ? event.raw : event)
+
+/**
+ * Throws when the text is not an event. A known event is returned as it was stored, with fields that a newer version
+ * added: decoding checked it and, as nothing is transformed, could only have left those out.
+ */
+export const decodeEvent = (payload: string): TaskEvent => {
+  const json: unknown = JSON.parse(payload)
+  const event = decode(json)
+  return event.type === "unknown" ? event : json as TaskEvent
+}

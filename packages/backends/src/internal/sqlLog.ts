@@ -1,0 +1,155 @@
+/**
+ * Writes and reads the event logs: the hot statements, with a form for each dialect.
+ */
+import type { TaskId } from "@perennial/domain/Ids"
+import { isTerminal } from "@perennial/domain/Task"
+import type { EventPage, Fence, TaskBackend } from "@perennial/domain/TaskBackend"
+import { CursorAhead, EventsExpired, TaskNotFound } from "@perennial/domain/TaskError"
+import type { StoredEvent } from "@perennial/domain/TaskEvent"
+import { Effect } from "effect"
+import type { SqlClient, SqlError, Statement } from "effect/sql"
+import { decodeEvent, encodeEvent } from "./eventPayload.ts"
+import { read } from "./sqlPersistence.ts"
+import type { TaskRow } from "./taskRow.ts"
+
+type Entry = Parameters<TaskBackend["Service"]["append"]>[0][number]
+
+/** What an append needs of the row: the owner's token, and a log that ends right before the first event (P9). */
+interface Fenced extends Fence {
+  readonly first: number
+  readonly last: number
+  /** 1 when the task made progress. */
+  readonly progress: number
+}
+
+interface EventRow {
+  readonly taskId: TaskId
+  readonly seq: number
+  readonly at: number
+  readonly payload: string
+}
+
+type AppendedRow = Pick<TaskRow, "id" | "intents">
+
+export interface SqlLog {
+  /** Adds events whose place in the log was secured by the same transaction. */
+  readonly insert: (taskId: TaskId, events: ReadonlyArray<StoredEvent>) => Effect.Effect<unknown, SqlError.SqlError>
+  /** Appends to many logs in one commit, and returns the rows of those that were appended to. */
+  readonly append: (
+    batch: ReadonlyArray<Entry>,
+    now: Statement.Fragment
+  ) => Effect.Effect<ReadonlyArray<AppendedRow>, SqlError.SqlError>
+  readonly page: (
+    ...args: Parameters<TaskBackend["Service"]["events"]>
+  ) => Effect.Effect<
+    EventPage,
+    TaskNotFound | EventsExpired | CursorAhead | Effect.Error<ReturnType<typeof read>> | SqlError.SqlError
+  >
+}
+
+/** Whether an event shows that a task gets on: its owners' deaths before it no longer count. */
+const isProgress = ({ event }: StoredEvent) => event.type === "message" || event.type === "tool_result"
+
+export const progress = (events: ReadonlyArray<StoredEvent>): number => events.some(isProgress) ? 1 : 0
+
+const toFenced = ({ claim, events }: Entry): Fenced => ({
+  taskId: claim.taskId,
+  token: claim.token,
+  first: events[0].seq,
+  last: events[0].seq + events.length - 1,
+  progress: progress(events)
+})
+
+const toRows = (taskId: TaskId, events: ReadonlyArray<StoredEvent>): ReadonlyArray<EventRow> =>
+  events.map(({ at, event, seq }) => ({ taskId, seq, at, payload: encodeEvent(event) }))
+
+const makePage = (sql: SqlClient.SqlClient): SqlLog["page"] =>
+  Effect.fnUntraced(function*(id, { after, limit, maxBytes }) {
+    // One statement: the task and its log as they were at one moment, also while the log is pruned.
+    const rows = yield* sql<
+      Pick<TaskRow, "last_seq" | "status" | "pruned"> & {
+        readonly seq: number | null
+        readonly at: number | bigint
+        readonly payload: string
+      }
+    >`SELECT t.last_seq, t.status, t.pruned, e.seq, e.at, e.payload FROM perennial_tasks t
+      LEFT JOIN (
+        SELECT seq, at, payload, SUM(octet_length(payload)) OVER (ORDER BY seq) AS bytes FROM (
+          SELECT seq, at, payload FROM perennial_task_events WHERE task_id = ${id} AND seq > ${after}
+          ORDER BY seq LIMIT ${limit}) page
+      ) e ON e.bytes <= ${maxBytes} OR e.seq = ${after + 1}
+      WHERE t.id = ${id} ORDER BY e.seq`
+    const [task] = rows
+    if (task === undefined) return yield* new TaskNotFound({ taskId: id })
+    if (task.pruned === 1) return yield* new EventsExpired({ taskId: id })
+    const lastSeq = task.last_seq
+    if (after > lastSeq) return yield* new CursorAhead({ taskId: id, after, lastSeq })
+    const events = yield* read(() =>
+      rows.flatMap(({ at, payload, seq }) => seq === null ? [] : [{ seq, at: Number(at), event: decodeEvent(payload) }])
+    )
+    return { events, lastSeq, ended: isTerminal(task.status) }
+  })
+
+/** PostgreSQL: one round trip for any number of tasks. */
+const makePg = (sql: SqlClient.SqlClient): SqlLog => {
+  const events = (rows: ReadonlyArray<EventRow>) =>
+    sql`unnest(${rows.map((row) => row.taskId)}::text[], ${rows.map((row) => row.seq)}::int[],
+      ${rows.map((row) => row.at)}::bigint[], ${
+      rows.map((row) => row.payload)
+    }::text[]) AS e(task_id, seq, at, payload)`
+  return {
+    insert: (taskId, added) =>
+      sql`INSERT INTO perennial_task_events (task_id, seq, at, payload) SELECT * FROM ${events(toRows(taskId, added))}`,
+    append: (batch, now) => {
+      const fenced = batch.map(toFenced)
+      return sql<AppendedRow>`WITH input AS (
+          SELECT * FROM unnest(${fenced.map((row) => row.taskId)}::text[], ${fenced.map((row) => row.token)}::int[],
+            ${fenced.map((row) => row.first)}::int[], ${fenced.map((row) => row.last)}::int[],
+            ${fenced.map((row) => row.progress)}::int[]) AS i(id, token, first, last, progress)
+        ), fence AS (
+          UPDATE perennial_tasks t SET last_seq = i.last, updated_at = ${now},
+            failures = CASE WHEN i.progress = 1 THEN 0 ELSE t.failures END
+          FROM input i WHERE t.id = i.id AND t.token = i.token AND t.last_seq = i.first - 1
+            AND t.runner_id IS NOT NULL AND t.finished_at IS NULL
+          RETURNING t.id, t.intents
+        ), added AS (
+          INSERT INTO perennial_task_events (task_id, seq, at, payload)
+          SELECT e.task_id, e.seq, e.at, e.payload
+          FROM ${events(batch.flatMap(({ claim, events }) => toRows(claim.taskId, events)))}
+          JOIN fence f ON f.id = e.task_id
+        ) SELECT id, intents FROM fence`
+    },
+    page: makePage(sql)
+  }
+}
+
+/** SQLite: two statements in a transaction; the values come as one JSON parameter, so that the statements stay prepared. */
+const makeSqlite = (sql: SqlClient.SqlClient): SqlLog => {
+  const insertRows = (rows: ReadonlyArray<EventRow>) =>
+    sql`INSERT INTO perennial_task_events (task_id, seq, at, payload)
+      SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3
+      FROM json_each(${JSON.stringify(rows.map((row) => [row.taskId, row.seq, row.at, row.payload]))})`
+  return {
+    insert: (taskId, events) => insertRows(toRows(taskId, events)),
+    append: (batch, now) => {
+      const input = batch.map(toFenced).map((row) => [row.taskId, row.token, row.first, row.last, row.progress])
+      return sql.withTransaction(Effect.gen(function*() {
+        const appended = yield* sql<AppendedRow>`UPDATE perennial_tasks AS t SET last_seq = i.last, updated_at = ${now},
+            failures = CASE WHEN i.progress = 1 THEN 0 ELSE t.failures END
+          FROM (SELECT value ->> 0 AS id, value ->> 1 AS token, value ->> 2 AS first, value ->> 3 AS last,
+            value ->> 4 AS progress FROM json_each(${JSON.stringify(input)})) AS i
+          WHERE t.id = i.id AND t.token = i.token AND t.last_seq = i.first - 1
+            AND t.runner_id IS NOT NULL AND t.finished_at IS NULL
+          RETURNING id, intents`
+        const ids = new Set(appended.map((row) => row.id))
+        const rows = batch.flatMap(({ claim, events }) => ids.has(claim.taskId) ? toRows(claim.taskId, events) : [])
+        if (rows.length > 0) yield* insertRows(rows)
+        return appended
+      }))
+    },
+    page: makePage(sql)
+  }
+}
+
+export const make = (sql: SqlClient.SqlClient): SqlLog =>
+  sql.onDialectOrElse({ pg: () => makePg(sql), orElse: () => makeSqlite(sql) })

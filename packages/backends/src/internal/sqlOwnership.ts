@@ -1,0 +1,72 @@
+/**
+ * Who may execute a task: claims, leases and heads without an owner.
+ */
+import type { TaskBackend } from "@perennial/domain/TaskBackend"
+import { TaskBackendError } from "@perennial/domain/TaskError"
+import { Duration, Effect, Option } from "effect"
+import type { SqlClient, Statement } from "effect/sql"
+import { persistently, read, storeTime } from "./sqlPersistence.ts"
+import { type TaskRow, toClaim, toHead } from "./taskRow.ts"
+
+type Service = TaskBackend["Service"]
+
+/** An owner that has been alive this long on a task, in milliseconds, is not what kills its owners. */
+const aliveMillis = 60_000
+
+/** Whether task `t` is a head that nobody owns: never claimed, released, or with an owner whose lease has run out. */
+export const unowned = (sql: SqlClient.SqlClient, now: Statement.Fragment): Statement.Fragment =>
+  sql`(t.head = 1 AND (t.runner_id IS NULL OR NOT EXISTS (
+    SELECT 1 FROM perennial_runners r WHERE r.id = t.runner_id AND r.expires_at > ${now})))`
+
+export const make = (sql: SqlClient.SqlClient): Pick<Service, "claim" | "release" | "heartbeat" | "unowned"> => {
+  const time = storeTime(sql)
+  const failed = (operation: string) => (cause: unknown) => new TaskBackendError({ operation, cause })
+
+  const claim: Service["claim"] = (id, { expectedToken, runnerId }) =>
+    persistently(() =>
+      Effect.gen(function*() {
+        const now = yield* time
+        const won = yield* sql<TaskRow>`UPDATE perennial_tasks AS t SET token = token + 1, attempt = attempt + 1,
+            failures = failures + CASE WHEN runner_id IS NULL THEN 0 ELSE 1 END, runner_id = ${runnerId},
+            status = 'running', started_at = COALESCE(started_at, ${now}), claimed_at = ${now}, updated_at = ${now}
+          WHERE id = ${id} AND token = ${expectedToken} AND ${unowned(sql, now)} RETURNING *`
+        // A claim whose reply was lost.
+        const [row] = won.length > 0 ? won : yield* sql<TaskRow>`SELECT * FROM perennial_tasks
+          WHERE id = ${id} AND head = 1 AND runner_id = ${runnerId} AND token = ${expectedToken + 1}`
+        return row === undefined ? Option.none() : Option.some(yield* read(() => toClaim(row, runnerId)))
+      }), failed("claim"))
+
+  const release: Service["release"] = ({ taskId, token }) =>
+    persistently(() =>
+      Effect.asVoid(sql`UPDATE perennial_tasks SET runner_id = NULL
+        WHERE id = ${taskId} AND token = ${token} AND finished_at IS NULL`), failed("release"))
+
+  const heartbeat: Service["heartbeat"] = (runnerId, ttl) =>
+    persistently(() =>
+      sql.withTransaction(Effect.gen(function*() {
+        const now = yield* time
+        yield* Duration.isZero(ttl)
+          ? sql`DELETE FROM perennial_runners WHERE id = ${runnerId}`
+          : sql`INSERT INTO perennial_runners (id, expires_at)
+              VALUES (${runnerId}, ${now} + ${Math.ceil(Duration.toMillis(ttl))})
+              ON CONFLICT (id) DO UPDATE SET expires_at = excluded.expires_at`
+        yield* sql`UPDATE perennial_tasks SET failures = 0
+          WHERE runner_id = ${runnerId} AND failures > 0 AND claimed_at < ${now} - ${aliveMillis}`
+        const rows = yield* sql<TaskRow>`SELECT id, token, intents FROM perennial_tasks WHERE runner_id = ${runnerId}`
+        return { owned: rows.map(({ id, intents, token }) => ({ taskId: id, token, intents })) }
+      })), failed("heartbeat"))
+
+  return {
+    claim,
+    release,
+    heartbeat,
+    unowned: ({ limit }) =>
+      persistently(() =>
+        Effect.gen(function*() {
+          const now = yield* time
+          const rows = yield* sql<TaskRow>`SELECT id, conversation_id, token FROM perennial_tasks t
+            WHERE ${unowned(sql, now)} ORDER BY created_at, id LIMIT ${limit}`
+          return rows.map(toHead)
+        }), failed("unowned"))
+  }
+}
