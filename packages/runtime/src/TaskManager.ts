@@ -218,6 +218,8 @@ const make = Effect.gen(function*() {
       yield* Effect.forEach(created.cancelled, executor.grew, { discard: true })
       yield* Effect.forEach(created.cancelling, notify, { discard: true })
       if (Option.isSome(created.head)) yield* engine.submit(created.head.value)
+      // A repeated request without a conversation of its own: the one made for it is not needed.
+      if (created.task.conversationId !== conversationId) yield* store.delete({ id: conversationId, userId })
       return created.task
     }))
   })

@@ -9,7 +9,7 @@ import type { StoredEvent } from "@perennial/domain/TaskEvent"
 import { zero } from "@perennial/domain/Usage"
 import * as TaskLimits from "@perennial/runtime/TaskLimits"
 import { TaskManager } from "@perennial/runtime/TaskManager"
-import { Deferred, Effect, Exit, Fiber, Latch, Layer, Option, Stream } from "effect"
+import { Deferred, Duration, Effect, Exit, Fiber, Latch, Layer, Option, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import { counting, message, text, waiting } from "./support/agents.ts"
 
@@ -84,6 +84,11 @@ describe("start", () => {
       assert.strictEqual(again.id, first.id)
       const error = yield* Effect.flip(manager.start({ message: "b", conversationId: c1, idempotencyKey: "k" }))
       assert.strictEqual(error._tag, "IdempotencyConflict")
+      const alone = yield* manager.start({ message: "alone", idempotencyKey: "k2" })
+      assert.strictEqual((yield* manager.start({ message: "alone", idempotencyKey: "k2" })).id, alone.id)
+      const store = yield* ConversationStore
+      const conversations = yield* store.list({ userId: yield* CurrentUser, limit: 10 })
+      assert.deepStrictEqual(conversations.map(({ id }) => id).toSorted(), [alone.conversationId, c1].toSorted())
     }).pipe(Effect.provide(withAgents(counting(1)))))
 
   it.effect("P12: what belongs to another user does not exist", () =>
@@ -163,10 +168,17 @@ describe("how tasks end", () => {
       const { id } = yield* manager.start({ message: "x" })
       yield* Deferred.await(begun)
       yield* settle
-      yield* TestClock.adjust("25 hours")
+      yield* TestClock.adjust("61 seconds")
       const last = (yield* readAll(id)).at(-1)?.event
       assert.isTrue(last?.type === "error" && last.error === "DeadlineExceeded")
-    }).pipe(Effect.provide(withAgents(agent)))
+    }).pipe(Effect.provide(
+      withAgents(agent).pipe(
+        Layer.provide(Layer.succeed(TaskLimits.CurrentTaskLimits, {
+          ...TaskLimits.defaults,
+          taskTimeout: Duration.minutes(1)
+        }))
+      )
+    ))
   })
 
   it.effect("finalizers that do not end within the grace are given up, and the log is closed", () => {

@@ -184,8 +184,9 @@ const own = Effect.fnUntraced(function*(options: Options, claim: Claim) {
   const begun = journaled.some(({ event }) => event.type === "started")
   yield* writer.emit(journal, [
     begun
-      ? { ...toIds(claim), type: "resumed", attempt: claim.attempt, discardAfter: 0 }
-      : { ...toIds(claim), type: "started", attempt: claim.attempt }
+      // The writer knows what is void.
+      ? { type: "resumed", ...toIds(claim), attempt: claim.attempt, discardAfter: 0 }
+      : { type: "started", ...toIds(claim), attempt: claim.attempt }
   ])
   yield* store.create({ id: claim.conversationId, userId: claim.userId })
   yield* storeMessages(options, journal)

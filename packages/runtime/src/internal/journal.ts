@@ -111,11 +111,11 @@ export class Journal {
     const { conversationId, taskId } = this.claim
     return events.map((unnumbered) => {
       const seq = ++this.lastSeq
-      const raw: object = unnumbered.type === "retry" || unnumbered.type === "resumed"
-        ? { ...unnumbered, discardAfter: this.#boundary }
-        : unnumbered
+      const discard = unnumbered.type === "retry" || unnumbered.type === "resumed"
+        ? { discardAfter: this.#boundary }
+        : undefined
       // `AgentEvent` is `TaskEvent` without the three fields that are added here.
-      const event = { ...raw, taskId, conversationId } as TaskEvent
+      const event = { ...unnumbered, taskId, conversationId, ...discard } as TaskEvent
       if (isBoundary(event)) this.#boundary = seq
       return { seq, at, event }
     })

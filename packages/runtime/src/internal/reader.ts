@@ -18,6 +18,7 @@ class Reader {
   #cursor: number
   #behind = true
   #ended = false
+  #doubted = false
 
   constructor(hub: Hub, pages: Pages, live: PubSub.Subscription<Signal>, after: number) {
     this.#hub = hub
@@ -34,6 +35,7 @@ class Reader {
   #deliver(batch: Batch): Effect.Effect<Batch> {
     const last = batch[batch.length - 1] ?? batch[0]
     this.#cursor = last.seq
+    this.#doubted = false
     this.#ended = isTerminal(last.event)
     return Effect.succeed(batch)
   }
@@ -51,7 +53,12 @@ class Reader {
       Effect.flatMap((page): Pull.Pull<Batch, StreamLost> => {
         this.#hub.lastSeq = Math.max(this.#hub.lastSeq, page.lastSeq)
         if (isBatch(page.events)) return this.#deliver(page.events)
-        if (this.#cursor < this.#hub.lastSeq) return Effect.fail(this.#lost("the log ends before events already seen"))
+        if (this.#cursor < this.#hub.lastSeq) {
+          // The read may have been begun, for another reader, before the newest commit: one that begins now is not.
+          if (this.#doubted) return Effect.fail(this.#lost("the log ends before events already seen"))
+          this.#doubted = true
+          return this.pull
+        }
         // A cursor at the terminal event: nothing will ever come.
         if (page.ended) return Cause.done()
         this.#behind = false
