@@ -1,0 +1,49 @@
+/**
+ * Every promise that a `TaskBackend` makes, as one suite of tests to run against any implementation.
+ *
+ * **Example** (a backend of your own)
+ *
+ * ```ts
+ * import * as TaskBackendContract from "@perennial/backends/TaskBackendContract"
+ *
+ * TaskBackendContract.suite("MyTaskBackend", MyTaskBackend.layer)
+ * ```
+ *
+ * @since 0.1.0
+ */
+// A test is an entry point.
+// @effect-diagnostics strictEffectProvide:off
+import { describe, it } from "@effect/vitest"
+import type { TaskBackend } from "@perennial/domain/TaskBackend"
+import { Effect, type Layer } from "effect"
+import * as accepting from "./internal/acceptingContract.ts"
+import type { Test } from "./internal/contractTask.ts"
+import * as intent from "./internal/intentContract.ts"
+import * as log from "./internal/logContract.ts"
+import * as ownership from "./internal/ownershipContract.ts"
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface Options {
+  /** `Clock`: the backend tells the time by the clock that tests control. `store`: by a clock of its own. */
+  readonly time?: "Clock" | "store" | undefined
+}
+
+/**
+ * Defines the tests. The layer is built once for each test and gives an empty store every time.
+ *
+ * @since 0.1.0
+ * @category suites
+ */
+export const suite = <E>(name: string, layer: Layer.Layer<TaskBackend, E>, options: Options = {}): void => {
+  const test: Test = (name, body) => it.effect(name, () => Effect.provide(body, layer))
+  describe(name, () => {
+    accepting.define(test)
+    ownership.define(test)
+    log.define(test)
+    intent.define(test)
+    if (options.time !== "store") ownership.defineClock(test)
+  })
+}

@@ -1,0 +1,252 @@
+/**
+ * The contract of the event logs: appending, ending, reading and retention.
+ */
+import { assert } from "@effect/vitest"
+import { TaskBackend } from "@perennial/domain/TaskBackend"
+import type { TaskEvent } from "@perennial/domain/TaskEvent"
+import { Array, Effect, Option } from "effect"
+import {
+  begin,
+  cancelled,
+  claim,
+  conversationId,
+  done,
+  end,
+  enqueue,
+  failure,
+  headId,
+  log,
+  newTask,
+  runnerA,
+  stored,
+  taskId,
+  type Test,
+  text,
+  types
+} from "./contractTask.ts"
+
+const wide = { limit: 1000, maxBytes: 1_000_000 }
+
+const appending = (test: Test): void => {
+  test(
+    "P3: what was appended is read back as it was given",
+    Effect.gen(function*() {
+      const backend = yield* TaskBackend
+      const owner = yield* begin("t1")
+      const unknown: TaskEvent = { type: "unknown", raw: { type: "from_the_future", n: [1, { two: null }] } }
+      const events = stored(2, text("t1", "zero \u0000, surrogate \uD800, 🌲"), unknown, text("t1", ""))
+      assert.deepStrictEqual(yield* backend.append([{ claim: owner, events }]), [{ ok: true, intents: 0 }])
+      const page = yield* backend.events(taskId("t1"), { after: 1, ...wide })
+      assert.deepStrictEqual(page, { events, lastSeq: 4, ended: false })
+      assert.strictEqual((yield* backend.get(taskId("t1"))).lastSeq, 4)
+    })
+  )
+
+  test(
+    "P9: one commit for many tasks; an entry that may not be written changes nothing and disturbs no other",
+    Effect.gen(function*() {
+      const backend = yield* TaskBackend
+      const c = (n: number) => ({ conversationId: conversationId(`c${n}`) })
+      const good = yield* begin("t1", c(1))
+      const gap = yield* begin("t2", c(2))
+      const repeated = yield* begin("t3", c(3))
+      const stale = yield* begin("t4", c(4))
+      const over = yield* begin("t5", c(5))
+      yield* end(over)
+      yield* backend.putIntent(taskId("t1"), { key: "cancel", value: {} })
+      const results = yield* backend.append([
+        { claim: gap, events: stored(3, text("t2", "gap")) },
+        { claim: good, events: stored(2, text("t1", "a"), text("t1", "b")) },
+        { claim: repeated, events: stored(1, text("t3", "again")) },
+        { claim: { ...stale, token: 0 }, events: stored(2, text("t4", "stale")) },
+        { claim: over, events: stored(3, text("t5", "after the end")) },
+        { claim: { taskId: taskId("none"), token: 1 }, events: stored(2, text("none", "nowhere")) }
+      ])
+      assert.deepStrictEqual(results.map((result) => result.ok), [false, true, false, false, false, false])
+      assert.strictEqual(results[1]?.intents, 1)
+      assert.deepStrictEqual(types(yield* log("t1")), ["ack", "text", "text"])
+      for (const id of ["t2", "t3", "t4"]) assert.deepStrictEqual(types(yield* log(id)), ["ack"])
+      assert.deepStrictEqual(types(yield* log("t5")), ["ack", "done"])
+    })
+  )
+
+  test(
+    "SCENARIO 33: a large batch of large events is one append",
+    Effect.gen(function*() {
+      const backend = yield* TaskBackend
+      const owner = yield* begin("t1")
+      const [first, ...rest] = Array.makeBy(3000, (i) => text("t1", `${i} ${"x".repeat(200)}`))
+      const events = stored(2, first, ...rest)
+      assert.deepInclude((yield* backend.append([{ claim: owner, events }]))[0], { ok: true })
+      const page = yield* backend.events(taskId("t1"), { after: 2001, limit: 1000, maxBytes: 10_000_000 })
+      assert.deepStrictEqual(page.events, events.slice(2000))
+    })
+  )
+}
+
+const ending = (test: Test): void => {
+  test(
+    "P4: the terminal event, the status and the next head are one commit",
+    Effect.gen(function*() {
+      const backend = yield* TaskBackend
+      const owner = yield* begin("t1")
+      yield* backend.create(newTask("t2"), enqueue)
+      const events = stored(2, text("t1", "bye"), done("t1"))
+      assert.strictEqual(headId(yield* backend.finish(owner, events)), taskId("t2"))
+      const page = yield* backend.events(taskId("t1"), { after: 1, ...wide })
+      assert.deepStrictEqual(page, { events, lastSeq: 3, ended: true })
+      assert.deepInclude(yield* backend.get(taskId("t1")), { status: "completed", lastSeq: 3 })
+      assert.notProperty(yield* backend.get(taskId("t1")), "error")
+      assert.deepStrictEqual(headId(Option.fromUndefinedOr((yield* backend.unowned({ limit: 2 }))[0])), taskId("t2"))
+    })
+  )
+
+  test(
+    "an error keeps its detail, a cancel none",
+    Effect.gen(function*() {
+      const backend = yield* TaskBackend
+      yield* end(yield* begin("t1"), failure("t1"))
+      assert.deepInclude(yield* backend.get(taskId("t1")), { status: "error", error: "It broke." })
+      yield* end(yield* begin("t2"), cancelled("t2"))
+      assert.strictEqual((yield* backend.get(taskId("t2"))).status, "cancelled")
+      assert.notProperty(yield* backend.get(taskId("t2")), "error")
+    })
+  )
+
+  test(
+    "P4, SCENARIO 19: nothing is written after the end, and a terminal status never changes",
+    Effect.gen(function*() {
+      const backend = yield* TaskBackend
+      const owner = yield* begin("t1")
+      yield* end(owner, cancelled("t1"))
+      const before = yield* backend.get(taskId("t1"))
+      assert.deepInclude(yield* Effect.flip(end(owner)), { _tag: "LeaseLost", taskId: taskId("t1"), token: 1 })
+      assert.deepInclude((yield* backend.append([{ claim: owner, events: stored(3, text("t1", "late")) }]))[0], {
+        ok: false
+      })
+      yield* backend.release(owner)
+      assert.deepStrictEqual(yield* backend.claim(taskId("t1"), { runnerId: runnerA, expectedToken: 1 }), Option.none())
+      assert.deepStrictEqual(yield* backend.get(taskId("t1")), before)
+      assert.deepStrictEqual(types(yield* log("t1")), ["ack", "cancelled"])
+      assert.deepStrictEqual(yield* backend.unowned({ limit: 10 }), [])
+    })
+  )
+
+  test(
+    "P4: of two concurrent ends one wins",
+    Effect.gen(function*() {
+      const backend = yield* TaskBackend
+      const owner = yield* begin("t1")
+      const all = yield* Effect.forEach(
+        [done("t1"), cancelled("t1")],
+        (terminal) => Effect.result(backend.finish(owner, stored(2, terminal))),
+        { concurrency: "unbounded" }
+      )
+      assert.sameMembers(all.map((one) => one._tag), ["Success", "Failure"])
+      assert.strictEqual((yield* log("t1")).length, 2)
+    })
+  )
+
+  test(
+    "P2: a task that is enqueued while the head ends is never left behind",
+    Effect.gen(function*() {
+      const backend = yield* TaskBackend
+      for (const n of Array.range(1, 20)) {
+        const c = { conversationId: conversationId(`c${n}`) }
+        const owner = yield* begin(`a${n}`, c)
+        const [promoted, created] = yield* Effect.all([end(owner), backend.create(newTask(`b${n}`, c), enqueue)], {
+          concurrency: "unbounded"
+        })
+        const heads = [headId(promoted), headId(created.head)].filter((id) => id !== undefined)
+        assert.deepStrictEqual(heads, [taskId(`b${n}`)])
+        yield* claim(`b${n}`)
+      }
+    })
+  )
+
+  test(
+    "an end with a gap is refused",
+    Effect.gen(function*() {
+      const backend = yield* TaskBackend
+      const owner = yield* begin("t1")
+      assert.strictEqual((yield* Effect.flip(backend.finish(owner, stored(3, done("t1")))))._tag, "LeaseLost")
+      assert.strictEqual((yield* backend.get(taskId("t1"))).status, "running")
+    })
+  )
+}
+
+const reading = (test: Test): void => {
+  test(
+    "P3, SCENARIO 3: pages after every cursor join without gap or repetition",
+    Effect.gen(function*() {
+      const backend = yield* TaskBackend
+      const owner = yield* begin("t1")
+      const [first, ...rest] = Array.makeBy(30, (i) => text("t1", String(i)))
+      yield* backend.append([{ claim: owner, events: stored(2, first, ...rest) }])
+      for (const limit of [1, 7, 31, 1000]) {
+        const seqs: Array<number> = []
+        while (seqs.length < 31) {
+          const page = yield* backend.events(taskId("t1"), { after: seqs.length, limit, maxBytes: 1_000_000 })
+          assert.strictEqual(page.events.length, Math.min(limit, 31 - seqs.length))
+          seqs.push(...page.events.map((event) => event.seq))
+        }
+        assert.deepStrictEqual(seqs, Array.range(1, 31))
+      }
+    })
+  )
+
+  test(
+    "P11: a page holds at most the bytes asked for, but at least one event",
+    Effect.gen(function*() {
+      const backend = yield* TaskBackend
+      const owner = yield* begin("t1")
+      const large = "x".repeat(10_000)
+      const events = stored(2, text("t1", large), text("t1", large), text("t1", large), text("t1", large))
+      yield* backend.append([{ claim: owner, events }])
+      const length = (after: number, maxBytes: number) =>
+        Effect.map(backend.events(taskId("t1"), { after, limit: 10, maxBytes }), (page) => page.events.length)
+      assert.strictEqual(yield* length(1, 25_000), 2)
+      assert.strictEqual(yield* length(1, 1), 1)
+      assert.strictEqual(yield* length(2, 100_000), 3)
+    })
+  )
+
+  test(
+    "SCENARIO 5, 10: a cursor at the end reads nothing; one beyond it is refused",
+    Effect.gen(function*() {
+      const backend = yield* TaskBackend
+      yield* end(yield* begin("t1"))
+      const at = yield* backend.events(taskId("t1"), { after: 2, ...wide })
+      assert.deepStrictEqual(at, { events: [], lastSeq: 2, ended: true })
+      const ahead = yield* Effect.flip(backend.events(taskId("t1"), { after: 3, ...wide }))
+      assert.deepInclude(ahead, { _tag: "CursorAhead", after: 3, lastSeq: 2 })
+      const none = yield* Effect.flip(backend.events(taskId("none"), { after: 0, ...wide }))
+      assert.strictEqual(none._tag, "TaskNotFound")
+    })
+  )
+
+  test(
+    "SCENARIO 9: retention removes whole logs of ended tasks only, oldest first; the tasks stay",
+    Effect.gen(function*() {
+      const backend = yield* TaskBackend
+      for (const id of ["t1", "t2", "t3"]) yield* end(yield* begin(id))
+      yield* begin("t4")
+      assert.strictEqual(yield* backend.prune({ finishedBefore: 0, limit: 10 }), 0)
+      const finishedBefore = Number.MAX_SAFE_INTEGER
+      assert.strictEqual(yield* backend.prune({ finishedBefore, limit: 2 }), 2)
+      const expired = yield* Effect.flip(backend.events(taskId("t1"), { after: 0, ...wide }))
+      assert.deepInclude(expired, { _tag: "EventsExpired", taskId: taskId("t1") })
+      assert.strictEqual((yield* log("t3")).length, 2)
+      assert.deepInclude(yield* backend.get(taskId("t1")), { status: "completed", lastSeq: 2 })
+      assert.strictEqual(yield* backend.prune({ finishedBefore, limit: 10 }), 1)
+      assert.strictEqual(yield* backend.prune({ finishedBefore, limit: 10 }), 0)
+      assert.strictEqual((yield* log("t4")).length, 1)
+    })
+  )
+}
+
+export const define = (test: Test): void => {
+  appending(test)
+  ending(test)
+  reading(test)
+}

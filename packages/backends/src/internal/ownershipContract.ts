@@ -1,0 +1,278 @@
+/**
+ * The contract of claims, leases and heads without an owner.
+ */
+import { assert } from "@effect/vitest"
+import { RunnerId } from "@perennial/domain/Ids"
+import { TaskBackend } from "@perennial/domain/TaskBackend"
+import { Array, Duration, Effect, Option } from "effect"
+import { TestClock } from "effect/testing"
+import {
+  alice,
+  begin,
+  claim,
+  conversation,
+  conversationId,
+  die,
+  end,
+  enqueue,
+  headIds,
+  live,
+  message,
+  newTask,
+  reject,
+  runnerA,
+  runnerB,
+  stored,
+  taskId,
+  type Test,
+  text,
+  toolResult
+} from "./contractTask.ts"
+
+const claims = (test: Test): void => {
+  test(
+    "a claim has what an owner needs to know",
+    Effect.gen(function*() {
+      const backend = yield* TaskBackend
+      const task = newTask("t1", {
+        metadata: { a: 1 },
+        userMetadata: { b: [2] },
+        logContext: { request: "r" },
+        idempotency: { key: "k", requestHash: "h" }
+      })
+      const created = yield* backend.create(task, reject)
+      const owner = yield* claim("t1")
+      const { createdAt, startedAt, ...rest } = owner
+      assert.deepStrictEqual(rest, {
+        taskId: taskId("t1"),
+        conversationId: conversation,
+        userId: alice,
+        agentId: task.agentId,
+        runnerId: runnerA,
+        token: 1,
+        attempt: 1,
+        failures: 0,
+        lastSeq: 1,
+        input: task.input,
+        userMetadata: { b: [2] },
+        metadata: { a: 1 },
+        logContext: { request: "r" },
+        intents: 0
+      })
+      assert.strictEqual(createdAt, created.task.createdAt.epochMilliseconds)
+      assert.isAtLeast(startedAt, createdAt)
+      assert.deepInclude(yield* backend.get(taskId("t1")), { status: "running", attempt: 1 })
+    })
+  )
+
+  test(
+    "only one of 20 concurrent runners becomes the owner",
+    Effect.gen(function*() {
+      const backend = yield* TaskBackend
+      yield* backend.create(newTask("t1"), reject)
+      const all = yield* Effect.forEach(Array.range(1, 20), (i) => {
+        const runnerId = RunnerId.make(`runner-${i}`)
+        return Effect.andThen(live(runnerId), backend.claim(taskId("t1"), { runnerId, expectedToken: 0 }))
+      }, { concurrency: "unbounded" })
+      assert.strictEqual(all.filter(Option.isSome).length, 1)
+    })
+  )
+
+  test(
+    "a claim needs an active head and its present token",
+    Effect.gen(function*() {
+      const backend = yield* TaskBackend
+      yield* live(runnerA)
+      const attempt = (id: string, expectedToken: number) =>
+        Effect.map(backend.claim(taskId(id), { runnerId: runnerA, expectedToken }), Option.isSome)
+      assert.isFalse(yield* attempt("none", 0))
+      yield* backend.create(newTask("t1"), reject)
+      yield* backend.create(newTask("t2"), enqueue)
+      assert.isFalse(yield* attempt("t1", 1))
+      assert.isFalse(yield* attempt("t2", 0))
+      const owner = yield* claim("t1")
+      yield* end(owner)
+      assert.isFalse(yield* attempt("t1", 0))
+      assert.isFalse(yield* attempt("t1", 1))
+      assert.isTrue(yield* attempt("t2", 0))
+    })
+  )
+
+  test(
+    "a lost reply: the same runner that asks again gets the claim it won",
+    Effect.gen(function*() {
+      const backend = yield* TaskBackend
+      const owner = yield* begin("t1")
+      const again = yield* backend.claim(taskId("t1"), { runnerId: runnerA, expectedToken: 0 })
+      assert.deepStrictEqual(again, Option.some(owner))
+      yield* live(runnerB)
+      assert.deepStrictEqual(yield* backend.claim(taskId("t1"), { runnerId: runnerB, expectedToken: 0 }), Option.none())
+    })
+  )
+
+  test(
+    "P8: the task of a live owner cannot be taken; that of a dead one can, and counts a failure",
+    Effect.gen(function*() {
+      const backend = yield* TaskBackend
+      const first = yield* begin("t1")
+      yield* live(runnerB)
+      const rob = backend.claim(taskId("t1"), { runnerId: runnerB, expectedToken: 1 })
+      assert.deepStrictEqual(yield* rob, Option.none())
+      yield* die(runnerA)
+      const second = yield* Effect.fromOption(yield* rob)
+      assert.deepInclude(second, { token: 2, attempt: 2, failures: 1, runnerId: runnerB, startedAt: first.startedAt })
+      assert.deepInclude(yield* backend.get(taskId("t1")), { status: "running", attempt: 2 })
+    })
+  )
+
+  test(
+    "P9, SCENARIO 27: an owner that lost its task can neither append, finish nor release",
+    Effect.gen(function*() {
+      const backend = yield* TaskBackend
+      const zombie = yield* begin("t1")
+      yield* die(runnerA)
+      const owner = yield* claim("t1", runnerB, 1)
+      const events = stored(2, text("t1", "late"))
+      assert.deepInclude((yield* backend.append([{ claim: zombie, events }]))[0], { ok: false })
+      assert.strictEqual((yield* Effect.flip(end(zombie)))._tag, "LeaseLost")
+      yield* backend.release(zombie)
+      assert.deepStrictEqual(yield* backend.unowned({ limit: 10 }), [])
+      assert.deepInclude((yield* backend.append([{ claim: owner, events }]))[0], { ok: true })
+    })
+  )
+
+  test(
+    "P8, SCENARIO 26: a released task has no owner, may be claimed at once, and counts no failure",
+    Effect.gen(function*() {
+      const backend = yield* TaskBackend
+      const owner = yield* begin("t1")
+      yield* backend.release(owner)
+      assert.deepStrictEqual(yield* backend.unowned({ limit: 10 }), [
+        { taskId: taskId("t1"), conversationId: conversation, token: 1 }
+      ])
+      const [late] = yield* backend.append([{ claim: owner, events: stored(2, text("t1", "late")) }])
+      assert.deepInclude(late, { ok: false })
+      assert.strictEqual((yield* Effect.flip(end(owner)))._tag, "LeaseLost")
+      assert.deepInclude(yield* claim("t1", runnerB, 1), { token: 2, attempt: 2, failures: 0, lastSeq: 1 })
+    })
+  )
+
+  test(
+    "failures add up until a message or a tool result shows progress",
+    Effect.gen(function*() {
+      const backend = yield* TaskBackend
+      yield* begin("t1")
+      yield* die(runnerA)
+      yield* claim("t1", runnerB, 1)
+      yield* die(runnerB)
+      const third = yield* claim("t1", runnerA, 2)
+      assert.strictEqual(third.failures, 2)
+      yield* backend.append([{ claim: third, events: stored(2, text("t1", "no progress")) }])
+      yield* die(runnerA)
+      const fourth = yield* claim("t1", runnerB, 3)
+      assert.strictEqual(fourth.failures, 3)
+      yield* backend.append([{ claim: fourth, events: stored(3, message("t1")) }])
+      yield* die(runnerB)
+      const fifth = yield* claim("t1", runnerA, 4)
+      assert.strictEqual(fifth.failures, 1)
+      yield* backend.append([{ claim: fifth, events: stored(4, toolResult("t1")) }])
+      yield* backend.release(fifth)
+      assert.strictEqual((yield* claim("t1", runnerB, 5)).failures, 0)
+    })
+  )
+}
+
+const leases = (test: Test): void => {
+  test(
+    "a heartbeat returns what the runner owns, with the number of intents",
+    Effect.gen(function*() {
+      const backend = yield* TaskBackend
+      assert.deepStrictEqual(yield* live(runnerA), { owned: [] })
+      yield* begin("t1")
+      yield* begin("t2", { conversationId: conversationId("c2") })
+      const owner = yield* begin("t3", { conversationId: conversationId("c3") })
+      yield* backend.putIntent(taskId("t2"), { key: "cancel", value: {} })
+      yield* end(owner)
+      const { owned } = yield* live(runnerA)
+      assert.sameDeepMembers([...owned], [
+        { taskId: taskId("t1"), token: 1, intents: 0 },
+        { taskId: taskId("t2"), token: 1, intents: 1 }
+      ])
+      assert.deepStrictEqual(yield* live(runnerB), { owned: [] })
+    })
+  )
+
+  test(
+    "a heartbeat renews a lease that has run out, unless the task was taken",
+    Effect.gen(function*() {
+      const backend = yield* TaskBackend
+      yield* begin("t1")
+      yield* begin("t2", { conversationId: conversationId("c2") })
+      assert.strictEqual((yield* die(runnerA)).owned.length, 2)
+      yield* claim("t2", runnerB, 1)
+      const { owned } = yield* live(runnerA)
+      assert.deepStrictEqual(owned, [{ taskId: taskId("t1"), token: 1, intents: 0 }])
+      assert.deepStrictEqual(yield* backend.claim(taskId("t1"), { runnerId: runnerB, expectedToken: 1 }), Option.none())
+    })
+  )
+
+  test(
+    "heads that nobody owns, oldest first: never claimed, released, or of a dead owner",
+    Effect.gen(function*() {
+      const backend = yield* TaskBackend
+      const inConversation = (id: string) => ({ conversationId: conversationId(`c-${id}`) })
+      const released = yield* begin("t1", inConversation("t1"))
+      yield* begin("t2", inConversation("t2"))
+      yield* backend.create(newTask("t3", inConversation("t3")), reject)
+      yield* backend.create(newTask("t4", inConversation("t3")), enqueue)
+      yield* backend.create(newTask("t5", inConversation("t5")), reject)
+      yield* claim("t5", runnerB)
+      assert.deepStrictEqual(headIds(yield* backend.unowned({ limit: 10 })), [taskId("t3")])
+      yield* backend.release(released)
+      yield* die(runnerA)
+      assert.deepStrictEqual(headIds(yield* backend.unowned({ limit: 10 })), ["t1", "t2", "t3"].map(taskId))
+      assert.deepStrictEqual(headIds(yield* backend.unowned({ limit: 2 })), ["t1", "t2"].map(taskId))
+    })
+  )
+}
+
+export const define = (test: Test): void => {
+  claims(test)
+  leases(test)
+}
+
+/** For backends that tell the time by `Clock`. */
+export const defineClock = (test: Test): void => {
+  test(
+    "P8: a lease runs out after its time to live",
+    Effect.gen(function*() {
+      const backend = yield* TaskBackend
+      yield* begin("t1")
+      yield* backend.heartbeat(runnerA, Duration.seconds(9))
+      yield* TestClock.adjust("8999 millis")
+      assert.deepStrictEqual(yield* backend.unowned({ limit: 10 }), [])
+      yield* TestClock.adjust("1 millis")
+      assert.deepStrictEqual(headIds(yield* backend.unowned({ limit: 10 })), [taskId("t1")])
+    })
+  )
+
+  test(
+    "an owner that has been alive for more than a minute clears the failures",
+    Effect.gen(function*() {
+      const backend = yield* TaskBackend
+      yield* begin("t1")
+      yield* die(runnerA)
+      const owner = yield* claim("t1", runnerB, 1)
+      assert.strictEqual(owner.failures, 1)
+      yield* TestClock.adjust("1 minute")
+      yield* live(runnerB)
+      yield* backend.release(owner)
+      const second = yield* claim("t1", runnerB, 2)
+      assert.strictEqual(second.failures, 1)
+      yield* TestClock.adjust("60001 millis")
+      yield* live(runnerB)
+      yield* backend.release(second)
+      assert.strictEqual((yield* claim("t1", runnerA, 3)).failures, 0)
+    })
+  )
+}

@@ -1,0 +1,4 @@
+import * as MemoryTaskBackend from "@perennial/backends/MemoryTaskBackend"
+import * as TaskBackendContract from "@perennial/backends/TaskBackendContract"
+
+TaskBackendContract.suite("MemoryTaskBackend", MemoryTaskBackend.layer)

@@ -1,0 +1,129 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as SqliteClient from "@perennial/backends/SqliteClient"
+import { Deferred, Effect, Fiber, Layer } from "effect"
+import { SqlClient } from "effect/sql"
+import { spawn } from "node:child_process"
+import { once } from "node:events"
+import { existsSync } from "node:fs"
+import { join } from "node:path"
+import { directory } from "./sqliteFile.ts"
+
+const file = Effect.map(directory, (directory) => join(directory, "deep", "er", "test.db"))
+const memory = SqliteClient.layer({ filename: ":memory:" })
+
+const count = Effect.gen(function*() {
+  const sql = yield* SqlClient.SqlClient
+  const [row] = yield* sql<{ readonly count: number }>`SELECT count(*) AS count FROM trees`
+  return row?.count
+})
+
+const plant = (name: string) => Effect.flatMap(SqlClient.SqlClient, (sql) => sql`INSERT INTO trees VALUES (${name})`)
+
+const table = Effect.flatMap(SqlClient.SqlClient, (sql) => sql`CREATE TABLE trees (name TEXT UNIQUE)`)
+
+describe("SqliteClient", () => {
+  it.effect("makes the file with its directory, and finds it again", () =>
+    Effect.gen(function*() {
+      const filename = yield* file
+      const layer = SqliteClient.layer({ filename })
+      yield* Effect.provide(Effect.andThen(table, plant("oak")), layer)
+      assert.isTrue(existsSync(filename))
+      assert.strictEqual(yield* Effect.provide(count, layer), 1)
+    }).pipe(Effect.scoped))
+
+  it.effect("is durable: write-ahead log, and a sync of the disk with every commit", () =>
+    Effect.gen(function*() {
+      const sql = yield* SqlClient.SqlClient
+      assert.deepStrictEqual(yield* sql`PRAGMA journal_mode`.values, [["wal"]])
+      assert.deepStrictEqual(yield* sql`PRAGMA synchronous`.values, [[2]])
+    }).pipe(
+      Effect.provide(Layer.unwrap(Effect.map(file, (filename) => SqliteClient.layer({ filename }))))
+    ))
+
+  it.effect("refuses a file that is in use, in one line", () =>
+    Effect.gen(function*() {
+      const filename = yield* file
+      yield* Layer.build(SqliteClient.layer({ filename }))
+      const error = yield* Effect.flip(Effect.scoped(Layer.build(Layer.fresh(SqliteClient.layer({ filename })))))
+      assert.strictEqual(error._tag, "SqliteFileInUse")
+      assert.include(error.message, filename)
+      assert.notInclude(error.message, "\n")
+    }).pipe(Effect.scoped))
+
+  it.effect("frees the file when its process is killed", () =>
+    Effect.gen(function*() {
+      const filename = yield* file
+      yield* Effect.provide(table, SqliteClient.layer({ filename }))
+      const holder = spawn(process.execPath, [
+        "--input-type=module",
+        "--eval",
+        `import { DatabaseSync } from "node:sqlite"
+         const owner = new DatabaseSync(${JSON.stringify(`${filename}-owner`)})
+         owner.exec("BEGIN EXCLUSIVE")
+         process.stdout.write("held")
+         setInterval(() => owner, 1000)`
+      ], { stdio: ["ignore", "pipe", "inherit"] })
+      yield* Effect.promise(() => once(holder.stdout, "data"))
+      const error = yield* Effect.flip(Effect.provide(count, SqliteClient.layer({ filename })))
+      assert.strictEqual(error._tag, "SqliteFileInUse")
+      holder.kill("SIGKILL")
+      yield* Effect.promise(() => once(holder, "exit"))
+      assert.strictEqual(yield* Effect.provide(count, Layer.fresh(SqliteClient.layer({ filename }))), 0)
+    }).pipe(Effect.scoped))
+
+  it.effect("rolls a transaction back when it fails, and when it is interrupted", () =>
+    Effect.gen(function*() {
+      const sql = yield* SqlClient.SqlClient
+      yield* table
+      const error = yield* Effect.flip(sql.withTransaction(Effect.andThen(plant("oak"), Effect.fail("no" as const))))
+      assert.strictEqual(error, "no")
+      assert.strictEqual(yield* count, 0)
+      const planted = yield* Deferred.make<void>()
+      const fiber = yield* Effect.forkChild(sql.withTransaction(
+        plant("oak").pipe(Effect.andThen(Deferred.succeed(planted, undefined)), Effect.andThen(Effect.never))
+      ))
+      yield* Deferred.await(planted)
+      yield* Fiber.interrupt(fiber)
+      assert.strictEqual(yield* count, 0)
+      yield* plant("oak")
+    }).pipe(Effect.provide(memory)))
+
+  it.effect("a transaction and another fiber's statement do not mix", () =>
+    Effect.gen(function*() {
+      const sql = yield* SqlClient.SqlClient
+      yield* table
+      const planted = yield* Deferred.make<void>()
+      const go = yield* Deferred.make<void>()
+      const fiber = yield* Effect.forkChild(Effect.flip(sql.withTransaction(Effect.gen(function*() {
+        yield* plant("oak")
+        yield* Deferred.succeed(planted, undefined)
+        yield* Deferred.await(go)
+        return yield* Effect.fail("no" as const)
+      }))))
+      yield* Deferred.await(planted)
+      const other = yield* Effect.forkChild(plant("fir"))
+      yield* Deferred.succeed(go, undefined)
+      yield* Fiber.join(fiber)
+      yield* Fiber.join(other)
+      assert.deepStrictEqual(yield* sql`SELECT name FROM trees`.values, [["fir"]])
+    }).pipe(Effect.provide(memory)))
+
+  it.effect("a broken constraint is told apart from other failures", () =>
+    Effect.gen(function*() {
+      yield* table
+      yield* plant("oak")
+      assert.strictEqual((yield* Effect.flip(plant("oak"))).reason._tag, "UniqueViolation")
+      const sql = yield* SqlClient.SqlClient
+      assert.strictEqual((yield* Effect.flip(sql`SELECT nothing FROM nowhere`)).reason._tag, "UnknownError")
+    }).pipe(Effect.provide(memory)))
+
+  it.effect("stays within its cache of statements", () =>
+    Effect.gen(function*() {
+      const sql = yield* SqlClient.SqlClient
+      for (let i = 0; i < 500; i++) {
+        assert.deepStrictEqual(yield* sql`SELECT ${sql.literal(String(i))} AS n, ${null} AS none, ${true} AS yes`, [
+          { n: i, none: null, yes: 1 }
+        ])
+      }
+    }).pipe(Effect.provide(memory)))
+})
