@@ -1,0 +1,130 @@
+/**
+ * The yardstick: what a `node:http` server costs that does the least: it parses the same JSON, makes an id, keeps the
+ * task in a Map and answers 201; writes each live event as one ready frame; replays in writes of 64 KiB.
+ *
+ * Nothing is durable or recoverable here, readers are not bounded, nobody is checked. It shows what HTTP itself costs.
+ */
+// @effect-diagnostics globalDate:off
+import { randomUUID } from "node:crypto"
+import { once } from "node:events"
+import { createServer, type ServerResponse } from "node:http"
+import type { AddressInfo } from "node:net"
+import { serve } from "./ipc.ts"
+import { content, message, pace, resources, type Server } from "./server.ts"
+
+interface Task {
+  readonly id: string
+  readonly conversationId: string
+  readonly createdAt: string
+  status: string
+  readonly frames: Array<string>
+  readonly readers: Set<ServerResponse>
+}
+
+const tasks = new Map<string, Task>()
+
+const append = (task: Task, event: object): void => {
+  const seq = task.frames.length + 1
+  const data = JSON.stringify({ ...event, taskId: task.id, conversationId: task.conversationId })
+  const frame = `id: ${seq}\ndata: ${data}\n\n`
+  task.frames.push(frame)
+  for (const reader of task.readers) reader.write(frame)
+}
+
+const finish = (task: Task, status: "completed" | "cancelled"): void => {
+  task.status = status
+  append(task, status === "completed" ? { type: "done", usage: {} } : { type: "cancelled" })
+  for (const reader of task.readers) reader.end()
+  task.readers.clear()
+}
+
+const json = (response: ServerResponse, status: number, body: object): void => {
+  response.writeHead(status, { "content-type": "application/json" }).end(JSON.stringify(body))
+}
+
+const view = ({ conversationId, createdAt, id, status }: Task) => ({
+  id,
+  conversationId,
+  agentId: "bench",
+  status,
+  createdAt
+})
+
+const start = (body: string): Task => {
+  const { message }: { readonly message?: unknown } = JSON.parse(body)
+  if (typeof message !== "string" || message === "") throw new Error("message")
+  const task: Task = {
+    id: randomUUID(),
+    conversationId: randomUUID(),
+    createdAt: new Date().toISOString(),
+    status: "running",
+    frames: [],
+    readers: new Set()
+  }
+  tasks.set(task.id, task)
+  append(task, { type: "ack", messageId: `${task.id}/1` })
+  append(task, { type: "started", attempt: 1 })
+  return task
+}
+
+const replay = async (task: Task, response: ServerResponse): Promise<void> => {
+  response.writeHead(200, { "content-type": "text/event-stream", "cache-control": "no-cache" })
+  let block = ""
+  for (const frame of task.frames) {
+    block += frame
+    if (block.length < 65_536) continue
+    if (!response.write(block)) await once(response, "drain")
+    block = ""
+  }
+  if (block !== "") response.write(block)
+  if (task.status !== "running") return void response.end()
+  task.readers.add(response)
+  response.on("close", () => task.readers.delete(response))
+}
+
+const server = createServer((request, response) => {
+  const [, , id = "", action] = (request.url ?? "").split("/")
+  const task = tasks.get(id)
+  if (request.method === "POST" && id === "") {
+    let body = ""
+    request.setEncoding("utf8")
+    request.on("data", (chunk: string) => (body += chunk))
+    request.on("end", () => {
+      try {
+        json(response, 201, view(start(body)))
+      } catch {
+        json(response, 400, { title: "Bad Request" })
+      }
+    })
+  } else if (task === undefined) json(response, 404, { title: "Not Found" })
+  else if (action === "events") void replay(task, response)
+  else {
+    request.resume()
+    finish(task, "cancelled")
+    json(response, 200, view(task))
+  }
+})
+
+server.listen(0, "127.0.0.1")
+await once(server, "listening")
+const { port } = server.address() as AddressInfo
+
+const handlers: Server = {
+  port: () => port,
+  emit: async (emission) => {
+    const task = tasks.get(emission.taskId)
+    if (task === undefined) throw new Error(`no task ${emission.taskId}`)
+    const began = performance.now()
+    for (let i = 0; i < emission.count; i++) {
+      append(task, { type: "text", content: content() })
+      await new Promise<void>((resolve) => pace(emission, began, i, resolve))
+      // As fast as the slowest pipe permits.
+      for (const reader of task.readers) if (reader.writableNeedDrain) await once(reader, "drain")
+    }
+    append(task, { type: "message", message, usage: {} })
+    finish(task, "completed")
+  },
+  resources
+}
+
+serve(handlers)

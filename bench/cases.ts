@@ -1,0 +1,167 @@
+/**
+ * What is measured. Each case runs against one server and gives the figures of one round.
+ */
+import type { Client } from "./client.ts"
+import type { InProcess } from "./inProcess.ts"
+import { type Child, spawn } from "./ipc.ts"
+import { type Figure, median, quantile } from "./report.ts"
+import type { Server } from "./server.ts"
+
+/** One server, and the clients in a process of their own. */
+export interface Setting {
+  readonly port: number
+  readonly server: Child<Server>
+  readonly client: Child<Client>
+  /** A tenth of the work, for a first look. */
+  readonly quick: boolean
+}
+
+type Case = (setting: Setting) => Promise<ReadonlyArray<Figure>>
+
+const scaled = (quick: boolean, count: number): number => quick ? Math.ceil(count / 10) : count
+
+/** Every event is emitted alone, the next with the next turn of the event loop. */
+const live = (readers: number, events: number, ratio?: number): Case => async ({ client, port, quick, server }) => {
+  const count = Math.max(200, scaled(quick, events))
+  const taskId = await client.call("start", { port, message: "emit" })
+  await client.call("watch", { port, taskId, readers, seen: 2 })
+  const before = await server.call("resources")
+  const watched = client.call("watched")
+  await server.call("emit", { taskId, count })
+  const { delivered, millis } = await watched
+  const after = await server.call("resources")
+  return [
+    {
+      name: `live 1 -> ${readers}`,
+      unit: "deliveries/s",
+      value: delivered / millis * 1_000,
+      target: ratio === undefined ? undefined : { ratio }
+    },
+    {
+      name: `live 1 -> ${readers}: server CPU`,
+      unit: "us/delivery",
+      value: (after.cpuMillis - before.cpuMillis) * 1_000 / delivered
+    }
+  ]
+}
+
+/** Events at the pace of a model: what a reader waits for, and what it costs. */
+const paced = (readers: number, rate: number): Case => async ({ client, port, quick, server }) => {
+  const count = rate * (quick ? 1 : 4)
+  const taskId = await client.call("start", { port, message: "emit" })
+  await client.call("watch", { port, taskId, readers, seen: 2, stamps: true })
+  const before = await server.call("resources")
+  const watched = client.call("watched")
+  await server.call("emit", { taskId, count, rate })
+  const { delivered, latencies } = await watched
+  const after = await server.call("resources")
+  const name = `${rate} events/s -> ${readers}`
+  return [
+    { name: `${name}: emit to client, p50`, unit: "ms", value: median(latencies) },
+    { name: `${name}: emit to client, p99`, unit: "ms", value: quantile(latencies, 0.99) },
+    {
+      name: `${name}: server CPU`,
+      unit: "us/delivery",
+      value: (after.cpuMillis - before.cpuMillis) * 1_000 / delivered
+    }
+  ]
+}
+
+const replay = (readers: number, events: number, ratio: number): Case => async ({ client, port, quick, server }) => {
+  const taskId = await client.call("start", { port, message: "emit" })
+  // `ack`, `started`, `message` and `done` are events too.
+  await server.call("emit", { taskId, count: events - 4 })
+  const passes = await client.call("replay", { port, taskId, readers, events, passes: quick ? 5 : 30 })
+  return [{
+    name: `replay of ${events.toLocaleString("en")} events -> ${readers}`,
+    unit: "deliveries/s",
+    value: readers * events / median(passes) * 1_000,
+    target: { ratio }
+  }]
+}
+
+const starts: Case = async ({ client, port, quick }) => {
+  const count = scaled(quick, 5_000)
+  const millis = await client.call("starts", { port, count, concurrency: 32 })
+  return [{ name: "starts, 32 connections", unit: "tasks/s", value: count / millis * 1_000, target: { ratio: 0.4 } }]
+}
+
+const cancel: Case = async ({ client, port, quick }) => {
+  const took = await client.call("cancels", { port, count: scaled(quick, 1_000), concurrency: 8 })
+  return [
+    { name: "cancel to terminal event, p50", unit: "ms", value: median(took) },
+    { name: "cancel to terminal event, p99", unit: "ms", value: quantile(took, 0.99), target: { value: 250 } }
+  ]
+}
+
+const streamHeap: Case = async ({ client, port, quick, server }) => {
+  const streams = scaled(quick, 2_000)
+  const taskId = await client.call("start", { port, message: "wait" })
+  await client.call("watch", { port, taskId, readers: 100, seen: 2 })
+  const before = await server.call("resources")
+  await client.call("watch", { port, taskId, readers: 100 + streams, seen: 2 })
+  const after = await server.call("resources")
+  await client.call("close")
+  return [
+    {
+      name: "heap of an HTTP stream that waits",
+      unit: "KiB",
+      value: (after.heapBytes - before.heapBytes) / 1_024 / streams,
+      target: { value: 30 }
+    },
+    {
+      name: "resident memory of an HTTP stream that waits",
+      unit: "KiB",
+      value: (after.rssBytes - before.rssBytes) / 1_024 / streams
+    }
+  ]
+}
+
+/** Against either server, in interleaved rounds. */
+export const overHttp: { readonly [name: string]: Case } = {
+  live1: live(1, 20_000),
+  live50: live(50, 4_000, 0.7),
+  live500: live(500, 500),
+  paced: paced(50, 100),
+  replay: replay(50, 1_000, 0.3),
+  starts,
+  cancel
+}
+
+/** Against either server in processes that can collect garbage on demand, once. */
+export const memory: { readonly [name: string]: Case } = { streamHeap }
+
+const inProcessFigures = async (
+  process: Child<InProcess>,
+  options: { readonly readers: number; readonly count: number }
+): Promise<ReadonlyArray<Figure>> => {
+  const { latencies, millis } = await process.call("deliver", options)
+  const name = `in process, 1 -> ${options.readers.toLocaleString("en")}`
+  return [
+    { name, unit: "deliveries/s", value: options.count * options.readers / millis * 1_000 },
+    { name: `${name}: emit to reader, p50`, unit: "ms", value: median(latencies) },
+    { name: `${name}: emit to reader, p99`, unit: "ms", value: quantile(latencies, 0.99) }
+  ]
+}
+
+/** Without HTTP. */
+export const inProcess: { readonly [name: string]: (quick: boolean) => Promise<ReadonlyArray<Figure>> } = {
+  reader1: async (quick) => {
+    await using child = await spawn<InProcess>("./inProcess.ts")
+    return await inProcessFigures(child, { readers: 1, count: scaled(quick, 20_000) })
+  },
+  reader1000: async (quick) => {
+    await using child = await spawn<InProcess>("./inProcess.ts")
+    return await inProcessFigures(child, { readers: 1_000, count: scaled(quick, 1_000) })
+  },
+  readerHeap: async (quick) => {
+    await using child = await spawn<InProcess>("./inProcess.ts", { exposeGc: true })
+    const bytes = await child.call("readerHeap", scaled(quick, 5_000))
+    return [{ name: "heap of an in-process reader", unit: "KiB", value: bytes / 1_024, target: { value: 10 } }]
+  },
+  taskHeap: async (quick) => {
+    await using child = await spawn<InProcess>("./inProcess.ts", { exposeGc: true })
+    const bytes = await child.call("taskHeap", scaled(quick, 5_000))
+    return [{ name: "heap of a task that waits", unit: "KiB", value: bytes / 1_024, target: { value: 40 } }]
+  }
+}

@@ -1,0 +1,84 @@
+/**
+ * What the runtime costs without HTTP: events from agent to readers, and memory.
+ */
+import { Agents } from "@perennial/domain/Agent"
+import type { StoredEvent } from "@perennial/domain/TaskEvent"
+import * as TaskLimits from "@perennial/runtime/TaskLimits"
+import { TaskManager } from "@perennial/runtime/TaskManager"
+import { Effect, Fiber, Latch, Layer, ManagedRuntime, Stream } from "effect"
+import { agent, command } from "./agent.ts"
+import { serve } from "./ipc.ts"
+import { resources } from "./server.ts"
+
+const runtime = ManagedRuntime.make(
+  TaskManager.layerMemory.pipe(
+    Layer.provide(Agents.layer([agent])),
+    Layer.provide(Layer.succeed(TaskLimits.CurrentTaskLimits, { ...TaskLimits.defaults, capacity: 100_000 }))
+  )
+)
+
+const now = (): number => Number(process.hrtime.bigint()) / 1e6
+
+/** Starts a task and readers that have read its first two events and wait for the next. */
+const watched = Effect.fnUntraced(function*(readers: number, onEvent: (stored: StoredEvent) => void) {
+  const manager = yield* TaskManager
+  const task = yield* manager.start({ message: "emit" })
+  const fibers: Array<Fiber.Fiber<void, unknown>> = []
+  for (let i = 0; i < readers; i++) {
+    const caughtUp = Latch.makeUnsafe()
+    const events = yield* manager.events(task.id)
+    const read = Stream.runForEach(
+      events,
+      (stored) => stored.seq > 2 ? Effect.sync(() => onEvent(stored)) : stored.seq === 2 ? caughtUp.open : Effect.void
+    )
+    fibers.push(yield* Effect.forkChild(read))
+    yield* caughtUp.await
+  }
+  return { task, fibers }
+})
+
+const handlers = {
+  /** Times in milliseconds; latency is from before `emit` until a reader has the event. */
+  deliver: (options: { readonly readers: number; readonly count: number }) =>
+    runtime.runPromise(Effect.gen(function*() {
+      const latencies: Array<number> = []
+      const { fibers, task } = yield* watched(options.readers, ({ event }) => {
+        if (event.type === "text") latencies.push(now() - Number.parseFloat(event.content))
+      })
+      const from = now()
+      command({ taskId: task.id, count: options.count })
+      yield* Fiber.awaitAll(fibers)
+      const millis = now() - from
+      if (latencies.length !== options.readers * options.count) {
+        return yield* Effect.die(new Error(`${latencies.length} events were delivered`))
+      }
+      // The readers of one event have it at nearly the same time: every one of a few is enough.
+      const step = Math.ceil(latencies.length / 5_000)
+      return { millis, latencies: latencies.filter((_, i) => i % step === 0) }
+    })),
+
+  /** Heap bytes of each reader that waits for the next event. */
+  readerHeap: (readers: number) =>
+    runtime.runPromise(Effect.gen(function*() {
+      const { fibers: [warm] } = yield* watched(100, () => {})
+      const before = yield* Effect.promise(resources)
+      const { fibers } = yield* watched(readers, () => {})
+      const after = yield* Effect.promise(resources)
+      yield* Fiber.interruptAll(warm === undefined ? fibers : [...fibers, warm])
+      return (after.heapBytes - before.heapBytes) / readers
+    })),
+
+  /** Heap bytes of each task that waits for its agent. */
+  taskHeap: (tasks: number) =>
+    runtime.runPromise(Effect.gen(function*() {
+      yield* watched(1, () => {})
+      const before = yield* Effect.promise(resources)
+      for (let i = 0; i < tasks; i++) yield* watched(0, () => {})
+      const after = yield* Effect.promise(resources)
+      return (after.heapBytes - before.heapBytes) / tasks
+    }))
+}
+
+export type InProcess = typeof handlers
+
+serve(handlers)

@@ -1,0 +1,88 @@
+/**
+ * Calls between the bench and the processes it measures, over Node's own channel between parent and child.
+ */
+import { type ChildProcess, fork } from "node:child_process"
+import { fileURLToPath } from "node:url"
+
+// A handler takes one JSON value and answers with another.
+export type Handlers = { readonly [name: string]: (argument: never) => unknown }
+
+interface Call {
+  readonly id: number
+  readonly name: string
+  readonly argument: unknown
+}
+
+interface Reply {
+  readonly id: number
+  readonly value?: unknown
+  readonly error?: string
+}
+
+/** Answers the calls of the parent, and exits when the parent is gone. */
+export const serve = (handlers: Handlers): void => {
+  process.on("message", async ({ argument, id, name }: Call) => {
+    const reply = (message: Omit<Reply, "id">) => process.send?.({ id, ...message })
+    try {
+      const handler = handlers[name]
+      if (handler === undefined) throw new Error(`no handler "${name}"`)
+      reply({ value: await handler(argument as never) })
+    } catch (error) {
+      reply({ error: error instanceof Error ? (error.stack ?? error.message) : String(error) })
+    }
+  })
+  process.on("disconnect", () => process.exit(0))
+  process.send?.({ id: 0 })
+}
+
+/** A child process and its handlers. */
+export interface Child<H extends Handlers> extends AsyncDisposable {
+  readonly call: <Name extends keyof H & string>(
+    name: Name,
+    ...argument: Parameters<H[Name]>
+  ) => Promise<Awaited<ReturnType<H[Name]>>>
+}
+
+/** Starts a module of this folder as a process of its own; resolves when it serves. */
+export const spawn = async <H extends Handlers>(
+  module: string,
+  options: { readonly env?: Record<string, string>; readonly exposeGc?: boolean } = {}
+): Promise<Child<H>> => {
+  const child: ChildProcess = fork(fileURLToPath(new URL(module, import.meta.url)), {
+    execArgv: options.exposeGc === true ? ["--expose-gc"] : [],
+    env: { ...process.env, ...options.env },
+    serialization: "json"
+  })
+  const pending = new Map<number, PromiseWithResolvers<unknown>>()
+  const ready = Promise.withResolvers<void>()
+  const exited = Promise.withResolvers<void>()
+  child.on("message", (reply: Reply) => {
+    if (reply.id === 0) return ready.resolve()
+    const call = pending.get(reply.id)
+    pending.delete(reply.id)
+    if (reply.error === undefined) call?.resolve(reply.value)
+    else call?.reject(new Error(`${module}: ${reply.error}`))
+  })
+  child.on("exit", (code) => {
+    const error = new Error(`${module} ended with ${code}`)
+    ready.reject(error)
+    for (const call of pending.values()) call.reject(error)
+    exited.resolve()
+  })
+  await ready.promise
+  let calls = 0
+  return {
+    call: (name, ...[argument]) => {
+      const call = Promise.withResolvers<unknown>()
+      const id = ++calls
+      pending.set(id, call)
+      child.send({ id, name, argument } satisfies Call)
+      // The child is this repository's own module: what its handler returns is what arrives.
+      return call.promise as Promise<never>
+    },
+    [Symbol.asyncDispose]: () => {
+      child.disconnect()
+      return exited.promise
+    }
+  }
+}

@@ -1,0 +1,82 @@
+/**
+ * Measures Perennial beside a plain `node:http` server that does the least, in the same run on the same machine.
+ *
+ *     pnpm bench [--quick] [--only live50,replay] [--rounds 5] [--json figures.json]
+ *
+ * Server and clients are processes of their own; rounds of both servers alternate; each figure is the median of the
+ * rounds. The ratios are what can be compared between machines.
+ */
+import { writeFileSync } from "node:fs"
+import { cpus } from "node:os"
+import { parseArgs } from "node:util"
+import { inProcess, memory, overHttp, type Setting } from "./cases.ts"
+import type { Client } from "./client.ts"
+import { spawn } from "./ipc.ts"
+import { type Figure, lines, record, type Results, table } from "./report.ts"
+import type { Server } from "./server.ts"
+
+const names = [...Object.keys(inProcess), ...Object.keys(overHttp), ...Object.keys(memory)]
+
+const { values: flags } = parseArgs({
+  options: {
+    quick: { type: "boolean", default: false },
+    only: { type: "string" },
+    rounds: { type: "string" },
+    json: { type: "string" }
+  }
+})
+const only = flags.only?.split(",") ?? names
+const unknown = only.filter((name) => !names.includes(name))
+const rounds = Number(flags.rounds ?? (flags.quick ? 1 : 5))
+if (unknown.length > 0 || !Number.isInteger(rounds) || rounds < 1) {
+  console.error(
+    unknown.length > 0
+      ? `--only ${unknown.join(",")} is not valid. Accepted: ${names.join(", ")}.`
+      : `--rounds ${flags.rounds} is not valid. Accepted: a whole number from 1.`
+  )
+  process.exit(1)
+}
+
+const modules = { baseline: "./baseline.ts", perennial: "./perennial.ts" } as const
+const servers = ["baseline", "perennial"] as const
+
+const measure = async (
+  module: string,
+  options: { readonly exposeGc: boolean },
+  run: (setting: Setting) => Promise<ReadonlyArray<Figure>>
+): Promise<ReadonlyArray<Figure>> => {
+  await using server = await spawn<Server>(module, options)
+  await using client = await spawn<Client>("./client.ts")
+  return await run({ port: await server.call("port"), server, client, quick: flags.quick })
+}
+
+const results: Results = new Map()
+
+for (const [name, run] of Object.entries(inProcess)) {
+  if (!only.includes(name)) continue
+  for (let round = 1; round <= rounds; round++) {
+    console.error(`${name}: round ${round} of ${rounds}`)
+    record(results, "perennial", await run(flags.quick))
+  }
+}
+for (const [name, run] of Object.entries({ ...overHttp, ...memory })) {
+  if (!only.includes(name)) continue
+  for (let round = 1; round <= rounds; round++) {
+    console.error(`${name}: round ${round} of ${rounds}`)
+    for (const server of servers) {
+      record(results, server, await measure(modules[server], { exposeGc: name in memory }, run))
+    }
+  }
+}
+
+const report = {
+  node: process.version,
+  cpu: `${cpus().length} x ${cpus()[0]?.model.trim() ?? "unknown"}`,
+  rounds,
+  quick: flags.quick,
+  figures: lines(results)
+}
+console.log(`Node ${report.node}, ${report.cpu}, medians of ${rounds} rounds${flags.quick ? " (quick)" : ""}\n`)
+console.log(table(report.figures))
+console.log(`\n${JSON.stringify(report)}`)
+if (flags.json !== undefined) writeFileSync(flags.json, `${JSON.stringify(report, undefined, 2)}\n`)

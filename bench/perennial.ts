@@ -1,0 +1,60 @@
+/**
+ * The server that is measured: Perennial's own layers around an agent that emits on command.
+ */
+import * as MemoryConversationStore from "@perennial/backends/MemoryConversationStore"
+import * as MemoryTaskBackend from "@perennial/backends/MemoryTaskBackend"
+import * as SqlConversationStore from "@perennial/backends/SqlConversationStore"
+import * as SqliteClient from "@perennial/backends/SqliteClient"
+import * as SqlTaskBackend from "@perennial/backends/SqlTaskBackend"
+import { Agents } from "@perennial/domain/Agent"
+import { TaskId } from "@perennial/domain/Ids"
+import * as NodeServer from "@perennial/http/Node"
+import * as Tokens from "@perennial/http/Tokens"
+import * as TaskLimits from "@perennial/runtime/TaskLimits"
+import { TaskManager } from "@perennial/runtime/TaskManager"
+import { Effect, Layer, ManagedRuntime, Stream } from "effect"
+import { HttpServer } from "effect/http"
+import { agent, command } from "./agent.ts"
+import { serve } from "./ipc.ts"
+import { resources, type Server } from "./server.ts"
+
+const filename = process.env["BENCH_SQLITE"]
+
+const storage = filename === undefined
+  ? Layer.mergeAll(MemoryTaskBackend.layer, MemoryConversationStore.layer)
+  : Layer.mergeAll(SqlTaskBackend.layer, SqlConversationStore.layer).pipe(
+    Layer.provide(SqliteClient.layer({ filename }))
+  )
+
+const layer = NodeServer.layer({ port: 0 }).pipe(
+  Layer.provide(Tokens.layerLocal),
+  Layer.provideMerge(TaskManager.layer),
+  Layer.provide(Agents.layer([agent])),
+  Layer.provide(storage),
+  Layer.provide(Layer.succeed(TaskLimits.CurrentTaskLimits, { ...TaskLimits.defaults, capacity: 100_000 }))
+)
+
+const runtime = ManagedRuntime.make(layer)
+
+const { address } = await runtime.runPromise(HttpServer.HttpServer)
+if (address._tag === "UnixPathAddress") throw new Error("the server listens on a port")
+const { port } = address
+
+const ended = (taskId: string) =>
+  Effect.gen(function*() {
+    const manager = yield* TaskManager
+    const task = yield* manager.get(TaskId.make(taskId))
+    yield* Stream.runDrain(yield* manager.events(task.id, { after: task.lastSeq }))
+  })
+
+const handlers: Server = {
+  port: () => port,
+  emit: (emission) => {
+    const done = runtime.runPromise(ended(emission.taskId))
+    command(emission)
+    return done
+  },
+  resources
+}
+
+serve(handlers)
