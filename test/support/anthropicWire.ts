@@ -2,7 +2,6 @@
 import type Anthropic from "@anthropic-ai/sdk"
 import { Effect } from "effect"
 import type { ServerResponse } from "node:http"
-import { setTimeout as sleep } from "node:timers/promises"
 
 export type Step =
   | { readonly text: ReadonlyArray<string> }
@@ -64,7 +63,7 @@ const messageStart = (reply: StreamReply, body: Anthropic.MessageCreateParams) =
 })
 
 /** The answer in one piece. */
-export const wholeReply = async (reply: StreamReply, body: Anthropic.MessageCreateParams) => {
+export const wholeReply = Effect.fnUntraced(function*(reply: StreamReply, body: Anthropic.MessageCreateParams) {
   const message = messageStart(reply, body)
   for (const step of reply.steps) {
     if ("text" in step) message.content.push({ type: "text", text: step.text.join(""), citations: null })
@@ -72,11 +71,11 @@ export const wholeReply = async (reply: StreamReply, body: Anthropic.MessageCrea
       message.content.push({ type: "thinking", thinking: step.thinking.join(""), signature: step.signature })
     } else if ("toolUse" in step) {
       message.content.push({ type: "tool_use", ...step.toolUse, caller: { type: "direct" } })
-    } else if ("run" in step) await Effect.runPromise(step.run)
-    else if ("hang" in step) await sleep(60_000)
+    } else if ("run" in step) yield* step.run
+    else if ("hang" in step) return yield* Effect.never
   }
   return { ...message, stop_reason: stopReason(reply), stop_details: reply.stopDetails ?? null }
-}
+})
 
 /** In three pieces, after an empty one: as the API cuts it. */
 const jsonDeltas = (json: string): ReadonlyArray<string> => {
@@ -120,72 +119,64 @@ const blockOf = (step: Step): BlockEvents | undefined => {
   return undefined
 }
 
-/** Resolves when the connection is gone. */
-const closed = (response: ServerResponse) =>
-  new Promise<void>((resolve) => response.closed ? resolve() : response.once("close", () => resolve()))
-
-/** Streams the answer, until its end or until the client goes. */
-export const streamReply = async (
+/** Streams the answer. To be interrupted when the client goes. */
+export const streamReply = Effect.fnUntraced(function*(
   response: ServerResponse,
   reply: StreamReply,
   body: Anthropic.MessageCreateParams
-): Promise<void> => {
+) {
   response.writeHead(200, { "content-type": "text/event-stream; charset=utf-8", "request-id": "req_fake" })
   response.socket?.setNoDelay(true)
-  const send = async (type: string, data: object = {}) => {
-    if (response.closed || response.destroyed) return
-    if (response.write(`event: ${type}\ndata: ${JSON.stringify({ type, ...data })}\n\n`)) return
-    await Promise.race([new Promise((resolve) => response.once("drain", resolve)), closed(response)])
-  }
+  const write = (bytes: string) =>
+    Effect.callback<void>((resume) => {
+      if (response.write(bytes)) resume(Effect.void)
+      else response.once("drain", () => resume(Effect.void))
+    })
+  const send = (type: string, data: object = {}) =>
+    write(`event: ${type}\ndata: ${JSON.stringify({ type, ...data })}\n\n`)
   let drip = 0
   let output = 0
   let index = 0
-  const sendBlock = async (block: BlockEvents) => {
-    await send("content_block_start", { index, content_block: block.start })
+  const sendBlock = Effect.fnUntraced(function*(block: BlockEvents) {
+    yield* send("content_block_start", { index, content_block: block.start })
     for (const delta of block.deltas) {
-      if (drip > 0) await sleep(drip)
+      if (drip > 0) yield* Effect.sleep(drip)
       output++
-      await send("content_block_delta", { index, delta })
+      yield* send("content_block_delta", { index, delta })
     }
-    await send("content_block_stop", { index })
+    yield* send("content_block_stop", { index })
     index++
-  }
+  })
 
-  await send("message_start", { message: messageStart(reply, body) })
-  await send("ping")
+  yield* send("message_start", { message: messageStart(reply, body) })
+  yield* send("ping")
   for (const step of reply.steps) {
-    if (response.closed || response.destroyed) return
     const block = blockOf(step)
-    if (block !== undefined) await sendBlock(block)
+    if (block !== undefined) yield* sendBlock(block)
     else if ("drip" in step) drip = step.drip
-    else if ("ping" in step) await send("ping")
-    else if ("raw" in step) response.write(step.raw)
-    else if ("run" in step) await Effect.runPromise(step.run)
-    else if ("hang" in step) return closed(response)
+    else if ("ping" in step) yield* send("ping")
+    else if ("raw" in step) yield* write(step.raw)
+    else if ("run" in step) yield* step.run
+    else if ("hang" in step) return yield* Effect.never
     else if ("error" in step) {
-      await send("error", { error: step.error, request_id: "req_fake" })
-      response.end()
-      return
+      yield* send("error", { error: step.error, request_id: "req_fake" })
+      return response.end()
     } else if ("cut" in step) {
-      if (step.cut === "end") response.end()
-      else {
-        // What was written has to leave first.
-        await sleep(5)
-        response.socket?.resetAndDestroy()
-      }
-      return
+      if (step.cut === "end") return response.end()
+      // What was written has to leave first.
+      yield* Effect.sleep(5)
+      return response.socket?.resetAndDestroy()
     }
   }
-  const { input_tokens, output_tokens, ...usage } = usageOf(reply, body, output)
-  await send("message_delta", {
+  yield* send("message_delta", {
     delta: {
       stop_reason: stopReason(reply),
       stop_sequence: null,
       container: null,
       stop_details: reply.stopDetails ?? null
     },
-    usage: { ...usage, input_tokens, output_tokens }
+    usage: usageOf(reply, body, output)
   })
-  await send("message_stop")
-  response.end()
-}
+  yield* send("message_stop")
+  return response.end()
+})

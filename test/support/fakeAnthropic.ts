@@ -3,7 +3,7 @@
  * remembers what it was asked. Wire format from the types of `@anthropic-ai/sdk` 1.12.
  */
 import type Anthropic from "@anthropic-ai/sdk"
-import { Context, Deferred, Effect, Layer, Queue } from "effect"
+import { Context, Deferred, Effect, FiberSet, Layer, Queue } from "effect"
 import { createServer, type IncomingHttpHeaders, type IncomingMessage, type ServerResponse } from "node:http"
 import { problemOf } from "./anthropicRules.ts"
 import { type StreamReply, streamReply, wholeReply } from "./anthropicWire.ts"
@@ -51,16 +51,17 @@ export class FakeAnthropic extends Context.Service<FakeAnthropic, {
   readonly requests: Effect.Effect<ReadonlyArray<RecordedRequest>>
   /** The next request that arrives, each once. */
   readonly nextRequest: Effect.Effect<RecordedRequest>
-}>()("test/FakeAnthropic") {
+}>()("@perennial/test/support/fakeAnthropic") {
   /** On a free port. */
   static readonly layer = Layer.effect(this, Effect.suspend(() => make))
 }
 
-const readBody = async (request: IncomingMessage): Promise<Anthropic.MessageCreateParams> => {
-  const chunks: Array<Buffer> = []
-  for await (const chunk of request) chunks.push(chunk as Buffer)
-  return JSON.parse(Buffer.concat(chunks).toString())
-}
+const readBody = (request: IncomingMessage) =>
+  Effect.callback<Anthropic.MessageCreateParams>((resume) => {
+    const chunks: Array<Buffer> = []
+    request.on("data", (chunk: Buffer) => chunks.push(chunk))
+    request.on("end", () => resume(Effect.sync(() => JSON.parse(Buffer.concat(chunks).toString()))))
+  })
 
 const sendJson = (response: ServerResponse, reply: HttpReply) => {
   if (reply.hang === true) return
@@ -74,32 +75,34 @@ const make = Effect.gen(function*() {
   const arrivals = yield* Queue.unbounded<RecordedRequest>()
   let otherwise: ((request: RecordedRequest) => Reply) | undefined
 
-  const answer = async (request: IncomingMessage, response: ServerResponse) => {
+  const answer = Effect.fnUntraced(function*(request: IncomingMessage, response: ServerResponse) {
     if (request.url?.split("?")[0] !== "/v1/messages" || request.method !== "POST") {
       return sendJson(response, errorReply(404, "not_found_error", "Not found"))
     }
     if (request.headers.authorization === undefined && request.headers["x-api-key"] === undefined) {
       return sendJson(response, unauthorized)
     }
-    const end = Deferred.makeUnsafe<"sent" | "aborted">()
+    const end = yield* Deferred.make<"sent" | "aborted">()
     response.on("close", () => {
       Deferred.doneUnsafe(end, Effect.succeed(response.writableFinished ? "sent" : "aborted"))
     })
-    const body = await readBody(request)
+    const body = yield* readBody(request)
     const recorded: RecordedRequest = { headers: request.headers, body, end: Deferred.await(end) }
     requests.push(recorded)
-    Queue.offerUnsafe(arrivals, recorded)
+    yield* Queue.offer(arrivals, recorded)
     const problem = problemOf(body)
     if (problem !== undefined) return sendJson(response, errorReply(400, "invalid_request_error", problem))
     const reply = replies.shift() ?? otherwise?.(recorded) ??
       errorReply(500, "api_error", "the script has no reply left")
     if ("status" in reply) return sendJson(response, reply)
-    if (body.stream === true) return streamReply(response, reply, body)
-    return sendJson(response, { status: 200, body: await wholeReply(reply, body) })
-  }
+    if (body.stream === true) return yield* streamReply(response, reply, body)
+    return sendJson(response, { status: 200, body: yield* wholeReply(reply, body) })
+  })
 
+  const fork = yield* FiberSet.makeRuntime()
   const server = createServer((request, response) => {
-    answer(request, response).catch(() => response.destroy())
+    const fiber = fork(answer(request, response))
+    response.on("close", () => fiber.interruptUnsafe())
   })
   yield* Effect.acquireRelease(
     Effect.callback<void>((resume) => {

@@ -1,11 +1,12 @@
 import { assert, describe, it } from "@effect/vitest"
+import { Agents } from "@perennial/domain/Agent"
 import { userText } from "@perennial/domain/Message"
 import * as Message from "@perennial/domain/Message"
 import { LlmAgent, ScriptedModel } from "@perennial/runtime"
-import { Duration, Effect, Fiber, Layer } from "effect"
+import { Deferred, Duration, Effect, Fiber, Layer } from "effect"
 import { AiError } from "effect/ai"
 import { adjust, brief, settle, startAgent, view } from "./support/agentTask.ts"
-import { Tools, toolsLayer } from "./support/agentToolkit.ts"
+import { Effects, Tools, toolsLayer } from "./support/agentToolkit.ts"
 
 const { Script } = ScriptedModel
 const config = { agentId: "agent-1", systemPrompt: "Be brief.", tools: Tools }
@@ -83,5 +84,152 @@ describe("LlmAgent", () => {
       assert.deepStrictEqual(shown.messages.map(({ message }) => Message.text(message)), ["whole answer"])
       assert.strictEqual(shown.text, "")
       assert.strictEqual(usage.requests, 1)
+    }).pipe(Effect.provide(env)))
+
+  it.effect("gives up after 4 repeats, with a code and a sentence that quote nothing of the provider", () =>
+    Effect.gen(function*() {
+      const script = yield* Script
+      const turn = ["x", { fail: new AiError.InternalProviderError({ description: "secret sk-123" }) }]
+      yield* script.push(turn, turn, turn, turn, turn, ["never reached"])
+      const run = yield* startAgent(yield* LlmAgent.make(config))
+      yield* adjust("1 hour")
+      const error = yield* Effect.flip(Fiber.join(run.fiber))
+      assert.strictEqual(error.error, "ModelOverloaded")
+      assert.isTrue(error.retryable)
+      assert.notInclude(error.message, "secret")
+      assert.strictEqual((yield* script.requests).length, 5)
+      assert.strictEqual(run.events("retry").length, 4)
+    }).pipe(Effect.provide(env)))
+
+  it.effect.each(
+    [
+      [new AiError.AuthenticationError({ kind: "InvalidKey" }), "ModelUnauthorized"],
+      [new AiError.AuthenticationError({ kind: "InsufficientPermissions" }), "ModelForbidden"],
+      [new AiError.QuotaExhaustedError({}), "ModelQuotaExhausted"],
+      [new AiError.InvalidRequestError({ description: "messages: bad" }), "ModelRequestInvalid"],
+      [new AiError.InvalidRequestError({ constraint: "context window exceeded" }), "ContextTooLong"],
+      [new AiError.ContentPolicyError({ description: "no" }), "ModelRefused"],
+      [new AiError.UnknownError({ description: "?" }), "ModelFailed"],
+      [new AiError.RateLimitError({ retryAfter: Duration.hours(2) }), "ModelRateLimited"]
+    ] as const
+  )("does not repeat what cannot help: %s", ([reason, code]) =>
+    Effect.gen(function*() {
+      const script = yield* Script
+      yield* script.push([{ fail: reason }], ["never reached"])
+      const run = yield* startAgent(yield* LlmAgent.make(config))
+      const error = yield* Effect.flip(Fiber.join(run.fiber))
+      assert.strictEqual(error.error, code)
+      assert.strictEqual((yield* script.requests).length, 1)
+      assert.deepStrictEqual(brief(run.log), ["ack"])
+    }).pipe(Effect.provide(env)))
+
+  it.effect("repeats a request when nothing comes from the model for 2 minutes, however long the whole answer takes", () =>
+    Effect.gen(function*() {
+      const script = yield* Script
+      yield* script.push([{ drip: "100 seconds" }, "a", "b", "c", { never: true }], ["d"])
+      const run = yield* startAgent(yield* LlmAgent.make(config))
+      for (let i = 0; i < 3; i++) yield* adjust("100 seconds")
+      assert.strictEqual(run.events("text").length, 3)
+      yield* adjust("2 minutes")
+      yield* adjust("1 second")
+      yield* Fiber.join(run.fiber)
+      assert.deepStrictEqual(brief(run.log).slice(-3), ["retry 2 ModelUnreachable", "text d", "message text"])
+    }).pipe(Effect.provide(env)))
+
+  it.effect("a refusal ends the task and takes back what was streamed", () =>
+    Effect.gen(function*() {
+      yield* (yield* Script).push(["I ", { finish: "content-filter" }])
+      const run = yield* startAgent(yield* LlmAgent.make(config))
+      const error = yield* Effect.flip(Fiber.join(run.fiber))
+      assert.strictEqual(error.error, "ModelRefused")
+      assert.isTrue(error.discardText)
+      assert.isFalse(error.retryable)
+      assert.deepStrictEqual(brief(run.log), ["ack", "text I "])
+    }).pipe(Effect.provide(env)))
+
+  it.effect("the last of maxIterations requests may not ask for tools", () =>
+    Effect.gen(function*() {
+      const script = yield* Script
+      const weather = { tool: "weather", params: { city: "Oslo" } }
+      yield* script.push([weather], [weather], ["enough"])
+      const run = yield* startAgent(yield* LlmAgent.make({ ...config, maxIterations: 3 }))
+      const { usage } = yield* Fiber.join(run.fiber)
+      assert.deepStrictEqual((yield* script.requests).map((request) => request.toolChoice), ["auto", "auto", "none"])
+      assert.strictEqual(usage.requests, 3)
+      assert.strictEqual(brief(run.log).at(-1), "message text")
+    }).pipe(Effect.provide(env)))
+
+  it.effect("a model that asks for tools in its last step gets an answer for each call, and the task ends", () =>
+    Effect.gen(function*() {
+      yield* (yield* Script).push(["Let me see.", { tool: "weather", params: { city: "Oslo" } }])
+      const run = yield* startAgent(yield* LlmAgent.make({ ...config, maxIterations: 1 }))
+      yield* Fiber.join(run.fiber)
+      assert.deepStrictEqual(run.events("tool_result").map((event) => event.status), ["error"])
+      assert.deepStrictEqual(yield* Effects.all, [])
+    }).pipe(Effect.provide(env)))
+
+  it.effect("begins no request beyond the budget", () =>
+    Effect.gen(function*() {
+      const script = yield* Script
+      const weather = { tool: "weather", params: { city: "Oslo" } }
+      yield* script.push([weather, { finish: "tool-calls", usage: { input: 90, output: 20 } }], ["never reached"])
+      const run = yield* startAgent(yield* LlmAgent.make({ ...config, budget: { maxTotalTokens: 100 } }))
+      const error = yield* Effect.flip(Fiber.join(run.fiber))
+      assert.strictEqual(error.error, "BudgetExceeded")
+      assert.strictEqual((yield* script.requests).length, 1)
+    }).pipe(Effect.provide(env)))
+
+  it.effect("runs the checkpoint between two steps, after all results of the first", () =>
+    Effect.gen(function*() {
+      const script = yield* Script
+      yield* script.push([{ tool: "weather", params: { city: "Oslo" } }], ["ok"])
+      const reached = yield* Deferred.make<void>()
+      const checkpoint = Effect.andThen(Deferred.succeed(reached, undefined), Effect.never)
+      const run = yield* startAgent(yield* LlmAgent.make(config), { checkpoint })
+      yield* Deferred.await(reached)
+      assert.strictEqual(run.events("tool_result").length, 1)
+      assert.strictEqual((yield* script.requests).length, 1)
+      yield* Fiber.interrupt(run.fiber)
+    }).pipe(Effect.provide(env)))
+
+  it.effect("hooks see every event and the failure; a hook that dies changes nothing", () =>
+    Effect.gen(function*() {
+      yield* (yield* Script).push(["a"], [{ fail: new AiError.UnknownError({}) }])
+      const seen: Array<string> = []
+      const agent = yield* LlmAgent.make({
+        ...config,
+        hooks: {
+          onEvent: (event) => Effect.andThen(Effect.sync(() => seen.push(event.type)), Effect.die("hook")),
+          onError: () => Effect.andThen(Effect.sync(() => seen.push("failed")), Effect.die("hook"))
+        }
+      })
+      yield* Fiber.join((yield* startAgent(agent)).fiber)
+      yield* Effect.flip(Fiber.join((yield* startAgent(agent)).fiber))
+      assert.deepStrictEqual(seen, ["text", "message", "failed"])
+    }).pipe(Effect.provide(env)))
+
+  it.effect("takes a model of its own, and can be registered", () =>
+    Effect.gen(function*() {
+      const agent = yield* (yield* Agents).get()
+      assert.strictEqual(agent.agentId, "own")
+      const run = yield* startAgent(agent)
+      yield* Fiber.join(run.fiber)
+      assert.deepStrictEqual(brief(run.log).slice(1), ["text mine", "message text"])
+    }).pipe(
+      Effect.provide(
+        LlmAgent.layer({ agentId: "own", systemPrompt: "", model: ScriptedModel.layer({ turns: [["mine"]] }) })
+      )
+    ))
+
+  it.effect("leaves old turns out of a prompt that is too long", () =>
+    Effect.gen(function*() {
+      const script = yield* Script
+      yield* script.push(["ok"])
+      const before = Array.from({ length: 20 }, (_, i) => userText(`${i} ${"x".repeat(400)}`))
+      const run = yield* startAgent(yield* LlmAgent.make({ ...config, budget: { maxContextTokens: 1000 } }), { before })
+      yield* Fiber.join(run.fiber)
+      const [request] = yield* script.requests
+      assert.isBelow(request?.prompt.content.length ?? 0, 11)
+      assert.strictEqual(request?.prompt.content[0]?.role, "system")
     }).pipe(Effect.provide(env)))
 })

@@ -88,7 +88,8 @@ export const toReason = (error: unknown, url: string, nowMillis: number): AiErro
   if (error instanceof APIConnectionTimeoutError) return network(url, "no response headers in time", error)
   if (error instanceof APIConnectionError) return network(url, causeOf(error), error)
   if (error instanceof APIError) return fromApiError(error, nowMillis)
-  if (error instanceof SyntaxError) return new AiError.InvalidResponseError({ description: error.message })
+  // A body that ends in the middle of an event is read as JSON that was cut.
+  if (error instanceof SyntaxError) return network(url, "the response is not JSON", error)
   // fetch throws a bare TypeError("terminated") when the connection is cut in the middle of a body.
   if (error instanceof TypeError) return network(url, causeOf(error), error)
   if (error instanceof AnthropicError) return new AiError.UnknownError({ description: error.message })

@@ -6,7 +6,7 @@ import { AgentId, ConversationId, TaskId, UserId } from "@perennial/domain/Ids"
 import { type Message, userText } from "@perennial/domain/Message"
 import { ack, type AgentEvent, isBoundary, type StoredEvent, type TaskEvent } from "@perennial/domain/TaskEvent"
 import * as TaskView from "@perennial/domain/TaskView"
-import { Deferred, type Duration, Effect, Fiber, Option } from "effect"
+import { Deferred, type Duration, Effect, type Fiber, Option } from "effect"
 import { TestClock } from "effect/testing"
 
 export const task: TaskContext = {

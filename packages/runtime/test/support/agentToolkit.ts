@@ -7,7 +7,9 @@ import { Tool, Toolkit } from "effect/ai"
 class NoSuchCity extends Schema.TaggedError<NoSuchCity>()("NoSuchCity", { city: Schema.String }) {}
 
 /** What the tools did, in order: `weather Oslo`, `slow 1000 interrupted`, ... */
-export class Effects extends Context.Service<Effects, Ref.Ref<ReadonlyArray<string>>>()("test/Effects") {
+export class Effects extends Context.Service<Effects, Ref.Ref<ReadonlyArray<string>>>()(
+  "@perennial/runtime/test/support/agentToolkit/Effects"
+) {
   static readonly layer = Layer.effect(Effects, Ref.make<ReadonlyArray<string>>([]))
   static readonly all = Effect.flatMap(Effects, Ref.get)
 }
@@ -73,7 +75,7 @@ const handlers = Effect.gen(function*() {
     steps: Effect.fnUntraced(function*(_, call) {
       for (let percent = 0; percent < 100; percent += 10) {
         yield* call.preliminary(`${percent}%`)
-        yield* Effect.sleep("20 millis")
+        yield* Effect.sleep("35 millis")
       }
       return "100%"
     }),

@@ -1,0 +1,236 @@
+import { assert, describe, it } from "@effect/vitest"
+import { AgentTools, LlmAgent, ScriptedModel } from "@perennial/runtime"
+import { Effect, Exit, Fiber, Layer, Schema } from "effect"
+import { Tool, Toolkit } from "effect/ai"
+import { adjust, type AgentTask, brief, settle, startAgent, task } from "./support/agentTask.ts"
+import { Effects, Tools, toolsLayer } from "./support/agentToolkit.ts"
+
+const { Script } = ScriptedModel
+const config = { agentId: "agent-1", systemPrompt: "Be brief.", tools: Tools }
+const env = Layer.provideMerge(toolsLayer, ScriptedModel.layer())
+
+/** Status and result of the calls, in the order of their ids. */
+const resultsOf = (run: AgentTask) =>
+  run.events("tool_result")
+    .toSorted((a, b) => a.toolCallId.localeCompare(b.toolCallId))
+    .map((event) => [event.status, JSON.stringify(event.result)])
+
+describe("tools of an agent", () => {
+  it.effect("the message is durable before a tool is called, the call before the tool is entered", () =>
+    Effect.gen(function*() {
+      yield* (yield* Script).push(["Looking.", { tool: "weather", params: { city: "Oslo" } }], ["4 degrees"])
+      const run = yield* startAgent(yield* LlmAgent.make(config))
+      yield* Fiber.join(run.fiber)
+      assert.deepStrictEqual(brief(run.log), [
+        "ack",
+        "text Looking.",
+        "message text+tool_call",
+        "tool_call weather {\"city\":\"Oslo\"}",
+        "tool_result weather completed {\"degrees\":4}",
+        "text 4 degrees",
+        "message text"
+      ])
+      const [, second] = yield* (yield* Script).requests
+      assert.deepStrictEqual(second?.prompt.content.map((message) => message.role), [
+        "system",
+        "user",
+        "assistant",
+        "tool"
+      ])
+    }).pipe(Effect.provide(env)))
+
+  it.effect("whatever goes wrong in a tool is told to the model, and the task goes on", () =>
+    Effect.gen(function*() {
+      yield* (yield* Script).push(
+        [
+          { tool: "weather", params: { city: "Oslo" }, id: "0" },
+          { tool: "weather", params: { city: "Atlantis" }, id: "1" },
+          { tool: "returned", params: { city: "Atlantis" }, id: "2" },
+          { tool: "crash", id: "3" },
+          { tool: "stops_itself", id: "4" },
+          { tool: "large", id: "5" },
+          { tool: "nope", id: "6" },
+          { tool: "weather", params: { city: 1 }, id: "7" },
+          { tool: "slow", params: { millis: 999_999 }, id: "8" }
+        ],
+        ["Done."]
+      )
+      const run = yield* startAgent(yield* LlmAgent.make(config))
+      yield* adjust("2 minutes")
+      yield* Fiber.join(run.fiber)
+      const results = resultsOf(run)
+      assert.deepStrictEqual(results.map(([status]) => status), [
+        "completed",
+        ...Array.from({ length: 8 }, () => "error")
+      ])
+      const texts = results.map(([, result]) => result ?? "")
+      assert.strictEqual(texts[0], "{\"degrees\":4}")
+      assert.strictEqual(texts[1], "{\"_tag\":\"NoSuchCity\",\"city\":\"Atlantis\"}")
+      assert.strictEqual(texts[2], texts[1])
+      assert.include(texts[3], "internal error")
+      assert.notInclude(texts[3], "secret")
+      assert.include(texts[4], "without a result")
+      assert.include(texts[5], "larger than")
+      assert.include(texts[6], "There is no tool \\\"nope\\\". Tools: weather, ")
+      assert.include(texts[7], "not valid")
+      assert.include(texts[8], "did not finish within 2m")
+      // What was never entered has no `tool_call`.
+      assert.deepStrictEqual(run.events("tool_call").map((event) => event.toolCallId).toSorted(), [
+        "0",
+        "1",
+        "2",
+        "3",
+        "4",
+        "5",
+        "8"
+      ])
+      assert.include(yield* Effects.all, "slow interrupted")
+    }).pipe(Effect.provide(env)))
+
+  it.effect("calls run at once, at most toolConcurrency of them, and their results keep the order of the calls", () =>
+    Effect.gen(function*() {
+      const script = yield* Script
+      yield* script.push([3000, 1000, 2000].map((millis) => ({ tool: "slow", params: { millis } })), ["ok"])
+      const run = yield* startAgent(yield* LlmAgent.make({ ...config, toolConcurrency: 2 }))
+      yield* settle
+      assert.strictEqual(run.events("tool_call").length, 2)
+      yield* adjust("1 second")
+      assert.strictEqual(run.events("tool_call").length, 3)
+      yield* adjust("2 seconds")
+      yield* Fiber.join(run.fiber)
+      const [, second] = yield* script.requests
+      const last = second?.prompt.content.at(-1)
+      assert.deepStrictEqual(
+        last?.role === "tool" ? last.content.map((part) => part.type === "tool-result" ? part.result : "") : [],
+        ["slept 3000", "slept 1000", "slept 2000"]
+      )
+    }).pipe(Effect.provide(env)))
+
+  it.effect("calls of a response that was cut at its maximum length are not executed", () =>
+    Effect.gen(function*() {
+      yield* (yield* Script).push(
+        [{ tool: "weather", params: { city: "Oslo" } }, { tool: "weather", params: "{\"ci" }, { finish: "length" }],
+        ["shorter"]
+      )
+      const run = yield* startAgent(yield* LlmAgent.make(config))
+      yield* Fiber.join(run.fiber)
+      assert.deepStrictEqual(run.events("tool_result").map((event) => event.status), ["error", "error"])
+      assert.deepStrictEqual(yield* Effects.all, [])
+      assert.strictEqual(brief(run.log).at(-1), "message text")
+    }).pipe(Effect.provide(env)))
+
+  it.effect("ids that the model repeats are made unique", () =>
+    Effect.gen(function*() {
+      const weather = { tool: "weather", params: { city: "Oslo" }, id: "a" }
+      yield* (yield* Script).push([weather, weather], [weather], ["ok"])
+      const run = yield* startAgent(yield* LlmAgent.make(config))
+      yield* Fiber.join(run.fiber)
+      assert.deepStrictEqual(run.events("tool_result").map((event) => event.toolCallId), ["a", "a_2", "a_3"])
+      assert.deepStrictEqual(
+        run.events("message").flatMap(({ message }) =>
+          message.content.flatMap((part) => part.type === "tool_call" ? [part.toolCallId] : [])
+        ),
+        ["a", "a_2", "a_3"]
+      )
+    }).pipe(Effect.provide(env)))
+
+  it.effect("progress: the latest report, at most every 100 ms, none over 4 KiB", () =>
+    Effect.gen(function*() {
+      yield* (yield* Script).push([{ tool: "steps" }], [{ tool: "reports" }], ["ok"])
+      const run = yield* startAgent(yield* LlmAgent.make(config))
+      for (let i = 0; i < 10; i++) yield* adjust("35 millis")
+      // Ten reports, 35 ms apart: the first, and what was the latest after 100, 200 and 300 ms.
+      const first = run.events("tool_progress").map((event) => event.data)
+      assert.deepStrictEqual(first.slice(0, 4), ["0%", "20%", "50%", "80%"])
+      assert.deepStrictEqual(run.events("tool_result").map((event) => event.result), ["100%"])
+      yield* adjust("2 seconds")
+      yield* Fiber.join(run.fiber)
+      assert.deepStrictEqual(run.events("tool_progress").slice(4).map((event) => event.data), [{ done: 2 }])
+    }).pipe(Effect.provide(env)))
+
+  it.effect("handlers see the task they run for", () =>
+    Effect.gen(function*() {
+      yield* (yield* Script).push([{ tool: "whoami" }], ["ok"])
+      const run = yield* startAgent(yield* LlmAgent.make(config))
+      yield* Fiber.join(run.fiber)
+      assert.deepStrictEqual(run.events("tool_result").map((event) => event.result), [task.taskId])
+    }).pipe(Effect.provide(env)))
+
+  it.effect("P7: an interruption runs the finalizers of tools; finished results stay", () =>
+    Effect.gen(function*() {
+      yield* (yield* Script).push([{ tool: "weather", params: { city: "Oslo" } }, {
+        tool: "slow",
+        params: { millis: 60_000 }
+      }])
+      const run = yield* startAgent(yield* LlmAgent.make(config))
+      yield* adjust("1 second")
+      yield* Fiber.interrupt(run.fiber)
+      assert.isTrue(Exit.hasInterrupts(yield* Fiber.await(run.fiber)))
+      assert.deepStrictEqual(yield* Effects.all, ["weather Oslo", "slow call_2", "slow interrupted"])
+      assert.deepStrictEqual(run.events("tool_result").map((event) => event.tool), ["weather"])
+    }).pipe(Effect.provide(env)))
+
+  it.effect("merge keeps each tool's handler and refuses a name twice", () =>
+    Effect.gen(function*() {
+      const Other = Toolkit.make(Tool.make("other", { success: Schema.String }))
+      const one = yield* AgentTools.fromToolkit(Tools)
+      const two = yield* Effect.provide(
+        AgentTools.fromToolkit(Other),
+        Other.toLayer({ other: () => Effect.succeed("two") })
+      )
+      assert.throws(() => AgentTools.merge(one, one), /Two tools are named/)
+      yield* (yield* Script).push([{ tool: "other" }, { tool: "whoami" }], ["ok"])
+      const run = yield* startAgent(yield* LlmAgent.make({ ...config, tools: AgentTools.merge(one, two) }))
+      yield* Fiber.join(run.fiber)
+      assert.deepStrictEqual(run.events("tool_result").map((event) => event.result), ["two", task.taskId])
+    }).pipe(Effect.provide(env)))
+})
+
+describe("approval", () => {
+  const remove = (id: number) => ({ tool: "delete", params: { id }, id: `delete-${id}` })
+
+  it.effect("a tool that needs it waits, however long; the others run meanwhile", () =>
+    Effect.gen(function*() {
+      yield* (yield* Script).push([remove(50), remove(51), remove(52), remove(5)], ["ok"])
+      const run = yield* startAgent(yield* LlmAgent.make({ ...config, toolConcurrency: 1 }))
+      yield* adjust("1 hour")
+      assert.deepStrictEqual(yield* Effects.all, ["delete 5"])
+      assert.deepStrictEqual(run.events("tool_approval").map((event) => event.args), [{ id: 50 }, { id: 51 }, {
+        id: 52
+      }])
+      yield* run.decide("delete-50", { approved: true })
+      yield* settle
+      yield* run.decide("delete-51", { approved: false, reason: "keep it" })
+      yield* run.decide("delete-52", { approved: true, args: { id: 53 } })
+      yield* Fiber.join(run.fiber)
+      assert.deepStrictEqual(yield* Effects.all, ["delete 5", "delete 50", "delete 53"])
+      assert.deepStrictEqual(
+        resultsOf(run),
+        [
+          ["completed", "\"deleted 5\""],
+          ["completed", "\"deleted 50\""],
+          ["error", "{\"type\":\"denied\",\"reason\":\"keep it\"}"],
+          ["completed", "\"deleted 53\""]
+        ].toSorted((a, b) =>
+          Number(a[1]?.includes("deleted 5\"") === false) - Number(b[1]?.includes("deleted 5\"") === false)
+        )
+      )
+      assert.deepStrictEqual(run.events("tool_approval").slice(3).map((event) => event.decision?.approved), [
+        true,
+        false,
+        true
+      ])
+      // Of a call that was not allowed there is no `tool_call`; one with new arguments shows those.
+      assert.deepStrictEqual(run.events("tool_call").map((event) => event.args), [{ id: 5 }, { id: 50 }, { id: 53 }])
+    }).pipe(Effect.provide(env)))
+
+  it.effect("arguments that a person changed are checked too", () =>
+    Effect.gen(function*() {
+      yield* (yield* Script).push([remove(50)], ["ok"])
+      const run = yield* startAgent(yield* LlmAgent.make(config))
+      yield* run.decide("delete-50", { approved: true, args: { id: "x" } })
+      yield* Fiber.join(run.fiber)
+      assert.deepStrictEqual(run.events("tool_result").map((event) => event.status), ["error"])
+      assert.deepStrictEqual(yield* Effects.all, [])
+    }).pipe(Effect.provide(env)))
+})

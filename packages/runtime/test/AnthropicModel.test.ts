@@ -1,0 +1,288 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as AnthropicModel from "@perennial/runtime/AnthropicModel"
+import { ConfigProvider, Deferred, Duration, Effect, Fiber, Layer, Redacted, Schema, Stream } from "effect"
+import { AiError, LanguageModel, Prompt, Tool, Toolkit } from "effect/ai"
+import * as Fake from "../../../test/support/fakeAnthropic.ts"
+
+const { FakeAnthropic } = Fake
+
+const modelWith = (settings: AnthropicModel.AnthropicSettings = {}) =>
+  Layer.unwrap(
+    Effect.map(FakeAnthropic, ({ url }) =>
+      AnthropicModel.layer({ apiKey: Redacted.make("k"), baseUrl: url, ...settings }))
+  ).pipe(
+    Layer.provideMerge(FakeAnthropic.layer)
+  )
+const env = modelWith()
+
+const Weather = Tool.make("weather", {
+  description: "The weather in a city",
+  parameters: Schema.Struct({ city: Schema.String }),
+  success: Schema.Struct({ degrees: Schema.Finite })
+})
+const Tools = Toolkit.make(Weather, Tool.make("now", { description: "The time" }))
+const handlers = Tools.toLayer({
+  weather: ({ city }) => Effect.succeed({ degrees: city.length }),
+  now: () => Effect.void
+})
+
+const ask = (prompt: Prompt.RawInput) =>
+  Stream.unwrap(Effect.map(LanguageModel.LanguageModel, (model) => model.streamText({ prompt })))
+
+describe("AnthropicModel", () => {
+  it.live("maps the whole stream, and its parts back into the next request", () =>
+    Effect.gen(function*() {
+      const fake = yield* FakeAnthropic
+      yield* fake.push({
+        steps: [
+          { thinking: ["let me ", "think"], signature: "sig" },
+          { redactedThinking: "xyz" },
+          { ping: true },
+          { text: ["hel", "lo"] },
+          {
+            raw:
+              "event: content_block_start\ndata: {\"type\":\"content_block_start\",\"index\":9,\"content_block\":{\"type\":\"new\"}}\n\n"
+          },
+          { raw: "event: something_new\ndata: {\"type\":\"something_new\"}\n\n" },
+          { toolUse: { id: "toolu_1", name: "weather", input: { city: "Oslo" } } }
+        ],
+        usage: {
+          input_tokens: 5,
+          cache_read_input_tokens: 100,
+          cache_creation_input_tokens: 7,
+          output_tokens: 42,
+          output_tokens_details: { thinking_tokens: 12 }
+        }
+      })
+      const toolkit = yield* Tools
+      const parts = yield* LanguageModel.streamText({
+        prompt: [{ role: "system", content: "be brief" }, { role: "user", content: "hi" }],
+        toolkit,
+        disableToolCallResolution: true,
+        toolCallValidation: "deferred"
+      }).pipe(Stream.runCollect)
+      assert.deepStrictEqual(parts.map((part) => part.type), [
+        "response-metadata",
+        "reasoning-start",
+        "reasoning-delta",
+        "reasoning-delta",
+        "reasoning-end",
+        "reasoning-start",
+        "reasoning-end",
+        "text-start",
+        "text-delta",
+        "text-delta",
+        "text-end",
+        "tool-params-start",
+        "tool-params-delta",
+        "tool-params-delta",
+        "tool-params-delta",
+        "tool-params-end",
+        "tool-call",
+        "finish"
+      ])
+      const finish = parts.find((part) => part.type === "finish")
+      assert.strictEqual(finish?.reason, "tool-calls")
+      assert.deepStrictEqual({ ...finish?.usage.inputTokens }, {
+        uncached: 5,
+        total: 112,
+        cacheRead: 100,
+        cacheWrite: 7
+      })
+      assert.deepStrictEqual({ ...finish?.usage.outputTokens }, { total: 42, reasoning: 12, text: 30 })
+
+      const [first] = yield* fake.requests
+      assert.strictEqual(first?.body.model, "claude-opus-5-5")
+      assert.deepStrictEqual(first?.body.system, [
+        { type: "text", text: "be brief", cache_control: { type: "ephemeral", ttl: "5m" } }
+      ])
+      assert.deepStrictEqual(first?.body.tools?.map((tool) => "name" in tool ? tool.name : ""), ["weather", "now"])
+      assert.strictEqual(first?.headers.authorization, "Bearer k")
+
+      yield* fake.push({ steps: [{ text: ["done"] }] })
+      const response = yield* LanguageModel.generateText({
+        prompt: Prompt.concat(Prompt.concat(Prompt.make("hi"), Prompt.fromResponseParts(parts)), [{
+          role: "tool",
+          content: [{ type: "tool-result", id: "toolu_1", name: "weather", isFailure: false, result: { degrees: 4 } }]
+        }])
+      })
+      assert.strictEqual(response.text, "done")
+      assert.deepStrictEqual((yield* fake.requests).at(-1)?.body.messages, [
+        { role: "user", content: [{ type: "text", text: "hi" }] },
+        {
+          role: "assistant",
+          content: [
+            { type: "thinking", thinking: "let me think", signature: "sig" },
+            { type: "redacted_thinking", data: "xyz" },
+            { type: "text", text: "hello" },
+            { type: "tool_use", id: "toolu_1", name: "weather", input: { city: "Oslo" } }
+          ]
+        },
+        {
+          role: "user",
+          content: [{ type: "tool_result", tool_use_id: "toolu_1", is_error: false, content: "{\"degrees\":4}" }]
+        }
+      ])
+    }).pipe(Effect.provide([env, handlers])))
+
+  it.live("images, documents and text files reach the model; what it cannot read is named", () =>
+    Effect.gen(function*() {
+      const fake = yield* FakeAnthropic
+      yield* fake.push({ steps: [{ text: ["ok"] }] })
+      const file = (mediaType: string, data: string | URL, fileName?: string): Prompt.UserMessagePart =>
+        Prompt.filePart({ mediaType, data, ...(fileName === undefined ? {} : { fileName }) })
+      yield* Stream.runDrain(ask(Prompt.fromMessages([Prompt.userMessage({
+        content: [
+          file("image/png", "aGk="),
+          file("image/tiff", new URL("https://example.com/a.tiff")),
+          file("application/pdf", "aGk=", "a.pdf"),
+          file("text/csv", "aGk=", "a.csv"),
+          file("audio/mpeg", "aGk=", "a.mp3")
+        ]
+      })])))
+      const [request] = yield* fake.requests
+      assert.deepStrictEqual(request?.body.messages[0]?.content, [
+        { type: "image", source: { type: "base64", media_type: "image/png", data: "aGk=" } },
+        { type: "image", source: { type: "url", url: "https://example.com/a.tiff" } },
+        { type: "document", title: "a.pdf", source: { type: "base64", media_type: "application/pdf", data: "aGk=" } },
+        { type: "document", title: "a.csv", source: { type: "text", media_type: "text/plain", data: "hi" } },
+        { type: "text", text: "[A file of type audio/mpeg, which the model cannot read: a.mp3]" }
+      ])
+    }).pipe(Effect.provide(env)))
+
+  const invalid = (message: string) => Fake.errorReply(400, "invalid_request_error", message)
+  const failures: ReadonlyArray<readonly [name: string, reply: Fake.Reply, reason: string, retryable: boolean]> = [
+    ["429 with retry-after", Fake.rateLimited(7), "RateLimitError", true],
+    ["529", Fake.overloaded, "InternalProviderError", true],
+    ["500 of a proxy", { status: 500, body: "not json" }, "InternalProviderError", true],
+    ["403 of a proxy", { status: 403, body: "not json" }, "AuthenticationError", false],
+    ["401", Fake.unauthorized, "AuthenticationError", false],
+    ["400", invalid("messages: bad"), "InvalidRequestError", false],
+    ["402", Fake.errorReply(402, "billing_error", "no money"), "QuotaExhaustedError", false],
+    [
+      "an error in the middle of the stream",
+      { steps: [{ text: ["part"] }, { error: { type: "overloaded_error", message: "Overloaded" } }] },
+      "InternalProviderError",
+      true
+    ],
+    ["a reset connection", { steps: [{ text: ["part"] }, { cut: "reset" }] }, "NetworkError", true],
+    ["a stream that ends without message_stop", { steps: [{ text: ["part"] }, { cut: "end" }] }, "NetworkError", true],
+    [
+      "a stream that ends in the middle of an event",
+      { steps: [{ raw: "event: x\ndata: {\"ty" }, { cut: "end" }] },
+      "NetworkError",
+      true
+    ],
+    ["an event that is not JSON", { steps: [{ raw: "event: x\ndata: {bad\n\n" }] }, "NetworkError", true]
+  ]
+
+  it.live.each(failures)("failure: %s", ([, reply, reason, retryable]) =>
+    Effect.gen(function*() {
+      const fake = yield* FakeAnthropic
+      yield* fake.push(reply)
+      const error = yield* Effect.flip(Stream.runDrain(ask("hi")))
+      assert.strictEqual(error.reason._tag, reason)
+      assert.strictEqual(error.isRetryable, retryable)
+      assert.strictEqual((yield* fake.requests).length, 1)
+    }).pipe(Effect.provide(env)))
+
+  it.live("honours retry-after and names a context that is too long", () =>
+    Effect.gen(function*() {
+      const fake = yield* FakeAnthropic
+      yield* fake.push(Fake.rateLimited(7), invalid("prompt is too long: 300000 tokens > 200000 maximum"))
+      const limited = yield* Effect.flip(Stream.runDrain(ask("hi")))
+      assert.deepStrictEqual(limited.retryAfter, Duration.seconds(7))
+      const { reason } = yield* Effect.flip(Stream.runDrain(ask("hi")))
+      assert.isTrue(reason._tag === "InvalidRequestError" && reason.constraint === "context window exceeded")
+    }).pipe(Effect.provide(env)))
+
+  it.live("P7: an interruption while streaming aborts the request on the wire", () =>
+    Effect.gen(function*() {
+      const fake = yield* FakeAnthropic
+      yield* fake.push({ steps: [{ text: ["a"] }, { hang: true }] })
+      const got = yield* Deferred.make<void>()
+      const fiber = yield* ask("hi").pipe(
+        Stream.runForEach((part) => part.type === "text-delta" ? Deferred.succeed(got, undefined) : Effect.void),
+        Effect.forkChild
+      )
+      yield* Deferred.await(got)
+      yield* Fiber.interrupt(fiber)
+      assert.strictEqual(yield* (yield* fake.nextRequest).end, "aborted")
+    }).pipe(Effect.provide(env)))
+
+  it.live("P7: an interruption before the headers aborts the request on the wire", () =>
+    Effect.gen(function*() {
+      const fake = yield* FakeAnthropic
+      yield* fake.push({ status: 200, body: {}, hang: true })
+      const fiber = yield* Effect.forkChild(Stream.runDrain(ask("hi")))
+      const request = yield* fake.nextRequest
+      yield* Fiber.interrupt(fiber)
+      assert.strictEqual(yield* request.end, "aborted")
+    }).pipe(Effect.provide(env)))
+
+  it.live("a reader that leaves early aborts the request on the wire", () =>
+    Effect.gen(function*() {
+      const fake = yield* FakeAnthropic
+      yield* fake.push({ steps: [{ text: ["a"] }, { hang: true }] })
+      yield* ask("hi").pipe(Stream.filter((part) => part.type === "text-delta"), Stream.take(1), Stream.runDrain)
+      assert.strictEqual(yield* (yield* fake.nextRequest).end, "aborted")
+    }).pipe(Effect.provide(env)))
+
+  it.live("a stream that stalls fails, and is aborted", () =>
+    Effect.gen(function*() {
+      const fake = yield* FakeAnthropic
+      yield* fake.push({ steps: [{ drip: 20 }, { text: ["a", "b"] }, { hang: true }] })
+      const error = yield* Effect.flip(Stream.runDrain(ask("hi")))
+      assert.isTrue(AiError.isAiError(error) && error.reason._tag === "NetworkError")
+      assert.strictEqual(yield* (yield* fake.nextRequest).end, "aborted")
+    }).pipe(Effect.provide(modelWith({ idleTimeout: "200 millis" }))))
+
+  it.live("loses nothing of a burst", () =>
+    Effect.gen(function*() {
+      const fake = yield* FakeAnthropic
+      yield* fake.push({ steps: [{ text: Array.from({ length: 5000 }, (_, i) => `${i} `) }] })
+      const parts = yield* Stream.runCollect(ask("hi"))
+      const text = parts.map((part) => part.type === "text-delta" ? part.delta : "").join("")
+      assert.strictEqual(text, Array.from({ length: 5000 }, (_, i) => `${i} `).join(""))
+    }).pipe(Effect.provide(env)))
+
+  it.live("structured output", () =>
+    Effect.gen(function*() {
+      const fake = yield* FakeAnthropic
+      yield* fake.push({ steps: [{ text: ["{\"title\":\"Hello\"}"] }] })
+      const response = yield* LanguageModel.generateObject({
+        prompt: "hi",
+        schema: Schema.Struct({ title: Schema.String }),
+        objectName: "title"
+      })
+      assert.deepStrictEqual(response.value, { title: "Hello" })
+      assert.strictEqual((yield* fake.requests)[0]?.body.output_config?.format?.type, "json_schema")
+    }).pipe(Effect.provide(env)))
+
+  it.live("takes key, address and model from the environment", () =>
+    Effect.gen(function*() {
+      const fake = yield* FakeAnthropic
+      yield* fake.push({ steps: [{ text: ["ok"] }] })
+      const provider = ConfigProvider.fromUnknown({
+        ANTHROPIC_API_KEY: "from-env",
+        ANTHROPIC_BASE_URL: fake.url,
+        PERENNIAL_MODEL: "claude-haiku-5-5"
+      })
+      yield* Stream.runDrain(ask("hi")).pipe(
+        Effect.provide(AnthropicModel.layerConfig()),
+        Effect.provideService(ConfigProvider.ConfigProvider, provider)
+      )
+      const [request] = yield* fake.requests
+      assert.strictEqual(request?.headers.authorization, "Bearer from-env")
+      assert.strictEqual(request?.body.model, "claude-haiku-5-5")
+    }).pipe(Effect.provide(FakeAnthropic.layer)))
+
+  it.effect("an empty key is refused when the layer is built", () =>
+    Effect.gen(function*() {
+      const provider = ConfigProvider.fromUnknown({ ANTHROPIC_API_KEY: "" })
+      const error = yield* Effect.flip(Layer.build(AnthropicModel.layerConfig())).pipe(
+        Effect.provideService(ConfigProvider.ConfigProvider, provider)
+      )
+      assert.include(error.message, "ANTHROPIC_API_KEY")
+    }))
+})
