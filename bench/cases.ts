@@ -20,16 +20,28 @@ type Case = (setting: Setting) => Promise<ReadonlyArray<Figure>>
 
 const scaled = (quick: boolean, count: number): number => quick ? Math.ceil(count / 10) : count
 
-/** Every event is emitted alone, the next with the next turn of the event loop. */
-const live = (readers: number, events: number, ratio?: number): Case => async ({ client, port, quick, server }) => {
-  const count = Math.max(200, scaled(quick, events))
+/** One task, watched live by a number of readers. */
+const watchLive = async (
+  { client, port, server }: Setting,
+  options: { readonly readers: number; readonly count: number; readonly rate?: number; readonly stamps?: boolean }
+) => {
+  const { count, rate, readers, stamps } = options
   const taskId = await client.call("start", { port, message: "emit" })
-  await client.call("watch", { port, taskId, readers, seen: 2 })
+  await client.call("watch", { port, taskId, readers, seen: 2, ...(stamps === undefined ? {} : { stamps }) })
   const before = await server.call("resources")
   const watched = client.call("watched")
-  await server.call("emit", { taskId, count })
-  const { delivered, millis } = await watched
+  await server.call("emit", { taskId, count, rate })
+  const { delivered, latencies, millis } = await watched
   const after = await server.call("resources")
+  return { delivered, latencies, millis, cpuMicros: (after.cpuMillis - before.cpuMillis) * 1_000 }
+}
+
+/** Every event is emitted alone, the next with the next turn of the event loop. */
+const live = (readers: number, events: number, ratio?: number): Case => async (setting) => {
+  const count = scaled(setting.quick, events)
+  // Servers live long: what they do first is not measured.
+  await watchLive(setting, { readers, count: Math.ceil(count / 4) })
+  const { cpuMicros, delivered, millis } = await watchLive(setting, { readers, count })
   return [
     {
       name: `live 1 -> ${readers}`,
@@ -40,21 +52,16 @@ const live = (readers: number, events: number, ratio?: number): Case => async ({
     {
       name: `live 1 -> ${readers}: server CPU`,
       unit: "us/delivery",
-      value: (after.cpuMillis - before.cpuMillis) * 1_000 / delivered
+      value: cpuMicros / delivered
     }
   ]
 }
 
 /** Events at the pace of a model: what a reader waits for, and what it costs. */
-const paced = (readers: number, rate: number): Case => async ({ client, port, quick, server }) => {
-  const count = rate * (quick ? 1 : 4)
-  const taskId = await client.call("start", { port, message: "emit" })
-  await client.call("watch", { port, taskId, readers, seen: 2, stamps: true })
-  const before = await server.call("resources")
-  const watched = client.call("watched")
-  await server.call("emit", { taskId, count, rate })
-  const { delivered, latencies } = await watched
-  const after = await server.call("resources")
+const paced = (readers: number, rate: number): Case => async (setting) => {
+  const count = rate * (setting.quick ? 1 : 4)
+  await watchLive(setting, { readers, count: rate })
+  const { cpuMicros, delivered, latencies } = await watchLive(setting, { readers, count, rate, stamps: true })
   const name = `${rate} events/s -> ${readers}`
   return [
     { name: `${name}: emit to client, p50`, unit: "ms", value: median(latencies) },
@@ -62,7 +69,7 @@ const paced = (readers: number, rate: number): Case => async ({ client, port, qu
     {
       name: `${name}: server CPU`,
       unit: "us/delivery",
-      value: (after.cpuMillis - before.cpuMillis) * 1_000 / delivered
+      value: cpuMicros / delivered
     }
   ]
 }
@@ -82,11 +89,13 @@ const replay = (readers: number, events: number, ratio: number): Case => async (
 
 const starts: Case = async ({ client, port, quick }) => {
   const count = scaled(quick, 5_000)
+  await client.call("starts", { port, count: scaled(quick, 2_000), concurrency: 32 })
   const millis = await client.call("starts", { port, count, concurrency: 32 })
   return [{ name: "starts, 32 connections", unit: "tasks/s", value: count / millis * 1_000, target: { ratio: 0.4 } }]
 }
 
 const cancel: Case = async ({ client, port, quick }) => {
+  await client.call("cancels", { port, count: scaled(quick, 200), concurrency: 8 })
   const took = await client.call("cancels", { port, count: scaled(quick, 1_000), concurrency: 8 })
   return [
     { name: "cancel to terminal event, p50", unit: "ms", value: median(took) },
