@@ -5,6 +5,7 @@
  * `Redacted` and never shown. An empty variable counts as absent.
  */
 import * as Tokens from "@perennial/http/Tokens"
+import * as AnthropicModel from "@perennial/runtime/AnthropicModel"
 import { Config, Effect, Option, Redacted, Schema } from "effect"
 
 /** One line for the person who starts the server. */
@@ -81,11 +82,15 @@ const apiKey = read("ANTHROPIC_API_KEY", {
 
 const baseUrl = read("ANTHROPIC_BASE_URL", {
   accepted: "an http:// or https:// address",
-  parse: Option.liftPredicate((value) => URL.canParse(value) && /^https?:$/.test(new URL(value).protocol))
+  parse: (value) => {
+    if (!URL.canParse(value) || !/^https?:$/.test(new URL(value).protocol)) return Option.none()
+    // The SDK adds a path that begins with a slash.
+    return Option.some(value.replace(/\/+$/, ""))
+  }
 })
 
 const modelName = read("PERENNIAL_MODEL", {
-  accepted: "the name of a model, such as claude-opus-5-5",
+  accepted: `the name of a model, such as ${AnthropicModel.defaultModel}`,
   parse: Option.liftPredicate((value) => /^\S{1,200}$/.test(value))
 })
 
@@ -101,7 +106,7 @@ export const load: Effect.Effect<ServerConfig, InvalidSetting> = Effect.gen(func
     store: yield* withDefault(store, { type: "sqlite", path: ".perennial/perennial.db" }),
     tokens: yield* tokens,
     model: {
-      name: yield* withDefault(modelName, "claude-opus-5-5"),
+      name: yield* withDefault(modelName, AnthropicModel.defaultModel),
       apiKey: yield* apiKey,
       baseUrl: yield* baseUrl
     }

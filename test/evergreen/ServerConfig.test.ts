@@ -1,0 +1,79 @@
+import { assert, describe, it } from "@effect/vitest"
+import { ConfigProvider, Effect, Option, Redacted } from "effect"
+import { load } from "../../examples/evergreen/src/ServerConfig.ts"
+
+const loadFrom = (environment: Record<string, string>) =>
+  load.pipe(Effect.provideService(ConfigProvider.ConfigProvider, ConfigProvider.fromEnvRecord(environment)))
+
+describe("ServerConfig", () => {
+  it.effect("needs no variable at all", () =>
+    Effect.gen(function*() {
+      const config = yield* loadFrom({})
+      assert.deepStrictEqual(config, {
+        host: "127.0.0.1",
+        port: 3000,
+        store: { type: "sqlite", path: ".perennial/perennial.db" },
+        tokens: [],
+        model: { name: "claude-opus-5-5", apiKey: Option.none(), baseUrl: Option.none() }
+      })
+      assert.deepStrictEqual(yield* loadFrom({ PORT: "", HOST: " ", PERENNIAL_TOKENS: "" }), config)
+    }))
+
+  it.effect("reads every variable", () =>
+    Effect.gen(function*() {
+      const config = yield* loadFrom({
+        HOST: "0.0.0.0",
+        PORT: "0",
+        PERENNIAL_STORE: "memory",
+        PERENNIAL_TOKENS: "alice:secret1,bob:secret2",
+        PERENNIAL_MODEL: "claude-haiku-5-5",
+        ANTHROPIC_API_KEY: "key",
+        ANTHROPIC_BASE_URL: "http://127.0.0.1:4000/"
+      })
+      assert.deepStrictEqual(
+        config.tokens.map(({ secret, userId }) => `${userId}:${Redacted.value(secret)}`),
+        ["alice:secret1", "bob:secret2"]
+      )
+      assert.deepStrictEqual([config.host, config.port, config.store, config.model.name], [
+        "0.0.0.0",
+        0,
+        { type: "memory" },
+        "claude-haiku-5-5"
+      ])
+      assert.deepStrictEqual(Option.map(config.model.apiKey, Redacted.value), Option.some("key"))
+      assert.deepStrictEqual(config.model.baseUrl, Option.some("http://127.0.0.1:4000"))
+    }))
+
+  it.effect.each(
+    [
+      [{ PORT: "http" }, "PORT=http", "65535"],
+      [{ PORT: "65536" }, "PORT=65536", "65535"],
+      [{ HOST: "a b" }, "HOST=a b", "127.0.0.1"],
+      [{ HOST: "0.0.0.0" }, "HOST=0.0.0.0", "PERENNIAL_TOKENS"],
+      [{ PERENNIAL_STORE: "sqlite" }, "PERENNIAL_STORE=sqlite", "sqlite:<path>"],
+      [{ PERENNIAL_MODEL: "a b" }, "PERENNIAL_MODEL=a b", "claude-opus-5-5"],
+      [{ ANTHROPIC_BASE_URL: "ftp://example.org" }, "ANTHROPIC_BASE_URL=ftp://example.org", "https://"]
+    ] as const
+  )(
+    "names the variable, the value and what is accepted: %o",
+    ([environment, found, accepted]) =>
+      Effect.gen(function*() {
+        const { message } = yield* Effect.flip(loadFrom(environment))
+        assert.isTrue(message.startsWith(found), message)
+        assert.include(message, accepted)
+        assert.notInclude(message, "\n")
+      })
+  )
+
+  it.effect.each([
+    { PERENNIAL_TOKENS: "hunter2" },
+    { PERENNIAL_TOKENS: "alice:hunter2,bob:hunter2" },
+    { ANTHROPIC_API_KEY: "hunter2 hunter2" }
+  ])("P12: never shows a secret: %o", (environment) =>
+    Effect.gen(function*() {
+      const { message } = yield* Effect.flip(loadFrom(environment))
+      assert.include(message, Object.keys(environment)[0] ?? "")
+      assert.notInclude(message, "hunter2")
+      assert.notInclude(message, "\n")
+    }))
+})
