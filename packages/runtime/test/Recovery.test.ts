@@ -259,10 +259,9 @@ describe("recovery", () => {
       const b = yield* startProcess(both, agent)
       const c = yield* startProcess(both, agent)
       const conversationId = ConversationId.make("shared")
-      const exits = yield* Effect.all(
-        Array.from({ length: 33 }).flatMap(() => [a, b, c]).map(({ manager }) =>
-          Effect.exit(manager.start({ message: "x", conversationId }))
-        ),
+      const exits = yield* Effect.forEach(
+        Array.from({ length: 33 }).flatMap(() => [a, b, c]),
+        ({ manager }) => Effect.exit(manager.start({ message: "x", conversationId })),
         { concurrency: "unbounded" }
       )
       assert.strictEqual(exits.filter(Exit.isSuccess).length, 1)

@@ -16,7 +16,7 @@ it.effect("SCENARIO 9: logs older than asked for are removed, and reading one sa
     yield* TestClock.adjust("50 seconds")
     const [first] = tasks
     if (first === undefined) return assert.fail("no task")
-    yield* manager.events(first.id)
+    assert.strictEqual((yield* manager.await(first.id)).task.status, "completed")
     yield* TestClock.adjust("20 seconds")
     yield* settle
     for (const { id } of tasks) assert.strictEqual((yield* Effect.flip(manager.events(id)))._tag, "EventsExpired")

@@ -133,7 +133,7 @@ describe("events", () => {
         assert.deepStrictEqual(seen, yield* readAll(id))
       }).pipe(Effect.provide(withAgents(agent)))
     },
-    { fastCheck: { numRuns: 50 } }
+    { arbitrary: { runs: 50 } }
   )
 
   it.effect("P5, SCENARIO 11: what the store refused is never shown, what it took is shown once", () => {

@@ -1,7 +1,7 @@
 /**
  * Agents that do what a test tells them.
  */
-import { Agent, type AgentInput, make } from "@perennial/domain/Agent"
+import { type Agent, type AgentInput, make } from "@perennial/domain/Agent"
 import type { AgentEvent } from "@perennial/domain/TaskEvent"
 import { zero } from "@perennial/domain/Usage"
 import { type Array as Arr, Deferred, Effect, Latch } from "effect"
