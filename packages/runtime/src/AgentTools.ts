@@ -51,7 +51,7 @@ export interface ToolInvocation {
  */
 export interface PreparedCall {
   /** Whether a person has to agree first. */
-  readonly needsApproval: (messages: ReadonlyArray<Prompt.Message>) => Effect.Effect<boolean>
+  readonly needsApproval: (messages: () => ReadonlyArray<Prompt.Message>) => Effect.Effect<boolean>
   readonly execute: Effect.Effect<ToolOutcome>
 }
 
@@ -143,7 +143,7 @@ export const fromHandlers = Effect.fnUntraced(function*<Tools extends Record<str
     return Result.succeed({
       needsApproval: (messages) => {
         if (typeof needsApproval !== "function") return Effect.succeed(needsApproval === true)
-        const needed = needsApproval(decoded.success, { toolCallId: call.toolCallId, messages })
+        const needed = needsApproval(decoded.success, { toolCallId: call.toolCallId, messages: messages() })
         return Effect.isEffect(needed) ? needed : Effect.succeed(needed)
       },
       execute: execute(tool, call)

@@ -198,7 +198,8 @@ const fromParts = (
 
     const runTools = Effect.fnUntraced(function*(calls: ReadonlyArray<ToolCallPart>, past: typeof before.past) {
       const { awaitDecision } = input
-      const results = yield* callTools({ calls, past, messages: prompt(history), awaitDecision, emit })
+      const before = history.slice(0, history.findLastIndex((message) => message.role === "assistant"))
+      const results = yield* callTools({ calls, past, messages: () => prompt(before), awaitDecision, emit })
       history.push({ role: "tool", content: results })
       yield* input.checkpoint
     })

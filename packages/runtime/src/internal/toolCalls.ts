@@ -28,8 +28,8 @@ export interface PastCall {
 export interface ToolCallsInput {
   readonly calls: ReadonlyArray<ToolCallPart>
   readonly past: ReadonlyMap<string, PastCall>
-  /** The conversation up to the message with the calls. */
-  readonly messages: ReadonlyArray<Prompt.Message>
+  /** The conversation before the message with the calls; few tools ask for it. */
+  readonly messages: () => ReadonlyArray<Prompt.Message>
   readonly awaitDecision: AgentInput["awaitDecision"]
   readonly emit: Emit
 }

@@ -21,7 +21,7 @@ export const task: TaskContext = {
 const chunks = new Set(["text", "reasoning", "tool_progress", "retry", "data", "title"])
 
 /** The journal of a log: without the chunks. */
-export const journalOf = (log: ReadonlyArray<StoredEvent>): ReadonlyArray<StoredEvent> =>
+const journalOf = (log: ReadonlyArray<StoredEvent>): ReadonlyArray<StoredEvent> =>
   log.filter(({ event }) => !chunks.has(event.type))
 
 /** The messages that a log adds to its conversation, as the runtime stores them: one result a message. */

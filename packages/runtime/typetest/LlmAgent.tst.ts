@@ -1,0 +1,52 @@
+import type { Agent } from "@perennial/domain"
+import { AgentTools, LlmAgent, ScriptedModel } from "@perennial/runtime"
+import { Context, type Effect, type Layer, Schema, type Scope } from "effect"
+import { type LanguageModel, Tool, Toolkit } from "effect/ai"
+import { describe, expect, it } from "tstyche"
+
+class Board extends Context.Service<Board, { readonly notes: ReadonlyArray<string> }>()(
+  "@perennial/runtime/typetest/LlmAgent.tst/Board"
+) {}
+
+const Note = Tool.make("note", { success: Schema.String, dependencies: [Board] })
+const Tools = Toolkit.make(Note)
+const config = { agentId: "a", systemPrompt: "" }
+
+declare const failing: Layer.Layer<LanguageModel.LanguageModel, "no key", Board>
+
+describe("LlmAgent.make", () => {
+  it("needs a model, and with tools their handlers and dependencies", () => {
+    expect(LlmAgent.make(config)).type.toBe<Effect.Effect<Agent.Agent, never, LanguageModel.LanguageModel>>()
+    expect(LlmAgent.make({ ...config, tools: Tools })).type.toBe<
+      Effect.Effect<Agent.Agent, never, LanguageModel.LanguageModel | Tool.Handler<"note"> | Board>
+    >()
+  })
+
+  it("needs nothing for tools that are built", () => {
+    expect(LlmAgent.make({ ...config, tools: AgentTools.empty })).type.toBe<
+      Effect.Effect<Agent.Agent, never, LanguageModel.LanguageModel>
+    >()
+  })
+
+  it("takes errors and needs from a model of its own", () => {
+    expect(LlmAgent.make({ ...config, model: failing })).type.toBe<
+      Effect.Effect<Agent.Agent, "no key", Board | Scope.Scope>
+    >()
+  })
+})
+
+describe("LlmAgent.layer", () => {
+  it("registers an agent, and keeps the scope of its model", () => {
+    expect(LlmAgent.layer({ ...config, model: ScriptedModel.layer() })).type.toBe<Layer.Layer<Agent.Agents>>()
+    expect(LlmAgent.layer({ ...config, model: failing })).type.toBe<Layer.Layer<Agent.Agents, "no key", Board>>()
+    expect(LlmAgent.layer(config)).type.toBe<Layer.Layer<Agent.Agents, never, LanguageModel.LanguageModel>>()
+  })
+})
+
+describe("AgentTools.fromToolkit", () => {
+  it("takes what the tools need from where it runs", () => {
+    expect(AgentTools.fromToolkit(Tools)).type.toBe<
+      Effect.Effect<AgentTools.AgentTools, never, Tool.Handler<"note"> | Board>
+    >()
+  })
+})
