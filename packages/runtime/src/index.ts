@@ -7,6 +7,41 @@
 /**
  * @since 0.1.0
  */
+export * as AgentTools from "./AgentTools.ts"
+
+/**
+ * @since 0.1.0
+ */
+export * as DemoModel from "./DemoModel.ts"
+
+/**
+ * @since 0.1.0
+ */
+export * as History from "./History.ts"
+
+/**
+ * @since 0.1.0
+ */
+export * as LlmAgent from "./LlmAgent.ts"
+
+/**
+ * @since 0.1.0
+ */
+export * as ModelSettings from "./ModelSettings.ts"
+
+/**
+ * @since 0.1.0
+ */
+export * as Retention from "./Retention.ts"
+
+/**
+ * @since 0.1.0
+ */
+export * as ScriptedModel from "./ScriptedModel.ts"
+
+/**
+ * @since 0.1.0
+ */
 export * as TaskEngine from "./TaskEngine.ts"
 
 /**
@@ -23,3 +58,8 @@ export * as TaskLimits from "./TaskLimits.ts"
  * @since 0.1.0
  */
 export * as TaskManager from "./TaskManager.ts"
+
+/**
+ * @since 0.1.0
+ */
+export * as ToolProgress from "./ToolProgress.ts"
