@@ -63,7 +63,7 @@ const greeting = Effect.fnUntraced(function*(config: ServerConfig.ServerConfig) 
       ...Option.isNone(config.model.apiKey)
         ? ["ANTHROPIC_API_KEY is not set: a scripted demo answers instead of a language model."]
         : [],
-      `Evergreen listens on ${address}, documentation on ${address}/docs. Try:`,
+      `Evergreen listens on ${address}, documentation on ${address}/docs, process ${process.pid}. Try:`,
       `  curl -N ${address}/chat${token} -H 'content-type: application/json' -d '{"message":"Hello"}'`
     ].join("\n")
   )
@@ -78,7 +78,7 @@ const refuse = (reason: string) => Effect.andThen(Console.error(reason), new Sta
 
 const main = Effect.gen(function*() {
   const config = yield* ServerConfig.load
-  yield* Layer.launch(Layer.effectDiscard(greeting(config)).pipe(Layer.provide(server(config))))
+  return yield* Layer.launch(Layer.effectDiscard(greeting(config)).pipe(Layer.provide(server(config))))
 }).pipe(
   // What can be put right by whoever starts the server is one line; anything else keeps its stack.
   Effect.catchTags({
