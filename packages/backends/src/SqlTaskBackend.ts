@@ -22,6 +22,8 @@ type Service = TaskBackend["Service"]
 
 const failed = (operation: string) => (cause: unknown) => new TaskBackendError({ operation, cause })
 
+const dayMillis = 86_400_000
+
 const decodeValue = Schema.decodeSync(Schema.fromJsonString(Schema.Json))
 
 const makeLogMethods = (
@@ -29,24 +31,30 @@ const makeLogMethods = (
   log: SqlLog.SqlLog
 ): Pick<Service, "append" | "events" | "lastSeqs"> => {
   const time = storeTime(sql)
+  /** What the try before appended though its reply was lost: the log ends with our last event, under our own token. */
+  const applied = (batch: ReadonlyArray<Parameters<Service["append"]>[0][number]>) =>
+    Effect.map(
+      sql<TaskRow>`SELECT id, token, last_seq, intents FROM perennial_tasks
+        WHERE ${sql.in("id", batch.map(({ claim }) => claim.taskId))}`,
+      (rows) => {
+        const find = SqlLog.byClaim(rows)
+        return batch.flatMap(({ claim, events }) => {
+          const row = find(claim)
+          return row?.last_seq === events[0].seq + events.length - 1 ? [row] : []
+        })
+      }
+    )
+
   const append: Service["append"] = (batch) =>
     persistently((again) =>
       Effect.gen(function*() {
-        const appended = yield* log.append(batch, yield* time)
-        const intents = new Map(appended.map((row) => [row.id, row.intents]))
-        const lost = again ? batch.filter(({ claim }) => !intents.has(claim.taskId)) : []
-        if (lost.length > 0) {
-          // The try before may have been applied: the log ends with our last event then, under our own token.
-          const rows = yield* sql<TaskRow>`SELECT id, token, last_seq, intents FROM perennial_tasks
-            WHERE ${sql.in("id", lost.map(({ claim }) => claim.taskId))}`
-          for (const { claim, events } of lost) {
-            const row = rows.find((row) => row.id === claim.taskId)
-            if (row?.token === claim.token && row.last_seq === events[0].seq + events.length - 1) {
-              intents.set(row.id, row.intents)
-            }
-          }
-        }
-        return batch.map(({ claim }) => ({ ok: intents.has(claim.taskId), intents: intents.get(claim.taskId) ?? 0 }))
+        const appended = SqlLog.byClaim(yield* log.append(batch, yield* time))
+        const lost = again ? batch.filter(({ claim }) => appended(claim) === undefined) : []
+        const before = SqlLog.byClaim(lost.length > 0 ? yield* applied(lost) : [])
+        return batch.map(({ claim }) => {
+          const row = appended(claim) ?? before(claim)
+          return { ok: row !== undefined, intents: row?.intents ?? 0 }
+        })
       }), failed("append"))
   return {
     append,
@@ -95,6 +103,9 @@ const makeReads = (sql: SqlClient.SqlClient): Pick<Service, "get" | "list" | "in
 const makePrune = (sql: SqlClient.SqlClient): Service["prune"] => ({ finishedBefore, limit }) =>
   persistently(() =>
     sql.withTransaction(Effect.gen(function*() {
+      const now = yield* storeTime(sql)
+      // A runner without a row is dead, too.
+      yield* sql`DELETE FROM perennial_runners WHERE expires_at < ${now} - ${dayMillis}`
       const rows = yield* sql<{ readonly id: TaskId }>`UPDATE perennial_tasks SET pruned = 1
         WHERE pruned = 0 AND id IN (SELECT id FROM perennial_tasks
           WHERE finished_at < ${finishedBefore} AND pruned = 0 ORDER BY finished_at, id LIMIT ${limit})

@@ -224,7 +224,7 @@ export const make: Effect.Effect<Service> = Effect.sync(() => {
       Effect.succeed(batch.map(({ claim, events }) => {
         const row = fenced(claim)
         if (row === undefined || events[0].seq !== row.lastSeq + 1) {
-          return { ok: false, intents: rows.get(claim.taskId)?.intents.length ?? 0 }
+          return { ok: false, intents: 0 }
         }
         write(row, events, now)
         return { ok: true, intents: row.intents.length }

@@ -267,7 +267,7 @@ export class TaskBackend extends Context.Service<TaskBackend, {
   /**
    * Appends to the logs of many tasks in one commit. An entry whose token is not the task's, or whose first seq is not
    * `lastSeq + 1`, is not `ok` and changes nothing; it does not disturb the others (P9). A `message` or `tool_result`
-   * sets `failures` to 0. A task comes at most once in a batch.
+   * sets `failures` to 0. A claim comes at most once in a batch. `intents` is how many are recorded, where it is `ok`.
    */
   readonly append: (
     batch: Array.NonEmptyReadonlyArray<{

@@ -42,6 +42,16 @@ export * as Ids from "./Ids.ts"
 /**
  * @since 0.1.0
  */
+export * as MemoryConversationStore from "./MemoryConversationStore.ts"
+
+/**
+ * @since 0.1.0
+ */
+export * as MemoryTaskBackend from "./MemoryTaskBackend.ts"
+
+/**
+ * @since 0.1.0
+ */
 export * as Message from "./Message.ts"
 
 /**

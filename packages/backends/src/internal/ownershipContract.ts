@@ -17,6 +17,7 @@ import {
   enqueue,
   headIds,
   live,
+  log,
   message,
   newTask,
   reject,
@@ -137,7 +138,9 @@ const claims = (test: Test): void => {
       assert.strictEqual((yield* Effect.flip(end(zombie)))._tag, "LeaseLost")
       yield* backend.release(zombie)
       assert.deepStrictEqual(yield* backend.unowned({ limit: 10 }), [])
-      assert.deepInclude((yield* backend.append([{ claim: owner, events }]))[0], { ok: true })
+      const results = yield* backend.append([{ claim: zombie, events }, { claim: owner, events }])
+      assert.deepStrictEqual(results.map((result) => result.ok), [false, true])
+      assert.strictEqual((yield* log("t1")).length, 2)
     })
   )
 

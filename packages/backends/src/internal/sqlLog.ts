@@ -1,7 +1,6 @@
 /**
  * Writes and reads the event logs: the hot statements, with a form for each dialect.
  */
-import type { TaskId } from "@perennial/domain/Ids"
 import { isTerminal } from "@perennial/domain/Task"
 import type { EventPage, Fence, TaskBackend } from "@perennial/domain/TaskBackend"
 import { CursorAhead, EventsExpired, TaskNotFound } from "@perennial/domain/TaskError"
@@ -22,18 +21,17 @@ interface Fenced extends Fence {
   readonly progress: number
 }
 
-interface EventRow {
-  readonly taskId: TaskId
+interface EventRow extends Fence {
   readonly seq: number
   readonly at: number
   readonly payload: string
 }
 
-type AppendedRow = Pick<TaskRow, "id" | "intents">
+type AppendedRow = Pick<TaskRow, "id" | "token" | "intents">
 
 export interface SqlLog {
   /** Adds events whose place in the log was secured by the same transaction. */
-  readonly insert: (taskId: TaskId, events: ReadonlyArray<StoredEvent>) => Effect.Effect<unknown, SqlError.SqlError>
+  readonly insert: (claim: Fence, events: ReadonlyArray<StoredEvent>) => Effect.Effect<unknown, SqlError.SqlError>
   /** Appends to many logs in one commit, and returns the rows of those that were appended to. */
   readonly append: (
     batch: ReadonlyArray<Entry>,
@@ -60,8 +58,14 @@ const toFenced = ({ claim, events }: Entry): Fenced => ({
   progress: progress(events)
 })
 
-const toRows = (taskId: TaskId, events: ReadonlyArray<StoredEvent>): ReadonlyArray<EventRow> =>
-  events.map(({ at, event, seq }) => ({ taskId, seq, at, payload: encodeEvent(event) }))
+const toRows = ({ taskId, token }: Fence, events: ReadonlyArray<StoredEvent>): ReadonlyArray<EventRow> =>
+  events.map(({ at, event, seq }) => ({ taskId, token, seq, at, payload: encodeEvent(event) }))
+
+/** Finds the row a claim wrote to. By token, too: a batch may hold an owner beside one that lost the same task. */
+export const byClaim = <Row extends Pick<TaskRow, "id" | "token">>(rows: ReadonlyArray<Row>) => {
+  const byKey = new Map(rows.map((row) => [`${row.token}/${row.id}`, row]))
+  return ({ taskId, token }: Fence): Row | undefined => byKey.get(`${token}/${taskId}`)
+}
 
 const makePage = (sql: SqlClient.SqlClient): SqlLog["page"] =>
   Effect.fnUntraced(function*(id, { after, limit, maxBytes }) {
@@ -93,13 +97,15 @@ const makePage = (sql: SqlClient.SqlClient): SqlLog["page"] =>
 /** PostgreSQL: one round trip for any number of tasks. */
 const makePg = (sql: SqlClient.SqlClient): SqlLog => {
   const events = (rows: ReadonlyArray<EventRow>) =>
-    sql`unnest(${rows.map((row) => row.taskId)}::text[], ${rows.map((row) => row.seq)}::int[],
-      ${rows.map((row) => row.at)}::bigint[], ${
-      rows.map((row) => row.payload)
-    }::text[]) AS e(task_id, seq, at, payload)`
+    sql`unnest(
+      ${rows.map((row) => row.taskId)}::text[], ${rows.map((row) => row.token)}::int[],
+      ${rows.map((row) => row.seq)}::int[], ${rows.map((row) => row.at)}::bigint[],
+      ${rows.map((row) => row.payload)}::text[]
+    ) AS e(task_id, token, seq, at, payload)`
   return {
-    insert: (taskId, added) =>
-      sql`INSERT INTO perennial_task_events (task_id, seq, at, payload) SELECT * FROM ${events(toRows(taskId, added))}`,
+    insert: (claim, added) =>
+      sql`INSERT INTO perennial_task_events (task_id, seq, at, payload)
+        SELECT e.task_id, e.seq, e.at, e.payload FROM ${events(toRows(claim, added))}`,
     append: (batch, now) => {
       const fenced = batch.map(toFenced)
       return sql<AppendedRow>`WITH input AS (
@@ -111,13 +117,13 @@ const makePg = (sql: SqlClient.SqlClient): SqlLog => {
             failures = CASE WHEN i.progress = 1 THEN 0 ELSE t.failures END
           FROM input i WHERE t.id = i.id AND t.token = i.token AND t.last_seq = i.first - 1
             AND t.runner_id IS NOT NULL AND t.finished_at IS NULL
-          RETURNING t.id, t.intents
+          RETURNING t.id, t.token, t.intents
         ), added AS (
           INSERT INTO perennial_task_events (task_id, seq, at, payload)
           SELECT e.task_id, e.seq, e.at, e.payload
-          FROM ${events(batch.flatMap(({ claim, events }) => toRows(claim.taskId, events)))}
-          JOIN fence f ON f.id = e.task_id
-        ) SELECT id, intents FROM fence`
+          FROM ${events(batch.flatMap(({ claim, events }) => toRows(claim, events)))}
+          JOIN fence f ON f.id = e.task_id AND f.token = e.token
+        ) SELECT id, token, intents FROM fence`
     },
     page: makePage(sql)
   }
@@ -130,7 +136,7 @@ const makeSqlite = (sql: SqlClient.SqlClient): SqlLog => {
       SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3
       FROM json_each(${JSON.stringify(rows.map((row) => [row.taskId, row.seq, row.at, row.payload]))})`
   return {
-    insert: (taskId, events) => insertRows(toRows(taskId, events)),
+    insert: (claim, events) => insertRows(toRows(claim, events)),
     append: (batch, now) => {
       const input = batch.map(toFenced).map((row) => [row.taskId, row.token, row.first, row.last, row.progress])
       return sql.withTransaction(Effect.gen(function*() {
@@ -140,9 +146,9 @@ const makeSqlite = (sql: SqlClient.SqlClient): SqlLog => {
             value ->> 4 AS progress FROM json_each(${JSON.stringify(input)})) AS i
           WHERE t.id = i.id AND t.token = i.token AND t.last_seq = i.first - 1
             AND t.runner_id IS NOT NULL AND t.finished_at IS NULL
-          RETURNING id, intents`
-        const ids = new Set(appended.map((row) => row.id))
-        const rows = batch.flatMap(({ claim, events }) => ids.has(claim.taskId) ? toRows(claim.taskId, events) : [])
+          RETURNING id, token, intents`
+        const find = byClaim(appended)
+        const rows = batch.flatMap(({ claim, events }) => find(claim) === undefined ? [] : toRows(claim, events))
         if (rows.length > 0) yield* insertRows(rows)
         return appended
       }))

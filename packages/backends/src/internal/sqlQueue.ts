@@ -210,7 +210,7 @@ export const make = (
           WHERE id = ${claim.taskId} AND token = ${claim.token} AND last_seq = ${events[0].seq - 1}
             AND runner_id IS NOT NULL AND finished_at IS NULL RETURNING *`
         if (row === undefined) return yield* again ? applied(claim, lastSeq, now) : new LeaseLost(claim)
-        yield* log.insert(claim.taskId, events)
+        yield* log.insert(claim, events)
         return yield* promote(row.conversation_id, now)
       })), failed("finish"))
   }

@@ -1,0 +1,153 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as SqlTaskBackend from "@perennial/backends/SqlTaskBackend"
+import { AgentId, ConversationId, RunnerId, TaskId, UserId } from "@perennial/domain/Ids"
+import { userText } from "@perennial/domain/Message"
+import { cancelKey, type Claim, TaskBackend } from "@perennial/domain/TaskBackend"
+import type { StoredEvent } from "@perennial/domain/TaskEvent"
+import { Context, Duration, Effect, Fiber, Layer, Option } from "effect"
+import { SqlClient, SqlError } from "effect/sql"
+import { TestClock } from "effect/testing"
+import { layerEmpty } from "./sqliteFile.ts"
+
+type Fault = "reply" | "request"
+
+/** Breaks the next transactions: before they begin, or after they have committed. */
+class Faults extends Context.Service<Faults, { readonly next: Array<Fault> }>()(
+  "@perennial/backends/test/SqlTaskBackendRetry.test/Faults"
+) {}
+
+const broken = new SqlError.SqlError({ reason: new SqlError.ConnectionError({ message: "gone", cause: undefined }) })
+
+const layerFaulty = Layer.effect(
+  SqlClient.SqlClient,
+  Effect.gen(function*() {
+    const { next } = yield* Faults
+    const client = yield* SqlClient.SqlClient
+    const withTransaction: SqlClient.SqlClient["withTransaction"] = (effect) =>
+      Effect.suspend(() => {
+        const fault = next.shift()
+        if (fault === "request") return Effect.fail(broken)
+        return fault === "reply"
+          ? Effect.andThen(client.withTransaction(effect), Effect.fail(broken))
+          : client.withTransaction(effect)
+      })
+    const faulty = Object.assign((...args: Parameters<typeof client>) => client(...args), client, { withTransaction })
+    return Object.assign(faulty, { withoutTransforms: () => faulty })
+  })
+)
+
+const layer = SqlTaskBackend.layer.pipe(
+  Layer.provide(layerFaulty),
+  Layer.provide(layerEmpty),
+  Layer.provideMerge(Layer.sync(Faults, () => ({ next: [] })))
+)
+
+/** Runs an operation whose first tries meet these faults. */
+const under = Effect.fnUntraced(function*<A, E, R>(faults: ReadonlyArray<Fault>, operation: Effect.Effect<A, E, R>) {
+  const { next } = yield* Faults
+  next.push(...faults)
+  const fiber = yield* Effect.forkChild(operation)
+  yield* TestClock.adjust("1 minute")
+  const result = yield* Fiber.join(fiber)
+  assert.deepStrictEqual(next, [])
+  return result
+})
+
+const ids = { taskId: TaskId.make("t1"), conversationId: ConversationId.make("c1") }
+const runnerId = RunnerId.make("runner")
+
+const create = (id: TaskId) =>
+  Effect.flatMap(TaskBackend, (backend) =>
+    backend.create({
+      id,
+      conversationId: ids.conversationId,
+      userId: UserId.make("alice"),
+      agentId: AgentId.make("agent"),
+      input: userText("hello")
+    }, { onBusy: "enqueue", maxQueued: 5 }))
+
+const begin = Effect.gen(function*() {
+  const backend = yield* TaskBackend
+  yield* create(ids.taskId)
+  yield* backend.heartbeat(runnerId, Duration.hours(1))
+  return Option.getOrThrow(yield* backend.claim(ids.taskId, { runnerId, expectedToken: 0 }))
+})
+
+const text = (seq: number): StoredEvent => ({ seq, at: 1, event: { type: "text", ...ids, content: "hi" } })
+const cancelled = (seq: number): StoredEvent => ({ seq, at: 1, event: { type: "cancelled", ...ids } })
+
+const test = <E>(name: string, body: Effect.Effect<void, E, TaskBackend | Faults>) =>
+  it.effect(name, () => Effect.provide(body, layer))
+
+describe("SqlTaskBackend when the database fails for a moment", () => {
+  test(
+    "tries again until it is done",
+    Effect.gen(function*() {
+      const created = yield* under(["request", "request", "request"], create(ids.taskId))
+      assert.isTrue(created.created)
+    })
+  )
+
+  test(
+    "gives up after its budget with an error of its own",
+    Effect.gen(function*() {
+      const { next } = yield* Faults
+      next.push(...Array.from({ length: 1000 }, (): Fault => "request"))
+      const fiber = yield* Effect.forkChild(Effect.flip(create(ids.taskId)))
+      yield* TestClock.adjust("1 minute")
+      assert.deepInclude(yield* Fiber.join(fiber), { _tag: "TaskBackendError", operation: "create", cause: broken })
+      next.length = 0
+    })
+  )
+
+  test(
+    "P1: a lost reply of `create` returns the task that was stored",
+    Effect.gen(function*() {
+      const backend = yield* TaskBackend
+      const created = yield* under(["reply"], create(ids.taskId))
+      assert.isTrue(Option.isSome(created.head))
+      assert.strictEqual((yield* backend.get(ids.taskId)).lastSeq, 1)
+    })
+  )
+
+  test(
+    "P9: a lost reply of `append` is no lost lease, and nothing is written twice",
+    Effect.gen(function*() {
+      const backend = yield* TaskBackend
+      const claim = yield* begin
+      const [result] = yield* under(["reply", "request"], backend.append([{ claim, events: [text(2), text(3)] }]))
+      assert.deepStrictEqual(result, { ok: true, intents: 0 })
+      const page = yield* backend.events(ids.taskId, { after: 0, limit: 10, maxBytes: 10_000 })
+      assert.deepStrictEqual(page.events.map((event) => event.seq), [1, 2, 3])
+      const zombie: Claim = { ...claim, token: 0 }
+      const [fenced] = yield* under(["request"], backend.append([{ claim: zombie, events: [text(4)] }]))
+      assert.isFalse(fenced?.ok)
+    })
+  )
+
+  test(
+    "P4: a lost reply of `finish` is no lost lease, and still names the next head",
+    Effect.gen(function*() {
+      const backend = yield* TaskBackend
+      const claim = yield* begin
+      const next = TaskId.make("t2")
+      yield* create(next)
+      const promoted = yield* under(["reply"], backend.finish(claim, [cancelled(2)]))
+      assert.strictEqual(Option.getOrThrow(promoted).taskId, next)
+      assert.strictEqual((yield* Effect.flip(backend.finish(claim, [cancelled(2)])))._tag, "LeaseLost")
+    })
+  )
+
+  test(
+    "a lost reply of `putIntent` still says that it was written",
+    Effect.gen(function*() {
+      const backend = yield* TaskBackend
+      yield* create(ids.taskId)
+      yield* create(TaskId.make("t2"))
+      const result = yield* under(["reply"], backend.putIntent(ids.taskId, { key: cancelKey, value: { reason: "x" } }))
+      assert.isTrue(result.written)
+      assert.strictEqual(result.task.status, "cancelled")
+      assert.strictEqual(Option.getOrThrow(result.promoted).taskId, TaskId.make("t2"))
+    })
+  )
+})
