@@ -17,6 +17,16 @@ export * as MemoryTaskBackend from "./MemoryTaskBackend.ts"
 /**
  * @since 0.1.0
  */
+export * as RedisConversationStore from "./RedisConversationStore.ts"
+
+/**
+ * @since 0.1.0
+ */
+export * as RedisTaskBackend from "./RedisTaskBackend.ts"
+
+/**
+ * @since 0.1.0
+ */
 export * as SqlConversationStore from "./SqlConversationStore.ts"
 
 /**

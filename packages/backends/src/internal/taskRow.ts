@@ -39,6 +39,9 @@ export interface TaskRow {
   readonly finished_at: Millis | null
 }
 
+/** What the port makes of a row. */
+export type PortRow = Omit<TaskRow, "head" | "idempotency_key" | "request_hash">
+
 const decodeInput = Schema.decodeSync(Schema.fromJsonString(UserMessage))
 const decodeMetadata = Schema.decodeSync(Schema.fromJsonString(Metadata))
 const decodeContext = Schema.decodeSync(Schema.fromJsonString(Schema.Record(Schema.String, Schema.String)))
@@ -50,7 +53,7 @@ const optional = <A>(text: string | null, decode: (text: string) => A): A | unde
 export const toText = (value: unknown): string | null => value === undefined ? null : JSON.stringify(value)
 
 /** Throws when a column cannot be read. */
-export const toTask = (row: TaskRow): Task => ({
+export const toTask = (row: PortRow): Task => ({
   id: row.id,
   conversationId: row.conversation_id,
   agentId: AgentId.make(row.agent_id),
@@ -64,7 +67,7 @@ export const toTask = (row: TaskRow): Task => ({
 })
 
 /** Throws when a column cannot be read. */
-export const toClaim = (row: TaskRow, runnerId: RunnerId): Claim => ({
+export const toClaim = (row: PortRow, runnerId: RunnerId): Claim => ({
   taskId: row.id,
   conversationId: row.conversation_id,
   userId: row.user_id,

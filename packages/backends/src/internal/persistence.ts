@@ -1,0 +1,52 @@
+/**
+ * What the operations of every store have in common: rows decoded, transient failures retried, lost replies resolved.
+ */
+import { Data, Duration, Effect, Schedule } from "effect"
+
+/** A transient failure is retried this long: longer than a restart of the store takes. */
+export const budget = Duration.seconds(30)
+
+const schedule = Schedule.min([Schedule.exponential("25 millis"), Schedule.spaced("1 second")]).pipe(
+  Schedule.jittered,
+  Schedule.upTo({ duration: budget })
+)
+
+/** A row holds what no version of this library wrote. */
+export class Unreadable extends Data.TaggedError("Unreadable")<{ readonly cause: unknown }> {}
+
+/** Reads rows with a function that throws where they are not what they should be. */
+export const read = <A>(body: () => A): Effect.Effect<A, Unreadable> =>
+  Effect.try({ try: body, catch: (cause) => new Unreadable({ cause }) })
+
+/**
+ * Runs an operation until it has an answer, within the budget. `again` tells that an earlier try may have been applied
+ * although its reply was lost: the operation resolves that by asking the row.
+ */
+export type Persistently<F> = <A, E, E2>(
+  operation: (again: boolean) => Effect.Effect<A, E>,
+  onFailure: (cause: F | Unreadable) => E2
+) => Effect.Effect<A, Exclude<E, F | Unreadable> | E2>
+
+/** For a store whose client fails with `F`. */
+export const make = <F>(options: {
+  readonly isFailure: (error: unknown) => error is F
+  readonly isTransient: (error: F) => boolean
+}): Persistently<F> =>
+<A, E, E2>(
+  operation: (again: boolean) => Effect.Effect<A, E>,
+  onFailure: (cause: F | Unreadable) => E2
+): Effect.Effect<A, Exclude<E, F | Unreadable> | E2> =>
+  Effect.suspend(() => {
+    let tries = 0
+    return Effect.suspend(() => operation(tries++ > 0)).pipe(
+      // A client may die of what it meets on the way, as in a rollback on a lost connection.
+      Effect.catchDefect((defect) => options.isFailure(defect) ? Effect.fail(defect) : Effect.die(defect)),
+      Effect.retry({ while: (error) => options.isFailure(error) && options.isTransient(error), schedule }),
+      Effect.catch((error): Effect.Effect<never, Exclude<E, F | Unreadable> | E2> =>
+        options.isFailure(error) || error instanceof Unreadable
+          ? Effect.fail(onFailure(error))
+          // The guard leaves exactly the other errors of the operation.
+          : Effect.fail(error as Exclude<E, F | Unreadable>)
+      )
+    )
+  })

@@ -1,0 +1,77 @@
+/**
+ * The methods of the conversation store as scripts. Arguments are named in the order they are given.
+ *
+ * Keys after the prefix: `conversation:<id>` (hash), `messages:<id>` (stream, the position is the entry's id),
+ * `positions:<id>` position of each message (hash), `conversations:<user>` ids in order (sorted set).
+ */
+import type { ConversationId } from "@perennial/domain/Ids"
+import { conversationScript } from "./redisPrelude.ts"
+
+/** Id, title, times of creation and of the last change. */
+export type ConversationValues = readonly [ConversationId, string | null, string, string]
+
+const row = String.raw`
+local function row(id) return call("HMGET", key("conversation", id), "id", "title", "created_at", "updated_at") end
+local function isOf(id, user) return call("HGET", key("conversation", id), "user_id") == user end
+`
+
+/** Conversation, user. Returns null when it is another user's. */
+export const create = conversationScript<ConversationValues | null>(String.raw`${row}
+local id, user = ARGV[3], ARGV[4]
+if isOf(id, user) then return row(id) end
+if call("EXISTS", key("conversation", id)) == 1 then return false end
+local time = now()
+call("HSET", key("conversation", id), "id", id, "user_id", user, "created_at", time, "updated_at", time, "position", 0)
+call("ZADD", key("conversations", user), 0, id)
+return row(id)`)
+
+/** Conversation, user. */
+export const get = conversationScript<ConversationValues | null>(
+  `${row} return isOf(ARGV[3], ARGV[4]) and row(ARGV[3]) or false`
+)
+
+/** User, last id of the page before or "", limit. */
+export const list = conversationScript<ReadonlyArray<ConversationValues>>(String.raw`${row}
+local from = ARGV[4] == "" and "+" or "(" .. ARGV[4]
+local rows = call("ZREVRANGEBYLEX", key("conversations", ARGV[3]), from, "-", "LIMIT", 0, ARGV[5])
+for i, id in ipairs(rows) do rows[i] = row(id) end
+return rows`)
+
+/** Conversation, user, last id of the page before or "", limit. Returns payloads, or null without the conversation. */
+export const messages = conversationScript<ReadonlyArray<string> | null>(String.raw`${row}
+local id, after = ARGV[3], ARGV[5]
+if not isOf(id, ARGV[4]) then return false end
+local position = after == "" and 0 or tonumber(call("HGET", key("positions", id), after) or "")
+if not position then return {} end
+local page = call("XRANGE", key("messages", id), (position + 1) .. "-0", "+", "COUNT", ARGV[6])
+for i, entry in ipairs(page) do page[i] = entry[2][2] end
+return page`)
+
+/** Conversation, then ids and payloads of messages by turns. Returns 0 without the conversation. */
+export const append = conversationScript<0 | 1>(String.raw`
+local id = ARGV[3]
+local position = call("HGET", key("conversation", id), "position")
+if not position then return 0 end
+for i = 4, #ARGV, 2 do
+  if call("HSETNX", key("positions", id), ARGV[i], position + 1) == 1 then
+    position = position + 1
+    call("XADD", key("messages", id), position .. "-0", "payload", ARGV[i + 1])
+  end
+end
+call("HSET", key("conversation", id), "position", position, "updated_at", now())
+return 1`)
+
+/** Conversation, title. Returns 0 without the conversation. */
+export const setTitle = conversationScript<0 | 1>(String.raw`
+local fields = key("conversation", ARGV[3])
+if call("EXISTS", fields) == 0 then return 0 end
+call("HSET", fields, "title", ARGV[4], "updated_at", now())
+return 1`)
+
+/** Conversation, user. Returns 0 without the conversation. */
+export const remove = conversationScript<0 | 1>(String.raw`${row}
+local id, user = ARGV[3], ARGV[4]
+if not isOf(id, user) then return 0 end
+call("ZREM", key("conversations", user), id)
+call("UNLINK", key("conversation", id), key("messages", id), key("positions", id))
+return 1`)

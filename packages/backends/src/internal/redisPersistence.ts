@@ -1,0 +1,88 @@
+/**
+ * What every operation on Redis has in common: transient failures retried, and a look at how durable the server is.
+ */
+import { Array, Cause, Effect, Option, Predicate } from "effect"
+import { Redis } from "effect/persistence"
+import { budget, make, type Persistently } from "./persistence.ts"
+
+/** What the name of every key begins with, unless an option says otherwise. */
+export const defaultPrefix = "perennial:"
+
+type Service = Redis.Redis["Service"]
+
+export const isRedisError = (error: unknown): error is Redis.RedisError => error instanceof Redis.RedisError
+
+/** The server says that it will answer in a moment: it reads its log, runs a script, or changes its role. */
+const passing = /^(?:LOADING|BUSY|MASTERDOWN|READONLY|TRYAGAIN)\b/
+
+/** An answer of the server that is an error: a code in capitals, then a text. */
+const isReply = (message: string) => /^[A-Z]+ /.test(message)
+
+/** Whether the same command may succeed in a moment: the connection failed, or the server is not ready yet. */
+const isTransient = ({ cause }: Redis.RedisError): boolean => {
+  const message = Predicate.hasProperty(cause, "message") ? String(cause.message) : String(cause)
+  // This client was closed for good.
+  return message !== "The client is closed" && (!isReply(message) || passing.test(message))
+}
+
+const retrying = make({ isFailure: isRedisError, isTransient })
+
+/** Never takes longer than the budget, also when the server takes a command and does not answer. */
+export const persistently: Persistently<Redis.RedisError> = (operation, onFailure) =>
+  retrying(operation, onFailure).pipe(Effect.timeoutOrElse({
+    duration: budget,
+    orElse: () =>
+      Effect.fail(onFailure(new Redis.RedisError({ cause: new Cause.TimeoutError("Redis did not answer in time") })))
+  }))
+
+/** Entries of a reply that is a map in RESP3 and a list of keys and values in RESP2. */
+export const entries = (reply: unknown): ReadonlyArray<readonly [string, unknown]> => {
+  if (reply instanceof Map) return [...reply].map(([key, value]) => [String(key), value])
+  if (!globalThis.Array.isArray(reply)) {
+    return typeof reply === "object" && reply !== null ? Object.entries(reply) : []
+  }
+  // XREAD answers with pairs in RESP2, CONFIG GET with a flat list.
+  const list: ReadonlyArray<unknown> = reply
+  const pairs = list.every(globalThis.Array.isArray) ? list : Array.chunksOf(list, 2)
+  return pairs.map((pair) => [String(pair[0]), pair[1]])
+}
+
+const setting = (redis: Service, name: string) =>
+  Effect.map(redis.send("CONFIG", "GET", name), (reply) => {
+    const found = entries(reply).find(([key]) => key === name)
+    return Option.map(Option.fromUndefinedOr(found), ([, value]) => String(value))
+  })
+
+/** What a server is configured to lose, in words. */
+const risks = Effect.fnUntraced(function*(redis: Service) {
+  const appendonly = yield* setting(redis, "appendonly")
+  const appendfsync = yield* setting(redis, "appendfsync")
+  const memory = yield* setting(redis, "maxmemory")
+  const policy = yield* setting(redis, "maxmemory-policy")
+  const is = (value: Option.Option<string>, expected: string) => Option.getOrUndefined(value) === expected
+  return [
+    ...is(appendonly, "yes") ? [] : ["it loses everything at a restart or a crash (appendonly is not `yes`)"],
+    ...is(appendfsync, "always")
+      ? []
+      : ["it loses what it just accepted at a power failure (appendfsync is not `always`)"],
+    ...is(memory, "0") || is(policy, "noeviction")
+      ? []
+      : ["it deletes keys when its memory is full (maxmemory-policy is not `noeviction`)"]
+  ]
+})
+
+/** Warns when the server may lose what it accepted: then P1 and P5 do not hold. */
+export const warnUnlessDurable = (redis: Service): Effect.Effect<void, Redis.RedisError> =>
+  persistently(() => risks(redis), (cause) => cause).pipe(
+    Effect.catchIf(
+      (error) => isRedisError(error) && !isTransient(error),
+      () => Effect.succeed(["its settings could not be read (CONFIG GET is not allowed)"])
+    ),
+    Effect.catchTag("Unreadable", Effect.die),
+    Effect.flatMap((risks) =>
+      risks.length === 0 ? Effect.void : Effect.logWarning(
+        `REDIS MAY LOSE TASKS AND CONVERSATIONS: ${risks.join("; ")}. `
+          + "Perennial's promises need `appendonly yes`, `appendfsync always` and `maxmemory-policy noeviction`."
+      )
+    )
+  )

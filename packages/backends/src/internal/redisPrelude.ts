@@ -1,0 +1,210 @@
+/**
+ * What every script has: keys, the store's clock, and the steps that several of them take.
+ *
+ * A script is one atomic step of Redis, which runs nothing else meanwhile. Scripts make their keys themselves from the
+ * prefix (their first argument), so all keys are on one primary; Redis Cluster is not supported. A number that is stored
+ * or returned is an integer below 2^53.
+ *
+ * Keys after the prefix: `task:<id>` the row (hash), `events:<id>` its log (stream, the seq is the entry's id),
+ * `intents:<id>` (hash of `<ordinal>:<value>`), `owner:<conversation>` whose it is, `queue:<conversation>` its active
+ * tasks, the head first (list), `of-user:<status>:<user>` and `of-conversation:<status>:<conversation>` ids in order,
+ * `keys:<user>` idempotency keys (hash), `unowned` heads without an owner by age, `owned:<runner>` tasks by age,
+ * `runners` by the end of their lease, `ended` tasks with a log by their end (sorted sets), `wakes` hints (stream).
+ */
+import type { Effect } from "effect"
+import { Redis } from "effect/persistence"
+
+/** Hints that are kept for processes that read them late. */
+const wakesKept = 10_000
+
+/** The fields of a task's row, in the order that scripts return them. */
+export const columns = [
+  "id",
+  "conversation_id",
+  "user_id",
+  "agent_id",
+  "status",
+  "error",
+  "input",
+  "user_metadata",
+  "metadata",
+  "log_context",
+  "runner_id",
+  "token",
+  "attempt",
+  "failures",
+  "last_seq",
+  "intents",
+  "pruned",
+  "created_at",
+  "updated_at",
+  "started_at",
+  "finished_at"
+] as const
+
+const keys = String.raw`
+local prefix, origin = ARGV[1], ARGV[2]
+local call = redis.call
+
+local function key(kind, id) return prefix .. kind .. ":" .. id end
+
+-- Milliseconds.
+local function now()
+  local time = call("TIME")
+  return time[1] * 1000 + math.floor(time[2] / 1000)
+end
+
+-- The order of bytes; Lua compares strings by the locale of the server.
+local function less(a, b)
+  for i = 1, math.min(#a, #b) do
+    local x, y = a:byte(i), b:byte(i)
+    if x ~= y then return x < y end
+  end
+  return #a < #b
+end
+`
+
+const tasks = String.raw`
+local function row(id) return call("HMGET", key("task", id), ${columns.map((name) => `"${name}"`).join(", ")}) end
+
+local function find(id)
+  local v = call("HMGET", key("task", id), "conversation_id", "user_id", "status", "token", "attempt", "runner_id",
+    "last_seq", "created_at")
+  if not v[1] then return nil end
+  return { id = id, conversation = v[1], user = v[2], status = v[3], token = tonumber(v[4]), attempt = tonumber(v[5]),
+    runner = v[6], lastSeq = tonumber(v[7]), created = v[8], active = v[3] == "queued" or v[3] == "running" }
+end
+
+local wakes = {}
+local function tell()
+  if #wakes == 0 then return end
+  call("XADD", prefix .. "wakes", "MAXLEN", "~", ${wakesKept}, "*", "origin", origin, unpack(wakes))
+  wakes = {}
+end
+local function wake(kind, id)
+  table.insert(wakes, kind)
+  table.insert(wakes, id)
+  if #wakes >= 1000 then tell() end
+end
+
+local function isHead(task) return call("LINDEX", key("queue", task.conversation), 0) == task.id end
+
+local function isLive(runner, time)
+  local expires = call("ZSCORE", prefix .. "runners", runner)
+  return expires and tonumber(expires) > time
+end
+
+local function isUnowned(task, time)
+  return task.active and isHead(task) and not (task.runner and isLive(task.runner, time))
+end
+
+-- The task, if this is its owner's token (P9).
+local function fenced(id, token)
+  local task = find(id)
+  return task and task.active and task.runner and task.token == tonumber(token) and task or nil
+end
+
+local function disown(task)
+  if task.runner then
+    call("ZREM", key("owned", task.runner), task.id)
+    call("HDEL", key("task", task.id), "runner_id")
+  end
+  call("ZREM", prefix .. "unowned", task.id)
+end
+
+local function list(task, status)
+  call("ZADD", key("of-user:" .. status, task.user), 0, task.id)
+  call("ZADD", key("of-conversation:" .. status, task.conversation), 0, task.id)
+end
+
+local function move(task, status)
+  if task.status == status then return end
+  call("ZREM", key("of-user:" .. task.status, task.user), task.id)
+  call("ZREM", key("of-conversation:" .. task.status, task.conversation), task.id)
+  list(task, status)
+  call("HSET", key("task", task.id), "status", status)
+end
+
+-- Appends count events, whose times and payloads follow each other in ARGV from index i.
+local function write(task, i, count, time)
+  for n = 1, count do
+    call("XADD", key("events", task.id), (task.lastSeq + n) .. "-0", "at", ARGV[i], "payload", ARGV[i + 1])
+    i = i + 2
+  end
+  call("HSET", key("task", task.id), "last_seq", task.lastSeq + count, "updated_at", time)
+  wake("log", task.id)
+end
+
+local function toHead(id)
+  local v = call("HMGET", key("task", id), "conversation_id", "token")
+  return { id, v[1], v[2] }
+end
+
+-- Ends a task and makes the next one of its conversation the head, which is returned.
+local function close(task, status, time)
+  local wasHead = isHead(task)
+  disown(task)
+  move(task, status)
+  call("HSET", key("task", task.id), "finished_at", time, "updated_at", time)
+  call("ZADD", prefix .. "ended", time, task.id)
+  call("LREM", key("queue", task.conversation), 1, task.id)
+  local following = wasHead and call("LINDEX", key("queue", task.conversation), 0)
+  if not following then return false end
+  call("ZADD", prefix .. "unowned", call("HGET", key("task", following), "created_at"), following)
+  return toHead(following)
+end
+
+-- What an earlier try promoted, if nobody owns it yet.
+local function promoted(task, time)
+  local id = call("LINDEX", key("queue", task.conversation), 0)
+  local head = id and find(id)
+  return head and isUnowned(head, time) and toHead(id) or false
+end
+
+-- Ends a task that was never claimed: nobody else writes to its log.
+local function endUnbegun(task, reason, time)
+  local payload = '{"type":"cancelled","taskId":' .. cjson.encode(task.id)
+    .. ',"conversationId":' .. cjson.encode(task.conversation)
+    .. (reason == "" and "" or ',"reason":' .. reason) .. '}'
+  call("XADD", key("events", task.id), (task.lastSeq + 1) .. "-0", "at", time, "payload", payload)
+  call("HSET", key("task", task.id), "last_seq", task.lastSeq + 1)
+  wake("log", task.id)
+  return close(task, "cancelled", time)
+end
+
+local function intent(id, name)
+  local value = call("HGET", key("intents", id), name)
+  return value and value:sub(value:find(":", 1, true) + 1)
+end
+
+local function record(id, name, value, time)
+  local ordinal = call("HINCRBY", key("task", id), "intents", 1)
+  call("HSET", key("intents", id), name, ordinal .. ":" .. value)
+  call("HSET", key("task", id), "updated_at", time)
+  wake("intent", id)
+end
+`
+
+/** An argument of a script. */
+export type Argument = string | number
+
+type Script<A> = Redis.Script<{ readonly params: [args: ReadonlyArray<Argument>]; readonly result: A }>
+
+const define = <A>(lua: string): Script<A> =>
+  Redis.script((args: ReadonlyArray<Argument>) => args, { lua, numberOfKeys: 0 }).withReturnType<A>()
+
+/** Runs a script on the keys under one prefix. `origin` marks the hints that this process causes. */
+export const runner = (
+  redis: Redis.Redis["Service"],
+  { origin, prefix }: { readonly prefix: string; readonly origin: string }
+) =>
+<A>(script: Script<A>, args: ReadonlyArray<Argument>): Effect.Effect<A, Redis.RedisError> =>
+  redis.eval(script)([prefix, origin, ...args])
+
+export type Run = ReturnType<typeof runner>
+
+/** A script over tasks. Its own arguments begin at `ARGV[3]`. */
+export const taskScript = <A>(lua: string) => define<A>(`${keys}${tasks}${lua}`)
+
+/** A script over conversations. Its own arguments begin at `ARGV[3]`. */
+export const conversationScript = <A>(lua: string) => define<A>(`${keys}${lua}`)

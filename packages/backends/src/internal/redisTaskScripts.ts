@@ -1,0 +1,282 @@
+/**
+ * The methods of the task backend as scripts. What each promises is said at the port; arguments are named in the order
+ * they are given.
+ */
+import type { ConversationId, TaskId } from "@perennial/domain/Ids"
+import type { TaskStatus } from "@perennial/domain/Task"
+import { taskScript } from "./redisPrelude.ts"
+
+/** The values of `columns`, null where a field is absent. */
+export type Values = ReadonlyArray<string | null>
+/** A task that may run: id, conversation, token. */
+export type HeadValues = readonly [TaskId, ConversationId, string]
+
+/** Task, conversation, user, onBusy, maxQueued, `=<idempotency key>` or "", request hash, value of a cancel by
+ * `interrupt`, its reason as JSON, the payload of `ack`, then fields of the row. */
+export const create = taskScript<
+  | readonly ["created", Values, 0 | 1, ReadonlyArray<TaskId>, ReadonlyArray<TaskId>]
+  | readonly ["existing", Values, 0 | 1]
+  | readonly ["busy", TaskId]
+  | readonly ["conflict" | "taken" | "foreign" | "full"]
+>(String.raw`
+local id, conversation, user, onBusy, keyed = ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[8]
+local time = now()
+
+local function existing(task) return { "existing", row(task.id), isUnowned(task, time) and 1 or 0 } end
+
+local before = keyed ~= "" and call("HGET", key("keys", user), keyed)
+if before then
+  if call("HGET", key("task", before), "request_hash") ~= ARGV[9] then return { "conflict" } end
+  return existing(find(before))
+end
+local same = find(id)
+if same then return same.user == user and existing(same) or { "taken" } end
+local owner = call("GET", key("owner", conversation))
+if owner and owner ~= user then return { "foreign" } end
+
+local queue = key("queue", conversation)
+local active = call("LRANGE", queue, 0, -1)
+if #active > 0 and onBusy == "reject" then return { "busy", active[1] } end
+if #active > 0 and onBusy == "enqueue" and #active > tonumber(ARGV[7]) then return { "full" } end
+local cancelled, cancelling = {}, {}
+if onBusy == "interrupt" then
+  -- From the back, so that nothing is promoted only to be ended next.
+  for i = #active, 1, -1 do
+    local task = find(active[i])
+    if task.attempt == 0 then
+      endUnbegun(task, ARGV[11], time)
+      table.insert(cancelled, 1, task.id)
+    else
+      if not intent(task.id, "cancel") then record(task.id, "cancel", ARGV[10], time) end
+      table.insert(cancelling, 1, task.id)
+    end
+  end
+end
+local head = #active == #cancelled
+
+call("SET", key("owner", conversation), user)
+call("HSET", key("task", id), "id", id, "conversation_id", conversation, "user_id", user, "status", "queued",
+  "token", 0, "attempt", 0, "failures", 0, "last_seq", 1, "intents", 0, "pruned", 0,
+  "created_at", time, "updated_at", time, unpack(ARGV, 13))
+list({ id = id, user = user, conversation = conversation }, "queued")
+call("XADD", key("events", id), "1-0", "at", time, "payload", ARGV[12])
+call("RPUSH", queue, id)
+if keyed ~= "" then
+  call("HSET", key("keys", user), keyed, id)
+  call("HSET", key("task", id), "idempotency", keyed, "request_hash", ARGV[9])
+end
+if head then call("ZADD", prefix .. "unowned", time, id) end
+tell()
+return { "created", row(id), head and 1 or 0, cancelled, cancelling }`)
+
+/** Task. Returns nulls when it is not there. */
+export const get = taskScript<Values>(`return row(ARGV[3])`)
+
+/** User, conversation or "", last id of the page before or "", limit, statuses. */
+export const list = taskScript<ReadonlyArray<Values>>(String.raw`
+local user, conversation, limit = ARGV[3], ARGV[4], tonumber(ARGV[6])
+if conversation ~= "" and call("GET", key("owner", conversation)) ~= user then return {} end
+local from = ARGV[5] == "" and "+" or "(" .. ARGV[5]
+local ids = {}
+for i = 7, #ARGV do
+  local index = conversation == "" and key("of-user:" .. ARGV[i], user) or key("of-conversation:" .. ARGV[i], conversation)
+  for _, id in ipairs(call("ZREVRANGEBYLEX", index, from, "-", "LIMIT", 0, limit)) do table.insert(ids, id) end
+end
+table.sort(ids, function(a, b) return less(b, a) end)
+local rows = {}
+for i = 1, math.min(limit, #ids) do rows[i] = row(ids[i]) end
+return rows`)
+
+/** Task, runner, expected token. Returns the row, or null when the claim is lost. */
+export const claim = taskScript<Values | null>(String.raw`
+local task, runner, expected = find(ARGV[3]), ARGV[4], tonumber(ARGV[5])
+local time = now()
+if not task or not task.active or not isHead(task) then return false end
+-- A claim whose reply was lost.
+if task.runner == runner and task.token == expected + 1 then return row(task.id) end
+if task.token ~= expected or not isUnowned(task, time) then return false end
+local fields = key("task", task.id)
+if task.runner then call("HINCRBY", fields, "failures", 1) end
+disown(task)
+move(task, "running")
+-- A runner without a lease must be found too: its tasks have no live owner.
+call("ZADD", prefix .. "runners", "NX", 0, runner)
+call("ZADD", key("owned", runner), task.created, task.id)
+call("HSET", fields, "runner_id", runner, "token", expected + 1, "attempt", task.attempt + 1,
+  "claimed_at", time, "updated_at", time)
+call("HSETNX", fields, "started_at", time)
+return row(task.id)`)
+
+/** Again, then for each task: task, token, first seq, progress, count of events, and their times and payloads. Returns
+ * for each whether it was appended, and the number of intents. */
+export const append = taskScript<ReadonlyArray<number>>(String.raw`
+local again, i, results = ARGV[3] == "1", 4, {}
+local time = now()
+while i <= #ARGV do
+  local id, token, first, progress, count = ARGV[i], ARGV[i + 1], tonumber(ARGV[i + 2]), ARGV[i + 3], tonumber(ARGV[i + 4])
+  local task = fenced(id, token)
+  -- The try before may have been applied: the log ends with our last event then, under our own token.
+  local ok = task and again and task.lastSeq == first + count - 1
+  if task and task.lastSeq == first - 1 then
+    write(task, i + 5, count, time)
+    if progress == "1" then call("HSET", key("task", id), "failures", 0) end
+    ok = true
+  end
+  table.insert(results, ok and 1 or 0)
+  table.insert(results, tonumber(call("HGET", key("task", id), "intents") or 0))
+  i = i + 5 + 2 * count
+end
+tell()
+return results`)
+
+/** Again, task, token, first seq, status, error or "", count of events, and their times and payloads. Returns the next
+ * head, if any, or null when the lease is lost. */
+export const finish = taskScript<readonly [HeadValues | null] | null>(String.raw`
+local again, id, token, first, status, count = ARGV[3] == "1", ARGV[4], ARGV[5], tonumber(ARGV[6]), ARGV[7], tonumber(ARGV[9])
+local time = now()
+local task = fenced(id, token)
+if not task or task.lastSeq ~= first - 1 then
+  local ended = again and find(id)
+  if ended and not ended.active and ended.token == tonumber(token) and ended.lastSeq == first + count - 1 then
+    return { promoted(ended, time) }
+  end
+  return false
+end
+write(task, 10, count, time)
+if status == "error" then call("HSET", key("task", id), "error", ARGV[8]) end
+local head = close(task, status, time)
+tell()
+return { head }`)
+
+/** Task, token. */
+export const release = taskScript<null>(String.raw`
+local task = fenced(ARGV[3], ARGV[4])
+if not task then return false end
+disown(task)
+call("ZADD", prefix .. "unowned", task.created, task.id)
+wake("head", task.id)
+tell()
+return false`)
+
+/** Task, after, limit, bytes. */
+export const events = taskScript<
+  | readonly ["page", number, TaskStatus, ReadonlyArray<readonly [id: string, at: string, payload: string]>]
+  | readonly ["ahead", number]
+  | readonly ["missing" | "expired"]
+>(String.raw`
+local id, after, limit, most = ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
+local v = call("HMGET", key("task", id), "last_seq", "status", "pruned")
+if not v[1] then return { "missing" } end
+if v[3] == "1" then return { "expired" } end
+local last = tonumber(v[1])
+if after > last then return { "ahead", last } end
+local found, bytes, full = {}, 0, false
+while not full and #found < limit and after + #found < last do
+  -- In small steps: a page may be bounded by its bytes long before its limit.
+  local step = call("XRANGE", key("events", id), (after + #found + 1) .. "-0", "+", "COUNT", math.min(64, limit - #found))
+  for _, entry in ipairs(step) do
+    bytes = bytes + #entry[2][4]
+    full = bytes > most and #found > 0
+    if full then break end
+    table.insert(found, { entry[1], entry[2][2], entry[2][4] })
+  end
+  if #step == 0 then break end
+end
+return { "page", last, v[2], found }`)
+
+/** Tasks. Returns the newest seq of each, or null. */
+export const lastSeqs = taskScript<Values>(String.raw`
+local seqs = {}
+for i = 3, #ARGV do seqs[i - 2] = call("HGET", key("task", ARGV[i]), "last_seq") end
+return seqs`)
+
+/** Runner, milliseconds of the lease, milliseconds after which failures are forgotten. Returns for each owned task its
+ * id, token and number of intents. */
+export const heartbeat = taskScript<ReadonlyArray<readonly [TaskId, string, string]>>(String.raw`
+local runner, ttl, alive = ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5])
+local time, owned = now(), {}
+local ids = call("ZRANGE", key("owned", runner), 0, -1)
+if ttl > 0 then
+  call("ZADD", prefix .. "runners", time + ttl, runner)
+elseif #ids > 0 then
+  call("ZADD", prefix .. "runners", 0, runner)
+  wake("head", ids[1])
+else
+  call("ZREM", prefix .. "runners", runner)
+end
+for i, id in ipairs(ids) do
+  local v = call("HMGET", key("task", id), "token", "intents", "failures", "claimed_at")
+  if v[3] ~= "0" and time - tonumber(v[4]) > alive then call("HSET", key("task", id), "failures", 0) end
+  owned[i] = { id, v[1], v[2] }
+end
+tell()
+return owned`)
+
+/** Limit. */
+export const unowned = taskScript<ReadonlyArray<HeadValues>>(String.raw`
+local limit, time, found = tonumber(ARGV[3]), now(), {}
+local function collect(index)
+  local members = call("ZRANGE", index, 0, limit - 1, "WITHSCORES")
+  for i = 1, #members, 2 do table.insert(found, { id = members[i], created = tonumber(members[i + 1]) }) end
+  return #members
+end
+collect(prefix .. "unowned")
+for _, runner in ipairs(call("ZRANGEBYSCORE", prefix .. "runners", "-inf", time)) do
+  if collect(key("owned", runner)) == 0 then call("ZREM", prefix .. "runners", runner) end
+end
+table.sort(found, function(a, b)
+  if a.created ~= b.created then return a.created < b.created end
+  return less(a.id, b.id)
+end)
+local heads = {}
+for i = 1, math.min(limit, #found) do heads[i] = toHead(found[i].id) end
+return heads`)
+
+/** Again, task, `=<user>` or "", key, value, 1 if it is a cancel, its reason as JSON or "". */
+export const putIntent = taskScript<readonly [0 | 1, string | null, Values, HeadValues | null] | null>(String.raw`
+local again, id, name, value = ARGV[3] == "1", ARGV[4], ARGV[6], ARGV[7]
+local time = now()
+local task = find(id)
+if not task or (ARGV[5] ~= "" and ARGV[5] ~= "=" .. task.user) then return false end
+local before = intent(id, name)
+if before or not task.active then
+  local mine = again and before == value
+  return { mine and 1 or 0, before, row(id), mine and not task.active and promoted(task, time) or false }
+end
+record(id, name, value, time)
+local head = ARGV[8] == "1" and task.attempt == 0 and endUnbegun(task, ARGV[9], time)
+tell()
+return { 1, value, row(id), head }`)
+
+/** Task. Returns keys and `<ordinal>:<value>` by turns. */
+export const intents = taskScript<ReadonlyArray<string>>(`return call("HGETALL", key("intents", ARGV[3]))`)
+
+/** Finished before, limit. */
+export const prune = taskScript<number>(String.raw`
+local ids = call("ZRANGEBYSCORE", prefix .. "ended", "-inf", "(" .. ARGV[3], "LIMIT", 0, ARGV[4])
+for _, id in ipairs(ids) do
+  call("UNLINK", key("events", id))
+  call("HSET", key("task", id), "pruned", 1)
+  call("ZREM", prefix .. "ended", id)
+end
+return #ids`)
+
+/** Conversation, user. Returns the task that is active, or null. */
+export const deleteConversation = taskScript<TaskId | null>(String.raw`
+local conversation, user = ARGV[3], ARGV[4]
+if call("GET", key("owner", conversation)) ~= user then return false end
+local head = call("LINDEX", key("queue", conversation), 0)
+if head then return head end
+for _, status in ipairs({ "completed", "error", "cancelled" }) do
+  local index = key("of-conversation:" .. status, conversation)
+  for _, id in ipairs(call("ZRANGE", index, 0, -1)) do
+    local keyed = call("HGET", key("task", id), "idempotency")
+    if keyed then call("HDEL", key("keys", user), keyed) end
+    call("ZREM", key("of-user:" .. status, user), id)
+    call("ZREM", prefix .. "ended", id)
+    call("UNLINK", key("task", id), key("events", id), key("intents", id))
+  end
+  call("DEL", index)
+end
+call("DEL", key("owner", conversation))
+return false`)
