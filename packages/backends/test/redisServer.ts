@@ -1,4 +1,5 @@
 import { NodeRedis } from "@effect/platform-node"
+import { describe, it } from "@effect/vitest"
 import { Effect, Layer } from "effect"
 import { Redis } from "effect/persistence"
 import { type ChildProcess, spawn, spawnSync } from "node:child_process"
@@ -57,12 +58,15 @@ export const ownServer = Effect.gen(function*() {
 })
 
 /** The server that all tests share, or undefined when there is none. */
-export const url: string | undefined = process.env["PERENNIAL_TEST_REDIS"]
+export const url: string | undefined = (process.env["PERENNIAL_TEST_REDIS"] || undefined)
   ?? (await answers("127.0.0.1", 6379) ? "redis://127.0.0.1:6379" : undefined)
 
-/** Says in one line what is skipped and what to do about it. */
-export const sayIsSkipped = (tests: string): void =>
-  console.log(`Skipped: ${tests}. There is no Redis; \`apt-get install redis-server\` installs and starts one.`)
+/** Tests against the shared server; without one they are skipped, and one line says so and what to do about it. */
+export const withRedis = (tests: string, define: (url: string) => void): void => {
+  if (url !== undefined) return define(url)
+  process.stderr.write(`Skipped: ${tests}, for there is no Redis. To install it: apt-get install redis-server\n`)
+  describe.skip(tests, () => it("needs Redis", () => {}))
+}
 
 /** A prefix of its own each time it is built; its keys are deleted at the end. */
 export const layerEmpty = <A, E>(url: string, make: (prefix: string) => Layer.Layer<A, E, Redis.Redis>) =>
