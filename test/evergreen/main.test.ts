@@ -1,6 +1,6 @@
 import { NodeServices } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Exit, Fiber, FileSystem, Stream } from "effect"
+import { Effect, FileSystem, Stream } from "effect"
 import { ChildProcess, ChildProcessSpawner } from "effect/process"
 
 const evergreen = (environment: Record<string, string>) =>
@@ -59,13 +59,22 @@ describe("evergreen", () => {
       assert.deepInclude(yield* get(`${address}/`), { status: 200, type: "text/html" })
     }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)))
 
-  it.live("P8: SIGTERM and SIGINT end it with 0", () =>
-    Effect.forEach(["SIGTERM", "SIGINT"] as const, (signal) =>
+  it.live("P8: SIGTERM and SIGINT in the middle of a task end its streams, and the server with 0", () =>
+    Effect.forEach(["SIGTERM", "SIGINT"] as const, (killSignal) =>
       Effect.scoped(Effect.gen(function*() {
         const { address, handle } = yield* started({})
-        const stream = yield* Effect.forkChild(get(`${address}/chat`))
-        yield* handle.kill({ killSignal: signal })
-        yield* Fiber.interrupt(stream)
+        const stream = yield* Effect.promise((signal) =>
+          fetch(`${address}/chat`, {
+            method: "POST",
+            headers: { "content-type": "application/json" },
+            body: JSON.stringify({ message: "Hello" }),
+            signal
+          })
+        )
+        yield* handle.kill({ killSignal })
+        const events = yield* Effect.promise(() => stream.text())
+        assert.include(events, `"type":"ack"`)
+        assert.notInclude(events, `"type":"cancelled"`)
         assert.strictEqual(yield* handle.exitCode, ChildProcessSpawner.ExitCode(0))
       }))).pipe(Effect.provide(NodeServices.layer)))
 
