@@ -11,8 +11,9 @@ import type { ConversationId } from "@perennial/domain/Ids"
 import { ConversationNotFound, ConversationStoreError } from "@perennial/domain/TaskError"
 import { DateTime, Effect, Layer, Schema } from "effect"
 import { type Migrator, SqlClient, type SqlError } from "effect/sql"
+import { read } from "./internal/persistence.ts"
 import * as migrations from "./internal/sqlMigrations.ts"
-import { persistently, read, storeTime } from "./internal/sqlPersistence.ts"
+import { persistently, storeTime } from "./internal/sqlPersistence.ts"
 
 type Service = ConversationStore["Service"]
 

@@ -1,7 +1,7 @@
 /**
  * Events as the text that a log holds.
  */
-import { TaskEvent } from "@perennial/domain/TaskEvent"
+import { type StoredEvent, TaskEvent } from "@perennial/domain/TaskEvent"
 import { Schema } from "effect"
 
 const decode = Schema.decodeUnknownSync(TaskEvent)
@@ -18,3 +18,9 @@ export const decodeEvent = (payload: string): TaskEvent => {
   const event = decode(json)
   return event.type === "unknown" ? event : json as TaskEvent
 }
+
+/** Whether an event shows that a task gets on: its owners' deaths before it no longer count. */
+const isProgress = ({ event }: StoredEvent) => event.type === "message" || event.type === "tool_result"
+
+/** 1 when a task made progress with these events. */
+export const progress = (events: ReadonlyArray<StoredEvent>): number => events.some(isProgress) ? 1 : 0

@@ -39,7 +39,7 @@ export const make = <F>(options: {
   Effect.suspend(() => {
     let tries = 0
     return Effect.suspend(() => operation(tries++ > 0)).pipe(
-      // A client may die of what it meets on the way, as in a rollback on a lost connection.
+      // A rollback on a lost connection is a defect: the transaction ended with the connection.
       Effect.catchDefect((defect) => options.isFailure(defect) ? Effect.fail(defect) : Effect.die(defect)),
       Effect.retry({ while: (error) => options.isFailure(error) && options.isTransient(error), schedule }),
       Effect.catch((error): Effect.Effect<never, Exclude<E, F | Unreadable> | E2> =>

@@ -7,8 +7,8 @@ import { CursorAhead, EventsExpired, TaskNotFound } from "@perennial/domain/Task
 import type { StoredEvent } from "@perennial/domain/TaskEvent"
 import { Effect } from "effect"
 import type { SqlClient, SqlError, Statement } from "effect/sql"
-import { decodeEvent, encodeEvent } from "./eventPayload.ts"
-import { read } from "./sqlPersistence.ts"
+import { decodeEvent, encodeEvent, progress } from "./eventPayload.ts"
+import { read } from "./persistence.ts"
 import type { TaskRow } from "./taskRow.ts"
 
 type Entry = Parameters<TaskBackend["Service"]["append"]>[0][number]
@@ -44,11 +44,6 @@ export interface SqlLog {
     TaskNotFound | EventsExpired | CursorAhead | Effect.Error<ReturnType<typeof read>> | SqlError.SqlError
   >
 }
-
-/** Whether an event shows that a task gets on: its owners' deaths before it no longer count. */
-const isProgress = ({ event }: StoredEvent) => event.type === "message" || event.type === "tool_result"
-
-export const progress = (events: ReadonlyArray<StoredEvent>): number => events.some(isProgress) ? 1 : 0
 
 const toFenced = ({ claim, events }: Entry): Fenced => ({
   taskId: claim.taskId,

@@ -5,7 +5,8 @@ import type { TaskBackend } from "@perennial/domain/TaskBackend"
 import { TaskBackendError } from "@perennial/domain/TaskError"
 import { Duration, Effect, Option } from "effect"
 import type { SqlClient, Statement } from "effect/sql"
-import { persistently, read, storeTime } from "./sqlPersistence.ts"
+import { read } from "./persistence.ts"
+import { persistently, storeTime } from "./sqlPersistence.ts"
 import { type TaskRow, toClaim, toHead } from "./taskRow.ts"
 
 type Service = TaskBackend["Service"]

@@ -30,9 +30,10 @@ import { ack, isTerminal, terminalStatus } from "@perennial/domain/TaskEvent"
 import { Data, Effect, Option, Schema } from "effect"
 import { type SqlClient, SqlError, type Statement } from "effect/sql"
 import { encodeEvent } from "./eventPayload.ts"
+import { read } from "./persistence.ts"
 import type { SqlLog } from "./sqlLog.ts"
 import { unowned } from "./sqlOwnership.ts"
-import { persistently, read, storeTime } from "./sqlPersistence.ts"
+import { persistently, storeTime } from "./sqlPersistence.ts"
 import { type TaskRow, toHead, toTask, toText } from "./taskRow.ts"
 
 type Service = TaskBackend["Service"]
