@@ -22,6 +22,8 @@ import * as Tokens from "./Tokens.ts"
  * @category models
  */
 export interface Options extends Server.Options {
+  /** As everywhere, but 5 milliseconds by default. */
+  readonly gather?: Duration.Input | undefined
   /** An address of this machine; `127.0.0.1` by default. */
   readonly host?: string | undefined
   /** 0 to 65,535; 0 lets the system choose. */
@@ -53,9 +55,16 @@ export const layer = (
   const evaluate = () => {
     const server = createServer({ requestTimeout: 60_000, headersTimeout: 20_000, keepAliveTimeout: 65_000 })
     server.setTimeout(4 * heartbeatMillis)
+    // `close` ends the connections that are idle at that moment. One that becomes idle later, such as when its event
+    // stream has been drained, would hold the shutdown up for as long as the client likes to keep it.
+    server.on("request", (_, response) => {
+      response.once("finish", () => {
+        if (!server.listening) server.closeIdleConnections()
+      })
+    })
     return server
   }
-  return Server.layer(options).pipe(
+  return Server.layer({ gather: "5 millis", ...options }).pipe(
     Layer.provideMerge(NodeHttpServer.layer(evaluate, {
       host: options.host ?? "127.0.0.1",
       port: options.port,

@@ -13,6 +13,7 @@ import { Context, Duration, Effect, Layer, Stream } from "effect"
 import { HttpServerResponse } from "effect/http"
 import { connect, type Connections } from "./internal/connection.ts"
 import { retry } from "./internal/frames.ts"
+import { makePause } from "./internal/pause.ts"
 
 const headers = {
   "cache-control": "no-cache, no-transform",
@@ -31,6 +32,12 @@ export interface Options {
   readonly heartbeat?: Duration.Input | undefined
   /** How long a reader shall wait before it connects again after an early end; one second by default. */
   readonly retry?: Duration.Input | undefined
+  /**
+   * How long a stream that has just written a few events lets more gather before it writes again; not at all by
+   * default. An event after a quiet moment is never held back. With many readers of a fast task a few milliseconds
+   * save most of the writes.
+   */
+  readonly gather?: Duration.Input | undefined
 }
 
 /**
@@ -66,6 +73,7 @@ export const layer = (options?: Options): Layer.Layer<EventStreams> =>
       const connections: Connections = {
         open: new Set(),
         goodbye: retry(Duration.toMillis(options?.retry ?? "1 second")),
+        pause: options?.gather === undefined ? undefined : yield* makePause(options.gather),
         draining: false
       }
       const wakeAll = Effect.sync(() => {

@@ -108,7 +108,7 @@ describe("malformed requests", () => {
         const { detail, errors, type } = yield* problem(response)
         assert.strictEqual(response.status, status, name)
         assert.strictEqual(type, "urn:perennial:problem:invalid-request", name)
-        assert.strictEqual(errors[0].path.join("."), field, name)
+        assert.strictEqual(errors[0]?.path.join("."), field, name)
         assert.isTrue(detail.startsWith(`${field}: `), `${name}: ${detail}`)
         assert.isBelow(detail.length, 300, name)
       }
@@ -137,13 +137,13 @@ describe("malformed requests", () => {
     Effect.gen(function*() {
       const call = yield* makeCall()
       const limit = yield* problem(yield* call("/tasks?limit=101"))
-      assert.deepStrictEqual(limit.errors[0].path, ["query", "limit"])
+      assert.deepStrictEqual(limit.errors[0]?.path, ["query", "limit"])
       const status = yield* problem(yield* call("/tasks?status=running&status=odd"))
-      assert.deepStrictEqual(status.errors[0].path, ["query", "status", 1])
+      assert.deepStrictEqual(status.errors[0]?.path, ["query", "status", 1])
       const cursor = yield* problem(yield* call("/tasks/t/events", { headers: { "last-event-id": "x" } }))
-      assert.deepStrictEqual(cursor.errors[0].path, ["headers", "last-event-id"])
+      assert.deepStrictEqual(cursor.errors[0]?.path, ["headers", "last-event-id"])
       const key = yield* problem(yield* call("/tasks", post({ message: "a" }, { "idempotency-key": "x".repeat(201) })))
-      assert.deepStrictEqual(key.errors[0].path, ["headers", "idempotency-key"])
+      assert.deepStrictEqual(key.errors[0]?.path, ["headers", "idempotency-key"])
     }))
 })
 
@@ -168,8 +168,8 @@ describe("paths", () => {
   it.effect("health, readiness, OpenAPI and docs are served", () =>
     Effect.gen(function*() {
       const call = yield* makeCall({ auth: layerTokens })
-      assert.deepStrictEqual(yield* json(yield* call("/health")), { ok: true })
-      assert.deepStrictEqual(yield* json(yield* call("/ready")), { ok: true })
+      assert.isTrue((yield* json(yield* call("/health"))).ok)
+      assert.isTrue((yield* json(yield* call("/ready"))).ok)
       const api = yield* json(yield* call("/openapi.json"))
       assert.sameMembers(Object.keys(api.paths), [
         "/tasks",
@@ -268,22 +268,22 @@ describe("events", () => {
       const { call, path } = yield* started("a b hold c")
       const accept = { headers: { accept: "application/json" } }
       const stream = yield* call(path)
-      const reader = stream.body?.getReader()
+      assert(stream.body !== null)
+      const reader = stream.body.getReader()
       let seen = ""
-      while (reader !== undefined && !seen.includes("\"b\"")) {
-        const { value } = yield* Effect.promise(() => reader.read())
-        seen += new TextDecoder().decode(value)
+      while (!seen.includes("\"b\"")) {
+        seen += new TextDecoder().decode((yield* Effect.promise(() => reader.read())).value)
       }
       const page = yield* json(yield* call(`${path}?after=1&limit=2`, accept))
-      assert.deepStrictEqual(page.events.map((stored: any) => [stored.seq, stored.event.type]), [[2, "started"], [
+      assert.deepStrictEqual(page.events.map((stored) => [stored.seq, stored.event.type]), [[2, "started"], [
         3,
         "text"
       ]])
-      assert.isNumber(page.events[0].at)
+      assert.isNumber(page.events[0]?.at)
       assert.deepInclude(page, { lastSeq: 4, ended: false })
       const end = yield* json(yield* call(`${path}?after=4`, accept))
-      assert.deepStrictEqual(end, { events: [], lastSeq: 4, ended: false })
-      yield* Effect.promise(async () => reader?.cancel())
+      assert.deepInclude(end, { events: [], lastSeq: 4, ended: false })
+      yield* Effect.promise(() => reader.cancel())
     }))
 
   it.effect("chat starts and streams in one response", () =>
@@ -359,13 +359,13 @@ describe("conversations", () => {
       yield* echo.gate.open
       yield* body(yield* call(`/tasks/${id}/events`))
       const list = yield* json(yield* call("/conversations"))
-      assert.deepStrictEqual(list.items.map((_: any) => _.id), ["c/1"])
+      assert.deepStrictEqual(list.items.map((_) => _.id), ["c/1"])
       assert.notProperty(list, "next")
       const page = yield* json(yield* call("/conversations/c%2F1/messages?limit=1"))
-      assert.deepInclude(page.items[0], { id: `${id}/1`, metadata: { n: 1 }, status: "complete" })
+      assert.deepInclude(page.items[0] ?? {}, { id: `${id}/1`, metadata: { n: 1 }, status: "complete" })
       assert.strictEqual(page.next, `${id}/1`)
       const rest = yield* json(yield* call(`/conversations/c%2F1/messages?after=${encodeURIComponent(page.next)}`))
-      assert.deepStrictEqual(rest.items.map((_: any) => _.message.role), ["assistant"])
+      assert.deepStrictEqual(rest.items.map((_) => _.message.role), ["assistant"])
       assert.strictEqual((yield* call("/conversations/c%2F1", { method: "DELETE" })).status, 204)
       const gone = yield* call("/conversations/c%2F1")
       assert.strictEqual(gone.status, 404)
@@ -379,9 +379,9 @@ describe("conversations", () => {
       const ids: Array<string> = []
       for (let i = 0; i < 5; i++) ids.unshift((yield* json(yield* call("/tasks", post({ message: "a" })))).id)
       const first = yield* json(yield* call("/tasks?limit=3"))
-      assert.deepStrictEqual(first.items.map((_: any) => _.id), ids.slice(0, 3))
+      assert.deepStrictEqual(first.items.map((_) => _.id), ids.slice(0, 3))
       const second = yield* json(yield* call(`/tasks?limit=3&before=${first.next}`))
-      assert.deepStrictEqual(second.items.map((_: any) => _.id), ids.slice(3))
+      assert.deepStrictEqual(second.items.map((_) => _.id), ids.slice(3))
       assert.notProperty(second, "next")
       assert.deepStrictEqual((yield* json(yield* call("/tasks?status=cancelled&status=error"))).items, [])
     }))

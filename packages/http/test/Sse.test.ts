@@ -3,7 +3,7 @@ import { ConversationId, TaskId } from "@perennial/domain/Ids"
 import { StreamLost } from "@perennial/domain/TaskError"
 import type { StoredEvent } from "@perennial/domain/TaskEvent"
 import * as Sse from "@perennial/http/Sse"
-import { Effect, Fiber, Latch, Layer, Ref, Stream } from "effect"
+import { type Cause, Context, Effect, Exit, Fiber, Latch, Layer, Queue, Ref, Scope, Stream } from "effect"
 import { TestClock } from "effect/testing"
 
 const taskId = TaskId.make("t1")
@@ -12,6 +12,12 @@ const stored = (seq: number, content = `${seq}`): StoredEvent => ({
   at: 0,
   event: { type: "text", taskId, conversationId: ConversationId.make("c1"), content }
 })
+const terminal = (seq: number): StoredEvent => ({
+  seq,
+  at: 0,
+  event: { type: "cancelled", taskId, conversationId: ConversationId.make("c1") }
+})
+const settle = Effect.repeat(Effect.yieldNow, { times: 50 })
 const frame = (seq: number) =>
   `id: ${seq}\ndata: {"type":"text","taskId":"t1","conversationId":"c1","content":"${seq}"}\n\n`
 
@@ -98,7 +104,47 @@ describe("a stream", () => {
     }).pipe(Effect.provide(layer)))
 })
 
+describe("gathering", () => {
+  it.effect("holds back what follows closely, never what follows a quiet moment, and not the end", () =>
+    Effect.gen(function*() {
+      const queue = yield* Queue.unbounded<StoredEvent, Cause.Done>()
+      const { fiber, written } = yield* collect(Stream.fromQueue(queue))
+      yield* TestClock.adjust("1 second")
+      yield* Queue.offer(queue, stored(1))
+      yield* settle
+      assert.deepStrictEqual(yield* written, [": ok\n\n", frame(1)])
+      yield* Queue.offer(queue, stored(2))
+      yield* settle
+      yield* Queue.offer(queue, stored(3))
+      yield* settle
+      assert.strictEqual((yield* written).length, 2)
+      yield* TestClock.adjust("5 millis")
+      assert.deepStrictEqual((yield* written).slice(2), [frame(2) + frame(3)])
+      yield* TestClock.adjust("1 second")
+      yield* Queue.offer(queue, terminal(4))
+      yield* settle
+      assert.strictEqual((yield* written).length, 4)
+      yield* Queue.end(queue)
+      yield* Fiber.join(fiber)
+    }).pipe(Effect.provide(Sse.layer({ gather: "5 millis" }))))
+})
+
 describe("drain", () => {
+  it.effect("does not wait for a stream that gathers, also when its timer is gone", () =>
+    Effect.gen(function*() {
+      const scope = yield* Scope.make()
+      const context = yield* Layer.buildWithScope(Sse.layer({ gather: "5 millis" }), scope)
+      const { fiber, written } = yield* Effect.provide(
+        collect(Stream.concat(Stream.make(stored(1)), Stream.never)),
+        context
+      )
+      yield* settle
+      yield* Context.get(context, Sse.EventStreams).drain
+      yield* Scope.close(scope, Exit.void)
+      yield* Fiber.join(fiber)
+      assert.deepStrictEqual(yield* written, [": ok\n\n", frame(1), "retry: 1000\n\n"])
+    }))
+
   it.effect("ends open streams and later ones after a retry hint", () =>
     Effect.gen(function*() {
       const streams = yield* Sse.EventStreams

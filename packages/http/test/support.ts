@@ -81,8 +81,35 @@ export const makeCall = (
     (web): Call => (path, init) => Effect.promise(() => web.handler(new Request(`http://localhost:3000${path}`, init)))
   )
 
-export const json = (response: Response): Effect.Effect<Record<string, any>> =>
-  Effect.promise(() => response.json() as Promise<Record<string, any>>)
+/** The fields that tests look at, of whatever the answer is; the others are not there. */
+export interface Fields {
+  readonly id: string
+  readonly type: string
+  readonly status: string | number
+  readonly detail: string
+  readonly errors: ReadonlyArray<{ readonly path: ReadonlyArray<string | number> }>
+  readonly items: ReadonlyArray<{ readonly id: string; readonly message: { readonly role: string } }>
+  readonly next: string
+  readonly events: ReadonlyArray<
+    { readonly seq: number; readonly at: number; readonly event: { readonly type: string } }
+  >
+  readonly lastSeq: number
+  readonly activeTaskId: string
+  readonly conversationId: string
+  readonly allow: ReadonlyArray<string>
+  readonly paths: object
+  readonly agentId: string
+  readonly metadata: object
+  readonly limitBytes: number
+  readonly path: string
+  readonly ok: boolean
+  readonly after: number
+  readonly ended: boolean
+  readonly toolCallId: string
+}
+
+export const json = (response: Response): Effect.Effect<Fields> =>
+  Effect.promise(() => response.json() as Promise<Fields>)
 
 export const body = (response: Response): Effect.Effect<string> => Effect.promise(() => response.text())
 

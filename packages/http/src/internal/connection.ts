@@ -4,7 +4,7 @@
  * A heartbeat does not interrupt the pull of the source; that goes on in a fiber owned by the connection's scope.
  */
 import type { StreamLost } from "@perennial/domain/TaskError"
-import type { StoredEvent } from "@perennial/domain/TaskEvent"
+import { isTerminal, type StoredEvent } from "@perennial/domain/TaskEvent"
 import { type Array, Cause, Effect, Exit, type Fiber, Pull, Scope } from "effect"
 import { comment, frames } from "./frames.ts"
 
@@ -18,8 +18,13 @@ export interface Connections {
   readonly open: Set<() => void>
   /** What a stream says before it ends early. */
   readonly goodbye: Uint8Array
+  /** Lets events gather before a connection that has just written looks for more. */
+  readonly pause: Effect.Effect<void> | undefined
   draining: boolean
 }
+
+/** A batch of this many events is worth a write of its own. */
+const worthWriting = 16
 
 const opening: Bytes = [comment("ok")]
 const heartbeat = Effect.succeed<Bytes>([comment("ping")])
@@ -32,6 +37,7 @@ export const connect = (
 ): Effect.Effect<Pull.Pull<Bytes>> => {
   let begun = false
   let ended = false
+  let pausing = false
   let pending: Fiber.Fiber<Events, StreamLost | Cause.Done> | undefined
   let arrived: Pulled | undefined
   let waiting: ((bytes: Pull.Pull<Bytes>) => void) | undefined
@@ -42,7 +48,12 @@ export const connect = (
   })
 
   const deliver = (exit: Pulled): Pull.Pull<Bytes> => {
-    if (Exit.isSuccess(exit)) return Effect.succeed([frames(exit.value)])
+    if (Exit.isSuccess(exit)) {
+      const batch = exit.value
+      pausing = connections.pause !== undefined && batch.length < worthWriting &&
+        !batch.some(({ event }) => isTerminal(event))
+      return Effect.succeed([frames(batch)])
+    }
     if (Pull.isDoneCause(exit.cause)) return Cause.done()
     if (Cause.hasInterruptsOnly(exit.cause)) return Effect.interrupt
     return Effect.andThen(Effect.logWarning("An event stream was lost; its reader resumes.", exit.cause), goodbye)
@@ -85,6 +96,10 @@ export const connect = (
       return deliver(exit)
     }
     if (pending !== undefined) return wait
+    if (pausing && connections.pause !== undefined) {
+      pausing = false
+      return Effect.flatMap(connections.pause, () => next)
+    }
     return Effect.flatMap(fork, (fiber) => {
       const exit = fiber.pollUnsafe()
       if (exit !== undefined) return deliver(exit)

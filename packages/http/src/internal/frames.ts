@@ -1,15 +1,16 @@
 /**
  * The bytes of an event stream (WHATWG HTML, section 9.2), encoded once for all readers.
  *
- * Readers of one task share event objects and, where they read the same batch, the array too. What was encoded is kept
- * by that identity and goes when it goes: a thousand readers of a batch cost one encode and share one buffer.
+ * Readers of one task share event objects. What was encoded is kept by their identity and goes when they go: a thousand
+ * readers of a batch cost one encode and share one buffer, also where each has an array of its own.
  */
 import type { StoredEvent } from "@perennial/domain/TaskEvent"
 import type { Array } from "effect"
 
 const utf8 = new TextEncoder()
 const texts = new WeakMap<StoredEvent, string>()
-const chunks = new WeakMap<object, Uint8Array>()
+/** By the first event of a batch, the bytes of the batch that began with it last. */
+const batches = new WeakMap<StoredEvent, { readonly length: number; readonly bytes: Uint8Array }>()
 
 /** A comment: readers ignore it, proxies and sockets see traffic. */
 export const comment = (text: string): Uint8Array => utf8.encode(`: ${text}\n\n`)
@@ -27,15 +28,13 @@ const text = (stored: StoredEvent): string => {
   return frame
 }
 
-/** The frames of a batch, in one buffer. */
+/** The frames of a batch, in one buffer. A task's events have no gaps (P3): first event and length say which they are. */
 export const frames = (batch: Array.NonEmptyReadonlyArray<StoredEvent>): Uint8Array => {
-  // Live batches of one event may arrive in an array of each reader's own; the event is shared in any case.
-  const key = batch.length === 1 ? batch[0] : batch
-  let encoded = chunks.get(key)
-  if (encoded === undefined) {
-    let joined = ""
-    for (const stored of batch) joined += text(stored)
-    chunks.set(key, encoded = utf8.encode(joined))
-  }
-  return encoded
+  const known = batches.get(batch[0])
+  if (known !== undefined && known.length === batch.length) return known.bytes
+  let joined = ""
+  for (const stored of batch) joined += text(stored)
+  const bytes = utf8.encode(joined)
+  batches.set(batch[0], { length: batch.length, bytes })
+  return bytes
 }

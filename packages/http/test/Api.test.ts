@@ -1,0 +1,134 @@
+import { assert, layer } from "@effect/vitest"
+import { ConversationId, MessageId, TaskId } from "@perennial/domain/Ids"
+import * as TaskError from "@perennial/domain/TaskError"
+import { Api } from "@perennial/http/Api"
+import { Authorization } from "@perennial/http/Authorization"
+import * as Handlers from "@perennial/http/Handlers"
+import * as Sse from "@perennial/http/Sse"
+import * as Tokens from "@perennial/http/Tokens"
+import { TaskManager } from "@perennial/runtime/TaskManager"
+import { Effect, Fiber, Layer, Stream } from "effect"
+import { HttpServer } from "effect/http"
+import { HttpApiMiddleware, HttpApiTest } from "effect/http-api"
+import { TestClock } from "effect/testing"
+import { layerRequestProblems } from "../src/internal/requestProblems.ts"
+import { layerMemory, makeEcho } from "./support.ts"
+
+const environment = (manager: ReturnType<typeof layerMemory>) =>
+  Layer.mergeAll(
+    Layer.mergeAll(Handlers.layerTasks, Handlers.layerConversations, Handlers.layerSystem).pipe(
+      Layer.provideMerge([manager, Sse.layer()])
+    ),
+    HttpServer.layerServices
+  ).pipe(Layer.provideMerge([
+    layerRequestProblems,
+    Tokens.layerLocal,
+    HttpApiMiddleware.layerClient(Authorization, ({ next, request }) => next(request))
+  ]))
+
+const makeClient = HttpApiTest.groups(Api, ["tasks", "conversations", "system"])
+
+layer(environment(layerMemory(makeEcho())))("the typed client", (it) => {
+  it.effect("starts, reads, lists, and follows a task", () =>
+    Effect.gen(function*() {
+      const client = yield* makeClient
+      const conversationId = ConversationId.make("followed")
+      const { body: task, headers } = yield* client.tasks.start({
+        payload: { message: "a b", conversationId },
+        headers: {}
+      })
+      assert.strictEqual(headers.location, `/tasks/${task.id}`)
+      const stream = yield* client.tasks.events({ params: { id: task.id }, query: {}, headers: {} })
+      assert(Stream.isStream(stream))
+      const frames = yield* Stream.runCollect(stream)
+      assert.deepStrictEqual(frames.map(({ data, id }) => [id, data.type]), [
+        [1, "ack"],
+        [2, "started"],
+        [3, "text"],
+        [4, "text"],
+        [5, "message"],
+        [6, "done"]
+      ])
+      const ended = yield* client.tasks.events({ params: { id: task.id }, query: { after: 6 }, headers: {} })
+      assert.isUndefined(ended)
+      const page = yield* client.tasks.events({
+        params: { id: task.id },
+        query: { after: 4, limit: 1 },
+        headers: { accept: "application/json" }
+      })
+      assert(page !== undefined && !Stream.isStream(page))
+      assert.deepStrictEqual([page.events.map(({ seq }) => seq), page.lastSeq, page.ended], [[5], 6, true])
+      assert.strictEqual((yield* client.tasks.get({ params: { id: task.id } })).status, "completed")
+      const list = yield* client.tasks.list({ query: { conversationId, status: ["completed", "error"] } })
+      assert.deepStrictEqual(list.items.map(({ id }) => id), [task.id])
+      const messages = yield* client.conversations.messages({ params: { id: conversationId }, query: { limit: 1 } })
+      assert.strictEqual(messages.next, MessageId.make(`${task.id}/1`))
+    }))
+
+  it.effect("knows every problem by its tag", () =>
+    Effect.gen(function*() {
+      const client = yield* makeClient
+      const conversationId = ConversationId.make("busy")
+      const payload = { message: "hold", conversationId }
+      const { body: task } = yield* client.tasks.start({ payload, headers: {} })
+      const busy = yield* Effect.flip(client.tasks.start({ payload, headers: {} }))
+      assert(busy._tag === "ConversationBusy")
+      assert.strictEqual(busy.activeTaskId, task.id)
+      const none = yield* Effect.flip(client.tasks.get({ params: { id: TaskId.make("none") } }))
+      assert(none._tag === "TaskNotFound")
+      assert.strictEqual(none.message, "There is no task \"none\".")
+      const call = yield* Effect.flip(
+        client.tasks.decide({ params: { id: task.id, toolCallId: "x" }, payload: { approved: true } })
+      )
+      assert.strictEqual(call._tag, "ToolCallNotFound")
+      const ahead = yield* Effect.flip(
+        client.tasks.events({ params: { id: task.id }, query: { after: 9 }, headers: {} })
+      )
+      assert.strictEqual(ahead._tag, "CursorAhead")
+      const cancelled = yield* client.tasks.cancel({ params: { id: task.id }, payload: undefined })
+      assert.strictEqual(cancelled.status, "cancelled")
+    }))
+})
+
+const broken = Layer.effect(
+  TaskManager,
+  Effect.map(TaskManager, (inner) => {
+    const failure = new TaskError.TaskBackendError({ operation: "get", cause: new Error("secret host name") })
+    return TaskManager.of({
+      ...inner,
+      list: () => Effect.fail(failure),
+      get: (id) => id === "bug" ? Effect.die(new Error("secret host name")) : inner.get(id),
+      cancel: () => Effect.never
+    })
+  })
+).pipe(Layer.provideMerge(layerMemory(makeEcho())))
+
+layer(environment(broken))("when the runtime is in trouble", (it) => {
+  it.effect("a store that fails is 503, a bug 500, and neither tells more", () =>
+    Effect.gen(function*() {
+      const client = yield* makeClient
+      const unavailable = yield* Effect.flip(client.tasks.list({ query: {} }))
+      assert(unavailable._tag === "Unavailable")
+      assert.notInclude(JSON.stringify(unavailable), "secret")
+      assert.strictEqual((yield* Effect.flip(client.system.ready({})))._tag, "Unavailable")
+      assert.isTrue((yield* client.system.health({})).ok)
+      const bug = yield* Effect.flip(client.tasks.get({ params: { id: TaskId.make("bug") } }))
+      assert(bug._tag === "InternalError")
+      assert.notInclude(JSON.stringify(bug), "secret")
+    }))
+
+  it.effect("a cancel that takes longer than 10 seconds is answered 202 with the task", () =>
+    Effect.gen(function*() {
+      const client = yield* makeClient
+      const { body: task } = yield* client.tasks.start({ payload: { message: "hold" }, headers: {} })
+      const cancel = yield* Effect.forkChild(
+        client.tasks.cancel<"response-only">({
+          params: { id: task.id },
+          payload: {},
+          responseMode: "response-only"
+        })
+      )
+      yield* TestClock.adjust("10 seconds")
+      assert.strictEqual((yield* Fiber.join(cancel)).status, 202)
+    }))
+})
