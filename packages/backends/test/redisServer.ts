@@ -1,6 +1,6 @@
 import { NodeRedis } from "@effect/platform-node"
 import { describe, it } from "@effect/vitest"
-import { Effect, Layer } from "effect"
+import { Effect, Layer, Logger } from "effect"
 import { Redis } from "effect/persistence"
 import { type ChildProcess, spawn, spawnSync } from "node:child_process"
 import { randomUUID } from "node:crypto"
@@ -69,7 +69,7 @@ export const withRedis = (tests: string, define: (url: string) => void): void =>
 }
 
 /** A prefix of its own each time it is built; its keys are deleted at the end. */
-export const layerEmpty = <A, E>(url: string, make: (prefix: string) => Layer.Layer<A, E, Redis.Redis>) =>
+export const layerEmpty = <A, E, R>(url: string, make: (prefix: string) => Layer.Layer<A, E, R>) =>
   Layer.unwrap(Effect.sync(() => {
     const prefix = `perennial-test:${randomUUID()}:`
     const cleared = Layer.effectDiscard(
@@ -84,5 +84,10 @@ export const layerEmpty = <A, E>(url: string, make: (prefix: string) => Layer.La
           )
       )
     )
-    return make(prefix).pipe(Layer.provide(cleared), Layer.provide(NodeRedis.layer({ url })))
+    // The shared server may be one that is warned of.
+    return make(prefix).pipe(
+      Layer.provide(Logger.layer([])),
+      Layer.provide(cleared),
+      Layer.provide(NodeRedis.layer({ url }))
+    )
   }))

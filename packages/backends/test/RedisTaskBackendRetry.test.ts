@@ -1,0 +1,152 @@
+import { NodeRedis } from "@effect/platform-node"
+import { assert, it } from "@effect/vitest"
+import * as RedisTaskBackend from "@perennial/backends/RedisTaskBackend"
+import { cancelKey, TaskBackend } from "@perennial/domain/TaskBackend"
+import { Context, Effect, Layer, Option } from "effect"
+import { Redis } from "effect/persistence"
+import { begin, cancelled, create, ids, next, runnerId, text } from "./oneTask.ts"
+import { layerEmpty, withRedis } from "./redisServer.ts"
+
+type Fault = "request" | "reply" | "loading"
+
+/** Breaks the next scripts: before they run, after they have run, or as a server that reads its log after a restart. */
+class Faults extends Context.Service<Faults, { readonly next: Array<Fault> }>()(
+  "@perennial/backends/test/RedisTaskBackendRetry.test/Faults"
+) {}
+
+const failed = (message: string) => Effect.fail(new Redis.RedisError({ cause: new Error(message) }))
+const lost = failed("Socket closed unexpectedly")
+
+const layerFaulty = Layer.effect(
+  Redis.Redis,
+  Effect.gen(function*() {
+    const { next } = yield* Faults
+    const redis = yield* Redis.Redis
+    return Redis.Redis.of({
+      ...redis,
+      eval: (script) => (...params) =>
+        Effect.suspend(() => {
+          const fault = next.shift()
+          if (fault === "request") return lost
+          if (fault === "loading") return failed("LOADING Redis is loading the dataset in memory")
+          const reply = redis.eval(script)(...params)
+          return fault === "reply" ? Effect.andThen(reply, lost) : reply
+        })
+    })
+  })
+)
+
+/** An operation whose first tries meet these faults. */
+const under = Effect.fnUntraced(function*<A, E, R>(faults: ReadonlyArray<Fault>, operation: Effect.Effect<A, E, R>) {
+  const { next } = yield* Faults
+  next.push(...faults)
+  const result = yield* operation
+  assert.deepStrictEqual(next, [])
+  return result
+})
+
+withRedis("RedisTaskBackend when Redis fails for a moment", (url) => {
+  const layer = layerEmpty(url, (prefix) => RedisTaskBackend.layerWith({ prefix }).pipe(Layer.provide(layerFaulty)))
+    .pipe(
+      Layer.provideMerge(Layer.sync(Faults, () => ({ next: [] })))
+    )
+  // The time of retries passes by itself: a reply of a server comes when it comes.
+  const test = <E>(name: string, body: Effect.Effect<void, E, TaskBackend | Faults>) =>
+    it.live(name, () => Effect.provide(body, layer))
+
+  test(
+    "tries again until it is done",
+    Effect.gen(function*() {
+      const backend = yield* TaskBackend
+      assert.isTrue((yield* under(["request", "loading", "request"], create(backend))).created)
+    })
+  )
+
+  test(
+    "P1: a lost reply of `create` returns the task that was stored",
+    Effect.gen(function*() {
+      const backend = yield* TaskBackend
+      const created = yield* under(["reply"], create(backend))
+      assert.strictEqual(Option.getOrThrow(created.head).taskId, ids.taskId)
+      assert.strictEqual((yield* backend.get(ids.taskId)).lastSeq, 1)
+    })
+  )
+
+  test(
+    "a lost reply of `claim` is the claim that was won",
+    Effect.gen(function*() {
+      const backend = yield* TaskBackend
+      yield* create(backend)
+      const claim = yield* under(["reply"], backend.claim(ids.taskId, { runnerId, expectedToken: 0 }))
+      assert.deepInclude(Option.getOrThrow(claim), { token: 1, attempt: 1, failures: 0 })
+    })
+  )
+
+  test(
+    "P9: a lost reply of `append` is no lost lease, and nothing is written twice",
+    Effect.gen(function*() {
+      const backend = yield* TaskBackend
+      const claim = yield* begin(backend)
+      const [result] = yield* under(["reply", "request"], backend.append([{ claim, events: [text(2), text(3)] }]))
+      assert.deepStrictEqual(result, { ok: true, intents: 0 })
+      const page = yield* backend.events(ids.taskId, { after: 0, limit: 10, maxBytes: 10_000 })
+      assert.deepStrictEqual(page.events.map((event) => event.seq), [1, 2, 3])
+      const zombie = { ...claim, token: 0 }
+      const [fenced] = yield* under(["request"], backend.append([{ claim: zombie, events: [text(4)] }]))
+      assert.isFalse(fenced?.ok)
+      const [twice] = yield* backend.append([{ claim, events: [text(2), text(3)] }])
+      assert.isFalse(twice?.ok)
+    })
+  )
+
+  test(
+    "P4: a lost reply of `finish` is no lost lease, and still names the next head",
+    Effect.gen(function*() {
+      const backend = yield* TaskBackend
+      const claim = yield* begin(backend)
+      yield* create(backend, next)
+      const promoted = yield* under(["reply"], backend.finish(claim, [cancelled(2)]))
+      assert.strictEqual(Option.getOrThrow(promoted).taskId, next)
+      assert.strictEqual((yield* Effect.flip(backend.finish(claim, [cancelled(2)])))._tag, "LeaseLost")
+    })
+  )
+
+  test(
+    "P4: a lost reply of `finish` without a next head",
+    Effect.gen(function*() {
+      const backend = yield* TaskBackend
+      const claim = yield* begin(backend)
+      assert.isTrue(Option.isNone(yield* under(["reply"], backend.finish(claim, [cancelled(2)]))))
+    })
+  )
+
+  test(
+    "a lost reply of `putIntent` still says that it was written",
+    Effect.gen(function*() {
+      const backend = yield* TaskBackend
+      yield* create(backend)
+      yield* create(backend, next)
+      const result = yield* under(["reply"], backend.putIntent(ids.taskId, { key: cancelKey, value: { reason: "x" } }))
+      assert.isTrue(result.written)
+      assert.strictEqual(result.task.status, "cancelled")
+      assert.strictEqual(Option.getOrThrow(result.promoted).taskId, next)
+    })
+  )
+
+  it.effect("an error that stays is one of the backend, at once", () =>
+    Effect.gen(function*() {
+      const backend = yield* TaskBackend
+      yield* (yield* Redis.Redis).send("SET", "perennial-test-broken:task:t1", "no hash")
+      const error = yield* Effect.flip(backend.get(ids.taskId))
+      assert.deepInclude(error, { _tag: "TaskBackendError", operation: "get" })
+    }).pipe(
+      Effect.ensuring(
+        Effect.flatMap(Redis.Redis, (redis) => Effect.ignore(redis.send("UNLINK", "perennial-test-broken:task:t1")))
+      ),
+      Effect.provide(
+        RedisTaskBackend.layerWith({ prefix: "perennial-test-broken:" }).pipe(
+          Layer.provideMerge(NodeRedis.layer({ url }))
+        )
+      )
+    ))
+})
