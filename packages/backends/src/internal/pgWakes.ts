@@ -1,0 +1,136 @@
+/**
+ * Hints between processes on PostgreSQL: `NOTIFY`, on one channel for all that share the tables.
+ *
+ * Hints are sent in a statement of their own after the commit they tell of: inside a commit, `NOTIFY` was measured to
+ * make all commits of the database wait for each other. What comes up while one statement is under way goes into the
+ * next one.
+ */
+import { PgConnection } from "@effect/sql-pg"
+import type { PgClient } from "@effect/sql-pg/PgClient"
+import { NewId, TaskId } from "@perennial/domain/Ids"
+import type { Wake } from "@perennial/domain/TaskBackend"
+import { Effect, Latch, Option, Schedule, Schema, Stream } from "effect"
+import { persistently } from "./sqlPersistence.ts"
+
+/** Bytes of one payload; PostgreSQL takes no more. */
+const payloadBytes = 7_999
+/** Hints that wait to be sent; with more, everybody is told to look at everything. */
+const waiting = 10_000
+/** Hints that wait to be followed; with more, the oldest are dropped. */
+const unfollowed = 4_096
+
+/** For a connection of its own: one that is hardly used must notice, too, that the other side is gone. */
+export const ownConfig = ({ config }: PgClient): PgClient["config"] => ({
+  ...config,
+  keepAlive: config.keepAlive ?? "10 seconds"
+})
+
+const schedule = Schedule.min([Schedule.exponential("50 millis"), Schedule.spaced("1 second")]).pipe(Schedule.jittered)
+
+const all: Wake = { kind: "all" }
+
+const kinds: ReadonlySet<string> = new Set(["log", "intent", "head", "all"] satisfies ReadonlyArray<Wake["kind"]>)
+const isKind = (kind: string): kind is Wake["kind"] => kinds.has(kind)
+
+/** A payload: who sends it, then kinds and tasks by turns. */
+const decode = Schema.decodeUnknownOption(Schema.fromJsonString(Schema.Array(Schema.String)))
+
+/** Anybody may write to a channel: what is not understood here is no hint. */
+const toWakes = (payload: string, self: string): ReadonlyArray<Wake> => {
+  const [origin, ...fields] = Option.getOrElse(decode(payload), (): ReadonlyArray<string> => [])
+  if (origin === self) return []
+  const wakes: Array<Wake> = []
+  for (let i = 0; i < fields.length; i += 2) {
+    const [kind = "", id = ""] = fields.slice(i, i + 2)
+    if (kind === "all") wakes.push(all)
+    else if (isKind(kind) && id !== "") wakes.push({ kind, taskId: TaskId.make(id) })
+  }
+  return wakes
+}
+
+const utf8 = new TextEncoder()
+
+/** As many payloads as it takes. A hint is far smaller than a payload. */
+const pack = (origin: string, hints: Iterable<string>): ReadonlyArray<string> => {
+  const payloads: Array<string> = []
+  const start = `["${origin}"`
+  let payload = start
+  let bytes = start.length + 1
+  for (const hint of hints) {
+    const added = utf8.encode(hint).length + 1
+    if (bytes + added > payloadBytes) {
+      payloads.push(`${payload}]`)
+      payload = start
+      bytes = start.length + 1
+    }
+    payload += `,${hint}`
+    bytes += added
+  }
+  return [...payloads, `${payload}]`]
+}
+
+export interface PgWakes {
+  /** Tells other processes, soon. */
+  readonly hint: (kind: Exclude<Wake["kind"], "all">, taskId: TaskId) => void
+  /**
+   * What other processes tell from now on, on a connection of the stream's own: a listener out of the client's pool
+   * would keep the pool from closing before it. After every connection `all` comes first: what was told before is not
+   * known. A connection that fails is made again.
+   */
+  readonly wakes: Stream.Stream<Wake>
+}
+
+/** Needs the tables. The fiber that sends lives as long as the scope, whose end sends what is left. */
+export const make = Effect.fnUntraced(function*(client: PgClient) {
+  const sql = client.withoutTransforms()
+  const origin = yield* Effect.flatten(NewId)
+  const [table] = yield* sql<{ readonly id: string }>`SELECT 'perennial_tasks'::regclass::oid::text AS id`
+  const channel = `perennial_${table?.id}`
+
+  const hints = new Set<string>()
+  const awake = yield* Latch.make(false)
+  const add = (hint: string) => {
+    if (hints.size >= waiting) {
+      hints.clear()
+      hints.add(`"all",""`)
+    }
+    hints.add(hint)
+    awake.openUnsafe()
+  }
+
+  const send = Effect.suspend(() => {
+    awake.closeUnsafe()
+    if (hints.size === 0) return Effect.void
+    const sent = [...hints]
+    hints.clear()
+    const payloads = pack(origin, sent)
+    return persistently(
+      () => sql`SELECT pg_notify(${channel}, payload) FROM unnest(${payloads}::text[]) AS payload`,
+      (cause) => cause
+    ).pipe(
+      Effect.onInterrupt(() => Effect.sync(() => sent.forEach(add))),
+      Effect.ignore({ log: "Warn", message: "Hints could not be sent." })
+    )
+  })
+  yield* Effect.addFinalizer(() => Effect.timeoutOption(send, "1 second"))
+  yield* Effect.andThen(awake.await, send).pipe(Effect.forever, Effect.forkScoped)
+
+  const listening = Effect.gen(function*() {
+    const connection = yield* PgConnection.make(ownConfig(client))
+    const told = Stream.fromQueue(yield* connection.listen(channel))
+    return Stream.concat(
+      Stream.succeed(all),
+      Stream.flattenIterable(Stream.map(told, ({ payload }) => toWakes(payload, origin)))
+    )
+  })
+  return {
+    hint: (kind, taskId) => add(`"${kind}",${JSON.stringify(taskId)}`),
+    wakes: Stream.unwrap(listening).pipe(
+      Stream.tapError((error) => Effect.logWarning("The connection for hints failed; it is made again.", error)),
+      Stream.retry(schedule),
+      // The schedule has no end.
+      Stream.orDie,
+      Stream.buffer({ capacity: unfollowed, strategy: "sliding" })
+    )
+  } satisfies PgWakes
+})
