@@ -55,7 +55,7 @@ const PartsMessage = UserMessage.check(
  */
 export const Start = Schema.Struct({
   /** Text, or a message with files. Not empty, at most 256 KiB of text. */
-  message: Schema.Union([TextMessage, PartsMessage]),
+  message: Schema.Union([TextMessage, PartsMessage]).annotate({ expected: "a string or a user message" }),
   /** An unknown id is created for the caller; without one a new conversation begins. */
   conversationId: Schema.optionalKey(ConversationId),
   /** Without one the first registered agent runs. */
