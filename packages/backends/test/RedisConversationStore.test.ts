@@ -1,6 +1,6 @@
 import * as ConversationStoreContract from "@perennial/backends/ConversationStoreContract"
 import * as RedisConversationStore from "@perennial/backends/RedisConversationStore"
-import { layerEmpty, withRedis } from "./redisServer.ts"
+import { layerEmpty, withRedis } from "./support/redis.ts"
 
 withRedis("RedisConversationStore", (url) => {
   ConversationStoreContract.suite(

@@ -5,8 +5,8 @@ import * as TaskBackendContract from "@perennial/backends/TaskBackendContract"
 import { TaskBackend, type Wake } from "@perennial/domain/TaskBackend"
 import { Context, Effect, Layer, Logger, Queue, Stream } from "effect"
 import { Redis } from "effect/persistence"
-import { begin, ids, text } from "./oneTask.ts"
-import { layerEmpty, withRedis } from "./redisServer.ts"
+import { begin, ids, text } from "./support/oneTask.ts"
+import { layerEmpty, withRedis } from "./support/redis.ts"
 
 withRedis("RedisTaskBackend", (url) => {
   TaskBackendContract.suite(

@@ -4,8 +4,8 @@ import * as RedisTaskBackend from "@perennial/backends/RedisTaskBackend"
 import { cancelKey, TaskBackend } from "@perennial/domain/TaskBackend"
 import { Context, Effect, Layer, Option } from "effect"
 import { Redis } from "effect/persistence"
-import { begin, cancelled, create, ids, next, runnerId, text } from "./oneTask.ts"
-import { layerEmpty, withRedis } from "./redisServer.ts"
+import { begin, cancelled, create, ids, next, runnerId, text } from "./support/oneTask.ts"
+import { layerEmpty, withRedis } from "./support/redis.ts"
 
 type Fault = "request" | "reply" | "loading"
 
