@@ -44,6 +44,14 @@ describe("ServerConfig", () => {
       assert.deepStrictEqual(config.model.baseUrl, Option.some("http://127.0.0.1:4000"))
     }))
 
+  it.effect("keeps the password of a store out of sight", () =>
+    Effect.gen(function*() {
+      const { store } = yield* loadFrom({ PERENNIAL_STORE: "rediss://eve:secret@redis.example:6380/2" })
+      assert.notInclude(`${JSON.stringify(store)}`, "secret")
+      const url = store.type === "redis" ? Redacted.value(store.url) : assert.fail(store.type)
+      assert.strictEqual(url, "rediss://eve:secret@redis.example:6380/2")
+    }))
+
   it.effect.each(
     [
       [{ PORT: "http" }, "PORT=http", "65535"],
@@ -51,6 +59,7 @@ describe("ServerConfig", () => {
       [{ HOST: "a b" }, "HOST=a b", "127.0.0.1"],
       [{ HOST: "0.0.0.0" }, "HOST=0.0.0.0", "PERENNIAL_TOKENS"],
       [{ PERENNIAL_STORE: "sqlite" }, "PERENNIAL_STORE=sqlite", "sqlite:<path>"],
+      [{ PERENNIAL_STORE: "redis://eve:secret@" }, "PERENNIAL_STORE=redis://<hidden>@ ", "redis://<host>:<port>"],
       [{ PERENNIAL_MODEL: "a b" }, "PERENNIAL_MODEL=a b", "claude-opus-5-5"],
       [{ ANTHROPIC_BASE_URL: "ftp://example.org" }, "ANTHROPIC_BASE_URL=ftp://example.org", "https://"]
     ] as const

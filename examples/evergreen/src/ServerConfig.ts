@@ -14,11 +14,15 @@ export class InvalidSetting extends Schema.TaggedError<InvalidSetting>()("Invali
 }) {}
 
 const invalid = (variable: string, value: string, accepted: string) =>
-  new InvalidSetting({ message: `${variable}=${value} is not valid. Accepted: ${accepted}.` })
+  // An address may hold a password.
+  new InvalidSetting({
+    message: `${variable}=${value.replace(/:\/\/.*@/, "://<hidden>@")} is not valid. Accepted: ${accepted}.`
+  })
 
 export type StoreSetting =
   | { readonly type: "memory" }
   | { readonly type: "sqlite"; readonly path: string }
+  | { readonly type: "redis"; readonly url: Redacted.Redacted }
 
 export interface ServerConfig {
   readonly host: string
@@ -61,9 +65,12 @@ const host = read("HOST", {
 })
 
 const store = read("PERENNIAL_STORE", {
-  accepted: "memory, or sqlite:<path> such as sqlite:.perennial/perennial.db",
+  accepted: "memory, sqlite:<path> such as sqlite:.perennial/perennial.db, or redis://<host>:<port>",
   parse: (value): Option.Option<StoreSetting> => {
     if (value === "memory") return Option.some({ type: "memory" })
+    if (/^rediss?:\/\/\S+$/.test(value) && URL.canParse(value)) {
+      return Option.some({ type: "redis", url: Redacted.make(value, { label: "redis" }) })
+    }
     const path = value.startsWith("sqlite:") ? value.slice("sqlite:".length) : ""
     return path === "" ? Option.none() : Option.some({ type: "sqlite", path })
   }

@@ -1,34 +1,58 @@
 /**
- * Evergreen: the complete server. Tasks outlive connections and, on SQLite, the process.
+ * Evergreen: the complete server. Tasks outlive connections and, on SQLite and Redis, the process.
  *
  *     npx -y pnpm@12.21.0 start
  *
  * docs/configuration.md lists the environment variables.
  */
-import { NodeRuntime } from "@effect/platform-node"
+import { NodeRedis, NodeRuntime } from "@effect/platform-node"
 import * as MemoryConversationStore from "@perennial/backends/MemoryConversationStore"
 import * as MemoryTaskBackend from "@perennial/backends/MemoryTaskBackend"
+import * as RedisConversationStore from "@perennial/backends/RedisConversationStore"
+import * as RedisTaskBackend from "@perennial/backends/RedisTaskBackend"
 import * as SqlConversationStore from "@perennial/backends/SqlConversationStore"
 import * as SqliteClient from "@perennial/backends/SqliteClient"
 import * as SqlTaskBackend from "@perennial/backends/SqlTaskBackend"
+import type { ConversationStore } from "@perennial/domain/ConversationStore"
+import type { TaskBackend } from "@perennial/domain/TaskBackend"
 import * as NodeServer from "@perennial/http/Node"
 import * as Tokens from "@perennial/http/Tokens"
 import * as AnthropicModel from "@perennial/runtime/AnthropicModel"
 import * as DemoModel from "@perennial/runtime/DemoModel"
 import * as LlmAgent from "@perennial/runtime/LlmAgent"
 import { TaskManager } from "@perennial/runtime/TaskManager"
-import { Cause, Console, Data, Effect, Exit, Layer, Option, Runtime } from "effect"
+import { Cause, Console, Data, Effect, Exit, Layer, Logger, Option, Redacted, Runtime } from "effect"
 import { HttpServer } from "effect/http"
 import * as ServerConfig from "./ServerConfig.ts"
 import * as Tools from "./Tools.ts"
 import * as Web from "./Web.ts"
 
-const storage = (store: ServerConfig.StoreSetting) =>
-  store.type === "memory"
-    ? Layer.mergeAll(MemoryTaskBackend.layer, MemoryConversationStore.layer)
-    : Layer.mergeAll(SqlTaskBackend.layer, SqlConversationStore.layer).pipe(
-      Layer.provide(SqliteClient.layer({ filename: store.path }))
-    )
+const memory = Layer.mergeAll(MemoryTaskBackend.layer, MemoryConversationStore.layer)
+
+const sqlite = (filename: string) =>
+  Layer.mergeAll(SqlTaskBackend.layer, SqlConversationStore.layer).pipe(
+    Layer.provide(SqliteClient.layer({ filename }))
+  )
+
+const redis = (url: Redacted.Redacted) =>
+  Layer.mergeAll(RedisTaskBackend.layer, RedisConversationStore.layer).pipe(
+    // The backend tells of connections that fail; the client would tell of each once more.
+    Layer.provide(NodeRedis.layer({ url: Redacted.value(url) }).pipe(Layer.provide(Logger.layer([]))))
+  )
+
+const storage = (store: ServerConfig.StoreSetting): Layer.Layer<
+  TaskBackend | ConversationStore,
+  Layer.Error<ReturnType<typeof sqlite> | ReturnType<typeof redis>>
+> => {
+  switch (store.type) {
+    case "memory":
+      return memory
+    case "sqlite":
+      return sqlite(store.path)
+    case "redis":
+      return redis(store.url)
+  }
+}
 
 const languageModel = ({ apiKey, baseUrl, name }: ServerConfig.ServerConfig["model"]) =>
   Option.match(apiKey, {
@@ -85,6 +109,8 @@ const main = Effect.gen(function*() {
     InvalidSetting: (error) => refuse(error.message),
     SqliteFileInUse: (error) => refuse(error.message),
     SqlError: (error) => refuse(`The database of PERENNIAL_STORE cannot be opened: ${error.reason.message}`),
+    RedisError: (error) =>
+      refuse(`The Redis of PERENNIAL_STORE cannot be reached: ${String(error.cause).replace(/^Error: /, "")}`),
     ServeError: (error) => refuse(`The server cannot listen on HOST and PORT: ${String(error.cause)}`)
   })
 )
