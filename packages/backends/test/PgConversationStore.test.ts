@@ -1,3 +1,4 @@
+import { describe } from "@effect/vitest"
 import * as ConversationStoreContract from "@perennial/backends/ConversationStoreContract"
 import * as SqlConversationStore from "@perennial/backends/SqlConversationStore"
 import { Layer } from "effect"
@@ -6,8 +7,9 @@ import { layerEmpty, sayIsSkipped, url } from "./support/postgres.ts"
 if (url === undefined) {
   sayIsSkipped("the contract of the conversation store on PostgreSQL")
 } else {
-  ConversationStoreContract.suite(
-    "SqlConversationStore on PostgreSQL",
-    SqlConversationStore.layer.pipe(Layer.provide(layerEmpty(url)))
-  )
+  const layer = SqlConversationStore.layer.pipe(Layer.provide(layerEmpty(url)))
+  // A server that others use, too.
+  describe("on PostgreSQL", { timeout: 30_000 }, () => {
+    ConversationStoreContract.suite("SqlConversationStore", layer)
+  })
 }

@@ -1,3 +1,4 @@
+import { describe } from "@effect/vitest"
 import * as PgTaskBackend from "@perennial/backends/PgTaskBackend"
 import * as TaskBackendContract from "@perennial/backends/TaskBackendContract"
 import { Layer } from "effect"
@@ -6,7 +7,9 @@ import { layerEmpty, sayIsSkipped, url } from "./support/postgres.ts"
 if (url === undefined) {
   sayIsSkipped("the contract of the task backend on PostgreSQL")
 } else {
-  TaskBackendContract.suite("PgTaskBackend", PgTaskBackend.layer.pipe(Layer.provide(layerEmpty(url))), {
-    time: "store"
+  const layer = PgTaskBackend.layer.pipe(Layer.provide(layerEmpty(url)))
+  // A server that others use, too.
+  describe("on PostgreSQL", { timeout: 30_000 }, () => {
+    TaskBackendContract.suite("PgTaskBackend", layer, { time: "store" })
   })
 }

@@ -10,6 +10,7 @@ import type { PgClient } from "@effect/sql-pg/PgClient"
 import { NewId, TaskId } from "@perennial/domain/Ids"
 import type { Wake } from "@perennial/domain/TaskBackend"
 import { Effect, Latch, Option, Schedule, Schema, Stream } from "effect"
+import type { SqlError } from "effect/sql"
 import { persistently } from "./sqlPersistence.ts"
 
 /** Bytes of one payload; PostgreSQL takes no more. */
@@ -18,6 +19,8 @@ const payloadBytes = 7_999
 const waiting = 10_000
 /** Hints that wait to be followed; with more, the oldest are dropped. */
 const unfollowed = 4_096
+
+const why = ({ reason: { cause, message } }: SqlError.SqlError) => cause instanceof Error ? cause.message : message
 
 /** For a connection of its own: one that is hardly used must notice, too, that the other side is gone. */
 export const ownConfig = ({ config }: PgClient): PgClient["config"] => ({
@@ -126,7 +129,7 @@ export const make = Effect.fnUntraced(function*(client: PgClient) {
   return {
     hint: (kind, taskId) => add(`"${kind}",${JSON.stringify(taskId)}`),
     wakes: Stream.unwrap(listening).pipe(
-      Stream.tapError((error) => Effect.logWarning("The connection for hints failed; it is made again.", error)),
+      Stream.tapError((error) => Effect.logWarning(`The connection for hints failed and is made again: ${why(error)}`)),
       Stream.retry(schedule),
       // The schedule has no end.
       Stream.orDie,

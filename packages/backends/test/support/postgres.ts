@@ -4,8 +4,8 @@
  */
 import { PgClient } from "@effect/sql-pg"
 import { Effect, Layer, Option, Redacted } from "effect"
-import { SqlClient } from "effect/sql"
-import { spawnSync } from "node:child_process"
+import { SqlClient, type SqlError } from "effect/sql"
+import { spawn, spawnSync } from "node:child_process"
 import { randomUUID } from "node:crypto"
 import { once } from "node:events"
 import { globSync, mkdtempSync, rmSync } from "node:fs"
@@ -28,11 +28,11 @@ const isRoot = process.getuid?.() === 0
 export const isInstalled = binaries !== undefined && (!isRoot || spawnSync("id", ["postgres"]).status === 0)
 
 /** Runs a command of PostgreSQL to its end. */
-const execute = (command: string, args: ReadonlyArray<string>): void => {
+const execute = async (command: string, args: ReadonlyArray<string>): Promise<void> => {
   const line = [`${binaries}/${command}`, ...args].map((word) => `'${word}'`).join(" ")
   const [file, prefix] = isRoot ? ["su", ["postgres", "-s", "/bin/sh", "-c"]] : ["/bin/sh", ["-c"]]
-  // The server that `pg_ctl` leaves behind must not inherit a pipe that is waited for.
-  const { status } = spawnSync(file, [...prefix, `cd / && ${line} > /dev/null 2>&1`], { stdio: "ignore" })
+  const child = spawn(file, [...prefix, `cd / && ${line}`], { stdio: "ignore" })
+  const [status] = await once(child, "exit")
   if (status !== 0) throw new Error(`${command} failed with ${status}`)
 }
 
@@ -50,13 +50,13 @@ const makeServer = async () => {
   const directory = mkdtempSync(join(tmpdir(), "perennial-postgres-"))
   if (isRoot) spawnSync("chown", ["postgres", directory])
   const data = join(directory, "data")
-  execute("initdb", ["-D", data, "-A", "trust", "-U", "postgres", "-E", "UTF8", "--locale=C", "--no-sync"])
+  await execute("initdb", ["-D", data, "-A", "trust", "-U", "postgres", "-E", "UTF8", "--locale=C", "--no-sync"])
   const port = await freePort()
   return {
     url: Redacted.make(`postgres://postgres@127.0.0.1:${port}/postgres`),
     start: () => {
       const options = `-p ${port} -c listen_addresses=127.0.0.1 -k ${directory}`
-      execute("pg_ctl", ["-D", data, "-w", "start", "-o", options])
+      return execute("pg_ctl", ["-D", data, "-w", "start", "-o", options])
     },
     stop: (mode: "fast" | "immediate") => execute("pg_ctl", ["-D", data, "-w", "-m", mode, "stop"]),
     remove: () => rmSync(directory, { recursive: true, force: true })
@@ -69,8 +69,8 @@ export const ownServer = Effect.gen(function*() {
     Effect.promise(makeServer),
     ({ remove }) => Effect.sync(remove)
   )
-  const start = Effect.sync(server.start)
-  const stop = (mode: "fast" | "immediate") => Effect.sync(() => server.stop(mode))
+  const start = Effect.promise(server.start)
+  const stop = (mode: "fast" | "immediate") => Effect.promise(() => server.stop(mode))
   yield* Effect.acquireRelease(start, () => stop("immediate"))
   return { url: server.url, start, stop }
 })
@@ -96,9 +96,9 @@ const find = async (): Promise<Redacted.Redacted | undefined> => {
   const running = await Effect.runPromise(answering(local))
   if (running !== undefined || !isInstalled) return running
   const server = await makeServer()
-  server.start()
-  afterAll(() => {
-    server.stop("immediate")
+  await server.start()
+  afterAll(async () => {
+    await server.stop("immediate")
     server.remove()
   })
   return server.url
@@ -109,12 +109,16 @@ export const url = await find()
 
 /** Says in one line what is skipped and what to do about it. */
 export const sayIsSkipped = (tests: string): void =>
+  // oxlint-disable-next-line eslint/no-console
   console.log(`Skipped: ${tests}. There is no PostgreSQL; \`apt-get install postgresql\` installs and starts one.`)
 
 /** How to connect. */
 export type Config = Parameters<typeof PgClient.layer>[0]
 
-const administer = (url: Redacted.Redacted, statement: (sql: SqlClient.SqlClient) => Effect.Effect<unknown, unknown>) =>
+const administer = (
+  url: Redacted.Redacted,
+  statement: (sql: SqlClient.SqlClient) => Effect.Effect<unknown, SqlError.SqlError>
+) =>
   Effect.flatMap(SqlClient.SqlClient, statement).pipe(
     Effect.provide(PgClient.layer({ url, maxConnections: 1 })),
     Effect.orDie

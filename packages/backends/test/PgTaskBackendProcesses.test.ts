@@ -1,0 +1,294 @@
+/**
+ * Several processes on one database: what the contract suite, with its one backend, cannot see.
+ */
+import { PgClient } from "@effect/sql-pg"
+import { assert, describe, it } from "@effect/vitest"
+import * as PgTaskBackend from "@perennial/backends/PgTaskBackend"
+import { AgentId, ConversationId, RunnerId, TaskId, UserId } from "@perennial/domain/Ids"
+import { userText } from "@perennial/domain/Message"
+import { cancelKey, type NewTask, TaskBackend, type Wake } from "@perennial/domain/TaskBackend"
+import type { StoredEvent } from "@perennial/domain/TaskEvent"
+import {
+  Array,
+  Context,
+  Deferred,
+  Duration,
+  Effect,
+  Exit,
+  Fiber,
+  Layer,
+  Logger,
+  Queue,
+  type Redacted,
+  Scope,
+  Stream
+} from "effect"
+import { SqlClient } from "effect/sql"
+import { type Config, isInstalled, makeSchema, ownServer, sayIsSkipped, url } from "./support/postgres.ts"
+
+type Backend = TaskBackend["Service"]
+
+const reject = { onBusy: "reject", maxQueued: 0 } as const
+
+const newTask = (id: string, conversation = `conversation of ${id}`): NewTask => ({
+  id: TaskId.make(id),
+  conversationId: ConversationId.make(conversation),
+  userId: UserId.make("alice"),
+  agentId: AgentId.make("agent"),
+  input: userText("hello")
+})
+
+const text = ({ conversationId, id }: NewTask, seq: number, content: string): StoredEvent => ({
+  seq,
+  at: 1,
+  event: { type: "text", taskId: id, conversationId, content }
+})
+
+/** Broken connections are what these tests are about. */
+const silent = Logger.layer([])
+
+/** What a process has: a backend with connections of its own. It ends with the scope. */
+const start = (config: Config) =>
+  Effect.map(
+    Layer.build(
+      Layer.fresh(PgTaskBackend.layer).pipe(
+        Layer.provideMerge(PgClient.layer(config)),
+        // Broken connections are what these tests are about.
+        Layer.provide(Logger.layer([]))
+      )
+    ),
+    (context) => ({ backend: Context.get(context, TaskBackend), sql: Context.get(context, SqlClient.SqlClient) })
+  )
+
+/** Accepts a task and claims it. */
+const begin = Effect.fnUntraced(function*(backend: Backend, task: NewTask, runner = "runner") {
+  const runnerId = RunnerId.make(runner)
+  yield* backend.create(task, reject)
+  yield* backend.heartbeat(runnerId, Duration.hours(1))
+  return yield* Effect.fromOption(yield* backend.claim(task.id, { runnerId, expectedToken: 0 }))
+})
+
+/** The hints that arrive from now on, without the first `all`. */
+const listen = Effect.fnUntraced(function*(backend: Backend) {
+  const wakes = yield* Queue.unbounded<Wake>()
+  yield* Stream.runForEach(backend.wakes, (wake) => Queue.offer(wakes, wake)).pipe(
+    Effect.provide(silent),
+    Effect.forkScoped
+  )
+  assert.deepStrictEqual(yield* Queue.take(wakes), { kind: "all" })
+  return wakes
+})
+
+/** Ends connections of one test, and of no other. */
+const terminate = (sql: SqlClient.SqlClient, name: string | undefined, which = "%") =>
+  sql`SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+    WHERE application_name = ${name ?? ""} AND query LIKE ${which} AND pid <> pg_backend_pid()`
+
+const define = (url: Redacted.Redacted) => {
+  describe("hints", () => {
+    it.live("tell other processes what grew, what was asked and what waits, and never the own", () =>
+      Effect.gen(function*() {
+        const config = yield* makeSchema(url)
+        const a = (yield* start(config)).backend
+        const b = (yield* start(config)).backend
+        const heardByA = yield* listen(a)
+        const heardByB = yield* listen(b)
+        const task = newTask("t1")
+        const claim = yield* begin(a, task)
+        yield* a.append([{ claim, events: [text(task, 2, "x")] }])
+        assert.deepStrictEqual(yield* Queue.take(heardByB), { kind: "log", taskId: task.id })
+        yield* b.putIntent(task.id, { key: cancelKey, value: {} })
+        assert.deepStrictEqual(yield* Queue.take(heardByA), { kind: "intent", taskId: task.id })
+        yield* a.release(claim)
+        assert.deepStrictEqual(yield* Queue.take(heardByB), { kind: "head", taskId: task.id })
+        const waiting = newTask("t2")
+        yield* a.create(waiting, reject)
+        yield* a.putIntent(waiting.id, { key: cancelKey, value: {} })
+        assert.deepStrictEqual(yield* Queue.take(heardByB), { kind: "log", taskId: waiting.id })
+      }).pipe(Effect.scoped))
+
+    it.live("arrive again after the listening connection was lost, and first everything is looked at", () =>
+      Effect.gen(function*() {
+        const config = yield* makeSchema(url)
+        const a = yield* start(config)
+        const b = yield* start(config)
+        const task = newTask("t1")
+        const claim = yield* begin(a.backend, task)
+        const heard = yield* listen(b.backend)
+        for (let seq = 2; seq < 5; seq++) {
+          yield* terminate(a.sql, config.applicationName, "LISTEN%")
+          assert.deepStrictEqual(yield* Queue.take(heard), { kind: "all" })
+          yield* a.backend.append([{ claim, events: [text(task, seq, "x")] }])
+          assert.deepStrictEqual(yield* Queue.take(heard), { kind: "log", taskId: task.id })
+        }
+      }).pipe(Effect.scoped))
+
+    it.live("of many tasks at once take as many notifications as they need", () =>
+      Effect.gen(function*() {
+        const config = yield* makeSchema(url)
+        const a = (yield* start(config)).backend
+        const b = (yield* start(config)).backend
+        const tasks = Array.makeBy(100, (i) => newTask(`${"task ".repeat(20)}${i}`))
+        const batch = yield* Effect.forEach(tasks, (task) =>
+          Effect.map(begin(a, task), (claim) => ({ claim, events: Array.make(text(task, 2, "x")) })), {
+          concurrency: 3
+        })
+        const heard = yield* listen(b)
+        if (Array.isReadonlyArrayNonEmpty(batch)) {
+          yield* a.append(batch)
+        }
+        const wakes = yield* Effect.forEach(tasks, () =>
+          Queue.take(heard))
+        assert.deepStrictEqual(wakes, tasks.map(({ id }): Wake => ({ kind: "log", taskId: id })))
+      }).pipe(Effect.scoped))
+
+    it.live("that nobody understands are none", () =>
+      Effect.gen(function*() {
+        const config = yield* makeSchema(url)
+        const a = yield* start(config)
+        const b = (yield* start(config)).backend
+        const heard = yield* listen(b)
+        const strange = ["", "nonsense", "{}", "[1]", `["x","log"]`, `["x","new","t1","head","t2"]`]
+        for (const payload of strange) {
+          yield* a.sql`SELECT pg_notify('perennial_' || 'perennial_tasks'::regclass::oid, ${payload})`
+        }
+        assert.deepStrictEqual(yield* Queue.take(heard), { kind: "head", taskId: TaskId.make("t2") })
+      }).pipe(Effect.scoped))
+
+    it.live("P8: what a process gives up as it ends is told, and listening does not keep it from ending", () =>
+      Effect.gen(function*() {
+        const config = yield* makeSchema(url)
+        const scope = yield* Scope.make()
+        const a = (yield* Scope.provide(start(config), scope)).backend
+        const b = (yield* start(config)).backend
+        yield* listen(a)
+        const heard = yield* listen(b)
+        const claim = yield* begin(a, newTask("t1"))
+        yield* a.release(claim)
+        yield* Scope.close(scope, Exit.void)
+        assert.deepStrictEqual(yield* Queue.take(heard), { kind: "head", taskId: claim.taskId })
+      }).pipe(Effect.scoped))
+  })
+
+  it.live("P8: a lease is renewed while every connection of the pool is busy", () =>
+    Effect.gen(function*() {
+      const config = yield* makeSchema(url)
+      const { backend, sql } = yield* start({ ...config, maxConnections: 1 })
+      const { taskId, token } = yield* begin(backend, newTask("t1"))
+      const busy = yield* Deferred.make<void>()
+      yield* Effect.forkScoped(sql.withTransaction(Effect.andThen(Deferred.succeed(busy, undefined), Effect.never)))
+      yield* Deferred.await(busy)
+      const { owned } = yield* backend.heartbeat(RunnerId.make("runner"), Duration.hours(1))
+      assert.deepStrictEqual(owned, [{ taskId, token, intents: 0 }])
+    }).pipe(Effect.scoped))
+
+  it.live("eight processes that start at once on an empty database bring it up to date once", () =>
+    Effect.gen(function*() {
+      const config = yield* makeSchema(url)
+      const processes = yield* Effect.forEach(
+        Array.range(1, 8),
+        (n) => Effect.map(start({ ...config, maxConnections: 1 }), (process) => ({ ...process, n })),
+        { concurrency: 8 }
+      )
+      yield* Effect.forEach(processes, ({ backend, n }) => begin(backend, newTask(`t${n}`), `runner ${n}`))
+      const [first] = processes
+      const rows = yield* first.sql`SELECT migration_id FROM perennial_migrations ORDER BY 1`
+      assert.deepStrictEqual(rows.map((row) => row["migration_id"]), [1, 2])
+    }).pipe(Effect.scoped))
+
+  it.live("P2, SCENARIO 12: of 100 concurrent starts of one conversation over three processes one is accepted", () =>
+    Effect.gen(function*() {
+      const config = yield* makeSchema(url)
+      const processes = yield* Effect.forEach(Array.range(1, 3), () => start(config))
+      const exits = yield* Effect.forEach(
+        Array.range(1, 100),
+        (n) =>
+          Effect.result(
+            (processes[n % 3] ?? processes[0]).backend.create(newTask(`t${n}`, "c1"), reject)
+          ),
+        { concurrency: "unbounded" }
+      )
+      const accepted = exits.flatMap((exit) => exit._tag === "Success" ? [exit.success.task.id] : [])
+      assert.strictEqual(accepted.length, 1)
+      for (const exit of exits) {
+        if (exit._tag === "Success") continue
+        assert.strictEqual(exit.failure._tag === "ConversationBusy" && exit.failure.activeTaskId, accepted[0])
+      }
+    }).pipe(Effect.scoped))
+
+  /** Appends of each task between two disturbances, events of each append. */
+  const appends = 25
+  const size = 3
+
+  /** Eight tasks in two processes append while something happens to the database, four times. */
+  const disturbed = (config: Config, disturb: (sql: SqlClient.SqlClient) => Effect.Effect<unknown>) =>
+    Effect.gen(function*() {
+      const a = yield* start(config)
+      const b = yield* start(config)
+      const tasks = yield* Effect.forEach(Array.range(1, 8), (n) =>
+        Effect.gen(function*() {
+          const { backend } = n % 2 === 0 ? a : b
+          const task = newTask(`t${n}`)
+          return { backend, claim: yield* begin(backend, task, `runner ${n % 2}`), task }
+        }))
+      const seqs = Array.range(1, size)
+      for (let round = 0; round < 4; round++) {
+        const underWay = yield* Deferred.make<void>()
+        const writers = yield* Effect.forkChild(
+          Effect.forEach(
+            tasks,
+            ({ backend, claim, task }) =>
+              Effect.forEach(Array.range(0, appends - 1), (i) =>
+                Effect.gen(function*() {
+                  const last = 1 + (round * appends + i) * size
+                  const events = Array.map(Array.make(1, ...seqs.slice(1)), (n) => text(task, last + n, `${last + n}`))
+                  const [result] = yield* backend.append([{ claim, events }])
+                  assert.isTrue(result?.ok, `${task.id} after ${last}`)
+                  if (i === 5) {
+                    yield* Deferred.succeed(underWay, undefined)
+                  }
+                })),
+            { concurrency: "unbounded" }
+          )
+        )
+        yield* Deferred.await(underWay)
+        yield* disturb(a.sql)
+        yield* Fiber.join(writers)
+      }
+      const total = 1 + 4 * appends * size
+      for (const { task } of tasks) {
+        const { events, lastSeq } = yield* b.backend.events(task.id, { after: 0, limit: 1_000, maxBytes: 1_000_000 })
+        assert.strictEqual(lastSeq, total)
+        assert.deepStrictEqual(events.map(({ seq }) => seq), Array.range(1, total))
+        const contents = events.flatMap(({ event }) => event.type === "text" ? [event.content] : [])
+        assert.deepStrictEqual(contents, Array.range(2, total).map(String))
+      }
+    })
+
+  it.live("P5: connections killed while events are appended lose nothing and write nothing twice", () =>
+    Effect.gen(function*() {
+      const config = yield* makeSchema(url)
+      yield* disturbed(config, (sql) => Effect.ignore(terminate(sql, config.applicationName)))
+    }).pipe(Effect.scoped))
+
+  for (const mode of ["fast", "immediate"] as const) {
+    it.live.skipIf(!isInstalled)(
+      `P5: a database that is restarted (${mode}) while events are appended loses nothing and writes nothing twice`,
+      () =>
+        Effect.gen(function*() {
+          const server = yield* ownServer
+          yield* disturbed(
+            { url: server.url, maxConnections: 4 },
+            () => Effect.andThen(server.stop(mode), server.start)
+          )
+        }).pipe(Effect.scoped)
+    )
+  }
+}
+
+if (url === undefined) {
+  sayIsSkipped("several processes on one PostgreSQL")
+} else {
+  const server = url
+  describe("PgTaskBackend in several processes", { timeout: 60_000 }, () => define(server))
+}
