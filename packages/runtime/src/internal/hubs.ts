@@ -44,6 +44,15 @@ export class Hub {
     return this.#pubsub === undefined ? Effect.void : PubSub.publish(this.#pubsub, batch)
   }
 
+  /**
+   * A reader saw the log end here. The others are sent to it: what they miss will not be published, since publishing
+   * goes on from `lastSeq`.
+   */
+  learn(lastSeq: number): Effect.Effect<void> {
+    this.lastSeq = Math.max(this.lastSeq, lastSeq)
+    return this.readers > 1 ? this.look : Effect.void
+  }
+
   /** Sends the readers to the log. */
   get look(): Effect.Effect<void> {
     return Effect.suspend(() => this.#pubsub === undefined ? Effect.void : PubSub.publish(this.#pubsub, "look"))
@@ -65,10 +74,8 @@ export class Hub {
   get subscribe(): Effect.Effect<PubSub.Subscription<Signal>, never, Scope.Scope> {
     return Effect.suspend(() =>
       this.#pubsub === undefined
-        ? Effect.flatMap(PubSub.sliding<Signal>(slots), (pubsub) => {
-          this.#pubsub = pubsub
-          return PubSub.subscribe(pubsub)
-        })
+        // Another reader may have been faster: all must listen to the same one.
+        ? Effect.flatMap(PubSub.sliding<Signal>(slots), (pubsub) => PubSub.subscribe(this.#pubsub ??= pubsub))
         : PubSub.subscribe(this.#pubsub)
     )
   }

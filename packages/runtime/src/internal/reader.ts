@@ -7,7 +7,7 @@ import { StreamLost } from "@perennial/domain/TaskError"
 import { isTerminal, type StoredEvent } from "@perennial/domain/TaskEvent"
 import { type Array as Arr, Cause, Effect, PubSub, type Pull, Stream } from "effect"
 import type { Batch, Hub, Hubs, Signal } from "./hubs.ts"
-import type { Pages } from "./pages.ts"
+import type { Page, Pages } from "./pages.ts"
 
 const isBatch = (events: ReadonlyArray<StoredEvent>): events is Batch => events.length > 0
 
@@ -18,7 +18,7 @@ class Reader {
   #cursor: number
   #behind = true
   #ended = false
-  #doubted = false
+  #doubts = 0
 
   constructor(hub: Hub, pages: Pages, live: PubSub.Subscription<Signal>, after: number) {
     this.#hub = hub
@@ -28,14 +28,15 @@ class Reader {
   }
 
   readonly pull: Pull.Pull<Arr.NonEmptyReadonlyArray<StoredEvent>, StreamLost> = Effect.suspend(() => {
-    if (this.#ended) return Cause.done()
+    // The hub's end is told here to a cursor that was beyond it already.
+    if (this.#ended || (this.#hub.ended && this.#cursor >= this.#hub.lastSeq)) return Cause.done()
     return this.#behind ? this.#readLog : this.#readLive
   })
 
   #deliver(batch: Batch): Effect.Effect<Batch> {
     const last = batch[batch.length - 1] ?? batch[0]
     this.#cursor = last.seq
-    this.#doubted = false
+    this.#doubts = 0
     this.#ended = isTerminal(last.event)
     return Effect.succeed(batch)
   }
@@ -51,21 +52,26 @@ class Reader {
     return this.#pages.after(this.#hub.taskId, this.#cursor).pipe(
       Effect.mapError((error) => this.#lost(error.message)),
       Effect.flatMap((page): Pull.Pull<Batch, StreamLost> => {
-        this.#hub.lastSeq = Math.max(this.#hub.lastSeq, page.lastSeq)
-        if (isBatch(page.events)) return this.#deliver(page.events)
-        if (this.#cursor < this.#hub.lastSeq) {
-          // The read may have been begun, for another reader, before the newest commit: one that begins now is not.
-          if (this.#doubted) return Effect.fail(this.#lost("the log ends before events already seen"))
-          this.#doubted = true
-          return this.pull
-        }
-        // A cursor at the terminal event: nothing will ever come.
-        if (page.ended) return Cause.done()
-        this.#behind = false
-        return this.#readLive
+        if (page.lastSeq > this.#hub.lastSeq) return Effect.andThen(this.#hub.learn(page.lastSeq), this.#take(page))
+        return this.#take(page)
       })
     )
   })
+
+  #take(page: Page): Pull.Pull<Batch, StreamLost> {
+    if (isBatch(page.events)) return this.#deliver(page.events)
+    if (this.#cursor < this.#hub.lastSeq) {
+      // The read may have been begun, for another reader, before the newest commit. So may the one that is joined next,
+      // but not the one after it.
+      if (this.#doubts === 2) return Effect.fail(this.#lost("the log ends before events already seen"))
+      this.#doubts++
+      return this.pull
+    }
+    // A cursor at the terminal event: nothing will ever come.
+    if (page.ended) return Cause.done()
+    this.#behind = false
+    return this.#readLive
+  }
 
   readonly #readLive: Pull.Pull<Batch, StreamLost> = Effect.suspend(() =>
     Effect.flatMap(PubSub.takeAll(this.#live), (signals): Pull.Pull<Batch, StreamLost> => {

@@ -1,0 +1,114 @@
+/**
+ * Property: a cancel at any moment of an execution, from its own process or from another, ends the task with exactly one
+ * terminal event, tells the truth about it, and leaves the conversation and every place free.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import { make } from "@perennial/domain/Agent"
+import { ConversationId } from "@perennial/domain/Ids"
+import { Effect, Fiber, Latch, Ref } from "effect"
+import { TestClock } from "effect/testing"
+import { text } from "./support/agents.ts"
+import {
+  blocking,
+  checkCapacity,
+  checkEnded,
+  readOn,
+  settle,
+  stepping,
+  storedLog,
+  untilEnded
+} from "./support/invariants.ts"
+import { shared, startProcess } from "./support/processes.ts"
+
+const capacity = 2
+const conversationId = ConversationId.make("c1")
+
+interface Moment {
+  /** Which call to the store, counted from the start of the task. */
+  readonly call: number
+  /** Before the store is reached, or after it has answered; the call waits while the cancel does what it can. */
+  readonly at: "before" | "after"
+  readonly from: "owner" | "other"
+}
+
+/** A task that is cancelled at a moment. Returns how it ended and how many calls were made. */
+const cancelAt = Effect.fnUntraced(function*({ at, call, from }: Moment) {
+  const both = yield* shared
+  const block = { release: Latch.makeUnsafe(false), active: Ref.makeUnsafe(0) }
+  const a = yield* startProcess(both, [stepping, blocking(block.release, block.active)], { capacity })
+  const b = yield* startProcess(both, [stepping])
+  const { manager } = from === "owner" ? a : b
+  const built = a.line.calls
+  const due = Latch.makeUnsafe(false)
+  a.line[at] = (n) => n === built + call ? Effect.andThen(due.open, settle) : Effect.void
+  const cancelling = yield* Effect.forkChild(Effect.gen(function*() {
+    yield* due.await
+    // The task may be stored while `start` has not returned yet: its id is found in the store.
+    const [task] = yield* manager.list()
+    return task === undefined ? undefined : yield* manager.cancel(task.id, { reason: "enough" })
+  }))
+  const { id } = yield* a.manager.start({ message: "look", conversationId })
+  const reader = yield* Effect.forkChild(readOn(b.manager, id))
+  const task = yield* untilEnded(both, id)
+  const calls = a.line.calls - built
+  yield* settle
+  yield* TestClock.adjust("12 seconds")
+  const log = yield* checkEnded(both, id)
+  assert.deepStrictEqual(yield* Fiber.join(reader), log)
+  if (call > 0 && call <= calls) {
+    const told = yield* Fiber.join(cancelling)
+    assert.strictEqual(told, told === undefined ? undefined : task.status === "cancelled")
+    const last = log[log.length - 1]?.event
+    if (last?.type === "cancelled") assert.strictEqual(last.reason, "enough")
+  } else {
+    yield* Fiber.interrupt(cancelling)
+  }
+  const next = yield* a.manager.start({ message: "next", conversationId })
+  assert.strictEqual((yield* untilEnded(both, next.id)).status, "completed")
+  yield* checkCapacity(a.manager, both, block, capacity)
+  yield* a.terminate
+  yield* b.terminate
+  return { status: task.status, calls }
+}, Effect.scoped)
+
+describe("P4, P7: a task is cancelled", () => {
+  for (const from of ["owner", "other"] as const) {
+    for (const at of ["before", "after"] as const) {
+      it.effect(`from its ${from} process, ${at} each call that its execution makes`, () =>
+        Effect.gen(function*() {
+          const { calls } = yield* cancelAt({ call: 0, at, from })
+          const statuses: Array<string> = []
+          for (let call = 1; call <= calls; call++) {
+            const { status } = yield* cancelAt({ call, at, from }).pipe(
+              Effect.catchDefect((defect) => Effect.die(new Error(`call ${call}: ${String(defect)}`)))
+            )
+            statuses.push(status)
+          }
+          assert.include(statuses, "completed")
+          if (from === "owner") assert.include(statuses, "cancelled")
+        }), 60_000)
+    }
+  }
+
+  it.effect("what its agent's own fibers still emit is not written, and does not hinder the end", () =>
+    Effect.gen(function*() {
+      const both = yield* shared
+      const begun = Latch.makeUnsafe(false)
+      const agent = make("leaves a fiber behind", (_, emit) =>
+        Effect.gen(function*() {
+          yield* Effect.forkDetach(Effect.forever(emit([text("late ")])))
+          yield* begun.open
+          return yield* Effect.never
+        }))
+      const { line, manager } = yield* startProcess(both, [agent])
+      line.before = () => Effect.repeat(Effect.yieldNow, { times: 3 })
+      const { id } = yield* manager.start({ message: "x" })
+      yield* begun.await
+      yield* settle
+      const cancelling = yield* Effect.forkChild(manager.cancel(id))
+      yield* settle
+      assert.isTrue(yield* Fiber.join(cancelling))
+      assert.strictEqual((yield* checkEnded(both, id)).filter(({ event }) => event.type === "resumed").length, 0)
+      assert.deepStrictEqual(yield* storedLog(both, id), yield* checkEnded(both, id))
+    }))
+})

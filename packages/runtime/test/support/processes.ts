@@ -1,0 +1,130 @@
+/**
+ * Processes of a test over one store, each behind a line of its own: a test counts the calls, lets one fail, stops the
+ * world at one, or cuts the line for good.
+ */
+import { type Agent, Agents } from "@perennial/domain/Agent"
+import { ConversationStore } from "@perennial/domain/ConversationStore"
+import * as MemoryConversationStore from "@perennial/domain/MemoryConversationStore"
+import * as MemoryTaskBackend from "@perennial/domain/MemoryTaskBackend"
+import { TaskBackend } from "@perennial/domain/TaskBackend"
+import { ConversationStoreError, TaskBackendError } from "@perennial/domain/TaskError"
+import * as TaskLimits from "@perennial/runtime/TaskLimits"
+import { TaskManager } from "@perennial/runtime/TaskManager"
+import { type Array as Arr, Context, Effect, Exit, Layer, Scope } from "effect"
+
+export type Store = Effect.Success<typeof shared>
+
+/** A store that several processes of a test share. */
+export const shared = Effect.map(
+  Layer.build(Layer.mergeAll(MemoryTaskBackend.layer, MemoryConversationStore.layer)),
+  (context) => ({ backend: Context.get(context, TaskBackend), store: Context.get(context, ConversationStore) })
+)
+
+/** `refused`: nothing was done. `unanswered`: it was done, and the reply was lost. `dies`: a bug of the store. */
+export type Fault = "refused" | "unanswered" | "dies"
+
+/** What stands between a process and its store. */
+export class Line {
+  /** Calls so far. */
+  calls = 0
+  /** Names of the calls so far. */
+  readonly names: Array<string> = []
+  fault: (call: number) => Fault | undefined = () => undefined
+  /** Runs in the middle of a call: before the store is reached, and after it has answered. */
+  before: (call: number) => Effect.Effect<void> = () => Effect.void
+  after: (call: number) => Effect.Effect<void> = () => Effect.void
+
+  /** From now on nothing gets through. */
+  cut(): void {
+    this.fault = () => "refused"
+  }
+
+  restore(): void {
+    this.fault = () => undefined
+  }
+
+  through<A, E, F>(name: string, effect: Effect.Effect<A, E>, failure: F): Effect.Effect<A, E | F> {
+    return Effect.suspend((): Effect.Effect<A, E | F> => {
+      const call = ++this.calls
+      this.names.push(name)
+      const fault = this.fault(call)
+      const reached = Effect.andThen(this.before(call), Effect.tap(effect, () => this.after(call)))
+      switch (fault) {
+        case undefined:
+          return reached
+        case "refused":
+          return Effect.fail(failure)
+        case "unanswered":
+          return Effect.andThen(Effect.exit(reached), Effect.fail(failure))
+        case "dies":
+          return Effect.die(failure)
+      }
+    })
+  }
+}
+
+type Methods<S> = {
+  readonly [K in keyof S]: S[K] extends (...args: infer Args) => Effect.Effect<infer A, infer E>
+    ? (...args: Args) => Effect.Effect<A, E>
+    : S[K]
+}
+
+/** The service behind a line: every method that returns an effect goes through it. */
+const behind = <S extends object>(line: Line, service: Methods<S>, failure: (operation: string) => unknown): S =>
+  // Each method keeps its type: the failure of the line is one that it declares.
+  Object.fromEntries(
+    Object.entries(service).map(([name, member]) => [
+      name,
+      typeof member === "function"
+        ? (...args: ReadonlyArray<unknown>) => line.through(name, member(...args), failure(name))
+        : member
+    ])
+  ) as S
+
+export interface Process {
+  readonly manager: TaskManager["Service"]
+  readonly line: Line
+  /** Its end by SIGTERM. */
+  readonly terminate: Effect.Effect<void>
+}
+
+/** Starts a process: its manager, and its line to the store. */
+export const startProcess = Effect.fnUntraced(function*(
+  { backend, store }: Store,
+  agents: Arr.NonEmptyReadonlyArray<Agent>,
+  limits: Partial<TaskLimits.TaskLimits> = {}
+) {
+  const line = new Line()
+  const scope = yield* Scope.fork(yield* Effect.scope)
+  const context = yield* Layer.buildWithScope(
+    TaskManager.layer.pipe(
+      Layer.provide(Layer.mergeAll(
+        Layer.succeed(
+          TaskBackend,
+          behind<TaskBackend["Service"]>(
+            line,
+            backend,
+            (operation) => new TaskBackendError({ operation, cause: "the line" })
+          )
+        ),
+        Layer.succeed(
+          ConversationStore,
+          behind<ConversationStore["Service"]>(
+            line,
+            store,
+            (operation) => new ConversationStoreError({ operation, cause: "the line" })
+          )
+        ),
+        Agents.layer(agents),
+        Layer.succeed(TaskLimits.CurrentTaskLimits, { ...TaskLimits.defaults, ...limits })
+      ))
+    ),
+    scope
+  )
+  const out: Process = {
+    manager: Context.get(context, TaskManager),
+    line,
+    terminate: Scope.close(scope, Exit.void)
+  }
+  return out
+})
