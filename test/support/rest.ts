@@ -1,0 +1,36 @@
+/**
+ * Requests as any program would make them.
+ */
+import { Effect } from "effect"
+
+export interface Answer {
+  readonly status: number
+  // Tests look into bodies of many shapes.
+  // oxlint-disable-next-line typescript/no-explicit-any
+  readonly body: any
+}
+
+export const send = (method: string, url: string, body?: unknown): Effect.Effect<Answer> =>
+  Effect.promise(async (signal) => {
+    const response = await fetch(url, {
+      method,
+      signal,
+      ...(body === undefined
+        ? {}
+        : { headers: { "content-type": "application/json" }, body: JSON.stringify(body) })
+    })
+    const text = await response.text()
+    return { status: response.status, body: text === "" ? undefined : JSON.parse(text) }
+  })
+
+export const get = (url: string) => send("GET", url)
+
+export const post = (url: string, body: unknown = {}) => send("POST", url, body)
+
+/** Starts a task that must be accepted; returns its id. */
+export const start = (address: string, body: object): Effect.Effect<string> =>
+  Effect.flatMap(
+    post(`${address}/tasks`, body),
+    ({ body, status }) =>
+      status === 201 ? Effect.succeed(body.id) : Effect.die(new Error(`${status} ${JSON.stringify(body)}`))
+  )

@@ -1,0 +1,48 @@
+/**
+ * A server as a process of its own, to be killed and started again.
+ */
+import { Effect, Stream } from "effect"
+import { ChildProcess } from "effect/process"
+import { readFile } from "node:fs/promises"
+
+export interface Options {
+  /** The module to run; the complete example by default. */
+  readonly module?: string
+  readonly env?: Readonly<Record<string, string>>
+  /** The port of an earlier server, to take its place; any free one by default. */
+  readonly port?: number | undefined
+}
+
+/** Starts a server and resolves when it says its address. It is killed when the scope closes. */
+export const start = Effect.fnUntraced(function*(options: Options) {
+  const handle = yield* ChildProcess.make(
+    process.execPath,
+    [options.module ?? "examples/evergreen/src/main.ts"],
+    {
+      env: { PATH: "/usr/bin:/bin", PORT: String(options.port ?? 0), ...options.env },
+      killSignal: "SIGKILL"
+    }
+  )
+  const said: Array<string> = []
+  yield* handle.all.pipe(
+    Stream.decodeText(),
+    Stream.splitLines,
+    Stream.takeUntil((line) => /http:\/\/\S+:\d+/.test(line)),
+    Stream.runForEach((line) => Effect.sync(() => said.push(line)))
+  )
+  const address = /http:\/\/[\w.]+:\d+/.exec(said.at(-1) ?? "")?.[0]
+  if (address === undefined) return yield* Effect.die(new Error(`the server did not start:\n${said.join("\n")}`))
+  return {
+    address,
+    port: Number(new URL(address).port),
+    /** kill -9; resolves when it is dead. */
+    kill: Effect.ignore(handle.kill({ killSignal: "SIGKILL" })),
+    /** SIGTERM; resolves with the exit code. */
+    terminate: Effect.andThen(Effect.ignore(handle.kill({ killSignal: "SIGTERM" })), handle.exitCode),
+    /** Resident memory in bytes. */
+    residentBytes: Effect.promise(async () => {
+      const status = await readFile(`/proc/${handle.pid}/status`, "utf8")
+      return Number(/VmRSS:\s+(\d+)/.exec(status)?.[1]) * 1_024
+    })
+  }
+})

@@ -1,0 +1,58 @@
+/**
+ * An agent that says what the user's message asks for, on an HTTP server inside the test.
+ */
+import * as Agent from "@perennial/domain/Agent"
+import type { ConversationStore } from "@perennial/domain/ConversationStore"
+import * as Message from "@perennial/domain/Message"
+import type { TaskBackend } from "@perennial/domain/TaskBackend"
+import type { AgentEvent } from "@perennial/domain/TaskEvent"
+import * as Usage from "@perennial/domain/Usage"
+import * as NodeServer from "@perennial/http/Node"
+import * as Tokens from "@perennial/http/Tokens"
+import { TaskManager } from "@perennial/runtime/TaskManager"
+import { Array, Effect, Latch, Layer } from "effect"
+import { HttpServer } from "effect/http"
+
+export const text = (content: string): AgentEvent => ({ type: "text", content })
+
+export const message = (content: string): AgentEvent => ({
+  type: "message",
+  message: { role: "assistant", content: [{ type: "text", text: content }] },
+  usage: Usage.zero
+})
+
+/**
+ * For `"<name> 500 gate 500"`: 500 text events of that name, `batch` in one emit, then it waits for the gate, then 500
+ * more. Each task so has 2 + the sum + 2 events: `ack`, `started`, the texts, `message`, `done`.
+ */
+export const makeTalker = (batch = 1) => {
+  const gate = Latch.makeUnsafe(false)
+  const agent = Agent.make(
+    "talker",
+    Effect.fnUntraced(function*({ history }, emit) {
+      const [name = "", ...words] = Message.text(history.at(-1) ?? Message.userText("")).split(" ")
+      for (const word of words) {
+        if (word === "gate") yield* gate.await
+        else {
+          for (let said = 0; said < Number(word); said += batch) {
+            yield* emit(Array.makeBy(Math.min(batch, Number(word) - said), (i) => text(`${name} ${said + i + 1}`)))
+          }
+        }
+      }
+      yield* emit([message(`${name} is done`)])
+      return { usage: Usage.zero }
+    })
+  )
+  return { agent, gate }
+}
+
+/** Serves an agent over HTTP on a free port, beside the manager itself. */
+export const layer = <E>(agent: Agent.Agent, store: Layer.Layer<TaskBackend | ConversationStore, E>) =>
+  NodeServer.layer({ port: 0, shutdownTimeout: 0 }).pipe(
+    Layer.provide(Tokens.layerLocal),
+    Layer.provideMerge(TaskManager.layer),
+    Layer.provide(Agent.Agents.layer([agent])),
+    Layer.provideMerge(store)
+  )
+
+export const address = Effect.map(HttpServer.HttpServer, (server) => HttpServer.formatAddress(server.address))
