@@ -1,34 +1,8 @@
 import { NodeServices } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, FileSystem, Stream } from "effect"
-import { ChildProcess, ChildProcessSpawner } from "effect/process"
-
-const evergreen = (environment: Record<string, string>) =>
-  ChildProcess.make(process.execPath, ["examples/evergreen/src/main.ts"], {
-    env: { PATH: "/usr/bin:/bin", PORT: "0", PERENNIAL_STORE: "memory", ...environment }
-  })
-
-/** A server that cannot start: its exit code and all it says. */
-const refused = (environment: Record<string, string>) =>
-  Effect.scoped(Effect.gen(function*() {
-    const handle = yield* evergreen(environment)
-    const output = yield* Stream.mkString(Stream.decodeText(handle.all))
-    return { code: yield* handle.exitCode, lines: output.trim().split("\n") }
-  }))
-
-/** A server that listens: its process, its address and what it said. */
-const started = Effect.fnUntraced(function*(environment: Record<string, string>) {
-  const handle = yield* evergreen(environment)
-  const greeting: Array<string> = []
-  yield* handle.all.pipe(
-    Stream.decodeText(),
-    Stream.splitLines,
-    Stream.takeUntil((line) => line.includes("curl")),
-    Stream.runForEach((line) => Effect.sync(() => greeting.push(line)))
-  )
-  const address = /http:\/\/[\w.:]+/.exec(greeting.join("\n"))?.[0] ?? assert.fail(greeting.join("\n"))
-  return { handle, address, greeting }
-})
+import { Effect, FileSystem } from "effect"
+import { ChildProcessSpawner } from "effect/process"
+import { refused, started } from "./server.ts"
 
 const get = (url: string) =>
   Effect.promise(async (signal) => {
@@ -77,6 +51,16 @@ describe("evergreen", () => {
         assert.notInclude(events, `"type":"cancelled"`)
         assert.strictEqual(yield* handle.exitCode, ChildProcessSpawner.ExitCode(0))
       }))).pipe(Effect.provide(NodeServices.layer)))
+
+  it.live("refuses a Redis that does not answer, in one line", () =>
+    Effect.gen(function*() {
+      // A port that nothing listens on.
+      const { code, lines } = yield* refused({ PERENNIAL_STORE: "redis://127.0.0.1:1" })
+      assert.deepStrictEqual([code, lines], [
+        ChildProcessSpawner.ExitCode(1),
+        ["The Redis of PERENNIAL_STORE cannot be reached: connect ECONNREFUSED 127.0.0.1:1"]
+      ])
+    }).pipe(Effect.provide(NodeServices.layer)))
 
   it.live("refuses a database that another server has, in one line", () =>
     Effect.gen(function*() {

@@ -1,0 +1,32 @@
+/**
+ * The server of examples/evergreen, as a process.
+ */
+import { Effect, Stream } from "effect"
+import { ChildProcess } from "effect/process"
+
+const evergreen = (environment: Record<string, string>) =>
+  ChildProcess.make(process.execPath, ["examples/evergreen/src/main.ts"], {
+    env: { PATH: "/usr/bin:/bin", PORT: "0", PERENNIAL_STORE: "memory", ...environment }
+  })
+
+/** A server that cannot start: its exit code and all it says. */
+export const refused = (environment: Record<string, string>) =>
+  Effect.scoped(Effect.gen(function*() {
+    const handle = yield* evergreen(environment)
+    const output = yield* Stream.mkString(Stream.decodeText(handle.all))
+    return { code: yield* handle.exitCode, lines: output.trim().split("\n") }
+  }))
+
+/** A server that listens: its process, its address and what it said. */
+export const started = Effect.fnUntraced(function*(environment: Record<string, string>) {
+  const handle = yield* evergreen(environment)
+  const greeting: Array<string> = []
+  yield* handle.all.pipe(
+    Stream.decodeText(),
+    Stream.splitLines,
+    Stream.takeUntil((line) => line.includes("curl")),
+    Stream.runForEach((line) => Effect.sync(() => greeting.push(line)))
+  )
+  const address = /http:\/\/[\w.:]+/.exec(greeting.join("\n"))?.[0] ?? ""
+  return { handle, address, greeting }
+})
