@@ -215,8 +215,8 @@ const make = Effect.gen(function*() {
         onBusy: input.onBusy ?? "reject",
         maxQueued: limits.queuedPerConversation
       })
-      yield* Effect.forEach(created.cancelled, executor.grew, { discard: true })
-      yield* Effect.forEach(created.cancelling, notify, { discard: true })
+      for (const cancelled of created.cancelled) yield* executor.grew(cancelled)
+      for (const cancelling of created.cancelling) yield* notify(cancelling)
       if (Option.isSome(created.head)) yield* engine.submit(created.head.value)
       // A repeated request without a conversation of its own: the one made for it is not needed.
       if (created.task.conversationId !== conversationId) yield* store.delete({ id: conversationId, userId })

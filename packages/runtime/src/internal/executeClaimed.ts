@@ -48,7 +48,13 @@ const historyPage = 1_000
 const storeMessages = Effect.fnUntraced(function*({ store }: Options, journal: Journal) {
   const messages = journal.unstored
   if (messages.length === 0) return
-  yield* store.append(journal.claim.conversationId, messages)
+  const { conversationId: id, userId } = journal.claim
+  yield* Effect.catchTag(
+    store.append(id, messages),
+    "ConversationNotFound",
+    // Deleted between the two steps of `start`: the task was accepted, so its conversation is there again.
+    () => Effect.andThen(store.create({ id, userId }), store.append(id, messages))
+  )
   const stored = new Set(messages.map((message) => message.id))
   journal.unstored = journal.unstored.filter((message) => !stored.has(message.id))
 })
@@ -127,13 +133,12 @@ const runAgent = Effect.fnUntraced(function*(options: Options, journal: Journal,
 
 /** Everything owed first, the conversation next, the terminal event last (P4). */
 const finish = Effect.fnUntraced(function*(options: Options, journal: Journal, outcome: Outcome) {
-  const { backend, now, store, writer } = options
+  const { backend, now, writer } = options
   const { claim } = journal
   const owed = settleUnsettled(journal.unsettled, claim, outcome)
   const terminal = owed[owed.length - 1]
   if (terminal === undefined) return noHead
   if (owed.length > 1) yield* writer.emit(journal, owed.slice(0, -1))
-  yield* store.create({ id: claim.conversationId, userId: claim.userId })
   if (claim.lastSeq > 1 || journal.lastSeq > 1) yield* storeMessages(options, journal)
   journal.closed = true
   const [last] = journal.number([terminal], now())
@@ -153,7 +158,7 @@ const toContext = (claim: Claim): TaskContext => ({
 })
 
 const own = Effect.fnUntraced(function*(options: Options, claim: Claim) {
-  const { backend, execution, hubs, limits, now, scope, store, writer } = options
+  const { backend, execution, hubs, limits, now, scope, writer } = options
   execution.claim = claim
   execution.deadline = claim.startedAt + Duration.toMillis(limits.taskTimeout)
   const journal = new Journal({
@@ -188,7 +193,6 @@ const own = Effect.fnUntraced(function*(options: Options, claim: Claim) {
       ? { type: "resumed", ...toIds(claim), attempt: claim.attempt, discardAfter: 0 }
       : { type: "started", ...toIds(claim), attempt: claim.attempt }
   ])
-  yield* store.create({ id: claim.conversationId, userId: claim.userId })
   yield* storeMessages(options, journal)
   const exit = yield* runAgent(options, journal, {
     task: toContext(claim),

@@ -52,16 +52,17 @@ export const make = Effect.fnUntraced(function*(backend: TaskBackend["Service"])
       if (refused !== undefined) return Effect.die(refused)
       const bytes = sizes.reduce((sum, n) => sum + n, 0)
       const entry: Emit = { journal, events, bytes, done: Deferred.makeUnsafe(), state: "queued" }
-      return Effect.andThen(Queue.offer(queue, entry), Deferred.await(entry.done)).pipe(
+      const written = Effect.andThen(Queue.offer(queue, entry), Deferred.await(entry.done)).pipe(
         Effect.onInterrupt(() =>
           Effect.suspend(() => {
             if (entry.state === "taken") return Effect.asVoid(Effect.exit(Deferred.await(entry.done)))
             entry.state = "withdrawn"
             return Effect.void
           })
-        ),
-        room.withPermits(Math.min(queueKib, Math.ceil(bytes / 1024)))
+        )
       )
+      // Small ones are bounded by their number.
+      return bytes <= 1024 ? written : room.withPermits(Math.min(queueKib, Math.ceil(bytes / 1024)))(written)
     })
 
   const settle = (group: Group, appended: Appended): Effect.Effect<void> => {
