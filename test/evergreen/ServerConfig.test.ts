@@ -44,12 +44,17 @@ describe("ServerConfig", () => {
       assert.deepStrictEqual(config.model.baseUrl, Option.some("http://127.0.0.1:4000"))
     }))
 
-  it.effect("keeps the password of a store out of sight", () =>
+  it.effect.each(
+    [
+      ["redis", "rediss://eve:secret@redis.example:6380/2"],
+      ["postgres", "postgresql://eve:secret@db.example/perennial?sslmode=require"]
+    ] as const
+  )("keeps the password of a store out of sight: %s", ([type, PERENNIAL_STORE]) =>
     Effect.gen(function*() {
-      const { store } = yield* loadFrom({ PERENNIAL_STORE: "rediss://eve:secret@redis.example:6380/2" })
+      const { store } = yield* loadFrom({ PERENNIAL_STORE })
       assert.notInclude(`${JSON.stringify(store)}`, "secret")
-      const url = store.type === "redis" ? Redacted.value(store.url) : assert.fail(store.type)
-      assert.strictEqual(url, "rediss://eve:secret@redis.example:6380/2")
+      assert.strictEqual(store.type, type)
+      assert.strictEqual("url" in store ? Redacted.value(store.url) : undefined, PERENNIAL_STORE)
     }))
 
   it.effect.each(
@@ -59,6 +64,11 @@ describe("ServerConfig", () => {
       [{ HOST: "a b" }, "HOST=a b", "127.0.0.1"],
       [{ HOST: "0.0.0.0" }, "HOST=0.0.0.0", "PERENNIAL_TOKENS"],
       [{ PERENNIAL_STORE: "sqlite" }, "PERENNIAL_STORE=sqlite", "sqlite:<path>"],
+      [
+        { PERENNIAL_STORE: "postgres://eve:secret@" },
+        "PERENNIAL_STORE=postgres://<hidden>@ ",
+        "postgres://<user>:<password>@<host>/<database>"
+      ],
       [{ PERENNIAL_STORE: "redis://eve:secret@" }, "PERENNIAL_STORE=redis://<hidden>@ ", "redis://<host>:<port>"],
       [{ PERENNIAL_MODEL: "a b" }, "PERENNIAL_MODEL=a b", "claude-opus-5-5"],
       [{ ANTHROPIC_BASE_URL: "ftp://example.org" }, "ANTHROPIC_BASE_URL=ftp://example.org", "https://"]

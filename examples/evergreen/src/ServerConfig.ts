@@ -22,7 +22,7 @@ const invalid = (variable: string, value: string, accepted: string) =>
 export type StoreSetting =
   | { readonly type: "memory" }
   | { readonly type: "sqlite"; readonly path: string }
-  | { readonly type: "redis"; readonly url: Redacted.Redacted }
+  | { readonly type: "postgres" | "redis"; readonly url: Redacted.Redacted }
 
 export interface ServerConfig {
   readonly host: string
@@ -65,11 +65,15 @@ const host = read("HOST", {
 })
 
 const store = read("PERENNIAL_STORE", {
-  accepted: "memory, sqlite:<path> such as sqlite:.perennial/perennial.db, or redis://<host>:<port>",
+  accepted: "memory, sqlite:<path> such as sqlite:.perennial/perennial.db, "
+    + "postgres://<user>:<password>@<host>/<database>, or redis://<host>:<port>",
   parse: (value): Option.Option<StoreSetting> => {
     if (value === "memory") return Option.some({ type: "memory" })
     if (/^rediss?:\/\/\S+$/.test(value) && URL.canParse(value)) {
       return Option.some({ type: "redis", url: Redacted.make(value, { label: "redis" }) })
+    }
+    if (/^postgres(?:ql)?:\/\/\S+$/.test(value) && URL.canParse(value)) {
+      return Option.some({ type: "postgres", url: Redacted.make(value, { label: "postgres" }) })
     }
     const path = value.startsWith("sqlite:") ? value.slice("sqlite:".length) : ""
     return path === "" ? Option.none() : Option.some({ type: "sqlite", path })

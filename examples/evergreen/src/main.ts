@@ -1,13 +1,15 @@
 /**
- * Evergreen: the complete server. Tasks outlive connections and, on SQLite and Redis, the process.
+ * Evergreen: the complete server. Tasks outlive connections and, but for the store `memory`, the process.
  *
  *     npx -y pnpm@12.21.0 start
  *
  * docs/configuration.md lists the environment variables.
  */
 import { NodeRedis, NodeRuntime } from "@effect/platform-node"
+import { PgClient } from "@effect/sql-pg"
 import * as MemoryConversationStore from "@perennial/backends/MemoryConversationStore"
 import * as MemoryTaskBackend from "@perennial/backends/MemoryTaskBackend"
+import * as PgTaskBackend from "@perennial/backends/PgTaskBackend"
 import * as RedisConversationStore from "@perennial/backends/RedisConversationStore"
 import * as RedisTaskBackend from "@perennial/backends/RedisTaskBackend"
 import * as SqlConversationStore from "@perennial/backends/SqlConversationStore"
@@ -34,6 +36,11 @@ const sqlite = (filename: string) =>
     Layer.provide(SqliteClient.layer({ filename }))
   )
 
+const postgres = (url: Redacted.Redacted) =>
+  Layer.mergeAll(PgTaskBackend.layer, SqlConversationStore.layer).pipe(
+    Layer.provide(PgClient.layer({ url, maxConnections: 10, keepAlive: "10 seconds", applicationName: "evergreen" }))
+  )
+
 const redis = (url: Redacted.Redacted) =>
   Layer.mergeAll(RedisTaskBackend.layer, RedisConversationStore.layer).pipe(
     // The backend tells of connections that fail; the client would tell of each once more.
@@ -42,13 +49,15 @@ const redis = (url: Redacted.Redacted) =>
 
 const storage = (store: ServerConfig.StoreSetting): Layer.Layer<
   TaskBackend | ConversationStore,
-  Layer.Error<ReturnType<typeof sqlite> | ReturnType<typeof redis>>
+  Layer.Error<ReturnType<typeof sqlite> | ReturnType<typeof postgres> | ReturnType<typeof redis>>
 > => {
   switch (store.type) {
     case "memory":
       return memory
     case "sqlite":
       return sqlite(store.path)
+    case "postgres":
+      return postgres(store.url)
     case "redis":
       return redis(store.url)
   }
@@ -100,6 +109,9 @@ class StartRefused extends Data.TaggedError("StartRefused") {
 
 const refuse = (reason: string) => Effect.andThen(Console.error(reason), new StartRefused())
 
+const why = ({ cause, message }: { readonly cause?: unknown; readonly message: string }) =>
+  cause instanceof Error ? cause.message : message
+
 const main = Effect.gen(function*() {
   const config = yield* ServerConfig.load
   return yield* Layer.launch(Layer.effectDiscard(greeting(config)).pipe(Layer.provide(server(config))))
@@ -108,7 +120,8 @@ const main = Effect.gen(function*() {
   Effect.catchTags({
     InvalidSetting: (error) => refuse(error.message),
     SqliteFileInUse: (error) => refuse(error.message),
-    SqlError: (error) => refuse(`The database of PERENNIAL_STORE cannot be opened: ${error.reason.message}`),
+    SqlError: (error) => refuse(`The database of PERENNIAL_STORE cannot be opened: ${why(error.reason)}`),
+    MigrationError: (error) => refuse(`The tables of PERENNIAL_STORE cannot be brought up to date: ${why(error)}`),
     RedisError: (error) =>
       refuse(`The Redis of PERENNIAL_STORE cannot be reached: ${String(error.cause).replace(/^Error: /, "")}`),
     ServeError: (error) => refuse(`The server cannot listen on HOST and PORT: ${String(error.cause)}`)
