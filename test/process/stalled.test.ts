@@ -1,0 +1,55 @@
+import { NodeServices } from "@effect/platform-node"
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Fiber } from "effect"
+import { join } from "node:path"
+import * as Rest from "../support/rest.ts"
+import * as Server from "../support/server.ts"
+import * as Sse from "../support/sse.ts"
+import { directory } from "../support/stores.ts"
+
+/** The texts, and `ack`, `started`, `message`, `done`. */
+const total = 100_004
+
+const mebibytes = (bytes: number) => Math.round(bytes / 1_048_576)
+
+describe("a reader that never reads", () => {
+  it.live(
+    "P6, SCENARIO 14: while 100,000 events pass, memory stays bounded, others see all, and it resumes completely",
+    (context) =>
+      Effect.gen(function*() {
+        const server = yield* Server.start({
+          module: "test/support/pourer.ts",
+          env: { FILE: join(yield* directory, "test.db") }
+        })
+        // What the server needs for its work, with nobody stalling.
+        const warm = yield* Rest.start(server.address, { message: "warm 20000" })
+        yield* Sse.read(`${server.address}/tasks/${warm}/events`)
+        const before = yield* server.residentBytes
+
+        const id = yield* Rest.start(server.address, { message: "long 100000" })
+        const url = `${server.address}/tasks/${id}/events`
+        const stalled = yield* Effect.forEach(Array.from({ length: 5 }), () => Sse.connect(url))
+        yield* Effect.forEach(stalled, (reader) => reader.stall)
+        const fast = yield* Effect.forkChild(Sse.read(url))
+        const { end, events } = yield* Fiber.join(fast)
+        assert.strictEqual(end, "end")
+        Sse.assertExact(events, { to: total })
+
+        const grown = (yield* server.residentBytes) - before
+        yield* Effect.promise(() =>
+          context.annotate(`server memory grew from ${mebibytes(before)} MiB by ${mebibytes(grown)} MiB`)
+        )
+        // The log has 30 MB in JSON; the caches of recent events and pages are bounded by 64 MiB.
+        assert.isBelow(mebibytes(grown), 128)
+
+        for (const reader of stalled) {
+          yield* reader.resume
+          const first = yield* Sse.readAll(reader)
+          const after = first.events.at(-1)?.id ?? 0
+          const rest = after === total ? [] : (yield* Sse.read(url, { after })).events
+          Sse.assertExact([...first.events, ...rest], { to: total })
+        }
+      }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)),
+    120_000
+  )
+})
