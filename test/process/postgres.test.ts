@@ -2,15 +2,15 @@ import { NodeServices } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer, type Redacted } from "effect"
 import { makeDatabase, sayIsSkipped, url } from "../../packages/backends/test/support/postgres.ts"
-import { FakeAnthropic } from "../support/fakeAnthropic.ts"
+import { FakeAnthropic, type Reply } from "../support/fakeAnthropic.ts"
 import * as Rest from "../support/rest.ts"
 import * as Server from "../support/server.ts"
 import * as Sse from "../support/sse.ts"
 
 const layer = Layer.merge(FakeAnthropic.layer, NodeServices.layer)
 
-const answer = { steps: [{ text: ["All ", "is ", "well."] }] }
-const begins = { steps: [{ text: ["All ", "was "] }, { hang: true }] }
+const answer: Reply = { steps: [{ text: ["All ", "is ", "well."] }] }
+const begins: Reply = { steps: [{ text: ["All ", "was "] }, { hang: true }] }
 
 /** Two servers on one database of their own, with one fake API behind both. */
 const servers = Effect.fnUntraced(function*(server: Redacted.Redacted) {

@@ -196,7 +196,7 @@ const define = (url: Redacted.Redacted) => {
       assert.deepStrictEqual(rows.map((row) => row["migration_id"]), [1, 2])
     }).pipe(Effect.scoped))
 
-  it.live("P2, SCENARIO 12: of 100 concurrent starts of one conversation over three processes one is accepted", () =>
+  it.live("P2, SCENARIO 30: of 100 concurrent starts of one conversation over three processes one is accepted", () =>
     Effect.gen(function*() {
       const config = yield* makeSchema(url)
       const processes = yield* Effect.forEach(Array.range(1, 3), () => start(config))
