@@ -2,8 +2,9 @@ import { NodeRedis } from "@effect/platform-node"
 import { assert, it } from "@effect/vitest"
 import * as RedisTaskBackend from "@perennial/backends/RedisTaskBackend"
 import { cancelKey, TaskBackend } from "@perennial/domain/TaskBackend"
-import { Context, Effect, Layer, Option } from "effect"
+import { Context, Effect, Fiber, Layer, Option } from "effect"
 import { Redis } from "effect/persistence"
+import { TestClock } from "effect/testing"
 import { begin, cancelled, create, ids, next, runnerId, text } from "./support/oneTask.ts"
 import { layerEmpty, withRedis } from "./support/redis.ts"
 
@@ -150,3 +151,18 @@ withRedis("RedisTaskBackend when Redis fails for a moment", (url) => {
       )
     ))
 })
+
+it.effect("a server that takes a command and never answers is an error of the backend after 30 seconds", () =>
+  Effect.gen(function*() {
+    const redis = Redis.Redis.of({
+      // Only CONFIG GET is sent.
+      send: () => Effect.succeed([] as never),
+      eval: () => () => Effect.never,
+      reserve: Effect.never,
+      subscribe: () => Effect.never
+    })
+    const backend = yield* RedisTaskBackend.make().pipe(Effect.provideService(Redis.Redis, redis))
+    const fiber = yield* Effect.forkChild(Effect.flip(create(backend)))
+    yield* TestClock.adjust("30 seconds")
+    assert.deepInclude(yield* Fiber.join(fiber), { _tag: "TaskBackendError", operation: "create" })
+  }))
