@@ -87,7 +87,9 @@ describe("ServerConfig", () => {
   it.effect.each([
     { PERENNIAL_TOKENS: "hunter2" },
     { PERENNIAL_TOKENS: "alice:hunter2,bob:hunter2" },
-    { ANTHROPIC_API_KEY: "hunter2 hunter2" }
+    { ANTHROPIC_API_KEY: "hunter2 hunter2" },
+    { PERENNIAL_STORE: "postgress://alice:hunter2@example.org/perennial" },
+    { ANTHROPIC_BASE_URL: "ftp://alice:hunter2@example.org" }
   ])("P12: never shows a secret: %o", (environment) =>
     Effect.gen(function*() {
       const { message } = yield* Effect.flip(loadFrom(environment))

@@ -48,7 +48,9 @@ const read = Effect.fnUntraced(function*<A>(variable: string, options: {
   const value = Option.getOrElse(found, () => "").trim()
   const parsed = value === "" ? Option.none<A>() : options.parse(value)
   if (value === "" || Option.isSome(parsed)) return parsed
-  return yield* invalid(variable, options.secret === true ? "<hidden>" : value, options.accepted)
+  // An address may carry a password, also one that is not valid.
+  const shown = options.secret === true ? "<hidden>" : value.replace(/\/\/.*@/s, "//<hidden>@")
+  return yield* invalid(variable, shown, options.accepted)
 })
 
 const withDefault = <A, E>(setting: Effect.Effect<Option.Option<A>, E>, value: A): Effect.Effect<A, E> =>
