@@ -1,0 +1,61 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Agents } from "@perennial/domain/Agent"
+import { TaskBackend } from "@perennial/domain/TaskBackend"
+import * as TaskLimits from "@perennial/runtime/TaskLimits"
+import { TaskManager } from "@perennial/runtime/TaskManager"
+import { Clock, Effect, Layer, Stream } from "effect"
+import { setFlagsFromString } from "node:v8"
+import { runInNewContext } from "node:vm"
+import { stores } from "../support/stores.ts"
+import * as Talker from "../support/talker.ts"
+
+setFlagsFromString("--expose-gc")
+const collect: () => void = runInNewContext("gc")
+
+/** Bytes in use; what finalizers and later turns let go of is gone. */
+const heapBytes = Effect.sync(collect).pipe(
+  Effect.andThen(Effect.sleep("20 millis")),
+  Effect.repeat({ times: 3 }),
+  Effect.andThen(Effect.sync(() => process.memoryUsage().heapUsed))
+)
+
+describe.each(stores)("memory, on %s", (name, store) => {
+  // Each task is several commits, and one commit to SQLite takes milliseconds.
+  const count = name === "memory" ? 1_000 : 250
+
+  it.live("SCENARIO 15, P11: tasks that were watched and have ended leave nothing but their records", (context) =>
+    Effect.gen(function*() {
+      const manager = yield* TaskManager
+      const backend = yield* TaskBackend
+      const one = Effect.gen(function*() {
+        const task = yield* manager.start({ message: "t 100" })
+        yield* Stream.runDrain(yield* manager.events(task.id))
+      })
+      const tasks = (n: number) =>
+        Effect.forEach(Array.from({ length: n }), () => one, { concurrency: 50, discard: true })
+      const forget = Effect.gen(function*() {
+        // Without retention the memory store keeps the logs, by design.
+        if (name !== "memory") return
+        const finishedBefore = (yield* Clock.currentTimeMillis) + 1
+        while ((yield* backend.prune({ finishedBefore, limit: 1_000 })) > 0);
+      })
+      yield* tasks(count / 5)
+      yield* forget
+      const before = yield* heapBytes
+      yield* tasks(count)
+      yield* forget
+      const kibibytes = ((yield* heapBytes) - before) / 1_024 / count
+      yield* Effect.promise(() => context.annotate(`${kibibytes.toFixed(1)} KiB of heap remain of a task`))
+      // Its events took 30 KiB and more.
+      assert.isBelow(kibibytes, 6)
+    }).pipe(Effect.provide(
+      TaskManager.layer.pipe(
+        Layer.provide(Agents.layer([Talker.makeTalker(25).agent])),
+        Layer.provideMerge(store),
+        // Pages that were read stay in a cache of this size, as they should.
+        Layer.provide(
+          Layer.succeed(TaskLimits.CurrentTaskLimits, { ...TaskLimits.defaults, pageCacheBytes: 1_048_576 })
+        )
+      )
+    )))
+})
