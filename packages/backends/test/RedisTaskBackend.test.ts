@@ -2,10 +2,11 @@ import { NodeRedis } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
 import * as RedisTaskBackend from "@perennial/backends/RedisTaskBackend"
 import * as TaskBackendContract from "@perennial/backends/TaskBackendContract"
+import { RunnerId } from "@perennial/domain/Ids"
 import { TaskBackend, type Wake } from "@perennial/domain/TaskBackend"
-import { Context, Effect, Layer, Logger, Queue, Stream } from "effect"
+import { Context, Duration, Effect, Layer, Logger, Option, Queue, Stream } from "effect"
 import { Redis } from "effect/persistence"
-import { begin, ids, text } from "./support/oneTask.ts"
+import { begin, ids, runnerId, text } from "./support/oneTask.ts"
 import { layerEmpty, withRedis } from "./support/redis.ts"
 
 withRedis("RedisTaskBackend", (url) => {
@@ -19,6 +20,55 @@ withRedis("RedisTaskBackend", (url) => {
 class Prefix extends Context.Service<Prefix, { readonly prefix: string }>()(
   "@perennial/backends/test/RedisTaskBackend.test/Prefix"
 ) {}
+
+withRedis("RedisTaskBackend, leases", (url) => {
+  const layer = layerEmpty(
+    url,
+    (prefix) =>
+      Layer.mergeAll(
+        RedisTaskBackend.layerWith({ prefix }),
+        Layer.effect(Redis.Redis, Redis.Redis),
+        Layer.succeed(Prefix, { prefix })
+      )
+  )
+
+  it.live("P8: a lease runs out by the clock of the server; renewed in time or late, it is the owner's again", () =>
+    Effect.gen(function*() {
+      const backend = yield* TaskBackend
+      const redis = yield* Redis.Redis
+      // The server lets this much of its own time pass.
+      const pass = (seconds: number) => redis.send("BLPOP", "perennial-test:nothing", `${seconds}`)
+      const { token } = yield* begin(backend)
+      yield* backend.heartbeat(runnerId, Duration.millis(20))
+      yield* pass(0.05)
+      assert.strictEqual((yield* backend.unowned({ limit: 1 }))[0]?.token, token)
+      yield* backend.heartbeat(runnerId, Duration.hours(1))
+      assert.deepStrictEqual(yield* backend.unowned({ limit: 1 }), [])
+      yield* backend.heartbeat(runnerId, Duration.millis(20))
+      yield* pass(0.05)
+      const next = { runnerId: RunnerId.make("next"), expectedToken: token }
+      const claim = Option.getOrThrow(yield* backend.claim(ids.taskId, next))
+      assert.deepInclude(claim, { token: token + 1, attempt: 2, failures: 1 })
+      assert.deepStrictEqual((yield* backend.heartbeat(runnerId, Duration.hours(1))).owned, [])
+    }).pipe(Effect.provide(layer)))
+
+  it.live("an owner that has been alive for more than a minute clears the failures", () =>
+    Effect.gen(function*() {
+      const backend = yield* TaskBackend
+      const redis = yield* Redis.Redis
+      const { prefix } = yield* Prefix
+      const { token } = yield* begin(backend)
+      yield* backend.heartbeat(runnerId, Duration.zero)
+      const next = { runnerId: RunnerId.make("next"), expectedToken: token }
+      yield* backend.heartbeat(next.runnerId, Duration.hours(1))
+      const claim = Option.getOrThrow(yield* backend.claim(ids.taskId, next))
+      yield* redis.send("HINCRBY", `${prefix}task:${ids.taskId}`, "claimed_at", "-60001")
+      yield* backend.heartbeat(next.runnerId, Duration.hours(1))
+      yield* backend.release(claim)
+      const again = yield* backend.claim(ids.taskId, { runnerId, expectedToken: claim.token })
+      assert.deepStrictEqual([claim.failures, Option.getOrThrow(again).failures], [1, 0])
+    }).pipe(Effect.provide(layer)))
+})
 
 withRedis("RedisTaskBackend, hints", (url) => {
   for (const RESP of [2, 3] as const) {
