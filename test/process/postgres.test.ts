@@ -1,7 +1,9 @@
 import { NodeServices } from "@effect/platform-node"
-import { assert, describe, it } from "@effect/vitest"
-import { Effect, Layer, type Redacted } from "effect"
-import { makeDatabase, sayIsSkipped, url } from "../../packages/backends/test/support/postgres.ts"
+import { assert, it } from "@effect/vitest"
+import { Effect, Layer, Redacted } from "effect"
+import { ChildProcessSpawner } from "effect/process"
+import { isInstalled, makeDatabase, ownServer, withPostgres } from "../../packages/backends/test/support/postgres.ts"
+import { refused } from "../evergreen/server.ts"
 import { FakeAnthropic, type Reply } from "../support/fakeAnthropic.ts"
 import * as Rest from "../support/rest.ts"
 import * as Server from "../support/server.ts"
@@ -12,11 +14,11 @@ const layer = Layer.merge(FakeAnthropic.layer, NodeServices.layer)
 const answer: Reply = { steps: [{ text: ["All ", "is ", "well."] }] }
 const begins: Reply = { steps: [{ text: ["All ", "was "] }, { hang: true }] }
 
-/** Two servers on one database of their own, with one fake API behind both. */
-const servers = Effect.fnUntraced(function*(server: Redacted.Redacted) {
+/** Two servers on one empty database, with one fake API behind both. */
+const serversOn = Effect.fnUntraced(function*(database: string) {
   const fake = yield* FakeAnthropic
   const env = {
-    PERENNIAL_STORE: (yield* makeDatabase(server)).url,
+    PERENNIAL_STORE: database,
     ANTHROPIC_API_KEY: "test",
     ANTHROPIC_BASE_URL: fake.url,
     PERENNIAL_MODEL: "claude-test"
@@ -25,6 +27,8 @@ const servers = Effect.fnUntraced(function*(server: Redacted.Redacted) {
   const [a, b] = yield* Effect.all([Server.start({ env }), Server.start({ env })], { concurrency: 2 })
   return { a, b, fake }
 })
+
+const servers = (server: Redacted.Redacted) => Effect.flatMap(makeDatabase(server), ({ url }) => serversOn(url))
 
 /** A task that runs on A and streams text, with a reader of it on B that has seen that. */
 const streaming = Effect.fnUntraced(function*({ a, b, fake }: Effect.Success<ReturnType<typeof servers>>) {
@@ -43,7 +47,7 @@ const assertNextTurn = Effect.fnUntraced(function*(address: string, fake: FakeAn
   assert.strictEqual(events.at(-1)?.data.type, "done")
 })
 
-const define = (server: Redacted.Redacted) => {
+withPostgres("two servers on one PostgreSQL", (server) => {
   it.live("P3, P7, SCENARIO 17: a task on A is watched live on B and cancelled from B, which aborts its request", () =>
     Effect.gen(function*() {
       const both = yield* servers(server)
@@ -113,11 +117,40 @@ const define = (server: Redacted.Redacted) => {
       assert.strictEqual(accepted.length, 1)
       assert.strictEqual(answers.filter(({ status }) => status === 409).length, 59)
     }).pipe(Effect.scoped, Effect.provide(layer)))
-}
 
-if (url === undefined) {
-  sayIsSkipped("two servers on one PostgreSQL")
-} else {
-  const server = url
-  describe("two servers on one PostgreSQL", () => define(server))
-}
+  it.live.skipIf(!isInstalled)(
+    "P3, P5, SCENARIO 11: PostgreSQL restarts under a streaming task, which goes on; readers on both servers see all",
+    () =>
+      Effect.gen(function*() {
+        const database = yield* ownServer
+        const { a, b, fake } = yield* serversOn(Redacted.value(database.url))
+        const words = Array.from({ length: 150 }, (_, i) => `word${i} `)
+        for (const mode of ["fast", "immediate"] as const) {
+          yield* fake.push({ steps: [{ drip: 20 }, { text: words }] })
+          const id = yield* Rest.start(a.address, { message: "Talk.", conversationId: mode })
+          const readers = yield* Effect.forEach([a, b], ({ address }) => Sse.connect(`${address}/tasks/${id}/events`))
+          const seen = yield* Effect.forEach(readers, (reader) => Sse.readUntil(reader, ({ id }) => id === 20))
+          yield* database.stop(mode)
+          yield* database.start
+          for (const [i, reader] of readers.entries()) {
+            const { end, events } = yield* Sse.readAll(reader)
+            const watched = [...seen[i] ?? [], ...events]
+            Sse.assertExact(watched)
+            assert.deepStrictEqual([end, watched.at(-1)?.data.type], ["end", "done"])
+            const text = watched.flatMap(({ data }) => data.type === "text" ? [data["content"]] : [])
+            assert.strictEqual(text.join(""), words.join(""))
+          }
+          assert.deepInclude((yield* Rest.get(`${b.address}/tasks/${id}`)).body, { status: "completed", attempt: 1 })
+        }
+      }).pipe(Effect.scoped, Effect.provide(layer))
+  )
+
+  it.live("a database that is not there is refused in one line", () =>
+    Effect.gen(function*() {
+      const { code, lines } = yield* refused({ PERENNIAL_STORE: "postgres://eve:secret@127.0.0.1:1/perennial" })
+      assert.deepStrictEqual([code, lines], [
+        ChildProcessSpawner.ExitCode(1),
+        ["The database of PERENNIAL_STORE cannot be opened: connect ECONNREFUSED 127.0.0.1:1"]
+      ])
+    }).pipe(Effect.provide(NodeServices.layer)))
+})

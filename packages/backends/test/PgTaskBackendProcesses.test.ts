@@ -8,23 +8,9 @@ import { AgentId, ConversationId, RunnerId, TaskId, UserId } from "@perennial/do
 import { userText } from "@perennial/domain/Message"
 import { cancelKey, type NewTask, TaskBackend, type Wake } from "@perennial/domain/TaskBackend"
 import type { StoredEvent } from "@perennial/domain/TaskEvent"
-import {
-  Array,
-  Context,
-  Deferred,
-  Duration,
-  Effect,
-  Exit,
-  Fiber,
-  Layer,
-  Logger,
-  Queue,
-  type Redacted,
-  Scope,
-  Stream
-} from "effect"
+import { Array, Context, Deferred, Duration, Effect, Exit, Fiber, Layer, Logger, Queue, Scope, Stream } from "effect"
 import { SqlClient } from "effect/sql"
-import { type Config, isInstalled, makeSchema, ownServer, sayIsSkipped, url } from "./support/postgres.ts"
+import { type Config, isInstalled, makeSchema, ownServer, sayIsSkipped, withPostgres } from "./support/postgres.ts"
 
 type Backend = TaskBackend["Service"]
 
@@ -84,7 +70,7 @@ const terminate = (sql: SqlClient.SqlClient, name: string | undefined, which = "
   sql`SELECT pg_terminate_backend(pid) FROM pg_stat_activity
     WHERE application_name = ${name ?? ""} AND query LIKE ${which} AND pid <> pg_backend_pid()`
 
-const define = (url: Redacted.Redacted) => {
+withPostgres("PgTaskBackend in several processes", (url) => {
   describe("hints", () => {
     it.live("tell other processes what grew, what was asked and what waits, and never the own", () =>
       Effect.gen(function*() {
@@ -271,6 +257,7 @@ const define = (url: Redacted.Redacted) => {
       yield* disturbed(config, (sql) => Effect.ignore(terminate(sql, config.applicationName)))
     }).pipe(Effect.scoped))
 
+  if (!isInstalled) sayIsSkipped("restarts of PostgreSQL while events are appended")
   for (const mode of ["fast", "immediate"] as const) {
     it.live.skipIf(!isInstalled)(
       `P5: a database that is restarted (${mode}) while events are appended loses nothing and writes nothing twice`,
@@ -284,11 +271,4 @@ const define = (url: Redacted.Redacted) => {
         }).pipe(Effect.scoped)
     )
   }
-}
-
-if (url === undefined) {
-  sayIsSkipped("several processes on one PostgreSQL")
-} else {
-  const server = url
-  describe("PgTaskBackend in several processes", { timeout: 60_000 }, () => define(server))
-}
+})

@@ -3,6 +3,7 @@
  * else one of this process's own from installed binaries. Without any of them tests are skipped.
  */
 import { PgClient } from "@effect/sql-pg"
+import { describe, it } from "@effect/vitest"
 import { Effect, Layer, Option, Redacted } from "effect"
 import { SqlClient, type SqlError } from "effect/sql"
 import { spawn, spawnSync } from "node:child_process"
@@ -105,12 +106,25 @@ const find = async (): Promise<Redacted.Redacted | undefined> => {
 }
 
 /** The server that all tests share, or undefined when there is none. */
-export const url = await find()
+const url = await find()
 
 /** Says in one line what is skipped and what to do about it. */
-export const sayIsSkipped = (tests: string): void =>
-  // oxlint-disable-next-line eslint/no-console
-  console.log(`Skipped: ${tests}. There is no PostgreSQL; \`apt-get install postgresql\` installs and starts one.`)
+export const sayIsSkipped = (tests: string): void => {
+  process.stderr.write(
+    `Skipped: ${tests}. There is no PostgreSQL; \`apt-get install postgresql\` installs and starts one.\n`
+  )
+}
+
+/** Tests against the shared server, which others may use, too: each may take a minute. Without one they are skipped. */
+export const withPostgres = (tests: string, define: (url: Redacted.Redacted) => void): void => {
+  const server = url
+  if (server !== undefined) {
+    describe(tests, { timeout: 60_000 }, () => define(server))
+  } else {
+    sayIsSkipped(tests)
+    describe.skip(tests, () => it("needs PostgreSQL", () => {}))
+  }
+}
 
 /** How to connect. */
 export type Config = Parameters<typeof PgClient.layer>[0]
