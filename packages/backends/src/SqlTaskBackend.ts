@@ -2,7 +2,8 @@
  * Keeps tasks in an SQL database: SQLite or PostgreSQL, through whatever `SqlClient` is provided.
  *
  * The layer brings its tables (`perennial_*`) up to date. On SQLite, whose file belongs to one process, it also ends the
- * leases of all earlier runners: what they left behind is resumed at once after a restart.
+ * leases of all earlier runners: what they left behind is resumed at once after a restart. Several processes on one
+ * PostgreSQL use `PgTaskBackend`, which adds hints between them.
  *
  * @since 0.1.0
  */
