@@ -111,6 +111,24 @@ export const interruptedResult = (
   status: "interrupted"
 })
 
+/** Cuts a text into pieces of at most so many characters of JSON (but two of text at least); no surrogate pair is cut. */
+const pieces = (text: string, room: number): ReadonlyArray<string> => {
+  const out: Array<string> = []
+  for (let start = 0, end = 0; start < text.length; start = end) {
+    let length = Math.min(text.length - start, Math.max(2, room))
+    while (length > 2) {
+      const size = JSON.stringify(text.slice(start, start + length)).length - 2
+      if (size <= room) break
+      length = Math.max(2, Math.floor(length * Math.min(0.9, room / size)))
+    }
+    end = start + length
+    const cutsPair = /[\uD800-\uDBFF]/.test(text.charAt(end - 1)) && /[\uDC00-\uDFFF]/.test(text.charAt(end))
+    if (cutsPair) end--
+    out.push(text.slice(start, end))
+  }
+  return out
+}
+
 /**
  * The events that are owed to a log, the terminal one last. Nothing when it has ended.
  *
@@ -120,21 +138,27 @@ export const interruptedResult = (
 export const settleUnsettled = (
   self: Unsettled,
   task: { readonly taskId: TaskId; readonly conversationId: ConversationId },
-  outcome: Outcome
+  outcome: Outcome,
+  options?: {
+    /** Bytes of one event: more text than that is kept as several messages. No bound by default. */
+    readonly messageBytes?: number | undefined
+  }
 ): ReadonlyArray<TaskEvent> => {
   if (self.ended) return []
   const base = { taskId: task.taskId, conversationId: task.conversationId }
   const events: Array<TaskEvent> = []
   const keepText = outcome.status !== "error" || outcome.discardText !== true
   if (keepText && self.text.trim() !== "") {
-    events.push({
+    const messageOf = (text: string): TaskEvent => ({
       type: "message",
       ...base,
-      message: { role: "assistant", content: [{ type: "text", text: self.text }] },
+      message: { role: "assistant", content: [{ type: "text", text }] },
       usage: zero,
       // An agent may leave the message to us; only a cut makes it partial.
       ...(outcome.status === "completed" ? {} : { partial: true })
     })
+    const room = (options?.messageBytes ?? Number.POSITIVE_INFINITY) - JSON.stringify(messageOf("")).length
+    for (const text of pieces(self.text, room)) events.push(messageOf(text))
   }
   for (const [toolCallId, call] of self.calls) events.push({ ...interruptedResult({ toolCallId, ...call }), ...base })
   switch (outcome.status) {

@@ -39,9 +39,15 @@ export class TaskEngine extends Context.Service<TaskEngine, {
       const submit = (head: Head): Effect.Effect<void> =>
         Effect.suspend(() => {
           if (FiberMap.hasUnsafe(fibers, head.taskId)) return Effect.void
-          return Effect.map(executor.admit, (admitted): void => {
-            if (admitted) run(head.taskId, execute(head), { onlyIfMissing: true })
-            else if (executor.waiting.size < limits.waiting) executor.waiting.add(head.taskId)
+          return Effect.flatMap(executor.admit, (admitted) => {
+            if (!admitted) {
+              if (executor.waiting.size < limits.waiting) executor.waiting.add(head.taskId)
+              return Effect.void
+            }
+            // Another submit may have been faster.
+            if (FiberMap.hasUnsafe(fibers, head.taskId)) return executor.dismiss
+            run(head.taskId, execute(head), { onlyIfMissing: true })
+            return Effect.void
           })
         })
 
@@ -53,9 +59,10 @@ export class TaskEngine extends Context.Service<TaskEngine, {
         )
 
       yield* Effect.addFinalizer(() =>
-        Effect.andThen(
-          executor.drain,
-          Effect.timeoutOption(FiberMap.awaitEmpty(fibers), limits.cancelGrace)
+        executor.drain.pipe(
+          Effect.andThen(Effect.timeoutOption(FiberMap.awaitEmpty(fibers), limits.cancelGrace)),
+          // Finalizers that cling are given up: their tasks are handed over without them.
+          Effect.andThen(executor.tick)
         )
       )
       return TaskEngine.of({ submit })

@@ -11,15 +11,31 @@ import { NewId, RunnerId, type TaskId } from "@perennial/domain/Ids"
 import { type Head, TaskBackend } from "@perennial/domain/TaskBackend"
 import type { StreamLost, TaskBackendError } from "@perennial/domain/TaskError"
 import type { StoredEvent } from "@perennial/domain/TaskEvent"
-import { Clock, Context, Duration, Effect, Latch, Layer, type Option, Schedule, Semaphore, type Stream } from "effect"
+import {
+  type Cause,
+  Clock,
+  Context,
+  Duration,
+  Effect,
+  type Latch,
+  Layer,
+  type Option,
+  Schedule,
+  Scope,
+  type Stream
+} from "effect"
 import { executeClaimed } from "./internal/executeClaimed.ts"
 import { Execution } from "./internal/execution.ts"
 import { Hubs } from "./internal/hubs.ts"
 import { Pages } from "./internal/pages.ts"
+import { Places } from "./internal/places.ts"
 import { read } from "./internal/reader.ts"
 import * as Watch from "./internal/watch.ts"
 import * as Writer from "./internal/writer.ts"
 import { CurrentTaskLimits } from "./TaskLimits.ts"
+
+/** Tasks whose losses are remembered. */
+const maxLosses = 10_000
 
 /**
  * Executes tasks and serves their readers.
@@ -32,6 +48,9 @@ export class TaskExecutor extends Context.Service<TaskExecutor, {
 
   /** Takes a place of this process's capacity, if there is one; `execute` needs it and gives it back. */
   readonly admit: Effect.Effect<boolean>
+
+  /** Gives back a place that was taken for nothing. */
+  readonly dismiss: Effect.Effect<void>
 
   /** How many more tasks this process would take. */
   readonly room: Effect.Effect<number>
@@ -63,7 +82,7 @@ export class TaskExecutor extends Context.Service<TaskExecutor, {
   /** Ends what time ends: deadlines and graces. */
   readonly tick: Effect.Effect<void>
 
-  /** Stops taking tasks and hands over those that are executed; returns when all have ended or the grace is over. */
+  /** Stops taking tasks and begins to hand over those that are executed: each ends when its finalizers have run. */
   readonly drain: Effect.Effect<void>
 
   /** Whether this process may take tasks from owners that seem dead: not just after its own lease had run out. */
@@ -92,9 +111,9 @@ const make = Effect.gen(function*() {
   let robsFrom = 0
   const executions = new Map<TaskId, Execution>()
   let draining = false
-  const permits = yield* Semaphore.make(limits.capacity)
-  let free = limits.capacity
-  const roomMade = yield* Latch.make(false)
+  const places = new Places(limits.capacity)
+  /** Times a task was given up here because of the store, without progress since. */
+  const losses = new Map<TaskId, number>()
   const waiting = new Set<TaskId>()
   const hubs = new Hubs()
   const pages = new Pages(backend, limits.pageCacheBytes)
@@ -106,42 +125,42 @@ const make = Effect.gen(function*() {
   const writer = yield* Writer.make(backend)
   const watch = yield* Watch.make(backend, hubs)
 
-  const leave = (execution: Execution) =>
-    Effect.suspend(() => {
-      if (!execution.admitted) return Effect.void
-      execution.admitted = false
-      free++
-      roomMade.openUnsafe()
-      return Effect.asVoid(permits.release(1))
-    })
-  const enter = (execution: Execution) =>
-    Effect.map(permits.take(1), () => {
-      execution.admitted = true
-      free--
-    })
+  // Never closed: every agent is interrupted by `stop`, and one that clings must not hold up the end of the process.
+  const agentScope = yield* Scope.make()
 
   const notify = Effect.fnUntraced(function*(id: TaskId) {
     const execution = executions.get(id)
     if (execution !== undefined) execution.apply(yield* backend.intents(id), now())
   })
 
+  const noteLoss = ({ failed, progressed, taskId }: Execution) => {
+    const before = progressed ? 0 : losses.get(taskId) ?? 0
+    losses.delete(taskId)
+    if (!failed) return
+    losses.set(taskId, before + 1)
+    // Those that another process took up stay: the oldest go.
+    for (const oldest of losses.keys()) if (losses.size > maxLosses) losses.delete(oldest)
+  }
+
   const execute = (head: Head, checkpoint: Effect.Effect<void>) =>
-    Effect.suspend(() => {
+    Effect.uninterruptible(Effect.suspend(() => {
       const execution = new Execution(head.taskId)
-      if (draining || executions.has(head.taskId)) return Effect.as(leave(execution), Watch.noHead)
+      if (draining || executions.has(head.taskId)) return Effect.as(places.leave(execution), Watch.noHead)
       executions.set(head.taskId, execution)
       waiting.delete(head.taskId)
       return executeClaimed({
         agents,
+        agentScope,
         backend,
         checkpoint,
         execution,
         head,
         hubs,
         limits,
+        losses: losses.get(head.taskId) ?? 0,
         now,
         notify: Effect.ignore(Effect.suspend(() => notify(head.taskId)), { log: "Warn" }),
-        outside: (wait) => Effect.andThen(leave(execution), Effect.tap(wait, () => enter(execution))),
+        outside: (wait) => places.outside(execution, wait),
         runnerId,
         scope,
         store,
@@ -150,11 +169,17 @@ const make = Effect.gen(function*() {
         Effect.ensuring(Effect.suspend(() => {
           executions.delete(head.taskId)
           hubs.disown(head.taskId)
-          return leave(execution)
-        })),
-        Effect.uninterruptible
+          noteLoss(execution)
+          execution.over = true
+          return places.leave(execution)
+        }))
       )
-    })
+    }))
+
+  /** One task's trouble must not keep the others from being looked after. */
+  const alone = Effect.catchCause((cause: Cause.Cause<TaskBackendError>) =>
+    Effect.logWarning("A task could not be looked after; it is tried again.", cause)
+  )
 
   /** What the store says this runner owns against what is executed here. */
   const beat = Effect.gen(function*() {
@@ -170,10 +195,10 @@ const make = Effect.gen(function*() {
       const row = byId.get(id)
       if (executions.get(id) !== execution) continue
       if (row === undefined || row.token !== execution.claim?.token) execution.stop("fenced", now())
-      else if (row.intents > execution.intents) yield* notify(id)
+      else if (row.intents > execution.intents) yield* alone(notify(id))
     }
     for (const row of owned) {
-      if (!before.has(row.taskId) && !executions.has(row.taskId)) yield* backend.release(row)
+      if (!before.has(row.taskId) && !executions.has(row.taskId)) yield* alone(backend.release(row))
     }
   })
   yield* beat.pipe(
@@ -189,14 +214,10 @@ const make = Effect.gen(function*() {
 
   return TaskExecutor.of({
     runnerId,
-    admit: Effect.suspend(() =>
-      draining ? Effect.succeed(false) : Effect.tap(permits.takeIfAvailable(1), (ok) =>
-        Effect.sync(() => {
-          if (ok) free--
-        }))
-    ),
-    room: Effect.sync(() => draining ? 0 : free),
-    roomMade,
+    admit: Effect.suspend(() => draining ? Effect.succeed(false) : places.admit),
+    dismiss: places.dismiss,
+    room: Effect.sync(() => draining ? 0 : places.room),
+    roomMade: places.made,
     waiting,
     execute: (head, options) => execute(head, options?.checkpoint ?? Effect.void),
     notify,

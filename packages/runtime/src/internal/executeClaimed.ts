@@ -29,8 +29,11 @@ export interface Options {
   readonly hubs: Hubs
   readonly limits: TaskLimits
   readonly runnerId: RunnerId
-  /** Owns the agents' fibers. */
   readonly scope: Scope.Scope
+  /** Owns the agents' fibers. */
+  readonly agentScope: Scope.Scope
+  /** How often this process gave the task up because of the store, without progress. */
+  readonly losses: number
   readonly now: () => number
   readonly execution: Execution
   readonly head: Head
@@ -46,7 +49,7 @@ const historyPage = 1_000
 
 /** What is durable and not yet in the conversation goes there; idempotent, so that it may be repeated. */
 const storeMessages = Effect.fnUntraced(function*({ store }: Options, journal: Journal) {
-  const messages = journal.unstored
+  const messages = [...journal.unstored]
   if (messages.length === 0) return
   const { conversationId: id, userId } = journal.claim
   yield* Effect.catchTag(
@@ -97,13 +100,17 @@ const readHistory = Effect.fnUntraced(function*({ store }: Options, claim: Claim
 
 /** Runs the agent in a fiber of its own, so that its finalizers can be waited for, and given up. */
 const runAgent = Effect.fnUntraced(function*(options: Options, journal: Journal, input: AgentInput) {
-  const { agents, execution, now, scope, writer } = options
+  const { agentScope, agents, execution, now, writer } = options
   const { claim } = journal
   const emit: Emit = (events: Arr.NonEmptyReadonlyArray<AgentEvent>) =>
     Effect.tap(
-      Effect.suspend(() => Deferred.isDoneUnsafe(execution.ended) ? Effect.interrupt : writer.emit(journal, events)),
-      () =>
-        journal.unstored.length === 0 ? Effect.void : Effect.catchCause(
+      Effect.suspend(() =>
+        Deferred.isDoneUnsafe(execution.ended) ? Effect.interrupt : writer.emitByAgent(journal, events)
+      ),
+      () => {
+        if (journal.unstored.length === 0) return Effect.void
+        execution.progressed = true
+        return Effect.catchCause(
           Effect.uninterruptible(storeMessages(options, journal)),
           (cause) =>
             Effect.andThen(
@@ -114,6 +121,7 @@ const runAgent = Effect.fnUntraced(function*(options: Options, journal: Journal,
               })
             )
         )
+      }
     )
   const agent: Effect.Effect<AgentResult, AgentError> = agents.get(claim.agentId).pipe(
     Effect.mapError((error) => new Failure({ error: "AgentNotFound", detail: error.message, retryable: false })),
@@ -121,10 +129,11 @@ const runAgent = Effect.fnUntraced(function*(options: Options, journal: Journal,
     Effect.provideService(CurrentTask, Option.some(input.task)),
     Effect.provideService(CurrentUser, claim.userId)
   )
-  execution.run(yield* Effect.forkIn(Effect.interruptible(agent), scope))
+  execution.run(yield* Effect.forkIn(Effect.interruptible(agent), agentScope))
   const exit: AgentExit = yield* Deferred.await(execution.ended)
-  // What an abandoned fiber had handed to the writer is written before the log is settled.
-  if (exit === "abandoned") yield* writer.emit(journal, [])
+  journal.sealed = true
+  // What fibers of the agent that outlive it had handed to the writer is written before the log is settled.
+  if (journal.inFlight && !journal.closed) yield* writer.emit(journal, [])
   if (exit !== "abandoned" && Exit.isFailure(exit) && Cause.hasDies(exit.cause)) {
     yield* Effect.logError("The agent died.", exit.cause)
   }
@@ -133,9 +142,9 @@ const runAgent = Effect.fnUntraced(function*(options: Options, journal: Journal,
 
 /** Everything owed first, the conversation next, the terminal event last (P4). */
 const finish = Effect.fnUntraced(function*(options: Options, journal: Journal, outcome: Outcome) {
-  const { backend, now, writer } = options
+  const { backend, limits, now, writer } = options
   const { claim } = journal
-  const owed = settleUnsettled(journal.unsettled, claim, outcome)
+  const owed = settleUnsettled(journal.unsettled, claim, outcome, { messageBytes: limits.eventBytes })
   const terminal = owed[owed.length - 1]
   if (terminal === undefined) return noHead
   if (owed.length > 1) yield* writer.emit(journal, owed.slice(0, -1))
@@ -168,21 +177,25 @@ const own = Effect.fnUntraced(function*(options: Options, claim: Claim) {
     onLoss: (loss) => execution.stop(loss, now()),
     onIntents: (count) =>
       Effect.suspend(() => {
-        if (count <= execution.intents) return Effect.void
-        execution.intents = count
+        if (count <= Math.max(execution.intents, execution.noticed)) return Effect.void
+        // Only once they are read they count for the heartbeat, which looks again where this look fails.
+        execution.noticed = count
         return Effect.asVoid(Effect.forkIn(options.notify, scope))
       })
   })
   const journaled = yield* catchUp(options, journal)
   if (claim.intents > 0) yield* options.notify
-  if (execution.reason === "cancel") {
-    return yield* finish(options, journal, { status: "cancelled", reason: execution.cancelReason })
+  execution.tick(now(), Duration.toMillis(limits.cancelGrace))
+  if (execution.reason === "cancel" || execution.reason === "timeout") {
+    const outcome = outcomeOf(execution, "abandoned", limits)
+    if (outcome !== "nothing" && outcome !== "release") return yield* finish(options, journal, outcome)
   }
-  if (claim.failures > limits.failures) {
+  const failures = claim.failures + options.losses
+  if (failures > limits.failures) {
     return yield* finish(options, journal, {
       status: "error",
       error: "CrashLoop",
-      detail: `${claim.failures} processes died on this task without progress.`,
+      detail: `The task was given up ${failures} times without progress.`,
       retryable: false
     })
   }
@@ -207,6 +220,7 @@ const own = Effect.fnUntraced(function*(options: Options, claim: Claim) {
   const outcome = outcomeOf(execution, exit, limits)
   if (outcome === "nothing" || outcome === "release") {
     journal.closed = true
+    execution.failed = execution.reason === "store"
     if (outcome === "release") yield* backend.release(claim)
     return noHead
   }
@@ -233,11 +247,15 @@ export const executeClaimed = (options: Options): Effect.Effect<Option.Option<He
     })),
     Effect.catchTag("LeaseLost", () => Effect.succeed(noHead)),
     Effect.catchCause((cause) =>
-      Effect.as(
-        options.execution.reason === "fenced"
-          ? Effect.void
-          : Effect.logError("The task stopped here as if crashed; it will be taken up again.", cause),
-        noHead
-      )
+      Effect.suspend(() => {
+        const { execution } = options
+        if (execution.reason === "fenced") return Effect.succeed(noHead)
+        // A claim that failed says nothing about the task.
+        execution.failed = execution.claim !== undefined
+        return Effect.as(
+          Effect.logError("The task stopped here as if crashed; it will be taken up again.", cause),
+          noHead
+        )
+      })
     )
   )

@@ -5,7 +5,7 @@ import type { AgentError, AgentResult } from "@perennial/domain/Agent"
 import { Decision } from "@perennial/domain/Decision"
 import type { TaskId } from "@perennial/domain/Ids"
 import { cancelKey, type Claim, decisionKey, type Intent } from "@perennial/domain/TaskBackend"
-import { Deferred, Effect, Exit, type Fiber, Option, Schema } from "effect"
+import { Deferred, Effect, Exit, type Fiber, Option, Schema, Semaphore } from "effect"
 
 /**
  * Recorded before a fiber is interrupted, so that the outcome never has to be guessed. `fenced` and `store`: nothing may
@@ -29,8 +29,20 @@ export class Execution {
   deadline = Number.POSITIVE_INFINITY
   /** How many intents were taken note of. */
   intents = 0
-  /** Whether it counts towards the capacity of this process. */
+  /** How many intents the writer has seen recorded; they may still have to be read. */
+  noticed = 0
+  /** Whether it has a place of this process's capacity. */
   admitted = true
+  /** Its waits for a person. */
+  outside = 0
+  /** Whether it has ended here. */
+  over = false
+  /** Held while it takes its place again. */
+  readonly entering = Semaphore.makeUnsafe(1)
+  /** Whether a message or tool result was written. */
+  progressed = false
+  /** Whether it stopped as if crashed, because of the store. */
+  failed = false
   #stoppedAt = Number.POSITIVE_INFINITY
   #fiber: Fiber.Fiber<AgentResult, AgentError> | undefined
   readonly #decisions = new Map<string, Deferred.Deferred<Decision>>()

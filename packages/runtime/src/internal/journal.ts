@@ -66,10 +66,14 @@ export class Journal {
   readonly onIntents: (count: number) => Effect.Effect<void>
   unsettled: Settlement.Unsettled = Settlement.empty
   /** Durable messages that the conversation store does not hold yet, oldest first. */
-  unstored: ReadonlyArray<StoredMessage> = []
+  unstored: Array<StoredMessage> = []
   /** Refuses late events. */
   closed = false
+  /** Refuses late events of the agent: it has ended. */
+  sealed = false
+  /** The last number that was given. */
   lastSeq: number
+  #durableSeq = 0
   #boundary = 0
   #bytes = 0
 
@@ -88,9 +92,14 @@ export class Journal {
     this.lastSeq = options.claim.lastSeq
   }
 
-  /** What is wrong with events of these sizes, if anything. */
+  /** Whether events were numbered and are not durable yet. */
+  get inFlight(): boolean {
+    return this.lastSeq > this.#durableSeq
+  }
+
+  /** What is wrong with events of these sizes from an agent, if anything. What the runtime owes to the log is bounded by it. */
   refuse(bytes: ReadonlyArray<number>): AgentError | undefined {
-    const largest = Math.max(...bytes)
+    const largest = bytes.reduce((most, n) => Math.max(most, n), 0)
     if (largest > this.#limits.eventBytes) {
       return new AgentError({
         error: "EventTooLarge",
@@ -128,7 +137,8 @@ export class Journal {
       this.#bytes += size(stored.event)
       if (isBoundary(stored.event)) this.#boundary = stored.seq
       const message = toMessage(this.claim, stored)
-      if (message !== undefined) this.unstored = [...this.unstored, message]
+      if (message !== undefined) this.unstored.push(message)
+      this.#durableSeq = stored.seq
     }
   }
 

@@ -20,6 +20,7 @@ interface Emit {
   readonly events: ReadonlyArray<Unnumbered>
   readonly bytes: number
   readonly done: Deferred.Deferred<number>
+  readonly byAgent: boolean
   state: "queued" | "withdrawn" | "taken"
 }
 
@@ -34,6 +35,8 @@ type Appended = Effect.Success<ReturnType<TaskBackend["Service"]["append"]>>[num
 export interface Writer {
   /** Returns the last seq when the events are durable; never returns to a task that lost its claim. */
   readonly emit: (journal: Journal, events: ReadonlyArray<Unnumbered>) => Effect.Effect<number>
+  /** The same for an agent, which has limits and an end. */
+  readonly emitByAgent: (journal: Journal, events: ReadonlyArray<Unnumbered>) => Effect.Effect<number>
 }
 
 const isNonEmpty = <A>(values: ReadonlyArray<A>): values is Arr.NonEmptyReadonlyArray<A> => values.length > 0
@@ -44,14 +47,16 @@ export const make = Effect.fnUntraced(function*(backend: TaskBackend["Service"])
   const room = yield* Semaphore.make(queueKib)
   const waits = Duration.isGreaterThan(backend.commitWindow, Duration.zero)
 
-  const emit: Writer["emit"] = (journal, events) =>
+  const isRefused = (journal: Journal, byAgent: boolean) => journal.closed || (byAgent && journal.sealed)
+
+  const emitAs = (byAgent: boolean): Writer["emit"] => (journal, events) =>
     Effect.suspend(() => {
-      if (journal.closed) return Effect.interrupt
+      if (isRefused(journal, byAgent)) return Effect.interrupt
       const sizes = events.map((event) => size(event))
-      const refused = sizes.length === 0 ? undefined : journal.refuse(sizes)
+      const refused = byAgent ? journal.refuse(sizes) : undefined
       if (refused !== undefined) return Effect.die(refused)
       const bytes = sizes.reduce((sum, n) => sum + n, 0)
-      const entry: Emit = { journal, events, bytes, done: Deferred.makeUnsafe(), state: "queued" }
+      const entry: Emit = { journal, events, bytes, byAgent, done: Deferred.makeUnsafe(), state: "queued" }
       const written = Effect.andThen(Queue.offer(queue, entry), Deferred.await(entry.done)).pipe(
         Effect.onInterrupt(() =>
           Effect.suspend(() => {
@@ -65,40 +70,47 @@ export const make = Effect.fnUntraced(function*(backend: TaskBackend["Service"])
       return bytes <= 1024 ? written : room.withPermits(Math.min(queueKib, Math.ceil(bytes / 1024)))(written)
     })
 
-  const settle = (group: Group, appended: Appended): Effect.Effect<void> => {
-    const { events, journal } = group
-    if (!appended.ok) return lose(group, "fenced")
-    return Effect.andThen(
-      isNonEmpty(events) ? journal.publish(events) : Effect.void,
-      Effect.suspend(() => {
-        complete(group, Exit.succeed(journal.lastSeq))
-        return journal.onIntents(appended.intents)
-      })
+  /** After its commit: whatever happens here, happens to this task alone. */
+  const settle = (group: Group, appended: Appended): Effect.Effect<void> =>
+    Effect.suspend(() => {
+      const { events, journal } = group
+      if (!appended.ok) return lose(group, "fenced")
+      return Effect.andThen(
+        isNonEmpty(events) ? journal.publish(events) : Effect.void,
+        Effect.suspend(() => {
+          complete(group, Exit.succeed(journal.lastSeq))
+          return journal.onIntents(appended.intents)
+        })
+      )
+    }).pipe(
+      Effect.catchCause((cause) =>
+        Effect.andThen(Effect.logError("A task stops here as if crashed.", cause), lose(group, "store"))
+      )
     )
-  }
 
   const commit = (groups: Arr.NonEmptyReadonlyArray<Group>): Effect.Effect<void> => {
     const batch = groups.flatMap(({ events, journal }) => isNonEmpty(events) ? [{ claim: journal.claim, events }] : [])
     if (!isNonEmpty(batch)) return Effect.forEach(groups, (group) => settle(group, nothing), { discard: true })
     return backend.append(batch).pipe(
-      Effect.flatMap((results) => {
-        let next = 0
-        return Effect.forEach(
-          groups,
-          (group) => settle(group, group.events.length === 0 ? nothing : results[next++] ?? lost),
-          { discard: true }
-        )
-      }),
-      // Also defects: the flusher must outlive whatever a store does.
-      Effect.catchCause((cause) =>
-        groups.length > 1
-          // One task's bad event must not take the others with it.
-          ? Effect.forEach(groups, (group) => commit([group]), { discard: true })
-          : Effect.andThen(
-            Effect.logError("The store refused a commit; its task stops here as if crashed.", cause),
-            Effect.forEach(groups, (group) => lose(group, "store"), { discard: true })
+      Effect.matchCauseEffect({
+        onSuccess: (results) => {
+          let next = 0
+          return Effect.forEach(
+            groups,
+            (group) => settle(group, group.events.length === 0 ? nothing : results[next++] ?? lost),
+            { discard: true }
           )
-      )
+        },
+        // Also defects: the flusher must outlive whatever a store does.
+        onFailure: (cause) =>
+          groups.length > 1
+            // One task's bad event must not take the others with it.
+            ? Effect.forEach(groups, (group) => commit([group]), { discard: true })
+            : Effect.andThen(
+              Effect.logError("The store refused a commit; its task stops here as if crashed.", cause),
+              Effect.forEach(groups, (group) => lose(group, "store"), { discard: true })
+            )
+      })
     )
   }
 
@@ -126,21 +138,21 @@ export const make = Effect.fnUntraced(function*(backend: TaskBackend["Service"])
       if (entry.state === "withdrawn") continue
       entry.state = "taken"
       const { journal } = entry
-      if (journal.closed) {
+      if (isRefused(journal, entry.byAgent)) {
         Deferred.doneUnsafe(entry.done, Exit.interrupt())
         continue
       }
       let group = groups.get(journal)
       if (group === undefined) groups.set(journal, group = { journal, emits: [], events: [] })
       group.emits.push(entry)
-      group.events.push(...journal.number(entry.events, at))
+      for (const stored of journal.number(entry.events, at)) group.events.push(stored)
     }
     const all = [...groups.values()]
     if (isNonEmpty(all)) yield* commit(all)
   })
 
   yield* Effect.forkScoped(Effect.forever(Effect.uninterruptible(flush)))
-  return { emit } satisfies Writer
+  return { emit: emitAs(false), emitByAgent: emitAs(true) } satisfies Writer
 })
 
 const nothing: Appended = { ok: true, intents: 0 }

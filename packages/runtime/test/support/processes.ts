@@ -63,14 +63,8 @@ export class Line {
   }
 }
 
-type Methods<S> = {
-  readonly [K in keyof S]: S[K] extends (...args: infer Args) => Effect.Effect<infer A, infer E>
-    ? (...args: Args) => Effect.Effect<A, E>
-    : S[K]
-}
-
 /** The service behind a line: every method that returns an effect goes through it. */
-const behind = <S extends object>(line: Line, service: Methods<S>, failure: (operation: string) => unknown): S =>
+const behind = <S extends object>(line: Line, service: S, failure: (operation: string) => unknown): S =>
   // Each method keeps its type: the failure of the line is one that it declares.
   Object.fromEntries(
     Object.entries(service).map(([name, member]) => [

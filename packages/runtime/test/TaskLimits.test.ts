@@ -1,0 +1,150 @@
+import { assert, describe, it } from "@effect/vitest"
+import { make } from "@perennial/domain/Agent"
+import { AgentId } from "@perennial/domain/Ids"
+import { zero } from "@perennial/domain/Usage"
+import { Duration, Effect, Fiber, Latch, Ref } from "effect"
+import { TestClock } from "effect/testing"
+import { text } from "./support/agents.ts"
+import { blocking, checkCapacity, checkEnded, settle, untilEnded } from "./support/invariants.ts"
+import { shared, startProcess } from "./support/processes.ts"
+
+describe("bounds of one task (P11)", () => {
+  it.effect("P4: a log that reached its limit ends with LogTooLarge, and its text is kept", () =>
+    Effect.gen(function*() {
+      const both = yield* shared
+      const agent = make("talks on", (_, emit) => Effect.forever(emit([text("x".repeat(1_000))])))
+      const { manager } = yield* startProcess(both, [agent], { logBytes: 20_000 })
+      const { id } = yield* manager.start({ message: "x" })
+      yield* untilEnded(both, id)
+      const log = yield* checkEnded(both, id)
+      const last = log[log.length - 1]?.event
+      assert.isTrue(last?.type === "error" && last.error === "LogTooLarge")
+      assert.strictEqual(log.filter(({ event }) => event.type === "message").length, 1)
+    }))
+
+  it.effect("P4, P7: a task with more text than one event may hold is cancelled, and all of it is kept", () =>
+    Effect.gen(function*() {
+      const both = yield* shared
+      const begun = Latch.makeUnsafe(false)
+      // A surrogate pair must not be cut, and what JSON escapes is longer than it looks.
+      const chunk = "\u0001😀\"".repeat(100)
+      const agent = make("talks", (_, emit) =>
+        Effect.gen(function*() {
+          for (let i = 0; i < 20; i++) yield* emit([text(chunk)])
+          yield* begun.open
+          return yield* Effect.never
+        }))
+      const { manager } = yield* startProcess(both, [agent], { eventBytes: 3_000 })
+      const { id } = yield* manager.start({ message: "x" })
+      yield* begun.await
+      const cancelling = yield* Effect.forkChild(manager.cancel(id))
+      yield* untilEnded(both, id)
+      assert.isTrue(yield* Fiber.join(cancelling))
+      const kept = (yield* checkEnded(both, id)).flatMap(({ event }) => event.type === "message" ? [event] : [])
+      assert.isAbove(kept.length, 1)
+      for (const event of kept) assert.isAtMost(JSON.stringify(event).length, 3_000)
+      const parts = kept.flatMap(({ message }) =>
+        message.content.flatMap((part) => part.type === "text" ? [part.text] : [])
+      )
+      assert.strictEqual(parts.join(""), chunk.repeat(20))
+      for (const part of parts) assert.isTrue(part.isWellFormed())
+    }))
+
+  it.effect("an agent that emits more at once than a call can take arguments ends its own task only", () =>
+    Effect.gen(function*() {
+      const both = yield* shared
+      const many = make("emits all at once", (_, emit) => {
+        const [first, ...rest] = Array.from({ length: 200_000 }, () => text("x"))
+        return first === undefined
+          ? Effect.succeed({ usage: zero })
+          : Effect.as(emit([first, ...rest]), { usage: zero })
+      })
+      const few = make("few", (_, emit) => Effect.as(emit([text("x")]), { usage: zero }))
+      const { manager } = yield* startProcess(both, [many, few])
+      const a = yield* manager.start({ message: "x" })
+      yield* untilEnded(both, a.id)
+      const b = yield* manager.start({ message: "x", agentId: few.agentId })
+      assert.strictEqual((yield* untilEnded(both, b.id)).status, "completed")
+    }))
+
+  it.effect("a task whose deadline passed while nobody owned it does not run again", () =>
+    Effect.gen(function*() {
+      const both = yield* shared
+      let entered = 0
+      const agent = make("waits", () => Effect.andThen(Effect.sync(() => entered++), Effect.never))
+      const a = yield* startProcess(both, [agent], { taskTimeout: Duration.minutes(1) })
+      const { id } = yield* a.manager.start({ message: "x" })
+      yield* settle
+      yield* a.terminate
+      yield* TestClock.adjust("2 minutes")
+      const b = yield* startProcess(both, [agent], { taskTimeout: Duration.minutes(1) })
+      yield* untilEnded(both, id)
+      const last = (yield* checkEnded(both, id)).at(-1)?.event
+      assert.isTrue(last?.type === "error" && last.error === "DeadlineExceeded")
+      assert.strictEqual(entered, 1)
+      yield* b.terminate
+    }))
+})
+
+describe("capacity of a process (P11)", () => {
+  it.effect("a task that waits for several decisions takes one place again", () =>
+    Effect.gen(function*() {
+      const both = yield* shared
+      const block = { release: Latch.makeUnsafe(false), active: Ref.makeUnsafe(0) }
+      const calls = ["t1", "t2", "t3"]
+      const asks = make("asks", ({ awaitDecision }, emit) =>
+        Effect.forEach(calls, (toolCallId) =>
+          Effect.andThen(
+            emit([{ type: "tool_approval", tool: "rm", toolCallId, args: {} }]),
+            awaitDecision(toolCallId)
+          ), { concurrency: "unbounded" }).pipe(Effect.as({ usage: zero })))
+      const { manager } = yield* startProcess(both, [asks, blocking(block.release, block.active)], { capacity: 2 })
+      const { id } = yield* manager.start({ message: "x" })
+      yield* settle
+      for (const call of calls) yield* manager.decide(id, call, { approved: true })
+      assert.strictEqual((yield* untilEnded(both, id)).status, "completed")
+      yield* checkCapacity(manager, both, block, 2)
+    }))
+
+  it.effect("a task that is cancelled while it waits for its place again leaves none taken", () =>
+    Effect.gen(function*() {
+      const both = yield* shared
+      const block = { release: Latch.makeUnsafe(false), active: Ref.makeUnsafe(0) }
+      const asks = make(
+        "asks",
+        ({ awaitDecision }, emit) =>
+          emit([{ type: "tool_approval", tool: "rm", toolCallId: "t1", args: {} }]).pipe(
+            Effect.andThen(awaitDecision("t1")),
+            Effect.as({ usage: zero })
+          )
+      )
+      const holds = Latch.makeUnsafe(false)
+      const holder = make("holds", () => Effect.as(holds.await, { usage: zero }))
+      const agents = [asks, blocking(block.release, block.active), holder] as const
+      const { manager } = yield* startProcess(both, agents, { capacity: 1 })
+      const asking = yield* manager.start({ message: "x" })
+      yield* settle
+      const holding = yield* manager.start({ message: "x", agentId: AgentId.make("holds") })
+      yield* settle
+      yield* manager.decide(asking.id, "t1", { approved: true })
+      yield* settle
+      const cancelling = yield* Effect.forkChild(manager.cancel(asking.id))
+      yield* untilEnded(both, asking.id)
+      assert.isTrue(yield* Fiber.join(cancelling))
+      yield* holds.open
+      yield* untilEnded(both, holding.id)
+      yield* checkCapacity(manager, both, block, 1)
+    }))
+
+  it.effect("tasks that were cancelled while they waited for a place make room for others to wait", () =>
+    Effect.gen(function*() {
+      const both = yield* shared
+      const agent = make("holds", () => Effect.never)
+      const { manager } = yield* startProcess(both, [agent], { capacity: 1, waiting: 2 })
+      for (let i = 0; i < 4; i++) {
+        const { id } = yield* manager.start({ message: "x" })
+        yield* settle
+        if (i > 0) assert.isTrue(yield* manager.cancel(id))
+      }
+    }))
+})
