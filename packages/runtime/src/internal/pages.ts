@@ -63,15 +63,14 @@ export class Pages {
 
   #load(taskId: TaskId, after: number): Effect.Effect<Page, PageError> {
     const key = `${taskId}/${after}`
-    return Effect.suspend(() => {
+    // As one step, and not interrupted: an entry that nobody completes would hold up every later reader.
+    return Effect.uninterruptibleMask((restore) => {
       const loading = this.#loading.get(key)
-      if (loading !== undefined) return Deferred.await(loading)
+      if (loading !== undefined) return restore(Deferred.await(loading))
       const deferred = Deferred.makeUnsafe<Page, PageError>()
       this.#loading.set(key, deferred)
       return this.#backend.events(taskId, { after, limit: blockEvents, maxBytes: pageBytes }).pipe(
         Effect.tap((page) => Effect.sync(() => this.#keep(key, after, page))),
-        // A reader that leaves must not leave the others without an answer.
-        Effect.uninterruptible,
         Effect.onExit((exit) =>
           Effect.sync(() => {
             this.#loading.delete(key)

@@ -3,7 +3,7 @@
  * what time ends, and passes on hints from other processes.
  */
 import type { TaskBackend } from "@perennial/domain/TaskBackend"
-import { Duration, Effect, Random, Stream } from "effect"
+import { Duration, Effect, Random, Schedule, Stream } from "effect"
 import type { TaskEngine } from "../TaskEngine.ts"
 import type { TaskExecutor } from "../TaskExecutor.ts"
 import type { TaskLimits } from "../TaskLimits.ts"
@@ -37,7 +37,9 @@ export const supervise = Effect.fnUntraced(function*(options: {
     executor.roomMade.closeUnsafe()
   })
 
-  yield* Effect.andThen(executor.tick, sweep).pipe(
+  // A fiber of its own: what time ends does not wait for a slow store.
+  yield* executor.tick.pipe(Effect.repeat(Schedule.spaced(limits.sweep)), Effect.forkScoped)
+  yield* sweep.pipe(
     Effect.catchCause((cause) => Effect.logWarning("The sweep failed; it is tried again.", cause)),
     Effect.andThen(pause),
     Effect.forever,
@@ -55,6 +57,8 @@ export const supervise = Effect.fnUntraced(function*(options: {
           Effect.catchCause((cause) => Effect.logWarning("A hint could not be followed.", cause))
         )
     ),
+    Effect.catchCause((cause) => Effect.logWarning("The hints ended; they are asked for again.", cause)),
+    Effect.repeat(Schedule.spaced("1 second")),
     Effect.forkScoped
   )
 })

@@ -26,20 +26,27 @@ export const make = Effect.fnUntraced(function*(backend: TaskBackend["Service"],
       awake.openUnsafe()
     })
 
-  /** A hub whose readers have not read yet knows nothing: they are sent to the log. So are those of a log that is gone. */
+  /**
+   * One page: a log that never stops growing takes its turn like all others. A hub whose readers have not read yet knows
+   * nothing: they are sent to the log. So are those of a log that is gone.
+   */
   const feed = (hub: Hub): Effect.Effect<void> =>
     hub.local ? Effect.void : hub.lastSeq === 0 ? hub.look : backend.events(hub.taskId, {
       after: hub.lastSeq,
       limit: 256,
       maxBytes: 1024 * 1024
     }).pipe(
-      Effect.flatMap(({ events }) =>
+      Effect.flatMap(({ events, lastSeq }) =>
         Arr.isReadonlyArrayNonEmpty(events) && !hub.local
-          ? Effect.andThen(hub.publish(events), Effect.suspend(() => feed(hub)))
+          ? Effect.andThen(
+            hub.publish(events),
+            Effect.suspend(() => hub.lastSeq < lastSeq ? grew(hub.taskId) : Effect.void)
+          )
           : Effect.void
       ),
       Effect.catchTag("TaskBackendError", (error) => Effect.logWarning("A log could not be read.", error)),
-      Effect.catch(() => hub.look)
+      Effect.catch(() => hub.look),
+      Effect.catchCause((cause) => Effect.logWarning("A log could not be read.", cause))
     )
 
   yield* Effect.gen(function*() {
@@ -69,7 +76,7 @@ export const make = Effect.fnUntraced(function*(backend: TaskBackend["Service"],
     )
   )
   yield* compare.pipe(
-    Effect.catch((error) => Effect.logWarning("Logs could not be compared.", error)),
+    Effect.catchCause((cause) => Effect.logWarning("Logs could not be compared.", cause)),
     Effect.repeat(Schedule.spaced("5 seconds")),
     Effect.delay("5 seconds"),
     Effect.forkScoped

@@ -1,0 +1,214 @@
+import { assert, describe, it } from "@effect/vitest"
+import { make } from "@perennial/domain/Agent"
+import { zero } from "@perennial/domain/Usage"
+import { Duration, Effect, Fiber, Latch, Stream } from "effect"
+import { TestClock } from "effect/testing"
+import { message, text } from "./support/agents.ts"
+import { checkEnded, readOn, settle, stepping, untilEnded } from "./support/invariants.ts"
+import { shared, startProcess } from "./support/processes.ts"
+
+describe("what was asked of an owner (P7)", () => {
+  it.effect("a cancel that could not be read when it was noticed is read later", () =>
+    Effect.gen(function*() {
+      const both = yield* shared
+      const go = Latch.makeUnsafe(false)
+      const agent = make("talks", (_, emit) =>
+        Effect.gen(function*() {
+          yield* emit([text("a ")])
+          yield* go.await
+          yield* emit([text("b ")])
+          return yield* Effect.never
+        }))
+      const a = yield* startProcess(both, [agent])
+      const b = yield* startProcess(both, [stepping])
+      const { id } = yield* a.manager.start({ message: "x" })
+      yield* settle
+      const cancelling = yield* Effect.forkChild(b.manager.cancel(id))
+      yield* settle
+      // Its next commit tells the owner of the cancel, and the read of it fails.
+      const calls = a.line.calls
+      a.line.fault = (call) => call === calls + 2 ? "refused" : undefined
+      yield* go.open
+      yield* settle
+      assert.strictEqual(a.line.names[calls + 1], "intents")
+      yield* untilEnded(both, id, 10)
+      yield* TestClock.adjust("6 seconds")
+      assert.isTrue(yield* Fiber.join(cancelling))
+    }))
+
+  it.effect("one task whose intents cannot be read does not keep others from being fenced or released", () =>
+    Effect.gen(function*() {
+      const both = yield* shared
+      const agent = make("waits", () => Effect.never)
+      const a = yield* startProcess(both, [agent])
+      const b = yield* startProcess(both, [agent])
+      const first = yield* a.manager.start({ message: "x" })
+      const second = yield* a.manager.start({ message: "x" })
+      yield* settle
+      a.line.fault = () => a.line.names.at(-1) === "intents" ? "refused" : undefined
+      const cancelling = yield* Effect.forkChild(b.manager.cancel(first.id))
+      const other = yield* Effect.forkChild(b.manager.cancel(second.id))
+      yield* settle
+      yield* TestClock.adjust("4 seconds")
+      yield* settle
+      a.line.restore()
+      yield* TestClock.adjust("10 seconds")
+      assert.isTrue(yield* Fiber.join(cancelling))
+      assert.isTrue(yield* Fiber.join(other))
+    }))
+})
+
+describe("what never ends (P8)", () => {
+  it.effect("SIGTERM: finalizers that cling do not hold up the end of the process, and the task is handed over", () =>
+    Effect.gen(function*() {
+      const both = yield* shared
+      const agent = make("clings", ({ task }) =>
+        task.attempt > 1
+          ? Effect.succeed({ usage: zero })
+          : Effect.never.pipe(Effect.onInterrupt(() => Effect.never)))
+      const a = yield* startProcess(both, [agent], { cancelGrace: Duration.seconds(10) })
+      const { id } = yield* a.manager.start({ message: "x" })
+      yield* settle
+      const ending = yield* Effect.forkChild(a.terminate)
+      yield* settle
+      yield* TestClock.adjust("11 seconds")
+      yield* Fiber.join(ending)
+      const row = yield* both.backend.unowned({ limit: 10 })
+      assert.deepStrictEqual(row.map(({ taskId }) => taskId), [id])
+      yield* startProcess(both, [agent])
+      assert.strictEqual((yield* untilEnded(both, id)).status, "completed")
+    }))
+
+  it.effect("a task that the store refuses again and again ends with an error", () =>
+    Effect.gen(function*() {
+      const both = yield* shared
+      let entered = 0
+      const agent = make("poison", (_, emit) =>
+        Effect.gen(function*() {
+          entered++
+          yield* emit([text("poison")])
+          return { usage: zero }
+        }))
+      const { backend, store } = both
+      const picky = {
+        store,
+        backend: {
+          ...backend,
+          append: (batch: Parameters<typeof backend.append>[0]) =>
+            batch.some(({ events }) => events.some(({ event }) => event.type === "text"))
+              ? Effect.die("unstorable")
+              : backend.append(batch)
+        }
+      }
+      const { manager } = yield* startProcess(picky, [agent])
+      const { id } = yield* manager.start({ message: "x" })
+      const task = yield* untilEnded(both, id, 120)
+      assert.strictEqual(task.status, "error")
+      assert.isAtMost(entered, 4)
+      yield* checkEnded(both, id)
+    }))
+})
+
+describe("fibers that must not die", () => {
+  it.effect("a store that dies while others' logs are compared and read is asked again", () =>
+    Effect.gen(function*() {
+      const both = yield* shared
+      const release = Latch.makeUnsafe(false)
+      const agent = make("waits", (_, emit) =>
+        Effect.gen(function*() {
+          yield* emit([text("a ")])
+          yield* release.await
+          yield* emit([message("b")])
+          return { usage: zero }
+        }))
+      const a = yield* startProcess(both, [agent])
+      const b = yield* startProcess(both, [agent])
+      const { id } = yield* a.manager.start({ message: "x" })
+      const reader = yield* Effect.forkChild(Stream.runCollect(yield* b.manager.events(id)))
+      yield* settle
+      const seen = { lastSeqs: 0, events: 0 }
+      b.line.fault = () => {
+        const name = b.line.names.at(-1)
+        return (name === "lastSeqs" && ++seen.lastSeqs === 1) || (name === "events" && ++seen.events === 1)
+          ? "dies"
+          : undefined
+      }
+      yield* release.open
+      yield* settle
+      for (let i = 0; i < 4; i++) {
+        yield* TestClock.adjust("6 seconds")
+        yield* settle
+      }
+      assert.strictEqual((yield* Fiber.join(reader)).length, 5)
+      assert.isAbove(seen.events, 1)
+    }))
+
+  it.effect("hints that end or fail are asked for again", () =>
+    Effect.gen(function*() {
+      const both = yield* shared
+      let asked = 0
+      const backend = {
+        ...both.backend,
+        wakes: Stream.suspend(() => {
+          asked++
+          return asked === 1 ? Stream.die("bug") : asked === 2 ? Stream.empty : Stream.never
+        })
+      }
+      yield* startProcess({ ...both, backend }, [stepping])
+      yield* settle
+      yield* TestClock.adjust("5 seconds")
+      assert.strictEqual(asked, 3)
+    }))
+
+  it.effect("a commit that fails takes no other task with it", () =>
+    Effect.gen(function*() {
+      const both = yield* shared
+      const { backend } = both
+      const begun = Latch.makeUnsafe(false)
+      const malformed = make("malformed", (_, emit) =>
+        Effect.andThen(
+          begun.await,
+          // What a program without types may do.
+          emit([JSON.parse(`{"type":"message","message":{"role":"assistant"},"usage":{}}`)])
+        ).pipe(Effect.as({ usage: zero })))
+      const good = make("good", (_, emit) =>
+        Effect.andThen(begun.await, emit([text("ok")])).pipe(Effect.as({ usage: zero })))
+      const slow = { ...both, backend: { ...backend, commitWindow: Duration.millis(5) } }
+      const { manager } = yield* startProcess(slow, [malformed, good])
+      yield* manager.start({ message: "x" })
+      const others = yield* Effect.replicateEffect(manager.start({ message: "x", agentId: good.agentId }), 3)
+      yield* settle
+      yield* TestClock.adjust("10 millis")
+      yield* settle
+      yield* begun.open
+      for (const { id } of others) {
+        assert.strictEqual((yield* untilEnded(both, id)).status, "completed")
+        assert.isFalse((yield* checkEnded(both, id)).some(({ event }) =>
+          event.type === "resumed"
+        ))
+      }
+    }))
+})
+
+it.effect("P6: a busy log does not keep others from being followed", () =>
+  Effect.gen(function*() {
+    const both = yield* shared
+    const stop = Latch.makeUnsafe(false)
+    const busy = make("busy", (_, emit) =>
+      Effect.raceFirst(Effect.forever(emit([text("x")])), stop.await).pipe(Effect.as({ usage: zero })))
+    const quick = make("quick", (_, emit) =>
+      Effect.as(emit([message("ok")]), { usage: zero }))
+    const a = yield* startProcess(both, [busy, quick])
+    const b = yield* startProcess(both, [busy, quick])
+    const loud = yield* Effect.replicateEffect(a.manager.start({ message: "x" }), 8)
+    for (const { id } of loud) yield* Effect.forkChild(readOn(b.manager, id))
+    yield* settle
+    const { id } = yield* a.manager.start({ message: "x", agentId: quick.agentId })
+    const reader = yield* Effect.forkChild(readOn(b.manager, id))
+    yield* settle
+    yield* TestClock.adjust("6 seconds")
+    yield* settle
+    const exit = reader.pollUnsafe()
+    yield* stop.open
+    assert.isDefined(exit)
+  }))
