@@ -215,14 +215,22 @@ const make = Effect.gen(function*() {
         onBusy: input.onBusy ?? "reject",
         maxQueued: limits.queuedPerConversation
       })
-      for (const cancelled of created.cancelled) yield* executor.grew(cancelled)
+      for (const cancelled of created.cancelled) yield* endedUnbegun(cancelled)
       for (const cancelling of created.cancelling) yield* notify(cancelling)
       if (Option.isSome(created.head)) yield* engine.submit(created.head.value)
       // A repeated request without a conversation of its own: the one made for it is not needed.
-      if (created.task.conversationId !== conversationId) yield* store.delete({ id: conversationId, userId })
+      if (created.task.conversationId !== conversationId) {
+        yield* Effect.ignore(store.delete({ id: conversationId, userId }), { log: "Warn" })
+      }
       return created.task
     }))
   })
+
+  /** A task that ended before it began waits for no place, and its readers do not wait for it. */
+  const endedUnbegun = (id: TaskId) => {
+    executor.waiting.delete(id)
+    return executor.grew(id)
+  }
 
   /** The intent is durable: an owner that cannot be told now sees it with its next heartbeat. */
   const notify = (id: TaskId) => Effect.ignore(executor.notify(id), { log: "Warn" })
@@ -244,7 +252,7 @@ const make = Effect.gen(function*() {
   const putIntent = Effect.fnUntraced(function*(id: TaskId, intent: Intent) {
     const recorded = yield* backend.putIntent(id, intent, { userId: yield* CurrentUser })
     if (recorded.written) {
-      yield* executor.grew(id)
+      yield* isTerminal(recorded.task.status) ? endedUnbegun(id) : executor.grew(id)
       if (Option.isSome(recorded.promoted)) yield* engine.submit(recorded.promoted.value)
     }
     if (!isTerminal(recorded.task.status)) yield* notify(id)
