@@ -116,7 +116,7 @@ describe.each(stores)("delivery over HTTP, on %s", (name, store) => {
     }).pipe(Effect.scoped, Effect.provide(layer))
   })
 
-  it.live("SCENARIO 16: readers that leave take their subscriptions with them, and the task goes on", () => {
+  it.live("P6: readers that leave do not touch the task", () => {
     const { gate, layer } = talker()
     return Effect.gen(function*() {
       const address = yield* Talker.address
