@@ -141,17 +141,18 @@ withPostgres("PgTaskBackend in several processes", (url) => {
         assert.deepStrictEqual(yield* Queue.take(heard), { kind: "head", taskId: TaskId.make("t2") })
       }).pipe(Effect.scoped))
 
-    it.live("P8: what a process gives up as it ends is told, and listening does not keep it from ending", () =>
+    it.live("P8: what a process gives up as it ends is told; listening ends with it and does not hold it up", () =>
       Effect.gen(function*() {
         const config = yield* makeSchema(url)
         const scope = yield* Scope.make()
         const a = (yield* Scope.provide(start(config), scope)).backend
         const b = (yield* start(config)).backend
-        yield* listen(a)
+        const listening = yield* Effect.forkChild(Stream.runDrain(a.wakes))
         const heard = yield* listen(b)
         const claim = yield* begin(a, newTask("t1"))
         yield* a.release(claim)
         yield* Scope.close(scope, Exit.void)
+        yield* Fiber.join(listening)
         assert.deepStrictEqual(yield* Queue.take(heard), { kind: "head", taskId: claim.taskId })
       }).pipe(Effect.scoped))
   })

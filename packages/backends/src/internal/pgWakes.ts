@@ -9,7 +9,7 @@ import { PgConnection } from "@effect/sql-pg"
 import type { PgClient } from "@effect/sql-pg/PgClient"
 import { NewId, TaskId } from "@perennial/domain/Ids"
 import type { Wake } from "@perennial/domain/TaskBackend"
-import { Effect, Latch, Option, Schedule, Schema, Stream } from "effect"
+import { Deferred, Effect, Latch, Option, Schedule, Schema, Stream } from "effect"
 import type { SqlError } from "effect/sql"
 import { persistently } from "./sqlPersistence.ts"
 
@@ -115,7 +115,10 @@ export const make = Effect.fnUntraced(function*(client: PgClient) {
       Effect.ignore({ log: "Warn", message: "Hints could not be sent." })
     )
   })
-  yield* Effect.addFinalizer(() => Effect.timeoutOption(send, "1 second"))
+  const ended = yield* Deferred.make<void>()
+  yield* Effect.addFinalizer(() =>
+    Effect.andThen(Deferred.succeed(ended, undefined), Effect.timeoutOption(send, "1 second"))
+  )
   yield* Effect.andThen(awake.await, send).pipe(Effect.forever, Effect.forkScoped)
 
   const listening = Effect.gen(function*() {
@@ -133,7 +136,8 @@ export const make = Effect.fnUntraced(function*(client: PgClient) {
       Stream.retry(schedule),
       // The schedule has no end.
       Stream.orDie,
-      Stream.buffer({ capacity: unfollowed, strategy: "sliding" })
+      Stream.buffer({ capacity: unfollowed, strategy: "sliding" }),
+      Stream.interruptWhen(Deferred.await(ended))
     )
   } satisfies PgWakes
 })
