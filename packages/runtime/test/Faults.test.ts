@@ -4,13 +4,14 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import { ConversationId } from "@perennial/domain/Ids"
-import { Effect, Fiber, Latch, Ref } from "effect"
+import { Effect, Latch, Ref } from "effect"
 import { TestClock } from "effect/testing"
 import {
   blocking,
   checkCapacity,
   checkEnded,
   checkStepped,
+  joinInTime,
   readOn,
   settle,
   stepping,
@@ -27,28 +28,28 @@ const makeBlock = () => ({ release: Latch.makeUnsafe(false), active: Ref.makeUns
 const startOn = (process: Process) =>
   process.manager.start(input).pipe(
     Effect.catchCause(() => Effect.andThen(Effect.sleep("1 second"), process.manager.start(input))),
+    Effect.catchCause(() => Effect.andThen(Effect.sleep("1 second"), process.manager.start(input))),
+    Effect.catchCause(() => Effect.andThen(Effect.sleep("1 second"), process.manager.start(input))),
     Effect.forkChild
   )
 
-/** One execution with call `n` of the process failing once, after it was built. Returns how many calls it made. */
-const withFault = Effect.fnUntraced(function*(n: number, fault: Fault) {
+/** One execution with these calls of the process failing, counted after it was built. Returns how many calls it made. */
+const withFaults = Effect.fnUntraced(function*(faulty: ReadonlyArray<number>, fault: Fault) {
   const both = yield* shared
   const block = makeBlock()
   const process = yield* startProcess(both, [stepping, blocking(block.release, block.active)], { capacity })
   const { line, manager } = process
   const built = line.calls
-  line.fault = (call) => call === built + n ? fault : undefined
+  line.fault = (call) => faulty.includes(call - built) ? fault : undefined
   const starting = yield* startOn(process)
-  yield* settle
-  yield* TestClock.adjust("1 second")
-  const { id } = yield* Fiber.join(starting)
+  const { id } = yield* joinInTime(starting)
   const reader = yield* Effect.forkChild(readOn(manager, id))
   yield* untilEnded(both, id)
   const calls = line.calls - built
   checkStepped(yield* checkEnded(both, id))
   yield* settle
   yield* TestClock.adjust("12 seconds")
-  assert.deepStrictEqual(yield* Fiber.join(reader), yield* checkEnded(both, id))
+  assert.deepStrictEqual(yield* joinInTime(reader), yield* checkEnded(both, id))
   yield* checkCapacity(manager, both, block, capacity)
   yield* process.terminate
   return calls
@@ -67,9 +68,7 @@ const withCrash = Effect.fnUntraced(function*(n: number, fault: Fault) {
       Effect.catchCause(() => Effect.andThen(Effect.sleep("1 second"), b.manager.start(input)))
     )
   )
-  yield* settle
-  yield* TestClock.adjust("1 second")
-  const { id } = yield* Fiber.join(starting)
+  const { id } = yield* joinInTime(starting)
   const reader = yield* Effect.forkChild(readOn(b.manager, id))
   yield* untilEnded(both, id)
   const log = yield* checkEnded(both, id)
@@ -80,14 +79,14 @@ const withCrash = Effect.fnUntraced(function*(n: number, fault: Fault) {
   yield* TestClock.adjust("12 seconds")
   yield* settle
   assert.deepStrictEqual(yield* checkEnded(both, id), log)
-  assert.deepStrictEqual(yield* Fiber.join(reader), log)
+  assert.deepStrictEqual(yield* joinInTime(reader), log)
   yield* checkCapacity(b.manager, both, block, capacity)
   yield* a.terminate
   yield* b.terminate
 }, Effect.scoped)
 
 /** The calls of an execution without any fault. */
-const calls = withFault(0, "refused")
+const calls = withFaults([], "refused")
 
 const faults: ReadonlyArray<Fault> = ["refused", "unanswered", "dies"]
 
@@ -98,12 +97,23 @@ describe("P3, P4, P8, P10, P11 with faults of the store", () => {
         const last = yield* calls
         assert.isAbove(last, 10)
         for (let n = 1; n <= last + 3; n++) {
-          yield* Effect.annotateLogs(withFault(n, fault), { n }).pipe(
+          yield* withFaults([n], fault).pipe(
             Effect.catchDefect((defect) => Effect.die(new Error(`call ${n}: ${String(defect)}`)))
           )
         }
       }), 60_000)
   }
+
+  it.effect("three calls that fail, near each other and far apart", () =>
+    Effect.gen(function*() {
+      const last = yield* calls
+      for (let n = 1; n <= last; n++) {
+        const fault = faults[n % 3] ?? "refused"
+        yield* withFaults([n, n + 1 + n % 5, n + 7 + (n * 7) % 11], fault).pipe(
+          Effect.catchDefect((defect) => Effect.die(new Error(`from call ${n}: ${String(defect)}`)))
+        )
+      }
+    }), 60_000)
 
   for (const fault of ["refused", "unanswered"] as const) {
     it.effect(

@@ -3,12 +3,12 @@
  */
 import { assert } from "@effect/vitest"
 import { type Agent, make } from "@perennial/domain/Agent"
-import { messageId, type TaskId, UserId } from "@perennial/domain/Ids"
+import { AgentId, messageId, type TaskId, UserId } from "@perennial/domain/Ids"
 import * as Task from "@perennial/domain/Task"
 import { type AgentEvent, isTerminal, type StoredEvent, terminalStatus } from "@perennial/domain/TaskEvent"
 import { zero } from "@perennial/domain/Usage"
 import type { TaskManager } from "@perennial/runtime/TaskManager"
-import { Effect, Latch, Ref, Stream } from "effect"
+import { Effect, Fiber, type Latch, Ref, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import { message, text } from "./agents.ts"
 import type { Store } from "./processes.ts"
@@ -47,6 +47,15 @@ export const blocking = (release: Latch.Latch, active: Ref.Ref<number>): Agent =
     "blocking",
     () => Effect.andThen(Ref.update(active, (n) => n + 1), release.await).pipe(Effect.as({ usage: zero }))
   )
+
+/** Lets time pass until a fiber has ended. Digests take a turn of the platform, so that yields alone do not settle. */
+export const joinInTime = Effect.fnUntraced(function*<A, E>(fiber: Fiber.Fiber<A, E>) {
+  while (fiber.pollUnsafe() === undefined) {
+    yield* settle
+    yield* TestClock.adjust("1 second")
+  }
+  return yield* Fiber.join(fiber)
+})
 
 /** Lets time pass, in small steps, until a task has ended. */
 export const untilEnded = Effect.fnUntraced(function*({ backend }: Store, id: TaskId, seconds = 60) {
@@ -117,8 +126,10 @@ export const checkCapacity = Effect.fnUntraced(function*(
   block: { readonly release: Latch.Latch; readonly active: Ref.Ref<number> },
   capacity: number
 ) {
-  const { blockingId } = ids
-  const tasks = yield* Effect.replicateEffect(manager.start({ message: "x", agentId: blockingId }), capacity)
+  const tasks = yield* Effect.replicateEffect(
+    manager.start({ message: "x", agentId: AgentId.make("blocking") }),
+    capacity
+  )
   yield* settle
   yield* TestClock.adjust("5 seconds")
   yield* settle
@@ -126,5 +137,3 @@ export const checkCapacity = Effect.fnUntraced(function*(
   yield* block.release.open
   for (const task of tasks) yield* untilEnded(both, task.id)
 })
-
-export const ids = { blockingId: blocking(Latch.makeUnsafe(true), Ref.makeUnsafe(0)).agentId }

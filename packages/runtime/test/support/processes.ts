@@ -64,13 +64,14 @@ export class Line {
 }
 
 /** The service behind a line: every method that returns an effect goes through it. */
-const behind = <S extends object>(line: Line, service: S, failure: (operation: string) => unknown): S =>
+const behind = <S extends object, F>(line: Line, service: S, failure: (operation: string) => F): S =>
   // Each method keeps its type: the failure of the line is one that it declares.
   Object.fromEntries(
-    Object.entries(service).map(([name, member]) => [
+    Object.entries(service).map(([name, member]: readonly [string, unknown]) => [
       name,
       typeof member === "function"
-        ? (...args: ReadonlyArray<unknown>) => line.through(name, member(...args), failure(name))
+        ? (...args: ReadonlyArray<unknown>) =>
+          line.through(name, Reflect.apply(member, undefined, args) as Effect.Effect<unknown>, failure(name))
         : member
     ])
   ) as S
@@ -95,7 +96,7 @@ export const startProcess = Effect.fnUntraced(function*(
       Layer.provide(Layer.mergeAll(
         Layer.succeed(
           TaskBackend,
-          behind<TaskBackend["Service"]>(
+          behind(
             line,
             backend,
             (operation) => new TaskBackendError({ operation, cause: "the line" })
@@ -103,7 +104,7 @@ export const startProcess = Effect.fnUntraced(function*(
         ),
         Layer.succeed(
           ConversationStore,
-          behind<ConversationStore["Service"]>(
+          behind(
             line,
             store,
             (operation) => new ConversationStoreError({ operation, cause: "the line" })

@@ -1,0 +1,147 @@
+/**
+ * Readers that come, stall and go; and, with a fiber giving way after every few operations, the interleavings between
+ * them and the tasks.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import { make } from "@perennial/domain/Agent"
+import { zero } from "@perennial/domain/Usage"
+import { Deferred, Effect, Fiber, Latch, Ref, Scheduler, Stream } from "effect"
+import { TestClock } from "effect/testing"
+import { counting, message, text } from "./support/agents.ts"
+import {
+  blocking,
+  checkCapacity,
+  checkEnded,
+  readOn,
+  settle,
+  stepping,
+  storedLog,
+  untilEnded
+} from "./support/invariants.ts"
+import { shared, startProcess } from "./support/processes.ts"
+
+describe("readers of one task (P3, P6)", () => {
+  it.effect(
+    "1,000 readers that come and go leave nothing behind, and those that stay see everything",
+    () =>
+      Effect.gen(function*() {
+        const both = yield* shared
+        const { line, manager } = yield* startProcess(both, [counting(300)])
+        line.after = () => Effect.yieldNow
+        const { id } = yield* manager.start({ message: "x" })
+        const readers = yield* Effect.forEach(
+          Array.from({ length: 1_000 }, (_, i) => i),
+          (i) =>
+            Effect.forkChild(Effect.gen(function*() {
+              const events = yield* manager.events(id)
+              return yield* Stream.runCollect(i % 2 === 0 ? events : Stream.take(events, i % 50))
+            }))
+        )
+        for (const [i, reader] of readers.entries()) if (i % 7 === 1) yield* Fiber.interrupt(reader)
+        yield* untilEnded(both, id)
+        const log = yield* storedLog(both, id)
+        for (const [i, reader] of readers.entries()) {
+          if (i % 7 === 1) continue
+          const seen = yield* Fiber.join(reader)
+          assert.deepStrictEqual(
+            seen.map(({ seq }) => seq),
+            log.slice(0, i % 2 === 0 ? log.length : i % 50).map(({ seq }) => seq)
+          )
+        }
+        // Nobody reads any more: nothing is compared.
+        yield* settle
+        const before = line.names.filter((name) => name === "lastSeqs").length
+        yield* TestClock.adjust("20 seconds")
+        assert.strictEqual(line.names.filter((name) => name === "lastSeqs").length, before)
+      }),
+    60_000
+  )
+
+  it.effect("a reader that begins at the end, before the end is shown, ends", () =>
+    Effect.gen(function*() {
+      const both = yield* shared
+      const { line, manager } = yield* startProcess(both, [counting(1)])
+      const stored = Deferred.makeUnsafe<void>()
+      const go = Latch.makeUnsafe(false)
+      line.after = () =>
+        line.names.at(-1) === "finish" ? Effect.andThen(Deferred.succeed(stored, undefined), go.await) : Effect.void
+      const { id } = yield* manager.start({ message: "x" })
+      const first = yield* Effect.forkChild(Stream.runCollect(yield* manager.events(id)))
+      yield* Deferred.await(stored)
+      const { lastSeq } = yield* both.backend.get(id)
+      const late = yield* Effect.forEach([1, 2, 3], () =>
+        Effect.forkChild(Effect.flatMap(manager.events(id, { after: lastSeq }), Stream.runCollect)))
+      yield* settle
+      yield* go.open
+      for (const reader of late) {
+        assert.deepStrictEqual(yield* Fiber.join(reader), [])
+      }
+      assert.strictEqual((yield* Fiber.join(first)).length, lastSeq)
+    }))
+
+  it.effect("P3: two readers elsewhere, of which one comes later, both see what neither was told of", () =>
+    Effect.gen(function*() {
+      const both = yield* shared
+      const release = Latch.makeUnsafe(false)
+      const agent = make("waits", (_, emit) =>
+        Effect.gen(function*() {
+          yield* emit([text("a ")])
+          yield* release.await
+          yield* emit([message("b")])
+          return { usage: zero }
+        }))
+      const a = yield* startProcess(both, [agent])
+      const b = yield* startProcess(both, [agent])
+      const { id } = yield* a.manager.start({ message: "x" })
+      yield* settle
+      const first = yield* Effect.forkChild(readOn(b.manager, id))
+      yield* settle
+      yield* release.open
+      yield* settle
+      const second = yield* Effect.forkChild(readOn(b.manager, id))
+      yield* settle
+      yield* TestClock.adjust("12 seconds")
+      assert.deepStrictEqual(yield* Fiber.join(first), yield* Fiber.join(second))
+    }))
+})
+
+describe("interleavings (P2, P3, P4, P11)", () => {
+  for (const operations of [3, 4, 5, 7, 11, 13, 17]) {
+    it.effect(
+      `a fiber gives way after every ${operations} operations: nothing is lost, taken twice, or hangs`,
+      () =>
+        Effect.gen(function*() {
+          const both = yield* shared
+          const block = { release: Latch.makeUnsafe(false), active: Ref.makeUnsafe(0) }
+          const process = yield* startProcess(both, [stepping, blocking(block.release, block.active)], { capacity: 3 })
+          const other = yield* startProcess(both, [stepping], { capacity: 3 })
+          const tasks = yield* Effect.forEach(
+            Array.from({ length: 9 }, (_, i) => i),
+            (i) => (i % 3 === 0 ? other : process).manager.start({ message: `${i}` }),
+            { concurrency: "unbounded" }
+          )
+          const readers = yield* Effect.forEach(
+            tasks,
+            ({ id }) =>
+              Effect.forEach([process, process, other, other], ({ manager }) => Effect.forkChild(readOn(manager, id)))
+          )
+          const cancelled = yield* Effect.forEach(
+            tasks.slice(0, 3),
+            ({ id }) => Effect.forkChild(process.manager.cancel(id))
+          )
+          for (const { id } of tasks) yield* untilEnded(both, id)
+          yield* settle
+          yield* TestClock.adjust("12 seconds")
+          for (const [i, { id }] of tasks.entries()) {
+            const log = yield* checkEnded(both, id)
+            for (const reader of readers[i] ?? []) assert.deepStrictEqual(yield* Fiber.join(reader), log)
+          }
+          for (const fiber of cancelled) yield* Fiber.join(fiber)
+          yield* checkCapacity(process.manager, both, block, 3)
+          yield* process.terminate
+          yield* other.terminate
+        }).pipe(Effect.provideService(Scheduler.MaxOpsBeforeYield, operations)),
+      60_000
+    )
+  }
+})
