@@ -5,6 +5,10 @@
  *
  * Server and clients are processes of their own; rounds of both servers alternate; each figure is the median of the
  * rounds. The ratios are what can be compared between machines.
+ *
+ * The plain server writes each event alone. Perennial may write what gathers while a connection is busy in one piece:
+ * that makes the unpaced `live` figures, and costs the latency that the paced ones show, where nothing gathers. Clients
+ * share the machine, so with few cores `live` says as much about them.
  */
 import { writeFileSync } from "node:fs"
 import { cpus } from "node:os"
