@@ -14,6 +14,7 @@ import type { AgentEvent } from "@perennial/domain/TaskEvent"
 import * as TaskEvent from "@perennial/domain/TaskEvent"
 import { type Array as Arr, Cause, Deferred, Duration, Effect, Exit, Option, type Scope } from "effect"
 import type { TaskLimits } from "../TaskLimits.ts"
+import { malformed } from "./agentEvent.ts"
 import type { AgentExit, Execution } from "./execution.ts"
 import type { Hubs } from "./hubs.ts"
 import { Journal } from "./journal.ts"
@@ -104,9 +105,11 @@ const runAgent = Effect.fnUntraced(function*(options: Options, journal: Journal,
   const { claim } = journal
   const emit: Emit = (events: Arr.NonEmptyReadonlyArray<AgentEvent>) =>
     Effect.tap(
-      Effect.suspend(() =>
-        Deferred.isDoneUnsafe(execution.ended) ? Effect.interrupt : writer.emitByAgent(journal, events)
-      ),
+      Effect.suspend(() => {
+        if (Deferred.isDoneUnsafe(execution.ended)) return Effect.interrupt
+        const wrong = malformed(events, claim)
+        return wrong === undefined ? writer.emitByAgent(journal, events) : Effect.die(wrong)
+      }),
       () => {
         if (journal.unstored.length === 0) return Effect.void
         execution.progressed = true

@@ -1,0 +1,43 @@
+/**
+ * Agents may be written without types: what they emit is looked at before it becomes durable, because a log that cannot
+ * be read back can neither be resumed nor ended.
+ */
+import { AgentError } from "@perennial/domain/Agent"
+import type { ConversationId, TaskId } from "@perennial/domain/Ids"
+import { type AgentEvent, Known } from "@perennial/domain/TaskEvent"
+import { Schema } from "effect"
+
+const isKnown = Schema.is(Known)
+
+/** The others are the runtime's: an agent that could write `done` could write after the end (P4). */
+const agentTypes: ReadonlySet<string> = new Set<AgentEvent["type"]>([
+  "text",
+  "reasoning",
+  "tool_call",
+  "tool_progress",
+  "tool_approval",
+  "tool_result",
+  "message",
+  "retry",
+  "data",
+  "title"
+])
+
+type Ids = { readonly taskId: TaskId; readonly conversationId: ConversationId }
+
+/** Chunks are many and have one field; the others are checked against their schema. */
+const isWellFormed = (event: AgentEvent, { conversationId, taskId }: Ids): boolean =>
+  event.type === "text" || event.type === "reasoning"
+    ? typeof event.content === "string"
+    : agentTypes.has(event.type) &&
+      isKnown({ ...event, taskId, conversationId, ...(event.type === "retry" ? { discardAfter: 0 } : {}) })
+
+/** What is wrong with events of an agent, if anything. */
+export const malformed = (events: ReadonlyArray<AgentEvent>, ids: Ids): AgentError | undefined => {
+  const wrong = events.find((event) => !isWellFormed(event, ids))
+  return wrong === undefined ? undefined : new AgentError({
+    error: "InvalidEvent",
+    detail: `The agent emitted a "${String(wrong.type)}" event that is not one.`,
+    retryable: false
+  })
+}

@@ -1,0 +1,32 @@
+import { assert, it } from "@effect/vitest"
+import { Agents, make } from "@perennial/domain/Agent"
+import type { AgentEvent } from "@perennial/domain/TaskEvent"
+import { zero } from "@perennial/domain/Usage"
+import { TaskManager } from "@perennial/runtime/TaskManager"
+import { Effect, Layer, Stream } from "effect"
+
+// What code without types may do.
+const wrongEvents = [
+  { type: "message", usage: zero },
+  { type: "tool_result", tool: "t", toolCallId: "c", status: "completed" },
+  { type: "text" },
+  { type: "done", usage: zero },
+  { type: "nonsense" }
+] as ReadonlyArray<unknown> as ReadonlyArray<AgentEvent>
+
+it.effect.each(wrongEvents)(
+  "an event that is not one ends the task with InvalidEvent, and is not written: %o",
+  (wrong) =>
+    Effect.gen(function*() {
+      const manager = yield* TaskManager
+      const { id } = yield* manager.start({ message: "x" })
+      const log = yield* Stream.runCollect(yield* manager.events(id))
+      assert.deepStrictEqual(log.map(({ event }) => event.type), ["ack", "started", "error"])
+      const last = log.at(-1)?.event
+      assert.isTrue(last?.type === "error" && last.error === "InvalidEvent")
+    }).pipe(Effect.provide(
+      TaskManager.layerMemory.pipe(
+        Layer.provide(Agents.layer([make("untyped", (_, emit) => Effect.as(emit([wrong]), { usage: zero }))]))
+      )
+    ))
+)
