@@ -10,7 +10,8 @@ import { cancelKey, type NewTask, TaskBackend, type Wake } from "@perennial/doma
 import type { StoredEvent } from "@perennial/domain/TaskEvent"
 import { Array, Context, Deferred, Duration, Effect, Exit, Fiber, Layer, Logger, Queue, Scope, Stream } from "effect"
 import { SqlClient } from "effect/sql"
-import { type Config, isInstalled, makeSchema, ownServer, sayIsSkipped, withPostgres } from "./support/postgres.ts"
+import { type Config, makeSchema, sayIsSkipped, withPostgres } from "./support/postgres.ts"
+import { isInstalled, ownServer } from "./support/postgresServer.ts"
 
 type Backend = TaskBackend["Service"]
 

@@ -8,7 +8,8 @@ import { userText } from "@perennial/domain/Message"
 import { TaskBackend, type Wake } from "@perennial/domain/TaskBackend"
 import type { StoredEvent } from "@perennial/domain/TaskEvent"
 import { Array, Context, Duration, Effect, Fiber, Layer, Logger, Option, Queue, Stream } from "effect"
-import { isInstalled, ownServer, sayIsSkipped } from "./support/redis.ts"
+import { sayIsSkipped } from "./support/redis.ts"
+import { isInstalled, ownServer } from "./support/redisServer.ts"
 
 const runnerId = RunnerId.make("runner")
 const userId = UserId.make("alice")

@@ -1,0 +1,71 @@
+/**
+ * A PostgreSQL server of one's own, from the installed programs: to be stopped, started again, and thrown away.
+ */
+import { Effect, Redacted } from "effect"
+import { spawn, spawnSync } from "node:child_process"
+import { once } from "node:events"
+import { globSync, mkdtempSync, rmSync } from "node:fs"
+import { createServer } from "node:net"
+import { tmpdir } from "node:os"
+import { dirname, join } from "node:path"
+
+/** The newest installed binaries. Distributions keep them outside of the search path. */
+const binaries: string | undefined = [
+  ...(process.env["PATH"] ?? "").split(":").map((directory) => `${directory}/initdb`),
+  "/usr/lib/postgresql/*/bin/initdb",
+  "/usr/local/pgsql/bin/initdb",
+  "/opt/homebrew/opt/postgresql*/bin/initdb"
+].flatMap((pattern) => globSync(pattern).toSorted().toReversed()).map((file) => dirname(file))[0]
+
+const isRoot = process.getuid?.() === 0
+
+/** Whether a server can be started here. PostgreSQL refuses root: its own user starts it then. */
+export const isInstalled = binaries !== undefined && (!isRoot || spawnSync("id", ["postgres"]).status === 0)
+
+/** Runs a command of PostgreSQL to its end. */
+const execute = async (command: string, args: ReadonlyArray<string>): Promise<void> => {
+  const line = [`${binaries}/${command}`, ...args].map((word) => `'${word}'`).join(" ")
+  const [file, prefix] = isRoot ? ["su", ["postgres", "-s", "/bin/sh", "-c"]] : ["/bin/sh", ["-c"]]
+  const child = spawn(file, [...prefix, `cd / && ${line}`], { stdio: "ignore" })
+  const [status] = await once(child, "exit")
+  if (status !== 0) throw new Error(`${command} failed with ${status}`)
+}
+
+const freePort = async (): Promise<number> => {
+  const server = createServer().listen(0, "127.0.0.1")
+  await once(server, "listening")
+  const address = server.address()
+  server.close()
+  await once(server, "close")
+  return typeof address === "object" && address !== null ? address.port : Promise.reject(new Error("no port"))
+}
+
+/** A server of its own that keeps its data while it is stopped. `immediate` stops it as a crash would. */
+export const makeServer = async () => {
+  const directory = mkdtempSync(join(tmpdir(), "perennial-postgres-"))
+  if (isRoot) spawnSync("chown", ["postgres", directory])
+  const data = join(directory, "data")
+  await execute("initdb", ["-D", data, "-A", "trust", "-U", "postgres", "-E", "UTF8", "--locale=C", "--no-sync"])
+  const port = await freePort()
+  return {
+    url: Redacted.make(`postgres://postgres@127.0.0.1:${port}/postgres`),
+    start: () => {
+      const options = `-p ${port} -c listen_addresses=127.0.0.1 -k ${directory}`
+      return execute("pg_ctl", ["-D", data, "-w", "start", "-o", options])
+    },
+    stop: (mode: "fast" | "immediate") => execute("pg_ctl", ["-D", data, "-w", "-m", mode, "stop"]),
+    remove: () => rmSync(directory, { recursive: true, force: true })
+  }
+}
+
+/** A server that can be stopped and started again. It is gone at the end of the scope. */
+export const ownServer = Effect.gen(function*() {
+  const server = yield* Effect.acquireRelease(
+    Effect.promise(makeServer),
+    ({ remove }) => Effect.sync(remove)
+  )
+  const start = Effect.promise(server.start)
+  const stop = (mode: "fast" | "immediate") => Effect.promise(() => server.stop(mode))
+  yield* Effect.acquireRelease(start, () => stop("immediate"))
+  return { url: server.url, start, stop }
+})
