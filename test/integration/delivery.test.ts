@@ -57,7 +57,7 @@ describe.each(stores)("delivery over HTTP, on %s", (name, store) => {
       const address = yield* Talker.address
       const url = `${address}/tasks/${yield* Rest.start(address, { message: halves })}/events`
       const readers = yield* Effect.forEach(
-        name === "memory" ? [1, 7, 100] : [7, 100],
+        [1, 7, 100],
         (k) => Effect.forkChild(Effect.map(Sse.readDropping(url, k), (read) => ({ ...read, k })))
       )
       yield* gate.open
