@@ -110,6 +110,24 @@ const conversations = (test: Test): void => {
   )
 
   test(
+    "with `onlyEmpty` a conversation without messages is removed, and no other",
+    Effect.gen(function*() {
+      const store = yield* ConversationStore
+      yield* store.create(c1)
+      yield* store.create(key("c2"))
+      yield* store.append(c1.id, [stored(1)])
+      const onlyEmpty = { onlyEmpty: true }
+      yield* store.delete(c1, onlyEmpty)
+      yield* store.delete(key("c2", bob), onlyEmpty)
+      yield* store.get(key("c2"))
+      yield* store.delete(key("c2"), onlyEmpty)
+      yield* store.delete(key("c2"), onlyEmpty)
+      assert.deepStrictEqual(yield* store.messages(c1, page), [stored(1)])
+      assert.deepStrictEqual((yield* store.list({ userId: alice, limit: 10 })).map(({ id }) => id), [c1.id])
+    })
+  )
+
+  test(
     "what is not there is not found",
     Effect.gen(function*() {
       const store = yield* ConversationStore

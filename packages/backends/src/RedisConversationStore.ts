@@ -87,11 +87,13 @@ export const make = Effect.fnUntraced(function*(options: Options = {}): Effect.f
         () => Effect.flatMap(run(scripts.setTitle, [id, title]), (found) => orMissing(id, found)),
         failed("setTitle")
       ),
-    delete: ({ id, userId }) =>
-      persistently((again) =>
-        Effect.flatMap(run(scripts.remove, [id, userId]), (found) =>
+    delete: ({ id, userId }, options) => {
+      const onlyEmpty = options?.onlyEmpty === true
+      return persistently((again) =>
+        Effect.flatMap(run(scripts.remove, [id, userId, onlyEmpty ? 1 : 0]), (found) =>
           // An earlier try may have removed it.
-          again ? Effect.void : orMissing(id, found)), failed("delete"))
+          again || onlyEmpty ? Effect.void : orMissing(id, found)), failed("delete"))
+    }
   }
 })
 

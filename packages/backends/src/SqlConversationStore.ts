@@ -109,14 +109,20 @@ export const make: Effect.Effect<Service, never, SqlClient.SqlClient> = Effect.g
         if (rows.length === 0) return yield* new ConversationNotFound({ conversationId: id })
       }), failed("setTitle"))
 
-  const remove: Service["delete"] = ({ id, userId }) =>
-    persistently((again) =>
+  const remove: Service["delete"] = ({ id, userId }, options) => {
+    const onlyEmpty = options?.onlyEmpty === true
+    const filter = sql.and([
+      sql`id = ${id}`,
+      sql`user_id = ${userId}`,
+      ...(onlyEmpty ? [sql`last_position = 0`] : [])
+    ])
+    return persistently((again) =>
       sql.withTransaction(Effect.gen(function*() {
-        const rows =
-          yield* sql`DELETE FROM perennial_conversations WHERE id = ${id} AND user_id = ${userId} RETURNING id`
-        if (rows.length === 0 && !again) return yield* new ConversationNotFound({ conversationId: id })
+        const rows = yield* sql`DELETE FROM perennial_conversations WHERE ${filter} RETURNING id`
+        if (rows.length === 0 && !again && !onlyEmpty) return yield* new ConversationNotFound({ conversationId: id })
         if (rows.length > 0) yield* sql`DELETE FROM perennial_messages WHERE conversation_id = ${id}`
       })), failed("delete"))
+  }
 
   return {
     create,

@@ -69,6 +69,9 @@ export class ConversationStore extends Context.Service<ConversationStore, {
     title: string
   ) => Effect.Effect<void, ConversationNotFound | ConversationStoreError>
 
-  /** Removes a conversation and its messages. */
-  readonly delete: (key: ConversationKey) => Effect.Effect<void, ConversationNotFound | ConversationStoreError>
+  /** Removes a conversation and its messages. With `onlyEmpty` one that holds a message, or is not there, is left alone. */
+  readonly delete: (
+    key: ConversationKey,
+    options?: { readonly onlyEmpty?: boolean | undefined }
+  ) => Effect.Effect<void, ConversationNotFound | ConversationStoreError>
 }>()("@perennial/domain/ConversationStore") {}

@@ -97,10 +97,15 @@ export const make: Effect.Effect<ConversationStore["Service"]> = Effect.sync(() 
       change(id, (entry) => {
         entry.title = title
       }),
-    delete: ({ id, userId }) =>
-      Effect.map(find(id, userId), () => {
-        entries.delete(id)
-      })
+    delete: ({ id, userId }, options) =>
+      options?.onlyEmpty === true
+        ? Effect.sync(() => {
+          const entry = entries.get(id)
+          if (entry?.userId === userId && entry.messages.length === 0) entries.delete(id)
+        })
+        : Effect.map(find(id, userId), () => {
+          entries.delete(id)
+        })
   }
 })
 

@@ -7,7 +7,7 @@
  * @since 0.1.0
  */
 import { Agents } from "@perennial/domain/Agent"
-import { ConversationStore } from "@perennial/domain/ConversationStore"
+import { type ConversationKey, ConversationStore } from "@perennial/domain/ConversationStore"
 import { CurrentUser } from "@perennial/domain/CurrentUser"
 import type { Decision } from "@perennial/domain/Decision"
 import { type AgentId, ConversationId, NewId, TaskId } from "@perennial/domain/Ids"
@@ -215,17 +215,20 @@ const make = Effect.gen(function*() {
       const created = yield* backend.create(task, {
         onBusy: input.onBusy ?? "reject",
         maxQueued: limits.queuedPerConversation
-      })
+      }).pipe(Effect.tapErrorTag("IdempotencyConflict", () => discardUnused({ id: conversationId, userId })))
       for (const cancelled of created.cancelled) yield* endedUnbegun(cancelled)
       for (const cancelling of created.cancelling) yield* notify(cancelling)
       if (Option.isSome(created.head)) yield* engine.submit(created.head.value)
-      // A repeated request without a conversation of its own: the one made for it is not needed.
-      if (created.task.conversationId !== conversationId) {
-        yield* Effect.ignore(store.delete({ id: conversationId, userId }), { log: "Warn" })
-      }
+      if (created.task.conversationId !== conversationId) yield* discardUnused({ id: conversationId, userId })
       return created.task
     }))
   })
+
+  /** A repeated or refused request needs no conversation: one that was made for it goes. */
+  const discardUnused = Effect.fnUntraced(function*(key: ConversationKey) {
+    const [task] = yield* backend.list({ userId: key.userId, conversationId: key.id, limit: 1 })
+    if (task === undefined) yield* store.delete(key, { onlyEmpty: true })
+  }, Effect.ignore({ log: "Warn" }))
 
   /** A task that ended before it began waits for no place, and its readers do not wait for it. */
   const endedUnbegun = (id: TaskId) => {

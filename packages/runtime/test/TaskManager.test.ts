@@ -76,14 +76,16 @@ describe("start", () => {
       assert.deepStrictEqual(yield* asUser("bob")(manager.list()), [])
     }).pipe(Effect.provide(withAgents(counting(1)))))
 
-  it.effect("the same idempotency key returns the same task, and refuses another request", () =>
+  it.effect("the same idempotency key returns the same task, refuses another request, and leaves no empty conversation", () =>
     Effect.gen(function*() {
       const manager = yield* TaskManager
       const first = yield* manager.start({ message: "a", conversationId: c1, idempotencyKey: "k" })
       const again = yield* manager.start({ message: "a", conversationId: c1, idempotencyKey: "k" })
       assert.strictEqual(again.id, first.id)
-      const error = yield* Effect.flip(manager.start({ message: "b", conversationId: c1, idempotencyKey: "k" }))
-      assert.strictEqual(error._tag, "IdempotencyConflict")
+      for (const conversationId of [undefined, ConversationId.make("unknown"), c1]) {
+        const conflict = manager.start({ message: "b", conversationId, idempotencyKey: "k" })
+        assert.strictEqual((yield* Effect.flip(conflict))._tag, "IdempotencyConflict")
+      }
       const alone = yield* manager.start({ message: "alone", idempotencyKey: "k2" })
       assert.strictEqual((yield* manager.start({ message: "alone", idempotencyKey: "k2" })).id, alone.id)
       const store = yield* ConversationStore
