@@ -36,8 +36,10 @@ export type Outcome =
  * @category models
  */
 export interface Unsettled {
-  /** Text since the last event that `discardAfter` can point to, without what was discarded. */
+  /** Text that no message holds, without what was discarded. */
   readonly text: string
+  /** How many characters of it come before the last event that `discardAfter` can point to: they stay. */
+  readonly kept: number
   /** Tool calls of complete messages that have no result, by id, in order. */
   readonly calls: ReadonlyMap<string, { readonly tool: string; readonly entered: boolean }>
   /** What complete messages have used. */
@@ -51,7 +53,9 @@ export interface Unsettled {
  * @since 0.1.0
  * @category constructors
  */
-export const empty: Unsettled = { text: "", calls: new Map(), usage: zero, ended: false }
+export const empty: Unsettled = { text: "", kept: 0, calls: new Map(), usage: zero, ended: false }
+
+const keep = (self: Unsettled): Unsettled => self.text.length === self.kept ? self : { ...self, kept: self.text.length }
 
 /**
  * What a log leaves open after one more event.
@@ -65,15 +69,16 @@ export const advance = (self: Unsettled, event: TaskEvent): Unsettled => {
       return { ...self, text: self.text + event.content }
     case "ack":
     case "started":
+      return keep(self)
     case "retry":
     case "resumed":
-      return self.text === "" ? self : { ...self, text: "" }
+      return self.text.length === self.kept ? self : { ...self, text: self.text.slice(0, self.kept) }
     case "message": {
       const calls = new Map(self.calls)
       for (const part of event.message.content) {
         if (part.type === "tool_call") calls.set(part.toolCallId, { tool: part.tool, entered: false })
       }
-      return { ...self, text: "", calls, usage: add(self.usage, event.usage) }
+      return { ...self, text: "", kept: 0, calls, usage: add(self.usage, event.usage) }
     }
     case "tool_call": {
       const calls = new Map(self.calls)
@@ -83,7 +88,7 @@ export const advance = (self: Unsettled, event: TaskEvent): Unsettled => {
     case "tool_result": {
       const calls = new Map(self.calls)
       calls.delete(event.toolCallId)
-      return { ...self, text: "", calls }
+      return { ...keep(self), calls }
     }
     default:
       return isTerminal(event) ? { ...self, ended: true } : self

@@ -42,6 +42,8 @@ export interface TaskView {
   readonly text: string
   /** Thinking of the message that is being written. */
   readonly reasoning: string
+  /** How many characters of both no `discardAfter` can make void any more: those before the last `tool_result`. */
+  readonly kept: { readonly text: number; readonly reasoning: number }
   /** Tool calls in the order the model asked. */
   readonly toolCalls: ReadonlyArray<ToolCallView>
   /** The model request is repeated after a delay. */
@@ -57,7 +59,15 @@ export interface TaskView {
  * @since 0.1.0
  * @category constructors
  */
-export const empty: TaskView = { cursor: 0, status: "queued", messages: [], text: "", reasoning: "", toolCalls: [] }
+export const empty: TaskView = {
+  cursor: 0,
+  status: "queued",
+  messages: [],
+  text: "",
+  reasoning: "",
+  kept: { text: 0, reasoning: 0 },
+  toolCalls: []
+}
 
 const updateCall = (
   view: TaskView,
@@ -74,15 +84,18 @@ const updateCall = (
   }
 }
 
-/** What `discardAfter` makes void: unfinished text and thinking, and progress of open calls. */
+/** What `discardAfter` makes void: text and thinking since then, and progress of open calls. */
 const discard = (view: TaskView): TaskView => ({
   ...view,
-  text: "",
-  reasoning: "",
+  text: view.text.slice(0, view.kept.text),
+  reasoning: view.reasoning.slice(0, view.kept.reasoning),
   toolCalls: view.toolCalls.map((call) =>
     call.progress === undefined || call.result !== undefined ? call : { ...call, progress: undefined }
   )
 })
+
+/** Nothing is half written any more: a message is complete, or the task has ended. */
+const clear = (view: TaskView): TaskView => ({ ...view, text: "", reasoning: "", kept: empty.kept })
 
 const reduce = (view: TaskView, { event }: StoredEvent): TaskView => {
   switch (event.type) {
@@ -94,10 +107,8 @@ const reduce = (view: TaskView, { event }: StoredEvent): TaskView => {
       return { ...view, reasoning: view.reasoning + event.content, retry: undefined }
     case "message": {
       const added = {
-        ...view,
+        ...clear(view),
         messages: [...view.messages, { message: event.message, partial: event.partial === true }],
-        text: "",
-        reasoning: "",
         retry: undefined
       }
       return event.message.content.reduce<TaskView>(
@@ -126,7 +137,11 @@ const reduce = (view: TaskView, { event }: StoredEvent): TaskView => {
     case "tool_progress":
       return updateCall(view, event.toolCallId, { progress: event.data })
     case "tool_result":
-      return updateCall(view, event.toolCallId, { tool: event.tool, status: event.status, result: event.result })
+      return updateCall(
+        { ...view, kept: { text: view.text.length, reasoning: view.reasoning.length } },
+        event.toolCallId,
+        { tool: event.tool, status: event.status, result: event.result }
+      )
     case "retry":
       return {
         ...discard(view),
@@ -137,15 +152,15 @@ const reduce = (view: TaskView, { event }: StoredEvent): TaskView => {
     case "title":
       return { ...view, title: event.title }
     case "done":
-      return { ...discard(view), status: "completed", usage: event.usage }
+      return { ...clear(discard(view)), status: "completed", usage: event.usage }
     case "error":
       return {
-        ...discard(view),
+        ...clear(discard(view)),
         status: "error",
         error: { error: event.error, detail: event.detail, retryable: event.retryable }
       }
     case "cancelled":
-      return { ...discard(view), status: "cancelled" }
+      return { ...clear(discard(view)), status: "cancelled" }
     default:
       return view
   }

@@ -58,7 +58,7 @@ describe("Settlement", () => {
     ([moves, status]) => {
       const log = fromMoves(moves)
       const isVoid = voidSeqs(log)
-      const complete = log.findLast(({ event }) => TaskEvent.isBoundary(event))?.seq ?? 0
+      const complete = log.findLast(({ event }) => event.type === "message")?.seq ?? 0
       let text = ""
       for (const { event, seq } of log) {
         if (seq > complete && event.type === "text" && !isVoid.has(seq)) text += event.content
@@ -109,6 +109,14 @@ describe("Settlement", () => {
   it("a refusal keeps no text", () => {
     const owed = Settlement.settle(fromMoves(["text"]), task, { ...outcomes.error, discardText: true })
     assert.deepStrictEqual(owed.map(({ type }) => type), ["error"])
+  })
+
+  it("text before a tool result that no message holds is kept; a later crash makes only what follows void", () => {
+    const log = fromMoves(["ask for one tool", "enter", "text", "result", "text", "resumed"])
+    const [kept] = Settlement.settle(log, task, outcomes.completed)
+    assert.strictEqual(kept?.type === "message" ? Message.text(kept.message) : undefined, "w2 ")
+    const view = log.reduce(TaskView.apply, TaskView.empty)
+    assert.strictEqual(view.text, "w2 ")
   })
 
   it("white space alone is no message", () => {

@@ -42,12 +42,17 @@ export const fromMoves = (moves: typeof Moves.Type): ReadonlyArray<StoredEvent> 
   ]
   const open = new Map<string, boolean>()
   let text = ""
+  let kept = 0
   let discardAfter = 2
   let attempt = 1
   let calls = 0
   const boundary = (event: Known) => {
     events.push(event)
     discardAfter = events.length
+    kept = text.length
+  }
+  const discard = () => {
+    text = text.slice(0, kept)
   }
   const answer = (tools: number) => {
     const asked = Array.from({ length: tools }, () => `call_${++calls}`)
@@ -64,17 +69,17 @@ export const fromMoves = (moves: typeof Moves.Type): ReadonlyArray<StoredEvent> 
       usage: { ...Usage.zero, requests: 1, outputTokens: 3 }
     }))
     text = ""
+    kept = 0
   }
   moves.forEach((move, i) => {
     const waiting = [...open].find(([, entered]) => !entered)?.[0]
     const entered = [...open].find(([, entered]) => entered)?.[0]
     switch (move) {
       case "text":
-        if (open.size > 0) return
         text += `w${i} `
         return events.push(known({ type: "text", content: `w${i} ` }))
       case "reasoning":
-        return open.size > 0 ? undefined : events.push(known({ type: "reasoning", content: `r${i} ` }))
+        return events.push(known({ type: "reasoning", content: `r${i} ` }))
       case "answer":
         return open.size > 0 ? undefined : answer(0)
       case "ask for one tool":
@@ -99,10 +104,10 @@ export const fromMoves = (moves: typeof Moves.Type): ReadonlyArray<StoredEvent> 
         )
       case "retry":
         if (open.size > 0) return
-        text = ""
+        discard()
         return events.push(known({ type: "retry", tryNumber: 2, delayMillis: 1, reason: "again", discardAfter }))
       case "resumed":
-        text = ""
+        discard()
         for (const id of open.keys()) open.set(id, false)
         return events.push(known({ type: "resumed", attempt: ++attempt, discardAfter }))
       case "data":
