@@ -105,8 +105,8 @@ export class TaskManager extends Context.Service<TaskManager, {
   /**
    * The events after a seq (0 by default): first what the log holds, then live, each once and in order (P3). Ends after
    * the terminal event. Fails before the stream when there is nothing to read from. A reader that stalls slows nobody;
-   * it holds one page of at most 256 events and 1 MiB, and all readers of a task together its last 64 commits of at most
-   * about 1 MiB each (P6).
+   * it holds one page of at most 256 events and 1 MiB, and all readers of a task together at most 4 MiB of its
+   * newest events (P6).
    */
   readonly events: (id: TaskId, options?: { readonly after?: number | undefined }) => Effect.Effect<
     Stream.Stream<StoredEvent, StreamLost>,

@@ -4,9 +4,12 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import { make } from "@perennial/domain/Agent"
+import { ConversationId, TaskId } from "@perennial/domain/Ids"
+import { size } from "@perennial/domain/TaskEvent"
 import { zero } from "@perennial/domain/Usage"
-import { Deferred, Effect, Fiber, Latch, Ref, Scheduler, Stream } from "effect"
+import { Deferred, Effect, Fiber, Latch, PubSub, Ref, Scheduler, Stream } from "effect"
 import { TestClock } from "effect/testing"
+import { Hubs } from "../src/internal/hubs.ts"
 import { counting, message, text } from "./support/agents.ts"
 import {
   blocking,
@@ -78,6 +81,46 @@ describe("readers of one task (P3, P6)", () => {
       }
       assert.strictEqual((yield* Fiber.join(first)).length, lastSeq)
     }))
+
+  it.effect("large events pass a live reader as whole and in order as small ones", () =>
+    Effect.gen(function*() {
+      const both = yield* shared
+      const sizes = [10, 200_000, 10, 70_000, 70_000, 10]
+      const agent = make("large", (_, emit) =>
+        Effect.gen(function*() {
+          for (const size of sizes) {
+            yield* emit([text("x".repeat(size))])
+            yield* Effect.yieldNow
+          }
+          yield* emit([message("done")])
+          return { usage: zero }
+        }))
+      const { manager } = yield* startProcess(both, [agent])
+      const { id } = yield* manager.start({ message: "x" })
+      const events = yield* Stream.runCollect(yield* manager.events(id))
+      assert.deepStrictEqual(events, yield* storedLog(both, id))
+      assert.deepStrictEqual(
+        events.flatMap(({ event }) => event.type === "text" ? [event.content.length] : []),
+        sizes
+      )
+    }))
+
+  it.effect("P6: what readers that stall hold together is bounded in bytes, whatever the size of a commit", () =>
+    Effect.gen(function*() {
+      const hub = new Hubs().own(TaskId.make("t1"), 0)
+      const stalled = yield* hub.subscribe
+      for (let seq = 1; seq <= 100; seq++) {
+        const content = "x".repeat(seq % 2 === 0 ? 60_000 : 200_000)
+        yield* hub.publish([{
+          seq,
+          at: 0,
+          event: { type: "text", taskId: TaskId.make("t1"), conversationId: ConversationId.make("c1"), content }
+        }])
+      }
+      const held = (yield* PubSub.takeAll(stalled)).flatMap((signal) => signal === "look" ? [] : signal)
+      assert.isAbove(held.length, 0)
+      assert.isAtMost(held.reduce((sum, { event }) => sum + size(event), 0), 4 * 1024 * 1024)
+    }).pipe(Effect.scoped))
 
   it.effect("P3: two readers elsewhere, of which one comes later, both see what neither was told of", () =>
     Effect.gen(function*() {

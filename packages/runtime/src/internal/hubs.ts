@@ -14,9 +14,13 @@ export type Signal = Batch | "look"
 
 /** Batches a reader may be behind before it goes back to the log. */
 const slots = 64
+/** Larger batches are not kept for readers that stall: they are sent to the log. */
+const slotBytes = 64 * 1024
 /** Bounds of the tail of a task that runs here. */
 const tailEvents = 256
 const tailBytes = 512 * 1024
+
+const bytesOf = (batch: Batch): number => batch.reduce((sum, stored) => sum + size(stored.event), 0)
 
 export class Hub {
   readonly taskId: TaskId
@@ -41,7 +45,8 @@ export class Hub {
     this.lastSeq = Math.max(this.lastSeq, last.seq)
     this.ended ||= isTerminal(last.event)
     if (this.local) this.#keep(batch)
-    return this.#pubsub === undefined ? Effect.void : PubSub.publish(this.#pubsub, batch)
+    if (this.#pubsub === undefined) return Effect.void
+    return PubSub.publish(this.#pubsub, bytesOf(batch) > slotBytes ? "look" : batch)
   }
 
   /**
