@@ -60,6 +60,7 @@ export interface PreparedCall {
  * @category models
  */
 export interface AgentTools {
+  /** What the model may call as of now; read it again for every request. */
   readonly tools: Readonly<Record<string, Tool.Any>>
   /** Finds the tool and checks the arguments; a failure is the answer for the model. */
   readonly prepare: (call: ToolInvocation) => Effect.Effect<Result.Result<PreparedCall, ToolOutcome>>
@@ -173,26 +174,29 @@ export const fromHandlers = Effect.fnUntraced(function*<Tools extends Record<str
 })
 
 /**
- * All tools of several. Dies if two have the same name.
+ * All tools of several. Dies if two have the same name; of tools that come later by the same name the first one counts.
  *
  * @since 0.1.0
  * @category combinators
  */
 export const merge = (...all: ReadonlyArray<AgentTools>): AgentTools => {
-  const owners = new Map<string, AgentTools>()
-  const tools: Record<string, Tool.Any> = {}
-  for (const some of all) {
-    for (const [name, tool] of Object.entries(some.tools)) {
-      if (owners.has(name)) throw new Error(`Two tools are named "${name}".`)
-      owners.set(name, some)
-      tools[name] = tool
+  const names = all.flatMap((some) => Object.keys(some.tools))
+  const twice = names.find((name, index) => names.indexOf(name) !== index)
+  if (twice !== undefined) throw new Error(`Two tools are named "${twice}".`)
+  const tools = (): AgentTools["tools"] => {
+    const merged: Record<string, Tool.Any> = {}
+    for (const some of all) {
+      for (const [name, tool] of Object.entries(some.tools)) merged[name] ??= tool
     }
+    return merged
   }
   return {
-    tools,
+    get tools() {
+      return tools()
+    },
     prepare: (call) =>
-      owners.get(call.tool)?.prepare(call) ??
-        Effect.succeed(Result.fail(unknownTool(call.tool, [...owners.keys()])))
+      all.find((some) => Object.hasOwn(some.tools, call.tool))?.prepare(call) ??
+        Effect.succeed(Result.fail(unknownTool(call.tool, Object.keys(tools()))))
   }
 }
 

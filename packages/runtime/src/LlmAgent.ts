@@ -165,7 +165,7 @@ const fromParts = (
 
   const request = makeModelStep({
     model,
-    tools: tools.tools,
+    tools: () => tools.tools,
     settings: { temperature: config.temperature },
     retry: {
       times: config.retry?.times ?? 4,

@@ -27,6 +27,11 @@ export * as LlmAgent from "./LlmAgent.ts"
 /**
  * @since 0.1.0
  */
+export * as McpTools from "./McpTools.ts"
+
+/**
+ * @since 0.1.0
+ */
 export * as ModelSettings from "./ModelSettings.ts"
 
 /**

@@ -12,7 +12,8 @@ import { fromAiError, modelErrorCode } from "./modelError.ts"
 
 export interface ModelStepOptions {
   readonly model: LanguageModel.LanguageModel
-  readonly tools: Readonly<Record<string, Tool.Any>>
+  /** Asked before every request: the tools of remote servers come and go. */
+  readonly tools: () => Readonly<Record<string, Tool.Any>>
   readonly settings: ModelSettings
   readonly retry: {
     readonly times: number
@@ -98,20 +99,20 @@ const network = (description: string) =>
 export const makeModelStep = (options: ModelStepOptions) => {
   const { model, retry } = options
   const idleMillis = Duration.toMillis(options.idleTimeout)
-  const hasTools = Object.keys(options.tools).length > 0
-  // Calls are not resolved by the model service, so only the names and schemas are read.
-  const toolkit: Toolkit.WithHandler<{}> = { tools: options.tools, handle: () => Effect.die("not resolved here") }
 
   const request = (prompt: Prompt.Prompt, last: boolean, emit: Emit) =>
     Effect.gen(function*() {
       const received: Received = { parts: [], finish: undefined }
+      const tools = options.tools()
+      // Calls are not resolved by the model service, so only the names and schemas are read.
+      const toolkit: Toolkit.WithHandler<{}> = { tools, handle: () => Effect.die("not resolved here") }
       const clock = yield* Clock.Clock
       // A timestamp and one watching fiber, not a timer for every part.
       let waitingSince: number | undefined = clock.currentTimeMillisUnsafe()
       const consume = model.streamText({
         prompt,
         toolkit,
-        toolChoice: last && hasTools ? "none" : "auto",
+        toolChoice: last && Object.keys(tools).length > 0 ? "none" : "auto",
         disableToolCallResolution: true,
         toolCallValidation: "deferred"
       }).pipe(
