@@ -2,8 +2,9 @@
  * A `SqlClient` over `node:sqlite`: an embedded database in one file, without a dependency.
  *
  * Every commit survives power loss (WAL, `synchronous=FULL`). A file belongs to one process: it holds an exclusive
- * transaction on `<file>-owner` beside it, which the operating system frees however the process ends, and a second
- * process is refused. So whoever has the file knows that every earlier process is dead.
+ * transaction on `<file>-owner` beside it (beside the file itself, if the name is a link), which the operating system
+ * frees however the process ends, and a second process is refused. So whoever has the file knows that every earlier
+ * process is dead.
  *
  * @since 0.1.0
  */
@@ -11,7 +12,7 @@
 import { Context, Effect, Layer, Schema, type Scope, Semaphore, Stream } from "effect"
 import { Reactivity } from "effect/reactivity"
 import { SqlClient, type SqlConnection, SqlError, Statement } from "effect/sql"
-import { mkdirSync } from "node:fs"
+import { closeSync, existsSync, mkdirSync, openSync, realpathSync } from "node:fs"
 import { dirname } from "node:path"
 import { DatabaseSync, type SQLInputValue, type StatementSync } from "node:sqlite"
 
@@ -70,12 +71,31 @@ const open = (filename: string, timeout: number, pragmas: ReadonlyArray<string>)
     (database) => Effect.sync(() => database.close())
   )
 
+/** Makes a directory and those above it. Node's own `recursive` never ends where nothing can be made, as in `/proc`. */
+const makeDirectory = (path: string): void => {
+  if (existsSync(path)) return
+  makeDirectory(dirname(path))
+  try {
+    mkdirSync(path)
+  } catch (cause) {
+    // Another process may have been faster.
+    if (!existsSync(path)) throw cause
+  }
+}
+
+/** The one name of a file, however it was reached: whoever comes through a link meets the same owner. */
+const realName = (filename: string): string => {
+  makeDirectory(dirname(filename))
+  closeSync(openSync(filename, "a"))
+  return realpathSync(filename)
+}
+
 /** Takes the file for this process until the scope closes. */
 const own = (filename: string): Effect.Effect<void, SqliteFileInUse | SqlError.SqlError, Scope.Scope> =>
   Effect.gen(function*() {
     if (filename === ":memory:") return
-    yield* attempt("open", () => mkdirSync(dirname(filename), { recursive: true }))
-    yield* open(`${filename}-owner`, 0, ["BEGIN EXCLUSIVE"]).pipe(
+    const name = yield* attempt("open", () => realName(filename))
+    yield* open(`${name}-owner`, 0, ["BEGIN EXCLUSIVE"]).pipe(
       Effect.catchReason("SqlError", "LockTimeoutError", () => Effect.fail(new SqliteFileInUse({ filename })))
     )
   })

@@ -4,7 +4,7 @@ import { Deferred, Effect, Fiber, Layer } from "effect"
 import { SqlClient } from "effect/sql"
 import { spawn } from "node:child_process"
 import { once } from "node:events"
-import { existsSync } from "node:fs"
+import { existsSync, mkdirSync, symlinkSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { directory } from "./sqliteFile.ts"
 
@@ -48,6 +48,40 @@ describe("SqliteClient", () => {
       assert.strictEqual(error._tag, "SqliteFileInUse")
       assert.include(error.message, filename)
       assert.notInclude(error.message, "\n")
+    }).pipe(Effect.scoped))
+
+  it.effect("refuses a file that is in use by another name: links lead to one owner", () =>
+    Effect.gen(function*() {
+      const here = yield* directory
+      const filename = join(here, "test.db")
+      yield* Layer.build(SqliteClient.layer({ filename }))
+      mkdirSync(join(here, "links"))
+      symlinkSync(filename, join(here, "links", "file.db"))
+      symlinkSync(here, join(here, "links", "directory"))
+      for (const name of ["links/file.db", "links/directory/test.db", "links/../test.db"]) {
+        const other = SqliteClient.layer({ filename: `${here}/${name}` })
+        assert.strictEqual((yield* Effect.flip(Effect.scoped(Layer.build(other))))._tag, "SqliteFileInUse", name)
+      }
+    }).pipe(Effect.scoped))
+
+  it.effect("a link to a file that is not there yet makes it where the link leads", () =>
+    Effect.gen(function*() {
+      const here = yield* directory
+      symlinkSync(join(here, "test.db"), join(here, "link.db"))
+      yield* Effect.provide(table, SqliteClient.layer({ filename: join(here, "link.db") }))
+      assert.isTrue(existsSync(join(here, "test.db-owner")))
+      assert.strictEqual(yield* Effect.provide(count, SqliteClient.layer({ filename: join(here, "test.db") })), 0)
+    }).pipe(Effect.scoped))
+
+  it.effect("a directory that cannot be made is an error, also where there is nothing to make it in", () =>
+    Effect.gen(function*() {
+      const here = yield* directory
+      writeFileSync(join(here, "file"), "")
+      for (const filename of ["/proc/x/y/test.db", join(here, "file", "x", "test.db")]) {
+        const error = yield* Effect.flip(Effect.scoped(Layer.build(SqliteClient.layer({ filename }))))
+        assert.strictEqual(error._tag, "SqlError")
+        assert.notInclude(error.message, "\n")
+      }
     }).pipe(Effect.scoped))
 
   it.effect("frees the file when its process is killed", () =>
