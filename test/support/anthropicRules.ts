@@ -2,14 +2,23 @@
  * The rules of the Messages API that an agent most easily breaks. From the types and comments of the SDK; not verified
  * against the real API.
  */
-import { Option, Schema } from "effect"
+import { Option, Result, Schema } from "effect"
+import { Base64 } from "effect/encoding"
+
+const Source = Schema.Struct({
+  type: Schema.String,
+  media_type: Schema.optionalKey(Schema.String),
+  data: Schema.optionalKey(Schema.String),
+  url: Schema.optionalKey(Schema.String)
+})
 
 const Block = Schema.Struct({
   type: Schema.String,
   text: Schema.optionalKey(Schema.String),
   id: Schema.optionalKey(Schema.String),
   tool_use_id: Schema.optionalKey(Schema.String),
-  signature: Schema.optionalKey(Schema.String)
+  signature: Schema.optionalKey(Schema.String),
+  source: Schema.optionalKey(Source)
 })
 type Block = typeof Block.Type
 
@@ -20,8 +29,16 @@ const Body = Schema.Struct({
     role: Schema.Literals(["user", "assistant"]),
     content: Schema.Union([Schema.String, Schema.Array(Block)])
   })),
-  temperature: Schema.optionalKey(Schema.Unknown)
+  temperature: Schema.optionalKey(Schema.Unknown),
+  thinking: Schema.optionalKey(Schema.Struct({
+    type: Schema.Literals(["adaptive", "disabled", "enabled", "between_tools"]),
+    budget_tokens: Schema.optionalKey(Schema.Int)
+  })),
+  output_config: Schema.optionalKey(Schema.Struct({
+    effort: Schema.optionalKey(Schema.Literals(["low", "medium", "high", "xhigh", "max"]))
+  }))
 })
+type Body = typeof Body.Type
 
 interface Turn {
   readonly role: "user" | "assistant"
@@ -36,6 +53,54 @@ const emptyProblem = (turn: Turn, at: number): string | undefined => {
   return turn.content.some((block) => block.type === "thinking" && (block.signature ?? "") === "")
     ? `messages.${at}: thinking.signature: Field required`
     : undefined
+}
+
+const imageTypes = ["image/jpeg", "image/png", "image/gif", "image/webp"]
+
+/** What the API accepts of one file, in bytes. */
+const maxImageBytes = 10 * 1024 * 1024
+const maxDocumentBytes = 32 * 1024 * 1024
+
+const base64Problem = (data: string, most: number): string | undefined => {
+  if (data === "" || Result.isFailure(Base64.decode(data))) return "invalid base64 data"
+  return data.length / 4 * 3 > most ? `file exceeds ${most} bytes` : undefined
+}
+
+/** What is wrong with the source of an image or a document. */
+const sourceProblem = ({ source, type }: Block): string | undefined => {
+  if (type !== "image" && type !== "document") return undefined
+  if (source === undefined) return "Field required"
+  const { data = "", media_type: mediaType = "" } = source
+  if (source.type === "url") {
+    return /^https?:\/\/./.test(source.url ?? "") ? undefined : "only http and https URLs are supported"
+  }
+  if (source.type === "text" && type === "document") {
+    return mediaType === "text/plain" && data.trim() !== "" ? undefined : "text must be plain and not empty"
+  }
+  if (source.type !== "base64") return `Input tag '${source.type}' found`
+  const accepted = type === "image" ? imageTypes : ["application/pdf"]
+  if (!accepted.includes(mediaType)) return `media_type: Input should be one of ${accepted.join(", ")}`
+  return base64Problem(data, type === "image" ? maxImageBytes : maxDocumentBytes)
+}
+
+const fileProblem = (turn: Turn, at: number): string | undefined => {
+  for (const block of turn.content) {
+    const problem = sourceProblem(block)
+    if (problem !== undefined) return `messages.${at}: ${block.type}.source: ${problem}`
+    if (block.source !== undefined && turn.role === "assistant") {
+      return `messages.${at}: ${block.type} blocks are for user turns`
+    }
+  }
+  return undefined
+}
+
+const settingsProblem = ({ max_tokens: maxTokens, temperature, thinking }: Body): string | undefined => {
+  if (maxTokens < 1) return "max_tokens: Input should be greater than or equal to 1"
+  if (temperature !== undefined) return "temperature: Extra inputs are not permitted"
+  if (thinking?.type !== "enabled") return undefined
+  const budget = thinking.budget_tokens ?? 0
+  if (budget < 1024) return "thinking.enabled.budget_tokens: Input should be greater than or equal to 1024"
+  return budget >= maxTokens ? "`max_tokens` must be greater than `thinking.budget_tokens`" : undefined
 }
 
 const idsOf = (turn: Turn | undefined, type: "tool_use" | "tool_result"): ReadonlyArray<string> =>
@@ -67,22 +132,33 @@ const toolProblem = (turns: ReadonlyArray<Turn>, at: number, seen: Set<string>):
   return first !== -1 && first < last ? `messages.${at}: tool_result blocks must come first` : undefined
 }
 
+/** The text of an assistant's turn, by which a paused answer is recognized. */
+export const textOf = (content: ReadonlyArray<{ readonly type: string; readonly text?: string }>): string =>
+  content.map((block) => block.type === "text" ? block.text ?? "" : "").join("")
+
 /** What the API would answer with 400; nothing if it would accept the body. */
-export const problemOf = (input: unknown): string | undefined => {
+export const problemOf = (
+  input: unknown,
+  /** Texts of answers that ended with `pause_turn`: a conversation may end with one of them. */
+  paused: ReadonlySet<string> = new Set()
+): string | undefined => {
   const body = Option.getOrUndefined(Schema.decodeUnknownOption(Body)(input))
   if (body === undefined) return "model, max_tokens and messages: Field required"
-  if (body.temperature !== undefined) return "temperature: Extra inputs are not permitted"
+  const wrong = settingsProblem(body)
+  if (wrong !== undefined) return wrong
   const turns: Array<Turn> = []
   for (const [at, { content, role }] of body.messages.entries()) {
     const blocks = typeof content === "string" ? [{ type: "text", text: content }] : content
-    const problem = emptyProblem({ role, content: [...blocks] }, at)
+    const turn = { role, content: [...blocks] }
+    const problem = emptyProblem(turn, at) ?? fileProblem(turn, at)
     if (problem !== undefined) return problem
     const last = turns.at(-1)
     if (last?.role === role) last.content.push(...blocks)
-    else turns.push({ role, content: [...blocks] })
+    else turns.push(turn)
   }
   if (turns[0]?.role !== "user") return "messages: first message must use the \"user\" role"
-  if (turns.at(-1)?.role === "assistant") {
+  const end = turns.at(-1)
+  if (end?.role === "assistant" && !paused.has(textOf(end.content))) {
     return "This model does not support assistant message prefill. The conversation must end with a user message."
   }
   const seen = new Set<string>()

@@ -10,7 +10,7 @@ export type Step =
   | { readonly toolUse: { readonly id: string; readonly name: string; readonly input: unknown } }
   /** The arguments of a call, cut in the middle as `max_tokens` does. */
   | { readonly cutToolUse: { readonly id: string; readonly name: string; readonly json: string } }
-  /** Milliseconds between all following deltas. */
+  /** Milliseconds before each of the following deltas. */
   | { readonly drip: number }
   | { readonly ping: true }
   /** `event: error` in the middle: the status was 200. */
@@ -48,8 +48,8 @@ const usageOf = (reply: StreamReply, body: Anthropic.MessageCreateParams, output
 const stopReason = (reply: StreamReply): Anthropic.StopReason =>
   reply.stopReason ?? (reply.steps.some((step) => "toolUse" in step) ? "tool_use" : "end_turn")
 
-const messageStart = (reply: StreamReply, body: Anthropic.MessageCreateParams) => ({
-  id: "msg_fake",
+const messageStart = (reply: StreamReply, body: Anthropic.MessageCreateParams, requestId: string) => ({
+  id: requestId.replace("req", "msg"),
   type: "message",
   role: "assistant",
   model: body.model,
@@ -63,8 +63,12 @@ const messageStart = (reply: StreamReply, body: Anthropic.MessageCreateParams) =
 })
 
 /** The answer in one piece. */
-export const wholeReply = Effect.fnUntraced(function*(reply: StreamReply, body: Anthropic.MessageCreateParams) {
-  const message = messageStart(reply, body)
+export const wholeReply = Effect.fnUntraced(function*(
+  reply: StreamReply,
+  body: Anthropic.MessageCreateParams,
+  requestId: string
+) {
+  const message = messageStart(reply, body, requestId)
   for (const step of reply.steps) {
     if ("text" in step) message.content.push({ type: "text", text: step.text.join(""), citations: null })
     else if ("thinking" in step) {
@@ -123,9 +127,10 @@ const blockOf = (step: Step): BlockEvents | undefined => {
 export const streamReply = Effect.fnUntraced(function*(
   response: ServerResponse,
   reply: StreamReply,
-  body: Anthropic.MessageCreateParams
+  body: Anthropic.MessageCreateParams,
+  requestId: string
 ) {
-  response.writeHead(200, { "content-type": "text/event-stream; charset=utf-8", "request-id": "req_fake" })
+  response.writeHead(200, { "content-type": "text/event-stream; charset=utf-8", "request-id": requestId })
   response.socket?.setNoDelay(true)
   const write = (bytes: string) =>
     Effect.callback<void>((resume) => {
@@ -148,7 +153,7 @@ export const streamReply = Effect.fnUntraced(function*(
     index++
   })
 
-  yield* send("message_start", { message: messageStart(reply, body) })
+  yield* send("message_start", { message: messageStart(reply, body, requestId) })
   yield* send("ping")
   for (const step of reply.steps) {
     const block = blockOf(step)
@@ -159,7 +164,7 @@ export const streamReply = Effect.fnUntraced(function*(
     else if ("run" in step) yield* step.run
     else if ("hang" in step) return yield* Effect.never
     else if ("error" in step) {
-      yield* send("error", { error: step.error, request_id: "req_fake" })
+      yield* send("error", { error: step.error, request_id: requestId })
       return response.end()
     } else if ("cut" in step) {
       if (step.cut === "end") return response.end()

@@ -5,7 +5,7 @@
 import type Anthropic from "@anthropic-ai/sdk"
 import { Context, Deferred, Effect, FiberSet, Layer, Queue } from "effect"
 import { createServer, type IncomingHttpHeaders, type IncomingMessage, type ServerResponse } from "node:http"
-import { problemOf } from "./anthropicRules.ts"
+import { problemOf, textOf } from "./anthropicRules.ts"
 import { type StreamReply, streamReply, wholeReply } from "./anthropicWire.ts"
 
 export type { Step } from "./anthropicWire.ts"
@@ -21,6 +21,8 @@ export interface HttpReply {
 export type Reply = StreamReply | HttpReply
 
 export interface RecordedRequest {
+  /** The header `request-id` of the answer: `req_1`, `req_2`, ... */
+  readonly id: string
   readonly headers: IncomingHttpHeaders
   /** Accepted by `problemOf`, unless it was answered with 400. */
   readonly body: Anthropic.MessageCreateParams
@@ -33,7 +35,7 @@ export const errorReply = (
   type: string,
   message: string,
   headers: Readonly<Record<string, string>> = {}
-): HttpReply => ({ status, headers, body: { type: "error", error: { type, message }, request_id: "req_fake" } })
+): HttpReply => ({ status, headers, body: { type: "error", error: { type, message } } })
 
 export const rateLimited = (retryAfterSeconds: number): HttpReply =>
   errorReply(429, "rate_limit_error", "This request would exceed your rate limit.", {
@@ -48,6 +50,7 @@ export class FakeAnthropic extends Context.Service<FakeAnthropic, {
   readonly push: (...replies: ReadonlyArray<Reply>) => Effect.Effect<void>
   /** Answers when none is left; without it such a request gets a 500. */
   readonly otherwise: (reply: (request: RecordedRequest) => Reply) => Effect.Effect<void>
+  /** The last 1,000. */
   readonly requests: Effect.Effect<ReadonlyArray<RecordedRequest>>
   /** The next request that arrives, each once. */
   readonly nextRequest: Effect.Effect<RecordedRequest>
@@ -63,40 +66,58 @@ const readBody = (request: IncomingMessage) =>
     request.on("end", () => resume(Effect.sync(() => JSON.parse(Buffer.concat(chunks).toString()))))
   })
 
-const sendJson = (response: ServerResponse, reply: HttpReply) => {
+const sendJson = (response: ServerResponse, reply: HttpReply, requestId: string) => {
   if (reply.hang === true) return
-  response.writeHead(reply.status, { "content-type": "application/json", "request-id": "req_fake", ...reply.headers })
+  response.writeHead(reply.status, { "content-type": "application/json", "request-id": requestId, ...reply.headers })
   response.end(typeof reply.body === "string" ? reply.body : JSON.stringify(reply.body))
 }
+
+/** The text of an answer, as it comes back when it was paused. */
+const pausedText = (reply: StreamReply): string =>
+  reply.steps.map((step) => "text" in step ? step.text.join("") : "").join("")
+
+/** What a paused answer continues: the request ends with it. */
+const lastAssistantText = ({ messages }: Anthropic.MessageCreateParams): string => {
+  const last = messages.at(-1)
+  return last?.role === "assistant" && Array.isArray(last.content) ? textOf(last.content) : ""
+}
+
+const kept = 1_000
 
 const make = Effect.gen(function*() {
   const replies: Array<Reply> = []
   const requests: Array<RecordedRequest> = []
-  const arrivals = yield* Queue.unbounded<RecordedRequest>()
+  const arrivals = yield* Queue.sliding<RecordedRequest>(kept)
+  /** The texts of paused answers, with what led up to them. */
+  const paused = new Set<string>()
+  let count = 0
   let otherwise: ((request: RecordedRequest) => Reply) | undefined
 
   const answer = Effect.fnUntraced(function*(request: IncomingMessage, response: ServerResponse) {
+    const id = `req_${++count}`
     if (request.url?.split("?")[0] !== "/v1/messages" || request.method !== "POST") {
-      return sendJson(response, errorReply(404, "not_found_error", "Not found"))
+      return sendJson(response, errorReply(404, "not_found_error", "Not found"), id)
     }
     if (request.headers.authorization === undefined && request.headers["x-api-key"] === undefined) {
-      return sendJson(response, unauthorized)
+      return sendJson(response, unauthorized, id)
     }
     const end = yield* Deferred.make<"sent" | "aborted">()
     response.on("close", () => {
       Deferred.doneUnsafe(end, Effect.succeed(response.writableFinished ? "sent" : "aborted"))
     })
     const body = yield* readBody(request)
-    const recorded: RecordedRequest = { headers: request.headers, body, end: Deferred.await(end) }
+    const recorded: RecordedRequest = { id, headers: request.headers, body, end: Deferred.await(end) }
     requests.push(recorded)
+    if (requests.length > kept) requests.shift()
     yield* Queue.offer(arrivals, recorded)
-    const problem = problemOf(body)
-    if (problem !== undefined) return sendJson(response, errorReply(400, "invalid_request_error", problem))
+    const problem = problemOf(body, paused)
+    if (problem !== undefined) return sendJson(response, errorReply(400, "invalid_request_error", problem), id)
     const reply = replies.shift() ?? otherwise?.(recorded) ??
       errorReply(500, "api_error", "the script has no reply left")
-    if ("status" in reply) return sendJson(response, reply)
-    if (body.stream === true) return yield* streamReply(response, reply, body)
-    return sendJson(response, { status: 200, body: yield* wholeReply(reply, body) })
+    if ("status" in reply) return sendJson(response, reply, id)
+    if (reply.stopReason === "pause_turn") paused.add(lastAssistantText(body) + pausedText(reply))
+    if (body.stream === true) return yield* streamReply(response, reply, body, id)
+    return sendJson(response, { status: 200, body: yield* wholeReply(reply, body, id) }, id)
   })
 
   const fork = yield* FiberSet.makeRuntime()

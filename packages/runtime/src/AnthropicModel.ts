@@ -8,12 +8,14 @@
  */
 // @effect-diagnostics asyncFunction:off
 import Anthropic from "@anthropic-ai/sdk"
+import * as Sse from "@anthropic-ai/sdk/core/streaming"
 import { Cause, Clock, Config, Duration, Effect, Layer, Option, Queue, Redacted, Schema, Stream } from "effect"
 import { AiError, LanguageModel, type Response, Telemetry } from "effect/ai"
 import { toCodecAnthropic } from "effect/ai/AnthropicStructuredOutput"
-import { network, toReason } from "./internal/anthropicError.ts"
+import { contextFull, network, requestIdOf, toReason } from "./internal/anthropicError.ts"
 import { toRequest } from "./internal/anthropicRequest.ts"
-import { ResponseDecoder, toParts } from "./internal/anthropicResponse.ts"
+import { isContextFull, ResponseDecoder, toParts } from "./internal/anthropicResponse.ts"
+import { CurrentModelActivity, CurrentModelSettings, from, type ModelSettings } from "./ModelSettings.ts"
 
 /**
  * The model that is asked where none is named.
@@ -24,21 +26,21 @@ import { ResponseDecoder, toParts } from "./internal/anthropicResponse.ts"
 export const defaultModel = "claude-opus-5-5"
 
 /**
- * What is sent with each request.
+ * What is sent with each request; what an agent asks for itself has precedence. `temperature` is not sent: the API does
+ * not know it.
  *
  * @since 0.1.0
  * @category models
  */
-export interface AnthropicSettings {
+export interface AnthropicSettings extends Omit<ModelSettings, "thinking"> {
   readonly model?: Anthropic.Model | undefined
-  /** The longest answer, thinking included; 16,000 by default. */
+  /** The longest answer in tokens, thinking included; 16,000 by default. */
   readonly maxTokens?: number | undefined
-  readonly thinking?: Anthropic.ThinkingConfigParam | undefined
-  /** How much the model thinks and writes. It has taken the place of `temperature`, which the API does not know. */
-  readonly effort?: "low" | "medium" | "high" | "xhigh" | "max" | undefined
-  /** How long the provider keeps the prompt for the next request; 5 minutes by default. */
+  /** Also in the API's own form, which knows more. */
+  readonly thinking?: ModelSettings["thinking"] | Anthropic.ThinkingConfigParam
+  /** 5 minutes by default. */
   readonly promptCache?: "5m" | "1h" | false | undefined
-  /** No event for this long fails the request, to be repeated; 2 minutes by default. */
+  /** No byte for this long, not even a ping, fails the request, to be repeated; 2 minutes by default. */
   readonly idleTimeout?: Duration.Input | undefined
 }
 
@@ -75,39 +77,52 @@ export const make = Effect.fnUntraced(function*(
     AiError.make({ module: "AnthropicModel", method, reason })
   const failed = (method: string) => (error: unknown) =>
     failWith(method, toReason(error, url, clock.currentTimeMillisUnsafe()))
+  const logFailure = (error: AiError.AiError, requestId = requestIdOf(error)) =>
+    // Behind the first line there is general advice.
+    Effect.annotateLogs(Effect.logInfo("A model request failed.", error.message.split("\n")[0]), { model, requestId })
+  const logAnswer = (requestId: string | null) =>
+    Effect.annotateLogs(Effect.logDebug("The model answers."), { model, requestId: requestId ?? "none" })
 
-  const requestOf = (options: LanguageModel.ProviderOptions) => {
-    const request = toRequest({ ...settings, model }, options)
+  const requestOf = Effect.fnUntraced(function*(options: LanguageModel.ProviderOptions) {
+    const request = toRequest({ ...settings, ...from(yield* CurrentModelSettings), model }, options)
     Telemetry.addGenAIAnnotations(options.span, {
       provider: { name: "anthropic" },
       operation: { name: "chat" },
       request: { model, maxTokens: request.max_tokens }
     })
     return request
-  }
+  })
 
   const streamText = Effect.fnUntraced(function*(options: LanguageModel.ProviderOptions) {
+    const alive = yield* CurrentModelActivity
+    const request = yield* requestOf(options)
     // Aborted when the scope of the stream closes: at its end, a failure, an interruption, or when its reader leaves.
     const signal = yield* Effect.abortSignal
-    const events = yield* Effect.tryPromise({
-      try: () => client.messages.create({ ...requestOf(options), stream: true }, { signal }),
+    const response = yield* Effect.tryPromise({
+      try: () => client.messages.create({ ...request, stream: true }, { signal }).asResponse(),
       catch: failed("streamText")
+    }).pipe(Effect.tapError((error) => logFailure(error)))
+    const requestId = response.headers.get("request-id") ?? "none"
+    yield* logAnswer(requestId)
+    let last = clock.currentTimeMillisUnsafe()
+    const events = eventsOf(client, response, () => {
+      last = clock.currentTimeMillisUnsafe()
+      alive()
     })
     return Stream.callback<Response.StreamPartEncoded, AiError.AiError>(Effect.fnUntraced(function*(queue) {
       const decoder = new ResponseDecoder()
-      let last = clock.currentTimeMillisUnsafe()
       const fail = (error: AiError.AiError) => Queue.failCauseUnsafe(queue, Cause.fail(error))
       // The SDK parses all events of one network read in a row of microtasks, and the reader wakes up after them: the
       // queue hands them over as one array. The queue holds no more than one answer, which `maxTokens` bounds.
       const pump = async () => {
         try {
           for await (const event of events) {
-            last = clock.currentTimeMillisUnsafe()
             const parts = decoder.read(event)
             if (parts.length > 0) Queue.offerAllUnsafe(queue, parts)
           }
           // The iteration ends silently when the request is aborted, and when the body ends early.
-          if (decoder.done || signal.aborted) Queue.endUnsafe(queue)
+          if (decoder.contextFull) fail(failWith("streamText", contextFull(requestId)))
+          else if (decoder.done || signal.aborted) Queue.endUnsafe(queue)
           else fail(failWith("streamText", network(url, "the response ended before message_stop")))
         } catch (error) {
           fail(failed("streamText")(error))
@@ -119,22 +134,48 @@ export const make = Effect.fnUntraced(function*(
         const left = last + idleMillis - clock.currentTimeMillisUnsafe()
         return left > 0
           ? Effect.flatMap(Effect.sleep(left), () => watch)
-          : Effect.sync(() => fail(failWith("streamText", network(url, `no event for ${idleMillis} ms`))))
+          : Effect.sync(() => fail(failWith("streamText", network(url, `not a byte for ${idleMillis} ms`))))
       })
       yield* Effect.forkScoped(watch)
-    }))
+    })).pipe(Stream.tapError((error) => logFailure(error, requestId)))
+  })
+
+  const generateText = Effect.fnUntraced(function*(options: LanguageModel.ProviderOptions) {
+    const request = yield* requestOf(options)
+    const message = yield* Effect.tryPromise({
+      try: (signal) => client.messages.create(request, { signal }),
+      catch: failed("generateText")
+    }).pipe(Effect.tapError((error) => logFailure(error)))
+    const requestId = message._request_id ?? null
+    yield* logAnswer(requestId)
+    if (isContextFull(message)) return yield* failWith("generateText", contextFull(requestId ?? "none"))
+    return toParts(message)
   })
 
   return yield* LanguageModel.make({
     codecTransformer: toCodecAnthropic,
-    generateText: (options) =>
-      Effect.tryPromise({
-        try: (signal) => client.messages.create(requestOf(options), { signal }),
-        catch: failed("generateText")
-      }).pipe(Effect.map(toParts)),
+    generateText,
     streamText: (options) => Stream.unwrap(streamText(options))
   })
 })
+
+type HttpResponse = Parameters<typeof Sse.Stream.fromSSEResponse>[0]
+
+/**
+ * The events of a response. `onChunk` is called for each piece of its body: the SDK keeps pings to itself, and they are
+ * signs of life.
+ */
+const eventsOf = (client: Anthropic, { body, headers }: HttpResponse, onChunk: () => void) => {
+  const chunks = async function*() {
+    for await (const chunk of body ?? []) {
+      onChunk()
+      yield chunk
+    }
+  }
+  // The SDK reads headers and body only, and any body that can be iterated: not every `fetch` has web streams.
+  const watched = { headers, body: { [Symbol.asyncIterator]: chunks } } as unknown as HttpResponse
+  return Sse.Stream.fromSSEResponse<Anthropic.RawMessageStreamEvent>(watched, new AbortController(), client)
+}
 
 /**
  * A model with a key.

@@ -1,7 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as AnthropicModel from "@perennial/runtime/AnthropicModel"
-import { ConfigProvider, Deferred, Duration, Effect, Fiber, Layer, Redacted, Schema, Stream } from "effect"
-import { AiError, LanguageModel, Prompt, Tool, Toolkit } from "effect/ai"
+import { CurrentModelSettings, type ModelSettings } from "@perennial/runtime/ModelSettings"
+import { ConfigProvider, Effect, Layer, Redacted, Schema, Stream } from "effect"
+import { LanguageModel, Prompt, Tool, Toolkit } from "effect/ai"
 import * as Fake from "../../../test/support/fakeAnthropic.ts"
 
 const { FakeAnthropic } = Fake
@@ -150,92 +151,38 @@ describe("AnthropicModel", () => {
       ])
     }).pipe(Effect.provide(env)))
 
-  const invalid = (message: string) => Fake.errorReply(400, "invalid_request_error", message)
-  const failures: ReadonlyArray<readonly [name: string, reply: Fake.Reply, reason: string, retryable: boolean]> = [
-    ["429 with retry-after", Fake.rateLimited(7), "RateLimitError", true],
-    ["529", Fake.overloaded, "InternalProviderError", true],
-    ["500 of a proxy", { status: 500, body: "not json" }, "InternalProviderError", true],
-    ["403 of a proxy", { status: 403, body: "not json" }, "AuthenticationError", false],
-    ["401", Fake.unauthorized, "AuthenticationError", false],
-    ["400", invalid("messages: bad"), "InvalidRequestError", false],
-    ["402", Fake.errorReply(402, "billing_error", "no money"), "QuotaExhaustedError", false],
+  const settings: ReadonlyArray<readonly [AnthropicModel.AnthropicSettings, ModelSettings, object]> = [
+    [{}, {}, { max_tokens: 16_000, cache_control: { type: "ephemeral", ttl: "5m" } }],
     [
-      "an error in the middle of the stream",
-      { steps: [{ text: ["part"] }, { error: { type: "overloaded_error", message: "Overloaded" } }] },
-      "InternalProviderError",
-      true
+      { maxTokens: 500, effort: "low", promptCache: "1h" },
+      { temperature: 0.5 },
+      { max_tokens: 500, output_config: { effort: "low" }, cache_control: { type: "ephemeral", ttl: "1h" } }
     ],
-    ["a reset connection", { steps: [{ text: ["part"] }, { cut: "reset" }] }, "NetworkError", true],
-    ["a stream that ends without message_stop", { steps: [{ text: ["part"] }, { cut: "end" }] }, "NetworkError", true],
     [
-      "a stream that ends in the middle of an event",
-      { steps: [{ raw: "event: x\ndata: {\"ty" }, { cut: "end" }] },
-      "NetworkError",
-      true
+      { maxTokens: 500, effort: "low", promptCache: "1h", thinking: { type: "between_tools" } },
+      { maxTokens: 4_000, effort: "max", promptCache: false, thinking: { budgetTokens: 2_000 } },
+      { max_tokens: 4_000, output_config: { effort: "max" }, thinking: { type: "enabled", budget_tokens: 2_000 } }
     ],
-    ["an event that is not JSON", { steps: [{ raw: "event: x\ndata: {bad\n\n" }] }, "NetworkError", true]
+    [
+      { promptCache: false, thinking: { type: "adaptive", display: "omitted" } },
+      {},
+      { max_tokens: 16_000, thinking: { type: "adaptive", display: "omitted" } }
+    ],
+    [{ promptCache: false, thinking: "adaptive" }, { thinking: "disabled" }, {
+      max_tokens: 16_000,
+      thinking: { type: "disabled" }
+    }]
   ]
 
-  it.live.each(failures)("failure: %s", ([, reply, reason, retryable]) =>
+  it.live.each(settings)("settings: %j, and of the agent %j", ([own, ofAgent, sent]) =>
     Effect.gen(function*() {
       const fake = yield* FakeAnthropic
-      yield* fake.push(reply)
-      const error = yield* Effect.flip(Stream.runDrain(ask("hi")))
-      assert.strictEqual(error.reason._tag, reason)
-      assert.strictEqual(error.isRetryable, retryable)
-      assert.strictEqual((yield* fake.requests).length, 1)
-    }).pipe(Effect.provide(env)))
-
-  it.live("honours retry-after and names a context that is too long", () =>
-    Effect.gen(function*() {
-      const fake = yield* FakeAnthropic
-      yield* fake.push(Fake.rateLimited(7), invalid("prompt is too long: 300000 tokens > 200000 maximum"))
-      const limited = yield* Effect.flip(Stream.runDrain(ask("hi")))
-      assert.deepStrictEqual(limited.retryAfter, Duration.seconds(7))
-      const { reason } = yield* Effect.flip(Stream.runDrain(ask("hi")))
-      assert.isTrue(reason._tag === "InvalidRequestError" && reason.constraint === "context window exceeded")
-    }).pipe(Effect.provide(env)))
-
-  it.live("P7: an interruption while streaming aborts the request on the wire", () =>
-    Effect.gen(function*() {
-      const fake = yield* FakeAnthropic
-      yield* fake.push({ steps: [{ text: ["a"] }, { hang: true }] })
-      const got = yield* Deferred.make<void>()
-      const fiber = yield* ask("hi").pipe(
-        Stream.runForEach((part) => part.type === "text-delta" ? Deferred.succeed(got, undefined) : Effect.void),
-        Effect.forkChild
-      )
-      yield* Deferred.await(got)
-      yield* Fiber.interrupt(fiber)
-      assert.strictEqual(yield* (yield* fake.nextRequest).end, "aborted")
-    }).pipe(Effect.provide(env)))
-
-  it.live("P7: an interruption before the headers aborts the request on the wire", () =>
-    Effect.gen(function*() {
-      const fake = yield* FakeAnthropic
-      yield* fake.push({ status: 200, body: {}, hang: true })
-      const fiber = yield* Effect.forkChild(Stream.runDrain(ask("hi")))
-      const request = yield* fake.nextRequest
-      yield* Fiber.interrupt(fiber)
-      assert.strictEqual(yield* request.end, "aborted")
-    }).pipe(Effect.provide(env)))
-
-  it.live("a reader that leaves early aborts the request on the wire", () =>
-    Effect.gen(function*() {
-      const fake = yield* FakeAnthropic
-      yield* fake.push({ steps: [{ text: ["a"] }, { hang: true }] })
-      yield* ask("hi").pipe(Stream.filter((part) => part.type === "text-delta"), Stream.take(1), Stream.runDrain)
-      assert.strictEqual(yield* (yield* fake.nextRequest).end, "aborted")
-    }).pipe(Effect.provide(env)))
-
-  it.live("a stream that stalls fails, and is aborted", () =>
-    Effect.gen(function*() {
-      const fake = yield* FakeAnthropic
-      yield* fake.push({ steps: [{ drip: 20 }, { text: ["a", "b"] }, { hang: true }] })
-      const error = yield* Effect.flip(Stream.runDrain(ask("hi")))
-      assert.isTrue(AiError.isAiError(error) && error.reason._tag === "NetworkError")
-      assert.strictEqual(yield* (yield* fake.nextRequest).end, "aborted")
-    }).pipe(Effect.provide(modelWith({ idleTimeout: "200 millis" }))))
+      yield* fake.push({ steps: [{ text: ["ok"] }] })
+      yield* Stream.runDrain(ask("hi")).pipe(Effect.provideService(CurrentModelSettings, ofAgent))
+      const [request] = yield* fake.requests
+      const { messages: _, model: __, stream: ___, ...rest } = request?.body ?? {}
+      assert.deepStrictEqual(rest, sent)
+    }).pipe(Effect.provide(modelWith(own))))
 
   it.live("loses nothing of a burst", () =>
     Effect.gen(function*() {

@@ -1,6 +1,6 @@
 /** What the SDK throws, as reasons of `AiError`. */
 import { AnthropicError, APIConnectionError, APIConnectionTimeoutError, APIError } from "@anthropic-ai/sdk"
-import { DateTime, Duration, Option } from "effect"
+import { DateTime, Duration, Option, Schema } from "effect"
 import { AiError } from "effect/ai"
 import { contextExceeded } from "./modelError.ts"
 
@@ -81,6 +81,22 @@ export const network = (url: string, description: string, cause?: unknown): AiEr
     description,
     ...(cause === undefined ? {} : { cause })
   })
+
+/** An answer that has filled the model's context window is no answer. */
+export const contextFull = (requestId: string): AiError.InvalidRequestError =>
+  new AiError.InvalidRequestError({
+    constraint: contextExceeded,
+    description: "the answer was cut at the end of the context window",
+    metadata: { anthropic: { requestId } }
+  })
+
+const WithRequestId = Schema.Struct({
+  metadata: Schema.Struct({ anthropic: Schema.Struct({ requestId: Schema.String }) })
+})
+
+/** What Anthropic calls the request in its own logs. */
+export const requestIdOf = ({ reason }: AiError.AiError): string =>
+  Schema.is(WithRequestId)(reason) ? reason.metadata.anthropic.requestId : "none"
 
 const causeOf = (error: Error): string => error.cause instanceof Error ? error.cause.message : error.message
 

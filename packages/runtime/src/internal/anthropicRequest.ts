@@ -147,6 +147,13 @@ const toOutputConfig = (
     : {})
 })
 
+const toThinking = (
+  thinking: Exclude<AnthropicSettings["thinking"], undefined>
+): Anthropic.ThinkingConfigParam => {
+  if (typeof thinking === "string") return { type: thinking }
+  return "budgetTokens" in thinking ? { type: "enabled", budget_tokens: thinking.budgetTokens } : thinking
+}
+
 export const toRequest = (
   settings: AnthropicSettings & { readonly model: string },
   options: LanguageModel.ProviderOptions
@@ -168,7 +175,7 @@ export const toRequest = (
     ...(options.tools.length === 0
       ? {}
       : { tools: options.tools.map(toTool), tool_choice: toToolChoice(options.toolChoice) }),
-    ...(settings.thinking === undefined ? {} : { thinking: settings.thinking }),
+    ...(settings.thinking === undefined ? {} : { thinking: toThinking(settings.thinking) }),
     ...(Object.keys(output).length === 0 ? {} : { output_config: output })
   }
 }

@@ -34,6 +34,9 @@ const readUsage = (tokens: Tokens, usage: Anthropic.Usage | Anthropic.MessageDel
 
 type Stop = Pick<Anthropic.Message, "stop_reason" | "stop_details">
 
+/** The answer was cut because prompt and answer together fill the model's context window. */
+export const isContextFull = (stop: Stop): boolean => stop.stop_reason === "model_context_window_exceeded"
+
 const finishPart = (tokens: Tokens, stop: Stop): Response.FinishPartEncoded => ({
   type: "finish",
   // A reason that this version does not know is `other`.
@@ -81,6 +84,10 @@ export class ResponseDecoder {
   private readonly blocks = new Map<number, OpenBlock>()
   private readonly tokens = noTokens()
   private stop: Stop = { stop_reason: null, stop_details: null }
+
+  get contextFull(): boolean {
+    return this.done && isContextFull(this.stop)
+  }
 
   read(event: Anthropic.RawMessageStreamEvent): Parts {
     switch (event.type) {

@@ -1,0 +1,187 @@
+/** How requests to Claude fail, and what is left of them on the wire. */
+import { assert, describe, it } from "@effect/vitest"
+import * as AnthropicModel from "@perennial/runtime/AnthropicModel"
+import { CurrentModelActivity } from "@perennial/runtime/ModelSettings"
+import { Deferred, Duration, Effect, Fiber, Layer, Logger, Queue, Redacted, References, Stream } from "effect"
+import { AiError, LanguageModel, type Prompt } from "effect/ai"
+import { TestClock } from "effect/testing"
+import * as Fake from "../../../test/support/fakeAnthropic.ts"
+import { settle } from "./support/agentTask.ts"
+
+const { FakeAnthropic } = Fake
+
+const env = Layer.unwrap(
+  Effect.map(FakeAnthropic, ({ url }) => AnthropicModel.layer({ apiKey: Redacted.make("k"), baseUrl: url }))
+).pipe(Layer.provideMerge(FakeAnthropic.layer))
+
+const ask = (prompt: Prompt.RawInput) =>
+  Stream.unwrap(Effect.map(LanguageModel.LanguageModel, (model) => model.streamText({ prompt })))
+
+describe("AnthropicModel, failures", () => {
+  const invalid = (message: string) => Fake.errorReply(400, "invalid_request_error", message)
+  const failures: ReadonlyArray<readonly [name: string, reply: Fake.Reply, reason: string, retryable: boolean]> = [
+    ["429 with retry-after", Fake.rateLimited(7), "RateLimitError", true],
+    ["529", Fake.overloaded, "InternalProviderError", true],
+    ["500 of a proxy", { status: 500, body: "not json" }, "InternalProviderError", true],
+    ["403 of a proxy", { status: 403, body: "not json" }, "AuthenticationError", false],
+    ["401", Fake.unauthorized, "AuthenticationError", false],
+    ["400", invalid("messages: bad"), "InvalidRequestError", false],
+    ["402", Fake.errorReply(402, "billing_error", "no money"), "QuotaExhaustedError", false],
+    [
+      "an error in the middle of the stream",
+      { steps: [{ text: ["part"] }, { error: { type: "overloaded_error", message: "Overloaded" } }] },
+      "InternalProviderError",
+      true
+    ],
+    ["a reset connection", { steps: [{ text: ["part"] }, { cut: "reset" }] }, "NetworkError", true],
+    ["a stream that ends without message_stop", { steps: [{ text: ["part"] }, { cut: "end" }] }, "NetworkError", true],
+    [
+      "a stream that ends in the middle of an event",
+      { steps: [{ raw: "event: x\ndata: {\"ty" }, { cut: "end" }] },
+      "NetworkError",
+      true
+    ],
+    ["an event that is not JSON", { steps: [{ raw: "event: x\ndata: {bad\n\n" }] }, "NetworkError", true]
+  ]
+
+  it.live.each(failures)("failure: %s", ([, reply, reason, retryable]) =>
+    Effect.gen(function*() {
+      const fake = yield* FakeAnthropic
+      yield* fake.push(reply)
+      const error = yield* Effect.flip(Stream.runDrain(ask("hi")))
+      assert.strictEqual(error.reason._tag, reason)
+      assert.strictEqual(error.isRetryable, retryable)
+      assert.strictEqual((yield* fake.requests).length, 1)
+    }).pipe(Effect.provide(env)))
+
+  it.live("honours retry-after and names a context that is too long", () =>
+    Effect.gen(function*() {
+      const fake = yield* FakeAnthropic
+      yield* fake.push(Fake.rateLimited(7), invalid("prompt is too long: 300000 tokens > 200000 maximum"))
+      const limited = yield* Effect.flip(Stream.runDrain(ask("hi")))
+      assert.deepStrictEqual(limited.retryAfter, Duration.seconds(7))
+      const { reason } = yield* Effect.flip(Stream.runDrain(ask("hi")))
+      assert.isTrue(reason._tag === "InvalidRequestError" && reason.constraint === "context window exceeded")
+    }).pipe(Effect.provide(env)))
+
+  it.live("P7: an interruption while streaming aborts the request on the wire", () =>
+    Effect.gen(function*() {
+      const fake = yield* FakeAnthropic
+      yield* fake.push({ steps: [{ text: ["a"] }, { hang: true }] })
+      const got = yield* Deferred.make<void>()
+      const fiber = yield* ask("hi").pipe(
+        Stream.runForEach((part) => part.type === "text-delta" ? Deferred.succeed(got, undefined) : Effect.void),
+        Effect.forkChild
+      )
+      yield* Deferred.await(got)
+      yield* Fiber.interrupt(fiber)
+      assert.strictEqual(yield* (yield* fake.nextRequest).end, "aborted")
+    }).pipe(Effect.provide(env)))
+
+  it.live("P7: an interruption before the headers aborts the request on the wire", () =>
+    Effect.gen(function*() {
+      const fake = yield* FakeAnthropic
+      yield* fake.push({ status: 200, body: {}, hang: true })
+      const fiber = yield* Effect.forkChild(Stream.runDrain(ask("hi")))
+      const request = yield* fake.nextRequest
+      yield* Fiber.interrupt(fiber)
+      assert.strictEqual(yield* request.end, "aborted")
+    }).pipe(Effect.provide(env)))
+
+  it.live("a reader that leaves early aborts the request on the wire", () =>
+    Effect.gen(function*() {
+      const fake = yield* FakeAnthropic
+      yield* fake.push({ steps: [{ text: ["a"] }, { hang: true }] })
+      yield* ask("hi").pipe(Stream.filter((part) => part.type === "text-delta"), Stream.take(1), Stream.runDrain)
+      assert.strictEqual(yield* (yield* fake.nextRequest).end, "aborted")
+    }).pipe(Effect.provide(env)))
+
+  it.effect("pings are signs of life; without a byte for 2 minutes the request fails and is aborted", () =>
+    Effect.gen(function*() {
+      const fake = yield* FakeAnthropic
+      const pings = yield* Queue.unbounded<void>()
+      yield* fake.push({
+        steps: [
+          { text: ["a"] },
+          { run: Queue.take(pings) },
+          { ping: true },
+          { run: Queue.take(pings) },
+          { ping: true },
+          { hang: true }
+        ]
+      })
+      const heard = yield* Queue.unbounded<void>()
+      const fiber = yield* Stream.runDrain(ask("hi")).pipe(
+        Effect.flip,
+        Effect.provideService(CurrentModelActivity, () => void Queue.offerUnsafe(heard, undefined)),
+        Effect.forkChild
+      )
+      const request = yield* fake.nextRequest
+      const silence = settle.pipe(Effect.andThen(TestClock.adjust("110 seconds")), Effect.andThen(settle))
+      yield* Queue.take(heard)
+      for (const _ of [1, 2]) {
+        yield* silence
+        yield* Queue.clear(heard)
+        yield* Queue.offer(pings, undefined)
+        yield* Queue.take(heard)
+      }
+      yield* silence
+      assert.isUndefined(fiber.pollUnsafe())
+      yield* TestClock.adjust("10 seconds")
+      const error = yield* Fiber.join(fiber)
+      assert.isTrue(AiError.isAiError(error) && error.reason._tag === "NetworkError")
+      assert.strictEqual(yield* request.end, "aborted")
+    }).pipe(Effect.provide(env)))
+
+  const logged = Effect.fnUntraced(function*<A, E, R>(effect: Effect.Effect<A, E, R>) {
+    const lines: Array<string> = []
+    const logger = Logger.make(({ fiber, logLevel, message }) => {
+      const { requestId } = fiber.getRef(References.CurrentLogAnnotations)
+      lines.push(`${logLevel} ${String(Array.isArray(message) ? message[0] : message)} ${String(requestId)}`)
+    })
+    yield* Effect.exit(effect).pipe(
+      Effect.provide(Logger.layer([logger])),
+      Effect.provideService(References.MinimumLogLevel, "Debug")
+    )
+    return lines
+  })
+
+  it.live("the log names each request as Anthropic does, at whichever point it fails", () =>
+    Effect.gen(function*() {
+      const fake = yield* FakeAnthropic
+      yield* fake.push(
+        { steps: [{ text: ["ok"] }] },
+        Fake.overloaded,
+        { steps: [{ text: ["part"] }, { cut: "end" }] },
+        { steps: [{ error: { type: "api_error", message: "Oh" } }] },
+        { steps: [{ text: ["ok"] }] },
+        Fake.overloaded
+      )
+      const stream = Stream.runDrain(ask("hi"))
+      const whole = LanguageModel.generateText({ prompt: "hi" })
+      assert.deepStrictEqual(
+        yield* logged(Effect.forEach([stream, stream, stream, stream, whole, whole], (effect) => Effect.exit(effect))),
+        [
+          "Debug The model answers. req_1",
+          "Info A model request failed. req_2",
+          "Debug The model answers. req_3",
+          "Info A model request failed. req_3",
+          "Debug The model answers. req_4",
+          "Info A model request failed. req_4",
+          "Debug The model answers. req_5",
+          "Info A model request failed. req_6"
+        ]
+      )
+    }).pipe(Effect.provide(env)))
+
+  it.live("an answer that fills the context window is an error, streamed or whole", () =>
+    Effect.gen(function*() {
+      const fake = yield* FakeAnthropic
+      const full: Fake.Reply = { steps: [{ text: ["part"] }], stopReason: "model_context_window_exceeded" }
+      yield* fake.push(full, full)
+      for (const attempt of [Stream.runDrain(ask("hi")), Effect.asVoid(LanguageModel.generateText({ prompt: "hi" }))]) {
+        const { reason } = yield* Effect.flip(attempt)
+        assert.isTrue(reason._tag === "InvalidRequestError" && reason.constraint === "context window exceeded")
+      }
+    }).pipe(Effect.provide(env)))
+})
