@@ -14,6 +14,8 @@ export interface Setting {
   readonly client: Child<Client>
   /** A tenth of the work, for a first look. */
   readonly quick: boolean
+  /** Where tasks are watched, when not at the server that runs them. */
+  readonly watchPort?: number | undefined
 }
 
 type Case = (setting: Setting) => Promise<ReadonlyArray<Figure>>
@@ -21,13 +23,19 @@ type Case = (setting: Setting) => Promise<ReadonlyArray<Figure>>
 const scaled = (quick: boolean, count: number): number => quick ? Math.ceil(count / 10) : count
 
 /** One task, watched live by a number of readers. */
-const watchLive = async (
-  { client, port, server }: Setting,
+export const watchLive = async (
+  { client, port, server, watchPort }: Setting,
   options: { readonly readers: number; readonly count: number; readonly rate?: number; readonly stamps?: boolean }
 ) => {
   const { count, rate, readers, stamps } = options
   const taskId = await client.call("start", { port, message: "emit" })
-  await client.call("watch", { port, taskId, readers, seen: 2, ...(stamps === undefined ? {} : { stamps }) })
+  await client.call("watch", {
+    port: watchPort ?? port,
+    taskId,
+    readers,
+    seen: 2,
+    ...(stamps === undefined ? {} : { stamps })
+  })
   const before = await server.call("resources")
   const watched = client.call("watched")
   await server.call("emit", { taskId, count, rate })

@@ -1,5 +1,6 @@
 /**
- * Measures Perennial beside a plain `node:http` server that does the least, in the same run on the same machine.
+ * Measures Perennial in the same run on the same machine beside a plain `node:http` server that does the least, and, on
+ * stores, beside engines that do similar work there: DBOS, BullMQ, resumable-stream.
  *
  *     pnpm bench [--quick] [--only live50,replay] [--rounds 5] [--json figures.json]
  *
@@ -18,8 +19,10 @@ import type { Client } from "./client.ts"
 import { spawn } from "./ipc.ts"
 import { type Figure, lines, record, type Results, table } from "./report.ts"
 import type { Server } from "./server.ts"
+import { onStores } from "./storeCases.ts"
+import { makeServers } from "./stores.ts"
 
-const names = [...Object.keys(inProcess), ...Object.keys(overHttp), ...Object.keys(memory)]
+const names = [inProcess, overHttp, memory, onStores].flatMap((cases) => Object.keys(cases))
 
 const { values: flags } = parseArgs({
   options: {
@@ -69,6 +72,19 @@ for (const [name, run] of Object.entries({ ...overHttp, ...memory })) {
     console.error(`${name}: round ${round} of ${rounds}`)
     for (const server of servers) {
       record(results, server, await measure(modules[server], { exposeGc: name in memory }, run))
+    }
+  }
+}
+
+{
+  await using stores = makeServers()
+  for (const [name, run] of Object.entries(onStores)) {
+    if (!only.includes(name)) continue
+    for (let round = 1; round <= rounds; round++) {
+      console.error(`${name}: round ${round} of ${rounds}`)
+      const { baseline, perennial } = await run(stores, flags.quick)
+      record(results, "perennial", perennial)
+      record(results, "baseline", baseline)
     }
   }
 }

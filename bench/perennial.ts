@@ -1,11 +1,6 @@
 /**
  * The server that is measured: Perennial's own layers around an agent that emits on command.
  */
-import * as MemoryConversationStore from "@perennial/backends/MemoryConversationStore"
-import * as MemoryTaskBackend from "@perennial/backends/MemoryTaskBackend"
-import * as SqlConversationStore from "@perennial/backends/SqlConversationStore"
-import * as SqliteClient from "@perennial/backends/SqliteClient"
-import * as SqlTaskBackend from "@perennial/backends/SqlTaskBackend"
 import { Agents } from "@perennial/domain/Agent"
 import { TaskId } from "@perennial/domain/Ids"
 import * as NodeServer from "@perennial/http/Node"
@@ -17,20 +12,13 @@ import { HttpServer } from "effect/http"
 import { agent, command } from "./agent.ts"
 import { serve } from "./ipc.ts"
 import { resources, type Server } from "./server.ts"
-
-const filename = process.env["BENCH_SQLITE"]
-
-const storage = filename === undefined
-  ? Layer.mergeAll(MemoryTaskBackend.layer, MemoryConversationStore.layer)
-  : Layer.mergeAll(SqlTaskBackend.layer, SqlConversationStore.layer).pipe(
-    Layer.provide(SqliteClient.layer({ filename }))
-  )
+import { layer as storeLayer, type StoreName } from "./stores.ts"
 
 const layer = NodeServer.layer({ port: 0 }).pipe(
   Layer.provide(Tokens.layerLocal),
   Layer.provideMerge(TaskManager.layer),
   Layer.provide(Agents.layer([agent])),
-  Layer.provide(storage),
+  Layer.provide(storeLayer((process.env["BENCH_STORE"] ?? "memory") as StoreName, process.env["BENCH_URL"] ?? "")),
   Layer.provide(Layer.succeed(TaskLimits.CurrentTaskLimits, { ...TaskLimits.defaults, capacity: 100_000 }))
 )
 

@@ -65,7 +65,7 @@ const verdict = ({ baseline, perennial, target }: Line): string => {
 }
 
 export const table = (lines: ReadonlyArray<Line>): string => {
-  const header = ["measured", "unit", "perennial", "node:http", "ratio", "target"]
+  const header = ["measured", "unit", "perennial", "baseline", "ratio", "target"]
   const rows = lines.map((line) => [
     line.name,
     line.unit,

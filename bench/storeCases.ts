@@ -1,0 +1,144 @@
+/**
+ * What is measured on the stores: starts, appended events, streams, and the way from one process to another; beside what
+ * others do on the same servers.
+ */
+import { watchLive } from "./cases.ts"
+import type { Client } from "./client.ts"
+import type { Engine } from "./engine.ts"
+import { type Child, spawn } from "./ipc.ts"
+import { type Figure, median, quantile } from "./report.ts"
+import type { Server } from "./server.ts"
+import type { Servers, StoreName } from "./stores.ts"
+import type { Tasks } from "./tasks.ts"
+
+/** The figures of one round; none where the store cannot be had. */
+export interface Round {
+  readonly perennial: ReadonlyArray<Figure>
+  readonly baseline: ReadonlyArray<Figure>
+}
+
+type StoreCase = (servers: Servers, quick: boolean) => Promise<Round>
+
+const nothing: Round = { perennial: [], baseline: [] }
+
+const titles: { readonly [name in StoreName]: string } = {
+  memory: "memory",
+  sqlite: "SQLite",
+  postgres: "PostgreSQL",
+  redis: "Redis"
+}
+
+/** Runs in a process on an empty store. */
+const on = async <H extends Engine | Pick<Engine, "jobs"> | Pick<Engine, "stream">, A>(
+  servers: Servers,
+  store: StoreName,
+  module: string,
+  run: (child: Child<H>) => Promise<A>
+): Promise<A | undefined> => {
+  const url = await servers.emptyStore(store)
+  if (url === undefined) return undefined
+  await using child = await spawn<H>(module, { env: { BENCH_STORE: store, BENCH_URL: url } })
+  return await run(child)
+}
+
+const jobs = (store: StoreName, beside: string, quick: boolean, ratio?: number) => {
+  const count = (store === "memory" ? 5_000 : 1_000) / (quick ? 10 : 1)
+  const target = ratio === undefined ? undefined : { ratio }
+  return async (child: Child<Pick<Engine, "jobs">>): Promise<ReadonlyArray<Figure>> => {
+    await child.call("jobs", { count: count / 2, concurrency: 32 })
+    const { accepted, ended } = await child.call("jobs", { count, concurrency: 32 })
+    return [
+      { name: `${titles[store]}: starts${beside}`, unit: "tasks/s", value: count / accepted * 1_000, target },
+      { name: `${titles[store]}: start to end${beside}`, unit: "tasks/s", value: count / ended * 1_000, target }
+    ]
+  }
+}
+
+const appends = (store: StoreName, quick: boolean) => async (child: Child<Tasks>): Promise<ReadonlyArray<Figure>> => {
+  const figures: Array<Figure> = []
+  for (const tasks of [1, 100]) {
+    const values = (tasks === 1 ? 2_000 : 200) / (quick ? 10 : 1)
+    await child.call("appends", { tasks, values: values / 2 })
+    const millis = await child.call("appends", { tasks, values })
+    const name = `${titles[store]}: events appended, ${tasks === 1 ? "1 task" : `${tasks} tasks`}`
+    figures.push({ name, unit: "events/s", value: tasks * values / millis * 1_000 })
+  }
+  return figures
+}
+
+/** Starts and appends, with another engine beside. */
+const store =
+  (name: StoreName, other?: { readonly title: string; readonly module: string; readonly ratio?: number }): StoreCase =>
+  async (servers, quick) => {
+    const beside = other === undefined ? "" : ` (${other.title})`
+    const perennial = await on<Tasks, ReadonlyArray<Figure>>(servers, name, "./tasks.ts", async (child) => [
+      ...await jobs(name, beside, quick, other?.ratio)(child),
+      ...await appends(name, quick)(child)
+    ])
+    const baseline = other === undefined
+      ? []
+      : await on<Pick<Engine, "jobs">, ReadonlyArray<Figure>>(servers, name, other.module, jobs(name, beside, quick))
+    return perennial === undefined || baseline === undefined ? nothing : { perennial, baseline }
+  }
+
+/** One task or workflow that writes, and readers in the same process. */
+const stream = (
+  name: StoreName,
+  other: { readonly title: string; readonly module: string; readonly ratio?: number }
+): StoreCase =>
+async (servers, quick) => {
+  const values = quick ? 100 : 1_000
+  const run = async (child: Child<Pick<Engine, "stream">>): Promise<ReadonlyArray<Figure>> => {
+    const figures: Array<Figure> = []
+    for (const readers of [1, 50]) {
+      await child.call("stream", { values: values / 4, readers })
+      const millis = await child.call("stream", { values, readers })
+      figures.push({
+        name: `${titles[name]}: ${values.toLocaleString("en")} values, live 1 -> ${readers} (${other.title})`,
+        unit: "deliveries/s",
+        value: readers * values / millis * 1_000,
+        target: readers === 50 && other.ratio !== undefined ? { ratio: other.ratio } : undefined
+      })
+    }
+    return figures
+  }
+  const perennial = await on<Tasks, ReadonlyArray<Figure>>(servers, name, "./tasks.ts", run)
+  const baseline = await on<Pick<Engine, "stream">, ReadonlyArray<Figure>>(servers, name, other.module, run)
+  return perennial === undefined || baseline === undefined ? nothing : { perennial, baseline }
+}
+
+/** A task that runs in one server, watched at another. */
+const across = (name: StoreName): StoreCase => async (servers, quick) => {
+  const url = await servers.emptyStore(name)
+  if (url === undefined) return nothing
+  const env = { BENCH_STORE: name, BENCH_URL: url }
+  await using owner = await spawn<Server>("./perennial.ts", { env })
+  await using other = await spawn<Server>("./perennial.ts", { env })
+  await using client = await spawn<Client>("./client.ts")
+  const setting = { port: await owner.call("port"), server: owner, client, quick, watchPort: await other.call("port") }
+  const title = `${titles[name]}, process to process`
+  const count = quick ? 200 : 2_000
+  await watchLive(setting, { readers: 50, count: count / 4 })
+  const burst = await watchLive(setting, { readers: 50, count })
+  const paced = await watchLive(setting, { readers: 50, count: quick ? 100 : 400, rate: 100, stamps: true })
+  return {
+    perennial: [
+      { name: `${title}: live 1 -> 50`, unit: "deliveries/s", value: burst.delivered / burst.millis * 1_000 },
+      { name: `${title}: 100 events/s -> 50, p50`, unit: "ms", value: median(paced.latencies) },
+      { name: `${title}: 100 events/s -> 50, p99`, unit: "ms", value: quantile(paced.latencies, 0.99) }
+    ],
+    baseline: []
+  }
+}
+
+/** By store, in interleaved rounds. */
+export const onStores: { readonly [name: string]: StoreCase } = {
+  memory: store("memory"),
+  sqlite: store("sqlite"),
+  postgres: store("postgres", { title: "DBOS", module: "./dbos.ts", ratio: 1 }),
+  redis: store("redis", { title: "BullMQ", module: "./bullmq.ts" }),
+  streamPostgres: stream("postgres", { title: "DBOS", module: "./dbos.ts", ratio: 5 }),
+  streamRedis: stream("redis", { title: "resumable-stream", module: "./resumableStream.ts" }),
+  acrossPostgres: across("postgres"),
+  acrossRedis: across("redis")
+}

@@ -1,0 +1,116 @@
+/**
+ * The stores that are measured: servers of the bench's own for PostgreSQL and Redis, with their safe settings, so that
+ * everything measured on them writes to disk as it would in production.
+ */
+import { NodeRedis } from "@effect/platform-node"
+import { PgClient } from "@effect/sql-pg"
+import * as MemoryConversationStore from "@perennial/backends/MemoryConversationStore"
+import * as MemoryTaskBackend from "@perennial/backends/MemoryTaskBackend"
+import * as PgTaskBackend from "@perennial/backends/PgTaskBackend"
+import * as RedisConversationStore from "@perennial/backends/RedisConversationStore"
+import * as RedisTaskBackend from "@perennial/backends/RedisTaskBackend"
+import * as SqlConversationStore from "@perennial/backends/SqlConversationStore"
+import * as SqliteClient from "@perennial/backends/SqliteClient"
+import * as SqlTaskBackend from "@perennial/backends/SqlTaskBackend"
+import type { ConversationStore } from "@perennial/domain/ConversationStore"
+import type { TaskBackend } from "@perennial/domain/TaskBackend"
+import { Effect, Layer, Redacted } from "effect"
+import { SqlClient } from "effect/sql"
+import { randomUUID } from "node:crypto"
+import { mkdtempSync, rmSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { createClient } from "redis"
+import * as Postgres from "../packages/backends/test/support/postgresServer.ts"
+import * as Redis from "../packages/backends/test/support/redisServer.ts"
+
+export type StoreName = "memory" | "sqlite" | "postgres" | "redis"
+
+/** The layers of a store; `url` is what `emptyStore` made. */
+export const layer = (name: StoreName, url: string): Layer.Layer<TaskBackend | ConversationStore, Error> => {
+  switch (name) {
+    case "memory":
+      return Layer.mergeAll(MemoryTaskBackend.layer, MemoryConversationStore.layer)
+    case "sqlite":
+      return Layer.mergeAll(SqlTaskBackend.layer, SqlConversationStore.layer).pipe(
+        Layer.provide(SqliteClient.layer({ filename: url }))
+      )
+    case "postgres":
+      return Layer.mergeAll(PgTaskBackend.layer, SqlConversationStore.layer).pipe(
+        Layer.provide(PgClient.layer({ url: Redacted.make(url), maxConnections: 10 }))
+      )
+    case "redis":
+      return Layer.mergeAll(RedisTaskBackend.layer, RedisConversationStore.layer).pipe(
+        Layer.provide(NodeRedis.layer({ url }))
+      )
+  }
+}
+
+/** An empty store for one process or several, in a server that runs. */
+export interface Servers extends AsyncDisposable {
+  /** Undefined where the server cannot be started here. */
+  readonly emptyStore: (name: StoreName) => Promise<string | undefined>
+}
+
+const cannot = (name: string, program: string): undefined => {
+  console.error(`Skipped on ${name}: it is not installed; \`apt-get install ${program}\` does that.`)
+}
+
+const emptyDatabase = (server: Redacted.Redacted): Promise<string> => {
+  const name = `bench_${randomUUID().replaceAll("-", "")}`
+  const url = new URL(Redacted.value(server))
+  url.pathname = `/${name}`
+  return Effect.flatMap(SqlClient.SqlClient, (sql) => sql`CREATE DATABASE ${sql(name)}`).pipe(
+    Effect.provide(PgClient.layer({ url: server, maxConnections: 1 })),
+    Effect.as(url.href),
+    Effect.runPromise
+  )
+}
+
+const flush = async (url: string): Promise<string> => {
+  const client = createClient({ url })
+  await client.connect()
+  await client.flushAll()
+  await client.close()
+  return url
+}
+
+/** Starts what is asked for, when it is first asked for. */
+export const makeServers = (): Servers => {
+  const ends: Array<() => Promise<void> | void> = []
+  let postgres: ReturnType<typeof Postgres.makeServer> | undefined
+  let redis: ReturnType<typeof Redis.makeServer> | undefined
+
+  const startPostgres = async () => {
+    const server = await Postgres.makeServer()
+    ends.push(server.remove, () => server.stop("immediate"))
+    await server.start()
+    return server
+  }
+  const startRedis = async () => {
+    const server = await Redis.makeServer()
+    ends.push(server.remove)
+    await server.start()
+    return server
+  }
+
+  return {
+    emptyStore: async (name) => {
+      if (name === "memory") return "memory"
+      if (name === "sqlite") {
+        const directory = mkdtempSync(join(tmpdir(), "perennial-bench-"))
+        ends.push(() => rmSync(directory, { recursive: true, force: true }))
+        return join(directory, "bench.db")
+      }
+      if (name === "postgres") {
+        if (!Postgres.isInstalled) return cannot("PostgreSQL", "postgresql")
+        return await emptyDatabase((await (postgres ??= startPostgres())).url)
+      }
+      if (!Redis.isInstalled) return cannot("Redis", "redis-server")
+      return await flush((await (redis ??= startRedis())).url)
+    },
+    [Symbol.asyncDispose]: async () => {
+      for (const end of ends.toReversed()) await end()
+    }
+  }
+}

@@ -1,0 +1,98 @@
+/**
+ * Perennial on one store, without HTTP.
+ */
+import * as Agent from "@perennial/domain/Agent"
+import * as Usage from "@perennial/domain/Usage"
+import * as TaskLimits from "@perennial/runtime/TaskLimits"
+import { TaskManager } from "@perennial/runtime/TaskManager"
+import { Effect, Fiber, Latch, Layer, ManagedRuntime, Stream } from "effect"
+import { type Engine, runJobs, value } from "./engine.ts"
+import { serve } from "./ipc.ts"
+import { message } from "./server.ts"
+import { layer, type StoreName } from "./stores.ts"
+
+const go = Latch.makeUnsafe()
+let values = 0
+
+/** One step: a message. */
+const job = Agent.make(
+  "job",
+  Effect.fnUntraced(function*(_, emit) {
+    yield* emit([{ type: "message", message, usage: Usage.zero }])
+    return { usage: Usage.zero }
+  })
+)
+
+/** Writes values when it is told to. */
+const writer = Agent.make(
+  "writer",
+  Effect.fnUntraced(function*(_, emit) {
+    yield* go.await
+    for (let i = 0; i < values; i++) yield* emit([{ type: "text", content: value(i) }])
+    return { usage: Usage.zero }
+  })
+)
+
+const runtime = ManagedRuntime.make(
+  TaskManager.layer.pipe(
+    Layer.provide(Agent.Agents.layer([job, writer])),
+    Layer.provide(layer(process.env["BENCH_STORE"] as StoreName, process.env["BENCH_URL"] ?? "")),
+    Layer.provide(Layer.succeed(TaskLimits.CurrentTaskLimits, { ...TaskLimits.defaults, capacity: 100_000 }))
+  )
+)
+
+const manager = await runtime.runPromise(TaskManager)
+
+const startWriters = (count: number) =>
+  Effect.forEach(Array.from({ length: count }), () => manager.start({ message: "go", agentId: writer.agentId }))
+
+/** Tasks that write at the same time; resolves with milliseconds. */
+const appends = Effect.fnUntraced(function*(options: { readonly tasks: number; readonly values: number }) {
+  yield* go.close
+  values = options.values
+  const tasks = yield* startWriters(options.tasks)
+  const from = performance.now()
+  yield* go.open
+  yield* Effect.forEach(tasks, ({ id }) => manager.await(id), { concurrency: "unbounded", discard: true })
+  return performance.now() - from
+})
+
+const stream = Effect.fnUntraced(function*(options: { readonly values: number; readonly readers: number }) {
+  yield* go.close
+  values = options.values
+  const [task] = yield* startWriters(1)
+  if (task === undefined) return yield* Effect.die(new Error("no task"))
+  const readers = yield* Effect.forEach(
+    Array.from({ length: options.readers }),
+    () =>
+      Effect.flatMap(
+        manager.events(task.id),
+        (events) =>
+          Effect.forkChild(
+            Stream.runFold(events, () => 0, (seen, { event }) => event.type === "text" ? seen + 1 : seen)
+          )
+      )
+  )
+  const from = performance.now()
+  yield* go.open
+  for (const reader of readers) {
+    const seen = yield* Fiber.join(reader)
+    if (seen !== options.values) return yield* Effect.die(new Error(`a reader saw ${seen} of ${options.values}`))
+  }
+  return performance.now() - from
+})
+
+const start = async () => {
+  const task = await runtime.runPromise(manager.start({ message: "go", agentId: job.agentId }))
+  return { ended: runtime.runPromise(manager.await(task.id)) }
+}
+
+const handlers = {
+  jobs: (options) => runJobs(options, start),
+  stream: (options) => runtime.runPromise(stream(options)),
+  appends: (options: { readonly tasks: number; readonly values: number }) => runtime.runPromise(appends(options))
+} satisfies Engine & { readonly appends: unknown }
+
+export type Tasks = typeof handlers
+
+serve(handlers)
