@@ -12,13 +12,15 @@ import { AgentId } from "@perennial/domain/Ids"
 import type { Message, ToolCallPart } from "@perennial/domain/Message"
 import type { AgentEvent } from "@perennial/domain/TaskEvent"
 import * as Usage from "@perennial/domain/Usage"
-import { type Cause, Context, Duration, Effect, Layer, type Scope } from "effect"
+import { Array, type Cause, Context, Duration, Effect, Layer, type Scope } from "effect"
 import { LanguageModel, Prompt, type Tool, type Toolkit } from "effect/ai"
 import * as AgentTools from "./AgentTools.ts"
 import * as History from "./History.ts"
 import { callsOf, fromJournal } from "./internal/agentProgress.ts"
-import { makeModelStep, type ModelStep } from "./internal/modelStep.ts"
+import type { ModelAnswer } from "./internal/modelAnswer.ts"
+import { makeModelStep } from "./internal/modelStep.ts"
 import { makeToolCalls, resultPart } from "./internal/toolCalls.ts"
+import * as ModelSettings from "./ModelSettings.ts"
 
 /**
  * What an application can hang on to an agent. A hook that fails is logged and changes nothing.
@@ -37,20 +39,18 @@ export interface AgentHooks {
  * @since 0.1.0
  * @category models
  */
-export interface AgentConfig<Tools extends Record<string, Tool.Any> = {}> {
+export interface AgentConfig<Tools extends Record<string, Tool.Any> = {}> extends ModelSettings.ModelSettings {
   readonly agentId: string
   readonly systemPrompt: string
   /** Model requests of one task, at least 1; 6 by default. The last one may not ask for tools, so that it answers. */
   readonly maxIterations?: number | undefined
-  /** Handed to providers that take it. */
-  readonly temperature?: number | undefined
   readonly tools?: Toolkit.Toolkit<Tools> | AgentTools.AgentTools | undefined
   /** Tools of one message that run at once; 4 by default. */
   readonly toolConcurrency?: number | undefined
   readonly hooks?: AgentHooks | undefined
   /** How failed model requests are repeated, where that can help. A provider's `retry-after` has precedence. */
   readonly retry?: {
-    /** Repeats of one request; 4 by default. */
+    /** Repeats of one request by each model; 4 by default. */
     readonly times?: number | undefined
     /** Before the first repeat, doubled for each next one, less up to a quarter of jitter; 500 ms by default. */
     readonly baseDelay?: Duration.Input | undefined
@@ -80,6 +80,11 @@ export interface AgentConfig<Tools extends Record<string, Tool.Any> = {}> {
 export interface AgentConfigWithModel<Tools extends Record<string, Tool.Any>, E, R> extends AgentConfig<Tools> {
   /** Built once, together with the agent. */
   readonly model: Layer.Layer<LanguageModel.LanguageModel, E, R>
+  /**
+   * Asked in this order, without a pause, when `model` is overloaded, unreachable or not available to this key. The one
+   * that has answered goes on with the task; the next task begins with `model` again.
+   */
+  readonly fallbacks?: ReadonlyArray<Layer.Layer<LanguageModel.LanguageModel, E, R>> | undefined
 }
 
 /**
@@ -116,10 +121,8 @@ export function make<E, R, Tools extends Record<string, Tool.Any>>(
   config: AgentConfig<Tools> | AgentConfigWithModel<Tools, E, R>
 ): Effect.Effect<Agent, E, LanguageModel.LanguageModel | R | Scope.Scope | ToolServices<Tools>> {
   return Effect.gen(function*() {
-    const model = "model" in config
-      ? Context.get(yield* Layer.build(config.model), LanguageModel.LanguageModel)
-      : yield* LanguageModel.LanguageModel
-    return fromParts(config, model, yield* toolsOf(config.tools))
+    const models = "model" in config ? yield* modelsOf(config) : Array.of(yield* LanguageModel.LanguageModel)
+    return fromParts(config, models, yield* toolsOf(config.tools))
   })
 }
 
@@ -147,6 +150,12 @@ export function layer<Tools extends Record<string, Tool.Any>>(config: AgentConfi
   return Agents.layerEffect([make(config)])
 }
 
+const modelsOf = <E, R>({ fallbacks = [], model }: Pick<AgentConfigWithModel<{}, E, R>, "model" | "fallbacks">) =>
+  Effect.forEach(
+    Array.prepend(fallbacks, model),
+    (layer) => Effect.map(Layer.build(layer), Context.get(LanguageModel.LanguageModel))
+  )
+
 const toolsOf = <Tools extends Record<string, Tool.Any>>(
   tools: Toolkit.Toolkit<Tools> | AgentTools.AgentTools | undefined
 ): Effect.Effect<AgentTools.AgentTools, never, ToolServices<Tools>> => {
@@ -156,17 +165,17 @@ const toolsOf = <Tools extends Record<string, Tool.Any>>(
 
 const fromParts = (
   config: Omit<AgentConfig, "tools">,
-  model: LanguageModel.LanguageModel,
+  models: Array.NonEmptyReadonlyArray<LanguageModel.LanguageModel>,
   tools: AgentTools.AgentTools
 ): Agent => {
   const maxIterations = config.maxIterations ?? 6
   const { maxContextTokens, maxTotalTokens } = config.budget ?? {}
   const system = Prompt.systemMessage({ content: config.systemPrompt })
 
-  const request = makeModelStep({
-    model,
+  const requests = makeModelStep({
+    models,
     tools: () => tools.tools,
-    settings: { temperature: config.temperature },
+    settings: ModelSettings.from(config),
     retry: {
       times: config.retry?.times ?? 4,
       baseDelay: Duration.fromInputUnsafe(config.retry?.baseDelay ?? "500 millis"),
@@ -194,6 +203,7 @@ const fromParts = (
     const emit = withHook(write, config.hooks?.onEvent)
     const history: Array<Message> = [...input.history]
     const before = fromJournal(input.journal)
+    const request = requests()
     let usage = before.usage
 
     const runTools = Effect.fnUntraced(function*(calls: ReadonlyArray<ToolCallPart>, past: typeof before.past) {
@@ -219,7 +229,7 @@ const fromParts = (
         return yield* budgetExceeded(maxTotalTokens)
       }
       const last = iteration === maxIterations
-      const step = withUniqueIds(yield* request(Prompt.fromMessages(prompt(history)), last, emit), history)
+      const step = withUniqueIds(yield* request({ prompt: Prompt.fromMessages(prompt(history)), last, emit }), history)
       usage = Usage.add(usage, step.usage)
       const { message } = step
       const calls = callsOf(message)
@@ -254,7 +264,7 @@ const budgetExceeded = (limit: number): AgentError =>
   })
 
 /** Models may repeat the id of a call; ours are unique in the conversation. */
-const withUniqueIds = (step: ModelStep, history: ReadonlyArray<Message>): ModelStep => {
+const withUniqueIds = (step: ModelAnswer, history: ReadonlyArray<Message>): ModelAnswer => {
   if (callsOf(step.message).length === 0) return step
   const used = new Set(history.flatMap((message) => callsOf(message).map((call) => call.toolCallId)))
   const content = step.message.content.map((part) => {

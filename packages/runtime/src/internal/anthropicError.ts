@@ -2,7 +2,7 @@
 import { AnthropicError, APIConnectionError, APIConnectionTimeoutError, APIError } from "@anthropic-ai/sdk"
 import { DateTime, Duration, Option, Schema } from "effect"
 import { AiError } from "effect/ai"
-import { contextExceeded } from "./modelError.ts"
+import { contextExceeded, unknownModel } from "./modelError.ts"
 
 /** RFC 9110, section 10.2.3: seconds or a date; the API also knows `retry-after-ms`. */
 const retryAfter = (error: APIError, nowMillis: number): Duration.Duration | undefined => {
@@ -41,8 +41,9 @@ const fromApiError = (error: APIError, nowMillis: number): AiError.AiErrorReason
     case "api_error":
     case "timeout_error":
       return new AiError.InternalProviderError({ description, metadata })
-    case "invalid_request_error":
-    case "not_found_error": {
+    case "not_found_error":
+      return new AiError.InvalidRequestError({ constraint: unknownModel, description, metadata })
+    case "invalid_request_error": {
       const constraint = /prompt is too long|context window/i.test(description) ? { constraint: contextExceeded } : {}
       return new AiError.InvalidRequestError({ ...constraint, description, metadata })
     }

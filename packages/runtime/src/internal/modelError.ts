@@ -22,8 +22,11 @@ const describe = (reason: AiError.AiErrorReason): readonly [error: string, detai
     case "ContentPolicyError":
       return ["ModelRefused", "The model provider refused the content."]
     case "InvalidRequestError":
-      return reason.constraint === contextExceeded
-        ? ["ContextTooLong", "The conversation is too long for the model."]
+      if (reason.constraint === contextExceeded) {
+        return ["ContextTooLong", "The conversation is too long for the model."]
+      }
+      return reason.constraint === unknownModel
+        ? ["ModelNotFound", "The model provider does not know the model."]
         : ["ModelRequestInvalid", "The model provider did not accept the request."]
     case "InvalidResponseError":
     case "InvalidOutputError":
@@ -41,6 +44,14 @@ const describe = (reason: AiError.AiErrorReason): readonly [error: string, detai
 
 /** The `constraint` by which a provider says that the prompt is larger than the model's context window. */
 export const contextExceeded = "context window exceeded"
+
+/** The `constraint` by which a provider says that it has no such model. */
+export const unknownModel = "unknown model"
+
+/** It is this model that cannot be asked, not the request that is wrong: another one may answer it. */
+export const isUnavailable = ({ reason }: AiError.AiError): boolean =>
+  reason._tag === "AuthenticationError" || reason._tag === "QuotaExhaustedError" ||
+  (reason._tag === "InvalidRequestError" && reason.constraint === unknownModel)
 
 /** The code that `retry` events and failed tasks carry. */
 export const modelErrorCode = (error: AiError.AiError): string => describe(error.reason)[0]

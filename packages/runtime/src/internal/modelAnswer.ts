@@ -1,0 +1,182 @@
+/** One answer of a model: its chunks become events as they come, its end is one whole message. */
+import { AgentError, type Emit } from "@perennial/domain/Agent"
+import type { AssistantMessage } from "@perennial/domain/Message"
+import type { AgentEvent } from "@perennial/domain/TaskEvent"
+import * as Usage from "@perennial/domain/Usage"
+import { Array, Clock, Duration, Effect, Schema, Stream } from "effect"
+import { AiError, type LanguageModel, Prompt, type Response, type Tool, type Toolkit } from "effect/ai"
+import { fromAssistantMessage, toPromptMessage } from "../History.ts"
+import { CurrentModelActivity, CurrentModelSettings, type ModelSettings } from "../ModelSettings.ts"
+import { callsOf } from "./agentProgress.ts"
+
+export interface ModelAnswerOptions {
+  /** Asked before every request: the tools of remote servers come and go. */
+  readonly tools: () => Readonly<Record<string, Tool.Any>>
+  readonly settings: ModelSettings
+  /** No sign of life from the model for this long is a failure that is retried. */
+  readonly idleTimeout: Duration.Duration
+}
+
+export interface ModelAnswer {
+  readonly message: AssistantMessage
+  readonly usage: Usage.Usage
+  readonly finish: Response.FinishReason
+}
+
+/** `last`: the model may not ask for tools any more. */
+export interface ModelRequest {
+  readonly prompt: Prompt.Prompt
+  readonly last: boolean
+  readonly emit: Emit
+}
+
+type Part = Response.StreamPart<{}, "deferred">
+
+/** What one request has received. */
+interface Received {
+  readonly parts: Array<Part>
+  finish: Response.FinishPart | undefined
+}
+
+const toEvents = (parts: ReadonlyArray<Part>, received: Received): ReadonlyArray<AgentEvent> => {
+  const events: Array<AgentEvent> = []
+  for (const part of parts) {
+    received.parts.push(part)
+    if (part.type === "finish") received.finish = part
+    if (part.type !== "text-delta" && part.type !== "reasoning-delta") continue
+    if (part.delta === "") continue
+    const type = part.type === "text-delta" ? "text" : "reasoning"
+    const last = events.at(-1)
+    if (last?.type === type) events[events.length - 1] = { type, content: last.content + part.delta }
+    else events.push({ type, content: part.delta })
+  }
+  return events
+}
+
+const tokens = (count: number | undefined): number => count === undefined || !(count > 0) ? 0 : Math.round(count)
+
+const usageOf = (finish: Response.FinishPart | undefined): Usage.Usage =>
+  finish === undefined ? { ...Usage.zero, requests: 1 } : {
+    requests: 1,
+    inputTokens: tokens(finish.usage.inputTokens.uncached ?? finish.usage.inputTokens.total),
+    cacheReadTokens: tokens(finish.usage.inputTokens.cacheRead),
+    cacheWriteTokens: tokens(finish.usage.inputTokens.cacheWrite),
+    outputTokens: tokens(finish.usage.outputTokens.total),
+    reasoningTokens: tokens(finish.usage.outputTokens.reasoning)
+  }
+
+const messageOf = (received: Received): AssistantMessage => {
+  const assistant = Prompt.fromResponseParts(received.parts).content.find((message) => message.role === "assistant")
+  return assistant === undefined ? { role: "assistant", content: [] } : fromAssistantMessage(assistant)
+}
+
+const Refusal = Schema.Struct({ anthropic: Schema.Struct({ refusal: Schema.Struct({ category: Schema.String }) }) })
+
+const refused = (finish: Response.FinishPart): AgentError => {
+  const category = Schema.is(Refusal)(finish.metadata) ? ` (${finish.metadata.anthropic.refusal.category})` : ""
+  return new AgentError({
+    error: "ModelRefused",
+    detail: `The model refused to answer${category}.`,
+    retryable: false,
+    discardText: true
+  })
+}
+
+const cutBeforeAnswer = new AgentError({
+  error: "AnswerCut",
+  detail: "The model reached the maximum length of an answer before it said anything.",
+  retryable: false
+})
+
+/** A model that does nothing but pause is not asked on and on (P11). */
+const maxPauses = 10
+
+const pausedTooOften = new AgentError({
+  error: "ModelPaused",
+  detail: `The model paused its answer more than ${maxPauses} times.`,
+  retryable: true
+})
+
+const isThoughtOnly = (message: AssistantMessage): boolean => message.content.every((part) => part.type === "reasoning")
+
+const silent = (millis: number) =>
+  AiError.make({
+    module: "LlmAgent",
+    method: "request",
+    reason: new AiError.NetworkError({
+      reason: "TransportError",
+      method: "POST",
+      url: "",
+      description: `no sign of life from the model for ${millis} ms`
+    })
+  })
+
+export const makeModelAnswer = (options: ModelAnswerOptions) => {
+  const idleMillis = Duration.toMillis(options.idleTimeout)
+
+  const request = Effect.fnUntraced(
+    function*(model: LanguageModel.LanguageModel, { emit, last, prompt }: ModelRequest) {
+      const received: Received = { parts: [], finish: undefined }
+      const tools = options.tools()
+      // Calls are not resolved by the model service, so only the names and schemas are read.
+      const toolkit: Toolkit.WithHandler<{}> = { tools, handle: () => Effect.die("not resolved here") }
+      const clock = yield* Clock.Clock
+      // A timestamp and one watching fiber, not a timer for every part.
+      let waitingSince: number | undefined = clock.currentTimeMillisUnsafe()
+      const wait = () => {
+        waitingSince = clock.currentTimeMillisUnsafe()
+      }
+      const consume = model.streamText({
+        prompt,
+        toolkit,
+        toolChoice: last && Object.keys(tools).length > 0 ? "none" : "auto",
+        disableToolCallResolution: true,
+        toolCallValidation: "deferred"
+      }).pipe(
+        Stream.runForEachArray((parts) => {
+          const events = toEvents(parts, received)
+          if (!Array.isReadonlyArrayNonEmpty(events)) return Effect.sync(wait)
+          // While the events become durable nobody waits for the model.
+          waitingSince = undefined
+          return Effect.map(emit(events), wait)
+        }),
+        Effect.provideService(CurrentModelSettings, options.settings),
+        Effect.provideService(CurrentModelActivity, () => {
+          if (waitingSince !== undefined) wait()
+        })
+      )
+      const watch: Effect.Effect<never, AiError.AiError> = Effect.suspend(() => {
+        const left = waitingSince === undefined
+          ? idleMillis
+          : waitingSince + idleMillis - clock.currentTimeMillisUnsafe()
+        return left > 0 ? Effect.flatMap(Effect.sleep(left), () => watch) : Effect.fail(silent(idleMillis))
+      })
+      yield* Effect.raceFirst(consume, watch)
+      return received
+    }
+  )
+
+  /** Asks a model. An answer that it pauses is handed back to it, to be continued, until it is whole. */
+  return Effect.fnUntraced(function*(
+    model: LanguageModel.LanguageModel,
+    asked: ModelRequest
+  ): Effect.fn.Return<ModelAnswer, AiError.AiError | AgentError> {
+    let usage = Usage.zero
+    let message: AssistantMessage = { role: "assistant", content: [] }
+    for (let pauses = 0; pauses <= maxPauses; pauses++) {
+      const prompt = message.content.length === 0
+        ? asked.prompt
+        : Prompt.fromMessages([...asked.prompt.content, toPromptMessage(message)])
+      const received = yield* request(model, { ...asked, prompt })
+      const { finish } = received
+      usage = Usage.add(usage, usageOf(finish))
+      message = { role: "assistant", content: [...message.content, ...messageOf(received).content] }
+      if (finish?.reason === "content-filter") return yield* refused(finish)
+      if (finish?.reason === "length" && isThoughtOnly(message)) return yield* cutBeforeAnswer
+      if (finish?.reason !== "pause" || callsOf(message).length > 0) {
+        return { message, usage, finish: finish?.reason ?? "unknown" }
+      }
+    }
+    return yield* pausedTooOften
+  })
+}

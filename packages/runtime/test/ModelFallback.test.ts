@@ -1,0 +1,127 @@
+/** What an agent does when its model cannot answer and it has others. */
+import { assert, describe, it } from "@effect/vitest"
+import { LlmAgent, ScriptedModel } from "@perennial/runtime"
+import { Duration, Effect, Fiber } from "effect"
+import { AiError } from "effect/ai"
+import { adjust, brief, settle, startAgent, view } from "./support/agentTask.ts"
+import { Tools, toolsLayer } from "./support/agentToolkit.ts"
+
+const overloaded: ScriptedModel.Step = { fail: new AiError.InternalProviderError({ description: "Overloaded" }) }
+const limited = (retryAfter: Duration.Duration): ScriptedModel.Step => ({
+  fail: new AiError.RateLimitError({ retryAfter })
+})
+
+const config = { agentId: "agent-1", systemPrompt: "Be brief." }
+
+/** An agent over models that follow these scripts. */
+const chain = (
+  first: ReadonlyArray<ScriptedModel.Turn>,
+  ...others: ReadonlyArray<ReadonlyArray<ScriptedModel.Turn>>
+) => ({
+  ...config,
+  model: ScriptedModel.layer({ turns: first }),
+  fallbacks: others.map((turns) => ScriptedModel.layer({ turns }))
+})
+
+describe("LlmAgent with fallback models", () => {
+  it.effect("SCENARIO 12: the next model answers at once; what the first one said is void", () =>
+    Effect.gen(function*() {
+      const run = yield* startAgent(yield* LlmAgent.make(chain([["half an ans", overloaded]], [["whole answer"]])))
+      yield* settle
+      yield* Fiber.join(run.fiber)
+      assert.deepStrictEqual(brief(run.log), [
+        "ack",
+        "text half an ans",
+        "retry 2 ModelOverloaded",
+        "text whole answer",
+        "message text"
+      ])
+      const [retry] = run.events("retry")
+      assert.strictEqual(retry?.delayMillis, 0)
+      assert.strictEqual(retry?.discardAfter, 1)
+      assert.strictEqual(view(run.log).text, "")
+    }))
+
+  const unavailable: ReadonlyArray<readonly [AiError.AiErrorReason, string]> = [
+    [new AiError.AuthenticationError({ kind: "InvalidKey" }), "ModelUnauthorized"],
+    [new AiError.QuotaExhaustedError({}), "ModelQuotaExhausted"],
+    [new AiError.InvalidRequestError({ constraint: "unknown model" }), "ModelNotFound"],
+    [new AiError.RateLimitError({ retryAfter: Duration.hours(2) }), "ModelRateLimited"],
+    [new AiError.NetworkError({ reason: "TransportError", method: "POST", url: "" }), "ModelUnreachable"]
+  ]
+
+  it.effect.each(unavailable)(
+    "a model that cannot be asked is passed over: %s",
+    ([reason, code]) =>
+      Effect.gen(function*() {
+        const run = yield* startAgent(yield* LlmAgent.make(chain([[{ fail: reason }]], [["answer"]])))
+        yield* settle
+        yield* Fiber.join(run.fiber)
+        assert.deepStrictEqual(run.events("retry").map((event) => event.reason), [code])
+      })
+  )
+
+  it.effect("a request that is wrong is wrong for every model", () =>
+    Effect.gen(function*() {
+      const wrong = { fail: new AiError.InvalidRequestError({ description: "messages: bad" }) }
+      const run = yield* startAgent(yield* LlmAgent.make(chain([[wrong]], [["never asked"]])))
+      const error = yield* Effect.flip(Fiber.join(run.fiber))
+      assert.strictEqual(error.error, "ModelRequestInvalid")
+      assert.deepStrictEqual(run.events("retry"), [])
+    }))
+
+  it.effect("the model that is ready first is asked next, each as long as its provider wants", () =>
+    Effect.gen(function*() {
+      const agent = yield* LlmAgent.make({
+        ...chain([[limited(Duration.seconds(7))], ["first"]], [
+          [limited(Duration.seconds(3))],
+          [limited(Duration.seconds(60))]
+        ]),
+        retry: { times: 2 }
+      })
+      const run = yield* startAgent(agent)
+      yield* adjust("1 minute")
+      yield* Fiber.join(run.fiber)
+      assert.deepStrictEqual(run.events("retry").map((event) => event.delayMillis), [0, 3000, 4000])
+      assert.strictEqual(brief(run.log).at(-2), "text first")
+    }))
+
+  it.effect("each model is repeated as often as `retry.times` says, then the task ends with the last error", () =>
+    Effect.gen(function*() {
+      const turns = Array.from({ length: 9 }, (): ScriptedModel.Turn => [overloaded])
+      const agent = yield* LlmAgent.make({ ...chain(turns, turns), retry: { times: 1 } })
+      const run = yield* startAgent(agent)
+      yield* adjust("1 hour")
+      const error = yield* Effect.flip(Fiber.join(run.fiber))
+      assert.strictEqual(error.error, "ModelOverloaded")
+      assert.deepStrictEqual(run.events("retry").map((event) => event.tryNumber), [2, 3, 4])
+    }))
+
+  it.effect("the model that has answered goes on with the task; the next task begins with the first again", () =>
+    Effect.gen(function*() {
+      const agent = yield* LlmAgent.make({
+        ...chain([[overloaded], ["back"]], [[{ tool: "weather", params: { city: "Oslo" } }], ["It is 4."]]),
+        tools: Tools
+      })
+      const first = yield* startAgent(agent)
+      yield* settle
+      yield* Fiber.join(first.fiber)
+      assert.deepStrictEqual(first.events("retry").map((event) => event.reason), ["ModelOverloaded"])
+      assert.include(brief(first.log), "text It is 4.")
+      const second = yield* startAgent(agent)
+      yield* Fiber.join(second.fiber)
+      assert.include(brief(second.log), "text back")
+    }).pipe(Effect.provide(toolsLayer)))
+
+  it.effect("a model that falls silent is given up for the next one", () =>
+    Effect.gen(function*() {
+      const agent = yield* LlmAgent.make({
+        ...chain([["so", { never: true }]], [["answer"]]),
+        timeouts: { modelIdle: "30 seconds" }
+      })
+      const run = yield* startAgent(agent)
+      yield* adjust("30 seconds")
+      yield* Fiber.join(run.fiber)
+      assert.deepStrictEqual(run.events("retry").map((event) => event.reason), ["ModelUnreachable"])
+    }))
+})
