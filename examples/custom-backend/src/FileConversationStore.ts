@@ -1,0 +1,128 @@
+/**
+ * Keeps conversations and their messages in memory and in a journal file: `ConversationStore` as small as it can be.
+ */
+import { StoredMessage } from "@perennial/domain/Conversation"
+import { type ConversationKey, ConversationStore } from "@perennial/domain/ConversationStore"
+import { ConversationId, type MessageId, UserId } from "@perennial/domain/Ids"
+import { ConversationNotFound, ConversationStoreError } from "@perennial/domain/TaskError"
+import { Array, DateTime, Effect, Layer, Schema } from "effect"
+import * as JournalFile from "./JournalFile.ts"
+
+type Service = ConversationStore["Service"]
+
+/** A conversation as it is after a commit, with the messages that the commit adds. */
+const Change = Schema.Struct({
+  id: ConversationId,
+  userId: UserId,
+  title: Schema.optional(Schema.String),
+  createdAt: Schema.Natural,
+  updatedAt: Schema.Natural,
+  added: Schema.Array(StoredMessage),
+  deleted: Schema.optional(Schema.Boolean)
+})
+type Change = typeof Change.Type
+
+interface Entry {
+  row: Change
+  readonly messages: Map<MessageId, StoredMessage>
+}
+
+const toConversation = ({ row }: Entry) => ({
+  id: row.id,
+  ...(row.title === undefined ? {} : { title: row.title }),
+  createdAt: DateTime.makeUnsafe(row.createdAt),
+  updatedAt: DateTime.makeUnsafe(row.updatedAt)
+})
+
+export const make = Effect.fnUntraced(function*(file: string) {
+  const entries = new Map<ConversationId, Entry>()
+
+  const journal = yield* JournalFile.make(file, {
+    change: Change,
+    apply: ({ added, ...row }) => {
+      if (row.deleted === true) return void entries.delete(row.id)
+      const messages = entries.get(row.id)?.messages ?? new Map<MessageId, StoredMessage>()
+      entries.set(row.id, { row: { ...row, added: [] }, messages })
+      for (const message of added) messages.set(message.id, message)
+    },
+    snapshot: () => Array.map([...entries.values()], ({ messages, row }) => ({ ...row, added: [...messages.values()] }))
+  })
+
+  const commit = <A, E>(
+    operation: string,
+    decide: (now: number) => Effect.Effect<JournalFile.Decision<Change, A>, E>
+  ) =>
+    Effect.mapError(
+      journal.commit(decide),
+      (error) =>
+        error instanceof JournalFile.JournalError ? new ConversationStoreError({ operation, cause: error }) : error
+    )
+
+  const find = (id: ConversationId, userId?: UserId) =>
+    Effect.suspend(() => {
+      const entry = entries.get(id)
+      return entry === undefined || (userId !== undefined && entry.row.userId !== userId)
+        ? Effect.fail(new ConversationNotFound({ conversationId: id }))
+        : Effect.succeed(entry)
+    })
+
+  const create: Service["create"] = ({ id, userId }) =>
+    Effect.andThen(
+      commit("create", (now) =>
+        Effect.succeed({
+          change: entries.has(id) ? undefined : { id, userId, createdAt: now, updatedAt: now, added: [] },
+          result: () => undefined
+        })),
+      Effect.map(find(id, userId), toConversation)
+    )
+
+  const update = (
+    operation: string,
+    found: Effect.Effect<Entry, ConversationNotFound>,
+    change: (entry: Entry) => Partial<Change>
+  ) =>
+    commit(operation, (now) =>
+      Effect.map(found, (entry) => ({
+        change: { ...entry.row, updatedAt: now, ...change(entry) },
+        result: () => undefined
+      })))
+
+  const remove: Service["delete"] = ({ id, userId }: ConversationKey, options) => {
+    const deleted = { deleted: true }
+    if (options?.onlyEmpty !== true) return update("delete", find(id, userId), () => deleted)
+    return commit("delete", () =>
+      Effect.sync(() => {
+        const entry = entries.get(id)
+        const isUnused = entry !== undefined && entry.row.userId === userId && entry.messages.size === 0
+        return { change: isUnused ? { ...entry.row, ...deleted } : undefined, result: () => undefined }
+      }))
+  }
+
+  return ConversationStore.of({
+    create,
+    get: ({ id, userId }) => Effect.map(find(id, userId), toConversation),
+    list: ({ before, limit, userId }) =>
+      Effect.sync(() =>
+        [...entries.values()]
+          .filter(({ row }) => row.userId === userId && (before === undefined || row.id < before))
+          .toSorted((a, b) => a.row.id < b.row.id ? 1 : -1)
+          .slice(0, limit)
+          .map(toConversation)
+      ),
+    messages: ({ id, userId }, { after, limit }) =>
+      Effect.map(find(id, userId), ({ messages }) => {
+        const all = [...messages.values()]
+        const from = after === undefined ? 0 : all.findIndex((message) => message.id === after) + 1
+        return after !== undefined && from === 0 ? [] : all.slice(from, from + limit)
+      }),
+    append: (id, messages) =>
+      update("append", find(id), (entry) => ({
+        // What is there already stays as it is; within one call the first of an id wins, too.
+        added: Array.dedupeWith(messages, (a, b) => a.id === b.id).filter((message) => !entry.messages.has(message.id))
+      })),
+    setTitle: (id, title) => update("setTitle", find(id), () => ({ title })),
+    delete: remove
+  })
+})
+
+export const layer = (file: string) => Layer.effect(ConversationStore, make(file))

@@ -1,0 +1,354 @@
+/**
+ * Keeps tasks in memory and in a journal file: a complete `TaskBackend` for one process, durable at every commit.
+ *
+ * Everything that has to be one commit is one line of the file: the states of the tasks that change, and the events that
+ * their logs get. Leases are not written: a process that has the file knows that every owner before it is dead.
+ */
+import type { ConversationId, RunnerId, TaskId, UserId } from "@perennial/domain/Ids"
+import { cancelKey, type Fence, interruptReason, TaskBackend } from "@perennial/domain/TaskBackend"
+import {
+  ConversationBusy,
+  ConversationNotFound,
+  CursorAhead,
+  EventsExpired,
+  IdempotencyConflict,
+  LeaseLost,
+  QueueFull,
+  TaskBackendError,
+  TaskNotFound
+} from "@perennial/domain/TaskError"
+import * as TaskEvent from "@perennial/domain/TaskEvent"
+import { Clock, Duration, Effect, Layer, Option, Stream, Struct } from "effect"
+import * as JournalFile from "./JournalFile.ts"
+import * as TaskRow from "./TaskRow.ts"
+import type { Change, Entry } from "./TaskRow.ts"
+
+type Service = TaskBackend["Service"]
+
+/** An owner that lives longer than this clears the failures of its tasks. */
+const aliveMillis = 60_000
+
+/** Events of one line when the file is rewritten. */
+const lineEvents = 1_000
+
+const keyOf = (userId: UserId, key: string) => JSON.stringify([userId, key])
+
+/** What memory holds: the file says how to get here, line by line. */
+class State {
+  readonly tasks = new Map<TaskId, Entry>()
+  /** In the order of acceptance. The first active one is the head. */
+  readonly queues = new Map<ConversationId, ReadonlyArray<Entry>>()
+  readonly keys = new Map<string, Entry>()
+
+  apply({ accepted, events = [], removed = [], states = [] }: Change): void {
+    if (accepted !== undefined) {
+      const entry: Entry = { task: accepted, state: TaskRow.initial(accepted.id), log: [] }
+      this.tasks.set(accepted.id, entry)
+      this.queues.set(accepted.conversationId, [...this.queues.get(accepted.conversationId) ?? [], entry])
+      if (accepted.idempotency !== undefined) this.keys.set(keyOf(accepted.userId, accepted.idempotency.key), entry)
+    }
+    for (const { stored, taskId } of events) this.tasks.get(taskId)?.log.push(stored)
+    for (const state of states) {
+      const entry = this.tasks.get(state.id)
+      if (entry === undefined) continue
+      entry.state = state
+      if (state.pruned === true) entry.log = []
+    }
+    for (const id of removed) {
+      const task = this.tasks.get(id)?.task
+      if (task === undefined) continue
+      this.tasks.delete(id)
+      this.queues.delete(task.conversationId)
+      if (task.idempotency !== undefined) this.keys.delete(keyOf(task.userId, task.idempotency.key))
+    }
+  }
+
+  *snapshot(): Generator<Change> {
+    for (const { log, state, task } of this.tasks.values()) {
+      yield { accepted: task, states: [state] }
+      for (let i = 0; i < log.length; i += lineEvents) {
+        yield { events: log.slice(i, i + lineEvents).map((stored) => ({ taskId: task.id, stored })) }
+      }
+    }
+  }
+
+  active(id: ConversationId): ReadonlyArray<Entry> {
+    return (this.queues.get(id) ?? []).filter(TaskRow.isActive)
+  }
+
+  head(id: ConversationId): Entry | undefined {
+    return this.active(id)[0]
+  }
+
+  find(id: TaskId, userId?: UserId): Effect.Effect<Entry, TaskNotFound> {
+    const entry = this.tasks.get(id)
+    return entry === undefined || (userId !== undefined && entry.task.userId !== userId)
+      ? Effect.fail(new TaskNotFound({ taskId: id }))
+      : Effect.succeed(entry)
+  }
+
+  /** The task, if this owner may write to it (P9). */
+  fenced({ taskId, token }: Fence): Entry | undefined {
+    const entry = this.tasks.get(taskId)
+    return entry?.state.runnerId !== undefined && entry.state.token === token ? entry : undefined
+  }
+}
+
+export const make = Effect.fnUntraced(function*(file: string) {
+  const db = new State()
+  const leases = new Map<RunnerId, number>()
+  const journal = yield* JournalFile.make(file, {
+    change: TaskRow.Change,
+    apply: (change) => db.apply(change),
+    snapshot: () => db.snapshot()
+  })
+
+  const commit = <A, E>(
+    operation: string,
+    decide: (now: number) => Effect.Effect<JournalFile.Decision<Change, A>, E>
+  ) =>
+    Effect.mapError(
+      journal.commit(decide),
+      (error) => error instanceof JournalFile.JournalError ? new TaskBackendError({ operation, cause: error }) : error
+    )
+
+  const isUnowned = (entry: Entry, now: number) =>
+    db.head(entry.task.conversationId) === entry &&
+    (entry.state.runnerId === undefined || (leases.get(entry.state.runnerId) ?? 0) <= now)
+
+  const headOf = (id: ConversationId) => Option.map(Option.fromUndefinedOr(db.head(id)), TaskRow.toHead)
+
+  const create: Service["create"] = (task, { maxQueued, onBusy }) =>
+    commit(
+      "create",
+      Effect.fnUntraced(function*(now) {
+        const { conversationId, id, idempotency, userId } = task
+        const keyed = idempotency === undefined ? undefined : db.keys.get(keyOf(userId, idempotency.key))
+        if (keyed !== undefined && idempotency !== undefined) {
+          if (keyed.task.idempotency?.requestHash !== idempotency.requestHash) {
+            return yield* new IdempotencyConflict({ idempotencyKey: idempotency.key })
+          }
+        }
+        const result = (entry: Entry, created: boolean, asked: ReadonlyArray<Entry>) => ({
+          task: TaskRow.toTask(entry),
+          created,
+          head: isUnowned(entry, now) ? Option.some(TaskRow.toHead(entry)) : Option.none(),
+          cancelled: asked.filter((one) => !TaskRow.isActive(one)).map((one) => one.task.id),
+          cancelling: asked.filter(TaskRow.isActive).map((one) => one.task.id)
+        })
+        const found = keyed ?? db.tasks.get(id)
+        if (found !== undefined && found.task.userId !== userId) {
+          return yield* new TaskBackendError({ operation: "create", cause: `the id ${id} is taken` })
+        }
+        if (found !== undefined) return { result: () => result(found, false, []) }
+
+        const [other] = db.queues.get(conversationId) ?? []
+        if (other !== undefined && other.task.userId !== userId) {
+          return yield* new ConversationNotFound({ conversationId })
+        }
+        const active = db.active(conversationId)
+        if (active[0] !== undefined && onBusy === "reject") {
+          return yield* new ConversationBusy({ conversationId, activeTaskId: active[0].task.id })
+        }
+        if (active.length > maxQueued && onBusy === "enqueue") {
+          return yield* new QueueFull({ conversationId, limit: maxQueued })
+        }
+        const asked = onBusy === "interrupt" ? active : []
+        const change = TaskRow.merge([
+          TaskRow.append(TaskRow.initial(id), [TaskEvent.ack({ id, conversationId, at: now })], now),
+          ...asked.map((one) => TaskRow.ask(one, { key: cancelKey, value: { reason: interruptReason } }, now))
+        ])
+        return {
+          change: { ...change, accepted: { ...task, createdAt: now } },
+          // The change has just made it.
+          result: () => result(db.tasks.get(id) as Entry, true, asked)
+        }
+      })
+    )
+
+  const claim: Service["claim"] = (id, { expectedToken, runnerId }) =>
+    commit("claim", (now) =>
+      Effect.sync(() => {
+        const entry = db.tasks.get(id)
+        if (entry === undefined) return { result: () => Option.none() }
+        const { state } = entry
+        const won = () => Option.some(TaskRow.toClaim(entry, runnerId))
+        // A lost reply.
+        if (state.runnerId === runnerId && state.token === expectedToken + 1) return { result: won }
+        if (state.token !== expectedToken || !isUnowned(entry, now)) return { result: () => Option.none() }
+        const claimed = {
+          ...state,
+          status: "running" as const,
+          runnerId,
+          token: state.token + 1,
+          attempt: state.attempt + 1,
+          failures: state.failures + (state.runnerId === undefined ? 0 : 1),
+          startedAt: state.startedAt ?? now,
+          claimedAt: now,
+          updatedAt: now
+        }
+        return { change: { states: [claimed] }, result: won }
+      }))
+
+  const append: Service["append"] = (batch) =>
+    commit("append", (now) =>
+      Effect.sync(() => {
+        const writes = batch.map(({ claim, events }) => {
+          const entry = db.fenced(claim)
+          return entry !== undefined && events[0].seq === entry.state.lastSeq + 1 ? { entry, events } : undefined
+        })
+        const change = TaskRow.merge(
+          writes.flatMap((write) => write === undefined ? [] : [TaskRow.append(write.entry.state, write.events, now)])
+        )
+        return {
+          change: change.states?.length === 0 ? undefined : change,
+          result: () =>
+            writes.map((write) => ({ ok: write !== undefined, intents: write?.entry.state.intents.length ?? 0 }))
+        }
+      }))
+
+  const finish: Service["finish"] = (claim, events) =>
+    commit("finish", (now) =>
+      Effect.suspend(() => {
+        const entry = db.fenced(claim)
+        if (entry === undefined || events[0].seq !== entry.state.lastSeq + 1) return Effect.fail(new LeaseLost(claim))
+        return Effect.succeed({
+          change: TaskRow.append(entry.state, events, now),
+          result: () => headOf(entry.task.conversationId)
+        })
+      }))
+
+  const release: Service["release"] = (claim) =>
+    commit("release", (now) =>
+      Effect.sync(() => {
+        const state = db.fenced(claim)?.state
+        return {
+          change: state === undefined ? undefined : { states: [{ ...state, runnerId: undefined, updatedAt: now }] },
+          result: () => undefined
+        }
+      }))
+
+  const events: Service["events"] = Effect.fnUntraced(function*(id, { after, limit, maxBytes }) {
+    const { log, state } = yield* db.find(id)
+    if (state.pruned === true) return yield* new EventsExpired({ taskId: id })
+    if (after > state.lastSeq) return yield* new CursorAhead({ taskId: id, after, lastSeq: state.lastSeq })
+    let bytes = 0
+    const page = log.slice(after, after + limit)
+    const cut = page.findIndex(({ event }, i) => (bytes += TaskEvent.size(event)) > maxBytes && i > 0)
+    return {
+      events: cut === -1 ? page : page.slice(0, cut),
+      lastSeq: state.lastSeq,
+      ended: !TaskRow.isActive({ state })
+    }
+  })
+
+  const heartbeat: Service["heartbeat"] = (runnerId, ttl) =>
+    commit("heartbeat", (now) =>
+      Effect.sync(() => {
+        if (Duration.isZero(ttl)) leases.delete(runnerId)
+        else leases.set(runnerId, now + Duration.toMillis(ttl))
+        const owned = [...db.tasks.values()].filter(({ state }) => state.runnerId === runnerId)
+        const states = owned.flatMap(({ state }) =>
+          state.failures > 0 && now - (state.claimedAt ?? now) > aliveMillis ? [{ ...state, failures: 0 }] : []
+        )
+        return {
+          change: states.length === 0 ? undefined : { states },
+          result: () => ({
+            owned: owned.map(({ state }) => ({ taskId: state.id, token: state.token, intents: state.intents.length }))
+          })
+        }
+      }))
+
+  const putIntent: Service["putIntent"] = (id, intent, options) =>
+    commit("putIntent", (now) =>
+      Effect.map(db.find(id, options?.userId), (entry) => {
+        const recorded = () => entry.state.intents.find(({ key }) => key === intent.key)
+        const written = TaskRow.isActive(entry) && recorded() === undefined
+        const wasHead = db.head(entry.task.conversationId) === entry
+        return {
+          change: written ? TaskRow.ask(entry, intent, now) : undefined,
+          result: () => ({
+            written,
+            value: Option.map(Option.fromUndefinedOr(recorded()), ({ value }) => value),
+            task: TaskRow.toTask(entry),
+            promoted: written && wasHead && !TaskRow.isActive(entry) ? headOf(entry.task.conversationId) : Option.none()
+          })
+        }
+      }))
+
+  const list: Service["list"] = ({ before, conversationId, limit, status, userId }) =>
+    Effect.sync(() =>
+      [...db.tasks.values()]
+        .filter(({ state, task }) =>
+          task.userId === userId &&
+          (conversationId === undefined || task.conversationId === conversationId) &&
+          (status === undefined || status.includes(state.status)) &&
+          (before === undefined || task.id < before)
+        )
+        .toSorted((a, b) => a.task.id < b.task.id ? 1 : -1)
+        .slice(0, limit)
+        .map(TaskRow.toTask)
+    )
+
+  const prune: Service["prune"] = ({ finishedBefore, limit }) =>
+    commit("prune", () =>
+      Effect.sync(() => {
+        const endedAt = ({ state }: Entry) => state.finishedAt ?? Number.POSITIVE_INFINITY
+        const states = [...db.tasks.values()]
+          .filter((entry) => entry.state.pruned !== true && endedAt(entry) < finishedBefore)
+          .toSorted((a, b) => endedAt(a) - endedAt(b))
+          .slice(0, limit)
+          .map(({ state }) => Struct.assign(state, { pruned: true }))
+        return { change: states.length === 0 ? undefined : { states }, result: () => states.length }
+      }))
+
+  const deleteConversation: Service["deleteConversation"] = ({ conversationId, userId }) =>
+    commit("deleteConversation", () =>
+      Effect.suspend(() => {
+        const mine = (db.queues.get(conversationId) ?? []).filter(({ task }) => task.userId === userId)
+        const busy = mine.find(TaskRow.isActive)
+        return busy === undefined
+          ? Effect.succeed({
+            change: mine.length === 0 ? undefined : { removed: mine.map(({ task }) => task.id) },
+            result: () => undefined
+          })
+          : Effect.fail(new ConversationBusy({ conversationId, activeTaskId: busy.task.id }))
+      }))
+
+  return TaskBackend.of({
+    // A commit is a write to the disk: a few milliseconds of company make fewer of them.
+    commitWindow: Duration.millis(5),
+    create,
+    get: (id, options) => Effect.map(Effect.suspend(() => db.find(id, options?.userId)), TaskRow.toTask),
+    list,
+    claim,
+    append,
+    finish,
+    release,
+    events,
+    lastSeqs: (ids) =>
+      Effect.sync(() =>
+        ids.flatMap((taskId) => {
+          const entry = db.tasks.get(taskId)
+          return entry === undefined ? [] : [{ taskId, lastSeq: entry.state.lastSeq }]
+        })
+      ),
+    heartbeat,
+    unowned: ({ limit }) =>
+      Effect.map(Clock.currentTimeMillis, (now) =>
+        [...db.queues.keys()]
+          .flatMap((id) => db.head(id) ?? [])
+          .filter((entry) => isUnowned(entry, now))
+          .toSorted((a, b) => a.task.createdAt - b.task.createdAt)
+          .slice(0, limit)
+          .map(TaskRow.toHead)),
+    putIntent,
+    intents: (id) => Effect.sync(() => db.tasks.get(id)?.state.intents ?? []),
+    // There is no other process to hear from.
+    wakes: Stream.never,
+    prune,
+    deleteConversation
+  })
+})
+
+export const layer = (file: string) => Layer.effect(TaskBackend, make(file))
