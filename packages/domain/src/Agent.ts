@@ -3,7 +3,7 @@
  *
  * @since 0.1.0
  */
-import { type Array, Context, Effect, Layer, Schema, type Scope } from "effect"
+import { type Array, Context, type Duration, Effect, Layer, type Option, Schema, type Scope } from "effect"
 import type { TaskContext } from "./CurrentTask.ts"
 import type { Decision } from "./Decision.ts"
 import { AgentId } from "./Ids.ts"
@@ -52,8 +52,20 @@ export interface AgentInput {
    * attempt. An agent must not repeat what they show as finished (P10).
    */
   readonly journal: ReadonlyArray<StoredEvent>
-  /** Waits, durably, for a person's answer to a call for which the agent has emitted `tool_approval`. */
-  readonly awaitDecision: (toolCallId: string) => Effect.Effect<Decision>
+  /**
+   * Waits, durably, for a person's answer to a call for which the agent has emitted `tool_approval`. `otherwise` is the
+   * answer from `at` on (milliseconds since 1970-01-01T00:00Z) unless a person was first.
+   */
+  readonly awaitDecision: (
+    toolCallId: string,
+    otherwise?: { readonly at: number; readonly decision: Decision }
+  ) => Effect.Effect<Decision>
+  /**
+   * Has the title of the conversation made beside the agent, unless it has one: readers get a `title` event. Returns at
+   * once. At the end of a completed task the title is waited for, at most 5 s; one that comes later is stored without an
+   * event. It may take a minute; what goes wrong is logged and changes nothing.
+   */
+  readonly makeTitle: (title: Effect.Effect<Option.Option<string>>) => Effect.Effect<void>
   /** To be run between two steps: a place where the engine may stop the task to hand it over. */
   readonly checkpoint: Effect.Effect<void>
 }
@@ -87,6 +99,8 @@ export interface AgentResult {
  */
 export interface Agent {
   readonly agentId: AgentId
+  /** From the first claim of a task, recoveries included; then it ends with `DeadlineExceeded`. The runtime has its own. */
+  readonly timeout?: Duration.Duration | undefined
   readonly run: (input: AgentInput, emit: Emit) => Effect.Effect<AgentResult, AgentError>
 }
 

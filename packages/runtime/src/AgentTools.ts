@@ -5,7 +5,7 @@
  *
  * @since 0.1.0
  */
-import { Cause, Context, Effect, Exit, Option, Result, Schema, Stream } from "effect"
+import { Cause, Context, Duration, Effect, Exit, Option, Result, Schema, Stream } from "effect"
 import { AiError, type Prompt, type Tool, Toolkit } from "effect/ai"
 import * as ToolProgress from "./ToolProgress.ts"
 
@@ -18,6 +18,16 @@ import * as ToolProgress from "./ToolProgress.ts"
  */
 export const SafeToRepeat = Context.Reference<boolean>("@perennial/runtime/AgentTools/SafeToRepeat", {
   defaultValue: () => false
+})
+
+/**
+ * Annotates a tool that may take longer than the agent's `timeouts.tool`, or must not take as long.
+ *
+ * @since 0.1.0
+ * @category annotations
+ */
+export const Timeout = Context.Reference<Duration.Input | undefined>("@perennial/runtime/AgentTools/Timeout", {
+  defaultValue: () => undefined
 })
 
 /**
@@ -206,9 +216,22 @@ export const merge = (...all: ReadonlyArray<AgentTools>): AgentTools => {
  * @since 0.1.0
  * @category accessors
  */
-export const isSafeToRepeat = (self: AgentTools, tool: string): boolean => {
+export const isSafeToRepeat = (self: AgentTools, tool: string): boolean => annotation(self, tool, SafeToRepeat) === true
+
+/**
+ * How long a call of a tool may take, if the tool says so.
+ *
+ * @since 0.1.0
+ * @category accessors
+ */
+export const timeoutOf = (self: AgentTools, tool: string): Duration.Duration | undefined => {
+  const timeout = annotation(self, tool, Timeout)
+  return timeout === undefined ? undefined : Duration.fromInputUnsafe(timeout)
+}
+
+const annotation = <A>(self: AgentTools, tool: string, key: Context.Reference<A>): A | undefined => {
   const found = Object.hasOwn(self.tools, tool) ? self.tools[tool] : undefined
-  return found !== undefined && Context.get(found.annotations, SafeToRepeat)
+  return found === undefined ? undefined : Context.get(found.annotations, key)
 }
 
 const unknownTool = (tool: string, known: ReadonlyArray<string>): ToolOutcome =>

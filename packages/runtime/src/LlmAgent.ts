@@ -12,15 +12,17 @@ import { AgentId } from "@perennial/domain/Ids"
 import type { Message, ToolCallPart } from "@perennial/domain/Message"
 import type { AgentEvent } from "@perennial/domain/TaskEvent"
 import * as Usage from "@perennial/domain/Usage"
-import { Array, type Cause, Context, Duration, Effect, Layer, type Scope } from "effect"
+import { Array, type Cause, Context, Duration, Effect, Layer, Option, type Scope } from "effect"
 import { LanguageModel, Prompt, type Tool, type Toolkit } from "effect/ai"
 import * as AgentTools from "./AgentTools.ts"
+import type { TitleMaker } from "./ConversationTitle.ts"
 import * as History from "./History.ts"
 import { callsOf, fromJournal } from "./internal/agentProgress.ts"
 import type { ModelAnswer } from "./internal/modelAnswer.ts"
 import { makeModelStep } from "./internal/modelStep.ts"
 import { makeToolCalls, resultPart } from "./internal/toolCalls.ts"
 import * as ModelSettings from "./ModelSettings.ts"
+import { TaskData } from "./TaskData.ts"
 
 /**
  * What an application can hang on to an agent. A hook that fails is logged and changes nothing.
@@ -48,6 +50,8 @@ export interface AgentConfig<Tools extends Record<string, Tool.Any> = {}> extend
   /** Tools of one message that run at once; 4 by default. */
   readonly toolConcurrency?: number | undefined
   readonly hooks?: AgentHooks | undefined
+  /** Makes titles of conversations that have none, beside the first model request: `ConversationTitle`. */
+  readonly titles?: TitleMaker | undefined
   /** How failed model requests are repeated, where that can help. A provider's `retry-after` has precedence. */
   readonly retry?: {
     /** Repeats of one request by each model; 4 by default. */
@@ -60,12 +64,23 @@ export interface AgentConfig<Tools extends Record<string, Tool.Any> = {}> extend
   readonly timeouts?: {
     /** Nothing from the model for this long is a failed request; 2 minutes by default. */
     readonly modelIdle?: Duration.Input | undefined
-    /** One tool call, without the wait for approval; 2 minutes by default. */
+    /** One tool call, without the wait for approval; 2 minutes by default. `AgentTools.Timeout` of a tool wins. */
     readonly tool?: Duration.Input | undefined
+    /** A task from its first start on, recoveries and waits included; then it ends with `DeadlineExceeded`. */
+    readonly task?: Duration.Input | undefined
+  } | undefined
+  /** Which tool calls wait for a person (`tool_approval`), and how long. */
+  readonly approval?: {
+    /** Those whose tool says so by `needsApproval` (the default), all, none, or those that this picks. */
+    readonly required?: "tool" | "always" | "never" | ((call: AgentTools.ToolInvocation) => Effect.Effect<boolean>)
+    /** Then the call is denied and the model told why; without it a call waits as long as its task lives. */
+    readonly timeout?: Duration.Input | undefined
   } | undefined
   readonly budget?: {
     /** Tokens of one task: no model request begins beyond; the task ends with `BudgetExceeded`. */
     readonly maxTotalTokens?: number | undefined
+    /** Steps of one task, likewise. Below `maxIterations` it ends the task where that would have it answer. */
+    readonly maxSteps?: number | undefined
     /** Tokens of one prompt, estimated: old tool results and old turns are left out to keep it (`History.fit`). */
     readonly maxContextTokens?: number | undefined
   } | undefined
@@ -169,7 +184,7 @@ const fromParts = (
   tools: AgentTools.AgentTools
 ): Agent => {
   const maxIterations = config.maxIterations ?? 6
-  const { maxContextTokens, maxTotalTokens } = config.budget ?? {}
+  const { maxContextTokens, maxSteps, maxTotalTokens } = config.budget ?? {}
   const system = Prompt.systemMessage({ content: config.systemPrompt })
 
   const requests = makeModelStep({
@@ -187,7 +202,11 @@ const fromParts = (
   const callTools = makeToolCalls({
     tools,
     timeout: Duration.fromInputUnsafe(config.timeouts?.tool ?? "2 minutes"),
-    concurrency: config.toolConcurrency ?? 4
+    concurrency: config.toolConcurrency ?? 4,
+    approval: {
+      required: config.approval?.required ?? "tool",
+      timeout: durationOf(config.approval?.timeout)
+    }
   })
 
   const prompt = (history: ReadonlyArray<Message>): ReadonlyArray<Prompt.Message> => {
@@ -215,6 +234,7 @@ const fromParts = (
     })
 
     if (before.complete) return { usage }
+    if (config.titles !== undefined) yield* input.makeTitle(titleOf(config.titles, input.history))
     if (before.open.length > 0) {
       if (before.iterations >= maxIterations) {
         yield* emitAll(
@@ -226,8 +246,9 @@ const fromParts = (
 
     for (let iteration = before.iterations + 1; iteration <= maxIterations; iteration++) {
       if (maxTotalTokens !== undefined && Usage.total(usage) >= maxTotalTokens) {
-        return yield* budgetExceeded(maxTotalTokens)
+        return yield* budgetExceeded(`${maxTotalTokens} tokens`)
       }
+      if (maxSteps !== undefined && iteration > maxSteps) return yield* budgetExceeded(`${maxSteps} steps`)
       const last = iteration === maxIterations
       const step = withUniqueIds(yield* request({ prompt: Prompt.fromMessages(prompt(history)), last, emit }), history)
       usage = Usage.add(usage, step.usage)
@@ -247,19 +268,36 @@ const fromParts = (
 
   return {
     agentId: AgentId.make(config.agentId),
-    run: (input, emit) => withErrorHook(run(input, emit), config.hooks?.onError)
+    timeout: durationOf(config.timeouts?.task),
+    run: (input, emit) =>
+      Effect.provideService(
+        withErrorHook(run(input, emit), config.hooks?.onError),
+        TaskData,
+        // Past the hook `onEvent`, which may write such events itself.
+        (name, data) => Effect.asVoid(emit([{ type: "data", name, data }]))
+      )
   }
 }
+
+const durationOf = (input: Duration.Input | undefined): Duration.Duration | undefined =>
+  input === undefined ? undefined : Duration.fromInputUnsafe(input)
+
+const titleOf = (titles: TitleMaker, history: ReadonlyArray<Message>): Effect.Effect<Option.Option<string>> =>
+  Effect.catch(
+    titles(history),
+    (error) =>
+      Effect.as(Effect.logWarning("The title of the conversation could not be made.", error.message), Option.none())
+  )
 
 const limitReached = AgentTools.failed("The call was not executed: the task has reached its last step.")
 const cutOff = AgentTools.failed(
   "The call was not executed: the response was cut at its maximum length. Use shorter arguments or fewer calls."
 )
 
-const budgetExceeded = (limit: number): AgentError =>
+const budgetExceeded = (limit: string): AgentError =>
   new AgentError({
     error: "BudgetExceeded",
-    detail: `The task has used its ${limit} tokens.`,
+    detail: `The task has used its ${limit}.`,
     retryable: false
   })
 

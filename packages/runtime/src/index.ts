@@ -12,6 +12,11 @@ export * as AgentTools from "./AgentTools.ts"
 /**
  * @since 0.1.0
  */
+export * as ConversationTitle from "./ConversationTitle.ts"
+
+/**
+ * @since 0.1.0
+ */
 export * as DemoModel from "./DemoModel.ts"
 
 /**
@@ -43,6 +48,11 @@ export * as Retention from "./Retention.ts"
  * @since 0.1.0
  */
 export * as ScriptedModel from "./ScriptedModel.ts"
+
+/**
+ * @since 0.1.0
+ */
+export * as TaskData from "./TaskData.ts"
 
 /**
  * @since 0.1.0

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { AgentTools, LlmAgent, ScriptedModel } from "@perennial/runtime"
-import { Effect, Exit, Fiber, Layer, Schema } from "effect"
+import { type Duration, Effect, Exit, Fiber, Layer, Schema } from "effect"
 import { Tool, Toolkit } from "effect/ai"
 import { adjust, type AgentTask, brief, settle, startAgent, task } from "./support/agentTask.ts"
 import { Effects, Tools, toolsLayer } from "./support/agentToolkit.ts"
@@ -85,6 +85,24 @@ describe("tools of an agent", () => {
         "8"
       ])
       assert.include(yield* Effects.all, "slow interrupted")
+    }).pipe(Effect.provide(env)))
+
+  it.effect("a tool's own timeout wins over the agent's, longer or shorter", () =>
+    Effect.gen(function*() {
+      const named = (name: string, timeout: Duration.Input) =>
+        Tool.make(name, { success: Schema.String }).annotate(AgentTools.Timeout, timeout)
+      const Own = Toolkit.make(named("long", "1 hour"), named("short", "1 second"))
+      const slow = () => Effect.delay(Effect.succeed("slept"), "30 minutes")
+      yield* (yield* Script).push([{ tool: "long", id: "0" }, { tool: "short", id: "1" }], ["ok"])
+      const agent = yield* LlmAgent.make({ ...config, tools: Own }).pipe(
+        Effect.provide(Own.toLayer({ long: slow, short: slow }))
+      )
+      const run = yield* startAgent(agent)
+      yield* adjust("1 second")
+      assert.deepStrictEqual(resultsOf(run), [["error", "{\"error\":\"The tool did not finish within 1s.\"}"]])
+      yield* adjust("30 minutes")
+      yield* Fiber.join(run.fiber)
+      assert.deepStrictEqual(resultsOf(run)[0], ["completed", "\"slept\""])
     }).pipe(Effect.provide(env)))
 
   it.effect("calls run at once, at most toolConcurrency of them, and their results keep the order of the calls", () =>
@@ -183,69 +201,5 @@ describe("tools of an agent", () => {
       const run = yield* startAgent(yield* LlmAgent.make({ ...config, tools: AgentTools.merge(one, two) }))
       yield* Fiber.join(run.fiber)
       assert.deepStrictEqual(run.events("tool_result").map((event) => event.result), ["two", task.taskId])
-    }).pipe(Effect.provide(env)))
-})
-
-describe("approval", () => {
-  const remove = (id: number) => ({ tool: "delete", params: { id }, id: `delete-${id}` })
-
-  it.effect("a tool that needs it waits, however long; the others run meanwhile", () =>
-    Effect.gen(function*() {
-      yield* (yield* Script).push([remove(50), remove(51), remove(52), remove(5)], ["ok"])
-      const run = yield* startAgent(yield* LlmAgent.make({ ...config, toolConcurrency: 1 }))
-      yield* adjust("1 hour")
-      assert.deepStrictEqual(yield* Effects.all, ["delete 5"])
-      assert.deepStrictEqual(run.events("tool_approval").map((event) => event.args), [{ id: 50 }, { id: 51 }, {
-        id: 52
-      }])
-      yield* run.decide("delete-50", { approved: true })
-      yield* settle
-      yield* run.decide("delete-51", { approved: false, reason: "keep it" })
-      yield* run.decide("delete-52", { approved: true, args: { id: 53 } })
-      yield* Fiber.join(run.fiber)
-      assert.deepStrictEqual(yield* Effects.all, ["delete 5", "delete 50", "delete 53"])
-      assert.deepStrictEqual(resultsOf(run), [
-        ["completed", "\"deleted 5\""],
-        ["completed", "\"deleted 50\""],
-        ["error", "{\"type\":\"denied\",\"reason\":\"keep it\"}"],
-        ["completed", "\"deleted 53\""]
-      ])
-      assert.deepStrictEqual(run.events("tool_approval").slice(3).map((event) => event.decision?.approved), [
-        true,
-        false,
-        true
-      ])
-      // Of a call that was not allowed there is no `tool_call`; one with new arguments shows those.
-      assert.deepStrictEqual(run.events("tool_call").map((event) => event.args), [{ id: 5 }, { id: 50 }, { id: 53 }])
-    }).pipe(Effect.provide(env)))
-
-  it.effect("a tool decides by its arguments and the conversation before the call", () =>
-    Effect.gen(function*() {
-      const seen: Array<ReadonlyArray<string>> = []
-      const Asks = Toolkit.make(Tool.make("asks", {
-        success: Schema.String,
-        needsApproval: (_, { messages }) => {
-          seen.push(messages.map((message) => message.role))
-          return Effect.succeed(false)
-        }
-      }))
-      yield* (yield* Script).push([{ tool: "asks" }], [{ tool: "asks" }], ["ok"])
-      const agent = yield* Effect.provide(
-        LlmAgent.make({ ...config, tools: Asks }),
-        Asks.toLayer({ asks: () => Effect.succeed("done") })
-      )
-      const run = yield* startAgent(agent)
-      yield* Fiber.join(run.fiber)
-      assert.deepStrictEqual(seen, [["system", "user"], ["system", "user", "assistant", "tool"]])
-    }).pipe(Effect.provide(env)))
-
-  it.effect("arguments that a person changed are checked too", () =>
-    Effect.gen(function*() {
-      yield* (yield* Script).push([remove(50)], ["ok"])
-      const run = yield* startAgent(yield* LlmAgent.make(config))
-      yield* run.decide("delete-50", { approved: true, args: { id: "x" } })
-      yield* Fiber.join(run.fiber)
-      assert.deepStrictEqual(run.events("tool_result").map((event) => event.status), ["error"])
-      assert.deepStrictEqual(yield* Effects.all, [])
     }).pipe(Effect.provide(env)))
 })

@@ -179,6 +179,22 @@ describe("LlmAgent", () => {
       assert.strictEqual((yield* script.requests).length, 1)
     }).pipe(Effect.provide(env)))
 
+  it.effect("begins no step beyond the budget, and a resumed task counts the steps before it", () =>
+    Effect.gen(function*() {
+      const script = yield* Script
+      const weather = { tool: "weather", params: { city: "Oslo" } }
+      yield* script.push([weather], [weather, { never: true }], [weather], ["never reached"])
+      const agent = yield* LlmAgent.make({ ...config, budget: { maxSteps: 2 } })
+      const first = yield* startAgent(agent)
+      yield* settle
+      yield* Fiber.interrupt(first.fiber)
+      const second = yield* startAgent(agent, { log: first.log })
+      const error = yield* Effect.flip(Fiber.join(second.fiber))
+      assert.strictEqual(error.error, "BudgetExceeded")
+      assert.strictEqual(error.detail, "The task has used its 2 steps.")
+      assert.strictEqual(second.events("tool_result").length, 2)
+    }).pipe(Effect.provide(env)))
+
   it.effect("runs the checkpoint between two steps, after all results of the first", () =>
     Effect.gen(function*() {
       const script = yield* Script

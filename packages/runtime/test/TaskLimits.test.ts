@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { make } from "@perennial/domain/Agent"
 import { AgentId } from "@perennial/domain/Ids"
 import { zero } from "@perennial/domain/Usage"
-import { Duration, Effect, Fiber, Latch, Ref } from "effect"
+import { Clock, Duration, Effect, Fiber, Latch, Ref } from "effect"
 import { TestClock } from "effect/testing"
 import { text } from "./support/agents.ts"
 import { blocking, checkCapacity, checkEnded, settle, untilEnded } from "./support/invariants.ts"
@@ -82,6 +82,35 @@ describe("bounds of one task (P11)", () => {
       const last = (yield* checkEnded(both, id)).at(-1)?.event
       assert.isTrue(last?.type === "error" && last.error === "DeadlineExceeded")
       assert.strictEqual(entered, 1)
+      yield* b.terminate
+    }))
+
+  it.effect("an agent's own deadline counts from the first claim; the process's is the longest", () =>
+    Effect.gen(function*() {
+      const both = yield* shared
+      const timed = (name: string, timeout: Duration.Input) => ({
+        ...make(name, () => Effect.never),
+        timeout: Duration.fromInputUnsafe(timeout)
+      })
+      const agents = [timed("short", "1 minute"), timed("long", "1 hour")] as const
+      const a = yield* startProcess(both, agents, { taskTimeout: Duration.minutes(2) })
+      const [short, long] = yield* Effect.all(
+        agents.map(({ agentId }) => a.manager.start({ message: "x", agentId }))
+      )
+      yield* settle
+      yield* TestClock.adjust("40 seconds")
+      yield* a.terminate
+      const b = yield* startProcess(both, agents, { taskTimeout: Duration.minutes(2) })
+      const detailOf = Effect.fnUntraced(function*(task: typeof short) {
+        assert.isDefined(task)
+        yield* untilEnded(both, task.id, 90)
+        const last = (yield* checkEnded(both, task.id)).at(-1)?.event
+        return last?.type === "error" ? `${last.error}: ${last.detail}` : last?.type
+      })
+      assert.strictEqual(yield* detailOf(short), "DeadlineExceeded: The task did not end within 1m.")
+      // Not a minute after its second claim.
+      assert.isBelow(yield* Clock.currentTimeMillis, 62_000)
+      assert.strictEqual(yield* detailOf(long), "DeadlineExceeded: The task did not end within 2m.")
       yield* b.terminate
     }))
 })

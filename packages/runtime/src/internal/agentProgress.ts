@@ -25,8 +25,8 @@ export const fromJournal = (journal: ReadonlyArray<StoredEvent>): AgentProgress 
   const answered = new Set<string>()
   const past = new Map<string, PastCall>()
   const note = (toolCallId: string, change: Partial<PastCall>) =>
-    past.set(toolCallId, { entered: false, asked: false, ...past.get(toolCallId), ...change })
-  for (const { event } of journal) {
+    past.set(toolCallId, { entered: false, ...past.get(toolCallId), ...change })
+  for (const { at, event } of journal) {
     switch (event.type) {
       case "message":
         if (event.partial === true) break
@@ -38,7 +38,7 @@ export const fromJournal = (journal: ReadonlyArray<StoredEvent>): AgentProgress 
         note(event.toolCallId, { entered: true })
         break
       case "tool_approval":
-        note(event.toolCallId, { asked: true, ...(event.decision === undefined ? {} : { decision: event.decision }) })
+        note(event.toolCallId, event.decision === undefined ? { askedAt: at } : { decision: event.decision })
         break
       case "tool_result":
         answered.add(event.toolCallId)

@@ -9,16 +9,16 @@ import { CurrentUser } from "@perennial/domain/CurrentUser"
 import type { MessageId, RunnerId } from "@perennial/domain/Ids"
 import type { Message } from "@perennial/domain/Message"
 import { type Outcome, settleUnsettled } from "@perennial/domain/Settlement"
-import type { Claim, Head, TaskBackend } from "@perennial/domain/TaskBackend"
-import type { AgentEvent } from "@perennial/domain/TaskEvent"
+import { type Claim, decisionKey, type Head, type TaskBackend } from "@perennial/domain/TaskBackend"
 import * as TaskEvent from "@perennial/domain/TaskEvent"
-import { type Array as Arr, Cause, Deferred, Duration, Effect, Exit, Option, type Scope } from "effect"
+import { Cause, Deferred, Duration, Effect, Exit, Option, type Scope } from "effect"
 import type { TaskLimits } from "../TaskLimits.ts"
 import { malformed } from "./agentEvent.ts"
 import type { AgentExit, Execution } from "./execution.ts"
 import type { Hubs } from "./hubs.ts"
 import { Journal } from "./journal.ts"
 import { outcomeOf } from "./outcome.ts"
+import { Titling } from "./titling.ts"
 import { noHead } from "./watch.ts"
 import type { Writer } from "./writer.ts"
 
@@ -51,8 +51,13 @@ const historyPage = 1_000
 /** What is durable and not yet in the conversation goes there; idempotent, so that it may be repeated. */
 const storeMessages = Effect.fnUntraced(function*({ store }: Options, journal: Journal) {
   const messages = [...journal.unstored]
-  if (messages.length === 0) return
   const { conversationId: id, userId } = journal.claim
+  if (journal.title !== undefined) {
+    // A conversation that was deleted needs no title.
+    yield* Effect.catchTag(store.setTitle(id, journal.title), "ConversationNotFound", () => Effect.void)
+    journal.title = undefined
+  }
+  if (messages.length === 0) return
   yield* Effect.catchTag(
     store.append(id, messages),
     "ConversationNotFound",
@@ -99,41 +104,74 @@ const readHistory = Effect.fnUntraced(function*({ store }: Options, claim: Claim
   }
 })
 
-/** Runs the agent in a fiber of its own, so that its finalizers can be waited for, and given up. */
-const runAgent = Effect.fnUntraced(function*(options: Options, journal: Journal, input: AgentInput) {
-  const { agentScope, agents, execution, now, writer } = options
-  const { claim } = journal
-  const emit: Emit = (events: Arr.NonEmptyReadonlyArray<AgentEvent>) =>
-    Effect.tap(
-      Effect.suspend(() => {
-        if (Deferred.isDoneUnsafe(execution.ended)) return Effect.interrupt
-        const wrong = malformed(events, claim)
-        return wrong === undefined ? writer.emitByAgent(journal, events) : Effect.die(wrong)
-      }),
-      () => {
-        if (journal.unstored.length === 0) return Effect.void
-        execution.progressed = true
-        return Effect.catchCause(
-          Effect.uninterruptible(storeMessages(options, journal)),
-          (cause) =>
-            Effect.andThen(
-              Effect.logError("The conversation store failed; the task stops here as if crashed.", cause),
-              Effect.suspend(() => {
-                execution.stop("store", now())
-                return Effect.interrupt
-              })
-            )
+/** Writes events of the agent and then what they add to the conversation. */
+const writeByAgent = (options: Options, journal: Journal): Emit => (events) =>
+  Effect.tap(
+    Effect.suspend(() => {
+      const wrong = malformed(events, journal.claim)
+      return wrong === undefined ? options.writer.emitByAgent(journal, events) : Effect.die(wrong)
+    }),
+    () => {
+      if (journal.unstored.length === 0 && journal.title === undefined) return Effect.void
+      options.execution.progressed ||= journal.unstored.length > 0
+      return Effect.catchCause(
+        Effect.uninterruptible(storeMessages(options, journal)),
+        (cause) => crash(options, "The conversation store failed; the task stops here as if crashed.", cause)
+      )
+    }
+  )
+
+const crash = ({ execution, now }: Options, message: string, cause: Cause.Cause<unknown>): Effect.Effect<never> =>
+  Effect.andThen(
+    Effect.logError(message, cause),
+    Effect.suspend(() => {
+      execution.stop("store", now())
+      return Effect.interrupt
+    })
+  )
+
+/** The answer to a call that waits for a person; at a deadline it is recorded as theirs would be: the first one stands. */
+const awaitDecision =
+  (options: Options, { claim }: Journal): AgentInput["awaitDecision"] => (toolCallId, otherwise) => {
+    const { backend, execution, now } = options
+    const given = execution.awaitDecision(toolCallId)
+    if (execution.isDecided(toolCallId)) return given
+    if (otherwise === undefined) return options.outside(given)
+    const { at, decision } = otherwise
+    const expired = Effect.suspend(() => Effect.sleep(Math.max(0, at - now()))).pipe(
+      Effect.andThen(backend.putIntent(claim.taskId, { key: decisionKey(toolCallId), value: { ...decision } })),
+      Effect.andThen(backend.intents(claim.taskId)),
+      Effect.map((intents) => execution.apply(intents, now())),
+      Effect.catchCause((cause) =>
+        crash(
+          options,
+          "The end of a wait for approval could not be recorded; the task stops here as if crashed.",
+          cause
         )
-      }
+      ),
+      Effect.andThen(given)
     )
+    return options.outside(Effect.raceFirst(given, expired))
+  }
+
+/** Runs the agent in a fiber of its own, so that its finalizers can be waited for, and given up. */
+const runAgent = Effect.fnUntraced(function*(options: Options, journal: Journal, input: Omit<AgentInput, "makeTitle">) {
+  const { agentScope, agents, execution, scope, store, writer } = options
+  const { claim } = journal
+  const write = writeByAgent(options, journal)
+  const emit: Emit = (events) =>
+    Effect.suspend(() => Deferred.isDoneUnsafe(execution.ended) ? Effect.interrupt : write(events))
+  const titling = new Titling({ claim, execution, scope, store, write: (title) => write([{ type: "title", title }]) })
   const agent: Effect.Effect<AgentResult, AgentError> = agents.get(claim.agentId).pipe(
     Effect.mapError((error) => new Failure({ error: "AgentNotFound", detail: error.message, retryable: false })),
-    Effect.flatMap((agent) => agent.run(input, emit)),
+    Effect.flatMap((agent) => agent.run({ ...input, makeTitle: (title) => titling.begin(title) }, emit)),
     Effect.provideService(CurrentTask, Option.some(input.task)),
     Effect.provideService(CurrentUser, claim.userId)
   )
   execution.run(yield* Effect.forkIn(Effect.interruptible(agent), agentScope))
   const exit: AgentExit = yield* Deferred.await(execution.ended)
+  if (exit !== "abandoned" && Exit.isSuccess(exit)) yield* titling.await
+  else titling.drop()
   journal.sealed = true
   // What fibers of the agent that outlive it had handed to the writer is written before the log is settled.
   if (journal.inFlight && !journal.closed) yield* writer.emit(journal, [])
@@ -169,10 +207,17 @@ const toContext = (claim: Claim): TaskContext => ({
   metadata: claim.metadata ?? {}
 })
 
+/** The agent's or the process's, whichever is shorter. */
+const timeoutOf = ({ agents, limits }: Options, claim: Claim): Effect.Effect<Duration.Duration> =>
+  agents.get(claim.agentId).pipe(
+    Effect.map((agent) => Duration.min(agent.timeout ?? limits.taskTimeout, limits.taskTimeout)),
+    Effect.orElseSucceed(() => limits.taskTimeout)
+  )
+
 const own = Effect.fnUntraced(function*(options: Options, claim: Claim) {
   const { backend, execution, hubs, limits, now, scope, writer } = options
   execution.claim = claim
-  execution.deadline = claim.startedAt + Duration.toMillis(limits.taskTimeout)
+  execution.timeout = yield* timeoutOf(options, claim)
   const journal = new Journal({
     claim,
     hub: hubs.own(claim.taskId, claim.lastSeq),
@@ -190,7 +235,7 @@ const own = Effect.fnUntraced(function*(options: Options, claim: Claim) {
   if (claim.intents > 0) yield* options.notify
   execution.tick(now(), Duration.toMillis(limits.cancelGrace))
   if (execution.reason === "cancel" || execution.reason === "timeout") {
-    const outcome = outcomeOf(execution, "abandoned", limits)
+    const outcome = outcomeOf(execution, "abandoned")
     if (outcome !== "nothing" && outcome !== "release") return yield* finish(options, journal, outcome)
   }
   const failures = claim.failures + options.losses
@@ -215,12 +260,9 @@ const own = Effect.fnUntraced(function*(options: Options, claim: Claim) {
     history: yield* readHistory(options, claim),
     journal: journaled,
     checkpoint: options.checkpoint,
-    awaitDecision: (toolCallId) => {
-      const decision = execution.awaitDecision(toolCallId)
-      return execution.isDecided(toolCallId) ? decision : options.outside(decision)
-    }
+    awaitDecision: awaitDecision(options, journal)
   })
-  const outcome = outcomeOf(execution, exit, limits)
+  const outcome = outcomeOf(execution, exit)
   if (outcome === "nothing" || outcome === "release") {
     journal.closed = true
     execution.failed = execution.reason === "store"

@@ -5,7 +5,7 @@ import type { AgentError, AgentResult } from "@perennial/domain/Agent"
 import { Decision } from "@perennial/domain/Decision"
 import type { TaskId } from "@perennial/domain/Ids"
 import { cancelKey, type Claim, decisionKey, type Intent } from "@perennial/domain/TaskBackend"
-import { Deferred, Effect, Exit, type Fiber, Option, Schema, Semaphore } from "effect"
+import { Deferred, Duration, Effect, Exit, type Fiber, Option, Schema, Semaphore } from "effect"
 
 /**
  * Recorded before a fiber is interrupted, so that the outcome never has to be guessed. `fenced` and `store`: nothing may
@@ -22,11 +22,13 @@ const decodeDecision = Schema.decodeUnknownOption(Decision)
 export class Execution {
   readonly taskId: TaskId
   readonly ended = Deferred.makeUnsafe<AgentExit>()
+  /** Done when it is stopped. */
+  readonly stopped = Deferred.makeUnsafe<void>()
   reason: StopReason | undefined
   cancelReason: string | undefined
   claim: Claim | undefined
-  /** Milliseconds since 1970 at which the task must have ended. */
-  deadline = Number.POSITIVE_INFINITY
+  /** How long the task may take, counted from its first claim. */
+  timeout: Duration.Duration = Duration.infinity
   /** How many intents were taken note of. */
   intents = 0
   /** How many intents the writer has seen recorded; they may still have to be read. */
@@ -51,6 +53,10 @@ export class Execution {
     this.taskId = taskId
   }
 
+  get #deadline(): number {
+    return this.claim === undefined ? Number.POSITIVE_INFINITY : this.claim.startedAt + Duration.toMillis(this.timeout)
+  }
+
   /** The agent's fiber; interrupted at once if the task was stopped before it began. */
   run(fiber: Fiber.Fiber<AgentResult, AgentError>): void {
     this.#fiber = fiber
@@ -63,13 +69,14 @@ export class Execution {
     const final = reason === "fenced" || reason === "store"
     if (this.reason !== undefined && !final) return
     this.reason = reason
+    Deferred.doneUnsafe(this.stopped, Exit.void)
     this.#stoppedAt = Math.min(this.#stoppedAt, now)
     this.#fiber?.interruptUnsafe()
   }
 
   /** Ends what time ends: the task at its deadline, finalizers after the grace. */
   tick(now: number, graceMillis: number): void {
-    if (now >= this.deadline) this.stop("timeout", now)
+    if (now >= this.#deadline) this.stop("timeout", now)
     if (now >= this.#stoppedAt + graceMillis && this.#fiber !== undefined) {
       Deferred.doneUnsafe(this.ended, Exit.succeed("abandoned" as const))
     }

@@ -67,6 +67,8 @@ export class Journal {
   unsettled: Settlement.Unsettled = Settlement.empty
   /** Durable messages that the conversation store does not hold yet, oldest first. */
   unstored: Array<StoredMessage> = []
+  /** A durable title that the conversation store does not hold yet. */
+  title: string | undefined
   /** Refuses late events. */
   closed = false
   /** Refuses late events of the agent: it has ended. */
@@ -138,6 +140,7 @@ export class Journal {
       if (isBoundary(stored.event)) this.#boundary = stored.seq
       const message = toMessage(this.claim, stored)
       if (message !== undefined) this.unstored.push(message)
+      if (stored.event.type === "title") this.title = stored.event.title
       this.#durableSeq = stored.seq
     }
   }

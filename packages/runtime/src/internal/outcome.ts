@@ -4,7 +4,6 @@
 import { AgentError } from "@perennial/domain/Agent"
 import type { Outcome } from "@perennial/domain/Settlement"
 import { Cause, Duration, Exit, Option } from "effect"
-import type { TaskLimits } from "../TaskLimits.ts"
 import type { AgentExit, Execution } from "./execution.ts"
 
 const failed = (error: AgentError): Outcome => ({
@@ -23,11 +22,7 @@ const internal: Outcome = {
 }
 
 /** `release`: hand the task over. `nothing`: write nothing. */
-export const outcomeOf = (
-  execution: Execution,
-  exit: AgentExit,
-  limits: TaskLimits
-): Outcome | "release" | "nothing" => {
+export const outcomeOf = (execution: Execution, exit: AgentExit): Outcome | "release" | "nothing" => {
   const { reason } = execution
   if (reason === "fenced" || reason === "store") return "nothing"
   // Whatever was asked, the task had completed first.
@@ -41,7 +36,7 @@ export const outcomeOf = (
       return {
         status: "error",
         error: "DeadlineExceeded",
-        detail: `The task did not end within ${Duration.format(limits.taskTimeout)}.`,
+        detail: `The task did not end within ${Duration.format(execution.timeout)}.`,
         retryable: false
       }
     case undefined: {

@@ -3,9 +3,17 @@ import type { AgentInput, Emit } from "@perennial/domain/Agent"
 import type { Decision } from "@perennial/domain/Decision"
 import type { ToolCallPart, ToolResultPart } from "@perennial/domain/Message"
 import * as Settlement from "@perennial/domain/Settlement"
-import { Duration, Effect, Queue, Result, type Schema, Semaphore } from "effect"
+import { Clock, Duration, Effect, Queue, Result, type Schema, Semaphore } from "effect"
 import type { Prompt } from "effect/ai"
-import { type AgentTools, failed, isSafeToRepeat, type PreparedCall, type ToolOutcome } from "../AgentTools.ts"
+import {
+  type AgentTools,
+  failed,
+  isSafeToRepeat,
+  type PreparedCall,
+  timeoutOf,
+  type ToolInvocation,
+  type ToolOutcome
+} from "../AgentTools.ts"
 import { CurrentTaskLimits } from "../TaskLimits.ts"
 import { ToolProgress } from "../ToolProgress.ts"
 
@@ -14,14 +22,21 @@ export interface ToolCallsOptions {
   readonly timeout: Duration.Duration
   /** Tools of one message that run at once; calls that wait for a person do not count. */
   readonly concurrency: number
+  readonly approval: ApprovalPolicy
+}
+
+export interface ApprovalPolicy {
+  readonly required: "tool" | "always" | "never" | ((call: ToolInvocation) => Effect.Effect<boolean>)
+  /** From the question on; without it a call waits as long as the task lives. */
+  readonly timeout?: Duration.Duration | undefined
 }
 
 /** What the journal knows of a call. */
 export interface PastCall {
   /** A `tool_call` was written and no result: the call was cut in the middle. */
   readonly entered: boolean
-  /** A `tool_approval` was written. */
-  readonly asked: boolean
+  /** When a `tool_approval` was written. */
+  readonly askedAt?: number | undefined
   readonly decision?: Decision | undefined
 }
 
@@ -34,7 +49,7 @@ export interface ToolCallsInput {
   readonly emit: Emit
 }
 
-const never: PastCall = { entered: false, asked: false }
+const never: PastCall = { entered: false }
 
 /** Room for the other fields of a `tool_result`. */
 const envelopeBytes = 2048
@@ -48,6 +63,15 @@ export const resultPart = (call: ToolCallPart, outcome: ToolOutcome): ToolResult
   toolCallId: call.toolCallId,
   ...outcome
 })
+
+const unchecked = Result.fail(failed("The call could not be checked and was not executed."))
+
+/** What is decided about a call when nobody answers. */
+const unanswered = ({ timeout }: ApprovalPolicy, askedAt: number) =>
+  timeout === undefined ? undefined : {
+    at: askedAt + Duration.toMillis(timeout),
+    decision: { approved: false, reason: `Nobody allowed the call within ${Duration.format(timeout)}.` }
+  }
 
 /** Gives a tool `ToolProgress`, and writes the latest report at most every 100 ms for as long as the tool runs. */
 const withProgress = <A>(toolCallId: string, emit: Emit, execute: Effect.Effect<A>): Effect.Effect<A> =>
@@ -67,16 +91,16 @@ const withProgress = <A>(toolCallId: string, emit: Emit, execute: Effect.Effect<
   })
 
 export const makeToolCalls = (options: ToolCallsOptions) => {
-  const { tools } = options
-  const late = failed(`The tool did not finish within ${Duration.format(options.timeout)}.`)
+  const { approval, tools } = options
 
   const execute = Effect.fn("LlmAgent.tool")(function*(call: ToolCallPart, prepared: PreparedCall, emit: Emit) {
     yield* Effect.annotateCurrentSpan({ tool: call.tool, toolCallId: call.toolCallId })
     const { args, tool, toolCallId } = call
     yield* emit([{ type: "tool_call", tool, toolCallId, args, status: "executing" }])
+    const duration = timeoutOf(tools, tool) ?? options.timeout
     const outcome = yield* Effect.timeoutOrElse(withProgress(toolCallId, emit, prepared.execute), {
-      duration: options.timeout,
-      orElse: () => Effect.succeed(late)
+      duration,
+      orElse: () => Effect.succeed(failed(`The tool did not finish within ${Duration.format(duration)}.`))
     })
     const limit = (yield* CurrentTaskLimits).eventBytes - envelopeBytes
     return JSON.stringify(outcome.result).length <= limit
@@ -84,11 +108,32 @@ export const makeToolCalls = (options: ToolCallsOptions) => {
       : failed(`The result of the tool is larger than ${limit} bytes. Ask for less.`)
   })
 
+  const prepare = (call: ToolCallPart) =>
+    Effect.catchDefect(
+      tools.prepare(call),
+      (defect) =>
+        Effect.as(Effect.logError(`The arguments of tool "${call.tool}" could not be checked.`, defect), unchecked)
+    )
+
+  const isRequired = (call: ToolCallPart, prepared: PreparedCall, input: ToolCallsInput) =>
+    Effect.suspend((): Effect.Effect<boolean> => {
+      if (approval.required === "tool") return prepared.needsApproval(input.messages)
+      return typeof approval.required === "string"
+        ? Effect.succeed(approval.required === "always")
+        : approval.required({ tool: call.tool, toolCallId: call.toolCallId, args: call.args })
+    }).pipe(
+      // In doubt a person decides.
+      Effect.catchDefect((defect) =>
+        Effect.as(Effect.logError(`Whether tool "${call.tool}" needs approval could not be checked.`, defect), true)
+      )
+    )
+
   const decide = Effect.fnUntraced(function*(call: ToolCallPart, past: PastCall, input: ToolCallsInput) {
     if (past.decision !== undefined) return past.decision
     const { args, tool, toolCallId } = call
-    if (!past.asked) yield* input.emit([{ type: "tool_approval", tool, toolCallId, args }])
-    const decision = yield* input.awaitDecision(toolCallId)
+    if (past.askedAt === undefined) yield* input.emit([{ type: "tool_approval", tool, toolCallId, args }])
+    const askedAt = past.askedAt ?? (yield* Clock.currentTimeMillis)
+    const decision = yield* input.awaitDecision(toolCallId, unanswered(approval, askedAt))
     yield* input.emit([{ type: "tool_approval", tool, toolCallId, args, decision }])
     return decision
   })
@@ -103,9 +148,9 @@ export const makeToolCalls = (options: ToolCallsOptions) => {
       return Settlement.interruptedResult({ ...asked, entered: true })
     }
     let call = asked
-    let prepared = yield* tools.prepare(call)
+    let prepared = yield* prepare(call)
     if (Result.isFailure(prepared)) return resultPart(call, prepared.failure)
-    if (past.asked || (!past.entered && (yield* prepared.success.needsApproval(input.messages)))) {
+    if (past.askedAt !== undefined || (!past.entered && (yield* isRequired(call, prepared.success, input)))) {
       const decision = yield* decide(call, past, input)
       if (!decision.approved) {
         const reason = decision.reason ?? "The user did not allow the call."
@@ -113,7 +158,7 @@ export const makeToolCalls = (options: ToolCallsOptions) => {
       }
       if (decision.args !== undefined) {
         call = { ...call, args: decision.args }
-        prepared = yield* tools.prepare(call)
+        prepared = yield* prepare(call)
         if (Result.isFailure(prepared)) return resultPart(call, prepared.failure)
       }
     }

@@ -6,7 +6,7 @@ import { AgentId, ConversationId, TaskId, UserId } from "@perennial/domain/Ids"
 import { type Message, userText } from "@perennial/domain/Message"
 import { ack, type AgentEvent, isBoundary, type StoredEvent, type TaskEvent } from "@perennial/domain/TaskEvent"
 import * as TaskView from "@perennial/domain/TaskView"
-import { Deferred, type Duration, Effect, type Fiber, Option } from "effect"
+import { Clock, Deferred, type Duration, Effect, type Fiber, Option } from "effect"
 import { TestClock } from "effect/testing"
 
 export const task: TaskContext = {
@@ -52,6 +52,7 @@ export const startAgent = Effect.fnUntraced(function*(agent: Agent, options: {
   const log: Array<StoredEvent> = [
     ...(options.log ?? [ack({ id: task.taskId, conversationId: task.conversationId, at: 0 })])
   ]
+  const clock = yield* Clock.Clock
   const decisions = new Map<string, Deferred.Deferred<Decision>>()
   const decisionOf = (toolCallId: string) => {
     const known = decisions.get(toolCallId) ?? Deferred.makeUnsafe<Decision>()
@@ -64,7 +65,7 @@ export const startAgent = Effect.fnUntraced(function*(agent: Agent, options: {
     const stored: TaskEvent = event.type === "retry"
       ? { ...event, taskId, conversationId, discardAfter: boundary() }
       : { ...event, taskId, conversationId }
-    log.push({ seq: log.length + 1, at: 0, event: stored })
+    log.push({ seq: log.length + 1, at: clock.currentTimeMillisUnsafe(), event: stored })
   }
   const emit: Emit = (events) =>
     Effect.sync(() => {
@@ -75,7 +76,19 @@ export const startAgent = Effect.fnUntraced(function*(agent: Agent, options: {
     task,
     history: [...(options.before ?? []), userText(options.message ?? "hi"), ...messagesOf(log)],
     journal: journalOf(log),
-    awaitDecision: (toolCallId) => Deferred.await(decisionOf(toolCallId)),
+    awaitDecision: (toolCallId, otherwise) => {
+      const given = Deferred.await(decisionOf(toolCallId))
+      if (otherwise === undefined) return given
+      return Effect.flatMap(Clock.currentTimeMillis, (now) =>
+        Effect.timeoutOrElse(given, {
+          duration: Math.max(0, otherwise.at - now),
+          orElse: () => Effect.succeed(otherwise.decision)
+        }))
+    },
+    makeTitle: Effect.flatMap(Option.match({
+      onNone: () => Effect.void,
+      onSome: (title) => Effect.sync(() => write({ type: "title", title }))
+    })),
     checkpoint: options.checkpoint ?? Effect.void
   }
   const fiber = yield* agent.run(input, emit).pipe(

@@ -1,0 +1,71 @@
+/**
+ * Titles of conversations, made by a language model; a small one will do.
+ *
+ * @since 0.1.0
+ */
+import * as Message from "@perennial/domain/Message"
+import { Effect, Layer, Option, type Scope } from "effect"
+import { type AiError, LanguageModel } from "effect/ai"
+
+/**
+ * Makes the title of a conversation from its messages so far; none where there is nothing to go by. What fails is logged,
+ * and the next task of the conversation tries again.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type TitleMaker = (
+  history: ReadonlyArray<Message.Message>
+) => Effect.Effect<Option.Option<string>, AiError.AiError>
+
+/**
+ * What a model is told; the beginning of the conversation follows.
+ *
+ * @since 0.1.0
+ * @category constants
+ */
+export const defaultPrompt =
+  "Write a title of at most six words for a conversation that begins with the message below. "
+  + "Use the language of the message. Answer with the title alone, without quotes or a full stop."
+
+/** Characters of the first message that the model sees. */
+const longestMessage = 2_000
+/** Characters of a title. */
+const longestTitle = 80
+
+/** The first line, without what models like to put around it. */
+const clean = (answer: string): Option.Option<string> => {
+  const line = answer.split("\n").map((line) => line.trim()).find((line) => line !== "") ?? ""
+  const title = line.replace(/^(?:#+\s*|title:\s*|["'“„«*_]+)+/i, "").replace(/["'”“»*_.]+$/, "").trim()
+  if (title.length <= longestTitle) return title === "" ? Option.none() : Option.some(title)
+  return Option.some(`${title.slice(0, longestTitle - 1).trimEnd()}…`)
+}
+
+/**
+ * Titles by the `LanguageModel` of where this runs, from the first message of the user.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make = (
+  options?: { readonly prompt?: string | undefined }
+): Effect.Effect<TitleMaker, never, LanguageModel.LanguageModel> =>
+  Effect.map(LanguageModel.LanguageModel, (model): TitleMaker => (history) => {
+    const first = history.find((message) => message.role === "user")
+    const text = first === undefined ? "" : Message.text(first).trim()
+    if (text === "") return Effect.succeedNone
+    const prompt = `${options?.prompt ?? defaultPrompt}\n\n${text.slice(0, longestMessage)}`
+    return Effect.map(model.generateText({ prompt }), (response) => clean(response.text))
+  })
+
+/**
+ * The same by a model of its own, which is built once.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const fromModel = <E, R>(
+  model: Layer.Layer<LanguageModel.LanguageModel, E, R>,
+  options?: { readonly prompt?: string | undefined }
+): Effect.Effect<TitleMaker, E, R | Scope.Scope> =>
+  Effect.flatMap(Layer.build(model), (context) => Effect.provideContext(make(options), context))

@@ -1,0 +1,90 @@
+/**
+ * The title of a conversation, made beside the agent: an event where it comes in time, else only in the store.
+ */
+import type { ConversationStore } from "@perennial/domain/ConversationStore"
+import type { Claim } from "@perennial/domain/TaskBackend"
+import { Cause, Deferred, Duration, Effect, Fiber, Option, type Scope } from "effect"
+import type { Execution } from "./execution.ts"
+
+/** The end of a task waits this long for a title. */
+const patience = Duration.seconds(5)
+/** What takes longer is given up. */
+const longest = Duration.minutes(1)
+/** Characters of a title; the rest is cut. */
+const maxLength = 200
+
+export interface TitlingOptions {
+  readonly claim: Claim
+  readonly execution: Execution
+  readonly store: ConversationStore["Service"]
+  /** Owns the fiber, which may outlive the task. */
+  readonly scope: Scope.Scope
+  /** Writes the event; not after the end of the task. */
+  readonly write: (title: string) => Effect.Effect<void>
+}
+
+export class Titling {
+  readonly #options: TitlingOptions
+  #fiber: Fiber.Fiber<void> | undefined
+  /** Whether the event is being written. */
+  #writing = false
+  /** Whether it is too late for an event. */
+  #late = false
+
+  constructor(options: TitlingOptions) {
+    this.#options = options
+  }
+
+  /** Makes the title unless there is one; once a task. */
+  begin(make: Effect.Effect<Option.Option<string>>): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      if (this.#fiber !== undefined) return Effect.void
+      return Effect.map(Effect.forkIn(Effect.interruptible(this.#run(make)), this.#options.scope), (fiber) => {
+        this.#fiber = fiber
+      })
+    })
+  }
+
+  /** The task completes: waits for the title, but not for long, and not if the task is stopped meanwhile. */
+  get await(): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      const fiber = this.#fiber
+      if (fiber === undefined) return Effect.void
+      return Effect.raceFirst(Fiber.await(fiber), Deferred.await(this.#options.execution.stopped)).pipe(
+        Effect.timeoutOption(patience),
+        Effect.andThen(Effect.suspend(() => {
+          this.#late = !this.#writing
+          return this.#writing ? Fiber.await(fiber) : Effect.void
+        }))
+      )
+    })
+  }
+
+  /** The task does not complete: neither does its title. */
+  drop(): void {
+    this.#fiber?.interruptUnsafe()
+  }
+
+  #run(make: Effect.Effect<Option.Option<string>>): Effect.Effect<void> {
+    const { claim, store, write } = this.#options
+    const { conversationId: id, userId } = claim
+    const made = Effect.gen(function*() {
+      if ((yield* store.get({ id, userId })).title !== undefined) return ""
+      const title = yield* make
+      return Option.getOrElse(title, () => "").trim().slice(0, maxLength)
+    })
+    return Effect.timeout(made, longest).pipe(
+      Effect.flatMap((title) => {
+        if (title === "") return Effect.void
+        if (this.#late) return store.setTitle(id, title)
+        this.#writing = true
+        return write(title)
+      }),
+      Effect.catchCause((cause) =>
+        Cause.hasInterruptsOnly(cause)
+          ? Effect.void
+          : Effect.logWarning("The conversation gets no title from this task.", cause)
+      )
+    )
+  }
+}

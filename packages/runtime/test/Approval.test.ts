@@ -1,0 +1,201 @@
+import { assert, describe, it } from "@effect/vitest"
+import type { Decision } from "@perennial/domain/Decision"
+import { type AgentTools, LlmAgent, ScriptedModel } from "@perennial/runtime"
+import { Effect, Fiber, Layer, Schema } from "effect"
+import { Tool, Toolkit } from "effect/ai"
+import { adjust, type AgentTask, settle, startAgent } from "./support/agentTask.ts"
+import { Effects, Tools, toolsLayer } from "./support/agentToolkit.ts"
+import { storedLog, untilEnded } from "./support/invariants.ts"
+import { shared, startProcess } from "./support/processes.ts"
+
+const { Script } = ScriptedModel
+const config = { agentId: "agent-1", systemPrompt: "Be brief.", tools: Tools }
+const env = Layer.provideMerge(toolsLayer, ScriptedModel.layer())
+
+/** Status and result of the calls, in the order of their ids. */
+const resultsOf = (run: AgentTask) =>
+  run.events("tool_result")
+    .toSorted((a, b) => a.toolCallId.localeCompare(b.toolCallId))
+    .map((event) => [event.status, JSON.stringify(event.result)])
+
+type Required = NonNullable<NonNullable<LlmAgent.AgentConfig["approval"]>["required"]>
+
+describe("approval", () => {
+  const remove = (id: number) => ({ tool: "delete", params: { id }, id: `delete-${id}` })
+
+  it.effect("a tool that needs it waits, however long; the others run meanwhile", () =>
+    Effect.gen(function*() {
+      yield* (yield* Script).push([remove(50), remove(51), remove(52), remove(5)], ["ok"])
+      const run = yield* startAgent(yield* LlmAgent.make({ ...config, toolConcurrency: 1 }))
+      yield* adjust("1 hour")
+      assert.deepStrictEqual(yield* Effects.all, ["delete 5"])
+      assert.deepStrictEqual(run.events("tool_approval").map((event) => event.args), [{ id: 50 }, { id: 51 }, {
+        id: 52
+      }])
+      yield* run.decide("delete-50", { approved: true })
+      yield* settle
+      yield* run.decide("delete-51", { approved: false, reason: "keep it" })
+      yield* run.decide("delete-52", { approved: true, args: { id: 53 } })
+      yield* Fiber.join(run.fiber)
+      assert.deepStrictEqual(yield* Effects.all, ["delete 5", "delete 50", "delete 53"])
+      assert.deepStrictEqual(resultsOf(run), [
+        ["completed", "\"deleted 5\""],
+        ["completed", "\"deleted 50\""],
+        ["error", "{\"type\":\"denied\",\"reason\":\"keep it\"}"],
+        ["completed", "\"deleted 53\""]
+      ])
+      assert.deepStrictEqual(run.events("tool_approval").slice(3).map((event) => event.decision?.approved), [
+        true,
+        false,
+        true
+      ])
+      // Of a call that was not allowed there is no `tool_call`; one with new arguments shows those.
+      assert.deepStrictEqual(run.events("tool_call").map((event) => event.args), [{ id: 5 }, { id: 50 }, { id: 53 }])
+    }).pipe(Effect.provide(env)))
+
+  it.effect("a tool decides by its arguments and the conversation before the call", () =>
+    Effect.gen(function*() {
+      const seen: Array<ReadonlyArray<string>> = []
+      const Asks = Toolkit.make(Tool.make("asks", {
+        success: Schema.String,
+        needsApproval: (_, { messages }) => {
+          seen.push(messages.map((message) => message.role))
+          return Effect.succeed(false)
+        }
+      }))
+      yield* (yield* Script).push([{ tool: "asks" }], [{ tool: "asks" }], ["ok"])
+      const agent = yield* Effect.provide(
+        LlmAgent.make({ ...config, tools: Asks }),
+        Asks.toLayer({ asks: () => Effect.succeed("done") })
+      )
+      const run = yield* startAgent(agent)
+      yield* Fiber.join(run.fiber)
+      assert.deepStrictEqual(seen, [["system", "user"], ["system", "user", "assistant", "tool"]])
+    }).pipe(Effect.provide(env)))
+
+  it.effect("arguments that a person changed are checked too", () =>
+    Effect.gen(function*() {
+      yield* (yield* Script).push([remove(50)], ["ok"])
+      const run = yield* startAgent(yield* LlmAgent.make(config))
+      yield* run.decide("delete-50", { approved: true, args: { id: "x" } })
+      yield* Fiber.join(run.fiber)
+      assert.deepStrictEqual(run.events("tool_result").map((event) => event.status), ["error"])
+      assert.deepStrictEqual(yield* Effects.all, [])
+    }).pipe(Effect.provide(env)))
+
+  const policies: ReadonlyArray<readonly [Required, Array<string>]> = [
+    ["always", ["delete-5", "weather"]],
+    ["never", []],
+    [(call) => Effect.succeed(call.tool === "weather"), ["weather"]],
+    // In doubt a person decides.
+    [() => Effect.die("a bug"), ["delete-5", "weather"]]
+  ]
+
+  it.effect.each(policies)(
+    "the policy of the agent picks the calls that wait: %s",
+    ([required, waiting]) =>
+      Effect.gen(function*() {
+        yield* (yield* Script).push([remove(5), { tool: "weather", params: { city: "Oslo" }, id: "weather" }], ["ok"])
+        const run = yield* startAgent(yield* LlmAgent.make({ ...config, approval: { required } }))
+        yield* settle
+        assert.deepStrictEqual(run.events("tool_approval").map((event) => event.toolCallId), waiting)
+        for (const toolCallId of waiting) yield* run.decide(toolCallId, { approved: true })
+        yield* Fiber.join(run.fiber)
+        assert.deepStrictEqual(resultsOf(run).map(([status]) => status), ["completed", "completed"])
+      }).pipe(Effect.provide(env))
+  )
+
+  it.effect("a call that cannot be checked is not executed, and the task goes on", () =>
+    Effect.gen(function*() {
+      yield* (yield* Script).push([remove(5)], ["ok"])
+      const tools: AgentTools.AgentTools = { tools: Tools.tools, prepare: () => Effect.die("a bug") }
+      const run = yield* startAgent(yield* LlmAgent.make({ ...config, tools }))
+      yield* Fiber.join(run.fiber)
+      assert.deepStrictEqual(resultsOf(run).map(([status]) => status), ["error"])
+    }).pipe(Effect.provide(env)))
+
+  it.effect("after the timeout the call is denied, and the model is told why", () =>
+    Effect.gen(function*() {
+      const script = yield* Script
+      yield* script.push([remove(50)], ["ok"])
+      const run = yield* startAgent(yield* LlmAgent.make({ ...config, approval: { timeout: "1 hour" } }))
+      yield* adjust("59 minutes")
+      assert.deepStrictEqual(resultsOf(run), [])
+      yield* adjust("1 minute")
+      yield* Fiber.join(run.fiber)
+      const reason = "Nobody allowed the call within 1h."
+      assert.deepStrictEqual(resultsOf(run), [["error", JSON.stringify({ type: "denied", reason })]])
+      assert.deepStrictEqual(run.events("tool_approval")[1]?.decision, { approved: false, reason })
+      assert.include(JSON.stringify((yield* script.requests)[1]?.prompt.content), reason)
+      assert.deepStrictEqual(yield* Effects.all, [])
+    }).pipe(Effect.provide(env)))
+})
+
+describe("approval over processes", () => {
+  /** A process whose task waits for approval of `delete-50`, and died; and the next one. */
+  const twoProcesses = Effect.fnUntraced(function*(approval: LlmAgent.AgentConfig["approval"]) {
+    yield* (yield* Script).push([{ tool: "delete", params: { id: 50 }, id: "delete-50" }], ["ok"])
+    const agent = yield* LlmAgent.make({ ...config, approval })
+    const both = yield* shared
+    const a = yield* startProcess(both, [agent])
+    const { id } = yield* a.manager.start({ message: "Delete 50." })
+    yield* settle
+    const asked = yield* storedLog(both, id)
+    assert.strictEqual(asked.at(-1)?.event.type, "tool_approval")
+    a.line.cut()
+    const b = yield* startProcess(both, [agent])
+    const results = Effect.map(
+      storedLog(both, id),
+      (log) => log.flatMap(({ event }) => event.type === "tool_result" ? [event.result] : [])
+    )
+    return { both, id, manager: b.manager, results }
+  })
+
+  const given: ReadonlyArray<readonly [string, Decision, Schema.Json]> = [
+    ["allowed", { approved: true }, "deleted 50"],
+    ["allowed with other arguments", { approved: true, args: { id: 51 } }, "deleted 51"],
+    ["denied", { approved: false, reason: "keep it" }, { type: "denied", reason: "keep it" }]
+  ]
+
+  it.effect.each(given)(
+    "P8: a call that waits survives its process and is %s by another one",
+    ([, decision, result]) =>
+      Effect.gen(function*() {
+        const { both, id, manager, results } = yield* twoProcesses(undefined)
+        yield* adjust("12 seconds")
+        yield* manager.decide(id, "delete-50", decision)
+        yield* untilEnded(both, id)
+        assert.deepStrictEqual(yield* results, [result])
+      }).pipe(Effect.provide(env))
+  )
+
+  it.effect("P8: a decision that was given while no process had the task is found", () =>
+    Effect.gen(function*() {
+      const { both, id, manager, results } = yield* twoProcesses(undefined)
+      yield* manager.decide(id, "delete-50", { approved: true })
+      yield* untilEnded(both, id)
+      assert.deepStrictEqual(yield* results, ["deleted 50"])
+      assert.deepStrictEqual(yield* Effects.all, ["delete 50"])
+    }).pipe(Effect.provide(env)))
+
+  it.effect("the timeout runs from the question, whoever waits at its end", () =>
+    Effect.gen(function*() {
+      const { both, id, manager, results } = yield* twoProcesses({ timeout: "1 minute" })
+      yield* adjust("59 seconds")
+      assert.deepStrictEqual(yield* results, [])
+      yield* adjust("1 second")
+      assert.deepStrictEqual(yield* results, [{ type: "denied", reason: "Nobody allowed the call within 1m." }])
+      const late = yield* Effect.flip(manager.decide(id, "delete-50", { approved: true }))
+      assert.strictEqual(late._tag, "AlreadyDecided")
+      yield* untilEnded(both, id)
+    }).pipe(Effect.provide(env)))
+
+  it.effect("a person who was first wins over the timeout, also while no process had the task", () =>
+    Effect.gen(function*() {
+      const { both, id, manager, results } = yield* twoProcesses({ timeout: "5 seconds" })
+      yield* manager.decide(id, "delete-50", { approved: true })
+      yield* adjust("12 seconds")
+      yield* untilEnded(both, id)
+      assert.deepStrictEqual(yield* results, ["deleted 50"])
+    }).pipe(Effect.provide(env)))
+})
