@@ -1,0 +1,53 @@
+/**
+ * An agent with the tools of MCP servers: one is a process of ours, another one is asked over HTTP if MCP_URL is set.
+ *
+ *     node examples/src/mcp.ts
+ *
+ *     node examples/src/mcpServer.ts 4000 &
+ *     MCP_URL=http://127.0.0.1:4000/mcp node examples/src/mcp.ts
+ */
+import { NodeServices } from "@effect/platform-node"
+import * as AgentTools from "@perennial/runtime/AgentTools"
+import * as LlmAgent from "@perennial/runtime/LlmAgent"
+import * as McpTools from "@perennial/runtime/McpTools"
+import * as ScriptedModel from "@perennial/runtime/ScriptedModel"
+import { TaskManager } from "@perennial/runtime/TaskManager"
+import { Config, Console, Effect, Layer, Option, Stream } from "effect"
+import { FetchHttpClient } from "effect/http"
+import { ChildProcess } from "effect/process"
+
+const tools = Effect.gen(function*() {
+  const shop = yield* McpTools.stdio({
+    name: "shop",
+    command: ChildProcess.make(process.execPath, [new URL("mcpServer.ts", import.meta.url).pathname]),
+    // What cannot be taken back waits for a person.
+    needsApproval: (tool) => tool.annotations?.readOnlyHint !== true
+  })
+  const url = yield* Config.option(Config.String("MCP_URL"))
+  if (Option.isNone(url)) return shop
+  return AgentTools.merge(shop, yield* McpTools.http({ name: "remote", url: url.value }))
+})
+
+const agent = Layer.unwrap(Effect.gen(function*() {
+  const available = yield* tools
+  const calls = Object.keys(available.tools).filter((name) => name.endsWith("__add"))
+    .map((tool) => ({ tool, params: { a: 40, b: 2 } }))
+  return LlmAgent.layer({
+    agentId: "assistant",
+    systemPrompt: "You are a helpful assistant.",
+    model: ScriptedModel.layer({ turns: [calls, ["Done."]] }),
+    tools: available
+  })
+})).pipe(Layer.provide([NodeServices.layer, FetchHttpClient.layer]))
+
+const program = Effect.gen(function*() {
+  const tasks = yield* TaskManager
+  const task = yield* tasks.start({ message: "What is 40 + 2? Ask everybody." })
+  const events = yield* tasks.events(task.id)
+  yield* Stream.runForEach(events, ({ event, seq }) => Console.log(seq, event))
+})
+
+await program.pipe(
+  Effect.provide(TaskManager.layerMemory.pipe(Layer.provide(agent))),
+  Effect.runPromise
+)
