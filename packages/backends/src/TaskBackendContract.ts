@@ -15,20 +15,25 @@
 // @effect-diagnostics strictEffectProvide:off
 import { describe, it } from "@effect/vitest"
 import type { TaskBackend } from "@perennial/domain/TaskBackend"
-import { Effect, type Layer } from "effect"
+import { Effect, type Layer, type Scope } from "effect"
 import * as accepting from "./internal/acceptingContract.ts"
 import type { Test } from "./internal/contractTask.ts"
 import * as intent from "./internal/intentContract.ts"
 import * as log from "./internal/logContract.ts"
 import * as ownership from "./internal/ownershipContract.ts"
+import * as wake from "./internal/wakeContract.ts"
 
 /**
  * @since 0.1.0
  * @category models
  */
-export interface Options {
+export interface Options<E = never> {
   /** `Clock`: the backend tells the time by the clock that tests control. `store`: by a clock of its own. */
   readonly time?: "Clock" | "store" | undefined
+  /** For a backend with `wakes`: two services over one empty store, each as a process of its own would have it. */
+  readonly processes?:
+    | Effect.Effect<readonly [TaskBackend["Service"], TaskBackend["Service"]], E, Scope.Scope>
+    | undefined
 }
 
 /**
@@ -37,7 +42,11 @@ export interface Options {
  * @since 0.1.0
  * @category suites
  */
-export const suite = <E>(name: string, layer: Layer.Layer<TaskBackend, E>, options: Options = {}): void => {
+export const suite = <E, E2 = never>(
+  name: string,
+  layer: Layer.Layer<TaskBackend, E>,
+  options: Options<E2> = {}
+): void => {
   const test: Test = (name, body) => it.effect(name, () => Effect.provide(body, layer))
   describe(name, () => {
     accepting.define(test)
@@ -45,5 +54,9 @@ export const suite = <E>(name: string, layer: Layer.Layer<TaskBackend, E>, optio
     log.define(test)
     intent.define(test)
     if (options.time !== "store") ownership.defineClock(test)
+    const { processes } = options
+    if (processes === undefined) return
+    it.live("P7: other processes are told what grew, what was asked and what waits, and never the own", () =>
+      wake.tells(processes))
   })
 }

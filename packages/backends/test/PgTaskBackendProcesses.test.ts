@@ -6,7 +6,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as PgTaskBackend from "@perennial/backends/PgTaskBackend"
 import { AgentId, ConversationId, RunnerId, TaskId, UserId } from "@perennial/domain/Ids"
 import { userText } from "@perennial/domain/Message"
-import { cancelKey, type NewTask, TaskBackend, type Wake } from "@perennial/domain/TaskBackend"
+import { type NewTask, TaskBackend, type Wake } from "@perennial/domain/TaskBackend"
 import type { StoredEvent } from "@perennial/domain/TaskEvent"
 import { Array, Context, Deferred, Duration, Effect, Exit, Fiber, Layer, Logger, Queue, Scope, Stream } from "effect"
 import { SqlClient } from "effect/sql"
@@ -73,27 +73,6 @@ const terminate = (sql: SqlClient.SqlClient, name: string | undefined, which = "
 
 withPostgres("PgTaskBackend in several processes", (url) => {
   describe("hints", () => {
-    it.live("tell other processes what grew, what was asked and what waits, and never the own", () =>
-      Effect.gen(function*() {
-        const config = yield* makeSchema(url)
-        const a = (yield* start(config)).backend
-        const b = (yield* start(config)).backend
-        const heardByA = yield* listen(a)
-        const heardByB = yield* listen(b)
-        const task = newTask("t1")
-        const claim = yield* begin(a, task)
-        yield* a.append([{ claim, events: [text(task, 2, "x")] }])
-        assert.deepStrictEqual(yield* Queue.take(heardByB), { kind: "log", taskId: task.id })
-        yield* b.putIntent(task.id, { key: cancelKey, value: {} })
-        assert.deepStrictEqual(yield* Queue.take(heardByA), { kind: "intent", taskId: task.id })
-        yield* a.release(claim)
-        assert.deepStrictEqual(yield* Queue.take(heardByB), { kind: "head", taskId: task.id })
-        const waiting = newTask("t2")
-        yield* a.create(waiting, reject)
-        yield* a.putIntent(waiting.id, { key: cancelKey, value: {} })
-        assert.deepStrictEqual(yield* Queue.take(heardByB), { kind: "log", taskId: waiting.id })
-      }).pipe(Effect.scoped))
-
     it.live("arrive again after the listening connection was lost, and first everything is looked at", () =>
       Effect.gen(function*() {
         const config = yield* makeSchema(url)

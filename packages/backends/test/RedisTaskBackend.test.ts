@@ -3,23 +3,42 @@ import { assert, describe, it } from "@effect/vitest"
 import * as RedisTaskBackend from "@perennial/backends/RedisTaskBackend"
 import * as TaskBackendContract from "@perennial/backends/TaskBackendContract"
 import { RunnerId } from "@perennial/domain/Ids"
-import { TaskBackend, type Wake } from "@perennial/domain/TaskBackend"
-import { Context, Duration, Effect, Layer, Logger, Option, Queue, Stream } from "effect"
+import { TaskBackend } from "@perennial/domain/TaskBackend"
+import { Context, Duration, Effect, Layer, Logger, Option } from "effect"
 import { Redis } from "effect/persistence"
-import { begin, ids, runnerId, text } from "./support/oneTask.ts"
+import { begin, ids, runnerId } from "./support/oneTask.ts"
 import { layerEmpty, withRedis } from "./support/redis.ts"
-
-withRedis("RedisTaskBackend", (url) => {
-  TaskBackendContract.suite(
-    "RedisTaskBackend",
-    layerEmpty(url, (prefix) => RedisTaskBackend.layerWith({ prefix })),
-    { time: "store" }
-  )
-})
 
 class Prefix extends Context.Service<Prefix, { readonly prefix: string }>()(
   "@perennial/backends/test/RedisTaskBackend.test/Prefix"
 ) {}
+
+/** A process of its own over the keys of a test. */
+const process = (url: string, prefix: string, RESP: 2 | 3) =>
+  Effect.map(
+    Layer.build(Layer.fresh(
+      RedisTaskBackend.layerWith({ prefix }).pipe(
+        Layer.provide(NodeRedis.layer({ url, RESP })),
+        Layer.provide(Logger.layer([]))
+      )
+    )),
+    Context.get(TaskBackend)
+  )
+
+withRedis("RedisTaskBackend", (url) => {
+  const layerPrefix = layerEmpty(url, (prefix) => Layer.succeed(Prefix, { prefix }))
+  TaskBackendContract.suite(
+    "RedisTaskBackend",
+    layerEmpty(url, (prefix) => RedisTaskBackend.layerWith({ prefix })),
+    {
+      time: "store",
+      processes: Effect.gen(function*() {
+        const { prefix } = Context.get(yield* Layer.build(layerPrefix), Prefix)
+        return [yield* process(url, prefix, 2), yield* process(url, prefix, 3)] as const
+      })
+    }
+  )
+})
 
 withRedis("RedisTaskBackend, leases", (url) => {
   const layer = layerEmpty(
@@ -68,44 +87,6 @@ withRedis("RedisTaskBackend, leases", (url) => {
       const again = yield* backend.claim(ids.taskId, { runnerId, expectedToken: claim.token })
       assert.deepStrictEqual([claim.failures, Option.getOrThrow(again).failures], [1, 0])
     }).pipe(Effect.provide(layer)))
-})
-
-withRedis("RedisTaskBackend, hints", (url) => {
-  for (const RESP of [2, 3] as const) {
-    const layer = (prefix: string) =>
-      RedisTaskBackend.layerWith({ prefix }).pipe(
-        Layer.provide(NodeRedis.layer({ url, RESP })),
-        Layer.provide(Logger.layer([]))
-      )
-    const layerPrefix = layerEmpty(url, (prefix) => Layer.succeed(Prefix, { prefix }))
-
-    it.live(`P7: another process is told of logs, intents and heads, in RESP${RESP}`, () =>
-      Effect.gen(function*() {
-        const { prefix } = yield* Prefix
-        const process = Effect.map(Layer.build(Layer.fresh(layer(prefix))), Context.get(TaskBackend))
-        const [mine, other] = [yield* process, yield* process]
-        const hints = yield* Queue.unbounded<Wake>()
-        const own = yield* Queue.unbounded<Wake>()
-        yield* Effect.forkScoped(Stream.runForEach(other.wakes, (wake) => Queue.offer(hints, wake)))
-        yield* Effect.forkScoped(Stream.runForEach(mine.wakes, (wake) => Queue.offer(own, wake)))
-        assert.deepStrictEqual(yield* Queue.take(hints), { kind: "all" })
-        assert.deepStrictEqual(yield* Queue.take(own), { kind: "all" })
-
-        const claim = yield* begin(mine)
-        yield* mine.append([{ claim, events: [text(2)] }])
-        yield* mine.putIntent(ids.taskId, { key: "decision/x", value: 1 })
-        yield* mine.release(claim)
-        const { taskId } = ids
-        assert.deepStrictEqual(yield* Queue.takeN(hints, 3), [
-          { kind: "log", taskId },
-          { kind: "intent", taskId },
-          { kind: "head", taskId }
-        ])
-        // What the other one does comes after what this one did: nothing of its own was echoed.
-        yield* other.putIntent(taskId, { key: "decision/y", value: 1 })
-        assert.deepStrictEqual(yield* Queue.take(own), { kind: "intent", taskId })
-      }).pipe(Effect.scoped, Effect.provide(layerPrefix)))
-  }
 })
 
 describe("RedisTaskBackend, settings of the server", () => {

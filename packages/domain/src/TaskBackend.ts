@@ -331,7 +331,11 @@ export class TaskBackend extends Context.Service<TaskBackend, {
   /** What was asked, in the order it was recorded. */
   readonly intents: (id: TaskId) => Effect.Effect<ReadonlyArray<Intent>, TaskBackendError>
 
-  /** Hints from other processes, never from this one's own writes. Ends only with the backend. */
+  /**
+   * Hints from other processes, never from this one's own writes: `log` when a log grew, `intent` when an owner was asked
+   * something, `head` when a task was released. Begins with `all`, and says so again whenever hints may have been missed.
+   * Ends only with the backend; `Stream.never` where there are no other processes.
+   */
   readonly wakes: Stream.Stream<Wake>
 
   /**
