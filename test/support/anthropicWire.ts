@@ -1,6 +1,6 @@
 /** Answers of the Messages API, as JSON and as server-sent events, from a list of steps. */
 import type Anthropic from "@anthropic-ai/sdk"
-import { Effect } from "effect"
+import { Data, Effect } from "effect"
 import type { ServerResponse } from "node:http"
 
 export type Step =
@@ -26,6 +26,8 @@ export type Step =
 
 export interface StreamReply {
   readonly steps: ReadonlyArray<Step>
+  /** After so many events, from 0, the connection is reset, the body ends, or nothing more comes. */
+  readonly stop?: { readonly after: number; readonly how: "reset" | "end" | "hang" }
   readonly stopReason?: Anthropic.StopReason
   readonly stopDetails?: Anthropic.RefusalStopDetails
   readonly usage?: Partial<Anthropic.Usage>
@@ -123,8 +125,29 @@ const blockOf = (step: Step): BlockEvents | undefined => {
   return undefined
 }
 
+/** What ends a connection early. */
+const stopNow = Effect.fnUntraced(function*(response: ServerResponse, how: "reset" | "end" | "hang") {
+  if (how === "hang") return yield* Effect.never
+  if (how === "end") return response.end()
+  // What was written has to leave, and to be read, first.
+  yield* Effect.sleep(5)
+  return response.socket?.resetAndDestroy()
+})
+
+class Stopped extends Data.TaggedError("Stopped")<{ readonly how: "reset" | "end" | "hang" }> {}
+
 /** Streams the answer. To be interrupted when the client goes. */
-export const streamReply = Effect.fnUntraced(function*(
+export const streamReply = (
+  response: ServerResponse,
+  reply: StreamReply,
+  body: Anthropic.MessageCreateParams,
+  requestId: string
+) =>
+  writeReply(response, reply, body, requestId).pipe(
+    Effect.catchTag("Stopped", ({ how }) => stopNow(response, how))
+  )
+
+const writeReply = Effect.fnUntraced(function*(
   response: ServerResponse,
   reply: StreamReply,
   body: Anthropic.MessageCreateParams,
@@ -132,13 +155,21 @@ export const streamReply = Effect.fnUntraced(function*(
 ) {
   response.writeHead(200, { "content-type": "text/event-stream; charset=utf-8", "request-id": requestId })
   response.socket?.setNoDelay(true)
+  response.flushHeaders()
   const write = (bytes: string) =>
     Effect.callback<void>((resume) => {
       if (response.write(bytes)) resume(Effect.void)
       else response.once("drain", () => resume(Effect.void))
     })
+  let sent = 0
+  const stop = Effect.suspend(() =>
+    reply.stop !== undefined && sent === reply.stop.after ? Effect.fail(new Stopped(reply.stop)) : Effect.void
+  )
   const send = (type: string, data: object = {}) =>
-    write(`event: ${type}\ndata: ${JSON.stringify({ type, ...data })}\n\n`)
+    write(`event: ${type}\ndata: ${JSON.stringify({ type, ...data })}\n\n`).pipe(
+      Effect.tap(() => Effect.sync(() => sent++)),
+      Effect.andThen(stop)
+    )
   let drip = 0
   let output = 0
   let index = 0
@@ -153,6 +184,7 @@ export const streamReply = Effect.fnUntraced(function*(
     index++
   })
 
+  yield* stop
   yield* send("message_start", { message: messageStart(reply, body, requestId) })
   yield* send("ping")
   for (const step of reply.steps) {
@@ -162,15 +194,11 @@ export const streamReply = Effect.fnUntraced(function*(
     else if ("ping" in step) yield* send("ping")
     else if ("raw" in step) yield* write(step.raw)
     else if ("run" in step) yield* step.run
-    else if ("hang" in step) return yield* Effect.never
+    else if ("hang" in step) return yield* stopNow(response, "hang")
+    else if ("cut" in step) return yield* stopNow(response, step.cut)
     else if ("error" in step) {
       yield* send("error", { error: step.error, request_id: requestId })
       return response.end()
-    } else if ("cut" in step) {
-      if (step.cut === "end") return response.end()
-      // What was written has to leave first.
-      yield* Effect.sleep(5)
-      return response.socket?.resetAndDestroy()
     }
   }
   yield* send("message_delta", {

@@ -8,7 +8,7 @@ import { createServer, type IncomingHttpHeaders, type IncomingMessage, type Serv
 import { problemOf, textOf } from "./anthropicRules.ts"
 import { type StreamReply, streamReply, wholeReply } from "./anthropicWire.ts"
 
-export type { Step } from "./anthropicWire.ts"
+export type { Step, StreamReply } from "./anthropicWire.ts"
 
 export interface HttpReply {
   readonly status: number

@@ -9,7 +9,7 @@
 // @effect-diagnostics asyncFunction:off
 import Anthropic from "@anthropic-ai/sdk"
 import * as Sse from "@anthropic-ai/sdk/core/streaming"
-import { Cause, Clock, Config, Duration, Effect, Layer, Option, Queue, Redacted, Schema, Stream } from "effect"
+import { Cause, Clock, Config, Duration, Effect, Latch, Layer, Option, Queue, Redacted, Schema, Stream } from "effect"
 import { AiError, LanguageModel, type Response, Telemetry } from "effect/ai"
 import { toCodecAnthropic } from "effect/ai/AnthropicStructuredOutput"
 import { contextFull, network, requestIdOf, toReason } from "./internal/anthropicError.ts"
@@ -111,7 +111,14 @@ export const make = Effect.fnUntraced(function*(
     })
     return Stream.callback<Response.StreamPartEncoded, AiError.AiError>(Effect.fnUntraced(function*(queue) {
       const decoder = new ResponseDecoder()
+      const complete = Latch.makeUnsafe()
       const fail = (error: AiError.AiError) => Queue.failCauseUnsafe(queue, Cause.fail(error))
+      const end = () => {
+        if (decoder.contextFull) fail(failWith("streamText", contextFull(requestId)))
+        // The iteration ends silently when the request is aborted, and when the body ends early.
+        else if (decoder.done || signal.aborted) Queue.endUnsafe(queue)
+        else fail(failWith("streamText", network(url, "the response ended before message_stop")))
+      }
       // The SDK parses all events of one network read in a row of microtasks, and the reader wakes up after them: the
       // queue hands them over as one array. The queue holds no more than one answer, which `maxTokens` bounds.
       const pump = async () => {
@@ -119,24 +126,26 @@ export const make = Effect.fnUntraced(function*(
           for await (const event of events) {
             const parts = decoder.read(event)
             if (parts.length > 0) Queue.offerAllUnsafe(queue, parts)
+            if (decoder.done) complete.openUnsafe()
           }
-          // The iteration ends silently when the request is aborted, and when the body ends early.
-          if (decoder.contextFull) fail(failWith("streamText", contextFull(requestId)))
-          else if (decoder.done || signal.aborted) Queue.endUnsafe(queue)
-          else fail(failWith("streamText", network(url, "the response ended before message_stop")))
+          end()
         } catch (error) {
-          fail(failed("streamText")(error))
+          // What becomes of the connection after `message_stop` does not matter.
+          if (decoder.done) end()
+          else fail(failed("streamText")(error))
         }
       }
       // Owned by the scope of the stream: `signal` ends it.
       void pump()
-      const watch: Effect.Effect<void> = Effect.suspend(() => {
+      const silence: Effect.Effect<void> = Effect.suspend(() => {
         const left = last + idleMillis - clock.currentTimeMillisUnsafe()
         return left > 0
-          ? Effect.flatMap(Effect.sleep(left), () => watch)
+          ? Effect.flatMap(Effect.sleep(left), () => silence)
           : Effect.sync(() => fail(failWith("streamText", network(url, `not a byte for ${idleMillis} ms`))))
       })
-      yield* Effect.forkScoped(watch)
+      // The body is read to its end, so that the connection can be used again; but that end is not waited for.
+      const linger = complete.await.pipe(Effect.andThen(Effect.sleep("1 second")), Effect.andThen(Effect.sync(end)))
+      yield* Effect.forkScoped(Effect.raceFirst(silence, linger))
     })).pipe(Stream.tapError((error) => logFailure(error, requestId)))
   })
 

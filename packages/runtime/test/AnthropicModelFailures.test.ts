@@ -12,7 +12,7 @@ const { FakeAnthropic } = Fake
 
 const env = Layer.unwrap(
   Effect.map(FakeAnthropic, ({ url }) => AnthropicModel.layer({ apiKey: Redacted.make("k"), baseUrl: url }))
-).pipe(Layer.provideMerge(FakeAnthropic.layer))
+).pipe(Layer.provideMerge(Layer.mergeAll(FakeAnthropic.layer, Logger.layer([]))))
 
 const ask = (prompt: Prompt.RawInput) =>
   Stream.unwrap(Effect.map(LanguageModel.LanguageModel, (model) => model.streamText({ prompt })))

@@ -1,0 +1,313 @@
+/** The whole way, task to wire: whatever a model provider does, the task ends in the right event, and none hangs. */
+import { assert, describe, it } from "@effect/vitest"
+import { text as textOf } from "@perennial/domain/Message"
+import type { StoredEvent, TaskEvent } from "@perennial/domain/TaskEvent"
+import { LlmAgent } from "@perennial/runtime"
+import * as AnthropicModel from "@perennial/runtime/AnthropicModel"
+import { TaskManager } from "@perennial/runtime/TaskManager"
+import { Context, Effect, Fiber, Layer, Logger, Queue, Redacted, Stream } from "effect"
+import { TestClock } from "effect/testing"
+import * as Fake from "../../../test/support/fakeAnthropic.ts"
+import { brief, view } from "./support/agentTask.ts"
+import { Effects, Tools, toolsLayer } from "./support/agentToolkit.ts"
+import { joinInTime, settle } from "./support/invariants.ts"
+
+const { FakeAnthropic } = Fake
+
+const quiet = Logger.layer([])
+
+const agents = Layer.unwrap(Effect.map(FakeAnthropic, ({ url }) =>
+  LlmAgent.layer({
+    agentId: "agent-1",
+    systemPrompt: "Be brief.",
+    tools: Tools,
+    retry: { baseDelay: "1 millis" },
+    model: AnthropicModel.layer({ apiKey: Redacted.make("k"), baseUrl: url })
+  })))
+
+const env = TaskManager.layerMemory.pipe(
+  Layer.provide([agents, quiet]),
+  Layer.provideMerge(Layer.mergeAll(FakeAnthropic.layer, toolsLayer))
+)
+
+/** A task from its start to its last event. */
+const run = Effect.gen(function*() {
+  const manager = yield* TaskManager
+  const { id } = yield* manager.start({ message: "hi" })
+  const log = yield* Stream.runCollect(yield* manager.events(id))
+  assert.deepStrictEqual(log.map(({ seq }) => seq), log.map((_, at) => at + 1))
+  assert.strictEqual(view(log).text, "")
+  return log
+})
+
+const eventOf = <Type extends TaskEvent["type"]>(log: ReadonlyArray<StoredEvent>, type: Type) =>
+  log.flatMap(({ event }) => event.type === type ? [event as Extract<TaskEvent, { readonly type: Type }>] : [])
+
+interface Summary {
+  readonly messages: ReadonlyArray<string>
+  readonly retries: ReadonlyArray<string>
+  readonly end: string | undefined
+}
+
+/** What a user finds: the messages, why requests were repeated, and how it ended. */
+const summary = (log: ReadonlyArray<StoredEvent>): Summary => {
+  const last = log.at(-1)?.event
+  return {
+    messages: eventOf(log, "message").map(({ message, partial }) =>
+      `${partial === true ? "partial: " : ""}${textOf(message)}`
+    ),
+    retries: eventOf(log, "retry").map(({ reason }) => reason),
+    end: last?.type === "error" ? `error ${last.error}` : last?.type
+  }
+}
+
+const whole: Fake.Reply = { steps: [{ text: ["who", "le"] }] }
+
+/** An answer with everything in it; the tool it asks for notes its runs. */
+const recorded: Fake.StreamReply = {
+  steps: [
+    { thinking: ["let me ", "see"], signature: "sig" },
+    { text: ["I ", "look"] },
+    { toolUse: { id: "toolu_1", name: "weather", input: { city: "Oslo" } } }
+  ]
+}
+const recordedEvents = 19
+
+type Case = readonly [name: string, replies: ReadonlyArray<Fake.Reply>, expected: Summary]
+
+const answered = (...messages: ReadonlyArray<string>): Summary => ({ messages, retries: [], end: "done" })
+const repeated = (...retries: ReadonlyArray<string>): Summary => ({ messages: ["whole"], retries, end: "done" })
+const failed = (error: string, ...messages: ReadonlyArray<string>): Summary => ({
+  messages,
+  retries: [],
+  end: `error ${error}`
+})
+
+const weather = { id: "toolu_1", name: "weather", input: { city: "Oslo" } }
+
+const stopReasons: ReadonlyArray<Case> = [
+  ["end_turn", [{ steps: [{ text: ["fine"] }] }], answered("fine")],
+  ["stop_sequence", [{ steps: [{ text: ["fine"] }], stopReason: "stop_sequence" }], answered("fine")],
+  ["tool_use", [{ steps: [{ toolUse: weather }] }, whole], answered("", "whole")],
+  ["max_tokens in text", [{ steps: [{ text: ["half a"] }], stopReason: "max_tokens" }], answered("half a")],
+  [
+    "max_tokens in a call",
+    [{ steps: [{ cutToolUse: { ...weather, json: "{\"city\":\"Os" } }], stopReason: "max_tokens" }, whole],
+    answered("", "whole")
+  ],
+  [
+    "max_tokens in thinking",
+    [{ steps: [{ thinking: ["h", "m"], signature: "s" }], stopReason: "max_tokens" }],
+    failed("AnswerCut")
+  ],
+  [
+    "pause_turn",
+    [
+      { steps: [{ text: ["one, "] }], stopReason: "pause_turn" },
+      { steps: [{ text: ["two, "] }], stopReason: "pause_turn" },
+      { steps: [{ text: ["three"] }] }
+    ],
+    answered("one, two, three")
+  ],
+  [
+    "pause_turn with a call",
+    [{ steps: [{ text: ["one, "] }, { toolUse: weather }], stopReason: "pause_turn" }, whole],
+    answered("one, ", "whole")
+  ],
+  [
+    "pause_turn, and then a cut",
+    [
+      { steps: [{ text: ["one, "] }], stopReason: "pause_turn" },
+      { steps: [{ text: ["two"] }, { cut: "end" }] },
+      whole
+    ],
+    repeated("ModelUnreachable")
+  ],
+  [
+    "pause_turn without an end",
+    Array.from({ length: 11 }, (_, i) => ({ steps: [{ text: [`${i} `] }], stopReason: "pause_turn" })),
+    failed("ModelPaused", `partial: ${Array.from({ length: 11 }, (_, i) => `${i} `).join("")}`)
+  ],
+  ["refusal", [{ steps: [{ text: ["I "] }], stopReason: "refusal" }], failed("ModelRefused")],
+  [
+    "model_context_window_exceeded",
+    [{ steps: [{ text: ["half a"] }], stopReason: "model_context_window_exceeded" }],
+    failed("ContextTooLong", "partial: half a")
+  ]
+]
+
+const http = (status: number, type: string, message = "Oh") => Fake.errorReply(status, type, message)
+const midStream = (type: string): Fake.Reply => ({
+  steps: [{ text: ["par", "t"] }, { error: { type, message: "Oh" } }]
+})
+const spendLimit: Fake.HttpReply = {
+  status: 429,
+  body: {
+    type: "error",
+    error: { type: "rate_limit_error", message: "Oh", details: { error_code: "enforced_spend_limit_reached" } }
+  }
+}
+
+const errors: ReadonlyArray<Case> = [
+  ["400", [http(400, "invalid_request_error")], failed("ModelRequestInvalid")],
+  ["400, too long", [http(400, "invalid_request_error", "prompt is too long: 9 > 8")], failed("ContextTooLong")],
+  ["401", [Fake.unauthorized], failed("ModelUnauthorized")],
+  ["402", [http(402, "billing_error")], failed("ModelQuotaExhausted")],
+  ["403", [http(403, "permission_error")], failed("ModelForbidden")],
+  ["404", [http(404, "not_found_error")], failed("ModelNotFound")],
+  ["408", [http(408, "timeout_error"), whole], repeated("ModelOverloaded")],
+  ["409", [http(409, "conflict_error"), whole], repeated("ModelOverloaded")],
+  ["413", [http(413, "request_too_large")], failed("ContextTooLong")],
+  ["429", [Fake.rateLimited(0.01), whole], repeated("ModelRateLimited")],
+  ["429 for an hour", [Fake.rateLimited(3600)], failed("ModelRateLimited")],
+  ["429, the spend limit", [spendLimit], failed("ModelQuotaExhausted")],
+  ["500", [http(500, "api_error"), whole], repeated("ModelOverloaded")],
+  ["502 of a proxy", [{ status: 502, body: "<html>" }, whole], repeated("ModelOverloaded")],
+  ["504", [http(504, "timeout_error"), whole], repeated("ModelOverloaded")],
+  ["529 twice", [Fake.overloaded, Fake.overloaded, whole], repeated("ModelOverloaded", "ModelOverloaded")],
+  [
+    "529 again and again",
+    Array.from({ length: 5 }, () => Fake.overloaded),
+    { ...failed("ModelOverloaded"), retries: Array.from({ length: 4 }, () => "ModelOverloaded") }
+  ],
+  ["200 of a proxy", [{ status: 200, body: "<html>" }, whole], repeated("ModelUnreachable")],
+  ["overloaded_error in the stream", [midStream("overloaded_error"), whole], repeated("ModelOverloaded")],
+  ["api_error in the stream", [midStream("api_error"), whole], repeated("ModelOverloaded")],
+  ["timeout_error in the stream", [midStream("timeout_error"), whole], repeated("ModelOverloaded")],
+  ["rate_limit_error in the stream", [midStream("rate_limit_error"), whole], repeated("ModelRateLimited")],
+  [
+    "invalid_request_error in the stream",
+    [midStream("invalid_request_error")],
+    failed("ModelRequestInvalid", "partial: part")
+  ],
+  [
+    "authentication_error in the stream",
+    [midStream("authentication_error")],
+    failed("ModelUnauthorized", "partial: part")
+  ],
+  ["permission_error in the stream", [midStream("permission_error")], failed("ModelForbidden", "partial: part")],
+  ["billing_error in the stream", [midStream("billing_error")], failed("ModelQuotaExhausted", "partial: part")],
+  ["not_found_error in the stream", [midStream("not_found_error")], failed("ModelNotFound", "partial: part")],
+  ["an unknown error in the stream", [midStream("new_error")], failed("ModelFailed", "partial: part")],
+  [
+    "an event that is not JSON",
+    [{ steps: [{ text: ["par"] }, { raw: "event: x\ndata: {bad\n\n" }] }, whole],
+    repeated("ModelUnreachable")
+  ],
+  [
+    "a body that ends in the middle of an event",
+    [{ steps: [{ text: ["par"] }, { raw: "event: content_block_delta\ndata: {\"ty" }, { cut: "end" }] }, whole],
+    repeated("ModelUnreachable")
+  ]
+]
+
+describe("a task over the Anthropic SDK", () => {
+  it.live.each([...stopReasons, ...errors])("ends as it should: %s", ([, replies, expected]) =>
+    Effect.gen(function*() {
+      const fake = yield* FakeAnthropic
+      yield* fake.push(...replies)
+      assert.deepStrictEqual(summary(yield* run), expected)
+      assert.strictEqual((yield* fake.requests).length, replies.length)
+    }).pipe(Effect.provide(env)))
+
+  const boundaries = Array.from({ length: recordedEvents }, (_, after) => after)
+  const ends = boundaries.flatMap((after) => [[after, "end"], [after, "reset"]] as const)
+
+  it.live.each(ends)(
+    "P10: cut after event %i of 19 (%s), the answer is asked for again and its tool runs once",
+    (stop) =>
+      Effect.gen(function*() {
+        const fake = yield* FakeAnthropic
+        const [after, how] = stop
+        yield* fake.push({ ...recorded, stop: { after, how } }, recorded, whole)
+        assert.deepStrictEqual(summary(yield* run), {
+          messages: ["I look", "whole"],
+          retries: ["ModelUnreachable"],
+          end: "done"
+        })
+        assert.deepStrictEqual(yield* Effects.all, ["weather Oslo"])
+      }).pipe(Effect.provide(env))
+  )
+
+  it.effect.each(boundaries)(
+    "P10: silent after event %i of 19, the answer is asked for again and its tool runs once",
+    (after) =>
+      Effect.gen(function*() {
+        const fake = yield* FakeAnthropic
+        yield* fake.push({ ...recorded, stop: { after, how: "hang" } }, recorded)
+        yield* fake.otherwise(() => whole)
+        const log = yield* joinInTime(yield* Effect.forkChild(run))
+        assert.strictEqual(log.at(-1)?.event.type, "done")
+        assert.include(summary(log).retries, "ModelUnreachable")
+        assert.deepStrictEqual(yield* Effects.all, ["weather Oslo"])
+        assert.strictEqual(yield* (yield* fake.nextRequest).end, "aborted")
+      }).pipe(Effect.provide(env))
+  )
+
+  it.live("an answer is complete with its last event, whatever becomes of the connection", () =>
+    Effect.gen(function*() {
+      const fake = yield* FakeAnthropic
+      yield* fake.push({ ...recorded, stop: { after: recordedEvents, how: "reset" } }, {
+        ...recorded,
+        steps: [{ text: ["whole"] }],
+        // message_start, ping, start, delta, stop, message_delta, message_stop
+        stop: { after: 7, how: "hang" }
+      })
+      assert.deepStrictEqual(summary(yield* run), answered("I look", "whole"))
+    }).pipe(Effect.provide(env)))
+
+  it.effect("silence before the headers costs a retry", () =>
+    Effect.gen(function*() {
+      const fake = yield* FakeAnthropic
+      yield* fake.push({ status: 200, body: {}, hang: true })
+      yield* fake.otherwise(() => whole)
+      const log = yield* joinInTime(yield* Effect.forkChild(run))
+      assert.strictEqual(log.at(-1)?.event.type, "done")
+      assert.include(summary(log).retries, "ModelUnreachable")
+    }).pipe(Effect.provide(env)))
+
+  it.effect("a slow drip is not silence: a word every 110 seconds is an answer", () =>
+    Effect.gen(function*() {
+      const fake = yield* FakeAnthropic
+      const words = Array.from({ length: 10 }, (_, i) => `${i} `)
+      const go = yield* Queue.unbounded<void>()
+      yield* fake.push({
+        steps: words.flatMap((word) => [{ run: Queue.take(go) }, { text: [word] }])
+      })
+      const manager = yield* TaskManager
+      const { id } = yield* manager.start({ message: "hi" })
+      const seen = yield* Queue.unbounded<StoredEvent>()
+      const reader = yield* (yield* manager.events(id)).pipe(
+        Stream.tap((event) => Queue.offer(seen, event)),
+        Stream.runCollect,
+        Effect.forkChild
+      )
+      yield* fake.nextRequest
+      for (const _ of words) {
+        yield* settle
+        yield* TestClock.adjust("110 seconds")
+        yield* Queue.offer(go, undefined)
+        while ((yield* Queue.take(seen)).event.type !== "text");
+      }
+      const log = yield* Fiber.join(reader)
+      assert.deepStrictEqual(summary(log), answered(words.join("")))
+    }).pipe(Effect.provide(env)))
+
+  it.live("a provider that refuses every connection ends the task as unreachable", () =>
+    Effect.gen(function*() {
+      const gone = yield* Effect.scoped(Effect.map(Layer.build(FakeAnthropic.layer), Context.get(FakeAnthropic)))
+      const unreachable = LlmAgent.layer({
+        agentId: "agent-1",
+        systemPrompt: "",
+        retry: { times: 2, baseDelay: "1 millis" },
+        model: AnthropicModel.layer({ apiKey: Redacted.make("k"), baseUrl: gone.url })
+      })
+      const log = yield* run.pipe(Effect.provide(TaskManager.layerMemory.pipe(Layer.provide([unreachable, quiet]))))
+      assert.deepStrictEqual(summary(log), {
+        messages: [],
+        retries: ["ModelUnreachable", "ModelUnreachable"],
+        end: "error ModelUnreachable"
+      })
+      assert.notInclude(brief(log).join(), "127.0.0.1")
+    }))
+})
