@@ -7,10 +7,10 @@
  */
 import { type Conversation, StoredMessage } from "@perennial/domain/Conversation"
 import { type ConversationKey, ConversationStore } from "@perennial/domain/ConversationStore"
-import type { ConversationId } from "@perennial/domain/Ids"
+import type { ConversationId, MessageId } from "@perennial/domain/Ids"
 import { ConversationNotFound, ConversationStoreError } from "@perennial/domain/TaskError"
 import { DateTime, Effect, Layer, Schema } from "effect"
-import { type Migrator, SqlClient, type SqlError } from "effect/sql"
+import { type Migrator, SqlClient, type SqlError, type Statement } from "effect/sql"
 import { read } from "./internal/persistence.ts"
 import * as migrations from "./internal/sqlMigrations.ts"
 import { persistently, storeTime } from "./internal/sqlPersistence.ts"
@@ -46,7 +46,6 @@ const encode = Schema.encodeSync(Payload)
 export const make: Effect.Effect<Service, never, SqlClient.SqlClient> = Effect.gen(function*() {
   const sql = (yield* SqlClient.SqlClient).withoutTransforms()
   const time = storeTime(sql)
-  const forUpdate = sql.literal(sql.onDialectOrElse({ pg: () => "FOR UPDATE", orElse: () => "" }))
 
   const find = Effect.fnUntraced(function*({ id, userId }: ConversationKey) {
     const [row] = yield* sql<Row>`SELECT * FROM perennial_conversations WHERE id = ${id} AND user_id = ${userId}`
@@ -74,31 +73,63 @@ export const make: Effect.Effect<Service, never, SqlClient.SqlClient> = Effect.g
   const messages: Service["messages"] = (key, { after, limit }) =>
     persistently(() =>
       Effect.gen(function*() {
-        yield* find(key)
         // An unknown `after` has no position, and nothing is greater than that.
         const from = after === undefined
           ? sql`0`
           : sql`(SELECT position FROM perennial_messages WHERE conversation_id = ${key.id} AND id = ${after})`
-        const rows = yield* sql<{ readonly payload: string }>`SELECT payload FROM perennial_messages
-          WHERE conversation_id = ${key.id} AND position > ${from} ORDER BY position LIMIT ${limit}`
-        return yield* read(() => rows.map((row) => decode(row.payload)))
+        const rows = yield* sql<{ readonly payload: string | null }>`SELECT m.payload FROM perennial_conversations c
+          LEFT JOIN perennial_messages m ON m.conversation_id = c.id AND m.position > ${from}
+          WHERE c.id = ${key.id} AND c.user_id = ${key.userId} ORDER BY m.position LIMIT ${limit}`
+        // A conversation without messages is one row without a message.
+        if (rows.length === 0) return yield* new ConversationNotFound({ conversationId: key.id })
+        return yield* read(() => rows.flatMap(({ payload }) => payload === null ? [] : [decode(payload)]))
       }), failed("messages"))
+
+  /** Returns the conversation, if there is one. A message that is there already leaves a gap between positions. */
+  type Append = (
+    id: ConversationId,
+    added: ReadonlyArray<{ readonly id: MessageId; readonly payload: string }>,
+    now: Statement.Fragment
+  ) => Effect.Effect<ReadonlyArray<unknown>, SqlError.SqlError>
+
+  // One round trip; the update locks the conversation.
+  const insertPg: Append = (id, added, now) =>
+    sql`WITH conversation AS (
+        UPDATE perennial_conversations SET last_position = last_position + ${added.length}, updated_at = ${now}
+        WHERE id = ${id} RETURNING id, last_position - ${added.length} AS position
+      ), added AS (
+        INSERT INTO perennial_messages (conversation_id, position, id, payload)
+        SELECT c.id, c.position + m.ordinal, m.id, m.payload FROM conversation c,
+          unnest(${added.map((message) => message.id)}::text[], ${added.map((message) => message.payload)}::text[])
+          WITH ORDINALITY AS m(id, payload, ordinal)
+        ON CONFLICT (conversation_id, id) DO NOTHING
+      ) SELECT id FROM conversation`
+
+  const insertSqlite: Append = (id, added, now) =>
+    sql.withTransaction(Effect.gen(function*() {
+      const rows = yield* sql<Pick<Row, "last_position">>`UPDATE perennial_conversations
+        SET last_position = last_position + ${added.length}, updated_at = ${now} WHERE id = ${id}
+        RETURNING last_position`
+      for (const row of rows) {
+        for (const [i, message] of added.entries()) {
+          yield* sql`INSERT INTO perennial_messages (conversation_id, position, id, payload)
+            VALUES (${id}, ${row.last_position - added.length + i + 1}, ${message.id}, ${message.payload})
+            ON CONFLICT (conversation_id, id) DO NOTHING`
+        }
+      }
+      return rows
+    }))
+
+  const insert = sql.onDialectOrElse({ pg: () => insertPg, orElse: () => insertSqlite })
 
   const append: Service["append"] = (id, added) =>
     persistently(() =>
-      sql.withTransaction(Effect.gen(function*() {
+      Effect.gen(function*() {
         const now = yield* time
-        const [row] = yield* sql<Row>`SELECT * FROM perennial_conversations WHERE id = ${id} ${forUpdate}`
-        if (row === undefined) return yield* new ConversationNotFound({ conversationId: id })
-        let position = row.last_position
-        for (const message of added) {
-          const inserted = yield* sql`INSERT INTO perennial_messages (conversation_id, position, id, payload)
-            VALUES (${id}, ${position + 1}, ${message.id}, ${encode(message)})
-            ON CONFLICT (conversation_id, id) DO NOTHING RETURNING position`
-          position += inserted.length
-        }
-        yield* sql`UPDATE perennial_conversations SET last_position = ${position}, updated_at = ${now} WHERE id = ${id}`
-      })), failed("append"))
+        const messages = added.map((message) => ({ id: message.id, payload: encode(message) }))
+        const rows = yield* insert(id, messages, now)
+        if (rows.length === 0) return yield* new ConversationNotFound({ conversationId: id })
+      }), failed("append"))
 
   const setTitle: Service["setTitle"] = (id, title) =>
     persistently(() =>

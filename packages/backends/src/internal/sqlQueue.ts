@@ -2,7 +2,8 @@
  * What changes the queue of a conversation: accepting, ending and deleting tasks.
  *
  * Each is one transaction that locks the row of the conversation first, in a statement of its own: what it reads after
- * that is what every earlier one left (P2, P4). SQLite has one writer at a time anyway (`BEGIN IMMEDIATE`).
+ * that is what every earlier one left (P2, P4). SQLite has one writer at a time anyway (`BEGIN IMMEDIATE`). A
+ * conversation without that row has no tasks: on PostgreSQL its first one is accepted by one statement.
  */
 import type { ConversationId, TaskId } from "@perennial/domain/Ids"
 import { isTerminal as isEnded } from "@perennial/domain/Task"
@@ -44,6 +45,16 @@ class Existing extends Data.TaggedError("Existing")<{ readonly row: TaskRow & { 
 const failed = (operation: string) => (cause: unknown) => new TaskBackendError({ operation, cause })
 
 const decodeValue = Schema.decodeSync(Schema.fromJsonString(Schema.Json))
+
+const encodeAck = ({ conversationId, id }: NewTask) => encodeEvent(ack({ id, conversationId, at: 0 }).event)
+
+const toCreated = (row: TaskRow, runnable: boolean): Created => ({
+  task: toTask(row),
+  created: true,
+  head: runnable ? Option.some(toHead(row)) : Option.none(),
+  cancelled: [],
+  cancelling: []
+})
 
 /** Another writer was faster with the same id or idempotency key: what it wrote is there now. */
 const isDuplicate = (error: unknown) =>
@@ -105,6 +116,16 @@ export const make = (
       ([row]) => row?.value
     )
 
+  const taskColumns = sql.literal(
+    "id, conversation_id, user_id, agent_id, input, user_metadata, metadata, log_context, idempotency_key, request_hash, "
+      + "status, last_seq, created_at, updated_at"
+  )
+
+  const taskValues = (task: NewTask, now: Statement.Fragment) =>
+    sql`${task.id}, ${task.conversationId}, ${task.userId}, ${task.agentId}, ${JSON.stringify(task.input)},
+      ${toText(task.userMetadata)}, ${toText(task.metadata)}, ${toText(task.logContext)},
+      ${task.idempotency?.key ?? null}, ${task.idempotency?.requestHash ?? null}, 'queued', 1, ${now}, ${now}`
+
   const findExisting = Effect.fnUntraced(function*(task: NewTask, now: Statement.Fragment) {
     const select = sql`SELECT t.*, CASE WHEN ${unowned(sql, now)} THEN 1 ELSE 0 END AS unowned FROM perennial_tasks t`
     type Found = Existing["row"]
@@ -159,43 +180,49 @@ export const make = (
     }
     const { cancelled, cancelling } = yield* interrupt(onBusy === "interrupt" ? active : [], now)
     const isHead = active.length === cancelled.length
-    const rows = yield* sql<TaskRow>`INSERT INTO perennial_tasks (
-        id, conversation_id, user_id, agent_id, position, head, status, input, user_metadata, metadata, log_context,
-        idempotency_key, request_hash, last_seq, created_at, updated_at
-      ) VALUES (
-        ${task.id}, ${conversationId}, ${userId}, ${task.agentId}, ${queue.last_position}, ${isHead ? 1 : 0}, 'queued',
-        ${JSON.stringify(task.input)}, ${toText(task.userMetadata)}, ${toText(task.metadata)},
-        ${toText(task.logContext)}, ${task.idempotency?.key ?? null}, ${task.idempotency?.requestHash ?? null}, 1,
-        ${now}, ${now}
-      ) RETURNING *`
-    yield* insertEvent(task.id, 1, now, encodeEvent(ack({ id: task.id, conversationId, at: 0 }).event))
-    return yield* read(() =>
-      rows.map((row): Created => ({
-        task: toTask(row),
-        created: true,
-        head: isHead ? Option.some(toHead(row)) : Option.none(),
-        cancelled,
-        cancelling
-      }))
+    const rows = yield* sql<TaskRow>`INSERT INTO perennial_tasks (position, head, ${taskColumns})
+      VALUES (${queue.last_position}, ${isHead ? 1 : 0}, ${taskValues(task, now)}) RETURNING *`
+    yield* insertEvent(task.id, 1, now, encodeAck(task))
+    return yield* read(() => rows.map((row) => ({ ...toCreated(row, isHead), cancelled, cancelling })))
+  })
+
+  /** Accepts the first task of a conversation, or nothing. */
+  const acceptFirst = Effect.fnUntraced(function*(task: NewTask) {
+    const now = yield* time
+    const rows = yield* sql<TaskRow>`WITH queue AS (
+        INSERT INTO perennial_task_queues (conversation_id, user_id, last_position)
+        VALUES (${task.conversationId}, ${task.userId}, 1) ON CONFLICT (conversation_id) DO NOTHING RETURNING 1
+      ), task AS (
+        INSERT INTO perennial_tasks (position, head, ${taskColumns})
+        SELECT 1, 1, ${taskValues(task, now)} FROM queue RETURNING *
+      ), event AS (
+        INSERT INTO perennial_task_events (task_id, seq, at, payload) SELECT id, 1, ${now}, ${encodeAck(task)} FROM task
+      ) SELECT * FROM task`
+    return yield* read(() => rows.map((row) => toCreated(row, true)))
+  })
+
+  const acceptAny = (task: NewTask, options: Parameters<Service["create"]>[1]) =>
+    sql.withTransaction(accept(task, options)).pipe(
+      Effect.retry({ while: isDuplicate, times: 2 }),
+      Effect.catchTag("Existing", ({ row }) => read(() => [{ ...toCreated(row, row.unowned === 1), created: false }]))
     )
+
+  const acceptance = sql.onDialectOrElse({
+    pg: () => (task: NewTask, options: Parameters<Service["create"]>[1]) =>
+      acceptFirst(task).pipe(
+        Effect.catchIf(isDuplicate, () => Effect.succeed([])),
+        Effect.filterOrElse((created) => created.length > 0, () => acceptAny(task, options))
+      ),
+    orElse: () => acceptAny
   })
 
   const create: Service["create"] = (task, options) =>
-    persistently(() =>
-      sql.withTransaction(accept(task, options)).pipe(
-        Effect.retry({ while: isDuplicate, times: 2 }),
-        Effect.catchTag("Existing", ({ row }) =>
-          read(() => [{
-            task: toTask(row),
-            created: false,
-            head: row.unowned === 1 ? Option.some(toHead(row)) : Option.none<Head>(),
-            cancelled: [],
-            cancelling: []
-          }])),
-        Effect.flatMap(([created]) =>
-          created === undefined ? Effect.fail(failed("create")("nothing was inserted")) : Effect.succeed(created)
-        )
-      ), failed("create"))
+    persistently(
+      () =>
+        Effect.flatMap(acceptance(task, options), ([created]) =>
+          created === undefined ? Effect.fail(failed("create")("nothing was inserted")) : Effect.succeed(created)),
+      failed("create")
+    )
 
   const finish: Service["finish"] = (claim, events) => {
     const last = events.at(-1)?.event
