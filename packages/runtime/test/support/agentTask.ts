@@ -48,6 +48,8 @@ export const startAgent = Effect.fnUntraced(function*(agent: Agent, options: {
   readonly before?: ReadonlyArray<Message>
   readonly log?: ReadonlyArray<StoredEvent>
   readonly checkpoint?: Effect.Effect<void>
+  /** After so many events nothing becomes durable any more: where a crash or a cancel cuts. */
+  readonly stopAfter?: number
 } = {}) {
   const log: Array<StoredEvent> = [
     ...(options.log ?? [ack({ id: task.taskId, conversationId: task.conversationId, at: 0 })])
@@ -67,10 +69,14 @@ export const startAgent = Effect.fnUntraced(function*(agent: Agent, options: {
       : { ...event, taskId, conversationId }
     log.push({ seq: log.length + 1, at: clock.currentTimeMillisUnsafe(), event: stored })
   }
+  let left = options.stopAfter ?? Number.POSITIVE_INFINITY
   const emit: Emit = (events) =>
-    Effect.sync(() => {
+    Effect.suspend(() => {
+      // What is emitted together is durable together.
+      left -= events.length
+      if (left < 0) return Effect.never
       for (const event of events) write(event)
-      return log.length
+      return Effect.succeed(log.length)
     })
   const input: AgentInput = {
     task,

@@ -1,0 +1,94 @@
+import { assert, describe, it } from "@effect/vitest"
+import type { Agent } from "@perennial/domain/Agent"
+import { type Message, userText } from "@perennial/domain/Message"
+import * as Settlement from "@perennial/domain/Settlement"
+import type { StoredEvent } from "@perennial/domain/TaskEvent"
+import { LlmAgent, ScriptedModel } from "@perennial/runtime"
+import { Effect, Fiber, Layer, Schema } from "effect"
+import { AiError } from "effect/ai"
+import { problemOf } from "../../../test/support/anthropicRules.ts"
+import { toMessages } from "../src/internal/anthropicRequest.ts"
+import { adjust, messagesOf, startAgent, task } from "./support/agentTask.ts"
+import { Tools, toolsLayer } from "./support/agentToolkit.ts"
+
+/** What a model may do, well or badly; some of it goes on until somebody cuts it. */
+const steps: { readonly [name: string]: ScriptedModel.Step } = {
+  text: "some text ",
+  blank: " ",
+  thinking: { thinking: ["h", "m"] },
+  ok: { tool: "weather", params: { city: "Oslo" } },
+  fails: { tool: "weather", params: { city: "Atlantis" } },
+  invalid: { tool: "weather", params: "{\"ci" },
+  unknown: { tool: "nope" },
+  repeated: { tool: "weather", params: { city: "Rome" }, id: "same" },
+  crash: { tool: "crash" },
+  slow: { tool: "slow", params: { millis: 60_000 } },
+  safe: { tool: "safe_slow", params: { millis: 60_000 } },
+  approval: { tool: "delete", params: { id: 50 } },
+  never: { never: true },
+  overloaded: { fail: new AiError.InternalProviderError({ description: "Overloaded" }) },
+  refused: { finish: "content-filter" },
+  length: { finish: "length" }
+}
+
+const Turn = Schema.Array(Schema.Literals(Object.keys(steps))).check(Schema.isMaxLength(5))
+
+/** What the model answers to a user's message, and how the task is cut. */
+const Exchange = Schema.Struct({
+  turns: Schema.Array(Turn).check(Schema.isMaxLength(3)),
+  /** After so many events, or when it comes to rest. */
+  cutAfter: Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 20 })),
+  /** It goes on before it is cancelled. */
+  crashes: Schema.Boolean,
+  /** Messages that an import of the conversation has left out at the end. */
+  lost: Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 2 }))
+})
+
+const toTurn = (names: ReadonlyArray<string>): ScriptedModel.Turn => names.map((name) => steps[name] ?? name)
+
+/** Ends an attempt as a crash would, wherever it is; retries had their time, slow tools had not. */
+const attempt = Effect.fnUntraced(function*(agent: Agent, options: Parameters<typeof startAgent>[1]) {
+  const run = yield* startAgent(agent, options)
+  yield* adjust("1 second")
+  yield* Fiber.interrupt(run.fiber)
+  return run.log
+})
+
+/** The log of a task that was cancelled, or failed, here. */
+const ended = (log: ReadonlyArray<StoredEvent>): ReadonlyArray<StoredEvent> => [
+  ...log,
+  ...Settlement.settle(log, task, { status: "cancelled" }).map((event, i) => ({
+    seq: log.length + 1 + i,
+    at: 0,
+    event
+  }))
+]
+
+describe("SCENARIO 21: what a conversation of cut tasks sends to the model", () => {
+  it.effect.prop(
+    "P7, P10: every request is one that the API accepts, also the next one, which is answered",
+    [Schema.Array(Exchange).check(Schema.isMaxLength(3))],
+    ([exchanges]) => {
+      let turns: Array<ScriptedModel.Turn> = []
+      const model = ScriptedModel.layer({ otherwise: () => turns.shift() ?? ["fine"] })
+      return Effect.gen(function*() {
+        const agent = yield* LlmAgent.make({ agentId: "a", systemPrompt: "", tools: Tools })
+        let before: ReadonlyArray<Message> = []
+        for (const exchange of exchanges) {
+          turns = exchange.turns.map(toTurn)
+          let log: ReadonlyArray<StoredEvent> = yield* attempt(agent, { before, stopAfter: exchange.cutAfter })
+          if (exchange.crashes) log = yield* attempt(agent, { before, log })
+          const messages = messagesOf(ended(log))
+          before = [...before, userText("hi"), ...messages.slice(0, messages.length - exchange.lost)]
+        }
+        turns = []
+        const last = yield* startAgent(agent, { before, message: "next" })
+        yield* Fiber.join(last.fiber)
+        for (const { prompt } of yield* (yield* ScriptedModel.Script).requests) {
+          assert.isUndefined(problemOf({ model: "m", max_tokens: 1, ...toMessages(prompt) }))
+        }
+      }).pipe(Effect.provide(Layer.provideMerge(toolsLayer, model)))
+    },
+    { arbitrary: { runs: 1_000 }, timeout: 60_000 }
+  )
+})
