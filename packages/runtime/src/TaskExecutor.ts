@@ -133,7 +133,8 @@ const make = Effect.gen(function*() {
     if (execution !== undefined) execution.apply(yield* backend.intents(id), now())
   })
 
-  const noteLoss = ({ failed, progressed, taskId }: Execution) => {
+  const noteLoss = ({ excused, failed, progressed, taskId }: Execution) => {
+    if (failed && excused) return
     const before = progressed ? 0 : losses.get(taskId) ?? 0
     losses.delete(taskId)
     if (!failed) return

@@ -34,7 +34,10 @@ export interface TaskLimits {
   readonly heartbeat: Duration.Duration
   /** Between two looks for tasks that nobody owns and for deadlines that passed. */
   readonly sweep: Duration.Duration
-  /** Owners that may die on a task without progress; one more ends it with the error `CrashLoop`. */
+  /**
+   * Owners that may die on a task without progress; one more ends it with the error `CrashLoop`. As often each process
+   * tries a message that the conversation store refuses; then the task ends with the error `MessageRefused`.
+   */
   readonly failures: number
 }
 

@@ -18,6 +18,7 @@ import type { AgentExit, Execution } from "./execution.ts"
 import type { Hubs } from "./hubs.ts"
 import { Journal } from "./journal.ts"
 import { outcomeOf } from "./outcome.ts"
+import { storeMessages, storeWhatIsTaken } from "./projection.ts"
 import { Titling } from "./titling.ts"
 import { noHead } from "./watch.ts"
 import type { Writer } from "./writer.ts"
@@ -47,26 +48,6 @@ export interface Options {
 
 /** Messages read at once when a task begins. */
 const historyPage = 1_000
-
-/** What is durable and not yet in the conversation goes there; idempotent, so that it may be repeated. */
-const storeMessages = Effect.fnUntraced(function*({ store }: Options, journal: Journal) {
-  const messages = [...journal.unstored]
-  const { conversationId: id, userId } = journal.claim
-  if (journal.title !== undefined) {
-    // A conversation that was deleted needs no title.
-    yield* Effect.catchTag(store.setTitle(id, journal.title), "ConversationNotFound", () => Effect.void)
-    journal.title = undefined
-  }
-  if (messages.length === 0) return
-  yield* Effect.catchTag(
-    store.append(id, messages),
-    "ConversationNotFound",
-    // Deleted between the two steps of `start`: the task was accepted, so its conversation is there again.
-    () => Effect.andThen(store.create({ id, userId }), store.append(id, messages))
-  )
-  const stored = new Set(messages.map((message) => message.id))
-  journal.unstored = journal.unstored.filter((message) => !stored.has(message.id))
-})
 
 /** The log so far, without the chunks that complete messages replaced. */
 const catchUp = Effect.fnUntraced(function*({ backend }: Options, journal: Journal) {
@@ -184,12 +165,13 @@ const runAgent = Effect.fnUntraced(function*(options: Options, journal: Journal,
 /** Everything owed first, the conversation next, the terminal event last (P4). */
 const finish = Effect.fnUntraced(function*(options: Options, journal: Journal, outcome: Outcome) {
   const { backend, limits, now, writer } = options
+  const store = givenUp(options, journal) > limits.failures ? storeWhatIsTaken : storeMessages
   const { claim } = journal
   const owed = settleUnsettled(journal.unsettled, claim, outcome, { messageBytes: limits.eventBytes })
   const terminal = owed[owed.length - 1]
   if (terminal === undefined) return noHead
   if (owed.length > 1) yield* writer.emit(journal, owed.slice(0, -1))
-  if (claim.lastSeq > 1 || journal.lastSeq > 1) yield* storeMessages(options, journal)
+  if (claim.lastSeq > 1 || journal.lastSeq > 1) yield* store(options, journal)
   journal.closed = true
   const [last] = journal.number([terminal], now())
   if (last === undefined) return noHead
@@ -205,6 +187,22 @@ const toContext = (claim: Claim): TaskContext => ({
   agentId: claim.agentId,
   attempt: claim.attempt,
   metadata: claim.metadata ?? {}
+})
+
+/** How often the task was given up without progress: by owners that died, and by this process because of a store. */
+const givenUp = ({ losses }: Options, { claim }: Journal): number => claim.failures + losses
+
+/** Ends a task that was given up too often. */
+const endLoop = Effect.fnUntraced(function*(options: Options, journal: Journal) {
+  const times = givenUp(options, journal)
+  const refused = yield* storeWhatIsTaken(options, journal)
+  const why = refused.length === 0
+    ? { error: "CrashLoop", detail: `The task was given up ${times} times without progress.` }
+    : {
+      error: "MessageRefused",
+      detail: `The conversation store refused ${refused.join(", ")} ${times} times. Only the task's events have it.`
+    }
+  return yield* finish(options, journal, { status: "error", ...why, retryable: false })
 })
 
 /** The agent's or the process's, whichever is shorter. */
@@ -238,16 +236,10 @@ const own = Effect.fnUntraced(function*(options: Options, claim: Claim) {
     const outcome = outcomeOf(execution, "abandoned")
     if (outcome !== "nothing" && outcome !== "release") return yield* finish(options, journal, outcome)
   }
-  const failures = claim.failures + options.losses
-  if (failures > limits.failures) {
-    return yield* finish(options, journal, {
-      status: "error",
-      error: "CrashLoop",
-      detail: `The task was given up ${failures} times without progress.`,
-      retryable: false
-    })
-  }
+  if (givenUp(options, journal) > limits.failures) return yield* endLoop(options, journal)
   const begun = journaled.some(({ event }) => event.type === "started")
+  // Before a word is written: while a store is away the log does not grow.
+  if (begun) yield* storeMessages(options, journal)
   yield* writer.emit(journal, [
     begun
       // The writer knows what is void.

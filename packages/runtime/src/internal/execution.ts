@@ -45,6 +45,8 @@ export class Execution {
   progressed = false
   /** Whether it stopped as if crashed, because of the store. */
   failed = false
+  /** Whether that was because the conversation store did not answer: it says nothing about the task. */
+  excused = false
   #stoppedAt = Number.POSITIVE_INFINITY
   #fiber: Fiber.Fiber<AgentResult, AgentError> | undefined
   readonly #decisions = new Map<string, Deferred.Deferred<Decision>>()

@@ -1,0 +1,125 @@
+/**
+ * What becomes of a task whose messages the conversation store does not take.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import { type Agent, make } from "@perennial/domain/Agent"
+import type { StoredMessage } from "@perennial/domain/Conversation"
+import type { ConversationStore } from "@perennial/domain/ConversationStore"
+import { CurrentUser } from "@perennial/domain/CurrentUser"
+import { ConversationId } from "@perennial/domain/Ids"
+import { ConversationStoreError } from "@perennial/domain/TaskError"
+import { zero } from "@perennial/domain/Usage"
+import { Effect, Fiber } from "effect"
+import { TestClock } from "effect/testing"
+import { message, text } from "./support/agents.ts"
+import { checkEnded, settle, storedLog, untilEnded } from "./support/invariants.ts"
+import { shared, startProcess, type Store } from "./support/processes.ts"
+
+const conversationId = ConversationId.make("c1")
+const failure = new ConversationStoreError({ operation: "append", cause: "the value is too long" })
+
+/** Says these, one after the other, and goes on where its journal ends; then it has some text of its own, or waits. */
+const saying = (said: ReadonlyArray<string>, end: Effect.Effect<void> = Effect.void): Agent =>
+  make("saying", ({ journal }, emit) =>
+    Effect.gen(function*() {
+      const done = journal.filter(({ event }) => event.type === "message").length
+      for (const one of said.slice(done)) yield* emit([message(one)])
+      yield* emit([text("and so on")])
+      yield* end
+      return { usage: zero }
+    }))
+
+const behind = (
+  both: Store,
+  change: (store: ConversationStore["Service"]) => Partial<ConversationStore["Service"]>
+) => ({
+  ...both,
+  store: { ...both.store, ...change(both.store) }
+})
+
+/** A store that will never take some messages. */
+const picky = (both: Store, refuse: Effect.Effect<never, ConversationStoreError>) =>
+  behind(both, (store) => ({
+    append: (id, messages) => messages.some(isPoison) ? refuse : store.append(id, messages)
+  }))
+
+const isPoison = (stored: StoredMessage) => JSON.stringify(stored).includes("poison")
+
+const inConversation = Effect.fnUntraced(function*({ store }: Store) {
+  const messages = yield* store.messages({ id: conversationId, userId: yield* CurrentUser }, { limit: 100 })
+  return messages.map(({ message }) => message.content.map((part) => part.type === "text" ? part.text : "").join(""))
+})
+
+describe("a message that the conversation store refuses for ever", () => {
+  for (const [how, refuse] of [["fails", Effect.fail(failure)], ["dies", Effect.die(failure)]] as const) {
+    it.effect(`ends its task with an error that names the store; what it takes is kept (${how})`, () =>
+      Effect.gen(function*() {
+        const both = yield* shared
+        const { manager } = yield* startProcess(picky(both, refuse), [saying(["fine", "poison"])])
+        const { id } = yield* manager.start({ message: "hello", conversationId })
+        assert.strictEqual((yield* untilEnded(both, id)).status, "error")
+        const log = yield* storedLog(both, id)
+        const last = log.at(-1)?.event
+        assert.deepInclude(last, { type: "error", error: "MessageRefused", retryable: false })
+        assert.include(last?.type === "error" ? last.detail : "", `${id}/4`)
+        assert.deepStrictEqual(log.map(({ event }) => event.type), ["ack", "started", "message", "message", "error"])
+        assert.deepStrictEqual(yield* inConversation(both), ["hello", "fine"])
+        const next = yield* manager.start({ message: "again", conversationId })
+        yield* untilEnded(both, next.id)
+        assert.include(yield* inConversation(both), "again")
+      }))
+  }
+
+  it.effect("P7: a cancel of its task ends it as cancelled", () =>
+    Effect.gen(function*() {
+      const both = yield* shared
+      const { manager } = yield* startProcess(picky(both, refused), [saying(["poison"])])
+      const { id } = yield* manager.start({ message: "hello", conversationId })
+      yield* settle
+      const cancelling = yield* Effect.forkChild(manager.cancel(id))
+      assert.strictEqual((yield* untilEnded(both, id)).status, "cancelled")
+      assert.isTrue(yield* Fiber.join(cancelling))
+      assert.deepStrictEqual(yield* inConversation(both), ["hello"])
+    }))
+
+  it.effect("may be the user's own", () =>
+    Effect.gen(function*() {
+      const both = yield* shared
+      const { manager } = yield* startProcess(picky(both, refused), [saying(["fine"])])
+      const { id } = yield* manager.start({ message: "poison", conversationId })
+      assert.strictEqual((yield* untilEnded(both, id)).status, "error")
+      assert.deepStrictEqual((yield* storedLog(both, id)).map(({ event }) => event.type), ["ack", "started", "error"])
+    }))
+})
+
+const refused = Effect.fail(failure)
+
+it.effect("P8: a conversation store that is away for long is waited for, and the task goes on", () =>
+  Effect.gen(function*() {
+    const both = yield* shared
+    let away = false
+    const stored = <A, E>(effect: Effect.Effect<A, E>) =>
+      Effect.suspend((): Effect.Effect<A, E | ConversationStoreError> => away ? refused : effect)
+    const store = behind(both, (store) => ({
+      get: (key) => stored(store.get(key)),
+      append: (id, messages) => stored(store.append(id, messages)),
+      messages: (key, options) => stored(store.messages(key, options))
+    }))
+    const leave = Effect.sync(() => (away = true))
+    const agent = saying(["fine", "better"], Effect.void)
+    const { manager } = yield* startProcess(store, [{
+      ...agent,
+      run: (input, emit) =>
+        agent.run(input, (events) => Effect.tap(emit(events), () => input.journal.length > 2 ? Effect.void : leave))
+    }])
+    const { id } = yield* manager.start({ message: "hello", conversationId })
+    for (let minute = 0; minute < 5; minute++) {
+      yield* settle
+      yield* TestClock.adjust("1 minute")
+    }
+    assert.strictEqual((yield* both.backend.get(id)).status, "running")
+    assert.isBelow((yield* storedLog(both, id)).length, 8, "the log does not grow meanwhile")
+    away = false
+    assert.strictEqual((yield* untilEnded(both, id)).status, "completed")
+    yield* checkEnded(both, id)
+  }))
