@@ -3,7 +3,7 @@
  */
 import { StoredMessage } from "@perennial/domain/Conversation"
 import { type ConversationKey, ConversationStore } from "@perennial/domain/ConversationStore"
-import { ConversationId, type MessageId, UserId } from "@perennial/domain/Ids"
+import { ConversationId, MessageId, UserId } from "@perennial/domain/Ids"
 import { ConversationNotFound, ConversationStoreError } from "@perennial/domain/TaskError"
 import { Array, DateTime, Effect, Layer, Schema } from "effect"
 import * as JournalFile from "./JournalFile.ts"
@@ -18,6 +18,8 @@ const Change = Schema.Struct({
   createdAt: Schema.Natural,
   updatedAt: Schema.Natural,
   added: Schema.Array(StoredMessage),
+  /** All that were removed so far: they do not come back. */
+  removed: Schema.optional(Schema.Array(MessageId)),
   deleted: Schema.optional(Schema.Boolean)
 })
 type Change = typeof Change.Type
@@ -44,6 +46,7 @@ export const make = Effect.fnUntraced(function*(file: string) {
       const messages = entries.get(row.id)?.messages ?? new Map<MessageId, StoredMessage>()
       entries.set(row.id, { row: { ...row, added: [] }, messages })
       for (const message of added) messages.set(message.id, message)
+      for (const id of row.removed ?? []) messages.delete(id)
     },
     snapshot: () => Array.map([...entries.values()], ({ messages, row }) => ({ ...row, added: [...messages.values()] }))
   })
@@ -118,8 +121,15 @@ export const make = Effect.fnUntraced(function*(file: string) {
     append: (id, messages) =>
       update("append", find(id), (entry) => ({
         // What is there already stays as it is; within one call the first of an id wins, too.
-        added: Array.dedupeWith(messages, (a, b) => a.id === b.id).filter((message) => !entry.messages.has(message.id))
+        added: Array.dedupeWith(messages, (a, b) => a.id === b.id)
+          .filter(({ id }) => !entry.messages.has(id) && !entry.row.removed?.includes(id))
       })),
+    truncate: (id, from) =>
+      update("truncate", find(id), ({ messages, row }) => {
+        const all = [...messages.keys()]
+        const gone = messages.has(from) ? all.slice(all.indexOf(from)) : []
+        return { removed: [...row.removed ?? [], ...gone] }
+      }),
     setTitle: (id, title) => update("setTitle", find(id), () => ({ title })),
     delete: remove
   })

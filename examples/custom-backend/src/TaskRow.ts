@@ -1,7 +1,7 @@
 /**
  * What the file holds of a task, and what the port says of it.
  */
-import { AgentId, ConversationId, RunnerId, TaskId, UserId } from "@perennial/domain/Ids"
+import { AgentId, ConversationId, MessageId, RunnerId, TaskId, UserId } from "@perennial/domain/Ids"
 import { UserMessage } from "@perennial/domain/Message"
 import { isTerminal, Metadata, type Task, TaskStatus } from "@perennial/domain/Task"
 import { cancelKey, cancelReason, type Claim, type Head, type Intent } from "@perennial/domain/TaskBackend"
@@ -17,6 +17,7 @@ export const Accepted = Schema.Struct({
   input: UserMessage,
   userMetadata: Schema.optional(Metadata),
   metadata: Schema.optional(Metadata),
+  replaces: Schema.optional(MessageId),
   logContext: Schema.optional(Schema.Record(Schema.String, Schema.String)),
   idempotency: Schema.optional(Schema.Struct({ key: Schema.String, requestHash: Schema.String })),
   createdAt: Schema.Natural
@@ -119,7 +120,8 @@ export const toTask = ({ state, task }: Entry): Task => ({
   createdAt: DateTime.makeUnsafe(task.createdAt),
   updatedAt: DateTime.makeUnsafe(state.updatedAt),
   ...(state.error === undefined ? {} : { error: state.error }),
-  ...(task.metadata === undefined ? {} : { metadata: task.metadata })
+  ...(task.metadata === undefined ? {} : { metadata: task.metadata }),
+  ...(task.replaces === undefined ? {} : { replaces: task.replaces })
 })
 
 export const toHead = ({ state, task }: Entry): Head => ({
@@ -141,6 +143,7 @@ export const toClaim = ({ state, task }: Entry, runnerId: RunnerId): Claim => ({
   input: task.input,
   userMetadata: task.userMetadata,
   metadata: task.metadata,
+  replaces: task.replaces,
   logContext: task.logContext,
   createdAt: task.createdAt,
   startedAt: state.startedAt ?? task.createdAt,

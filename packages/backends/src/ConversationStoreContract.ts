@@ -135,6 +135,7 @@ const conversations = (test: Test): void => {
         store.get(c1),
         store.messages(c1, page),
         store.append(c1.id, [stored(1)]),
+        store.truncate(c1.id, messageId(taskId, 1)),
         store.setTitle(c1.id, "Trees")
       ]
       for (const attempt of attempts) {
@@ -228,6 +229,67 @@ const messages = (test: Test): void => {
   )
 }
 
+const truncation = (test: Test): void => {
+  test(
+    "a message is removed with all that came after it, and others take their place",
+    Effect.gen(function*() {
+      const store = yield* ConversationStore
+      yield* store.create(c1)
+      yield* store.append(c1.id, [1, 2, 3, 4].map((seq) => stored(seq)))
+      yield* store.truncate(c1.id, messageId(taskId, 3))
+      assert.deepStrictEqual(yield* store.messages(c1, page), [stored(1), stored(2)])
+      assert.deepStrictEqual(yield* store.messages(c1, { limit: 10, after: messageId(taskId, 3) }), [])
+      yield* store.append(c1.id, [stored(5)])
+      assert.deepStrictEqual(yield* store.messages(c1, page), [stored(1), stored(2), stored(5)])
+      assert.deepStrictEqual(yield* store.messages(c1, { limit: 10, after: messageId(taskId, 2) }), [stored(5)])
+    })
+  )
+
+  test(
+    "P10: what was removed does not come back, and removing it again removes nothing else",
+    Effect.gen(function*() {
+      const store = yield* ConversationStore
+      yield* store.create(c1)
+      yield* store.append(c1.id, [stored(1), stored(2)])
+      yield* store.truncate(c1.id, messageId(taskId, 1))
+      yield* store.append(c1.id, [stored(1), stored(3), stored(2)])
+      assert.deepStrictEqual(yield* store.messages(c1, page), [stored(3)])
+      yield* store.truncate(c1.id, messageId(taskId, 1))
+      yield* store.truncate(c1.id, messageId(taskId, 99))
+      assert.deepStrictEqual(yield* store.messages(c1, page), [stored(3)])
+      yield* store.truncate(c1.id, messageId(taskId, 3))
+      assert.deepStrictEqual(yield* store.messages(c1, page), [])
+    })
+  )
+
+  test(
+    "other conversations keep their messages",
+    Effect.gen(function*() {
+      const store = yield* ConversationStore
+      for (const { id } of [c1, key("c2")]) {
+        yield* store.create(key(id))
+        yield* store.append(id, [stored(1), stored(2)])
+      }
+      yield* store.truncate(c1.id, messageId(taskId, 1))
+      assert.deepStrictEqual(yield* store.messages(key("c2"), page), [stored(1), stored(2)])
+    })
+  )
+
+  test(
+    "a conversation that lost its messages is deleted with them, and all ids are free again",
+    Effect.gen(function*() {
+      const store = yield* ConversationStore
+      yield* store.create(c1)
+      yield* store.append(c1.id, [stored(1)])
+      yield* store.truncate(c1.id, messageId(taskId, 1))
+      yield* store.delete(c1)
+      yield* store.create(c1)
+      yield* store.append(c1.id, [stored(1)])
+      assert.deepStrictEqual(yield* store.messages(c1, page), [stored(1)])
+    })
+  )
+}
+
 /**
  * Defines the tests. The layer is built once for each test and gives an empty store every time.
  *
@@ -239,5 +301,6 @@ export const suite = <E>(name: string, layer: Layer.Layer<ConversationStore, E>)
   describe(name, () => {
     conversations(test)
     messages(test)
+    truncation(test)
   })
 }

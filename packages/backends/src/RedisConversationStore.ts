@@ -82,6 +82,11 @@ export const make = Effect.fnUntraced(function*(options: Options = {}): Effect.f
         failed("append")
       )
     },
+    truncate: (id, from) =>
+      persistently(
+        () => Effect.flatMap(run(scripts.truncate, [id, from]), (found) => orMissing(id, found)),
+        failed("truncate")
+      ),
     setTitle: (id, title) =>
       persistently(
         () => Effect.flatMap(run(scripts.setTitle, [id, title]), (found) => orMissing(id, found)),

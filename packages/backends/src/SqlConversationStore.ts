@@ -73,10 +73,11 @@ export const make: Effect.Effect<Service, never, SqlClient.SqlClient> = Effect.g
   const messages: Service["messages"] = (key, { after, limit }) =>
     persistently(() =>
       Effect.gen(function*() {
-        // An unknown `after` has no position, and nothing is greater than that.
+        // An unknown or removed `after` has no position, and nothing is greater than that.
         const from = after === undefined
           ? sql`0`
-          : sql`(SELECT position FROM perennial_messages WHERE conversation_id = ${key.id} AND id = ${after})`
+          : sql`(SELECT position FROM perennial_messages
+            WHERE conversation_id = ${key.id} AND id = ${after} AND position > 0)`
         const rows = yield* sql<{ readonly payload: string | null }>`SELECT m.payload FROM perennial_conversations c
           LEFT JOIN perennial_messages m ON m.conversation_id = c.id AND m.position > ${from}
           WHERE c.id = ${key.id} AND c.user_id = ${key.userId} ORDER BY m.position LIMIT ${limit}`
@@ -131,6 +132,20 @@ export const make: Effect.Effect<Service, never, SqlClient.SqlClient> = Effect.g
         if (rows.length === 0) return yield* new ConversationNotFound({ conversationId: id })
       }), failed("append"))
 
+  // Removed messages keep their row, without their text: an append that repeats them finds their id taken. Positions are
+  // not given again, so the negative ones are as unique as they were.
+  const truncate: Service["truncate"] = (id, from) =>
+    persistently(() =>
+      sql.withTransaction(Effect.gen(function*() {
+        const now = yield* time
+        // Locks the conversation.
+        const [row] = yield* sql`UPDATE perennial_conversations SET updated_at = ${now} WHERE id = ${id} RETURNING id`
+        if (row === undefined) return yield* new ConversationNotFound({ conversationId: id })
+        yield* sql`UPDATE perennial_messages SET position = -position, payload = ''
+          WHERE conversation_id = ${id} AND position >= (SELECT position FROM perennial_messages
+            WHERE conversation_id = ${id} AND id = ${from} AND position > 0)`
+      })), failed("truncate"))
+
   const setTitle: Service["setTitle"] = (id, title) =>
     persistently(() =>
       Effect.gen(function*() {
@@ -161,6 +176,7 @@ export const make: Effect.Effect<Service, never, SqlClient.SqlClient> = Effect.g
     list,
     messages,
     append,
+    truncate,
     setTitle,
     delete: remove
   }

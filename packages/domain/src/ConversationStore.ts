@@ -64,6 +64,15 @@ export class ConversationStore extends Context.Service<ConversationStore, {
     messages: ReadonlyArray<StoredMessage>
   ) => Effect.Effect<void, ConversationNotFound | ConversationStoreError>
 
+  /**
+   * Removes a message and all that came after it, in one step; does nothing when it is not there. What was removed does
+   * not come back: an `append` that repeats it changes nothing.
+   */
+  readonly truncate: (
+    id: ConversationId,
+    from: MessageId
+  ) => Effect.Effect<void, ConversationNotFound | ConversationStoreError>
+
   readonly setTitle: (
     id: ConversationId,
     title: string

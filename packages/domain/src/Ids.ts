@@ -112,6 +112,14 @@ export type MessageId = typeof MessageId.Type
  */
 export const messageId = (taskId: TaskId, seq: number): MessageId => `${taskId}/${seq}` as MessageId
 
+/**
+ * The task whose message this is.
+ *
+ * @since 0.1.0
+ * @category accessors
+ */
+export const taskIdOf = (id: MessageId): TaskId => id.slice(0, Math.max(0, id.lastIndexOf("/"))) as TaskId
+
 /** Secure random bytes, asked of the platform by the page: a call for each id is most of what an id costs. */
 const randomBytes = (() => {
   const pageSize = 4096

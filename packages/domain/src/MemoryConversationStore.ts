@@ -18,8 +18,8 @@ interface Entry {
   updatedAt: number
   title: string | undefined
   readonly messages: Array<StoredMessage>
-  /** Where each message is in `messages`. */
-  readonly index: Map<MessageId, number>
+  /** Where each message is in `messages`; undefined where it was removed. */
+  readonly index: Map<MessageId, number | undefined>
 }
 
 const toConversation = (entry: Entry): Conversation => ({
@@ -92,6 +92,12 @@ export const make: Effect.Effect<ConversationStore["Service"]> = Effect.sync(() 
           entry.index.set(message.id, entry.messages.length)
           entry.messages.push(message)
         }
+      }),
+    truncate: (id, from) =>
+      change(id, (entry) => {
+        const at = entry.index.get(from)
+        if (at === undefined) return
+        for (const { id } of entry.messages.splice(at)) entry.index.set(id, undefined)
       }),
     setTitle: (id, title) =>
       change(id, (entry) => {

@@ -4,7 +4,7 @@
  * @since 0.1.0
  */
 import { Schema } from "effect"
-import { AgentId, ConversationId, TaskId } from "./Ids.ts"
+import { AgentId, ConversationId, MessageId, TaskId } from "./Ids.ts"
 
 /**
  * Free-form data of the application: a JSON object.
@@ -95,7 +95,9 @@ export const Task = Schema.Struct({
   updatedAt: Schema.DateTimeUtcFromString,
   /** Why the task failed; only with status `error`. Safe to show to the user. */
   error: Schema.optionalKey(Schema.String),
-  metadata: Schema.optionalKey(Metadata)
+  metadata: Schema.optionalKey(Metadata),
+  /** The user's message whose place the task's own one takes. */
+  replaces: Schema.optionalKey(MessageId)
 })
 
 /**

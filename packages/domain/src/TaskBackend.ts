@@ -6,7 +6,7 @@
  * @since 0.1.0
  */
 import { type Array, Context, type Duration, type Effect, type Option, type Schema, type Stream } from "effect"
-import type { AgentId, ConversationId, RunnerId, TaskId, UserId } from "./Ids.ts"
+import type { AgentId, ConversationId, MessageId, RunnerId, TaskId, UserId } from "./Ids.ts"
 import type { UserMessage } from "./Message.ts"
 import type { Metadata, OnBusy, Task, TaskStatus } from "./Task.ts"
 import type {
@@ -37,6 +37,8 @@ export interface NewTask {
   /** Kept with the user's message. */
   readonly userMetadata?: Metadata | undefined
   readonly metadata?: Metadata | undefined
+  /** Leaves the conversation when the task begins, with everything after it. */
+  readonly replaces?: MessageId | undefined
   /** Annotates every log line of the task, also after a recovery. */
   readonly logContext?: Readonly<Record<string, string>> | undefined
   /** Unique per user, with a hash of the request it came with. */
@@ -95,6 +97,7 @@ export interface Claim {
   readonly input: UserMessage
   readonly userMetadata: Metadata | undefined
   readonly metadata: Metadata | undefined
+  readonly replaces: MessageId | undefined
   readonly logContext: Readonly<Record<string, string>> | undefined
   /** Milliseconds since 1970-01-01T00:00Z. */
   readonly createdAt: number

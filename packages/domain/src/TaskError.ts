@@ -4,7 +4,7 @@
  * @since 0.1.0
  */
 import { Schema } from "effect"
-import { AgentId, ConversationId, TaskId } from "./Ids.ts"
+import { AgentId, ConversationId, MessageId, TaskId } from "./Ids.ts"
 
 /**
  * What the caller gave cannot be accepted; nothing was stored.
@@ -44,6 +44,22 @@ export class ConversationNotFound
 {
   override get message() {
     return `There is no conversation "${this.conversationId}".`
+  }
+}
+
+/**
+ * There is no such message of the user in this conversation; none at all where it does not say which.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class MessageNotFound extends Schema.TaggedError<MessageNotFound>()("MessageNotFound", {
+  conversationId: ConversationId,
+  messageId: Schema.optionalKey(MessageId)
+}) {
+  override get message() {
+    const which = this.messageId === undefined ? "no message of the user" : `no message of the user "${this.messageId}"`
+    return `Conversation "${this.conversationId}" has ${which}.`
   }
 }
 

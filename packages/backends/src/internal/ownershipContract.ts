@@ -2,7 +2,7 @@
  * The contract of claims, leases and heads without an owner.
  */
 import { assert } from "@effect/vitest"
-import { RunnerId } from "@perennial/domain/Ids"
+import { messageId, RunnerId } from "@perennial/domain/Ids"
 import { TaskBackend } from "@perennial/domain/TaskBackend"
 import { Array, Duration, Effect, Option } from "effect"
 import { TestClock } from "effect/testing"
@@ -38,6 +38,7 @@ const claims = (test: Test): void => {
       const task = newTask("t1", {
         metadata: { a: 1 },
         userMetadata: { b: [2] },
+        replaces: messageId(taskId("t0"), 1),
         logContext: { request: "r" },
         idempotency: { key: "k", requestHash: "h" }
       })
@@ -57,6 +58,7 @@ const claims = (test: Test): void => {
         input: task.input,
         userMetadata: { b: [2] },
         metadata: { a: 1 },
+        replaces: messageId(taskId("t0"), 1),
         logContext: { request: "r" },
         intents: 0
       })

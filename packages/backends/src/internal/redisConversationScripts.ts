@@ -2,7 +2,7 @@
  * The methods of the conversation store as scripts. Arguments are named in the order they are given.
  *
  * Keys after the prefix: `conversation:<id>` (hash), `messages:<id>` (stream, the position is the entry's id),
- * `positions:<id>` position of each message (hash), `conversations:<user>` ids in order (sorted set).
+ * `positions:<id>` position of each message, "removed" where it is none any more (hash), `conversations:<user>` ids in order (sorted set).
  */
 import type { ConversationId } from "@perennial/domain/Ids"
 import { conversationScript } from "./redisPrelude.ts"
@@ -59,6 +59,24 @@ for i = 4, #ARGV, 2 do
   end
 end
 call("HSET", key("conversation", id), "position", position, "updated_at", now())
+return 1`)
+
+/** Conversation, first message to go. Returns 0 without the conversation. */
+export const truncate = conversationScript<0 | 1>(String.raw`
+local id = ARGV[3]
+if call("EXISTS", key("conversation", id)) == 0 then return 0 end
+local positions = key("positions", id)
+local from = tonumber(call("HGET", positions, ARGV[4]) or "")
+if not from then return 1 end
+local all = call("HGETALL", positions)
+for i = 1, #all, 2 do
+  local position = tonumber(all[i + 1])
+  if position and position >= from then
+    call("XDEL", key("messages", id), position .. "-0")
+    call("HSET", positions, all[i], "removed")
+  end
+end
+call("HSET", key("conversation", id), "updated_at", now())
 return 1`)
 
 /** Conversation, title. Returns 0 without the conversation. */

@@ -28,6 +28,7 @@ export const columns = [
   "input",
   "user_metadata",
   "metadata",
+  "replaces",
   "log_context",
   "runner_id",
   "token",

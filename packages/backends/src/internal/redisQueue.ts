@@ -41,6 +41,7 @@ const toFields = (task: NewTask): ReadonlyArray<string> =>
     input: toText(task.input),
     user_metadata: toText(task.userMetadata),
     metadata: toText(task.metadata),
+    replaces: task.replaces ?? null,
     log_context: toText(task.logContext)
   }).flatMap(([name, value]) => value === null ? [] : [name, value])
 

@@ -1,7 +1,7 @@
 /**
  * The row of a task as Redis returns it: texts, in the order of `columns`.
  */
-import { ConversationId, RunnerId, TaskId, UserId } from "@perennial/domain/Ids"
+import { ConversationId, MessageId, RunnerId, TaskId, UserId } from "@perennial/domain/Ids"
 import { TaskStatus } from "@perennial/domain/Task"
 import type { Head } from "@perennial/domain/TaskBackend"
 import type { StoredEvent } from "@perennial/domain/TaskEvent"
@@ -21,6 +21,7 @@ const decode = Schema.decodeUnknownSync(Schema.Struct({
   input: Schema.String,
   user_metadata: Schema.NullOr(Schema.String),
   metadata: Schema.NullOr(Schema.String),
+  replaces: Schema.NullOr(MessageId),
   log_context: Schema.NullOr(Schema.String),
   runner_id: Schema.NullOr(RunnerId),
   token: Schema.FiniteFromString,

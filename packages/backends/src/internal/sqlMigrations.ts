@@ -58,10 +58,15 @@ const conversations = Effect.gen(function*() {
     PRIMARY KEY (conversation_id, position), UNIQUE (conversation_id, id))`
 })
 
+const replaces = Effect.gen(function*() {
+  const { id, sql } = yield* types
+  yield* sql`ALTER TABLE perennial_tasks ADD COLUMN replaces ${id}`
+})
+
 /** Brings the tables up to date. Safe in several processes at once. */
 export const layer = Layer.effectDiscard(
   Migrator.make({})({
     table: "perennial_migrations",
-    loader: Migrator.fromRecord({ "1_tasks": tasks, "2_conversations": conversations })
+    loader: Migrator.fromRecord({ "1_tasks": tasks, "2_conversations": conversations, "3_replaces": replaces })
   })
 )

@@ -27,8 +27,8 @@ import {
   TaskBackendError,
   TaskNotFound
 } from "@perennial/domain/TaskError"
-import { ack, isTerminal, terminalStatus } from "@perennial/domain/TaskEvent"
-import { Data, Effect, Option, Schema } from "effect"
+import { ack, isTerminal, type StoredEvent, type Terminal, terminalStatus } from "@perennial/domain/TaskEvent"
+import { type Array as Arr, Data, Effect, Option, Schema } from "effect"
 import { type SqlClient, SqlError, type Statement } from "effect/sql"
 import { encodeEvent } from "./eventPayload.ts"
 import { read } from "./persistence.ts"
@@ -56,6 +56,13 @@ const toCreated = (row: TaskRow, runnable: boolean): Created => ({
   cancelling: []
 })
 
+/** The terminal event of a task, and the seqs of the first and last event that end it. */
+interface Ending {
+  readonly first: number
+  readonly last: number
+  readonly terminal: Terminal
+}
+
 /** Another writer was faster with the same id or idempotency key: what it wrote is there now. */
 const isDuplicate = (error: unknown) =>
   SqlError.isSqlError(error) && (error.reason._tag === "UniqueViolation" || error.reason._tag === "ConstraintError")
@@ -68,7 +75,7 @@ export const make = (
   const forUpdate = sql.literal(sql.onDialectOrElse({ pg: () => "FOR UPDATE", orElse: () => "" }))
 
   const lockOf = (id: TaskId) =>
-    sql`SELECT user_id FROM perennial_task_queues
+    sql`SELECT conversation_id, last_position FROM perennial_task_queues
       WHERE conversation_id = (SELECT conversation_id FROM perennial_tasks WHERE id = ${id}) ${forUpdate}`
 
   const promote = (conversationId: ConversationId, now: Statement.Fragment) =>
@@ -117,13 +124,13 @@ export const make = (
     )
 
   const taskColumns = sql.literal(
-    "id, conversation_id, user_id, agent_id, input, user_metadata, metadata, log_context, idempotency_key, request_hash, "
-      + "status, last_seq, created_at, updated_at"
+    "id, conversation_id, user_id, agent_id, input, user_metadata, metadata, replaces, log_context, idempotency_key, "
+      + "request_hash, status, last_seq, created_at, updated_at"
   )
 
   const taskValues = (task: NewTask, now: Statement.Fragment) =>
     sql`${task.id}, ${task.conversationId}, ${task.userId}, ${task.agentId}, ${JSON.stringify(task.input)},
-      ${toText(task.userMetadata)}, ${toText(task.metadata)}, ${toText(task.logContext)},
+      ${toText(task.userMetadata)}, ${toText(task.metadata)}, ${task.replaces ?? null}, ${toText(task.logContext)},
       ${task.idempotency?.key ?? null}, ${task.idempotency?.requestHash ?? null}, 'queued', 1, ${now}, ${now}`
 
   const findExisting = Effect.fnUntraced(function*(task: NewTask, now: Statement.Fragment) {
@@ -224,23 +231,54 @@ export const make = (
       failed("create")
     )
 
+  const ending = (fence: Fence, { first, last, terminal }: Ending, now: Statement.Fragment) => ({
+    values: sql`status = ${terminalStatus(terminal)}, error = ${terminal.type === "error" ? terminal.detail : null},
+      head = 0, runner_id = NULL, last_seq = ${last}, finished_at = ${now}, updated_at = ${now}`,
+    isFenced: sql`t.id = ${fence.taskId} AND t.token = ${fence.token} AND t.last_seq = ${first - 1}
+      AND t.runner_id IS NOT NULL AND t.finished_at IS NULL`
+  })
+
+  /** Ends a task, and makes the next one of its conversation the head. */
+  const finishAny = (claim: Fence, events: Arr.NonEmptyReadonlyArray<StoredEvent>, ended: Ending, again: boolean) =>
+    sql.withTransaction(Effect.gen(function*() {
+      const now = yield* time
+      const { isFenced, values } = ending(claim, ended, now)
+      yield* lockOf(claim.taskId)
+      const [row] = yield* sql<TaskRow>`UPDATE perennial_tasks AS t SET ${values} WHERE ${isFenced} RETURNING *`
+      if (row === undefined) return yield* again ? applied(claim, ended.last, now) : new LeaseLost(claim)
+      yield* log.insert(claim, events)
+      return yield* promote(row.conversation_id, now)
+    }))
+
+  /** Ends the newest task of a conversation, so that there is nothing to promote; or does nothing. */
+  const finishNewest = Effect.fnUntraced(
+    function*(claim: Fence, events: Arr.NonEmptyReadonlyArray<StoredEvent>, ended: Ending) {
+      const now = yield* time
+      const { isFenced, values } = ending(claim, ended, now)
+      // Whoever accepts another task waits for the lock, and sees the end after it.
+      const rows = yield* sql`WITH queue AS MATERIALIZED (${lockOf(claim.taskId)}), ended AS (
+          UPDATE perennial_tasks t SET ${values} FROM queue q
+          WHERE ${isFenced} AND t.conversation_id = q.conversation_id AND t.position = q.last_position RETURNING t.id
+        ), added AS (${log.insert(claim, events, sql`ended`)}) SELECT id FROM ended`
+      return rows.length > 0
+    }
+  )
+
+  const finishing = sql.onDialectOrElse({
+    pg: () => (...[claim, events, ended, again]: Parameters<typeof finishAny>) =>
+      Effect.flatMap(
+        finishNewest(claim, events, ended),
+        (done) => done ? Effect.succeedNone : finishAny(claim, events, ended, again)
+      ),
+    orElse: () => finishAny
+  })
+
   const finish: Service["finish"] = (claim, events) => {
-    const last = events.at(-1)?.event
-    if (last === undefined || !isTerminal(last)) return Effect.die("The last event of a task is terminal (P4)")
-    const lastSeq = events[0].seq + events.length - 1
-    return persistently((again) =>
-      sql.withTransaction(Effect.gen(function*() {
-        const now = yield* time
-        yield* lockOf(claim.taskId)
-        const [row] = yield* sql<TaskRow>`UPDATE perennial_tasks SET status = ${terminalStatus(last)},
-            error = ${last.type === "error" ? last.detail : null}, head = 0, runner_id = NULL, last_seq = ${lastSeq},
-            finished_at = ${now}, updated_at = ${now}
-          WHERE id = ${claim.taskId} AND token = ${claim.token} AND last_seq = ${events[0].seq - 1}
-            AND runner_id IS NOT NULL AND finished_at IS NULL RETURNING *`
-        if (row === undefined) return yield* again ? applied(claim, lastSeq, now) : new LeaseLost(claim)
-        yield* log.insert(claim, events)
-        return yield* promote(row.conversation_id, now)
-      })), failed("finish"))
+    const terminal = events.at(-1)?.event
+    if (terminal === undefined || !isTerminal(terminal)) return Effect.die("The last event of a task is terminal (P4)")
+    const [{ seq: first }] = events
+    const ended = { first, last: first + events.length - 1, terminal }
+    return persistently((again) => finishing(claim, events, ended, again), failed("finish"))
   }
 
   /** Whether the try before was applied though its reply was lost. */

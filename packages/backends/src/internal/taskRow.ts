@@ -1,7 +1,14 @@
 /**
  * The row of a task, and what the port makes of it.
  */
-import { AgentId, type ConversationId, type RunnerId, type TaskId, type UserId } from "@perennial/domain/Ids"
+import {
+  AgentId,
+  type ConversationId,
+  type MessageId,
+  type RunnerId,
+  type TaskId,
+  type UserId
+} from "@perennial/domain/Ids"
 import { UserMessage } from "@perennial/domain/Message"
 import { Metadata, type Task, type TaskStatus } from "@perennial/domain/Task"
 import type { Claim, Head } from "@perennial/domain/TaskBackend"
@@ -23,6 +30,7 @@ export interface TaskRow {
   readonly input: string
   readonly user_metadata: string | null
   readonly metadata: string | null
+  readonly replaces: MessageId | null
   readonly log_context: string | null
   readonly idempotency_key: string | null
   readonly request_hash: string | null
@@ -63,7 +71,8 @@ export const toTask = (row: PortRow): Task => ({
   createdAt: DateTime.makeUnsafe(Number(row.created_at)),
   updatedAt: DateTime.makeUnsafe(Number(row.updated_at)),
   ...(row.error === null ? undefined : { error: row.error }),
-  ...(row.metadata === null ? undefined : { metadata: decodeMetadata(row.metadata) })
+  ...(row.metadata === null ? undefined : { metadata: decodeMetadata(row.metadata) }),
+  ...(row.replaces === null ? undefined : { replaces: row.replaces })
 })
 
 /** Throws when a column cannot be read. */
@@ -80,6 +89,7 @@ export const toClaim = (row: PortRow, runnerId: RunnerId): Claim => ({
   input: decodeInput(row.input),
   userMetadata: optional(row.user_metadata, decodeMetadata),
   metadata: optional(row.metadata, decodeMetadata),
+  replaces: row.replaces ?? undefined,
   logContext: optional(row.log_context, decodeContext),
   createdAt: Number(row.created_at),
   startedAt: Number(row.started_at ?? row.updated_at),

@@ -67,7 +67,8 @@ export const toTask = (row: Row): Task => ({
   createdAt: DateTime.makeUnsafe(row.createdAt),
   updatedAt: DateTime.makeUnsafe(row.updatedAt),
   ...(row.error === undefined ? undefined : { error: row.error }),
-  ...(row.task.metadata === undefined ? undefined : { metadata: row.task.metadata })
+  ...(row.task.metadata === undefined ? undefined : { metadata: row.task.metadata }),
+  ...(row.task.replaces === undefined ? undefined : { replaces: row.task.replaces })
 })
 
 export const toHead = (row: Row): Head => ({
@@ -89,6 +90,7 @@ export const toClaim = (row: Row, runnerId: RunnerId): Claim => ({
   input: row.task.input,
   userMetadata: row.task.userMetadata,
   metadata: row.task.metadata,
+  replaces: row.task.replaces,
   logContext: row.task.logContext,
   createdAt: row.createdAt,
   startedAt: row.startedAt ?? row.claimedAt,
