@@ -30,8 +30,12 @@ interface EventRow extends Fence {
 type AppendedRow = Pick<TaskRow, "id" | "token" | "intents">
 
 export interface SqlLog {
-  /** Adds events whose place in the log was secured by the same transaction. */
-  readonly insert: (claim: Fence, events: ReadonlyArray<StoredEvent>) => Effect.Effect<unknown, SqlError.SqlError>
+  /** Adds events whose place in the log was secured by the same transaction; on PostgreSQL once for each row of `from`. */
+  readonly insert: (
+    claim: Fence,
+    events: ReadonlyArray<StoredEvent>,
+    from?: Statement.Fragment
+  ) => Statement.Statement<object>
   /** Appends to many logs in one commit, and returns the rows of those that were appended to. */
   readonly append: (
     batch: ReadonlyArray<Entry>,
@@ -98,9 +102,10 @@ const makePg = (sql: SqlClient.SqlClient): SqlLog => {
       ${rows.map((row) => row.payload)}::text[]
     ) AS e(task_id, token, seq, at, payload)`
   return {
-    insert: (claim, added) =>
+    insert: (claim, added, from) =>
       sql`INSERT INTO perennial_task_events (task_id, seq, at, payload)
-        SELECT e.task_id, e.seq, e.at, e.payload FROM ${events(toRows(claim, added))}`,
+        SELECT e.task_id, e.seq, e.at, e.payload FROM ${events(toRows(claim, added))}
+        ${from === undefined ? sql`` : sql`, ${from}`}`,
     append: (batch, now) => {
       const fenced = batch.map(toFenced)
       return sql<AppendedRow>`WITH input AS (
