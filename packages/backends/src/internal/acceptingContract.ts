@@ -4,7 +4,7 @@
 import { assert } from "@effect/vitest"
 import { messageId } from "@perennial/domain/Ids"
 import type { Metadata } from "@perennial/domain/Task"
-import { interruptReason, TaskBackend } from "@perennial/domain/TaskBackend"
+import { cancelKey, interruptReason, TaskBackend } from "@perennial/domain/TaskBackend"
 import { Array, Effect, Option } from "effect"
 import {
   alice,
@@ -261,6 +261,49 @@ const busy = (test: Test): void => {
   )
 }
 
+/** Many times over: what races may not meet at once. */
+const rounds = Array.range(1, 20)
+
+const racing = (test: Test): void => {
+  test(
+    "P2: a task accepted while the one before it ends may run, by that end or at once",
+    Effect.gen(function*() {
+      const backend = yield* TaskBackend
+      for (const round of rounds) {
+        const conversationId_ = conversationId(`c${round}`)
+        const owner = yield* begin(`first${round}`, { conversationId: conversationId_ })
+        const next = newTask(`next${round}`, { conversationId: conversationId_ })
+        const [promoted, { head }] = yield* Effect.all([end(owner), backend.create(next, enqueue)], { concurrency: 2 })
+        assert.deepStrictEqual([promoted, head].flatMap((head) => headId(head) ?? []), [next.id])
+        assert.strictEqual((yield* claim(next.id)).taskId, next.id)
+      }
+    })
+  )
+
+  test(
+    "P2, P7: one cancelled while the one before it ends leaves the one behind it to run",
+    Effect.gen(function*() {
+      const backend = yield* TaskBackend
+      for (const round of rounds) {
+        const conversationId_ = conversationId(`c${round}`)
+        const owner = yield* begin(`first${round}`, { conversationId: conversationId_ })
+        const next = newTask(`next${round}`, { conversationId: conversationId_ })
+        const last = newTask(`last${round}`, { conversationId: conversationId_ })
+        yield* backend.create(next, enqueue)
+        yield* backend.create(last, enqueue)
+        const [ended, cancelled] = yield* Effect.all([
+          end(owner),
+          backend.putIntent(next.id, { key: cancelKey, value: {} })
+        ], { concurrency: 2 })
+        // The first promotion may be of the one that was cancelled after it.
+        assert.include([headId(ended), headId(cancelled.promoted)], last.id)
+        assert.strictEqual((yield* backend.get(next.id)).status, "cancelled")
+        assert.strictEqual((yield* claim(last.id)).taskId, last.id)
+      }
+    })
+  )
+}
+
 const reading = (test: Test): void => {
   test(
     "P12, SCENARIO 32: what belongs to another user does not exist",
@@ -322,5 +365,6 @@ const reading = (test: Test): void => {
 export const define = (test: Test): void => {
   accepting(test)
   busy(test)
+  racing(test)
   reading(test)
 }
