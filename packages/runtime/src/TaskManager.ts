@@ -294,29 +294,25 @@ const make = Effect.gen(function*() {
     return ids
   })
 
-  /** Backwards from the end: the last message is near it. */
-  const lastMessage = Effect.fnUntraced(function*(task: Task) {
+  /** The last message, and what the task used. Backwards from the end: both are near it. */
+  const lastOf = Effect.fnUntraced(function*(task: Task) {
+    let usage: Usage | undefined
     for (let after = Math.max(0, task.lastSeq - 256);; after = Math.max(0, after - 256)) {
       const { events } = yield* backend.events(task.id, { after, limit: 256, maxBytes: Number.MAX_SAFE_INTEGER })
+      const last = events.at(-1)?.event
+      if (last?.type === "done") usage = last.usage
       const found = events.findLast(({ event }) => event.type === "message")
-      if (found?.event.type === "message") return found.event.message
-      if (after === 0) return undefined
+      const message = found?.event.type === "message" ? found.event.message : undefined
+      if (message !== undefined || after === 0) {
+        return { ...(message === undefined ? {} : { message }), ...(usage === undefined ? {} : { usage }) }
+      }
     }
   })
 
   const await_ = Effect.fn("TaskManager.await")(function*(id: TaskId) {
     yield* ended(yield* get(id))
     const task = yield* get(id)
-    const message = yield* toStreamErrors(task, lastMessage(task))
-    const [last] = (yield* toStreamErrors(
-      task,
-      backend.events(id, { after: task.lastSeq - 1, limit: 1, maxBytes: 0 })
-    )).events
-    return {
-      task,
-      ...(message === undefined ? {} : { message }),
-      ...(last?.event.type === "done" ? { usage: last.event.usage } : {})
-    }
+    return { task, ...(yield* toStreamErrors(task, lastOf(task))) }
   })
 
   /** Whether a tool call waits, or waited, for a person. */
