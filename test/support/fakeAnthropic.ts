@@ -3,7 +3,7 @@
  * remembers what it was asked. Wire format from the types of `@anthropic-ai/sdk` 1.12.
  */
 import type Anthropic from "@anthropic-ai/sdk"
-import { Context, Deferred, Effect, FiberSet, Layer, Queue } from "effect"
+import { Context, Data, Deferred, Effect, FiberSet, Layer, Queue } from "effect"
 import { createServer, type IncomingHttpHeaders, type IncomingMessage, type ServerResponse } from "node:http"
 import { problemOf, textOf } from "./anthropicRules.ts"
 import { type StreamReply, streamReply, wholeReply } from "./anthropicWire.ts"
@@ -55,8 +55,10 @@ export class FakeAnthropic extends Context.Service<FakeAnthropic, {
   /** The next request that arrives, each once. */
   readonly nextRequest: Effect.Effect<RecordedRequest>
 }>()("@perennial/test/support/fakeAnthropic") {
+  static readonly layerPort = (port: number) => Layer.effect(this, Effect.suspend(() => make(port)))
+
   /** On a free port. */
-  static readonly layer = Layer.effect(this, Effect.suspend(() => make))
+  static readonly layer = this.layerPort(0)
 }
 
 const readBody = (request: IncomingMessage) =>
@@ -84,7 +86,9 @@ const lastAssistantText = ({ messages }: Anthropic.MessageCreateParams): string 
 
 const kept = 1_000
 
-const make = Effect.gen(function*() {
+class ListenError extends Data.TaggedError("ListenError")<{ readonly message: string }> {}
+
+const make = Effect.fnUntraced(function*(port: number) {
   const replies: Array<Reply> = []
   const requests: Array<RecordedRequest> = []
   const arrivals = yield* Queue.sliding<RecordedRequest>(kept)
@@ -126,8 +130,9 @@ const make = Effect.gen(function*() {
     response.on("close", () => fiber.interruptUnsafe())
   })
   yield* Effect.acquireRelease(
-    Effect.callback<void>((resume) => {
-      server.listen(0, "127.0.0.1", () => resume(Effect.void))
+    Effect.callback<void, ListenError>((resume) => {
+      server.once("error", ({ message }) => resume(new ListenError({ message })))
+      server.listen(port, "127.0.0.1", () => resume(Effect.void))
     }),
     () =>
       Effect.callback<void>((resume) => {
@@ -136,9 +141,9 @@ const make = Effect.gen(function*() {
       })
   )
   const address = server.address()
-  const port = typeof address === "object" && address !== null ? address.port : 0
+  const listening = typeof address === "object" && address !== null ? address.port : 0
   return FakeAnthropic.of({
-    url: `http://127.0.0.1:${port}`,
+    url: `http://127.0.0.1:${listening}`,
     push: (...more) => Effect.sync(() => void replies.push(...more)),
     otherwise: (reply) =>
       Effect.sync(() => {

@@ -1,0 +1,47 @@
+/**
+ * The fake Messages API as a program: everything that needs a model runs without a key.
+ *
+ *     npx -y pnpm@12.21.0 fake:anthropic
+ */
+import { NodeRuntime } from "@effect/platform-node"
+import { Config, Console, Effect, Layer, Schema } from "effect"
+import * as Script from "./anthropicScript.ts"
+import { FakeAnthropic } from "./fakeAnthropic.ts"
+
+const greeting = (url: string) =>
+  [
+    `A fake Anthropic API listens on ${url}. It answers everybody who has any key. Start the server on it:`,
+    `  ANTHROPIC_BASE_URL=${url} ANTHROPIC_API_KEY=fake npx -y pnpm@12.21.0 start`,
+    "It calls current_time and, when asked to \"wait 5 seconds\", wait. These words in a message make it fail:",
+    "  [overloaded] [rate limited] [cut] once, so that a retry helps; [refusal] [too long] [silence] always."
+  ].join("\n")
+
+const refuse = (why: string) =>
+  Effect.andThen(
+    Console.error(`The fake API cannot listen on FAKE_ANTHROPIC_PORT: ${why}.`),
+    Effect.sync(() => {
+      process.exitCode = 1
+    })
+  )
+
+const main = Effect.gen(function*() {
+  const fake = yield* FakeAnthropic
+  yield* fake.otherwise(Script.make())
+  yield* Console.log(greeting(fake.url))
+  return yield* Effect.never
+})
+
+/** 0 is any free port. */
+const Port = Schema.NumberFromString.check(Schema.isInt(), Schema.isBetween({ minimum: 0, maximum: 65_535 }))
+
+const server = Layer.unwrap(
+  Effect.map(Config.withDefault(Config.schema(Port, "FAKE_ANTHROPIC_PORT"), 4010), FakeAnthropic.layerPort)
+)
+
+NodeRuntime.runMain(main.pipe(
+  Effect.provide(server),
+  Effect.catchTags({
+    ConfigError: () => refuse("it is a whole number from 0 (any free port) to 65535"),
+    ListenError: ({ message }) => refuse(message)
+  })
+))
