@@ -120,7 +120,10 @@ const make = Effect.gen(function*() {
 
   yield* backend.heartbeat(runnerId, limits.leaseTtl)
   yield* Effect.addFinalizer(() =>
-    Effect.ignore(backend.heartbeat(runnerId, Duration.zero), { log: "Warn", message: "The lease could not be ended." })
+    backend.heartbeat(runnerId, Duration.zero).pipe(
+      Effect.timeout(limits.heartbeat),
+      Effect.ignore({ log: "Warn", message: "The lease could not be ended." })
+    )
   )
   const writer = yield* Writer.make(backend)
   const watch = yield* Watch.make(backend, hubs)
@@ -190,7 +193,8 @@ const make = Effect.gen(function*() {
     const { owned } = yield* backend.heartbeat(runnerId, limits.leaseTtl)
     // After an outage of the store others may have been unable to renew theirs: they get the time to.
     if (asked - renewedAt > leaseMillis) robsFrom = now() + leaseMillis / 3
-    renewedAt = now()
+    // The store counts from when it was asked, at the earliest.
+    renewedAt = asked
     const byId = new Map(owned.map((fence) => [fence.taskId, fence]))
     for (const [id, execution] of before) {
       const row = byId.get(id)
@@ -202,8 +206,21 @@ const make = Effect.gen(function*() {
       if (!before.has(row.taskId) && !executions.has(row.taskId)) yield* alone(backend.release(row))
     }
   })
-  yield* beat.pipe(
-    Effect.catchCause((cause) => Effect.logWarning("The lease could not be renewed.", cause)),
+  /** What this process may not know any more: whether its tasks have other owners by now (P9, P10). */
+  const lapse = Effect.suspend(() => {
+    if (now() - renewedAt < leaseMillis) return Effect.void
+    let stopped = 0
+    for (const execution of executions.values()) {
+      if (execution.claim === undefined || execution.isLost) continue
+      execution.stop("fenced", now())
+      stopped++
+    }
+    return stopped === 0 ? Effect.void : Effect.logWarning(`The lease has run out: ${stopped} tasks stop here.`)
+  })
+  // A store that never answers must not outlast the lease; once it has run out, it is asked again as often.
+  const patience = () => Math.max(0, renewedAt + leaseMillis - now()) || leaseMillis
+  yield* Effect.suspend(() => Effect.timeout(beat, patience())).pipe(
+    Effect.catchCause((cause) => Effect.andThen(Effect.logWarning("The lease could not be renewed.", cause), lapse)),
     Effect.repeat(Schedule.spaced(limits.heartbeat)),
     Effect.delay(limits.heartbeat),
     Effect.forkScoped

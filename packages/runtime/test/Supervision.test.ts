@@ -109,6 +109,66 @@ describe("what never ends (P8)", () => {
     }))
 })
 
+describe("a store that never answers", () => {
+  it.effect("P9: an owner that cannot renew its lease stops by itself when it has run out", () =>
+    Effect.gen(function*() {
+      const both = yield* shared
+      let interrupted = 0
+      const agent = make("waits", ({ task }) =>
+        task.attempt > 1
+          ? Effect.succeed({ usage: zero })
+          : Effect.onInterrupt(Effect.never, () => Effect.sync(() => interrupted++)))
+      const a = yield* startProcess(both, [agent])
+      const { id } = yield* a.manager.start({ message: "x" })
+      yield* settle
+      a.line.before = () => a.line.names.at(-1) === "heartbeat" ? Effect.never : Effect.void
+      yield* TestClock.adjust("8900 millis")
+      yield* settle
+      assert.strictEqual(interrupted, 0)
+      yield* TestClock.adjust("100 millis")
+      yield* settle
+      assert.strictEqual(interrupted, 1)
+      const b = yield* startProcess(both, [agent])
+      assert.strictEqual((yield* untilEnded(both, id)).status, "completed")
+      yield* checkEnded(both, id)
+      // Its store is back: it is a process like any other.
+      a.line.before = () => Effect.void
+      yield* TestClock.adjust("20 seconds")
+      yield* settle
+      yield* b.terminate
+      const next = yield* a.manager.start({ message: "y" })
+      yield* settle
+      assert.strictEqual((yield* both.backend.get(next.id)).status, "running")
+      yield* TestClock.adjust("20 seconds")
+      assert.strictEqual((yield* both.backend.get(next.id)).attempt, 1)
+    }))
+
+  it.effect("P8: a task that nobody took meanwhile goes on here when the store is back, also if its writes hang", () =>
+    Effect.gen(function*() {
+      const both = yield* shared
+      const go = Latch.makeUnsafe(false)
+      const agent = make("writes", ({ task }, emit) =>
+        Effect.gen(function*() {
+          if (task.attempt === 1) yield* go.await
+          yield* emit([message("written")])
+          return { usage: zero }
+        }))
+      const { line, manager } = yield* startProcess(both, [agent])
+      const { id } = yield* manager.start({ message: "x" })
+      yield* settle
+      const back = Latch.makeUnsafe(false)
+      line.before = () => back.await
+      yield* go.open
+      for (let i = 0; i < 30; i++) {
+        yield* settle
+        yield* TestClock.adjust("1 second")
+      }
+      yield* back.open
+      assert.strictEqual((yield* untilEnded(both, id)).status, "completed")
+      yield* checkEnded(both, id)
+    }))
+})
+
 describe("fibers that must not die", () => {
   it.effect("a store that dies while others' logs are compared and read is asked again", () =>
     Effect.gen(function*() {

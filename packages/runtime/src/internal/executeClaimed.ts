@@ -155,7 +155,7 @@ const runAgent = Effect.fnUntraced(function*(options: Options, journal: Journal,
   else titling.drop()
   journal.sealed = true
   // What fibers of the agent that outlive it had handed to the writer is written before the log is settled.
-  if (journal.inFlight && !journal.closed) yield* writer.emit(journal, [])
+  if (journal.inFlight && !journal.closed && !execution.isLost) yield* writer.emit(journal, [])
   if (exit !== "abandoned" && Exit.isFailure(exit) && Cause.hasDies(exit.cause)) {
     yield* Effect.logError("The agent died.", exit.cause)
   }

@@ -66,6 +66,11 @@ export class Execution {
     if (this.reason !== undefined) fiber.interruptUnsafe()
   }
 
+  /** Whether nothing may be written any more. */
+  get isLost(): boolean {
+    return this.reason === "fenced" || this.reason === "store"
+  }
+
   /** Records why and interrupts. The first reason stands, but for those after which nothing may be written. */
   stop(reason: StopReason, now: number): void {
     const final = reason === "fenced" || reason === "store"
