@@ -1,0 +1,94 @@
+/**
+ * A server process whose agent works with tools, onto a database file. The tools write into a second file when they begin
+ * and end, which a test reads to know what really ran.
+ *
+ * `steps 50` is a task of 50 steps, each with an unsafe call `once-<n>` and a safe one `again-<n>`; `hold` is one unsafe
+ * call that does not end; `ask` is one call that needs approval.
+ */
+import { NodeRuntime } from "@effect/platform-node"
+import * as SqlConversationStore from "@perennial/backends/SqlConversationStore"
+import * as SqliteClient from "@perennial/backends/SqliteClient"
+import * as SqlTaskBackend from "@perennial/backends/SqlTaskBackend"
+import * as AgentTools from "@perennial/runtime/AgentTools"
+import * as LlmAgent from "@perennial/runtime/LlmAgent"
+import * as ScriptedModel from "@perennial/runtime/ScriptedModel"
+import * as ToolProgress from "@perennial/runtime/ToolProgress"
+import { Console, Effect, Layer, Schema } from "effect"
+import { type Prompt, Tool, Toolkit } from "effect/ai"
+import { appendFileSync } from "node:fs"
+import * as Talker from "./talker.ts"
+
+const filename = process.env["FILE"] ?? ":memory:"
+const runs = process.env["RUNS"] ?? "/dev/null"
+
+const parameters = Schema.Struct({ n: Schema.Int })
+const Once = Tool.make("once", { parameters, success: Schema.String })
+const Again = Tool.make("again", { parameters, success: Schema.String }).annotate(AgentTools.SafeToRepeat, true)
+const Hold = Tool.make("hold", { success: Schema.String })
+const Ask = Tool.make("ask", { parameters, success: Schema.String, needsApproval: true })
+const tools = Toolkit.make(Once, Again, Hold, Ask)
+
+const note = (line: string) => Effect.sync(() => appendFileSync(runs, `${line}\n`))
+
+/** Long enough that a process is often killed in the middle. */
+const work = (_: unknown, { toolCallId }: { readonly toolCallId?: string | undefined }) =>
+  note(`begin ${toolCallId}`).pipe(
+    Effect.andThen(Effect.sleep("10 millis")),
+    Effect.andThen(note(`end ${toolCallId}`)),
+    Effect.as(`did ${toolCallId}`)
+  )
+
+const handlers = tools.toLayer({
+  once: work,
+  again: work,
+  hold: () => note("begin hold").pipe(Effect.andThen(ToolProgress.report("holding")), Effect.andThen(Effect.never)),
+  ask: ({ n }) => Effect.as(note(`ask ${n}`), `did ${n}`)
+})
+
+const textOf = (message: Prompt.Message | undefined): string =>
+  message?.role === "user"
+    ? message.content.map((part) => part.type === "text" ? part.text : "").join("")
+    : ""
+
+/** What the model says next: it goes by the conversation, so that it goes on after a crash as if there had been none. */
+const turn = ({ content }: Prompt.Prompt): ScriptedModel.Turn => {
+  const from = content.findLastIndex((message) => message.role === "user")
+  const said = content.slice(from).filter((message) => message.role === "assistant").length
+  const [what, count] = textOf(content[from]).split(" ")
+  if (what === "steps" && said < Number(count)) {
+    const n = said + 1
+    return [
+      { drip: "1 millis" },
+      "Step ",
+      `${n}. `,
+      { tool: "once", params: { n }, id: `once-${n}` },
+      { tool: "again", params: { n }, id: `again-${n}` }
+    ]
+  }
+  if (said === 0 && what === "hold") return [{ tool: "hold", id: "hold" }]
+  if (said === 0 && what === "ask") return [{ tool: "ask", params: { n: 1 }, id: "ask" }]
+  return ["All is done."]
+}
+
+const agent = LlmAgent.make({
+  agentId: "worker",
+  systemPrompt: "You work.",
+  tools,
+  maxIterations: 1_000,
+  model: ScriptedModel.layer({ otherwise: ({ prompt }) => turn(prompt) })
+}).pipe(Effect.provide(handlers))
+
+const store = Layer.mergeAll(SqlTaskBackend.layer, SqlConversationStore.layer).pipe(
+  Layer.provide(SqliteClient.layer({ filename }))
+)
+
+Layer.unwrap(
+  Effect.map(
+    agent,
+    (agent) =>
+      Layer.effectDiscard(Effect.flatMap(Talker.address, Console.log)).pipe(Layer.provide(Talker.layer(agent, store)))
+  )
+).pipe(
+  Layer.launch,
+  NodeRuntime.runMain
+)
