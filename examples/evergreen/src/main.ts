@@ -22,6 +22,7 @@ import * as Tokens from "@perennial/http/Tokens"
 import * as AnthropicModel from "@perennial/runtime/AnthropicModel"
 import * as DemoModel from "@perennial/runtime/DemoModel"
 import * as LlmAgent from "@perennial/runtime/LlmAgent"
+import * as Retention from "@perennial/runtime/Retention"
 import { TaskManager } from "@perennial/runtime/TaskManager"
 import { Cause, Console, Data, Effect, Exit, Layer, Logger, Option, Redacted, Runtime } from "effect"
 import { HttpServer } from "effect/http"
@@ -38,7 +39,15 @@ const sqlite = (filename: string) =>
 
 const postgres = (url: Redacted.Redacted) =>
   Layer.mergeAll(PgTaskBackend.layer, SqlConversationStore.layer).pipe(
-    Layer.provide(PgClient.layer({ url, maxConnections: 10, keepAlive: "10 seconds", applicationName: "evergreen" }))
+    Layer.provide(
+      PgClient.layer({
+        url,
+        maxConnections: 10,
+        multiplex: true,
+        keepAlive: "10 seconds",
+        applicationName: "evergreen"
+      })
+    )
   )
 
 const redis = (url: Redacted.Redacted) =>
@@ -85,6 +94,7 @@ const server = (config: ServerConfig.ServerConfig) =>
     Layer.provide(config.tokens.length === 0 ? Tokens.layerLocal : Tokens.layer(config.tokens)),
     Layer.provide(TaskManager.layer),
     Layer.provide(agents(config.model)),
+    Layer.merge(Option.match(config.retention, { onNone: () => Layer.empty, onSome: (keep) => Retention.layer({ keep }) })),
     Layer.provide(storage(config.store))
   )
 
