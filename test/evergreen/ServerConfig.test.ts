@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { ConfigProvider, Effect, Option, Redacted } from "effect"
+import { ConfigProvider, Duration, Effect, Option, Redacted } from "effect"
 import { load } from "../../examples/evergreen/src/ServerConfig.ts"
 
 const loadFrom = (environment: Record<string, string>) =>
@@ -14,6 +14,7 @@ describe("ServerConfig", () => {
         port: 3000,
         store: { type: "sqlite", path: ".perennial/perennial.db" },
         tokens: [],
+        retention: Option.some(Duration.days(30)),
         model: { name: "claude-opus-5-5", apiKey: Option.none(), baseUrl: Option.none() }
       })
       assert.deepStrictEqual(yield* loadFrom({ PORT: "", HOST: " ", PERENNIAL_TOKENS: "" }), config)
@@ -27,6 +28,7 @@ describe("ServerConfig", () => {
         PERENNIAL_STORE: "memory",
         PERENNIAL_TOKENS: "alice:secret1,bob:secret2",
         PERENNIAL_MODEL: "claude-haiku-5-5",
+        PERENNIAL_RETENTION: "90 minutes",
         ANTHROPIC_API_KEY: "key",
         ANTHROPIC_BASE_URL: "http://127.0.0.1:4000/"
       })
@@ -40,6 +42,12 @@ describe("ServerConfig", () => {
         { type: "memory" },
         "claude-haiku-5-5"
       ])
+      assert.deepStrictEqual(config.retention, Option.some(Duration.minutes(90)))
+      assert.deepStrictEqual(
+        (yield* loadFrom({ PERENNIAL_RETENTION: "1 day" })).retention,
+        Option.some(Duration.days(1))
+      )
+      assert.deepStrictEqual((yield* loadFrom({ PERENNIAL_RETENTION: "never" })).retention, Option.none())
       assert.deepStrictEqual(Option.map(config.model.apiKey, Redacted.value), Option.some("key"))
       assert.deepStrictEqual(config.model.baseUrl, Option.some("http://127.0.0.1:4000"))
     }))
@@ -63,6 +71,9 @@ describe("ServerConfig", () => {
       [{ PORT: "65536" }, "PORT=65536", "65535"],
       [{ HOST: "a b" }, "HOST=a b", "127.0.0.1"],
       [{ HOST: "0.0.0.0" }, "HOST=0.0.0.0", "PERENNIAL_TOKENS"],
+      [{ PERENNIAL_RETENTION: "a while" }, "PERENNIAL_RETENTION=a while", "30 days"],
+      [{ PERENNIAL_RETENTION: "0 days" }, "PERENNIAL_RETENTION=0 days", "never"],
+      [{ PERENNIAL_RETENTION: "30" }, "PERENNIAL_RETENTION=30", "days, hours, minutes or seconds"],
       [{ PERENNIAL_STORE: "sqlite" }, "PERENNIAL_STORE=sqlite", "sqlite:<path>"],
       [
         { PERENNIAL_STORE: "postgres://eve:secret@" },

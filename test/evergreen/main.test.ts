@@ -18,6 +18,18 @@ describe("evergreen", () => {
         code: ChildProcessSpawner.ExitCode(1),
         lines: ["PORT=ninety is not valid. Accepted: a whole number from 0 (any free port) to 65535."]
       })
+      const retention = yield* refused({ PERENNIAL_RETENTION: "soon" })
+      assert.deepStrictEqual(retention.lines, [
+        "PERENNIAL_RETENTION=soon is not valid. Accepted: "
+        + "a whole number of days, hours, minutes or seconds, such as 30 days, or never."
+      ])
+      const store = yield* refused({ PERENNIAL_STORE: "sqlite:/proc/x/y/perennial.db" })
+      assert.deepStrictEqual(store, {
+        code: ChildProcessSpawner.ExitCode(1),
+        lines: [
+          "The database of PERENNIAL_STORE cannot be opened: ENOENT: no such file or directory, mkdir '/proc/x'"
+        ]
+      })
       const host = yield* refused({ HOST: "0.0.0.0" })
       assert.deepStrictEqual([host.code, host.lines.length], [ChildProcessSpawner.ExitCode(1), 1])
     }).pipe(Effect.provide(NodeServices.layer)))

@@ -4,9 +4,9 @@
  * A wrong value stops the start with one line that names the variable, the value and what is accepted. Secrets are
  * `Redacted` and never shown. An empty variable counts as absent.
  */
-import * as Tokens from "@perennial/http/Tokens"
+import * as NodeServer from "@perennial/http/Node"
 import * as AnthropicModel from "@perennial/runtime/AnthropicModel"
-import { Config, Effect, Option, Redacted, Schema } from "effect"
+import { Config, Duration, Effect, Option, Redacted, Schema } from "effect"
 
 /** One line for the person who starts the server. */
 export class InvalidSetting extends Schema.TaggedError<InvalidSetting>()("InvalidSetting", {
@@ -24,12 +24,10 @@ export type StoreSetting =
   | { readonly type: "sqlite"; readonly path: string }
   | { readonly type: "postgres" | "redis"; readonly url: Redacted.Redacted }
 
-export interface ServerConfig {
-  readonly host: string
-  readonly port: number
+export interface ServerConfig extends NodeServer.Listen {
   readonly store: StoreSetting
-  /** Empty: everybody who reaches the loopback interface is the one local user. */
-  readonly tokens: ReadonlyArray<Tokens.Token>
+  /** How long the events of a task are kept after its end; none: as long as the task. */
+  readonly retention: Option.Option<Duration.Duration>
   readonly model: {
     readonly name: string
     /** Without it the scripted demo model answers. */
@@ -56,16 +54,6 @@ const read = Effect.fnUntraced(function*<A>(variable: string, options: {
 const withDefault = <A, E>(setting: Effect.Effect<Option.Option<A>, E>, value: A): Effect.Effect<A, E> =>
   Effect.map(setting, Option.getOrElse(() => value))
 
-const port = read("PORT", {
-  accepted: "a whole number from 0 (any free port) to 65535",
-  parse: (value) => /^\d{1,5}$/.test(value) && Number(value) <= 65_535 ? Option.some(Number(value)) : Option.none()
-})
-
-const host = read("HOST", {
-  accepted: "a host name or address to listen on, such as 127.0.0.1 or 0.0.0.0",
-  parse: Option.liftPredicate((value) => /^[\w.:-]+$/.test(value))
-})
-
 const store = read("PERENNIAL_STORE", {
   accepted: "memory, sqlite:<path> such as sqlite:.perennial/perennial.db, "
     + "postgres://<user>:<password>@<host>/<database>, or redis://<host>:<port>",
@@ -82,10 +70,24 @@ const store = read("PERENNIAL_STORE", {
   }
 })
 
-const tokens = Tokens.config().pipe(
-  Effect.map(Option.getOrElse((): ReadonlyArray<Tokens.Token> => [])),
-  Effect.mapError((error) => new InvalidSetting({ message: error.cause.message }))
-)
+const units = new Map([
+  ["day", Duration.days],
+  ["hour", Duration.hours],
+  ["minute", Duration.minutes],
+  ["second", Duration.seconds]
+])
+
+const retention = read("PERENNIAL_RETENTION", {
+  accepted: "a whole number of days, hours, minutes or seconds, such as 30 days, or never",
+  parse: (value): Option.Option<Option.Option<Duration.Duration>> => {
+    if (value === "never") return Option.some(Option.none())
+    const [, count, unit = ""] = /^([1-9]\d{0,5}) ([a-z]+?)s?$/.exec(value) ?? []
+    const duration = units.get(unit)
+    return duration === undefined ? Option.none() : Option.some(Option.some(duration(Number(count))))
+  }
+})
+
+const listen = Effect.mapError(NodeServer.config, (error) => new InvalidSetting({ message: error.cause.message }))
 
 const apiKey = read("ANTHROPIC_API_KEY", {
   accepted: "an Anthropic API key, without spaces",
@@ -107,25 +109,16 @@ const modelName = read("PERENNIAL_MODEL", {
   parse: Option.liftPredicate((value) => /^\S{1,200}$/.test(value))
 })
 
-/** Whether only programs of this machine can reach an address. */
-const isLoopback = (address: string): boolean =>
-  address === "localhost" || address === "::1" || /^127\.\d+\.\d+\.\d+$/.test(address)
-
 /** Reads the environment. */
 export const load: Effect.Effect<ServerConfig, InvalidSetting> = Effect.gen(function*() {
-  const config: ServerConfig = {
-    host: yield* withDefault(host, "127.0.0.1"),
-    port: yield* withDefault(port, 3000),
+  return {
+    ...(yield* listen),
     store: yield* withDefault(store, { type: "sqlite", path: ".perennial/perennial.db" }),
-    tokens: yield* tokens,
+    retention: yield* withDefault(retention, Option.some(Duration.days(30))),
     model: {
       name: yield* withDefault(modelName, AnthropicModel.defaultModel),
       apiKey: yield* apiKey,
       baseUrl: yield* baseUrl
     }
   }
-  if (config.tokens.length === 0 && !isLoopback(config.host)) {
-    return yield* invalid("HOST", config.host, "a loopback address such as 127.0.0.1, unless PERENNIAL_TOKENS is set")
-  }
-  return config
 })

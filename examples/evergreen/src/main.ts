@@ -94,7 +94,9 @@ const server = (config: ServerConfig.ServerConfig) =>
     Layer.provide(config.tokens.length === 0 ? Tokens.layerLocal : Tokens.layer(config.tokens)),
     Layer.provide(TaskManager.layer),
     Layer.provide(agents(config.model)),
-    Layer.merge(Option.match(config.retention, { onNone: () => Layer.empty, onSome: (keep) => Retention.layer({ keep }) })),
+    Layer.merge(
+      Option.match(config.retention, { onNone: () => Layer.empty, onSome: (keep) => Retention.layer({ keep }) })
+    ),
     Layer.provide(storage(config.store))
   )
 

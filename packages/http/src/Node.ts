@@ -73,22 +73,73 @@ export const layer = (
   )
 }
 
-const refuse = (host: string) =>
+const refuse = (variable: string, value: string, accepted: string) =>
   Effect.fail(
     new Config.ConfigError(
       new Schema.SchemaError(
-        new SchemaIssue.InvalidValue({
-          message: `HOST="${host}": without PERENNIAL_TOKENS the server listens only on a loopback address ` +
-            "(127.0.0.1, ::1, localhost). Set PERENNIAL_TOKENS=<user>:<token>, or leave HOST out."
-        })
+        new SchemaIssue.InvalidValue({ message: `${variable}=${value} is not valid. Accepted: ${accepted}.` })
       )
     )
   )
 
+const setting = <A>(variable: string, options: {
+  readonly otherwise: A
+  readonly accepted: string
+  readonly parse: (value: string) => Option.Option<A>
+}): Config.Config<A> =>
+  Config.String(variable).pipe(
+    Config.withDefault(""),
+    Config.mapEffect((found) => {
+      const value = found.trim()
+      return value === "" ? Effect.succeed(options.otherwise) : Option.match(options.parse(value), {
+        onNone: () => refuse(variable, value, options.accepted),
+        onSome: Effect.succeed
+      })
+    })
+  )
+
 /**
- * Serves on Node.js as the environment says: `HOST` (127.0.0.1), `PORT` (3000), `PERENNIAL_TOKENS` (none).
+ * Where the environment says to listen, and for whom.
  *
- * **Details** Without tokens everybody on this machine is the user `local`, and `HOST` must be a loopback address.
+ * @since 0.1.0
+ * @category models
+ */
+export interface Listen {
+  readonly host: string
+  readonly port: number
+  /** Empty: everybody on this machine is the user `local`. */
+  readonly tokens: ReadonlyArray<Tokens.Token>
+}
+
+/**
+ * Reads `HOST` (127.0.0.1), `PORT` (3000) and `PERENNIAL_TOKENS` (none). An empty variable counts as absent.
+ *
+ * **Details** Without tokens `HOST` must be a loopback address. A wrong value is an error of one line that names the
+ * variable, the value and what is accepted; tokens are never shown.
+ *
+ * @since 0.1.0
+ * @category config
+ */
+export const config: Config.Config<Listen> = Config.all({
+  host: setting("HOST", {
+    otherwise: "127.0.0.1",
+    accepted: "a host name or address to listen on, such as 127.0.0.1 or 0.0.0.0",
+    parse: Option.liftPredicate((value: string) => /^[\w.:-]+$/.test(value))
+  }),
+  port: setting("PORT", {
+    otherwise: 3000,
+    accepted: "a whole number from 0 (any free port) to 65535",
+    parse: (value) => /^\d{1,5}$/.test(value) && Number(value) <= 65_535 ? Option.some(Number(value)) : Option.none()
+  }),
+  tokens: Config.map(Tokens.config(), Option.getOrElse((): ReadonlyArray<Tokens.Token> => []))
+}).pipe(Config.mapEffect((listen) =>
+  listen.tokens.length > 0 || isLoopback(listen.host)
+    ? Effect.succeed(listen)
+    : refuse("HOST", listen.host, "a loopback address such as 127.0.0.1, unless PERENNIAL_TOKENS is set")
+))
+
+/**
+ * Serves on Node.js as the environment says: see `config`.
  *
  * @since 0.1.0
  * @category layers
@@ -100,12 +151,7 @@ export const layerConfig = (
   HttpServerError.ServeError | Config.ConfigError,
   TaskManager | ConversationStore
 > =>
-  Layer.unwrap(Effect.gen(function*() {
-    const host = yield* Config.NonEmptyString("HOST").pipe(Config.withDefault("127.0.0.1"))
-    const port = yield* Config.Port("PORT").pipe(Config.withDefault(3000))
-    const tokens = yield* Tokens.config()
-    if (Option.isNone(tokens) && !isLoopback(host)) return yield* refuse(host)
-    return layer({ ...options, host, port }).pipe(
-      Layer.provide(Option.match(tokens, { onNone: () => Tokens.layerLocal, onSome: Tokens.layer }))
-    )
-  }))
+  Layer.unwrap(Effect.map(config, ({ host, port, tokens }) =>
+    layer({ ...options, host, port }).pipe(
+      Layer.provide(tokens.length === 0 ? Tokens.layerLocal : Tokens.layer(tokens))
+    )))

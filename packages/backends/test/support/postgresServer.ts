@@ -5,9 +5,9 @@ import { Effect, Redacted } from "effect"
 import { spawn, spawnSync } from "node:child_process"
 import { once } from "node:events"
 import { globSync, mkdtempSync, rmSync } from "node:fs"
-import { createServer } from "node:net"
 import { tmpdir } from "node:os"
 import { dirname, join } from "node:path"
+import { freePort } from "./freePort.ts"
 
 /** The newest installed binaries. Distributions keep them outside of the search path. */
 const binaries: string | undefined = [
@@ -29,15 +29,6 @@ const execute = async (command: string, args: ReadonlyArray<string>): Promise<vo
   const child = spawn(file, [...prefix, `cd / && ${line}`], { stdio: "ignore" })
   const [status] = await once(child, "exit")
   if (status !== 0) throw new Error(`${command} failed with ${status}`)
-}
-
-const freePort = async (): Promise<number> => {
-  const server = createServer().listen(0, "127.0.0.1")
-  await once(server, "listening")
-  const address = server.address()
-  server.close()
-  await once(server, "close")
-  return typeof address === "object" && address !== null ? address.port : Promise.reject(new Error("no port"))
 }
 
 /** A server of its own that keeps its data while it is stopped. `immediate` stops it as a crash would. */

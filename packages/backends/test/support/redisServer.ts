@@ -5,21 +5,12 @@ import { Effect } from "effect"
 import { type ChildProcess, spawn, spawnSync } from "node:child_process"
 import { once } from "node:events"
 import { mkdtempSync, rmSync } from "node:fs"
-import { createServer } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { freePort } from "./freePort.ts"
 
 /** Whether a server can be started here. */
 export const isInstalled = spawnSync("redis-server", ["--version"]).status === 0
-
-const freePort = async (): Promise<number> => {
-  const server = createServer().listen(0, "127.0.0.1")
-  await once(server, "listening")
-  const address = server.address()
-  server.close()
-  await once(server, "close")
-  return typeof address === "object" && address !== null ? address.port : Promise.reject(new Error("no port"))
-}
 
 /** A server that keeps everything it answered, in a directory of its own. It has to be started. */
 export const makeServer = async () => {
