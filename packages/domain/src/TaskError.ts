@@ -144,7 +144,7 @@ export class AgentNotFound extends Schema.TaggedError<AgentNotFound>()("AgentNot
  */
 export class EventsExpired extends Schema.TaggedError<EventsExpired>()("EventsExpired", { taskId: TaskId }) {
   override get message() {
-    return `The events of task "${this.taskId}" have expired. Read the conversation's messages instead.`
+    return `The events of task "${this.taskId}" have expired. The messages of its conversation are still there: read those instead.`
   }
 }
 

@@ -88,7 +88,11 @@ export interface Fields {
   readonly status: string | number
   readonly detail: string
   readonly errors: ReadonlyArray<{ readonly path: ReadonlyArray<string | number> }>
-  readonly items: ReadonlyArray<{ readonly id: string; readonly message: { readonly role: string } }>
+  readonly items: ReadonlyArray<{
+    readonly id: string
+    readonly message: { readonly role: string }
+    readonly metadata?: unknown
+  }>
   readonly next: string
   readonly events: ReadonlyArray<
     { readonly seq: number; readonly at: number; readonly event: { readonly type: string } }
@@ -100,12 +104,14 @@ export interface Fields {
   readonly paths: object
   readonly agentId: string
   readonly metadata: object
+  readonly replaces: string
   readonly limitBytes: number
   readonly path: string
   readonly ok: boolean
   readonly after: number
   readonly ended: boolean
   readonly toolCallId: string
+  readonly taskId: string
 }
 
 export const json = (response: Response): Effect.Effect<Fields> =>
