@@ -53,22 +53,24 @@ export const connect = (url: string, options?: Options): Effect.Effect<Connectio
   Effect.gen(function*() {
     // Bounded by the test that fills it.
     const events = yield* Queue.unbounded<Seen, "end" | "cut">()
-    const response = yield* Effect.acquireRelease(
-      Effect.callback<IncomingMessage, "cut">((resume) => {
-        const headers = {
-          accept: "text/event-stream",
-          ...(options?.after === undefined ? {} : { "last-event-id": String(options.after) }),
-          ...(options?.token === undefined ? {} : { authorization: `Bearer ${options.token}` })
-        }
-        const sent = request(url, { agent: false, headers }, (response) => {
-          receive(response, events)
-          resume(Effect.succeed(response))
-        })
-        sent.on("error", () => resume(Effect.fail("cut")))
-        sent.end()
-      }),
-      (response) => Effect.sync(() => response.destroy())
+    const headers = {
+      accept: "text/event-stream",
+      ...(options?.after === undefined ? {} : { "last-event-id": String(options.after) }),
+      ...(options?.token === undefined ? {} : { authorization: `Bearer ${options.token}` })
+    }
+    const sent = yield* Effect.acquireRelease(
+      Effect.sync(() => request(url, { agent: false, headers })),
+      (sent) => Effect.sync(() => sent.destroy())
     )
+    // A server that does not answer can be given up.
+    const response = yield* Effect.callback<IncomingMessage, "cut">((resume) => {
+      sent.on("response", (response) => {
+        receive(response, events)
+        resume(Effect.succeed(response))
+      })
+      sent.on("error", () => resume(Effect.fail("cut")))
+      sent.end()
+    })
     return {
       status: response.statusCode ?? 0,
       next: Queue.take(events),

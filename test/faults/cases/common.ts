@@ -1,0 +1,17 @@
+/** What several cases do. */
+import { Effect } from "effect"
+import * as Clients from "../clients.ts"
+import type { Plan } from "../plan.ts"
+import type { Run } from "../run.ts"
+
+/** The smallest value that so many percent are not above. */
+export const percentile = (values: ReadonlyArray<number>, percent: number): number =>
+  values.toSorted((a, b) => a - b)[Math.max(0, Math.ceil(values.length * percent / 100) - 1)] ?? 0
+
+/** The next turn of a conversation is accepted and answered. */
+export const next = Effect.fnUntraced(function*(run: Run, name: string, conversationId: string) {
+  const plan: Plan = { name, words: 2, drip: 1, steps: [] }
+  const id = yield* Clients.start(run, plan, { conversationId })
+  const watching = yield* Clients.watch(run, id, name)
+  yield* watching.ended
+})

@@ -1,0 +1,165 @@
+/**
+ * Clients as the protocol asks for: starts with an idempotency key that are repeated until they are answered, readers
+ * that come back with their cursor, cancels that are repeated. They ask any process, dead ones too.
+ */
+import type { Terminal } from "@perennial/domain/TaskEvent"
+import { Clock, Deferred, Duration, Effect, Fiber, Option, Random, type Scope } from "effect"
+import * as Sse from "../support/sse.ts"
+import { canonical, type Reading } from "./observed.ts"
+import * as Plan from "./plan.ts"
+import { type Run, seeded, violated } from "./run.ts"
+import type { Slot } from "./world.ts"
+
+export interface Answer {
+  readonly status: number
+  readonly body: { readonly id?: string; readonly status?: string; readonly activeTaskId?: string }
+}
+
+interface Request {
+  readonly method: "GET" | "POST"
+  readonly path: string
+  readonly headers?: Readonly<Record<string, string>>
+  readonly body?: string
+}
+
+/** One try; none when it was not answered within the patience of this client. */
+const attempt = (slot: Slot, { body, headers, method, path }: Request, patience: Duration.Input) =>
+  Effect.tryPromise(async (signal): Promise<Answer> => {
+    const response = await fetch(`${slot.address}${path}`, {
+      method,
+      signal,
+      headers: headers ?? {},
+      body: body ?? null
+    })
+    const text = await response.text()
+    return { status: response.status, body: text === "" ? {} : JSON.parse(text) }
+  }).pipe(Effect.timeout(patience), Effect.option)
+
+const isFinal = (answer: Option.Option<Answer>): answer is Option.Some<Answer> =>
+  Option.isSome(answer) && answer.value.status < 500 && answer.value.status !== 429
+
+const someSlot = (run: Run) => Effect.map(Random.shuffle(run.world.slots), ([slot]) => slot as Slot)
+
+/** Asks one process, then any, until the answer is one. */
+const insist = Effect.fnUntraced(function*(run: Run, request: Request, first?: Slot, patience: Duration.Input = 4_000) {
+  for (let slot = first ?? (yield* someSlot(run));; slot = yield* someSlot(run)) {
+    const answer = yield* attempt(slot, request, patience)
+    if (isFinal(answer)) return answer.value
+    yield* Effect.sleep(Duration.millis(yield* Random.nextIntBetween(50, 250)))
+  }
+})
+
+export interface StartOptions {
+  readonly conversationId?: string
+  readonly onBusy?: "reject" | "enqueue"
+  /** How it may end; `done` if nothing is said. */
+  readonly ends?: ReadonlyArray<Terminal["type"]>
+  /** The process that is asked first. */
+  readonly at?: Slot | undefined
+}
+
+/** Asks for a task until there is an answer. What is accepted is noted. */
+export const tryStart = Effect.fnUntraced(function*(run: Run, plan: Plan.Plan, options: StartOptions = {}) {
+  const answer = yield* insist(run, {
+    method: "POST",
+    path: "/tasks",
+    headers: { "content-type": "application/json", "idempotency-key": plan.name },
+    body: JSON.stringify({
+      message: Plan.encode(plan),
+      conversationId: options.conversationId ?? plan.name,
+      onBusy: options.onBusy ?? "reject"
+    })
+  }, options.at)
+  if (answer.status === 201) run.accepted.push({ taskId: answer.body.id ?? "", ends: options.ends ?? ["done"] })
+  return answer
+})
+
+/** Starts a task that must be accepted; returns its id. */
+export const start = Effect.fnUntraced(function*(run: Run, plan: Plan.Plan, options?: StartOptions) {
+  const { body, status } = yield* tryStart(run, plan, options)
+  if (status === 201) return body.id ?? ""
+  yield* violated(run, "P1", `the start of ${plan.name} was answered with ${status} ${JSON.stringify(body)}`)
+  return yield* Effect.interrupt
+})
+
+/** Cancels a task, waiting for its end; repeats that until it is told of the end. */
+export const cancel = Effect.fnUntraced(function*(run: Run, taskId: string, at?: Slot) {
+  const request: Request = { method: "POST", path: `/tasks/${taskId}/cancel` }
+  for (;;) {
+    const answer = yield* insist(run, request, at, 12_000)
+    if (answer.status !== 202) return answer
+  }
+})
+
+/** Reads until the end of a connection that this reader has the patience for, or cuts it at random. */
+const drain = Effect.fnUntraced(function*(
+  run: Run,
+  connection: Sse.Connection,
+  reading: Reading,
+  notice: (type: string) => Effect.Effect<void>
+) {
+  for (;;) {
+    // Now and then a reader is slow, or loses its connection.
+    const fate = yield* Random.nextIntBetween(0, 400)
+    if (fate === 0) return
+    if (fate === 1) yield* Effect.andThen(connection.stall, Effect.sleep("500 millis"))
+    if (fate === 1) yield* connection.resume
+    const patience = Duration.millis(yield* Random.nextIntBetween(1_000, 4_000))
+    const seen = yield* Effect.option(Effect.timeout(connection.next, patience))
+    if (Option.isNone(seen)) return
+    const { data, id } = seen.value
+    reading.seen.push({ id, data: run.intern(canonical(data)) })
+    yield* notice(data.type)
+  }
+})
+
+export interface Watching {
+  readonly reading: Reading
+  /** When the first event of a type came, in milliseconds since 1970. */
+  readonly saw: (type: string) => Effect.Effect<number>
+  /** Waits until this reader has been told that there is nothing more. */
+  readonly ended: Effect.Effect<void>
+}
+
+/** A reader of a task, from the first process on any, until it is told that there is nothing more. */
+export const watch = Effect.fnUntraced(function*(
+  run: Run,
+  taskId: string,
+  reader: string,
+  options: { readonly after?: number; readonly at?: Slot | undefined } = {}
+): Effect.fn.Return<Watching, never, Scope.Scope> {
+  const after = options.after ?? 0
+  const reading: Reading = { reader, taskId, after, seen: [], connections: 0, ended: false }
+  run.readings.push(reading)
+  const firsts = new Map<string, Deferred.Deferred<number>>()
+  const first = (type: string) => {
+    const known = firsts.get(type) ?? Deferred.makeUnsafe<number>()
+    firsts.set(type, known)
+    return known
+  }
+  const notice = (type: string) => Effect.flatMap(Clock.currentTimeMillis, (at) => Deferred.succeed(first(type), at))
+
+  const visit = Effect.fnUntraced(function*(slot: Slot) {
+    const cursor = reading.seen.at(-1)?.id ?? after
+    const connected = yield* Effect.option(
+      Effect.timeout(Sse.connect(`${slot.address}/tasks/${taskId}/events`, { after: cursor }), "3 seconds")
+    )
+    if (Option.isNone(connected)) return false
+    const { status } = connected.value
+    reading.connections++
+    if (status === 204) return reading.ended = true
+    if (status === 200) yield* drain(run, connected.value, reading, (type) => Effect.asVoid(notice(type)))
+    if (status === 200 || status >= 500 || status === 429) return false
+    yield* violated(run, "P3", `reader ${reader} of task ${taskId} got ${status} for cursor ${cursor}`)
+    return true
+  })
+
+  const fiber = yield* Effect.gen(function*() {
+    for (let slot = options.at ?? (yield* someSlot(run));; slot = yield* someSlot(run)) {
+      if (yield* Effect.scoped(visit(slot))) return
+      yield* Effect.sleep(Duration.millis(yield* Random.nextIntBetween(20, 120)))
+    }
+  }).pipe(seeded(run, `reader ${reader} ${taskId}`), Effect.forkScoped)
+
+  return { reading, saw: (type) => Deferred.await(first(type)), ended: Fiber.await(fiber).pipe(Effect.asVoid) }
+})

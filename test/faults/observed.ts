@@ -1,0 +1,66 @@
+/**
+ * What the clients of a fault run saw, what its processes did, and what the store holds in the end: the checker's input.
+ */
+import type { StoredMessage } from "@perennial/domain/Conversation"
+import type { Task } from "@perennial/domain/Task"
+import type { StoredEvent, Terminal } from "@perennial/domain/TaskEvent"
+import type { Entry } from "./ledger.ts"
+import type { Outage } from "./store.ts"
+import type { Death } from "./world.ts"
+
+/** A task that a client was told is accepted. */
+export interface Accepted {
+  readonly taskId: string
+  /** How it may end. */
+  readonly ends: ReadonlyArray<Terminal["type"]>
+}
+
+/** An event as a reader got it; `data` is canonical JSON. */
+export interface Seen {
+  readonly id: number
+  readonly data: string
+}
+
+/** Everything that one reader got, over all its connections. */
+export interface Reading {
+  readonly reader: string
+  readonly taskId: string
+  /** The cursor it began with. */
+  readonly after: number
+  readonly seen: Array<Seen>
+  connections: number
+  /** Whether it was told that there is nothing more. */
+  ended: boolean
+}
+
+/** A task as the store has it. */
+export interface Kept {
+  readonly task: Pick<Task, "id" | "conversationId" | "status">
+  readonly log: ReadonlyArray<StoredEvent>
+}
+
+export interface Observed {
+  readonly accepted: ReadonlyArray<Accepted>
+  readonly readings: ReadonlyArray<Reading>
+  readonly kept: ReadonlyArray<Kept>
+  /** By conversation. */
+  readonly messages: ReadonlyMap<string, ReadonlyArray<Pick<StoredMessage, "id">>>
+  readonly ledger: ReadonlyArray<Entry>
+  readonly deaths: ReadonlyArray<Death>
+  /** When nobody could have done anything. */
+  readonly outages: ReadonlyArray<Outage>
+  readonly leaseMillis: number
+  readonly capacity: number
+}
+
+export interface Violation {
+  readonly promise: string
+  readonly what: string
+}
+
+/** JSON in which the order of keys does not matter. */
+export const canonical = (value: unknown): string =>
+  JSON.stringify(value, (_, inner: unknown) =>
+    typeof inner === "object" && inner !== null && !Array.isArray(inner)
+      ? Object.fromEntries(Object.entries(inner).toSorted(([a], [b]) => a < b ? -1 : 1))
+      : inner)
