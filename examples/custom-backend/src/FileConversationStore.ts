@@ -118,17 +118,15 @@ export const make = Effect.fnUntraced(function*(file: string) {
         const from = after === undefined ? 0 : all.findIndex((message) => message.id === after) + 1
         return after !== undefined && from === 0 ? [] : all.slice(from, from + limit)
       }),
-    append: (id, messages) =>
-      update("append", find(id), (entry) => ({
+    append: (id, messages, options) =>
+      update("append", find(id), (entry) => {
+        const all = [...entry.messages.keys()]
+        const at = options?.replaces === undefined ? -1 : all.indexOf(options.replaces)
+        const removed = [...entry.row.removed ?? [], ...(at < 0 ? [] : all.slice(at))]
         // What is there already stays as it is; within one call the first of an id wins, too.
-        added: Array.dedupeWith(messages, (a, b) => a.id === b.id)
-          .filter(({ id }) => !entry.messages.has(id) && !entry.row.removed?.includes(id))
-      })),
-    truncate: (id, from) =>
-      update("truncate", find(id), ({ messages, row }) => {
-        const all = [...messages.keys()]
-        const gone = messages.has(from) ? all.slice(all.indexOf(from)) : []
-        return { removed: [...row.removed ?? [], ...gone] }
+        const added = Array.dedupeWith(messages, (a, b) => a.id === b.id)
+          .filter(({ id }) => !entry.messages.has(id) && !removed.includes(id))
+        return { added, removed }
       }),
     setTitle: (id, title) => update("setTitle", find(id), () => ({ title })),
     delete: remove

@@ -135,7 +135,6 @@ const conversations = (test: Test): void => {
         store.get(c1),
         store.messages(c1, page),
         store.append(c1.id, [stored(1)]),
-        store.truncate(c1.id, messageId(taskId, 1)),
         store.setTitle(c1.id, "Trees")
       ]
       for (const attempt of attempts) {
@@ -229,59 +228,67 @@ const messages = (test: Test): void => {
   )
 }
 
-const truncation = (test: Test): void => {
+const replacing = (test: Test): void => {
+  const first = { replaces: messageId(taskId, 1) }
+
   test(
-    "a message is removed with all that came after it, and others take their place",
+    "a message is replaced together with all that came after it",
     Effect.gen(function*() {
       const store = yield* ConversationStore
       yield* store.create(c1)
       yield* store.append(c1.id, [1, 2, 3, 4].map((seq) => stored(seq)))
-      yield* store.truncate(c1.id, messageId(taskId, 3))
-      assert.deepStrictEqual(yield* store.messages(c1, page), [stored(1), stored(2)])
+      yield* store.append(c1.id, [stored(5), stored(6)], { replaces: messageId(taskId, 3) })
+      assert.deepStrictEqual(yield* store.messages(c1, page), [1, 2, 5, 6].map((seq) => stored(seq)))
+      yield* store.append(c1.id, [stored(7)])
+      assert.deepStrictEqual(
+        yield* store.messages(c1, { limit: 10, after: messageId(taskId, 2) }),
+        [5, 6, 7].map((seq) => stored(seq))
+      )
       assert.deepStrictEqual(yield* store.messages(c1, { limit: 10, after: messageId(taskId, 3) }), [])
-      yield* store.append(c1.id, [stored(5)])
-      assert.deepStrictEqual(yield* store.messages(c1, page), [stored(1), stored(2), stored(5)])
-      assert.deepStrictEqual(yield* store.messages(c1, { limit: 10, after: messageId(taskId, 2) }), [stored(5)])
     })
   )
 
   test(
-    "P10: what was removed does not come back, and removing it again removes nothing else",
+    "P10: what was replaced does not come back; replacing it again, or what was never there, removes nothing",
     Effect.gen(function*() {
       const store = yield* ConversationStore
       yield* store.create(c1)
       yield* store.append(c1.id, [stored(1), stored(2)])
-      yield* store.truncate(c1.id, messageId(taskId, 1))
-      yield* store.append(c1.id, [stored(1), stored(3), stored(2)])
-      assert.deepStrictEqual(yield* store.messages(c1, page), [stored(3)])
-      yield* store.truncate(c1.id, messageId(taskId, 1))
-      yield* store.truncate(c1.id, messageId(taskId, 99))
-      assert.deepStrictEqual(yield* store.messages(c1, page), [stored(3)])
-      yield* store.truncate(c1.id, messageId(taskId, 3))
+      yield* store.append(c1.id, [stored(3)], first)
+      yield* store.append(c1.id, [stored(1), stored(4), stored(2)])
+      assert.deepStrictEqual(yield* store.messages(c1, page), [stored(3), stored(4)])
+      yield* store.append(c1.id, [stored(3)], first)
+      yield* store.append(c1.id, [stored(5)], { replaces: messageId(taskId, 99) })
+      assert.deepStrictEqual(yield* store.messages(c1, page), [stored(3), stored(4), stored(5)])
+      yield* store.append(c1.id, [], { replaces: messageId(taskId, 3) })
       assert.deepStrictEqual(yield* store.messages(c1, page), [])
     })
   )
 
   test(
-    "other conversations keep their messages",
+    "20 who replace a message at the same time replace it once",
     Effect.gen(function*() {
       const store = yield* ConversationStore
-      for (const { id } of [c1, key("c2")]) {
-        yield* store.create(key(id))
-        yield* store.append(id, [stored(1), stored(2)])
-      }
-      yield* store.truncate(c1.id, messageId(taskId, 1))
-      assert.deepStrictEqual(yield* store.messages(key("c2"), page), [stored(1), stored(2)])
+      yield* store.create(c1)
+      yield* store.append(c1.id, [stored(1), stored(2)])
+      yield* Effect.forEach(Array.range(3, 22), (seq) => store.append(c1.id, [stored(seq)], first), {
+        concurrency: "unbounded"
+      })
+      const ids = (yield* store.messages(c1, page)).map((message) => message.id)
+      assert.sameMembers(ids, Array.range(3, 22).map((seq) => messageId(taskId, seq)))
     })
   )
 
   test(
-    "a conversation that lost its messages is deleted with them, and all ids are free again",
+    "other conversations keep their messages; a deleted one leaves no trace of what was replaced",
     Effect.gen(function*() {
       const store = yield* ConversationStore
-      yield* store.create(c1)
-      yield* store.append(c1.id, [stored(1)])
-      yield* store.truncate(c1.id, messageId(taskId, 1))
+      for (const one of [c1, key("c2")]) {
+        yield* store.create(one)
+        yield* store.append(one.id, [stored(1), stored(2)])
+      }
+      yield* store.append(c1.id, [stored(3)], first)
+      assert.deepStrictEqual(yield* store.messages(key("c2"), page), [stored(1), stored(2)])
       yield* store.delete(c1)
       yield* store.create(c1)
       yield* store.append(c1.id, [stored(1)])
@@ -301,6 +308,6 @@ export const suite = <E>(name: string, layer: Layer.Layer<ConversationStore, E>)
   describe(name, () => {
     conversations(test)
     messages(test)
-    truncation(test)
+    replacing(test)
   })
 }

@@ -75,18 +75,14 @@ export const make = Effect.fnUntraced(function*(options: Options = {}): Effect.f
           const payloads = yield* orNotFound(id, yield* run(scripts.messages, [id, userId, after ?? "", limit]))
           return yield* read(() => payloads.map((payload) => decode(payload)))
         }), failed("messages")),
-    append: (id, messages) => {
+    append: (id, messages, options) => {
       const args = messages.flatMap((message) => [message.id, encode(message)])
       return persistently(
-        () => Effect.flatMap(run(scripts.append, [id, ...args]), (found) => orMissing(id, found)),
+        () =>
+          Effect.flatMap(run(scripts.append, [id, options?.replaces ?? "", ...args]), (found) => orMissing(id, found)),
         failed("append")
       )
     },
-    truncate: (id, from) =>
-      persistently(
-        () => Effect.flatMap(run(scripts.truncate, [id, from]), (found) => orMissing(id, found)),
-        failed("truncate")
-      ),
     setTitle: (id, title) =>
       persistently(
         () => Effect.flatMap(run(scripts.setTitle, [id, title]), (found) => orMissing(id, found)),

@@ -123,28 +123,27 @@ export const make: Effect.Effect<Service, never, SqlClient.SqlClient> = Effect.g
 
   const insert = sql.onDialectOrElse({ pg: () => insertPg, orElse: () => insertSqlite })
 
-  const append: Service["append"] = (id, added) =>
+  // Removed messages keep their row, without their text: an append that repeats them finds their id taken. Positions are
+  // not given again, so the negative ones are as unique as they were.
+  const insertInPlace = (replaces: MessageId): Append => (id, added, now) =>
+    sql.withTransaction(Effect.gen(function*() {
+      // Locks the conversation.
+      yield* sql`UPDATE perennial_conversations SET updated_at = ${now} WHERE id = ${id}`
+      yield* sql`UPDATE perennial_messages SET position = -position, payload = '' WHERE conversation_id = ${id}
+        AND position >= (SELECT position FROM perennial_messages
+          WHERE conversation_id = ${id} AND id = ${replaces} AND position > 0)`
+      return yield* insert(id, added, now)
+    }))
+
+  const append: Service["append"] = (id, added, options) =>
     persistently(() =>
       Effect.gen(function*() {
         const now = yield* time
         const messages = added.map((message) => ({ id: message.id, payload: encode(message) }))
-        const rows = yield* insert(id, messages, now)
+        const replaces = options?.replaces
+        const rows = yield* (replaces === undefined ? insert : insertInPlace(replaces))(id, messages, now)
         if (rows.length === 0) return yield* new ConversationNotFound({ conversationId: id })
       }), failed("append"))
-
-  // Removed messages keep their row, without their text: an append that repeats them finds their id taken. Positions are
-  // not given again, so the negative ones are as unique as they were.
-  const truncate: Service["truncate"] = (id, from) =>
-    persistently(() =>
-      sql.withTransaction(Effect.gen(function*() {
-        const now = yield* time
-        // Locks the conversation.
-        const [row] = yield* sql`UPDATE perennial_conversations SET updated_at = ${now} WHERE id = ${id} RETURNING id`
-        if (row === undefined) return yield* new ConversationNotFound({ conversationId: id })
-        yield* sql`UPDATE perennial_messages SET position = -position, payload = ''
-          WHERE conversation_id = ${id} AND position >= (SELECT position FROM perennial_messages
-            WHERE conversation_id = ${id} AND id = ${from} AND position > 0)`
-      })), failed("truncate"))
 
   const setTitle: Service["setTitle"] = (id, title) =>
     persistently(() =>
@@ -176,7 +175,6 @@ export const make: Effect.Effect<Service, never, SqlClient.SqlClient> = Effect.g
     list,
     messages,
     append,
-    truncate,
     setTitle,
     delete: remove
   }

@@ -57,20 +57,13 @@ export class ConversationStore extends Context.Service<ConversationStore, {
 
   /**
    * Adds messages at the end, in order, in one step. Idempotent by message id: what is there already stays where and as
-   * it is.
+   * it is. With `replaces` that message and all that came after it are removed first, in the same step, if it is there.
+   * What was removed does not come back: an `append` that repeats it changes nothing.
    */
   readonly append: (
     id: ConversationId,
-    messages: ReadonlyArray<StoredMessage>
-  ) => Effect.Effect<void, ConversationNotFound | ConversationStoreError>
-
-  /**
-   * Removes a message and all that came after it, in one step; does nothing when it is not there. What was removed does
-   * not come back: an `append` that repeats it changes nothing.
-   */
-  readonly truncate: (
-    id: ConversationId,
-    from: MessageId
+    messages: ReadonlyArray<StoredMessage>,
+    options?: { readonly replaces?: MessageId | undefined }
   ) => Effect.Effect<void, ConversationNotFound | ConversationStoreError>
 
   readonly setTitle: (

@@ -85,19 +85,17 @@ export const make: Effect.Effect<ConversationStore["Service"]> = Effect.sync(() 
         const at = after === undefined ? -1 : index.get(after)
         return at === undefined ? [] : messages.slice(at + 1, at + 1 + limit)
       }),
-    append: (id, messages) =>
+    append: (id, messages, options) =>
       change(id, (entry) => {
+        const at = options?.replaces === undefined ? undefined : entry.index.get(options.replaces)
+        if (at !== undefined) {
+          for (const { id } of entry.messages.splice(at)) entry.index.set(id, undefined)
+        }
         for (const message of messages) {
           if (entry.index.has(message.id)) continue
           entry.index.set(message.id, entry.messages.length)
           entry.messages.push(message)
         }
-      }),
-    truncate: (id, from) =>
-      change(id, (entry) => {
-        const at = entry.index.get(from)
-        if (at === undefined) return
-        for (const { id } of entry.messages.splice(at)) entry.index.set(id, undefined)
       }),
     setTitle: (id, title) =>
       change(id, (entry) => {

@@ -65,7 +65,9 @@ export const Start = Schema.Struct({
   /** Kept with the user's message. */
   userMetadata: Schema.optionalKey(Metadata),
   /** Kept with the task. */
-  metadata: Schema.optionalKey(Metadata)
+  metadata: Schema.optionalKey(Metadata),
+  /** One of the user's messages of the conversation: this one takes its place, and what came after it goes. */
+  replaces: Schema.optionalKey(MessageId)
 }).annotate({ identifier: "Start" })
 
 /**
@@ -87,6 +89,21 @@ export const Cancel = Schema.Struct({
  */
 export const EventFrame = Schema.Struct({
   id: Schema.NumberFromString.check(Schema.isInt(), Schema.isGreaterThanOrEqualTo(1)),
+/**
+ * How to answer again; the whole body may be left out.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const Regenerate = Schema.Struct({
+  /** Without one the agent that ran before. */
+  agentId: Schema.optionalKey(AgentId),
+  /** What to do when the conversation has an active task; `reject` by default. */
+  onBusy: Schema.optionalKey(OnBusy),
+  /** Kept with the task. */
+  metadata: Schema.optionalKey(Metadata)
+}).annotate({ identifier: "Regenerate" })
+
   event: Schema.String,
   data: Schema.fromJsonString(TaskEvent)
 })
@@ -147,12 +164,15 @@ export class TasksApi extends HttpApiGroup.make("tasks")
     HttpApiEndpoint.post("start", "/tasks", {
       headers: { "idempotency-key": idempotencyKey },
       payload: Start,
-      success: HttpApiSchema.WithHeaders(Task.pipe(HttpApiSchema.status("Created")), { location: Schema.String }),
+      success: Started,
       error: startErrors
+  Problems.MessageNotFound,
     }).annotateMerge(OpenApi.annotations({
       title: "Start a task",
       description: "Answers as soon as the task is stored; it runs in the background. Repeating the request with the " +
         "same `Idempotency-Key` returns the same task."
+const Started = HttpApiSchema.WithHeaders(Task.pipe(HttpApiSchema.status("Created")), { location: Schema.String })
+
     })),
     HttpApiEndpoint.post("chat", "/chat", {
       headers: { "idempotency-key": idempotencyKey },
@@ -261,6 +281,17 @@ const Ok = Schema.Struct({ ok: Schema.Literal(true) })
  * What load balancers ask. Needs no token.
  *
  * @since 0.1.0
+    HttpApiEndpoint.post("regenerate", "/conversations/:id/regenerate", {
+      params: conversationParams,
+      headers: { "idempotency-key": idempotencyKey },
+      // The second is no body at all.
+      payload: [Regenerate, Schema.Undefined],
+      success: Started,
+      error: startErrors
+    }).annotateMerge(OpenApi.annotations({
+      title: "Answer the user's last message again",
+      description: "Starts a task with the same message, as `POST /tasks` with `replaces` does."
+    })),
  * @category groups
  */
 export class SystemApi extends HttpApiGroup.make("system")

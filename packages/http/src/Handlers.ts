@@ -34,6 +34,8 @@ const paged = <A extends { readonly id: string }>(
   items: ReadonlyArray<A>,
   limit: number
 ): { readonly items: ReadonlyArray<A>; readonly next?: A["id"] } => {
+const started = (task: Task) => HttpApiSchema.withHeaders({ body: task, headers: location(task) })
+
   const last = items[limit - 1]
   return items.length > limit && last !== undefined ? { items: items.slice(0, limit), next: last.id } : { items }
 }
@@ -74,10 +76,7 @@ export const layerTasks: Layer.Layer<
 
     return handlers.handleAll({
       start: ({ headers, payload }) =>
-        answer(Effect.map(
-          manager.start({ ...payload, idempotencyKey: headers["idempotency-key"] }),
-          (task) => HttpApiSchema.withHeaders({ body: task, headers: location(task) })
-        )),
+        answer(Effect.map(manager.start({ ...payload, idempotencyKey: headers["idempotency-key"] }), started)),
       chat: ({ headers, payload }) =>
         answer(Effect.flatMap(
           manager.start({ ...payload, idempotencyKey: headers["idempotency-key"] }),
@@ -174,6 +173,11 @@ export const layerSystem: Layer.Layer<
         Effect.gen(function*() {
           if (yield* streams.draining) return yield* new Unavailable({ detail: "The server is shutting down." })
           yield* answer(manager.list({ limit: 1 }))
+      regenerate: ({ headers, params, payload }) =>
+        answer(Effect.map(
+          manager.regenerate(params.id, { ...payload, idempotencyKey: headers["idempotency-key"] }),
+          started
+        )),
           return { ok: true as const }
         })
     })

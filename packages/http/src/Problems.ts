@@ -7,7 +7,7 @@
  *
  * @since 0.1.0
  */
-import { AgentId, ConversationId, TaskId } from "@perennial/domain/Ids"
+import { AgentId, ConversationId, MessageId, TaskId } from "@perennial/domain/Ids"
 import { Schema } from "effect"
 import { HttpApiError, HttpApiMiddleware } from "effect/http-api"
 
@@ -71,6 +71,18 @@ export class ConversationNotFound extends HttpApiError.Problem<ConversationNotFo
   status: 404,
   title: "There is no such conversation"
 }, { conversationId: ConversationId }) {}
+
+/**
+ * There is no such message of the user in the conversation; none at all without `messageId`.
+ *
+ * @since 0.1.0
+ * @category problems
+ */
+export class MessageNotFound extends HttpApiError.Problem<MessageNotFound>()("MessageNotFound", {
+  type: "urn:perennial:problem:message-not-found",
+  status: 404,
+  title: "There is no such message of the user"
+}, { conversationId: ConversationId, messageId: Schema.optionalKey(MessageId) }) {}
 
 /**
  * No tool call of this id waits or waited for a decision.

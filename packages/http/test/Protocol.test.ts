@@ -181,6 +181,7 @@ describe("paths", () => {
         "/conversations",
         "/conversations/{id}",
         "/conversations/{id}/messages",
+        "/conversations/{id}/regenerate",
         "/health",
         "/ready"
       ])

@@ -7,26 +7,27 @@
  * @since 0.1.0
  */
 import { Agents } from "@perennial/domain/Agent"
-import { type ConversationKey, ConversationStore } from "@perennial/domain/ConversationStore"
+import { ConversationStore } from "@perennial/domain/ConversationStore"
 import { CurrentUser } from "@perennial/domain/CurrentUser"
 import type { Decision } from "@perennial/domain/Decision"
-import { type AgentId, ConversationId, NewId, TaskId } from "@perennial/domain/Ids"
+import type { AgentId, ConversationId, MessageId, TaskId } from "@perennial/domain/Ids"
 import * as MemoryConversationStore from "@perennial/domain/MemoryConversationStore"
 import * as MemoryTaskBackend from "@perennial/domain/MemoryTaskBackend"
-import { type AssistantMessage, type UserMessage, userText } from "@perennial/domain/Message"
+import type { AssistantMessage, UserMessage } from "@perennial/domain/Message"
 import { isTerminal, type Metadata, type OnBusy, type Task, type TaskStatus } from "@perennial/domain/Task"
-import { cancelKey, decisionKey, type Intent, type NewTask, TaskBackend } from "@perennial/domain/TaskBackend"
+import { cancelKey, decisionKey, type Intent, TaskBackend } from "@perennial/domain/TaskBackend"
 import {
   type AgentNotFound,
   AlreadyDecided,
-  CapacityExceeded,
+  type CapacityExceeded,
   type ConversationBusy,
   type ConversationNotFound,
   type ConversationStoreError,
   CursorAhead,
   type EventsExpired,
   type IdempotencyConflict,
-  InvalidInput,
+  type InvalidInput,
+  type MessageNotFound,
   type QueueFull,
   StreamLost,
   TaskBackendError,
@@ -35,8 +36,9 @@ import {
 } from "@perennial/domain/TaskError"
 import type { StoredEvent } from "@perennial/domain/TaskEvent"
 import type { Usage } from "@perennial/domain/Usage"
-import { Context, Effect, Equal, Layer, Option, Predicate, Stream } from "effect"
+import { Context, Effect, Equal, Layer, Option, Stream } from "effect"
 import { Digest } from "effect/crypto"
+import { makeAccepting } from "./internal/accepting.ts"
 import { supervise } from "./internal/supervision.ts"
 import { TaskEngine } from "./TaskEngine.ts"
 import { TaskExecutor } from "./TaskExecutor.ts"
@@ -65,7 +67,44 @@ export interface StartInput {
   readonly logContext?: Readonly<Record<string, string>> | undefined
   /** The same key with the same input returns the same task; kept as long as the task. */
   readonly idempotencyKey?: string | undefined
+  /**
+   * Edits and sends again: one of the user's messages of the conversation, whose place this message takes. It leaves the
+   * conversation with everything after it when the task begins, not before; the events of their tasks stay. One that has
+   * left it already is replaced by nothing: this message comes at the end.
+   */
+  readonly replaces?: MessageId | undefined
 }
+
+/**
+ * How to answer again.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface RegenerateOptions
+  extends Pick<StartInput, "agentId" | "onBusy" | "metadata" | "logContext" | "idempotencyKey">
+{
+  /** Without one the agent that ran before. */
+  readonly agentId?: AgentId | undefined
+}
+
+/**
+ * Why a task was not accepted. A failing store may have accepted it: start again with the same `idempotencyKey`.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export type StartError =
+  | InvalidInput
+  | ConversationBusy
+  | QueueFull
+  | CapacityExceeded
+  | AgentNotFound
+  | ConversationNotFound
+  | MessageNotFound
+  | IdempotencyConflict
+  | ConversationStoreError
+  | TaskBackendError
 
 /**
  * How a task ended.
@@ -89,18 +128,16 @@ export class TaskManager extends Context.Service<TaskManager, {
   /**
    * Accepts a task and returns as soon as it is stored with the user's message (P1). It runs in the background.
    */
-  readonly start: (input: StartInput) => Effect.Effect<
-    Task,
-    | InvalidInput
-    | ConversationBusy
-    | QueueFull
-    | CapacityExceeded
-    | AgentNotFound
-    | ConversationNotFound
-    | IdempotencyConflict
-    | ConversationStoreError
-    | TaskBackendError
-  >
+  readonly start: (input: StartInput) => Effect.Effect<Task, StartError>
+
+  /**
+   * Answers the user's last message again, by a new task with the same message in its place: `start` with `replaces`.
+   * Fails with `MessageNotFound` when there is none.
+   */
+  readonly regenerate: (
+    conversationId: ConversationId,
+    options?: RegenerateOptions
+  ) => Effect.Effect<Task, Exclude<StartError, InvalidInput>>
 
   /**
    * The events after a seq (0 by default): first what the log holds, then live, each once and in order (P3). Ends after
@@ -188,48 +225,6 @@ const make = Effect.gen(function*() {
 
   const get = (id: TaskId) => Effect.flatMap(CurrentUser, (userId) => backend.get(id, { userId }))
 
-  const start = Effect.fn("TaskManager.start")(function*(input: StartInput) {
-    const message = yield* toUserMessage(input.message)
-    const agent = yield* agents.get(input.agentId)
-    if (executor.waiting.size >= limits.waiting) return yield* new CapacityExceeded({ limit: limits.waiting })
-    const userId = yield* CurrentUser
-    const newId = yield* NewId
-    const conversationId = input.conversationId ?? ConversationId.make(yield* newId)
-    const idempotency = input.idempotencyKey === undefined
-      ? undefined
-      : { key: input.idempotencyKey, requestHash: yield* hashOf(digest, input) }
-    const task: NewTask = {
-      id: TaskId.make(yield* newId),
-      conversationId,
-      userId,
-      agentId: agent.agentId,
-      input: message,
-      userMetadata: input.userMetadata,
-      metadata: input.metadata,
-      logContext: input.logContext,
-      idempotency
-    }
-    yield* store.create({ id: conversationId, userId })
-    // Once accepted it is also submitted; a crash in between is the sweep's to mend.
-    return yield* Effect.uninterruptible(Effect.gen(function*() {
-      const created = yield* backend.create(task, {
-        onBusy: input.onBusy ?? "reject",
-        maxQueued: limits.queuedPerConversation
-      }).pipe(Effect.tapErrorTag("IdempotencyConflict", () => discardUnused({ id: conversationId, userId })))
-      for (const cancelled of created.cancelled) yield* endedUnbegun(cancelled)
-      for (const cancelling of created.cancelling) yield* notify(cancelling)
-      if (Option.isSome(created.head)) yield* engine.submit(created.head.value)
-      if (created.task.conversationId !== conversationId) yield* discardUnused({ id: conversationId, userId })
-      return created.task
-    }))
-  })
-
-  /** A repeated or refused request needs no conversation: one that was made for it goes. */
-  const discardUnused = Effect.fnUntraced(function*(key: ConversationKey) {
-    const [task] = yield* backend.list({ userId: key.userId, conversationId: key.id, limit: 1 })
-    if (task === undefined) yield* store.delete(key, { onlyEmpty: true })
-  }, Effect.ignore({ log: "Warn" }))
-
   /** A task that ended before it began waits for no place, and its readers do not wait for it. */
   const endedUnbegun = (id: TaskId) => {
     executor.waiting.delete(id)
@@ -238,6 +233,18 @@ const make = Effect.gen(function*() {
 
   /** The intent is durable: an owner that cannot be told now sees it with its next heartbeat. */
   const notify = (id: TaskId) => Effect.ignore(executor.notify(id), { log: "Warn" })
+
+  const { regenerate, start } = makeAccepting({
+    backend,
+    store,
+    agents,
+    executor,
+    engine,
+    limits,
+    digest,
+    endedUnbegun,
+    notify
+  })
 
   const events = Effect.fn("TaskManager.events")(
     function*(id: TaskId, options?: { readonly after?: number | undefined }) {
@@ -348,6 +355,7 @@ const make = Effect.gen(function*() {
 
   return TaskManager.of({
     start,
+    regenerate,
     events,
     cancel,
     get: Effect.fn("TaskManager.get")(get),
@@ -367,27 +375,3 @@ const toStreamErrors = <A, E, R>(task: Task, effect: Effect.Effect<A, E | Cursor
     (error) =>
       Effect.fail(new StreamLost({ taskId: task.id, after: task.lastSeq, reason: (error as CursorAhead).message }))
   )
-
-const toUserMessage = (message: string | UserMessage): Effect.Effect<UserMessage, InvalidInput> => {
-  const user = typeof message === "string" ? userText(message) : message
-  return user.content.some((part) => part.type === "file" || part.text.trim() !== "")
-    ? Effect.succeed(user)
-    : Effect.fail(new InvalidInput({ field: "message", problem: "is empty: say something" }))
-}
-
-/** SHA-256 of what makes the request: two requests with one idempotency key must have the same. */
-const hashOf = (digest: Digest.Digest["Service"], input: StartInput) => {
-  const { agentId, conversationId, message, metadata, onBusy, userMetadata } = input
-  const request = canonical({ agentId, conversationId, message, metadata, onBusy, userMetadata })
-  return digest.digestHex(Digest.sha256, new TextEncoder().encode(request))
-}
-
-/** Encoding Standard, section 8.2: in every platform, but in no ECMAScript library. */
-declare const TextEncoder: new() => { readonly encode: (text: string) => Uint8Array }
-
-/** JSON with sorted keys, so that the order in which a client wrote them does not matter. */
-const canonical = (value: unknown): string =>
-  JSON.stringify(value, (_, inner: unknown) =>
-    Predicate.isObject(inner) && !Array.isArray(inner)
-      ? Object.fromEntries(Object.entries(inner).toSorted(([a], [b]) => a < b ? -1 : 1))
-      : inner)

@@ -47,36 +47,30 @@ local page = call("XRANGE", key("messages", id), (position + 1) .. "-0", "+", "C
 for i, entry in ipairs(page) do page[i] = entry[2][2] end
 return page`)
 
-/** Conversation, then ids and payloads of messages by turns. Returns 0 without the conversation. */
+/** Conversation, the message to replace or "", then ids and payloads of messages by turns. Returns 0 without the
+ * conversation. */
 export const append = conversationScript<0 | 1>(String.raw`
-local id = ARGV[3]
+local id, positions = ARGV[3], key("positions", ARGV[3])
 local position = call("HGET", key("conversation", id), "position")
 if not position then return 0 end
-for i = 4, #ARGV, 2 do
-  if call("HSETNX", key("positions", id), ARGV[i], position + 1) == 1 then
+local from = ARGV[4] ~= "" and tonumber(call("HGET", positions, ARGV[4]) or "")
+if from then
+  local all = call("HGETALL", positions)
+  for i = 1, #all, 2 do
+    local at = tonumber(all[i + 1])
+    if at and at >= from then
+      call("XDEL", key("messages", id), at .. "-0")
+      call("HSET", positions, all[i], "removed")
+    end
+  end
+end
+for i = 5, #ARGV, 2 do
+  if call("HSETNX", positions, ARGV[i], position + 1) == 1 then
     position = position + 1
     call("XADD", key("messages", id), position .. "-0", "payload", ARGV[i + 1])
   end
 end
 call("HSET", key("conversation", id), "position", position, "updated_at", now())
-return 1`)
-
-/** Conversation, first message to go. Returns 0 without the conversation. */
-export const truncate = conversationScript<0 | 1>(String.raw`
-local id = ARGV[3]
-if call("EXISTS", key("conversation", id)) == 0 then return 0 end
-local positions = key("positions", id)
-local from = tonumber(call("HGET", positions, ARGV[4]) or "")
-if not from then return 1 end
-local all = call("HGETALL", positions)
-for i = 1, #all, 2 do
-  local position = tonumber(all[i + 1])
-  if position and position >= from then
-    call("XDEL", key("messages", id), position .. "-0")
-    call("HSET", positions, all[i], "removed")
-  end
-end
-call("HSET", key("conversation", id), "updated_at", now())
 return 1`)
 
 /** Conversation, title. Returns 0 without the conversation. */

@@ -18,6 +18,12 @@ const problems = {
   TaskNotFound: (e: TaskError.TaskNotFound) => new Problems.TaskNotFound({ detail: e.message, taskId: e.taskId }),
   ConversationNotFound: (e: TaskError.ConversationNotFound) =>
     new Problems.ConversationNotFound({ detail: e.message, conversationId: e.conversationId }),
+  MessageNotFound: (e: TaskError.MessageNotFound) =>
+    new Problems.MessageNotFound({
+      detail: e.message,
+      conversationId: e.conversationId,
+      ...(e.messageId === undefined ? {} : { messageId: e.messageId })
+    }),
   ConversationBusy: (e: TaskError.ConversationBusy) =>
     new Problems.ConversationBusy({
       detail: e.message,

@@ -4,7 +4,7 @@
  */
 import { AgentError } from "@perennial/domain/Agent"
 import type { StoredMessage } from "@perennial/domain/Conversation"
-import { messageId } from "@perennial/domain/Ids"
+import { type MessageId, messageId } from "@perennial/domain/Ids"
 import * as Settlement from "@perennial/domain/Settlement"
 import type { Claim } from "@perennial/domain/TaskBackend"
 import { type AgentEvent, isBoundary, size, type StoredEvent, type TaskEvent } from "@perennial/domain/TaskEvent"
@@ -67,6 +67,8 @@ export class Journal {
   unsettled: Settlement.Unsettled = Settlement.empty
   /** Durable messages that the conversation store does not hold yet, oldest first. */
   unstored: Array<StoredMessage> = []
+  /** The message whose place the first one of this task takes in the conversation store, until it did. */
+  replaces: MessageId | undefined
   /** A durable title that the conversation store does not hold yet. */
   title: string | undefined
   /** Refuses late events. */
@@ -87,6 +89,7 @@ export class Journal {
     readonly onIntents: (count: number) => Effect.Effect<void>
   }) {
     this.claim = options.claim
+    this.replaces = options.claim.replaces
     this.hub = options.hub
     this.#limits = options.limits
     this.onLoss = options.onLoss

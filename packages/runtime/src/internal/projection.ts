@@ -28,15 +28,25 @@ const answers = ({ store }: Options, { claim }: Journal): Effect.Effect<boolean>
     Exit.isSuccess
   )
 
-const append = ({ store }: Options, { claim }: Journal, messages: ReadonlyArray<StoredMessage>) => {
-  const { conversationId: id, userId } = claim
-  return Effect.catchTag(
-    store.append(id, messages),
-    "ConversationNotFound",
-    // Deleted between the two steps of `start`: the task was accepted, so its conversation is there again.
-    () => Effect.andThen(store.create({ id, userId }), store.append(id, messages))
-  )
-}
+/**
+ * What the task replaces goes when the task's own first message comes, in one step: nobody sees the conversation without
+ * either. The intention is durable with the task. A crash before that step loses nothing, the next attempt takes it; after
+ * it the step repeats to no effect, since what names the place is gone and does not come back. The tasks before this one
+ * have ended, and their messages are all there.
+ */
+const append = Effect.fnUntraced(
+  function*({ store }: Options, journal: Journal, messages: ReadonlyArray<StoredMessage>) {
+    const { conversationId: id, userId } = journal.claim
+    const { replaces } = journal
+    yield* Effect.catchTag(
+      store.append(id, messages, { replaces }),
+      "ConversationNotFound",
+      // Deleted between the two steps of `start`: the task was accepted, so its conversation is there again.
+      () => Effect.andThen(store.create({ id, userId }), store.append(id, messages))
+    )
+    journal.replaces = undefined
+  }
+)
 
 const storeTitle = Effect.fnUntraced(function*({ store }: Options, journal: Journal) {
   if (journal.title === undefined) return

@@ -1,0 +1,167 @@
+/** Accepts tasks: checks what is asked, stores it in one commit, and has it run. */
+import type { Agents } from "@perennial/domain/Agent"
+import type { StoredMessage } from "@perennial/domain/Conversation"
+import type { ConversationKey, ConversationStore } from "@perennial/domain/ConversationStore"
+import { CurrentUser } from "@perennial/domain/CurrentUser"
+import { type AgentId, ConversationId, type MessageId, messageId, NewId, TaskId, taskIdOf } from "@perennial/domain/Ids"
+import { type UserMessage, userText } from "@perennial/domain/Message"
+import * as MessageFiles from "@perennial/domain/MessageFiles"
+import type { NewTask, TaskBackend } from "@perennial/domain/TaskBackend"
+import { CapacityExceeded, InvalidInput, MessageNotFound } from "@perennial/domain/TaskError"
+import { Effect, Option, Predicate } from "effect"
+import { Digest } from "effect/crypto"
+import type { TaskEngine } from "../TaskEngine.ts"
+import type { TaskExecutor } from "../TaskExecutor.ts"
+import type { TaskLimits } from "../TaskLimits.ts"
+import type { RegenerateOptions, StartInput } from "../TaskManager.ts"
+
+export interface Options {
+  readonly backend: TaskBackend["Service"]
+  readonly store: ConversationStore["Service"]
+  readonly agents: Agents["Service"]
+  readonly executor: TaskExecutor["Service"]
+  readonly engine: TaskEngine["Service"]
+  readonly limits: TaskLimits
+  readonly digest: Digest.Digest["Service"]
+  readonly endedUnbegun: (id: TaskId) => Effect.Effect<void>
+  readonly notify: (id: TaskId) => Effect.Effect<void>
+}
+
+/** What becomes a task, with what the client asked for: a repeated request is known by it. */
+interface Accepted extends Omit<StartInput, "message"> {
+  readonly message: UserMessage
+  readonly request: object
+}
+
+export const makeAccepting = (options: Options) => {
+  const { agents, backend, engine, executor, limits, store } = options
+
+  /** A repeated or refused request needs no conversation: one that was made for it goes. */
+  const discardUnused = Effect.fnUntraced(function*(key: ConversationKey) {
+    const [task] = yield* backend.list({ userId: key.userId, conversationId: key.id, limit: 1 })
+    if (task === undefined) yield* store.delete(key, { onlyEmpty: true })
+  }, Effect.ignore({ log: "Warn" }))
+
+  const accept = Effect.fnUntraced(function*(input: Accepted) {
+    const agent = yield* agents.get(input.agentId)
+    if (executor.waiting.size >= limits.waiting) return yield* new CapacityExceeded({ limit: limits.waiting })
+    const userId = yield* CurrentUser
+    const newId = yield* NewId
+    const conversationId = input.conversationId ?? ConversationId.make(yield* newId)
+    const idempotency = input.idempotencyKey === undefined
+      ? undefined
+      : { key: input.idempotencyKey, requestHash: yield* hashOf(options.digest, input.request) }
+    const task: NewTask = {
+      id: TaskId.make(yield* newId),
+      conversationId,
+      userId,
+      agentId: agent.agentId,
+      input: input.message,
+      userMetadata: input.userMetadata,
+      metadata: input.metadata,
+      replaces: input.replaces,
+      logContext: input.logContext,
+      idempotency
+    }
+    yield* store.create({ id: conversationId, userId })
+    // Once accepted it is also submitted; a crash in between is the sweep's to mend.
+    return yield* Effect.uninterruptible(Effect.gen(function*() {
+      const created = yield* backend.create(task, {
+        onBusy: input.onBusy ?? "reject",
+        maxQueued: limits.queuedPerConversation
+      }).pipe(Effect.tapErrorTag("IdempotencyConflict", () => discardUnused({ id: conversationId, userId })))
+      for (const cancelled of created.cancelled) yield* options.endedUnbegun(cancelled)
+      for (const cancelling of created.cancelling) yield* options.notify(cancelling)
+      if (Option.isSome(created.head)) yield* engine.submit(created.head.value)
+      if (created.task.conversationId !== conversationId) yield* discardUnused({ id: conversationId, userId })
+      return created.task
+    }))
+  })
+
+  /** The task of a message of the user. That one is there does not change, so that a request may be repeated. */
+  const taskOfMessage = Effect.fnUntraced(function*(conversationId: ConversationId, id: MessageId) {
+    const notFound = new MessageNotFound({ conversationId, messageId: id })
+    const taskId = taskIdOf(id)
+    if (id !== messageId(taskId, 1)) return yield* notFound
+    const task = yield* Effect.catchTag(
+      backend.get(taskId, { userId: yield* CurrentUser }),
+      "TaskNotFound",
+      () => Effect.fail(notFound)
+    )
+    return task.conversationId === conversationId ? task : yield* notFound
+  })
+
+  const start = Effect.fn("TaskManager.start")(function*(input: StartInput) {
+    const message = yield* toUserMessage(input.message)
+    if (input.replaces !== undefined) {
+      if (input.conversationId === undefined) {
+        return yield* new InvalidInput({ field: "replaces", problem: "needs the `conversationId` of the message" })
+      }
+      yield* taskOfMessage(input.conversationId, input.replaces)
+    }
+    const { agentId, conversationId, metadata, onBusy, replaces, userMetadata } = input
+    const request = { agentId, conversationId, message: input.message, metadata, onBusy, replaces, userMetadata }
+    return yield* accept({ ...input, message, request })
+  })
+
+  const lastOfUser = Effect.fnUntraced(function*(key: ConversationKey) {
+    let last: (StoredMessage & { readonly message: UserMessage }) | undefined
+    let after: MessageId | undefined
+    while (true) {
+      const page: ReadonlyArray<StoredMessage> = yield* store.messages(key, { after, limit: 1_000 })
+      for (const stored of page) {
+        const { message } = stored
+        if (message.role === "user") last = { ...stored, message }
+      }
+      if (page.length < 1_000) break
+      after = page[page.length - 1]?.id
+    }
+    return last ?? (yield* new MessageNotFound({ conversationId: key.id }))
+  })
+
+  /** Who answered is asked again. */
+  const agentOf = (id: MessageId): Effect.Effect<AgentId | undefined> =>
+    backend.get(taskIdOf(id)).pipe(Effect.map((task) => task.agentId), Effect.orElseSucceed(() => undefined))
+
+  const regenerate = Effect.fn("TaskManager.regenerate")(
+    function*(conversationId: ConversationId, asked: RegenerateOptions = {}) {
+      const last = yield* lastOfUser({ id: conversationId, userId: yield* CurrentUser })
+      const { agentId, metadata, onBusy } = asked
+      return yield* accept({
+        ...asked,
+        conversationId,
+        message: last.message,
+        userMetadata: last.metadata,
+        agentId: agentId ?? (yield* agentOf(last.id)),
+        replaces: last.id,
+        request: { regenerate: conversationId, agentId, metadata, onBusy }
+      })
+    }
+  )
+
+  return { start, regenerate }
+}
+
+const toUserMessage = (message: string | UserMessage): Effect.Effect<UserMessage, InvalidInput> => {
+  const user = typeof message === "string" ? userText(message) : message
+  const problem = user.content.some((part) => part.type === "file" || part.text.trim() !== "")
+    ? MessageFiles.problemOf(user)
+    : "is empty: say something"
+  return problem === undefined
+    ? Effect.succeed(user)
+    : Effect.fail(new InvalidInput({ field: "message", problem }))
+}
+
+/** SHA-256 of what makes the request: two requests with one idempotency key must have the same. */
+const hashOf = (digest: Digest.Digest["Service"], request: object) =>
+  digest.digestHex(Digest.sha256, new TextEncoder().encode(canonical(request)))
+
+/** Encoding Standard, section 8.2: in every platform, but in no ECMAScript library. */
+declare const TextEncoder: new() => { readonly encode: (text: string) => Uint8Array }
+
+/** JSON with sorted keys, so that the order in which a client wrote them does not matter. */
+const canonical = (value: unknown): string =>
+  JSON.stringify(value, (_, inner: unknown) =>
+    Predicate.isObject(inner) && !Array.isArray(inner)
+      ? Object.fromEntries(Object.entries(inner).toSorted(([a], [b]) => a < b ? -1 : 1))
+      : inner)
