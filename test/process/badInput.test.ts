@@ -40,7 +40,15 @@ const cases = (alices: string): ReadonlyArray<readonly [string, Request, number,
   ["an empty message", post(message("")), 400, "message"],
   ["a message of blanks", post(message(" \n")), 400, "message"],
   ["a message over 256 KiB", post(message("x".repeat(256 * 1024 + 1))), 400, "262144"],
-  ["a body over 1 MiB", post(message("x".repeat(1024 * 1024))), 413, "1048576"],
+  ["a body over 8 MiB", post(message("x".repeat(8 * 1024 * 1024))), 413, "8388608"],
+  [
+    "a file that is not base64",
+    post(
+      "{\"message\":{\"role\":\"user\",\"content\":[{\"type\":\"file\",\"mediaType\":\"image/png\",\"data\":\"?\"}]}}"
+    ),
+    400,
+    "RFC 4648"
+  ],
   ["malformed JSON", post("{\"message\":"), 400, "JSON"],
   ["a message of a wrong type", post("{\"message\":7}"), 400, "message"],
   ["an unknown policy", post("{\"message\":\"x\",\"onBusy\":\"queue\"}"), 400, "onBusy"],

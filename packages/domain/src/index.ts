@@ -57,6 +57,11 @@ export * as Message from "./Message.ts"
 /**
  * @since 0.1.0
  */
+export * as MessageFiles from "./MessageFiles.ts"
+
+/**
+ * @since 0.1.0
+ */
 export * as Settlement from "./Settlement.ts"
 
 /**

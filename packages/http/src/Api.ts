@@ -9,7 +9,8 @@ import { Conversation, StoredMessage } from "@perennial/domain/Conversation"
 import { Decision } from "@perennial/domain/Decision"
 import { AgentId, ConversationId, MessageId, TaskId } from "@perennial/domain/Ids"
 import { text, UserMessage } from "@perennial/domain/Message"
-import { Metadata, OnBusy, Task, TaskStatus } from "@perennial/domain/Task"
+import * as MessageFiles from "@perennial/domain/MessageFiles"
+import { Metadata as AnyMetadata, OnBusy, Task, TaskStatus } from "@perennial/domain/Task"
 import { StoredEvent, TaskEvent } from "@perennial/domain/TaskEvent"
 import { Schema } from "effect"
 import { HttpApi, HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
@@ -44,7 +45,25 @@ const PartsMessage = UserMessage.check(
       ? "a message that is not empty"
       : undefined
   ),
-  Schema.makeFilter((message: UserMessage) => fits(text(message)) ? undefined : tooLong)
+  Schema.makeFilter((message: UserMessage) => fits(text(message)) ? undefined : tooLong),
+  Schema.makeFilter((message: UserMessage) => {
+    const problem = MessageFiles.problemOf(message)
+    return problem === undefined ? undefined : `The message ${problem}`
+  })
+)
+
+/**
+ * How large `metadata` and `userMetadata` may be, in characters of JSON: 64 Ki.
+ *
+ * @since 0.1.0
+ * @category constants
+ */
+export const maxMetadataLength = 64 * 1024
+
+const Metadata = AnyMetadata.check(
+  Schema.makeFilter((value: AnyMetadata) =>
+    JSON.stringify(value).length <= maxMetadataLength ? undefined : `at most ${maxMetadataLength} characters of JSON`
+  )
 )
 
 /**
@@ -54,7 +73,7 @@ const PartsMessage = UserMessage.check(
  * @category models
  */
 export const Start = Schema.Struct({
-  /** Text, or a message with files. Not empty, at most 256 KiB of text. */
+  /** Text, or a message with files. Not empty, at most 256 KiB of text, 10 files and 5 MiB of them. */
   message: Schema.Union([TextMessage, PartsMessage]).annotate({ expected: "a string or a user message" }),
   /** An unknown id is created for the caller; without one a new conversation begins. */
   conversationId: Schema.optionalKey(ConversationId),
@@ -259,7 +278,7 @@ export class ConversationsApi extends HttpApiGroup.make("conversations")
     }).annotateMerge(
       OpenApi.annotations({
         title: "Read the messages of a conversation, oldest first",
-        description: "100 a page by default."
+        description: "100 a page by default; fewer, from 8 MiB of files on."
       })
     ),
     HttpApiEndpoint.delete("remove", "/conversations/:id", {

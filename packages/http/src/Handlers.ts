@@ -3,8 +3,10 @@
  *
  * @since 0.1.0
  */
-import { ConversationStore } from "@perennial/domain/ConversationStore"
+import type { StoredMessage } from "@perennial/domain/Conversation"
+import { type ConversationKey, ConversationStore } from "@perennial/domain/ConversationStore"
 import { CurrentUser } from "@perennial/domain/CurrentUser"
+import type { MessageId } from "@perennial/domain/Ids"
 import { isTerminal, Task } from "@perennial/domain/Task"
 import { StreamLost } from "@perennial/domain/TaskError"
 import { size, type StoredEvent } from "@perennial/domain/TaskEvent"
@@ -24,6 +26,9 @@ const cancelPatience = "10 seconds"
 /** A page of events ends at this size, in bytes; a single event is at most 256 KiB. */
 const maxPageBytes = 1024 * 1024
 
+/** A page of messages ends at this size of its files in base64, in characters. */
+const maxFileBytes = 8 * 1024 * 1024
+
 const noContent = HttpServerResponse.empty({ status: 204 })
 const encodeTask = Schema.encodeSync(Schema.toCodecJson(Task))
 const encodePage = Schema.encodeSync(Schema.toCodecJson(EventPage))
@@ -39,6 +44,29 @@ const started = (task: Task) => HttpApiSchema.withHeaders({ body: task, headers:
   const last = items[limit - 1]
   return items.length > limit && last !== undefined ? { items: items.slice(0, limit), next: last.id } : { items }
 }
+
+const fileBytes = ({ message }: StoredMessage): number =>
+  message.content.reduce((sum, part) => sum + (part.type === "file" ? part.data?.length ?? 0 : 0), 0)
+
+/** Reads ahead in growing pieces: files make messages large, and a page of them is bounded. */
+const messagesPage = Effect.fnUntraced(function*(
+  store: ConversationStore["Service"],
+  key: ConversationKey,
+  { after, limit }: { readonly after: MessageId | undefined; readonly limit: number }
+) {
+  const items: Array<StoredMessage> = []
+  let bytes = 0
+  for (let piece = 8;; piece *= 2) {
+    const asked = Math.min(piece, limit + 1 - items.length)
+    const more = yield* store.messages(key, { after: items.at(-1)?.id ?? after, limit: asked })
+    for (const message of more) {
+      items.push(message)
+      bytes += fileBytes(message)
+      if (bytes >= maxFileBytes && items.length <= limit) return { items, next: message.id }
+    }
+    if (more.length < asked || items.length > limit) return paged(items, limit)
+  }
+})
 
 const wantsPage = (accept: string | undefined): boolean =>
   accept !== undefined && accept.includes("application/json") && !accept.includes("text/event-stream")
@@ -143,7 +171,7 @@ export const layerConversations: Layer.Layer<
         Effect.gen(function*() {
           const userId = yield* CurrentUser
           const limit = query.limit ?? 100
-          return paged(yield* store.messages({ id: params.id, userId }, { ...query, limit: limit + 1 }), limit)
+          return yield* messagesPage(store, { id: params.id, userId }, { after: query.after, limit })
         }).pipe(answer),
       remove: ({ params }) => answer(manager.deleteConversation(params.id))
     })

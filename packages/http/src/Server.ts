@@ -19,7 +19,7 @@ import * as Sse from "./Sse.ts"
  * @category models
  */
 export interface Options extends Sse.Options {
-  /** How large the body of a request may be; 1 MiB by default. More is answered 413. */
+  /** How large the body of a request may be; 8 MiB by default, room for a message with files. More is answered 413. */
   readonly maxBodySize?: ByteSize.Input | undefined
   /** Routes of the application, served beside the API. */
   readonly routes?: Layer.Layer<never, never, HttpRouter.HttpRouter> | undefined
@@ -35,7 +35,7 @@ export interface Options extends Sse.Options {
  */
 export const routes = (options?: Pick<Options, "maxBodySize" | "routes">) => {
   const maxBodySize = options?.maxBodySize === undefined
-    ? ByteSize.mebibytes(1)
+    ? ByteSize.mebibytes(8)
     : ByteSize.fromInputUnsafe(options.maxBodySize)
   return Layer.mergeAll(
     HttpApiBuilder.layer(Api, { openapiPath: "/openapi.json" }).pipe(

@@ -4,7 +4,14 @@
  *
  * @since 0.1.0
  */
-import type { AssistantMessage, Message, ToolMessage, ToolResultPart, UserMessage } from "@perennial/domain/Message"
+import type {
+  AssistantMessage,
+  FilePart,
+  Message,
+  ToolMessage,
+  ToolResultPart,
+  UserMessage
+} from "@perennial/domain/Message"
 import * as Settlement from "@perennial/domain/Settlement"
 import { Option, Schema } from "effect"
 import { Prompt } from "effect/ai"
@@ -62,16 +69,30 @@ export const repair = (messages: ReadonlyArray<Message>): ReadonlyArray<Message>
   return out
 }
 
+/** What an image costs a model, about, whatever its size in bytes: it is scaled down. */
+const imageTokens = 1_600
+
+/** A file costs what a model makes of it, not what its bytes would cost as text. A page of a PDF is some 50 KiB. */
+const fileTokens = ({ data, mediaType }: FilePart): number => {
+  if (data === undefined || mediaType.startsWith("image/")) return imageTokens
+  const bytes = data.length * 3 / 4
+  return mediaType.startsWith("text/") ? bytes / 4 : Math.max(imageTokens, bytes / 25)
+}
+
 /**
- * A rough number of tokens: 4 characters of JSON each.
+ * A rough number of tokens: 4 characters of JSON each, 1,600 an image, 2,000 a page of a document.
  *
  * @since 0.1.0
  * @category accessors
  */
 export const estimateTokens = (messages: ReadonlyArray<Message>): number => {
-  let characters = 0
-  for (const message of messages) characters += JSON.stringify(message.content).length
-  return Math.ceil(characters / 4)
+  let tokens = 0
+  for (const { content } of messages) {
+    const rest = content.filter((part) => part.type !== "file")
+    for (const part of content) if (part.type === "file") tokens += fileTokens(part)
+    tokens += JSON.stringify(rest).length / 4
+  }
+  return Math.ceil(tokens)
 }
 
 const withoutResults = (message: ToolMessage): ToolMessage => ({
