@@ -90,6 +90,21 @@ export const Start = Schema.Struct({
 }).annotate({ identifier: "Start" })
 
 /**
+ * How to answer again; the whole body may be left out.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const Regenerate = Schema.Struct({
+  /** Without one the agent that ran before. */
+  agentId: Schema.optionalKey(AgentId),
+  /** What to do when the conversation has an active task; `reject` by default. */
+  onBusy: Schema.optionalKey(OnBusy),
+  /** Kept with the task. */
+  metadata: Schema.optionalKey(Metadata)
+}).annotate({ identifier: "Regenerate" })
+
+/**
  * Why a task is cancelled; the whole body may be left out.
  *
  * @since 0.1.0
@@ -108,21 +123,6 @@ export const Cancel = Schema.Struct({
  */
 export const EventFrame = Schema.Struct({
   id: Schema.NumberFromString.check(Schema.isInt(), Schema.isGreaterThanOrEqualTo(1)),
-/**
- * How to answer again; the whole body may be left out.
- *
- * @since 0.1.0
- * @category models
- */
-export const Regenerate = Schema.Struct({
-  /** Without one the agent that ran before. */
-  agentId: Schema.optionalKey(AgentId),
-  /** What to do when the conversation has an active task; `reject` by default. */
-  onBusy: Schema.optionalKey(OnBusy),
-  /** Kept with the task. */
-  metadata: Schema.optionalKey(Metadata)
-}).annotate({ identifier: "Regenerate" })
-
   event: Schema.String,
   data: Schema.fromJsonString(TaskEvent)
 })
@@ -166,11 +166,14 @@ const startErrors = [
   Problems.CapacityExceeded,
   Problems.AgentNotFound,
   Problems.ConversationNotFound,
+  Problems.MessageNotFound,
   Problems.IdempotencyConflict,
   Problems.Unavailable
 ] as const
 
 const EventStream = HttpApiSchema.StreamSse({ events: EventFrame })
+
+const Started = HttpApiSchema.WithHeaders(Task.pipe(HttpApiSchema.status("Created")), { location: Schema.String })
 
 /**
  * Start, watch and steer tasks.
@@ -185,13 +188,10 @@ export class TasksApi extends HttpApiGroup.make("tasks")
       payload: Start,
       success: Started,
       error: startErrors
-  Problems.MessageNotFound,
     }).annotateMerge(OpenApi.annotations({
       title: "Start a task",
       description: "Answers as soon as the task is stored; it runs in the background. Repeating the request with the " +
         "same `Idempotency-Key` returns the same task."
-const Started = HttpApiSchema.WithHeaders(Task.pipe(HttpApiSchema.status("Created")), { location: Schema.String })
-
     })),
     HttpApiEndpoint.post("chat", "/chat", {
       headers: { "idempotency-key": idempotencyKey },
@@ -281,6 +281,17 @@ export class ConversationsApi extends HttpApiGroup.make("conversations")
         description: "100 a page by default; fewer, from 8 MiB of files on."
       })
     ),
+    HttpApiEndpoint.post("regenerate", "/conversations/:id/regenerate", {
+      params: conversationParams,
+      headers: { "idempotency-key": idempotencyKey },
+      // The second is no body at all.
+      payload: [Regenerate, Schema.Undefined],
+      success: Started,
+      error: startErrors
+    }).annotateMerge(OpenApi.annotations({
+      title: "Answer the user's last message again",
+      description: "Starts a task with the same message, as `POST /tasks` with `replaces` does."
+    })),
     HttpApiEndpoint.delete("remove", "/conversations/:id", {
       params: conversationParams,
       success: HttpApiSchema.NoContent,
@@ -300,17 +311,6 @@ const Ok = Schema.Struct({ ok: Schema.Literal(true) })
  * What load balancers ask. Needs no token.
  *
  * @since 0.1.0
-    HttpApiEndpoint.post("regenerate", "/conversations/:id/regenerate", {
-      params: conversationParams,
-      headers: { "idempotency-key": idempotencyKey },
-      // The second is no body at all.
-      payload: [Regenerate, Schema.Undefined],
-      success: Started,
-      error: startErrors
-    }).annotateMerge(OpenApi.annotations({
-      title: "Answer the user's last message again",
-      description: "Starts a task with the same message, as `POST /tasks` with `replaces` does."
-    })),
  * @category groups
  */
 export class SystemApi extends HttpApiGroup.make("system")

@@ -33,14 +33,13 @@ const noContent = HttpServerResponse.empty({ status: 204 })
 const encodeTask = Schema.encodeSync(Schema.toCodecJson(Task))
 const encodePage = Schema.encodeSync(Schema.toCodecJson(EventPage))
 const location = (task: Task) => ({ location: `/tasks/${encodeURIComponent(task.id)}` })
+const started = (task: Task) => HttpApiSchema.withHeaders({ body: task, headers: location(task) })
 
 /** One entry more than asked for was read: it tells whether there is a next page. */
 const paged = <A extends { readonly id: string }>(
   items: ReadonlyArray<A>,
   limit: number
 ): { readonly items: ReadonlyArray<A>; readonly next?: A["id"] } => {
-const started = (task: Task) => HttpApiSchema.withHeaders({ body: task, headers: location(task) })
-
   const last = items[limit - 1]
   return items.length > limit && last !== undefined ? { items: items.slice(0, limit), next: last.id } : { items }
 }
@@ -173,6 +172,11 @@ export const layerConversations: Layer.Layer<
           const limit = query.limit ?? 100
           return yield* messagesPage(store, { id: params.id, userId }, { after: query.after, limit })
         }).pipe(answer),
+      regenerate: ({ headers, params, payload }) =>
+        answer(Effect.map(
+          manager.regenerate(params.id, { ...payload, idempotencyKey: headers["idempotency-key"] }),
+          started
+        )),
       remove: ({ params }) => answer(manager.deleteConversation(params.id))
     })
   })
@@ -201,11 +205,6 @@ export const layerSystem: Layer.Layer<
         Effect.gen(function*() {
           if (yield* streams.draining) return yield* new Unavailable({ detail: "The server is shutting down." })
           yield* answer(manager.list({ limit: 1 }))
-      regenerate: ({ headers, params, payload }) =>
-        answer(Effect.map(
-          manager.regenerate(params.id, { ...payload, idempotencyKey: headers["idempotency-key"] }),
-          started
-        )),
           return { ok: true as const }
         })
     })
