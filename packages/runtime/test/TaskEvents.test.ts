@@ -8,7 +8,7 @@ import { TaskBackendError } from "@perennial/domain/TaskError"
 import type { StoredEvent } from "@perennial/domain/TaskEvent"
 import { zero } from "@perennial/domain/Usage"
 import { TaskManager } from "@perennial/runtime/TaskManager"
-import { Effect, Fiber, Latch, Layer, Schema, Stream } from "effect"
+import { Context, Effect, Fiber, Latch, Layer, Schema, Stream } from "effect"
 import { counting, text } from "./support/agents.ts"
 
 const withAgents = (agent: Agent, ...others: ReadonlyArray<Agent>) =>
@@ -24,6 +24,40 @@ const readAll = Effect.fnUntraced(function*(id: TaskId, after = 0) {
 })
 
 describe("events", () => {
+  it.effect("P5: a commit has nothing of the agent's fiber, such as a transaction that may roll back", () => {
+    const Transaction = Context.Reference<string>("test/Transaction", { defaultValue: () => "none" })
+    const seen: Array<string> = []
+    const watched = Layer.effect(
+      TaskBackend,
+      Effect.map(MemoryTaskBackend.make, (backend) => ({
+        ...backend,
+        append: (batch: Parameters<typeof backend.append>[0]) =>
+          Effect.flatMap(Transaction, (transaction) => {
+            seen.push(transaction)
+            return backend.append(batch)
+          })
+      }))
+    )
+    const agent = make("transacting", (_, emit) =>
+      emit([text("a")]).pipe(
+        Effect.andThen(emit([text("b")])),
+        Effect.provideService(Transaction, "the agent's"),
+        Effect.as({ usage: zero })
+      ))
+    return Effect.gen(function*() {
+      const manager = yield* TaskManager
+      const { id } = yield* manager.start({ message: "x" })
+      yield* manager.await(id)
+      assert.deepStrictEqual([...new Set(seen)], ["none"])
+      assert.isAtLeast(seen.length, 3)
+    }).pipe(
+      Effect.provide(TaskManager.layer.pipe(
+        Layer.provide(Agents.layer([agent])),
+        Layer.provide(Layer.mergeAll(watched, MemoryConversationStore.layer))
+      ))
+    )
+  })
+
   it.effect("P3: readers that join before, during and after see 1..n once each", () => {
     const half = Latch.makeUnsafe(false)
     const resume = Latch.makeUnsafe(false)

@@ -1,10 +1,11 @@
 /**
- * Group commit: one queue and one flusher fiber per process. What queued up during a commit goes into the next one, for
- * many tasks at once. Durable first, then the hub, then whoever waits (P5).
+ * Group commit: one commit at a time per process. What queues up during one goes into the flusher's next, for many tasks
+ * at once; an emit that meets no other is committed by its own fiber. Durable first, then the hub, then whoever waits
+ * (P5).
  */
 import type { TaskBackend } from "@perennial/domain/TaskBackend"
 import { size, type StoredEvent } from "@perennial/domain/TaskEvent"
-import { type Array as Arr, Clock, Deferred, Duration, Effect, Exit, Queue, Semaphore } from "effect"
+import { type Array as Arr, Clock, Deferred, Duration, Effect, Exit, Latch, Queue, Semaphore } from "effect"
 import type { Journal, Unnumbered } from "./journal.ts"
 
 /** Emits that may wait for the flusher; more wait in their own fibers. */
@@ -46,29 +47,46 @@ export const make = Effect.fnUntraced(function*(backend: TaskBackend["Service"])
   const queue = yield* Queue.bounded<Emit>(queueEmits)
   const room = yield* Semaphore.make(queueKib)
   const waits = Duration.isGreaterThan(backend.commitWindow, Duration.zero)
+  // What the fiber of an agent has, such as a transaction of its own, must not reach the store.
+  const services = yield* Effect.context<never>()
+  /** Whether the flusher has emits to commit, or does so. */
+  let flushing = false
+  /** Whether its last commit was for several emits: then the next ones are likely to meet, too. */
+  let crowded = false
+  /** Closed while a fiber commits its own emit. */
+  const undisturbed = Latch.makeUnsafe(true)
 
   const isRefused = (journal: Journal, byAgent: boolean) => journal.closed || (byAgent && journal.sealed)
 
   const emitAs = (byAgent: boolean): Writer["emit"] => (journal, events) =>
-    Effect.suspend(() => {
+    Effect.uninterruptibleMask((restore) => {
       if (isRefused(journal, byAgent)) return Effect.interrupt
       const sizes = events.map((event) => size(event))
       const refused = byAgent ? journal.refuse(sizes) : undefined
       if (refused !== undefined) return Effect.die(refused)
       const bytes = sizes.reduce((sum, n) => sum + n, 0)
       const entry: Emit = { journal, events, bytes, byAgent, done: Deferred.makeUnsafe(), state: "queued" }
-      const written = Effect.andThen(Queue.offer(queue, entry), Deferred.await(entry.done)).pipe(
-        Effect.onInterrupt(() =>
-          Effect.suspend(() => {
-            if (entry.state === "taken") return Effect.asVoid(Effect.exit(Deferred.await(entry.done)))
-            entry.state = "withdrawn"
-            return Effect.void
-          })
-        )
-      )
-      // Small ones are bounded by their number.
-      return bytes <= 1024 ? written : room.withPermits(Math.min(queueKib, Math.ceil(bytes / 1024)))(written)
+      const isAlone = !waits && !crowded && !flushing && undisturbed.isOpen() && Queue.sizeUnsafe(queue) === 0
+      return Effect.andThen(isAlone ? commitAlone(entry) : restore(enqueue(entry)), restore(Deferred.await(entry.done)))
     })
+
+  const enqueue = (entry: Emit): Effect.Effect<void> => {
+    const written = Effect.andThen(Queue.offer(queue, entry), Deferred.await(entry.done)).pipe(
+      Effect.onInterrupt(() =>
+        Effect.suspend(() => {
+          if (entry.state === "taken") return Effect.asVoid(Effect.exit(Deferred.await(entry.done)))
+          entry.state = "withdrawn"
+          return Effect.void
+        })
+      )
+    )
+    // Small ones are bounded by their number.
+    return Effect.asVoid(
+      entry.bytes <= 1024
+        ? written
+        : room.withPermits(Math.min(queueKib, Math.ceil(entry.bytes / 1024)))(written)
+    )
+  }
 
   /** After its commit: whatever happens here, happens to this task alone. */
   const settle = (group: Group, appended: Appended): Effect.Effect<void> =>
@@ -88,7 +106,7 @@ export const make = Effect.fnUntraced(function*(backend: TaskBackend["Service"])
       )
     )
 
-  const commit = (groups: Arr.NonEmptyReadonlyArray<Group>): Effect.Effect<void> => {
+  const commit = (groups: ReadonlyArray<Group>): Effect.Effect<void> => {
     const batch = groups.flatMap(({ events, journal }) => isNonEmpty(events) ? [{ claim: journal.claim, events }] : [])
     if (!isNonEmpty(batch)) return Effect.forEach(groups, (group) => settle(group, nothing), { discard: true })
     return backend.append(batch).pipe(
@@ -114,9 +132,36 @@ export const make = Effect.fnUntraced(function*(backend: TaskBackend["Service"])
     )
   }
 
-  const take = Effect.gen(function*() {
-    const first = yield* Queue.take(queue)
-    if (waits) yield* Effect.sleep(backend.commitWindow)
+  /** Numbers what is still wanted: from here on it will be written. */
+  const numbered = (emits: ReadonlyArray<Emit>): Effect.Effect<ReadonlyArray<Group>> =>
+    Effect.map(Clock.currentTimeMillis, (at) => {
+      const groups = new Map<Journal, Group>()
+      for (const entry of emits) {
+        if (entry.state === "withdrawn") continue
+        entry.state = "taken"
+        const { journal } = entry
+        if (isRefused(journal, entry.byAgent)) {
+          Deferred.doneUnsafe(entry.done, Exit.interrupt())
+          continue
+        }
+        let group = groups.get(journal)
+        if (group === undefined) groups.set(journal, group = { journal, emits: [], events: [] })
+        group.emits.push(entry)
+        for (const stored of journal.number(entry.events, at)) group.events.push(stored)
+      }
+      return [...groups.values()]
+    })
+
+  const commitAlone = (entry: Emit): Effect.Effect<void> => {
+    undisturbed.closeUnsafe()
+    return numbered([entry]).pipe(
+      Effect.flatMap(commit),
+      Effect.ensuring(Effect.sync(() => undisturbed.openUnsafe())),
+      Effect.updateContext<never, never>(() => services)
+    )
+  }
+
+  const drain = (first: Emit): ReadonlyArray<Emit> => {
     const emits = [first]
     let events = first.events.length
     let bytes = first.bytes
@@ -128,27 +173,17 @@ export const make = Effect.fnUntraced(function*(backend: TaskBackend["Service"])
       bytes += next.value.bytes
     }
     return emits
-  })
+  }
 
   const flush = Effect.gen(function*() {
-    const emits = yield* Effect.interruptible(take)
-    const at = yield* Clock.currentTimeMillis
-    const groups = new Map<Journal, Group>()
-    for (const entry of emits) {
-      if (entry.state === "withdrawn") continue
-      entry.state = "taken"
-      const { journal } = entry
-      if (isRefused(journal, entry.byAgent)) {
-        Deferred.doneUnsafe(entry.done, Exit.interrupt())
-        continue
-      }
-      let group = groups.get(journal)
-      if (group === undefined) groups.set(journal, group = { journal, emits: [], events: [] })
-      group.emits.push(entry)
-      for (const stored of journal.number(entry.events, at)) group.events.push(stored)
-    }
-    const all = [...groups.values()]
-    if (isNonEmpty(all)) yield* commit(all)
+    const first = yield* Effect.interruptible(Queue.take(queue))
+    flushing = true
+    yield* undisturbed.await
+    if (waits) yield* Effect.interruptible(Effect.sleep(backend.commitWindow))
+    const emits = drain(first)
+    yield* Effect.flatMap(numbered(emits), commit)
+    crowded = emits.length > 1
+    flushing = false
   })
 
   yield* Effect.forkScoped(Effect.forever(Effect.uninterruptible(flush)))
