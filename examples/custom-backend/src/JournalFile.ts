@@ -34,20 +34,26 @@ export interface Journal<C> {
 /** Rewritten when it is larger than twice what it was after the last time, and this much in bytes. */
 const slack = 1024 * 1024
 
+/** SQLite's code for a lock that another holds. */
+const isBusy = (cause: unknown) => cause instanceof Error && "errcode" in cause && cause.errcode === 5
+
 /** Node has no locks on files; this one of SQLite's is freed by the operating system however the process ends. */
 const own = (file: string) =>
   Effect.acquireRelease(
     Effect.try({
-      try: () => {
-        const lock = new DatabaseSync(`${file}-owner`, { timeout: 0 })
-        lock.exec("BEGIN EXCLUSIVE")
-        return lock
-      },
-      catch: (cause) =>
-        new JournalError({ file, problem: "is in use by another process, which has to stop first", cause })
+      try: () => new DatabaseSync(`${file}-owner`, { timeout: 0 }),
+      catch: (cause) => new JournalError({ file, problem: "cannot be locked", cause })
     }),
     (lock) => Effect.sync(() => lock.close())
-  )
+  ).pipe(Effect.flatMap((lock) =>
+    Effect.try({
+      try: () => lock.exec("BEGIN EXCLUSIVE"),
+      catch: (cause) => {
+        const problem = isBusy(cause) ? "is in use by another process, which has to stop first" : "cannot be locked"
+        return new JournalError({ file, problem, cause })
+      }
+    })
+  ))
 
 export const make = Effect.fnUntraced(function*<C>(file: string, options: {
   readonly change: Schema.Codec<C, unknown>

@@ -1,0 +1,41 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Node from "@perennial/http/Node"
+import { ConfigProvider, Context, Effect, Layer } from "effect"
+import { HttpServer } from "effect/http"
+import { layerMemory, makeEcho } from "./support.ts"
+
+const serve = (environment: Record<string, string>) =>
+  Layer.build(Node.layerConfig().pipe(Layer.provide(layerMemory(makeEcho())))).pipe(
+    Effect.map(Context.get(HttpServer.HttpServer)),
+    Effect.provideService(ConfigProvider.ConfigProvider, ConfigProvider.fromEnvRecord(environment))
+  )
+
+/** The status of the answer to a request for tasks. */
+const ask = Effect.fnUntraced(
+  function*(server: HttpServer.HttpServer["Service"], headers: Record<string, string> = {}) {
+    const { address } = server
+    const port = "port" in address ? address.port : 0
+    return yield* Effect.promise(async () => (await fetch(`http://127.0.0.1:${port}/tasks`, { headers })).status)
+  }
+)
+
+describe("Node.layerConfig", () => {
+  it.live("serves one local user on a loopback address, or those that have a token", () =>
+    Effect.gen(function*() {
+      assert.strictEqual(yield* ask(yield* serve({ PORT: "0", PERENNIAL_TOKENS: " " })), 200)
+      const server = yield* serve({ PORT: "0", HOST: "0.0.0.0", PERENNIAL_TOKENS: "alice:secret" })
+      assert.strictEqual(yield* ask(server), 401)
+      assert.strictEqual(yield* ask(server, { authorization: "Bearer secret" }), 200)
+    }).pipe(Effect.scoped))
+
+  it.live("P12: without tokens it does not listen where others could reach it", () =>
+    Effect.forEach(["0.0.0.0", "::", "example.org", "127.0.0.1.example.org"], (HOST) =>
+      Effect.gen(function*() {
+        const error = yield* Effect.flip(Effect.scoped(serve({ PORT: "0", HOST })))
+        assert.strictEqual(error._tag, "ConfigError")
+        assert.strictEqual(
+          error._tag === "ConfigError" ? error.cause.message : "",
+          `HOST=${HOST} is not valid. Accepted: a loopback address such as 127.0.0.1, unless PERENNIAL_TOKENS is set.`
+        )
+      })))
+})
