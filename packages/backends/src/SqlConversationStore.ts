@@ -13,7 +13,7 @@ import { DateTime, Effect, Layer, Schema } from "effect"
 import { type Migrator, SqlClient, type SqlError, type Statement } from "effect/sql"
 import { read } from "./internal/persistence.ts"
 import * as migrations from "./internal/sqlMigrations.ts"
-import { persistently, storeTime } from "./internal/sqlPersistence.ts"
+import { boundedLock, persistently, storeTime } from "./internal/sqlPersistence.ts"
 
 type Service = ConversationStore["Service"]
 
@@ -128,7 +128,7 @@ export const make: Effect.Effect<Service, never, SqlClient.SqlClient> = Effect.g
   const insertInPlace = (replaces: MessageId): Append => (id, added, now) =>
     sql.withTransaction(Effect.gen(function*() {
       // Locks the conversation.
-      yield* sql`UPDATE perennial_conversations SET updated_at = ${now} WHERE id = ${id}`
+      yield* sql`UPDATE perennial_conversations SET updated_at = ${now} WHERE id = ${id} RETURNING ${boundedLock(sql)}`
       yield* sql`UPDATE perennial_messages SET position = -position, payload = '' WHERE conversation_id = ${id}
         AND position >= (SELECT position FROM perennial_messages
           WHERE conversation_id = ${id} AND id = ${replaces} AND position > 0)`
@@ -163,7 +163,7 @@ export const make: Effect.Effect<Service, never, SqlClient.SqlClient> = Effect.g
     ])
     return persistently((again) =>
       sql.withTransaction(Effect.gen(function*() {
-        const rows = yield* sql`DELETE FROM perennial_conversations WHERE ${filter} RETURNING id`
+        const rows = yield* sql`DELETE FROM perennial_conversations WHERE ${filter} RETURNING id, ${boundedLock(sql)}`
         if (rows.length === 0 && !again && !onlyEmpty) return yield* new ConversationNotFound({ conversationId: id })
         if (rows.length > 0) yield* sql`DELETE FROM perennial_messages WHERE conversation_id = ${id}`
       })), failed("delete"))

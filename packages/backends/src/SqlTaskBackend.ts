@@ -16,7 +16,7 @@ import { read } from "./internal/persistence.ts"
 import * as SqlLog from "./internal/sqlLog.ts"
 import * as migrations from "./internal/sqlMigrations.ts"
 import * as SqlOwnership from "./internal/sqlOwnership.ts"
-import { persistently, storeTime } from "./internal/sqlPersistence.ts"
+import { boundedLock, persistently, storeTime } from "./internal/sqlPersistence.ts"
 import * as SqlQueue from "./internal/sqlQueue.ts"
 import { type TaskRow, toTask } from "./internal/taskRow.ts"
 
@@ -107,6 +107,7 @@ const makePrune = (sql: SqlClient.SqlClient): Service["prune"] => ({ finishedBef
     sql.withTransaction(Effect.gen(function*() {
       const now = yield* storeTime(sql)
       // A runner without a row is dead, too.
+      yield* sql`SELECT ${boundedLock(sql)}`
       yield* sql`DELETE FROM perennial_runners WHERE expires_at < ${now} - ${dayMillis}`
       const rows = yield* sql<{ readonly id: TaskId }>`UPDATE perennial_tasks SET pruned = 1
         WHERE pruned = 0 AND id IN (SELECT id FROM perennial_tasks

@@ -6,7 +6,7 @@ import { TaskBackendError } from "@perennial/domain/TaskError"
 import { Duration, Effect, Option } from "effect"
 import type { SqlClient, Statement } from "effect/sql"
 import { read } from "./persistence.ts"
-import { persistently, storeTime } from "./sqlPersistence.ts"
+import { boundedLock, persistently, storeTime } from "./sqlPersistence.ts"
 import { type TaskRow, toClaim, toHead } from "./taskRow.ts"
 
 type Service = TaskBackend["Service"]
@@ -21,6 +21,7 @@ export const unowned = (sql: SqlClient.SqlClient, now: Statement.Fragment): Stat
 
 export const make = (sql: SqlClient.SqlClient): Pick<Service, "claim" | "release" | "heartbeat" | "unowned"> => {
   const time = storeTime(sql)
+  const bounded = boundedLock(sql)
   const failed = (operation: string) => (cause: unknown) => new TaskBackendError({ operation, cause })
 
   const claim: Service["claim"] = (id, { expectedToken, runnerId }) =>
@@ -47,10 +48,10 @@ export const make = (sql: SqlClient.SqlClient): Pick<Service, "claim" | "release
       sql.withTransaction(Effect.gen(function*() {
         const now = yield* time
         yield* Duration.isZero(ttl)
-          ? sql`DELETE FROM perennial_runners WHERE id = ${runnerId}`
+          ? sql`DELETE FROM perennial_runners WHERE id = ${runnerId} RETURNING ${bounded}`
           : sql`INSERT INTO perennial_runners (id, expires_at)
               VALUES (${runnerId}, ${now} + ${Math.ceil(Duration.toMillis(ttl))})
-              ON CONFLICT (id) DO UPDATE SET expires_at = excluded.expires_at`
+              ON CONFLICT (id) DO UPDATE SET expires_at = excluded.expires_at RETURNING ${bounded}`
         yield* sql`UPDATE perennial_tasks SET failures = 0
           WHERE runner_id = ${runnerId} AND failures > 0 AND claimed_at < ${now} - ${aliveMillis}`
         const rows = yield* sql<TaskRow>`SELECT id, token, intents FROM perennial_tasks WHERE runner_id = ${runnerId}`

@@ -7,15 +7,29 @@ import { make } from "./persistence.ts"
 
 /**
  * Whether the same statement may succeed in a moment. PostgreSQL's classes 08 (connection), 53 (resources) and 57P
- * (shutting down, starting up) are not all classified as retryable.
+ * (shutting down, starting up) and its code 25P03 (a transaction that was idle too long) are not all classified as
+ * retryable.
  */
 const isTransient = (error: SqlError.SqlError): boolean => {
   if (error.isRetryable) return true
   const { cause } = error.reason
-  return Predicate.hasProperty(cause, "code") && /^(?:08|53|57P)/.test(String(cause.code))
+  return Predicate.hasProperty(cause, "code") && /^(?:08|53|57P|25P03)/.test(String(cause.code))
 }
 
 export const persistently = make({ isFailure: SqlError.isSqlError, isTransient })
+
+/** How long nothing may happen in a transaction, in milliseconds. */
+const idleMillis = 2_000
+
+/**
+ * An expression for the statement with which a transaction takes its first lock. A process that freezes in the middle, or is
+ * gone without a word, must not keep its locks: PostgreSQL ends its transaction (P8).
+ */
+export const boundedLock = (sql: SqlClient.SqlClient): Statement.Fragment =>
+  sql.literal(sql.onDialectOrElse({
+    pg: () => `set_config('idle_in_transaction_session_timeout', '${idleMillis}', true)`,
+    orElse: () => "NULL"
+  }))
 
 /** The store's time in milliseconds: the database's clock where several processes share it. */
 export const storeTime = (sql: SqlClient.SqlClient): Effect.Effect<Statement.Fragment> =>

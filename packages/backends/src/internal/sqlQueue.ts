@@ -34,7 +34,7 @@ import { encodeEvent } from "./eventPayload.ts"
 import { read } from "./persistence.ts"
 import type { SqlLog } from "./sqlLog.ts"
 import { unowned } from "./sqlOwnership.ts"
-import { persistently, storeTime } from "./sqlPersistence.ts"
+import { boundedLock, persistently, storeTime } from "./sqlPersistence.ts"
 import { type TaskRow, toHead, toTask, toText } from "./taskRow.ts"
 
 type Service = TaskBackend["Service"]
@@ -72,10 +72,11 @@ export const make = (
   log: SqlLog
 ): Pick<Service, "create" | "finish" | "putIntent" | "deleteConversation"> => {
   const time = storeTime(sql)
+  const bounded = boundedLock(sql)
   const forUpdate = sql.literal(sql.onDialectOrElse({ pg: () => "FOR UPDATE", orElse: () => "" }))
 
   const lockOf = (id: TaskId) =>
-    sql`SELECT conversation_id, last_position FROM perennial_task_queues
+    sql`SELECT conversation_id, last_position, ${bounded} FROM perennial_task_queues
       WHERE conversation_id = (SELECT conversation_id FROM perennial_tasks WHERE id = ${id}) ${forUpdate}`
 
   const promote = (conversationId: ConversationId, now: Statement.Fragment) =>
@@ -173,7 +174,7 @@ export const make = (
     const [queue] = yield* sql<{ readonly user_id: string; readonly last_position: number }>`
       INSERT INTO perennial_task_queues (conversation_id, user_id, last_position) VALUES (${conversationId}, ${userId}, 1)
       ON CONFLICT (conversation_id) DO UPDATE SET last_position = perennial_task_queues.last_position + 1
-      RETURNING user_id, last_position`
+      RETURNING user_id, last_position, ${bounded}`
     yield* findExisting(task, now)
     if (queue === undefined || queue.user_id !== userId) return yield* new ConversationNotFound({ conversationId })
     const active = yield* sql<TaskRow>`SELECT * FROM perennial_tasks
@@ -321,7 +322,7 @@ export const make = (
   const deleteConversation: Service["deleteConversation"] = ({ conversationId, userId }) =>
     persistently(() =>
       sql.withTransaction(Effect.gen(function*() {
-        const [queue] = yield* sql<{ readonly user_id: string }>`SELECT user_id FROM perennial_task_queues
+        const [queue] = yield* sql<{ readonly user_id: string }>`SELECT user_id, ${bounded} FROM perennial_task_queues
           WHERE conversation_id = ${conversationId} ${forUpdate}`
         if (queue?.user_id !== userId) return
         const [active] = yield* sql<TaskRow>`SELECT * FROM perennial_tasks
