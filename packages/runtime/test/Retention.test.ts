@@ -1,5 +1,8 @@
 import { assert, it } from "@effect/vitest"
 import { Agents } from "@perennial/domain/Agent"
+import * as MemoryTaskBackend from "@perennial/domain/MemoryTaskBackend"
+import { TaskBackend } from "@perennial/domain/TaskBackend"
+import { TaskBackendError } from "@perennial/domain/TaskError"
 import * as Retention from "@perennial/runtime/Retention"
 import { TaskManager } from "@perennial/runtime/TaskManager"
 import { Effect, Layer } from "effect"
@@ -27,3 +30,39 @@ it.effect("SCENARIO 9: logs older than asked for are removed, and reading one sa
       Layer.provide(Agents.layer([counting(1)]))
     )
   )))
+
+it.effect("P11: it goes in small steps until nothing is left, and a store that fails is asked again an hour later", () =>
+  Effect.gen(function*() {
+    const backend = yield* MemoryTaskBackend.make
+    const asked: Array<{ readonly finishedBefore: number; readonly limit: number }> = []
+    const answers = [
+      Effect.fail(new TaskBackendError({ operation: "prune", cause: "away" })),
+      Effect.die("bug"),
+      Effect.succeed(50),
+      Effect.succeed(50),
+      Effect.succeed(7)
+    ]
+    const prune: typeof backend.prune = (options) => {
+      asked.push(options)
+      return answers[asked.length - 1] ?? Effect.succeed(0)
+    }
+    yield* Layer.build(
+      Retention.layer({ keep: "1 day" }).pipe(
+        Layer.provide(Layer.succeed(TaskBackend, { ...backend, prune }))
+      )
+    )
+    const hour = 3_600_000
+    yield* settle
+    assert.strictEqual(asked.length, 1)
+    yield* TestClock.adjust(hour)
+    yield* settle
+    assert.strictEqual(asked.length, 2)
+    yield* TestClock.adjust(hour)
+    for (let i = 0; i < 5; i++) {
+      yield* settle
+      yield* TestClock.adjust("10 millis")
+    }
+    assert.strictEqual(asked.length, 5, "one pass to its end, and not before the next hour again")
+    assert.isTrue(asked.every(({ limit }) => limit === 50))
+    assert.strictEqual(asked[2]?.finishedBefore, 2 * hour - 24 * hour)
+  }).pipe(Effect.scoped))
