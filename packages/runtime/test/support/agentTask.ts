@@ -6,8 +6,9 @@ import { AgentId, ConversationId, TaskId, UserId } from "@perennial/domain/Ids"
 import { type Message, userText } from "@perennial/domain/Message"
 import { ack, type AgentEvent, isBoundary, type StoredEvent, type TaskEvent } from "@perennial/domain/TaskEvent"
 import * as TaskView from "@perennial/domain/TaskView"
-import { Clock, Deferred, type Duration, Effect, type Fiber, Option } from "effect"
-import { TestClock } from "effect/testing"
+import { Clock, Deferred, Effect, type Fiber, Option } from "effect"
+
+export { adjust, settle } from "@perennial/runtime/Testing"
 
 export const task: TaskContext = {
   taskId: TaskId.make("task-1"),
@@ -136,9 +137,3 @@ export const brief = (log: ReadonlyArray<StoredEvent>): ReadonlyArray<string> =>
         return event.type
     }
   })
-
-/** Lets every fiber come to rest: `TestClock.adjust` waits only one round for those that were forked before it. */
-export const settle = Effect.asVoid(Effect.repeat(Effect.yieldNow, { times: 200 }))
-
-export const adjust = (duration: Duration.Input) =>
-  settle.pipe(Effect.andThen(TestClock.adjust(duration)), Effect.andThen(settle))
