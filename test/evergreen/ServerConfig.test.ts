@@ -15,7 +15,13 @@ describe("ServerConfig", () => {
         store: { type: "sqlite", path: ".perennial/perennial.db" },
         tokens: [],
         retention: Option.some(Duration.days(30)),
-        model: { name: "claude-opus-5-5", apiKey: Option.none(), baseUrl: Option.none() }
+        model: {
+          name: "claude-opus-5-5",
+          fallbacks: [],
+          apiKey: Option.none(),
+          baseUrl: Option.none(),
+          script: Option.none()
+        }
       })
       assert.deepStrictEqual(yield* loadFrom({ PORT: "", HOST: " ", PERENNIAL_TOKENS: "" }), config)
     }))
@@ -28,6 +34,8 @@ describe("ServerConfig", () => {
         PERENNIAL_STORE: "memory",
         PERENNIAL_TOKENS: "alice:secret1,bob:secret2",
         PERENNIAL_MODEL: "claude-haiku-5-5",
+        PERENNIAL_FALLBACK_MODELS: "claude-sonnet-5-5, claude-opus-5-5",
+        PERENNIAL_SCRIPT: "demo.txt",
         PERENNIAL_RETENTION: "90 minutes",
         ANTHROPIC_API_KEY: "key",
         ANTHROPIC_BASE_URL: "http://127.0.0.1:4000/"
@@ -50,6 +58,8 @@ describe("ServerConfig", () => {
       assert.deepStrictEqual((yield* loadFrom({ PERENNIAL_RETENTION: "never" })).retention, Option.none())
       assert.deepStrictEqual(Option.map(config.model.apiKey, Redacted.value), Option.some("key"))
       assert.deepStrictEqual(config.model.baseUrl, Option.some("http://127.0.0.1:4000"))
+      assert.deepStrictEqual(config.model.fallbacks, ["claude-sonnet-5-5", "claude-opus-5-5"])
+      assert.deepStrictEqual(config.model.script, Option.some("demo.txt"))
     }))
 
   it.effect.each(

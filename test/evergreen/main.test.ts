@@ -2,6 +2,8 @@ import { NodeServices } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, FileSystem } from "effect"
 import { ChildProcessSpawner } from "effect/process"
+import * as Rest from "../support/rest.ts"
+import * as Sse from "../support/sse.ts"
 import { refused, started } from "./server.ts"
 
 const get = (url: string) =>
@@ -43,6 +45,32 @@ describe("evergreen", () => {
       assert.include(text, `curl -N ${address}/chat`)
       assert.deepInclude(yield* get(`${address}/health`), { status: 200 })
       assert.deepInclude(yield* get(`${address}/`), { status: 200, type: "text/html" })
+    }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)))
+
+  it.live("PERENNIAL_SCRIPT: a file says what is answered; one that cannot be played is refused in one line", () =>
+    Effect.gen(function*() {
+      const fs = yield* FileSystem.FileSystem
+      const script = yield* fs.makeTempFileScoped()
+      yield* fs.writeFileString(script, "The time is:\n@tool current_time\n---\nLate.\n")
+      const { address, greeting } = yield* started({ PERENNIAL_SCRIPT: script })
+      assert.include(greeting[0], `The script ${script} answers`)
+      const id = yield* Rest.start(address, { message: "What time is it?" })
+      const { events } = yield* Sse.read(`${address}/tasks/${id}/events`)
+      assert.deepStrictEqual(
+        events.flatMap(({ data }) => data.type === "text" || data.type === "tool_call" ? [data.type] : []).slice(-2),
+        ["tool_call", "text"]
+      )
+      assert.strictEqual(events.at(-1)?.data.type, "done")
+      yield* fs.writeFileString(script, "@boom")
+      const wrong = yield* refused({ PERENNIAL_SCRIPT: script })
+      assert.strictEqual(wrong.lines.length, 1)
+      assert.include(
+        wrong.lines[0],
+        "PERENNIAL_SCRIPT cannot be played: Line 1 of the script has an unknown instruction"
+      )
+      const missing = yield* refused({ PERENNIAL_SCRIPT: `${script}.gone` })
+      assert.strictEqual(missing.lines.length, 1)
+      assert.include(missing.lines[0], "PERENNIAL_SCRIPT cannot be read: ")
     }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)))
 
   it.live("P8: SIGTERM and SIGINT in the middle of a task end its streams, and the server with 0", () =>

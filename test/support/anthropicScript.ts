@@ -66,6 +66,7 @@ export const make = (): (request: RecordedRequest) => Reply => {
   }
 
   return ({ body, id }) => {
+    if (body.model.startsWith("unknown")) return errorReply(404, "not_found_error", `model: ${body.model}`)
     const last = blocksOf(body.messages.at(-1))
     const results = last.flatMap(resultOf)
     const asked = textOf(last)

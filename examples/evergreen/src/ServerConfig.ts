@@ -30,9 +30,13 @@ export interface ServerConfig extends NodeServer.Listen {
   readonly retention: Option.Option<Duration.Duration>
   readonly model: {
     readonly name: string
+    /** Asked when the model cannot answer. */
+    readonly fallbacks: ReadonlyArray<string>
     /** Without it the scripted demo model answers. */
     readonly apiKey: Option.Option<Redacted.Redacted<string>>
     readonly baseUrl: Option.Option<string>
+    /** A file that says what is answered, instead of any model. */
+    readonly script: Option.Option<string>
   }
 }
 
@@ -109,6 +113,16 @@ const modelName = read("PERENNIAL_MODEL", {
   parse: Option.liftPredicate((value) => /^\S{1,200}$/.test(value))
 })
 
+const fallbacks = read("PERENNIAL_FALLBACK_MODELS", {
+  accepted: "names of models, separated by commas",
+  parse: (value) => {
+    const names = value.split(",").map((name) => name.trim())
+    return names.every((name) => /^\S{1,200}$/.test(name)) ? Option.some(names) : Option.none()
+  }
+})
+
+const script = read("PERENNIAL_SCRIPT", { accepted: "a file", parse: Option.some })
+
 /** Reads the environment. */
 export const load: Effect.Effect<ServerConfig, InvalidSetting> = Effect.gen(function*() {
   return {
@@ -117,6 +131,8 @@ export const load: Effect.Effect<ServerConfig, InvalidSetting> = Effect.gen(func
     retention: yield* withDefault(retention, Option.some(Duration.days(30))),
     model: {
       name: yield* withDefault(modelName, AnthropicModel.defaultModel),
+      fallbacks: yield* withDefault(fallbacks, []),
+      script: yield* script,
       apiKey: yield* apiKey,
       baseUrl: yield* baseUrl
     }

@@ -5,7 +5,7 @@
  *
  * docs/configuration.md lists the environment variables.
  */
-import { NodeRedis, NodeRuntime } from "@effect/platform-node"
+import { NodeRedis, NodeRuntime, NodeServices } from "@effect/platform-node"
 import { PgClient } from "@effect/sql-pg"
 import * as MemoryConversationStore from "@perennial/backends/MemoryConversationStore"
 import * as MemoryTaskBackend from "@perennial/backends/MemoryTaskBackend"
@@ -22,9 +22,10 @@ import * as Tokens from "@perennial/http/Tokens"
 import * as AnthropicModel from "@perennial/runtime/AnthropicModel"
 import * as DemoModel from "@perennial/runtime/DemoModel"
 import * as LlmAgent from "@perennial/runtime/LlmAgent"
+import * as ModelScript from "@perennial/runtime/ModelScript"
 import * as Retention from "@perennial/runtime/Retention"
 import { TaskManager } from "@perennial/runtime/TaskManager"
-import { Cause, Console, Data, Effect, Exit, Layer, Logger, Option, Redacted, Runtime } from "effect"
+import { Cause, Console, Data, Effect, Exit, FileSystem, Layer, Logger, Option, Redacted, Runtime } from "effect"
 import { HttpServer } from "effect/http"
 import * as ServerConfig from "./ServerConfig.ts"
 import * as Tools from "./Tools.ts"
@@ -72,11 +73,19 @@ const storage = (store: ServerConfig.StoreSetting): Layer.Layer<
   }
 }
 
-const languageModel = ({ apiKey, baseUrl, name }: ServerConfig.ServerConfig["model"]) =>
-  Option.match(apiKey, {
-    onNone: () => DemoModel.layer,
-    onSome: (key) => AnthropicModel.layer({ model: name, apiKey: key, baseUrl: Option.getOrUndefined(baseUrl) })
-  })
+const scripted = (path: string) =>
+  Layer.unwrap(Effect.gen(function*() {
+    const files = yield* FileSystem.FileSystem
+    return ModelScript.layer(yield* files.readFileString(path))
+  })).pipe(Layer.provide(NodeServices.layer))
+
+const models = (config: ServerConfig.ServerConfig["model"]) => {
+  if (Option.isSome(config.script)) return { model: scripted(config.script.value) }
+  if (Option.isNone(config.apiKey)) return { model: DemoModel.layer }
+  const options = { apiKey: config.apiKey.value, baseUrl: Option.getOrUndefined(config.baseUrl) }
+  const claude = (model: string) => AnthropicModel.layer({ ...options, model })
+  return { model: claude(config.name), fallbacks: config.fallbacks.map(claude) }
+}
 
 const agents = (model: ServerConfig.ServerConfig["model"]) =>
   Layer.unwrap(Effect.map(Tools.make, (tools) =>
@@ -86,7 +95,7 @@ const agents = (model: ServerConfig.ServerConfig["model"]) =>
       tools,
       // `wait` may take ten minutes.
       timeouts: { tool: "11 minutes" },
-      model: languageModel(model)
+      ...models(model)
     })))
 
 const server = (config: ServerConfig.ServerConfig) =>
@@ -100,14 +109,20 @@ const server = (config: ServerConfig.ServerConfig) =>
     Layer.provide(storage(config.store))
   )
 
+/** Says so, when it is not a language model that answers. */
+const answeredBy = ({ apiKey, script }: ServerConfig.ServerConfig["model"]): ReadonlyArray<string> => {
+  if (Option.isSome(script)) return [`The script ${script.value} answers instead of a language model.`]
+  return Option.isNone(apiKey)
+    ? ["ANTHROPIC_API_KEY is not set: a scripted demo answers instead of a language model."]
+    : []
+}
+
 const greeting = Effect.fnUntraced(function*(config: ServerConfig.ServerConfig) {
   const address = HttpServer.formatAddress((yield* HttpServer.HttpServer).address)
   const token = config.tokens.length === 0 ? "" : ` -H 'authorization: Bearer <token>'`
   yield* Console.log(
     [
-      ...Option.isNone(config.model.apiKey)
-        ? ["ANTHROPIC_API_KEY is not set: a scripted demo answers instead of a language model."]
-        : [],
+      ...answeredBy(config.model),
       `Evergreen listens on ${address}, documentation on ${address}/docs, process ${process.pid}. Try:`,
       `  curl -N ${address}/chat${token} -H 'content-type: application/json' -d '{"message":"Hello"}'`
     ].join("\n")
@@ -132,6 +147,8 @@ const main = Effect.gen(function*() {
   Effect.catchTags({
     InvalidSetting: (error) => refuse(error.message),
     SqliteFileInUse: (error) => refuse(error.message),
+    ScriptError: (error) => refuse(`PERENNIAL_SCRIPT cannot be played: ${error.message}`),
+    PlatformError: (error) => refuse(`PERENNIAL_SCRIPT cannot be read: ${error.message}`),
     SqlError: (error) => refuse(`The database of PERENNIAL_STORE cannot be opened: ${why(error.reason)}`),
     MigrationError: (error) => refuse(`The tables of PERENNIAL_STORE cannot be brought up to date: ${why(error)}`),
     RedisError: (error) =>

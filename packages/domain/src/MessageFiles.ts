@@ -65,9 +65,10 @@ const fileProblem = ({ data, mediaType: type, name, url }: FilePart): string | u
  * ```ts import.meta.vitest
  * import { MessageFiles } from "@perennial/domain"
  *
- * const image = { type: "file", mediaType: "image/png", url: "file:///etc/passwd" } as const
- * MessageFiles.problemOf({ role: "user", content: [image] })
- * // => "has a file (number 1) whose `url` cannot be fetched: use http or https, and at most 2048 characters"
+ * const image = { type: "file", mediaType: "image/png", data: "iVBORw0KGgo=" } as const
+ * const files = Array.from({ length: 10 }, () => image)
+ * MessageFiles.problemOf({ role: "user", content: [image] }) // => undefined
+ * MessageFiles.problemOf({ role: "user", content: [image, ...files] }) // => "has 11 files: at most 10 are accepted"
  * ```
  *
  * @since 0.1.0

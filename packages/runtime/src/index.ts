@@ -37,6 +37,11 @@ export * as McpTools from "./McpTools.ts"
 /**
  * @since 0.1.0
  */
+export * as ModelScript from "./ModelScript.ts"
+
+/**
+ * @since 0.1.0
+ */
 export * as ModelSettings from "./ModelSettings.ts"
 
 /**

@@ -35,6 +35,21 @@ describe("LlmAgent.make", () => {
   })
 })
 
+describe("fallbacks", () => {
+  it("add their errors and needs to those of the model", () => {
+    expect(LlmAgent.make({ ...config, model: ScriptedModel.layer(), fallbacks: [failing] })).type.toBe<
+      Effect.Effect<Agent.Agent, "no key", Board | Scope.Scope>
+    >()
+    expect(LlmAgent.make({ ...config, model: failing, fallbacks: [ScriptedModel.layer()] })).type.toBe<
+      Effect.Effect<Agent.Agent, "no key", Board | Scope.Scope>
+    >()
+  })
+
+  it("need a model of the agent's own", () => {
+    expect(LlmAgent.make).type.not.toBeCallableWith({ ...config, fallbacks: [failing] })
+  })
+})
+
 describe("LlmAgent.layer", () => {
   it("registers an agent, and keeps the scope of its model", () => {
     expect(LlmAgent.layer({ ...config, model: ScriptedModel.layer() })).type.toBe<Layer.Layer<Agent.Agents>>()
