@@ -10,6 +10,7 @@ import type {
   EventsExpired,
   IdempotencyConflict,
   InvalidInput,
+  MessageNotFound,
   QueueFull,
   StreamLost,
   TaskBackendError,
@@ -39,6 +40,7 @@ describe("TaskManager", () => {
         | CapacityExceeded
         | AgentNotFound
         | ConversationNotFound
+        | MessageNotFound
         | IdempotencyConflict
         | ConversationStoreError
         | TaskBackendError
