@@ -17,7 +17,7 @@ import { LanguageModel, Prompt, type Tool, type Toolkit } from "effect/ai"
 import * as AgentTools from "./AgentTools.ts"
 import type { TitleMaker } from "./ConversationTitle.ts"
 import * as History from "./History.ts"
-import { callsOf, fromJournal } from "./internal/agentProgress.ts"
+import { type AgentProgress, callsOf, fromJournal, noPast } from "./internal/agentProgress.ts"
 import type { ModelAnswer } from "./internal/modelAnswer.ts"
 import { makeModelStep } from "./internal/modelStep.ts"
 import { makeToolCalls, resultPart } from "./internal/toolCalls.ts"
@@ -225,13 +225,15 @@ const fromParts = (
     const request = requests()
     let usage = before.usage
 
-    const runTools = Effect.fnUntraced(function*(calls: ReadonlyArray<ToolCallPart>, past: typeof before.past) {
+    const runTools = (calls: ReadonlyArray<ToolCallPart>, past: AgentProgress["past"]) => {
       const { awaitDecision } = input
-      const before = history.slice(0, history.findLastIndex((message) => message.role === "assistant"))
-      const results = yield* callTools({ calls, past, messages: () => prompt(before), awaitDecision, emit })
-      history.push({ role: "tool", content: results })
-      yield* input.checkpoint
-    })
+      const before = history.findLastIndex((message) => message.role === "assistant")
+      const messages = () => prompt(history.slice(0, before))
+      return Effect.flatMap(callTools({ calls, past, messages, awaitDecision, emit }), (results) => {
+        history.push({ role: "tool", content: results })
+        return input.checkpoint
+      })
+    }
 
     if (before.complete) return { usage }
     if (config.titles !== undefined) yield* input.makeTitle(titleOf(config.titles, input.history))
@@ -260,7 +262,7 @@ const fromParts = (
       yield* emit([{ type: "message", message, usage: step.usage }, ...refusals])
       if (calls.length === 0 || last) return { usage }
       history.push(message)
-      if (refused === undefined) yield* runTools(calls, new Map())
+      if (refused === undefined) yield* runTools(calls, noPast)
       else history.push({ role: "tool", content: refusals })
     }
     return { usage }

@@ -15,6 +15,9 @@ export interface AgentProgress {
   readonly complete: boolean
 }
 
+/** Nothing is known of calls: they are new. */
+export const noPast: AgentProgress["past"] = new Map()
+
 export const callsOf = (message: Message): ReadonlyArray<ToolCallPart> =>
   message.role === "assistant" ? message.content.filter((part) => part.type === "tool_call") : []
 
@@ -48,7 +51,7 @@ export const fromJournal = (journal: ReadonlyArray<StoredEvent>): AgentProgress 
     usage,
     iterations,
     open: calls.filter((call) => !answered.has(call.toolCallId)),
-    past,
+    past: past.size === 0 ? noPast : past,
     complete: iterations > 0 && calls.length === 0
   }
 }

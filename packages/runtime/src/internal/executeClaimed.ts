@@ -142,17 +142,21 @@ const runAgent = Effect.fnUntraced(function*(options: Options, journal: Journal,
   const write = writeByAgent(options, journal)
   const emit: Emit = (events) =>
     Effect.suspend(() => Deferred.isDoneUnsafe(execution.ended) ? Effect.interrupt : write(events))
-  const titling = new Titling({ claim, execution, scope, store, write: (title) => write([{ type: "title", title }]) })
+  let titling: Titling | undefined
+  const writeTitle = (title: string) => Effect.asVoid(write([{ type: "title", title }]))
+  const makeTitle: AgentInput["makeTitle"] = (title) => {
+    titling ??= new Titling({ claim, execution, scope, store, write: writeTitle })
+    return titling.begin(title)
+  }
   const agent: Effect.Effect<AgentResult, AgentError> = agents.get(claim.agentId).pipe(
     Effect.mapError((error) => new Failure({ error: "AgentNotFound", detail: error.message, retryable: false })),
-    Effect.flatMap((agent) => agent.run({ ...input, makeTitle: (title) => titling.begin(title) }, emit)),
+    Effect.flatMap((agent) => agent.run({ ...input, makeTitle }, emit)),
     Effect.provideService(CurrentTask, Option.some(input.task)),
     Effect.provideService(CurrentUser, claim.userId)
   )
   execution.run(yield* Effect.forkIn(Effect.interruptible(agent), agentScope))
   const exit: AgentExit = yield* Deferred.await(execution.ended)
-  if (exit !== "abandoned" && Exit.isSuccess(exit)) yield* titling.await
-  else titling.drop()
+  if (titling !== undefined) yield* titling.end(exit !== "abandoned" && Exit.isSuccess(exit))
   journal.sealed = true
   // What fibers of the agent that outlive it had handed to the writer is written before the log is settled.
   if (journal.inFlight && !journal.closed && !execution.isLost) yield* writer.emit(journal, [])

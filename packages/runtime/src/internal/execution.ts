@@ -22,8 +22,6 @@ const decodeDecision = Schema.decodeUnknownOption(Decision)
 export class Execution {
   readonly taskId: TaskId
   readonly ended = Deferred.makeUnsafe<AgentExit>()
-  /** Done when it is stopped. */
-  readonly stopped = Deferred.makeUnsafe<void>()
   reason: StopReason | undefined
   cancelReason: string | undefined
   claim: Claim | undefined
@@ -39,20 +37,25 @@ export class Execution {
   outside = 0
   /** Whether it has ended here. */
   over = false
-  /** Held while it takes its place again. */
-  readonly entering = Semaphore.makeUnsafe(1)
   /** Whether a message or tool result was written. */
   progressed = false
   /** Whether it stopped as if crashed, because of the store. */
   failed = false
   /** Whether that was because the conversation store did not answer: it says nothing about the task. */
   excused = false
+  #onStop: (() => void) | undefined
+  #entering: Semaphore.Semaphore | undefined
   #stoppedAt = Number.POSITIVE_INFINITY
   #fiber: Fiber.Fiber<AgentResult, AgentError> | undefined
   readonly #decisions = new Map<string, Deferred.Deferred<Decision>>()
 
   constructor(taskId: TaskId) {
     this.taskId = taskId
+  }
+
+  /** Held while it takes its place again. */
+  get entering(): Semaphore.Semaphore {
+    return this.#entering ??= Semaphore.makeUnsafe(1)
   }
 
   get #deadline(): number {
@@ -71,12 +74,20 @@ export class Execution {
     return this.reason === "fenced" || this.reason === "store"
   }
 
+  /** Waits until it is stopped; one fiber may. */
+  get stopped(): Effect.Effect<void> {
+    return Effect.callback((resume) => {
+      if (this.reason !== undefined) resume(Effect.void)
+      else this.#onStop = () => resume(Effect.void)
+    })
+  }
+
   /** Records why and interrupts. The first reason stands, but for those after which nothing may be written. */
   stop(reason: StopReason, now: number): void {
     const final = reason === "fenced" || reason === "store"
     if (this.reason !== undefined && !final) return
     this.reason = reason
-    Deferred.doneUnsafe(this.stopped, Exit.void)
+    this.#onStop?.()
     this.#stoppedAt = Math.min(this.#stoppedAt, now)
     this.#fiber?.interruptUnsafe()
   }

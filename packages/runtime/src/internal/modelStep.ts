@@ -30,6 +30,11 @@ interface Candidate {
   readyAt: number
 }
 
+/** The models as one task has come to know them. */
+interface Chain {
+  preferred: LanguageModel.LanguageModel
+}
+
 /** The one that may be asked first; among several the first of the chain. */
 const soonest = (candidates: ReadonlyArray<Candidate>): Candidate | undefined => {
   let found: Candidate | undefined
@@ -58,33 +63,38 @@ export const makeModelStep = (options: ModelStepOptions) => {
     return error.isRetryable || isUnavailable(error)
   })
 
+  const step = Effect.fn("LlmAgent.request")(function*(
+    chain: Chain,
+    asked: ModelRequest
+  ): Effect.fn.Return<ModelAnswer, AgentError> {
+    const first: Candidate = { model: chain.preferred, failures: 0, readyAt: 0 }
+    const others = models.filter((model) => model !== chain.preferred)
+    const candidates = [first, ...others.map((model): Candidate => ({ model, failures: 0, readyAt: 0 }))]
+    let current = first
+    for (let tryNumber = 2;; tryNumber++) {
+      const tried = yield* Effect.result(answer(current.model, asked))
+      if (Result.isSuccess(tried)) {
+        chain.preferred = current.model
+        return tried.success
+      }
+      const error = tried.failure
+      if (!AiError.isAiError(error)) return yield* error
+      const next = (yield* failed(current, error)) ? soonest(candidates) : undefined
+      if (next === undefined) {
+        yield* Effect.logWarning("The model request failed.", error.message)
+        return yield* fromAiError(error)
+      }
+      const delayMillis = Math.max(0, Math.ceil(next.readyAt - (yield* Clock.currentTimeMillis)))
+      yield* Effect.logDebug("The model request is repeated.", error.message)
+      yield* asked.emit([{ type: "retry", tryNumber, delayMillis, reason: modelErrorCode(error) }])
+      yield* Effect.sleep(delayMillis)
+      current = next
+    }
+  })
+
   /** The requests of one task: the model that has answered one is asked first for the next. */
   return () => {
-    let preferred = models[0]
-    return Effect.fn("LlmAgent.request")(function*(asked: ModelRequest): Effect.fn.Return<ModelAnswer, AgentError> {
-      const first: Candidate = { model: preferred, failures: 0, readyAt: 0 }
-      const others = models.filter((model) => model !== preferred)
-      const candidates = [first, ...others.map((model): Candidate => ({ model, failures: 0, readyAt: 0 }))]
-      let current = first
-      for (let tryNumber = 2;; tryNumber++) {
-        const tried = yield* Effect.result(answer(current.model, asked))
-        if (Result.isSuccess(tried)) {
-          preferred = current.model
-          return tried.success
-        }
-        const error = tried.failure
-        if (!AiError.isAiError(error)) return yield* error
-        const next = (yield* failed(current, error)) ? soonest(candidates) : undefined
-        if (next === undefined) {
-          yield* Effect.logWarning("The model request failed.", error.message)
-          return yield* fromAiError(error)
-        }
-        const delayMillis = Math.max(0, Math.ceil(next.readyAt - (yield* Clock.currentTimeMillis)))
-        yield* Effect.logDebug("The model request is repeated.", error.message)
-        yield* asked.emit([{ type: "retry", tryNumber, delayMillis, reason: modelErrorCode(error) }])
-        yield* Effect.sleep(delayMillis)
-        current = next
-      }
-    })
+    const chain: Chain = { preferred: models[0] }
+    return (asked: ModelRequest) => step(chain, asked)
   }
 }

@@ -3,7 +3,7 @@
  */
 import type { ConversationStore } from "@perennial/domain/ConversationStore"
 import type { Claim } from "@perennial/domain/TaskBackend"
-import { Cause, Deferred, Duration, Effect, Fiber, Option, type Scope } from "effect"
+import { Cause, Duration, Effect, Fiber, Option, type Scope } from "effect"
 import type { Execution } from "./execution.ts"
 
 /** The end of a task waits this long for a title. */
@@ -45,12 +45,16 @@ export class Titling {
     })
   }
 
-  /** The task completes: waits for the title, but not for long, and not if the task is stopped meanwhile. */
-  get await(): Effect.Effect<void> {
+  /**
+   * The agent has ended. Where the task completes the title is waited for, but not for long, and not if the task is
+   * stopped meanwhile; a task that does not complete gets none.
+   */
+  end(completes: boolean): Effect.Effect<void> {
     return Effect.suspend(() => {
       const fiber = this.#fiber
       if (fiber === undefined) return Effect.void
-      return Effect.raceFirst(Fiber.await(fiber), Deferred.await(this.#options.execution.stopped)).pipe(
+      if (!completes) return Effect.sync(() => fiber.interruptUnsafe())
+      return Effect.raceFirst(Fiber.await(fiber), this.#options.execution.stopped).pipe(
         Effect.timeoutOption(patience),
         Effect.andThen(Effect.suspend(() => {
           this.#late = !this.#writing
@@ -58,11 +62,6 @@ export class Titling {
         }))
       )
     })
-  }
-
-  /** The task does not complete: neither does its title. */
-  drop(): void {
-    this.#fiber?.interruptUnsafe()
   }
 
   #run(make: Effect.Effect<Option.Option<string>>): Effect.Effect<void> {

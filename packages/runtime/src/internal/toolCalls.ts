@@ -141,7 +141,7 @@ export const makeToolCalls = (options: ToolCallsOptions) => {
   const answer = Effect.fnUntraced(function*(
     asked: ToolCallPart,
     input: ToolCallsInput,
-    permits: Semaphore.Semaphore
+    permits: Semaphore.Semaphore | undefined
   ): Effect.fn.Return<ToolResultPart> {
     const past = input.past.get(asked.toolCallId) ?? never
     if (past.entered && !isSafeToRepeat(tools, asked.tool)) {
@@ -162,15 +162,16 @@ export const makeToolCalls = (options: ToolCallsOptions) => {
         if (Result.isFailure(prepared)) return resultPart(call, prepared.failure)
       }
     }
-    return resultPart(call, yield* permits.withPermit(execute(call, prepared.success, input.emit)))
+    const executed = execute(call, prepared.success, input.emit)
+    return resultPart(call, yield* permits === undefined ? executed : permits.withPermit(executed))
   })
 
   /** The results in the order of the calls; each is written as soon as it is there. */
-  return (input: ToolCallsInput): Effect.Effect<ReadonlyArray<ToolResultPart>> =>
-    Effect.flatMap(
-      Semaphore.make(options.concurrency),
-      (permits) =>
-        Effect.forEach(input.calls, (call) =>
-          Effect.tap(answer(call, input, permits), (result) => input.emit([result])), { concurrency: "unbounded" })
-    )
+  return (input: ToolCallsInput): Effect.Effect<ReadonlyArray<ToolResultPart>> => {
+    const count = input.calls.length
+    const permits = count > options.concurrency ? Semaphore.makeUnsafe(options.concurrency) : undefined
+    const written = (call: ToolCallPart) => Effect.tap(answer(call, input, permits), (result) => input.emit([result]))
+    // A single call may wait for long: it needs no fiber beside that of the agent.
+    return Effect.forEach(input.calls, written, { concurrency: count === 1 ? 1 : "unbounded" })
+  }
 }
