@@ -1,6 +1,7 @@
 /**
  * Measures Perennial in the same run on the same machine beside a plain `node:http` server that does the least, and, on
- * stores, beside engines that do similar work there: DBOS, BullMQ, resumable-stream.
+ * stores, beside engines that do similar work there: DBOS, BullMQ, resumable-stream; agents beside the bare SDK of their
+ * model.
  *
  *     pnpm bench [--quick] [--only live50,replay] [--rounds 5] [--json figures.json]
  *
@@ -17,12 +18,13 @@ import { parseArgs } from "node:util"
 import { inProcess, memory, overHttp, type Setting } from "./cases.ts"
 import type { Client } from "./client.ts"
 import { spawn } from "./ipc.ts"
+import { onModels } from "./modelCases.ts"
 import { type Figure, lines, record, type Results, table } from "./report.ts"
 import type { Server } from "./server.ts"
 import { onStores } from "./storeCases.ts"
 import { makeServers } from "./stores.ts"
 
-const names = [inProcess, overHttp, memory, onStores].flatMap((cases) => Object.keys(cases))
+const names = [inProcess, overHttp, memory, onModels, onStores].flatMap((cases) => Object.keys(cases))
 
 const { values: flags } = parseArgs({
   options: {
@@ -73,6 +75,16 @@ for (const [name, run] of Object.entries({ ...overHttp, ...memory })) {
     for (const server of servers) {
       record(results, server, await measure(modules[server], { exposeGc: name in memory }, run))
     }
+  }
+}
+
+for (const [name, run] of Object.entries(onModels)) {
+  if (!only.includes(name)) continue
+  for (let round = 1; round <= rounds; round++) {
+    console.error(`${name}: round ${round} of ${rounds}`)
+    const { baseline, perennial } = await run(flags.quick)
+    record(results, "perennial", perennial)
+    record(results, "baseline", baseline)
   }
 }
 

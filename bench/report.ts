@@ -8,8 +8,8 @@ export interface Line {
   readonly unit: string
   readonly perennial: number
   readonly baseline?: number | undefined
-  /** What the line has to reach: of `ratio` at least, of `value` at most. */
-  readonly target?: { readonly ratio: number } | { readonly value: number } | undefined
+  /** What the line has to reach: the ratio to the baseline at least or at most, or the value at most. */
+  readonly target?: { readonly ratio: number } | { readonly atMost: number } | { readonly value: number } | undefined
 }
 
 export type Results = Map<string, {
@@ -61,6 +61,7 @@ const verdict = ({ baseline, perennial, target }: Line): string => {
   if (target === undefined) return ""
   if ("value" in target) return `≤ ${number(target.value)} ${perennial <= target.value ? "ok" : "MISSED"}`
   const ratio = baseline === undefined ? Number.NaN : perennial / baseline
+  if ("atMost" in target) return `≤ ${target.atMost} x ${ratio <= target.atMost ? "ok" : "MISSED"}`
   return `≥ ${target.ratio} ${ratio >= target.ratio ? "ok" : "MISSED"}`
 }
 

@@ -73,13 +73,13 @@ describe("SCENARIO 21: what a conversation of cut tasks sends to the model", () 
       const model = ScriptedModel.layer({ otherwise: () => turns.shift() ?? ["fine"] })
       return Effect.gen(function*() {
         const agent = yield* LlmAgent.make({ agentId: "a", systemPrompt: "", tools: Tools })
-        let before: ReadonlyArray<Message> = []
+        const before: Array<Message> = []
         for (const exchange of exchanges) {
           turns = exchange.turns.map(toTurn)
           let log: ReadonlyArray<StoredEvent> = yield* attempt(agent, { before, stopAfter: exchange.cutAfter })
           if (exchange.crashes) log = yield* attempt(agent, { before, log })
           const messages = messagesOf(ended(log))
-          before = [...before, userText("hi"), ...messages.slice(0, messages.length - exchange.lost)]
+          before.push(userText("hi"), ...messages.slice(0, messages.length - exchange.lost))
         }
         turns = []
         const last = yield* startAgent(agent, { before, message: "next" })

@@ -1,0 +1,54 @@
+/**
+ * What is measured of agents and their models.
+ */
+import { type Child, spawn } from "./ipc.ts"
+import type { ModelServer } from "./modelServer.ts"
+import type { ModelUser } from "./modelUser.ts"
+import type { Figure } from "./report.ts"
+import type { Round } from "./storeCases.ts"
+
+type ModelCase = (quick: boolean) => Promise<Round>
+
+/** In a process of its own each, so that none leaves garbage to another; what a process does first is not measured. */
+const costOf = async (read: "bare" | "agent" | "tasks", port: number, quick: boolean): Promise<number> => {
+  await using user: Child<ModelUser> = await spawn<ModelUser>("./modelUser.ts")
+  await user.call(read, { port, streams: 100, deltas: 100, pause: 10 })
+  return await user.call(read, { port, streams: 100, deltas: quick ? 100 : 500, pause: 10 })
+}
+
+const name = "delta, 100 answers of 100/s each"
+
+const deltas: ModelCase = async (quick) => {
+  await using server = await spawn<ModelServer>("./modelServer.ts")
+  const port = await server.call("port")
+  const bare = await costOf("bare", port, quick)
+  const agent = await costOf("agent", port, quick)
+  const tasks = await costOf("tasks", port, quick)
+  const figure = (what: string, value: number, target?: Figure["target"]): Figure => ({
+    name: `${name}: ${what}`,
+    unit: "us CPU",
+    value,
+    target
+  })
+  return {
+    baseline: [figure("agent", bare), figure("task", bare)],
+    perennial: [figure("agent", agent, { atMost: 2.2 }), figure("task", tasks)]
+  }
+}
+
+const heap: ModelCase = async (quick) => {
+  const figures: Array<Figure> = []
+  for (const waitsFor of ["model", "person"] as const) {
+    await using user = await spawn<ModelUser>("./modelUser.ts", { exposeGc: true })
+    const bytes = await user.call("heap", { tasks: quick ? 500 : 5_000, waitsFor })
+    figures.push({
+      name: `heap of an agent's task that waits for a ${waitsFor}`,
+      unit: "KiB",
+      value: bytes / 1_024,
+      target: { value: 25 }
+    })
+  }
+  return { perennial: figures, baseline: [] }
+}
+
+export const onModels: { readonly [name: string]: ModelCase } = { agentDeltas: deltas, agentHeap: heap }

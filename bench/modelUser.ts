@@ -1,0 +1,160 @@
+/**
+ * Whoever reads a model's answers: the bare SDK, an agent, and tasks of an agent.
+ */
+import Anthropic from "@anthropic-ai/sdk"
+import { Agents } from "@perennial/domain/Agent"
+import { AgentId, ConversationId, TaskId, UserId } from "@perennial/domain/Ids"
+import { userText } from "@perennial/domain/Message"
+import { ack } from "@perennial/domain/TaskEvent"
+import * as AnthropicModel from "@perennial/runtime/AnthropicModel"
+import * as LlmAgent from "@perennial/runtime/LlmAgent"
+import * as ScriptedModel from "@perennial/runtime/ScriptedModel"
+import * as TaskLimits from "@perennial/runtime/TaskLimits"
+import { TaskManager } from "@perennial/runtime/TaskManager"
+import { Deferred, Effect, Layer, ManagedRuntime, Redacted, Schema, Scope } from "effect"
+import { Tool, Toolkit } from "effect/ai"
+import { serve } from "./ipc.ts"
+import { resources } from "./server.ts"
+
+/** Answers that are read at once. */
+export interface Answers {
+  readonly port: number
+  readonly streams: number
+  readonly deltas: number
+  /** Milliseconds between two deltas of one answer. */
+  readonly pause: number
+}
+
+const prompt = ({ deltas, pause }: Answers): string => `deltas ${deltas} ${pause}`
+
+const baseUrl = ({ port }: Answers): string => `http://127.0.0.1:${port}`
+
+/** Microseconds of CPU that each delta costs this process. */
+const measured = async (answers: Answers, read: (index: number) => Promise<void>): Promise<number> => {
+  const before = process.cpuUsage()
+  await Promise.all(Array.from({ length: answers.streams }, (_, i) => read(i)))
+  const { system, user } = process.cpuUsage(before)
+  return (user + system) / answers.streams / answers.deltas
+}
+
+// What an agent has: a few tools, and a system prompt.
+const tools = Toolkit.make(
+  Tool.make("search", { parameters: Schema.Struct({ query: Schema.String }), success: Schema.String }),
+  Tool.make("read", { parameters: Schema.Struct({ path: Schema.String }), success: Schema.String }),
+  Tool.make("remove", {
+    parameters: Schema.Struct({ path: Schema.String }),
+    success: Schema.String,
+    needsApproval: true
+  })
+)
+
+const noTool = () => Effect.succeed("")
+const handlers = tools.toLayer({ search: noTool, read: noTool, remove: noTool })
+
+const config = { agentId: "bench", systemPrompt: "You are a helpful assistant.", tools }
+
+const agentOver = (answers: Answers) =>
+  LlmAgent.make({
+    ...config,
+    model: AnthropicModel.layer({ apiKey: Redacted.make("k"), baseUrl: baseUrl(answers) })
+  }).pipe(Effect.provide(handlers))
+
+const tasksOf = (agents: Layer.Layer<Agents>) =>
+  ManagedRuntime.make(
+    TaskManager.layerMemory.pipe(
+      Layer.provide(agents),
+      Layer.provide(Layer.succeed(TaskLimits.CurrentTaskLimits, { ...TaskLimits.defaults, capacity: 100_000 }))
+    )
+  )
+
+const taskId = TaskId.make("t")
+const conversationId = ConversationId.make("c")
+
+/** What an agent is given, without a runtime: nothing it emits is kept. */
+const inputOf = (answers: Answers) => ({
+  task: { taskId, conversationId, userId: UserId.make("u"), agentId: AgentId.make("bench"), attempt: 1, metadata: {} },
+  history: [userText(prompt(answers))],
+  journal: [ack({ id: taskId, conversationId, at: 0 })],
+  awaitDecision: () => Effect.never,
+  makeTitle: () => Effect.void,
+  checkpoint: Effect.void
+})
+
+const calls = {
+  /** The least that any program over the SDK does. */
+  bare: (answers: Answers) => {
+    const client = new Anthropic({ apiKey: "k", baseURL: baseUrl(answers), maxRetries: 0 })
+    return measured(answers, async () => {
+      const events = await client.messages.create({
+        model: "m",
+        max_tokens: 16_000,
+        messages: [{ role: "user", content: prompt(answers) }],
+        stream: true
+      })
+      let deltas = 0
+      for await (const event of events) if (event.type === "content_block_delta") deltas++
+      if (deltas !== answers.deltas) throw new Error(`${deltas} deltas were read`)
+    })
+  },
+
+  agent: async (answers: Answers) => {
+    const agent = await Effect.runPromise(Scope.provide(agentOver(answers), Scope.makeUnsafe()))
+    return await measured(answers, async () => {
+      let characters = 0
+      await Effect.runPromise(agent.run(inputOf(answers), (events) => {
+        for (const event of events) if (event.type === "text") characters += event.content.length
+        return Effect.succeed(1)
+      }))
+      if (characters !== 18 * answers.deltas) throw new Error(`${characters} characters were read`)
+    })
+  },
+
+  /** The same with all that makes it a task: numbered and kept events, a claim, messages, the end. */
+  tasks: async (answers: Answers) => {
+    const runtime = tasksOf(Agents.layerEffect([agentOver(answers)]))
+    const manager = await runtime.runPromise(TaskManager)
+    const cost = await measured(answers, async () => {
+      const { task } = await runtime.runPromise(
+        Effect.flatMap(manager.start({ message: prompt(answers) }), ({ id }) => manager.await(id))
+      )
+      if (task.status !== "completed") throw new Error(`a task ended with ${task.error}`)
+    })
+    await runtime.dispose()
+    return cost
+  },
+
+  /** Heap bytes of each task of an agent that waits, in the middle of an answer or for a person. */
+  heap: async (options: { readonly tasks: number; readonly waitsFor: "model" | "person" }) => {
+    let reached = 0
+    let target = 0
+    let all = Deferred.makeUnsafe<void>()
+    const note = Effect.sync(() => {
+      if (++reached === target) Deferred.doneUnsafe(all, Effect.void)
+    })
+    const turn: ScriptedModel.Turn = options.waitsFor === "model"
+      ? ["Lorem ipsum ", "dolor ", { run: note }, { never: true }]
+      : ["Lorem ipsum ", { tool: "remove", params: { path: "a" } }]
+    const agent = LlmAgent.make({
+      ...config,
+      model: ScriptedModel.layer({ otherwise: () => turn }),
+      hooks: { onEvent: (event) => event.type === "tool_approval" ? note : Effect.void }
+    })
+    const runtime = tasksOf(Agents.layerEffect([Effect.provide(agent, handlers)]))
+    const manager = await runtime.runPromise(TaskManager)
+    const start = async (count: number): Promise<void> => {
+      target += count
+      all = Deferred.makeUnsafe()
+      for (let i = 0; i < count; i++) await runtime.runPromise(manager.start({ message: "Go on." }))
+      await runtime.runPromise(Deferred.await(all))
+    }
+    await start(200)
+    const before = await resources()
+    await start(options.tasks)
+    const after = await resources()
+    return (after.heapBytes - before.heapBytes) / options.tasks
+  }
+}
+
+export type ModelUser = typeof calls
+
+serve(calls)
