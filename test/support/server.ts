@@ -39,6 +39,10 @@ export const start = Effect.fnUntraced(function*(options: Options) {
     kill: Effect.ignore(handle.kill({ killSignal: "SIGKILL" })),
     /** SIGTERM; resolves with the exit code. */
     terminate: Effect.andThen(Effect.ignore(handle.kill({ killSignal: "SIGTERM" })), handle.exitCode),
+    /** SIGSTOP: it does nothing more, and its connections stay open. */
+    freeze: Effect.sync(() => process.kill(handle.pid, "SIGSTOP")),
+    /** SIGCONT. */
+    thaw: Effect.sync(() => process.kill(handle.pid, "SIGCONT")),
     /** Resident memory in bytes. */
     residentBytes: Effect.promise(async () => {
       const status = await readFile(`/proc/${handle.pid}/status`, "utf8")

@@ -1,0 +1,138 @@
+/**
+ * Two servers on one store: what one of them began, the other watches, cancels, takes over and refuses.
+ */
+import { NodeServices } from "@effect/platform-node"
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Layer, type Scope } from "effect"
+import { makeDatabase, withPostgres } from "../../packages/backends/test/support/postgres.ts"
+import { sayIsSkipped } from "../../packages/backends/test/support/redis.ts"
+import * as RedisServer from "../../packages/backends/test/support/redisServer.ts"
+import { FakeAnthropic, type Reply } from "../support/fakeAnthropic.ts"
+import * as Rest from "../support/rest.ts"
+import * as Sse from "../support/sse.ts"
+import * as TwoServers from "../support/twoServers.ts"
+
+const layer = Layer.merge(FakeAnthropic.layer, NodeServices.layer)
+
+const answer: Reply = { steps: [{ text: ["All ", "is ", "well."] }] }
+const begins: Reply = { steps: [{ text: ["All ", "was "] }, { hang: true }] }
+/** Streams for longer than a lease. */
+const drips: Reply = { steps: [{ drip: 50 }, { text: Array.from({ length: 600 }, () => "zombie ") }] }
+
+/** A task that streams text on A, the only server there was when it began, and a reader on B that has seen that. */
+const streamingOn = Effect.fnUntraced(function*(database: string, reply: Reply) {
+  const { fake, start } = yield* TwoServers.on(database)
+  const a = yield* start
+  yield* fake.push(reply)
+  const id = yield* Rest.start(a.address, { message: "How is it?", conversationId: "c1" })
+  const request = yield* fake.nextRequest
+  const b = yield* start
+  const reader = yield* Sse.connect(`${b.address}/tasks/${id}/events`)
+  const seen = yield* Sse.readUntil(reader, ({ data }) => data.type === "text")
+  return { both: { a, b, fake }, id, reader, request, seen }
+})
+
+const assertNextTurn = Effect.fnUntraced(function*(address: string, fake: FakeAnthropic["Service"]) {
+  yield* fake.push(answer)
+  const next = yield* Rest.start(address, { message: "And now?", conversationId: "c1" })
+  const { events } = yield* Sse.read(`${address}/tasks/${next}/events`)
+  assert.strictEqual(events.at(-1)?.data.type, "done")
+})
+
+/** The tests of one kind of store. */
+const suite = (database: Effect.Effect<string, never, Scope.Scope>) => {
+  const servers = Effect.flatMap(database, TwoServers.start)
+  const streaming = (reply = begins) => Effect.flatMap(database, (url) => streamingOn(url, reply))
+
+  it.live("P3, P7, SCENARIO 17: a task on A is watched live on B and cancelled from B, which aborts its request", () =>
+    Effect.gen(function*() {
+      const { both, id, reader, request, seen } = yield* streaming()
+      const cancelled = yield* Rest.post(`${both.b.address}/tasks/${id}/cancel`)
+      assert.deepStrictEqual([cancelled.status, cancelled.body.status], [200, "cancelled"])
+      assert.strictEqual(yield* request.end, "aborted")
+      const watched = [...seen, ...(yield* Sse.readAll(reader)).events]
+      Sse.assertExact(watched)
+      assert.strictEqual(watched.at(-1)?.data.type, "cancelled")
+      assert.deepStrictEqual((yield* Sse.read(`${both.a.address}/tasks/${id}/events`)).events, watched)
+      yield* assertNextTurn(both.b.address, both.fake)
+    }).pipe(Effect.scoped, Effect.provide(layer)))
+
+  it.live("P8, SCENARIO 25: A is killed, and B resumes its task within lease + 2 s, while a reader on B watches on", () =>
+    Effect.gen(function*() {
+      const { both, id, reader, seen } = yield* streaming()
+      yield* both.fake.push(answer)
+      yield* both.a.kill
+      const resumed = yield* Sse.readUntil(reader, ({ data }) => data.type === "resumed").pipe(
+        Effect.timeout("11 seconds")
+      )
+      const watched = [...seen, ...resumed, ...(yield* Sse.readAll(reader)).events]
+      Sse.assertExact(watched)
+      assert.strictEqual(watched.at(-1)?.data.type, "done")
+      assert.deepInclude((yield* Rest.get(`${both.b.address}/tasks/${id}`)).body, { status: "completed", attempt: 2 })
+      yield* assertNextTurn(both.b.address, both.fake)
+    }).pipe(Effect.scoped, Effect.provide(layer)))
+
+  it.live("P7, SCENARIO 18: a cancel from B of a task whose owner was killed ends it and frees the conversation", () =>
+    Effect.gen(function*() {
+      const { both, id, reader, seen } = yield* streaming()
+      yield* both.a.kill
+      const { status } = yield* Rest.post(`${both.b.address}/tasks/${id}/cancel`)
+      assert.include([200, 202], status)
+      const watched = [...seen, ...(yield* Sse.readAll(reader)).events]
+      Sse.assertExact(watched)
+      assert.strictEqual(watched.at(-1)?.data.type, "cancelled")
+      yield* assertNextTurn(both.b.address, both.fake)
+    }).pipe(Effect.scoped, Effect.provide(layer)))
+
+  it.live("P8, SCENARIO 26: A is terminated, and hands its task to B before a lease could run out", () =>
+    Effect.gen(function*() {
+      const { both, reader, request, seen } = yield* streaming()
+      yield* both.fake.push(answer)
+      assert.strictEqual(yield* both.a.terminate, 0)
+      assert.strictEqual(yield* request.end, "aborted")
+      const watched = [...seen, ...(yield* Effect.timeout(Sse.readAll(reader), "6 seconds")).events]
+      Sse.assertExact(watched)
+      assert.strictEqual(watched.at(-1)?.data.type, "done")
+      yield* assertNextTurn(both.b.address, both.fake)
+    }).pipe(Effect.scoped, Effect.provide(layer)))
+
+  it.live("P2, SCENARIO 30: of 60 concurrent starts of one conversation on both servers one is accepted", () =>
+    Effect.gen(function*() {
+      const { a, b, fake } = yield* servers
+      yield* fake.push(begins)
+      const answers = yield* Effect.forEach(
+        Array.from({ length: 60 }, (_, i) => i % 2 === 0 ? a : b),
+        ({ address }) => Rest.post(`${address}/tasks`, { message: "Me first.", conversationId: "c1" }),
+        { concurrency: "unbounded" }
+      )
+      const accepted = answers.filter(({ status }) => status === 201)
+      assert.strictEqual(accepted.length, 1)
+      assert.strictEqual(answers.filter(({ status }) => status === 409).length, 59)
+    }).pipe(Effect.scoped, Effect.provide(layer)))
+
+  it.live("P9, SCENARIO 27: A is frozen beyond its lease while it streams; what it writes afterwards is refused, and all see one history", () =>
+    Effect.gen(function*() {
+      const { both, id, reader, request, seen } = yield* streaming(drips)
+      yield* both.fake.push(answer)
+      yield* both.a.freeze
+      const watched = [...seen, ...(yield* Effect.timeout(Sse.readAll(reader), "14 seconds")).events]
+      Sse.assertExact(watched)
+      assert.strictEqual(watched.at(-1)?.data.type, "done")
+      yield* both.a.thaw
+      // The task is not its own any more: it drops what the model still streams.
+      assert.strictEqual(yield* request.end, "aborted")
+      assert.deepStrictEqual((yield* Sse.read(`${both.a.address}/tasks/${id}/events`)).events, watched)
+      const resumed = watched.findIndex(({ data }) => data.type === "resumed")
+      assert.isAbove(resumed, 0)
+      assert.isFalse(watched.slice(resumed).some(({ data }) => data["content"] === "zombie "))
+      assert.deepInclude((yield* Rest.get(`${both.a.address}/tasks/${id}`)).body, { status: "completed", attempt: 2 })
+      yield* assertNextTurn(both.a.address, both.fake)
+    }).pipe(Effect.scoped, Effect.provide(layer)))
+}
+
+withPostgres("two servers on one PostgreSQL", (server) => suite(Effect.map(makeDatabase(server), ({ url }) => url)))
+
+if (!RedisServer.isInstalled) sayIsSkipped("two servers on one Redis")
+describe.skipIf(!RedisServer.isInstalled)("two servers on one Redis", () => {
+  suite(Effect.map(RedisServer.ownServer, ({ url }) => url))
+})
