@@ -64,7 +64,8 @@ export const orphans = ({ deaths, leaseMillis, ledger, outages }: Observed): Rea
 /** Tasks that a process gave up on purpose: until another process had them. */
 export const handOvers = ({ ledger, outages }: Observed): ReadonlyArray<Wait> =>
   tenures(ledger).flatMap(({ claim, left, next }) =>
-    left?.type !== "released" || next === undefined
+    // As above: the next claim must be known.
+    left?.type !== "released" || next?.attempt !== claim.attempt + 1
       ? []
       : [{
         taskId: claim.taskId,
