@@ -2,7 +2,6 @@
  * What a task of the fault harness is to do: its user's message. The scripted model and the checker both read it, so that
  * neither needs to know what the other saw.
  */
-import * as Message from "@perennial/domain/Message"
 import { Option, Schema } from "effect"
 
 /** `lookup` may be repeated after a crash, `pay` may not. */
@@ -28,10 +27,7 @@ const json = Schema.fromJsonString(Plan)
 export const encode = Schema.encodeSync(json)
 const decode = Schema.decodeUnknownOption(json)
 
-/** The plan in a user's message. */
-export const fromMessage = (message: Message.UserMessage): Plan | undefined =>
-  Option.getOrUndefined(decode(Message.text(message)))
-
+/** The plan in the text of a user's message. */
 export const fromText = (text: string): Plan | undefined => Option.getOrUndefined(decode(text))
 
 export const callId = (plan: Plan, step: number, index: number): string => `${plan.name}.${step}.${index}`
