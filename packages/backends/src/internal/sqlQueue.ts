@@ -48,12 +48,18 @@ const decodeValue = Schema.decodeSync(Schema.fromJsonString(Schema.Json))
 
 const encodeAck = ({ conversationId, id }: NewTask) => encodeEvent(ack({ id, conversationId, at: 0 }).event)
 
-const toCreated = (row: TaskRow, runnable: boolean): Created => ({
+type Interrupted = Pick<Created, "cancelled" | "cancelling">
+
+const toCreated = (
+  row: TaskRow,
+  runnable: boolean,
+  { cancelled, cancelling }: Interrupted = { cancelled: [], cancelling: [] }
+): Created => ({
   task: toTask(row),
   created: true,
   head: runnable ? Option.some(toHead(row)) : Option.none(),
-  cancelled: [],
-  cancelling: []
+  cancelled,
+  cancelling
 })
 
 /** The terminal event of a task, and the seqs of the first and last event that end it. */
@@ -191,7 +197,7 @@ export const make = (
     const rows = yield* sql<TaskRow>`INSERT INTO perennial_tasks (position, head, ${taskColumns})
       VALUES (${queue.last_position}, ${isHead ? 1 : 0}, ${taskValues(task, now)}) RETURNING *`
     yield* insertEvent(task.id, 1, now, encodeAck(task))
-    return yield* read(() => rows.map((row) => ({ ...toCreated(row, isHead), cancelled, cancelling })))
+    return yield* read(() => rows.map((row) => toCreated(row, isHead, { cancelled, cancelling })))
   })
 
   /** Accepts the first task of a conversation, or nothing. */
