@@ -24,7 +24,7 @@ import {
   Scope,
   type Stream
 } from "effect"
-import { executeClaimed } from "./internal/executeClaimed.ts"
+import { executeClaimed, type Shared } from "./internal/executeClaimed.ts"
 import { Execution } from "./internal/execution.ts"
 import { Hubs } from "./internal/hubs.ts"
 import { Pages } from "./internal/pages.ts"
@@ -146,37 +146,38 @@ const make = Effect.gen(function*() {
     for (const oldest of losses.keys()) if (losses.size > maxLosses) losses.delete(oldest)
   }
 
+  const shared: Shared = {
+    agents,
+    agentScope,
+    backend,
+    hubs,
+    limits,
+    notify: (id) => Effect.ignore(Effect.suspend(() => notify(id)), { log: "Warn" }),
+    now,
+    places,
+    runnerId,
+    scope,
+    store,
+    writer
+  }
+  const graceMillis = Duration.toMillis(limits.cancelGrace)
+
   const execute = (head: Head, checkpoint: Effect.Effect<void>) =>
     Effect.uninterruptible(Effect.suspend(() => {
-      const execution = new Execution(head.taskId)
-      if (draining || executions.has(head.taskId)) return Effect.as(places.leave(execution), Watch.noHead)
-      executions.set(head.taskId, execution)
-      waiting.delete(head.taskId)
-      return executeClaimed({
-        agents,
-        agentScope,
-        backend,
-        checkpoint,
-        execution,
-        head,
-        hubs,
-        limits,
-        losses: losses.get(head.taskId) ?? 0,
-        now,
-        notify: Effect.ignore(Effect.suspend(() => notify(head.taskId)), { log: "Warn" }),
-        outside: (wait) => places.outside(execution, wait),
-        runnerId,
-        scope,
-        store,
-        writer
-      }).pipe(
-        Effect.ensuring(Effect.suspend(() => {
-          executions.delete(head.taskId)
-          hubs.disown(head.taskId)
+      const { taskId } = head
+      const execution = new Execution(head, { checkpoint, losses: losses.get(taskId) ?? 0, graceMillis })
+      if (draining || executions.has(taskId)) return Effect.as(places.leave(execution), Watch.noHead)
+      executions.set(taskId, execution)
+      waiting.delete(taskId)
+      return Effect.ensuring(
+        executeClaimed(shared, execution),
+        Effect.suspend(() => {
+          executions.delete(taskId)
+          hubs.disown(taskId)
           noteLoss(execution)
           execution.over = true
           return places.leave(execution)
-        }))
+        })
       )
     }))
 
@@ -227,7 +228,8 @@ const make = Effect.gen(function*() {
   )
 
   const tick = Effect.sync(() => {
-    for (const execution of executions.values()) execution.tick(now(), Duration.toMillis(limits.cancelGrace))
+    const at = now()
+    for (const execution of executions.values()) execution.tick(at)
   })
 
   return TaskExecutor.of({

@@ -1,302 +1,184 @@
 /**
  * The life of one execution: claim, catch up with the log, run the agent, settle, finish.
  */
-import type { AgentError, AgentInput, AgentResult, Agents, Emit } from "@perennial/domain/Agent"
-import { AgentError as Failure } from "@perennial/domain/Agent"
+import type { Agents } from "@perennial/domain/Agent"
 import type { ConversationStore } from "@perennial/domain/ConversationStore"
-import { CurrentTask, type TaskContext } from "@perennial/domain/CurrentTask"
-import { CurrentUser } from "@perennial/domain/CurrentUser"
-import type { MessageId, RunnerId } from "@perennial/domain/Ids"
-import type { Message } from "@perennial/domain/Message"
+import type { RunnerId, TaskId } from "@perennial/domain/Ids"
 import { type Outcome, settleUnsettled } from "@perennial/domain/Settlement"
-import { type Claim, decisionKey, type Head, type TaskBackend } from "@perennial/domain/TaskBackend"
-import * as TaskEvent from "@perennial/domain/TaskEvent"
-import { Cause, Deferred, Duration, Effect, Exit, Option, type Scope } from "effect"
+import type { Claim, Head, TaskBackend } from "@perennial/domain/TaskBackend"
+import { Cause, Duration, Effect, Exit, Option, type Scope } from "effect"
 import type { TaskLimits } from "../TaskLimits.ts"
-import { malformed } from "./agentEvent.ts"
+import { type Begun, runAgent } from "./agentRun.ts"
+import { catchUp, readHistory } from "./catchUp.ts"
 import type { AgentExit, Execution } from "./execution.ts"
 import type { Hubs } from "./hubs.ts"
 import { Journal } from "./journal.ts"
 import { outcomeOf } from "./outcome.ts"
+import type { Places } from "./places.ts"
 import { storeMessages, storeWhatIsTaken } from "./projection.ts"
-import { Titling } from "./titling.ts"
 import { noHead } from "./watch.ts"
 import type { Writer } from "./writer.ts"
 
-export interface Options {
+/** What all executions of a process share. */
+export interface Shared {
   readonly agents: Agents["Service"]
   readonly backend: TaskBackend["Service"]
   readonly store: ConversationStore["Service"]
   readonly writer: Writer
   readonly hubs: Hubs
+  readonly places: Places
   readonly limits: TaskLimits
   readonly runnerId: RunnerId
   readonly scope: Scope.Scope
   /** Owns the agents' fibers. */
   readonly agentScope: Scope.Scope
-  /** How often this process gave the task up because of the store, without progress. */
-  readonly losses: number
   readonly now: () => number
-  readonly execution: Execution
-  readonly head: Head
-  readonly checkpoint: Effect.Effect<void>
-  /** Reads the intents of this task. */
-  readonly notify: Effect.Effect<void>
-  /** Waits without a place of the process's capacity. */
-  readonly outside: <A>(wait: Effect.Effect<A>) => Effect.Effect<A>
+  /** Reads the intents of a task that is executed here. */
+  readonly notify: (id: TaskId) => Effect.Effect<void>
 }
 
-/** Messages read at once when a task begins. */
-const historyPage = 1_000
-
-/** The log so far, without the chunks that complete messages replaced. */
-const catchUp = Effect.fnUntraced(function*({ backend }: Options, journal: Journal) {
-  const { claim } = journal
-  if (claim.lastSeq === 1) {
-    const ack = TaskEvent.ack({ id: claim.taskId, conversationId: claim.conversationId, at: claim.createdAt })
-    journal.record([ack])
-    return [ack]
-  }
-  const kept: Array<TaskEvent.StoredEvent> = []
-  let after = 0
-  while (after < claim.lastSeq) {
-    const { events } = yield* backend.events(claim.taskId, { after, limit: 500, maxBytes: 4 * 1024 * 1024 })
-    journal.record(events)
-    for (const stored of events) {
-      const { type } = stored.event
-      if (type !== "text" && type !== "reasoning" && type !== "tool_progress") kept.push(stored)
-    }
-    after = events[events.length - 1]?.seq ?? claim.lastSeq
-  }
-  return kept
-})
-
-const readHistory = Effect.fnUntraced(function*({ store }: Options, claim: Claim) {
-  const history: Array<Message> = []
-  let after: MessageId | undefined
-  while (true) {
-    const page = yield* store.messages(
-      { id: claim.conversationId, userId: claim.userId },
-      { after, limit: historyPage }
-    )
-    for (const { message } of page) history.push(message)
-    if (page.length < historyPage) return history
-    after = page[page.length - 1]?.id
-  }
-})
-
-/** Writes events of the agent and then what they add to the conversation. */
-const writeByAgent = (options: Options, journal: Journal): Emit => (events) =>
-  Effect.tap(
-    Effect.suspend(() => {
-      const wrong = malformed(events, journal.claim)
-      return wrong === undefined ? options.writer.emitByAgent(journal, events) : Effect.die(wrong)
-    }),
-    () => {
-      if (journal.unstored.length === 0 && journal.title === undefined) return Effect.void
-      options.execution.progressed ||= journal.unstored.length > 0
-      return Effect.catchCause(
-        Effect.uninterruptible(storeMessages(options, journal)),
-        (cause) => crash(options, "The conversation store failed; the task stops here as if crashed.", cause)
-      )
-    }
-  )
-
-const crash = ({ execution, now }: Options, message: string, cause: Cause.Cause<unknown>): Effect.Effect<never> =>
-  Effect.andThen(
-    Effect.logError(message, cause),
-    Effect.suspend(() => {
-      execution.stop("store", now())
-      return Effect.interrupt
-    })
-  )
-
-/** The answer to a call that waits for a person; at a deadline it is recorded as theirs would be: the first one stands. */
-const awaitDecision =
-  (options: Options, { claim }: Journal): AgentInput["awaitDecision"] => (toolCallId, otherwise) => {
-    const { backend, execution, now } = options
-    const given = execution.awaitDecision(toolCallId)
-    if (execution.isDecided(toolCallId)) return given
-    if (otherwise === undefined) return options.outside(given)
-    const { at, decision } = otherwise
-    const expired = Effect.suspend(() => Effect.sleep(Math.max(0, at - now()))).pipe(
-      Effect.andThen(backend.putIntent(claim.taskId, { key: decisionKey(toolCallId), value: { ...decision } })),
-      Effect.andThen(backend.intents(claim.taskId)),
-      Effect.map((intents) => execution.apply(intents, now())),
-      Effect.catchCause((cause) =>
-        crash(
-          options,
-          "The end of a wait for approval could not be recorded; the task stops here as if crashed.",
-          cause
-        )
-      ),
-      Effect.andThen(given)
-    )
-    return options.outside(Effect.raceFirst(given, expired))
-  }
-
-/** Runs the agent in a fiber of its own, so that its finalizers can be waited for, and given up. */
-const runAgent = Effect.fnUntraced(function*(options: Options, journal: Journal, input: Omit<AgentInput, "makeTitle">) {
-  const { agentScope, agents, execution, scope, store, writer } = options
-  const { claim } = journal
-  const write = writeByAgent(options, journal)
-  const emit: Emit = (events) =>
-    Effect.suspend(() => Deferred.isDoneUnsafe(execution.ended) ? Effect.interrupt : write(events))
-  let titling: Titling | undefined
-  const writeTitle = (title: string) => Effect.asVoid(write([{ type: "title", title }]))
-  const makeTitle: AgentInput["makeTitle"] = (title) => {
-    titling ??= new Titling({ claim, execution, scope, store, write: writeTitle })
-    return titling.begin(title)
-  }
-  const agent: Effect.Effect<AgentResult, AgentError> = agents.get(claim.agentId).pipe(
-    Effect.mapError((error) => new Failure({ error: "AgentNotFound", detail: error.message, retryable: false })),
-    Effect.flatMap((agent) => agent.run({ ...input, makeTitle }, emit)),
-    Effect.provideService(CurrentTask, Option.some(input.task)),
-    Effect.provideService(CurrentUser, claim.userId)
-  )
-  execution.run(yield* Effect.forkIn(Effect.interruptible(agent), agentScope))
-  const exit: AgentExit = yield* Deferred.await(execution.ended)
-  if (titling !== undefined) yield* titling.end(exit !== "abandoned" && Exit.isSuccess(exit))
-  journal.sealed = true
-  // What fibers of the agent that outlive it had handed to the writer is written before the log is settled.
-  if (journal.inFlight && !journal.closed && !execution.isLost) yield* writer.emit(journal, [])
-  if (exit !== "abandoned" && Exit.isFailure(exit) && Cause.hasDies(exit.cause)) {
-    yield* Effect.logError("The agent died.", exit.cause)
-  }
-  return exit
-})
-
 /** Everything owed first, the conversation next, the terminal event last (P4). */
-const finish = Effect.fnUntraced(function*(options: Options, journal: Journal, outcome: Outcome) {
-  const { backend, limits, now, writer } = options
-  const store = givenUp(options, journal) > limits.failures ? storeWhatIsTaken : storeMessages
-  const { claim } = journal
-  const owed = settleUnsettled(journal.unsettled, claim, outcome, { messageBytes: limits.eventBytes })
-  const terminal = owed[owed.length - 1]
-  if (terminal === undefined) return noHead
-  if (owed.length > 1) yield* writer.emit(journal, owed.slice(0, -1))
-  if (claim.lastSeq > 1 || journal.lastSeq > 1) yield* store(options, journal)
-  journal.closed = true
-  const [last] = journal.number([terminal], now())
-  if (last === undefined) return noHead
-  const promoted = yield* backend.finish(claim, [last])
-  yield* journal.publish([last])
-  return promoted
-})
-
-const toContext = (claim: Claim): TaskContext => ({
-  taskId: claim.taskId,
-  conversationId: claim.conversationId,
-  userId: claim.userId,
-  agentId: claim.agentId,
-  attempt: claim.attempt,
-  metadata: claim.metadata ?? {}
-})
+const finish = Effect.fnUntraced(
+  function*(shared: Shared, execution: Execution, journal: Journal, outcome: Outcome) {
+    const { backend, limits, now, writer } = shared
+    const store = givenUp(execution, journal) > limits.failures ? storeWhatIsTaken : storeMessages
+    const { claim } = journal
+    const owed = settleUnsettled(journal.unsettled, claim, outcome, { messageBytes: limits.eventBytes })
+    const terminal = owed[owed.length - 1]
+    if (terminal === undefined) return noHead
+    if (owed.length > 1) yield* writer.emit(journal, owed.slice(0, -1))
+    if (claim.lastSeq > 1 || journal.lastSeq > 1) yield* store(shared, execution, journal)
+    journal.closed = true
+    const [last] = journal.number([terminal], now())
+    if (last === undefined) return noHead
+    const promoted = yield* backend.finish(claim, [last])
+    yield* journal.publish([last])
+    return promoted
+  }
+)
 
 /** How often the task was given up without progress: by owners that died, and by this process because of a store. */
-const givenUp = ({ losses }: Options, { claim }: Journal): number => claim.failures + losses
+const givenUp = ({ losses }: Execution, { claim }: Journal): number => claim.failures + losses
 
 /** Ends a task that was given up too often. */
-const endLoop = Effect.fnUntraced(function*(options: Options, journal: Journal) {
-  const times = givenUp(options, journal)
-  const refused = yield* storeWhatIsTaken(options, journal)
+const endLoop = Effect.fnUntraced(function*(shared: Shared, execution: Execution, journal: Journal) {
+  const times = givenUp(execution, journal)
+  const refused = yield* storeWhatIsTaken(shared, execution, journal)
   const why = refused.length === 0
     ? { error: "CrashLoop", detail: `The task was given up ${times} times without progress.` }
     : {
       error: "MessageRefused",
       detail: `The conversation store refused ${refused.join(", ")} ${times} times. Only the task's events have it.`
     }
-  return yield* finish(options, journal, { status: "error", ...why, retryable: false })
+  return yield* finish(shared, execution, journal, { status: "error", ...why, retryable: false })
 })
 
-/** The agent's or the process's, whichever is shorter. */
-const timeoutOf = ({ agents, limits }: Options, claim: Claim): Effect.Effect<Duration.Duration> =>
-  agents.get(claim.agentId).pipe(
-    Effect.map((agent) => Duration.min(agent.timeout ?? limits.taskTimeout, limits.taskTimeout)),
-    Effect.orElseSucceed(() => limits.taskTimeout)
-  )
-
-const own = Effect.fnUntraced(function*(options: Options, claim: Claim) {
-  const { backend, execution, hubs, limits, now, scope, writer } = options
-  execution.claim = claim
-  execution.timeout = yield* timeoutOf(options, claim)
-  const journal = new Journal({
+const makeJournal = ({ hubs, limits, notify, now, scope }: Shared, execution: Execution, claim: Claim): Journal =>
+  new Journal({
     claim,
     hub: hubs.own(claim.taskId, claim.lastSeq),
     limits,
     onLoss: (loss) => execution.stop(loss, now()),
-    onIntents: (count) =>
-      Effect.suspend(() => {
-        if (count <= Math.max(execution.intents, execution.noticed)) return Effect.void
-        // Only once they are read they count for the heartbeat, which looks again where this look fails.
-        execution.noticed = count
-        return Effect.asVoid(Effect.forkIn(options.notify, scope))
-      })
+    onIntents: (count) => {
+      if (count <= Math.max(execution.intents, execution.noticed)) return Effect.void
+      // Only once they are read they count for the heartbeat, which looks again where this look fails.
+      execution.noticed = count
+      return Effect.asVoid(Effect.forkIn(notify(claim.taskId), scope))
+    }
   })
-  const journaled = yield* catchUp(options, journal)
-  if (claim.intents > 0) yield* options.notify
-  execution.tick(now(), Duration.toMillis(limits.cancelGrace))
+
+/** The task ended before its agent began. */
+class Ended {
+  readonly promoted: Option.Option<Head>
+
+  constructor(promoted: Option.Option<Head>) {
+    this.promoted = promoted
+  }
+}
+
+/** Brings everything up to where the agent may begin, or ends the task. */
+const begin = Effect.fnUntraced(function*(shared: Shared, execution: Execution, claim: Claim) {
+  const { agents, backend, limits, now, store, writer } = shared
+  const agent = yield* Effect.exit(agents.get(claim.agentId))
+  const own = Exit.isSuccess(agent) ? agent.value.timeout : undefined
+  // The agent's or the process's, whichever is shorter.
+  execution.own(claim, own === undefined ? limits.taskTimeout : Duration.min(own, limits.taskTimeout))
+  const journal = makeJournal(shared, execution, claim)
+  const journaled = yield* catchUp(backend, journal)
+  if (claim.intents > 0) yield* shared.notify(claim.taskId)
+  execution.tick(now())
   if (execution.reason === "cancel" || execution.reason === "timeout") {
     const outcome = outcomeOf(execution, "abandoned")
-    if (outcome !== "nothing" && outcome !== "release") return yield* finish(options, journal, outcome)
+    if (outcome !== "nothing" && outcome !== "release") {
+      return new Ended(yield* finish(shared, execution, journal, outcome))
+    }
   }
-  if (givenUp(options, journal) > limits.failures) return yield* endLoop(options, journal)
+  if (givenUp(execution, journal) > limits.failures) return new Ended(yield* endLoop(shared, execution, journal))
   const begun = journaled.some(({ event }) => event.type === "started")
   // Before a word is written: while a store is away the log does not grow.
-  if (begun) yield* storeMessages(options, journal)
+  if (begun) yield* storeMessages(shared, execution, journal)
+  const { attempt, conversationId, taskId } = claim
   yield* writer.emit(journal, [
     begun
       // The writer knows what is void.
-      ? { type: "resumed", ...toIds(claim), attempt: claim.attempt, discardAfter: 0 }
-      : { type: "started", ...toIds(claim), attempt: claim.attempt }
+      ? { type: "resumed", taskId, conversationId, attempt, discardAfter: 0 }
+      : { type: "started", taskId, conversationId, attempt }
   ])
-  yield* storeMessages(options, journal)
-  const exit = yield* runAgent(options, journal, {
-    task: toContext(claim),
-    history: yield* readHistory(options, claim),
-    journal: journaled,
-    checkpoint: options.checkpoint,
-    awaitDecision: awaitDecision(options, journal)
-  })
-  const outcome = outcomeOf(execution, exit)
-  if (outcome === "nothing" || outcome === "release") {
-    journal.closed = true
-    execution.failed = execution.reason === "store"
-    if (outcome === "release") yield* backend.release(claim)
-    return noHead
-  }
-  return yield* finish(options, journal, outcome)
+  yield* storeMessages(shared, execution, journal)
+  return { agent, execution, journal, journaled, history: yield* readHistory(store, claim) } satisfies Begun
 })
 
-const toIds = ({ conversationId, taskId }: Claim) => ({ conversationId, taskId })
+/** Ends the task as its agent ended, hands it over, or leaves it as it is. */
+const conclude = (
+  shared: Shared,
+  { execution, journal }: Begun,
+  exit: AgentExit
+): ReturnType<typeof finish> => {
+  const outcome = outcomeOf(execution, exit)
+  if (outcome !== "nothing" && outcome !== "release") return finish(shared, execution, journal, outcome)
+  journal.closed = true
+  execution.failed = execution.reason === "store"
+  return outcome === "release" ? Effect.as(shared.backend.release(journal.claim), noHead) : Effect.succeed(noHead)
+}
+
+/** No generator: this is what a task keeps for as long as its agent runs. */
+const live = (shared: Shared, execution: Execution, claim: Claim) =>
+  Effect.flatMap(
+    begin(shared, execution, claim),
+    (begun): ReturnType<typeof finish> =>
+      begun instanceof Ended
+        ? Effect.succeed(begun.promoted)
+        : Effect.flatMap(runAgent(shared, begun), (exit) => conclude(shared, begun, exit))
+  )
+
+const toAnnotations = ({ attempt, conversationId, logContext, taskId }: Claim) => ({
+  ...logContext,
+  taskId,
+  conversationId,
+  attempt
+})
 
 /** Claims a head and executes it; a store that fails stops it as if this process had crashed. */
-export const executeClaimed = (options: Options): Effect.Effect<Option.Option<Head>> =>
-  options.backend.claim(options.head.taskId, {
-    runnerId: options.runnerId,
-    expectedToken: options.head.token
+export const executeClaimed = (shared: Shared, execution: Execution): Effect.Effect<Option.Option<Head>> =>
+  shared.backend.claim(execution.taskId, {
+    runnerId: shared.runnerId,
+    expectedToken: execution.head.token
   }).pipe(
-    Effect.flatMap(Option.match({
-      onNone: () => Effect.succeed(noHead),
-      onSome: (claim) =>
-        Effect.annotateLogs(own(options, claim), {
-          ...claim.logContext,
-          taskId: claim.taskId,
-          conversationId: claim.conversationId,
-          attempt: claim.attempt
-        })
-    })),
-    Effect.catchTag("LeaseLost", () => Effect.succeed(noHead)),
-    Effect.catchCause((cause) =>
-      Effect.suspend(() => {
-        const { execution } = options
-        if (execution.reason === "fenced") return Effect.succeed(noHead)
-        // A claim that failed says nothing about the task.
-        execution.failed = execution.claim !== undefined
-        return Effect.as(
-          Effect.logError("The task stopped here as if crashed; it will be taken up again.", cause),
-          noHead
-        )
-      })
-    )
+    Effect.flatMap((claim) =>
+      Option.isNone(claim)
+        ? Effect.succeed(noHead)
+        : Effect.annotateLogs(live(shared, execution, claim.value), toAnnotations(claim.value))
+    ),
+    Effect.catchCause((cause) => {
+      const error = Cause.findErrorOption(cause)
+      if (execution.reason === "fenced" || (Option.isSome(error) && error.value._tag === "LeaseLost")) {
+        return Effect.succeed(noHead)
+      }
+      // A claim that failed says nothing about the task.
+      execution.failed = execution.claim !== undefined
+      return Effect.as(
+        Effect.logError("The task stopped here as if crashed; it will be taken up again.", cause),
+        noHead
+      )
+    })
   )

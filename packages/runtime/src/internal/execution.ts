@@ -4,7 +4,7 @@
 import type { AgentError, AgentResult } from "@perennial/domain/Agent"
 import { Decision } from "@perennial/domain/Decision"
 import type { TaskId } from "@perennial/domain/Ids"
-import { cancelKey, type Claim, decisionKey, type Intent } from "@perennial/domain/TaskBackend"
+import { cancelKey, type Claim, decisionKey, type Head, type Intent } from "@perennial/domain/TaskBackend"
 import { Deferred, Duration, Effect, Exit, type Fiber, Option, Schema, Semaphore } from "effect"
 
 /**
@@ -19,14 +19,22 @@ export type AgentExit = Exit.Exit<AgentResult, AgentError> | "abandoned"
 const decodeCancel = Schema.decodeUnknownOption(Schema.Struct({ reason: Schema.optionalKey(Schema.String) }))
 const decodeDecision = Schema.decodeUnknownOption(Decision)
 
+const never = Number.POSITIVE_INFINITY
+
 export class Execution {
-  readonly taskId: TaskId
+  readonly head: Head
+  /** To be run between two steps. */
+  readonly checkpoint: Effect.Effect<void>
+  /** How often this process gave the task up because of the store, without progress. */
+  readonly losses: number
   readonly ended = Deferred.makeUnsafe<AgentExit>()
   reason: StopReason | undefined
   cancelReason: string | undefined
   claim: Claim | undefined
   /** How long the task may take, counted from its first claim. */
   timeout: Duration.Duration = Duration.infinity
+  /** When time next ends something here, in milliseconds: the task, or the grace of its finalizers. */
+  dueAt = never
   /** How many intents were taken note of. */
   intents = 0
   /** How many intents the writer has seen recorded; they may still have to be read. */
@@ -43,14 +51,28 @@ export class Execution {
   failed = false
   /** Whether that was because the conversation store did not answer: it says nothing about the task. */
   excused = false
+  readonly #graceMillis: number
+  #deadline = never
+  #graceEnds = never
   #onStop: (() => void) | undefined
   #entering: Semaphore.Semaphore | undefined
-  #stoppedAt = Number.POSITIVE_INFINITY
   #fiber: Fiber.Fiber<AgentResult, AgentError> | undefined
-  readonly #decisions = new Map<string, Deferred.Deferred<Decision>>()
+  #decisions: Map<string, Deferred.Deferred<Decision>> | undefined
 
-  constructor(taskId: TaskId) {
-    this.taskId = taskId
+  constructor(head: Head, options: {
+    readonly checkpoint: Effect.Effect<void>
+    readonly losses: number
+    /** How long finalizers may take. */
+    readonly graceMillis: number
+  }) {
+    this.head = head
+    this.checkpoint = options.checkpoint
+    this.losses = options.losses
+    this.#graceMillis = options.graceMillis
+  }
+
+  get taskId(): TaskId {
+    return this.head.taskId
   }
 
   /** Held while it takes its place again. */
@@ -58,8 +80,12 @@ export class Execution {
     return this.#entering ??= Semaphore.makeUnsafe(1)
   }
 
-  get #deadline(): number {
-    return this.claim === undefined ? Number.POSITIVE_INFINITY : this.claim.startedAt + Duration.toMillis(this.timeout)
+  /** The task is this process's from now on. */
+  own(claim: Claim, timeout: Duration.Duration): void {
+    this.claim = claim
+    this.timeout = timeout
+    this.#deadline = claim.startedAt + Duration.toMillis(timeout)
+    this.dueAt = Math.min(this.dueAt, this.#deadline)
   }
 
   /** The agent's fiber; interrupted at once if the task was stopped before it began. */
@@ -88,14 +114,16 @@ export class Execution {
     if (this.reason !== undefined && !final) return
     this.reason = reason
     this.#onStop?.()
-    this.#stoppedAt = Math.min(this.#stoppedAt, now)
+    this.#graceEnds = Math.min(this.#graceEnds, now + this.#graceMillis)
+    this.dueAt = Math.min(this.dueAt, this.#graceEnds)
     this.#fiber?.interruptUnsafe()
   }
 
   /** Ends what time ends: the task at its deadline, finalizers after the grace. */
-  tick(now: number, graceMillis: number): void {
+  tick(now: number): void {
+    if (now < this.dueAt) return
     if (now >= this.#deadline) this.stop("timeout", now)
-    if (now >= this.#stoppedAt + graceMillis && this.#fiber !== undefined) {
+    if (now >= this.#graceEnds && this.#fiber !== undefined) {
       Deferred.doneUnsafe(this.ended, Exit.succeed("abandoned" as const))
     }
   }
@@ -123,8 +151,9 @@ export class Execution {
   }
 
   #decision(key: string): Deferred.Deferred<Decision> {
-    let decision = this.#decisions.get(key)
-    if (decision === undefined) this.#decisions.set(key, decision = Deferred.makeUnsafe())
+    const decisions = this.#decisions ??= new Map()
+    let decision = decisions.get(key)
+    if (decision === undefined) decisions.set(key, decision = Deferred.makeUnsafe())
     return decision
   }
 }

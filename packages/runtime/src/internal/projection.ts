@@ -12,13 +12,12 @@ import { Effect, Exit } from "effect"
 import type { Execution } from "./execution.ts"
 import type { Journal } from "./journal.ts"
 
-interface Options {
+interface Shared {
   readonly store: ConversationStore["Service"]
-  readonly execution: Execution
 }
 
 /** Whether the store answers questions about this conversation. */
-const answers = ({ store }: Options, { claim }: Journal): Effect.Effect<boolean> =>
+const answers = ({ store }: Shared, { claim }: Journal): Effect.Effect<boolean> =>
   Effect.map(
     Effect.exit(
       store.get({ id: claim.conversationId, userId: claim.userId }).pipe(
@@ -34,67 +33,72 @@ const answers = ({ store }: Options, { claim }: Journal): Effect.Effect<boolean>
  * it the step repeats to no effect, since what names the place is gone and does not come back. The tasks before this one
  * have ended, and their messages are all there.
  */
-const append = Effect.fnUntraced(
-  function*({ store }: Options, journal: Journal, messages: ReadonlyArray<StoredMessage>) {
-    const { conversationId: id, userId } = journal.claim
-    const { replaces } = journal
-    yield* Effect.catchTag(
-      store.append(id, messages, { replaces }),
+const append = ({ store }: Shared, journal: Journal, messages: ReadonlyArray<StoredMessage>) => {
+  const { conversationId: id, userId } = journal.claim
+  const { replaces } = journal
+  return store.append(id, messages, { replaces }).pipe(
+    Effect.catchTag(
       "ConversationNotFound",
       // Deleted between the two steps of `start`: the task was accepted, so its conversation is there again.
       () => Effect.andThen(store.create({ id, userId }), store.append(id, messages))
-    )
-    journal.replaces = undefined
-  }
-)
-
-const storeTitle = Effect.fnUntraced(function*({ store }: Options, journal: Journal) {
-  if (journal.title === undefined) return
-  // A conversation that was deleted needs no title.
-  yield* Effect.catchTag(
-    store.setTitle(journal.claim.conversationId, journal.title),
-    "ConversationNotFound",
-    () => Effect.void
+    ),
+    Effect.map(() => {
+      journal.replaces = undefined
+    })
   )
-  journal.title = undefined
+}
+
+const storeTitle = ({ store }: Shared, journal: Journal, title: string) =>
+  store.setTitle(journal.claim.conversationId, title).pipe(
+    // A conversation that was deleted needs no title.
+    Effect.catchTag("ConversationNotFound", () => Effect.void),
+    Effect.map(() => {
+      journal.title = undefined
+    })
+  )
+
+const storeOwed = Effect.fnUntraced(function*(shared: Shared, journal: Journal) {
+  if (journal.title !== undefined) yield* storeTitle(shared, journal, journal.title)
+  // Another one may come meanwhile, and is stored after these: by whoever stores it, again together with them.
+  const messages = [...journal.unstored]
+  if (messages.length === 0) return
+  yield* append(shared, journal, messages)
+  const stored = new Set(messages.map((message) => message.id))
+  journal.unstored = journal.unstored.filter((message) => !stored.has(message.id))
 })
 
 /** What is durable and not yet in the conversation goes there. */
-export const storeMessages = Effect.fnUntraced(
-  function*(options: Options, journal: Journal) {
-    yield* storeTitle(options, journal)
-    const messages = [...journal.unstored]
-    if (messages.length === 0) return
-    yield* append(options, journal, messages)
-    const stored = new Set(messages.map((message) => message.id))
-    journal.unstored = journal.unstored.filter((message) => !stored.has(message.id))
-  },
-  (effect, options, journal) =>
-    Effect.onError(effect, () =>
-      Effect.map(answers(options, journal), (answered) => {
-        options.execution.excused = !answered
-      }))
-)
+export const storeMessages = (shared: Shared, execution: Execution, journal: Journal) =>
+  Effect.suspend(() =>
+    journal.title === undefined && journal.unstored.length === 0
+      ? Effect.void
+      : Effect.onError(storeOwed(shared, journal), () =>
+        Effect.map(answers(shared, journal), (answered) => {
+          execution.excused = !answered
+        }))
+  )
 
 /**
  * The same for a task that was given up too often: one message after the other, and without those that are refused again.
  * Returns the ids of these. Fails when the store does not answer.
  */
-export const storeWhatIsTaken = Effect.fnUntraced(function*(options: Options, journal: Journal) {
+export const storeWhatIsTaken = Effect.fnUntraced(function*(shared: Shared, execution: Execution, journal: Journal) {
   const refused: Array<MessageId> = []
   const unless = <A, E>(effect: Effect.Effect<A, E>, onRefusal: () => void) =>
     Effect.catchCause(effect, (cause) =>
-      Effect.flatMap(answers(options, journal), (answered) => {
-        options.execution.excused = !answered
+      Effect.flatMap(answers(shared, journal), (answered) => {
+        execution.excused = !answered
         if (!answered) return Effect.failCause(cause)
         onRefusal()
         return Effect.logError("The conversation store refuses what it was given; it stays in the log alone.", cause)
       }))
-  yield* unless(storeTitle(options, journal), () => {
-    journal.title = undefined
-  })
+  if (journal.title !== undefined) {
+    yield* unless(storeTitle(shared, journal, journal.title), () => {
+      journal.title = undefined
+    })
+  }
   for (const message of journal.unstored) {
-    yield* unless(append(options, journal, [message]), () => refused.push(message.id))
+    yield* unless(append(shared, journal, [message]), () => refused.push(message.id))
     journal.unstored = journal.unstored.filter(({ id }) => id !== message.id)
   }
   return refused
