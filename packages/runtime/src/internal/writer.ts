@@ -49,6 +49,7 @@ export const make = Effect.fnUntraced(function*(backend: TaskBackend["Service"])
   const waits = Duration.isGreaterThan(backend.commitWindow, Duration.zero)
   // What the fiber of an agent has, such as a transaction of its own, must not reach the store.
   const services = yield* Effect.context<never>()
+  const clock = yield* Clock.Clock
   /** Whether the flusher has emits to commit, or does so. */
   let flushing = false
   /** Whether its last commit was for several emits: then the next ones are likely to meet, too. */
@@ -67,7 +68,9 @@ export const make = Effect.fnUntraced(function*(backend: TaskBackend["Service"])
       const bytes = sizes.reduce((sum, n) => sum + n, 0)
       const entry: Emit = { journal, events, bytes, byAgent, done: Deferred.makeUnsafe(), state: "queued" }
       const isAlone = !waits && !crowded && !flushing && undisturbed.isOpen() && Queue.sizeUnsafe(queue) === 0
-      return Effect.andThen(isAlone ? commitAlone(entry) : restore(enqueue(entry)), restore(Deferred.await(entry.done)))
+      return isAlone
+        ? Effect.andThen(commitAlone(entry), Deferred.await(entry.done))
+        : restore(Effect.andThen(enqueue(entry), Deferred.await(entry.done)))
     })
 
   const enqueue = (entry: Emit): Effect.Effect<void> => {
@@ -106,57 +109,55 @@ export const make = Effect.fnUntraced(function*(backend: TaskBackend["Service"])
       )
     )
 
+  const settleAll = (groups: ReadonlyArray<Group>, results: ReadonlyArray<Appended>): Effect.Effect<void> => {
+    let next = 0
+    const settled = groups.map((group) => settle(group, group.events.length === 0 ? nothing : results[next++] ?? lost))
+    return settled.length === 1 && settled[0] !== undefined ? settled[0] : Effect.all(settled, { discard: true })
+  }
+
   const commit = (groups: ReadonlyArray<Group>): Effect.Effect<void> => {
     const batch = groups.flatMap(({ events, journal }) => isNonEmpty(events) ? [{ claim: journal.claim, events }] : [])
-    if (!isNonEmpty(batch)) return Effect.forEach(groups, (group) => settle(group, nothing), { discard: true })
-    return backend.append(batch).pipe(
-      Effect.matchCauseEffect({
-        onSuccess: (results) => {
-          let next = 0
-          return Effect.forEach(
-            groups,
-            (group) => settle(group, group.events.length === 0 ? nothing : results[next++] ?? lost),
-            { discard: true }
+    if (!isNonEmpty(batch)) return settleAll(groups, [])
+    return Effect.matchCauseEffect(backend.append(batch), {
+      onSuccess: (results) => settleAll(groups, results),
+      // Also defects: the flusher must outlive whatever a store does.
+      onFailure: (cause) =>
+        groups.length > 1
+          // One task's bad event must not take the others with it.
+          ? Effect.forEach(groups, (group) => commit([group]), { discard: true })
+          : Effect.andThen(
+            Effect.logError("The store refused a commit; its task stops here as if crashed.", cause),
+            Effect.forEach(groups, (group) => lose(group, "store"), { discard: true })
           )
-        },
-        // Also defects: the flusher must outlive whatever a store does.
-        onFailure: (cause) =>
-          groups.length > 1
-            // One task's bad event must not take the others with it.
-            ? Effect.forEach(groups, (group) => commit([group]), { discard: true })
-            : Effect.andThen(
-              Effect.logError("The store refused a commit; its task stops here as if crashed.", cause),
-              Effect.forEach(groups, (group) => lose(group, "store"), { discard: true })
-            )
-      })
-    )
+    })
   }
 
   /** Numbers what is still wanted: from here on it will be written. */
-  const numbered = (emits: ReadonlyArray<Emit>): Effect.Effect<ReadonlyArray<Group>> =>
-    Effect.map(Clock.currentTimeMillis, (at) => {
-      const groups = new Map<Journal, Group>()
-      for (const entry of emits) {
-        if (entry.state === "withdrawn") continue
-        entry.state = "taken"
-        const { journal } = entry
-        if (isRefused(journal, entry.byAgent)) {
-          Deferred.doneUnsafe(entry.done, Exit.interrupt())
-          continue
-        }
-        let group = groups.get(journal)
-        if (group === undefined) groups.set(journal, group = { journal, emits: [], events: [] })
-        group.emits.push(entry)
-        for (const stored of journal.number(entry.events, at)) group.events.push(stored)
+  const numbered = (emits: ReadonlyArray<Emit>): ReadonlyArray<Group> => {
+    const at = clock.currentTimeMillisUnsafe()
+    const groups = new Map<Journal, Group>()
+    for (const entry of emits) {
+      if (entry.state === "withdrawn") continue
+      entry.state = "taken"
+      const { journal } = entry
+      if (isRefused(journal, entry.byAgent)) {
+        Deferred.doneUnsafe(entry.done, Exit.interrupt())
+        continue
       }
-      return [...groups.values()]
-    })
+      let group = groups.get(journal)
+      if (group === undefined) groups.set(journal, group = { journal, emits: [], events: [] })
+      group.emits.push(entry)
+      for (const stored of journal.number(entry.events, at)) group.events.push(stored)
+    }
+    return [...groups.values()]
+  }
+
+  const done = Effect.sync(() => undisturbed.openUnsafe())
 
   const commitAlone = (entry: Emit): Effect.Effect<void> => {
     undisturbed.closeUnsafe()
-    return numbered([entry]).pipe(
-      Effect.flatMap(commit),
-      Effect.ensuring(Effect.sync(() => undisturbed.openUnsafe())),
+    return Effect.suspend(() => commit(numbered([entry]))).pipe(
+      Effect.ensuring(done),
       Effect.updateContext<never, never>(() => services)
     )
   }
@@ -181,7 +182,7 @@ export const make = Effect.fnUntraced(function*(backend: TaskBackend["Service"])
     yield* undisturbed.await
     if (waits) yield* Effect.interruptible(Effect.sleep(backend.commitWindow))
     const emits = drain(first)
-    yield* Effect.flatMap(numbered(emits), commit)
+    yield* commit(numbered(emits))
     crowded = emits.length > 1
     flushing = false
   })
