@@ -4,7 +4,6 @@
  *
  * Nothing is durable or recoverable here, readers are not bounded, nobody is checked. It shows what HTTP itself costs.
  */
-// @effect-diagnostics globalDate:off
 import { randomUUID } from "node:crypto"
 import { once } from "node:events"
 import { createServer, type ServerResponse } from "node:http"
@@ -14,63 +13,57 @@ import { content, message, pace, resources, type Server } from "./server.ts"
 
 interface Task {
   readonly id: string
-  readonly conversationId: string
-  readonly createdAt: string
   status: string
-  readonly frames: Array<string>
-  readonly readers: Set<ServerResponse>
+  /** Of its events; the first two are made when somebody reads or writes. */
+  frames: Array<string> | undefined
+  readers: Set<ServerResponse> | undefined
 }
 
 const tasks = new Map<string, Task>()
 
+const frameOf = (task: Task, seq: number, event: object): string =>
+  `id: ${seq}\ndata: ${JSON.stringify({ ...event, taskId: task.id, conversationId: task.id })}\n\n`
+
+const framesOf = (task: Task): Array<string> =>
+  task.frames ??= [
+    frameOf(task, 1, { type: "ack", messageId: `${task.id}/1` }),
+    frameOf(task, 2, { type: "started", attempt: 1 })
+  ]
+
+const readersOf = (task: Task): Set<ServerResponse> => task.readers ??= new Set()
+
 const append = (task: Task, event: object): void => {
-  const seq = task.frames.length + 1
-  const data = JSON.stringify({ ...event, taskId: task.id, conversationId: task.conversationId })
-  const frame = `id: ${seq}\ndata: ${data}\n\n`
-  task.frames.push(frame)
-  for (const reader of task.readers) reader.write(frame)
+  const frames = framesOf(task)
+  const frame = frameOf(task, frames.length + 1, event)
+  frames.push(frame)
+  for (const reader of readersOf(task)) reader.write(frame)
 }
 
 const finish = (task: Task, status: "completed" | "cancelled"): void => {
   task.status = status
   append(task, status === "completed" ? { type: "done", usage: {} } : { type: "cancelled" })
-  for (const reader of task.readers) reader.end()
-  task.readers.clear()
+  for (const reader of readersOf(task)) reader.end()
+  readersOf(task).clear()
 }
 
 const json = (response: ServerResponse, status: number, body: object): void => {
   response.writeHead(status, { "content-type": "application/json" }).end(JSON.stringify(body))
 }
 
-const view = ({ conversationId, createdAt, id, status }: Task) => ({
-  id,
-  conversationId,
-  agentId: "bench",
-  status,
-  createdAt
-})
+const view = ({ id, status }: Task) => ({ id, status })
 
 const start = (body: string): Task => {
   const { message }: { readonly message?: unknown } = JSON.parse(body)
   if (typeof message !== "string" || message === "") throw new Error("message")
-  const task: Task = {
-    id: randomUUID(),
-    conversationId: randomUUID(),
-    createdAt: new Date().toISOString(),
-    status: "running",
-    frames: [],
-    readers: new Set()
-  }
+  const task: Task = { id: randomUUID(), status: "running", frames: undefined, readers: undefined }
   tasks.set(task.id, task)
-  append(task, { type: "ack", messageId: `${task.id}/1` })
-  append(task, { type: "started", attempt: 1 })
   return task
 }
 
 const replay = async (task: Task, response: ServerResponse): Promise<void> => {
   response.writeHead(200, { "content-type": "text/event-stream", "cache-control": "no-cache" })
   let block = ""
-  for (const frame of task.frames) {
+  for (const frame of framesOf(task)) {
     block += frame
     if (block.length < 65_536) continue
     if (!response.write(block)) await once(response, "drain")
@@ -78,8 +71,9 @@ const replay = async (task: Task, response: ServerResponse): Promise<void> => {
   }
   if (block !== "") response.write(block)
   if (task.status !== "running") return void response.end()
-  task.readers.add(response)
-  response.on("close", () => task.readers.delete(response))
+  const readers = readersOf(task)
+  readers.add(response)
+  response.on("close", () => readers.delete(response))
 }
 
 const server = createServer((request, response) => {
@@ -119,7 +113,7 @@ const handlers: Server = {
       append(task, { type: "text", content: content() })
       await new Promise<void>((resolve) => pace(emission, began, i, resolve))
       // As fast as the slowest pipe permits.
-      for (const reader of task.readers) if (reader.writableNeedDrain) await once(reader, "drain")
+      for (const reader of readersOf(task)) if (reader.writableNeedDrain) await once(reader, "drain")
     }
     append(task, { type: "message", message, usage: {} })
     finish(task, "completed")

@@ -97,7 +97,7 @@ const replay = (readers: number, events: number, ratio: number): Case => async (
 
 const starts: Case = async ({ client, port, quick }) => {
   const count = scaled(quick, 5_000)
-  await client.call("starts", { port, count: scaled(quick, 2_000), concurrency: 32 })
+  await client.call("starts", { port, count: scaled(quick, 20_000), concurrency: 32 })
   const millis = await client.call("starts", { port, count, concurrency: 32 })
   return [{ name: "starts, 32 connections", unit: "tasks/s", value: count / millis * 1_000, target: { ratio: 0.4 } }]
 }
