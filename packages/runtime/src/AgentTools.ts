@@ -38,6 +38,7 @@ export const Timeout = Context.Reference<Duration.Input | undefined>("@perennial
  */
 export interface ToolOutcome {
   readonly status: "completed" | "error"
+  /** The log and the model get what JSON makes of it; what JSON cannot write is an error for the model. */
   readonly result: Schema.Json
 }
 
@@ -242,5 +243,5 @@ const completed = (last: Tool.HandlerResult<Tool.Any> | undefined): ToolOutcome 
     ? failed(last.result.reason.message)
     : { status: last?.isFailure === true ? "error" : "completed", result: json(last?.encodedResult) }
 
-/** Schemas encode to JSON, but for `undefined` at the top, which a tool without a result has. */
-const json = (encoded: unknown): Schema.Json => encoded === undefined ? null : encoded as Schema.Json
+/** Schemas encode to what is nearly JSON: dates, `undefined`. Whoever executes the call makes it JSON. */
+const json = (encoded: unknown): Schema.Json => encoded as Schema.Json

@@ -12,12 +12,13 @@ import { AgentId } from "@perennial/domain/Ids"
 import type { Message, ToolCallPart } from "@perennial/domain/Message"
 import type { AgentEvent } from "@perennial/domain/TaskEvent"
 import * as Usage from "@perennial/domain/Usage"
-import { Array, type Cause, Context, Duration, Effect, Layer, Option, type Scope } from "effect"
+import { Array, type Cause, Context, Duration, Effect, Layer, Option, Result, type Scope } from "effect"
 import { LanguageModel, Prompt, type Tool, type Toolkit } from "effect/ai"
 import * as AgentTools from "./AgentTools.ts"
 import type { TitleMaker } from "./ConversationTitle.ts"
 import * as History from "./History.ts"
 import { type AgentProgress, callsOf, fromJournal, noPast } from "./internal/agentProgress.ts"
+import { toJson } from "./internal/json.ts"
 import type { ModelAnswer } from "./internal/modelAnswer.ts"
 import { makeModelStep } from "./internal/modelStep.ts"
 import { makeToolCalls, resultPart } from "./internal/toolCalls.ts"
@@ -276,7 +277,12 @@ const fromParts = (
         withErrorHook(run(input, emit), config.hooks?.onError),
         TaskData,
         // Past the hook `onEvent`, which may write such events itself.
-        (name, data) => Effect.asVoid(emit([{ type: "data", name, data }]))
+        (name, data) => {
+          const json = toJson(data)
+          return Result.isFailure(json)
+            ? Effect.die(new Error(`The data of "${name}" cannot be written as JSON. ${json.failure}`))
+            : Effect.asVoid(emit([{ type: "data", name, data: json.success.value }]))
+        }
       )
   }
 }

@@ -51,7 +51,10 @@ describe("tools of an agent", () => {
           { tool: "large", id: "5" },
           { tool: "nope", id: "6" },
           { tool: "weather", params: { city: 1 }, id: "7" },
-          { tool: "slow", params: { millis: 999_999 }, id: "8" }
+          { tool: "slow", params: { millis: 999_999 }, id: "8" },
+          { tool: "odd", params: { what: "bigint" }, id: "a" },
+          { tool: "odd", params: { what: "cycle" }, id: "b" },
+          { tool: "absent", params: { fails: true }, id: "c" }
         ],
         ["Done."]
       )
@@ -61,7 +64,7 @@ describe("tools of an agent", () => {
       const results = resultsOf(run)
       assert.deepStrictEqual(results.map(([status]) => status), [
         "completed",
-        ...Array.from({ length: 8 }, () => "error")
+        ...Array.from({ length: 11 }, () => "error")
       ])
       const texts = results.map(([, result]) => result ?? "")
       assert.strictEqual(texts[0], "{\"degrees\":4}")
@@ -74,6 +77,15 @@ describe("tools of an agent", () => {
       assert.include(texts[6], "There is no tool \\\"nope\\\". Tools: weather, ")
       assert.include(texts[7], "not valid")
       assert.include(texts[8], "did not finish within 2m")
+      assert.strictEqual(
+        texts[9],
+        "{\"error\":\"The result cannot be written as JSON. Do not know how to serialize a BigInt\"}"
+      )
+      assert.strictEqual(
+        texts[10],
+        "{\"error\":\"The result cannot be written as JSON. Converting circular structure to JSON\"}"
+      )
+      assert.strictEqual(texts[11], "{}")
       // What was never entered has no `tool_call`.
       assert.deepStrictEqual(run.events("tool_call").map((event) => event.toolCallId).toSorted(), [
         "0",
@@ -82,9 +94,46 @@ describe("tools of an agent", () => {
         "3",
         "4",
         "5",
-        "8"
+        "8",
+        "a",
+        "b",
+        "c"
       ])
       assert.include(yield* Effects.all, "slow interrupted")
+    }).pipe(Effect.provide(env)))
+
+  it.effect("results are what JSON makes of them", () =>
+    Effect.gen(function*() {
+      yield* (yield* Script).push(
+        [
+          { tool: "absent", params: { fails: false }, id: "0" },
+          { tool: "dated", id: "1" },
+          { tool: "odd", params: { what: "nan" }, id: "2" },
+          { tool: "odd", params: { what: "map" }, id: "3" }
+        ],
+        ["Done."]
+      )
+      const run = yield* startAgent(yield* LlmAgent.make(config))
+      yield* Fiber.join(run.fiber)
+      assert.deepStrictEqual(resultsOf(run), [
+        ["completed", "{}"],
+        ["completed", "{\"at\":\"1970-01-01T00:00:00.000Z\"}"],
+        ["completed", "null"],
+        ["completed", "{}"]
+      ])
+    }).pipe(Effect.provide(env)))
+
+  it.effect("what a tool reports is what JSON makes of it; what JSON cannot write never ends the task", () =>
+    Effect.gen(function*() {
+      yield* (yield* Script).push([{ tool: "odd_reports" }], ["Done."])
+      const run = yield* startAgent(yield* LlmAgent.make(config))
+      for (let i = 0; i < 3; i++) yield* adjust("1 second")
+      yield* Fiber.join(run.fiber)
+      const progress = run.events("tool_progress").map((event) => event.data)
+      assert.deepStrictEqual(progress.slice(0, 2), [{}, { late: true, map: {} }])
+      assert.deepStrictEqual(run.events("data").map(({ data, name }) => [name, data]), [["absent", { kept: 1 }]])
+      // Data is kept, so that a tool must know when it is not.
+      assert.deepStrictEqual(resultsOf(run), [["error", "{\"error\":\"The tool failed with an internal error.\"}"]])
     }).pipe(Effect.provide(env)))
 
   it.effect("a tool's own timeout wins over the agent's, longer or shorter", () =>

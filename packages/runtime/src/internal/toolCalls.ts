@@ -16,6 +16,7 @@ import {
 } from "../AgentTools.ts"
 import { CurrentTaskLimits } from "../TaskLimits.ts"
 import { ToolProgress } from "../ToolProgress.ts"
+import { toJson } from "./json.ts"
 
 export interface ToolCallsOptions {
   readonly tools: AgentTools
@@ -64,6 +65,16 @@ export const resultPart = (call: ToolCallPart, outcome: ToolOutcome): ToolResult
   ...outcome
 })
 
+/** An outcome as the log can hold it. */
+const written = ({ result, status }: ToolOutcome, limit: number): ToolOutcome => {
+  const json = toJson(result)
+  if (Result.isFailure(json)) return failed(`The result cannot be written as JSON. ${json.failure}`)
+  const { text, value } = json.success
+  return text.length <= limit
+    ? { status, result: value }
+    : failed(`The result of the tool is larger than ${limit} bytes. Ask for less.`)
+}
+
 const unchecked = Result.fail(failed("The call could not be checked and was not executed."))
 
 /** What is decided about a call when nobody answers. */
@@ -77,10 +88,15 @@ const unanswered = ({ timeout }: ApprovalPolicy, askedAt: number) =>
 const withProgress = <A>(toolCallId: string, emit: Emit, execute: Effect.Effect<A>): Effect.Effect<A> =>
   Effect.gen(function*() {
     const latest = yield* Queue.sliding<Schema.Json>(1)
-    const report = (data: Schema.Json) =>
-      JSON.stringify(data).length > progressBytes
+    const report = (data: unknown) => {
+      const json = toJson(data)
+      if (Result.isFailure(json)) {
+        return Effect.logWarning(`A progress report was dropped: it cannot be written as JSON. ${json.failure}`)
+      }
+      return json.success.text.length > progressBytes
         ? Effect.logDebug("A progress report of more than 4 KiB was dropped.")
-        : Effect.asVoid(Queue.offer(latest, data))
+        : Effect.asVoid(Queue.offer(latest, json.success.value))
+    }
     const write = Effect.gen(function*() {
       while (true) {
         yield* emit([{ type: "tool_progress", toolCallId, data: yield* Queue.take(latest) }])
@@ -102,10 +118,7 @@ export const makeToolCalls = (options: ToolCallsOptions) => {
       duration,
       orElse: () => Effect.succeed(failed(`The tool did not finish within ${Duration.format(duration)}.`))
     })
-    const limit = (yield* CurrentTaskLimits).eventBytes - envelopeBytes
-    return JSON.stringify(outcome.result).length <= limit
-      ? outcome
-      : failed(`The result of the tool is larger than ${limit} bytes. Ask for less.`)
+    return written(outcome, (yield* CurrentTaskLimits).eventBytes - envelopeBytes)
   })
 
   const prepare = (call: ToolCallPart) =>
@@ -170,8 +183,8 @@ export const makeToolCalls = (options: ToolCallsOptions) => {
   return (input: ToolCallsInput): Effect.Effect<ReadonlyArray<ToolResultPart>> => {
     const count = input.calls.length
     const permits = count > options.concurrency ? Semaphore.makeUnsafe(options.concurrency) : undefined
-    const written = (call: ToolCallPart) => Effect.tap(answer(call, input, permits), (result) => input.emit([result]))
+    const answered = (call: ToolCallPart) => Effect.tap(answer(call, input, permits), (result) => input.emit([result]))
     // A single call may wait for long: it needs no fiber beside that of the agent.
-    return Effect.forEach(input.calls, written, { concurrency: count === 1 ? 1 : "unbounded" })
+    return Effect.forEach(input.calls, answered, { concurrency: count === 1 ? 1 : "unbounded" })
   }
 }

@@ -7,6 +7,7 @@ import { type Message, userText } from "@perennial/domain/Message"
 import { ack, type AgentEvent, isBoundary, type StoredEvent, type TaskEvent } from "@perennial/domain/TaskEvent"
 import * as TaskView from "@perennial/domain/TaskView"
 import { Clock, Deferred, Effect, type Fiber, Option } from "effect"
+import { malformed } from "../../src/internal/agentEvent.ts"
 
 export { adjust, settle } from "@perennial/runtime/Testing"
 
@@ -73,6 +74,8 @@ export const startAgent = Effect.fnUntraced(function*(agent: Agent, options: {
   let left = options.stopAfter ?? Number.POSITIVE_INFINITY
   const emit: Emit = (events) =>
     Effect.suspend(() => {
+      const wrong = malformed(events, task)
+      if (wrong !== undefined) return Effect.die(wrong)
       // What is emitted together is durable together.
       left -= events.length
       if (left < 0) return Effect.never
