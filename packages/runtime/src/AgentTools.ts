@@ -5,7 +5,7 @@
  *
  * @since 0.1.0
  */
-import { Cause, Context, Duration, Effect, Exit, Option, Result, Schema, Stream } from "effect"
+import { Context, Duration, Effect, Result, Schema, Stream } from "effect"
 import { AiError, type Prompt, type Tool, Toolkit } from "effect/ai"
 import * as ToolProgress from "./ToolProgress.ts"
 
@@ -63,6 +63,7 @@ export interface ToolInvocation {
 export interface PreparedCall {
   /** Whether a person has to agree first. */
   readonly needsApproval: (messages: () => ReadonlyArray<Prompt.Message>) => Effect.Effect<boolean>
+  /** Runs the tool. A defect is logged, and an internal error for the model. */
   readonly execute: Effect.Effect<ToolOutcome>
 }
 
@@ -127,21 +128,17 @@ export const fromHandlers = Effect.fnUntraced(function*<Tools extends Record<str
       let last: Tool.HandlerResult<Tools[keyof Tools]> | undefined
       // `prepare` found the tool by this name; `handle` decodes the parameters from unknown.
       const results = toolkit.handle<keyof Tools>(call.tool, call.args as never, call.toolCallId)
-      const exit = yield* Stream.unwrap(results).pipe(
+      return yield* Stream.unwrap(results).pipe(
         Stream.runForEach((result) =>
           result.preliminary ? report(json(result.encodedResult)) : Effect.sync(() => void (last = result))
         ),
         Effect.provideService(Toolkit.PreliminaryBuffer, 16),
         provide,
-        Effect.exit
+        Effect.matchEffect({
+          onSuccess: () => Effect.sync(() => completed(last)),
+          onFailure: (error) => encodeFailure(tool, error)
+        })
       )
-      if (Exit.isSuccess(exit)) return completed(last)
-      // When the task itself is interrupted this line is not reached.
-      if (Cause.hasInterruptsOnly(exit.cause)) return failed("The tool stopped without a result.")
-      const error = Cause.findErrorOption(exit.cause)
-      if (Option.isSome(error) && !Cause.hasDies(exit.cause)) return yield* encodeFailure(tool, error.value)
-      yield* Effect.logError(`Tool "${call.tool}" failed with a defect.`, exit.cause)
-      return failed("The tool failed with an internal error.")
     })
 
   const prepare = Effect.fnUntraced(function*(

@@ -20,7 +20,10 @@ export interface TaskLimits {
   readonly queuedPerConversation: number
   /** From the first claim, recoveries included; then the task ends with the error `DeadlineExceeded`. */
   readonly taskTimeout: Duration.Duration
-  /** How long finalizers may take after a cancel; then the log is closed and ended without them. */
+  /**
+   * How long finalizers may take after a cancel; then the log is closed and ended without them. Those of a tool after
+   * its timeout; then its task goes on without it.
+   */
   readonly cancelGrace: Duration.Duration
   /** Bytes of one event; a larger one ends the task with the error `EventTooLarge`. */
   readonly eventBytes: number

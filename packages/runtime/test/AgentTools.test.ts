@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { AgentTools, LlmAgent, ScriptedModel } from "@perennial/runtime"
-import { type Duration, Effect, Exit, Fiber, Layer, Schema } from "effect"
+import { type Duration, Effect, Exit, Fiber, Layer, Ref, Result, Schema } from "effect"
 import { Tool, Toolkit } from "effect/ai"
 import { adjust, type AgentTask, brief, settle, startAgent, task } from "./support/agentTask.ts"
 import { Effects, Tools, toolsLayer } from "./support/agentToolkit.ts"
@@ -153,6 +153,78 @@ describe("tools of an agent", () => {
       yield* Fiber.join(run.fiber)
       assert.deepStrictEqual(resultsOf(run)[0], ["completed", "\"slept\""])
     }).pipe(Effect.provide(env)))
+
+  const custom = (execute: AgentTools.PreparedCall["execute"]) => ({
+    tools: { custom: Tool.make("custom").annotate(AgentTools.Timeout, "1 minute") },
+    prepare: () => Effect.succeed(Result.succeed({ needsApproval: () => Effect.succeed(false), execute }))
+  })
+
+  it.effect.each<[string, AgentTools.PreparedCall["execute"], string]>([
+    ["dies", Effect.die(new Error("secret: boom")), "The tool failed with an internal error."],
+    ["throws", Effect.sync(() => assert.fail("secret: boom")), "The tool failed with an internal error."],
+    [
+      "answers nothing",
+      Effect.succeed(undefined as unknown as AgentTools.ToolOutcome),
+      "The tool failed with an internal error."
+    ],
+    ["interrupts itself", Effect.interrupt, "The tool stopped without a result."]
+  ])("tools of a kind of its own are guarded, too: one that %s", ([, execute, error]) =>
+    Effect.gen(function*() {
+      yield* (yield* Script).push([{ tool: "custom" }], ["Done."])
+      const run = yield* startAgent(yield* LlmAgent.make({ ...config, tools: custom(execute) }))
+      yield* Fiber.join(run.fiber)
+      assert.deepStrictEqual(resultsOf(run), [["error", JSON.stringify({ error })]])
+    }).pipe(Effect.provide(env)))
+
+  describe("P11: a tool's timeout is a bound", () => {
+    const clinging: ReadonlyArray<readonly [string, AgentTools.PreparedCall["execute"]]> = [
+      ["cannot be interrupted", Effect.uninterruptible(Effect.never)],
+      ["has a finalizer that never ends", Effect.onInterrupt(Effect.never, () => Effect.never)]
+    ]
+
+    it.effect.each(clinging)("for a tool that %s", ([, execute]) =>
+      Effect.gen(function*() {
+        yield* (yield* Script).push([{ tool: "custom" }], ["Done."])
+        const run = yield* startAgent(yield* LlmAgent.make({ ...config, tools: custom(execute) }))
+        yield* adjust("69 seconds")
+        assert.deepStrictEqual(resultsOf(run), [])
+        yield* adjust("1 second")
+        yield* Fiber.join(run.fiber)
+        const error = "The tool did not finish within 1m and could not be stopped: it may still be running."
+        assert.deepStrictEqual(resultsOf(run), [["error", JSON.stringify({ error })]])
+      }).pipe(Effect.provide(env)))
+
+    it.effect("finalizers are waited for within the grace", () =>
+      Effect.gen(function*() {
+        const effects = yield* Effects
+        const finalizer = Effect.andThen(Effect.sleep("9 seconds"), Ref.set(effects, ["finalized"]))
+        yield* (yield* Script).push([{ tool: "custom" }], ["Done."])
+        const tools = custom(Effect.onInterrupt(Effect.never, () => finalizer))
+        const run = yield* startAgent(yield* LlmAgent.make({ ...config, tools }))
+        yield* adjust("68 seconds")
+        assert.deepStrictEqual([yield* Ref.get(effects), resultsOf(run)], [[], []])
+        yield* adjust("1 second")
+        yield* Fiber.join(run.fiber)
+        assert.deepStrictEqual(yield* Ref.get(effects), ["finalized"])
+        const error = "The tool did not finish within 1m."
+        assert.deepStrictEqual(resultsOf(run), [["error", JSON.stringify({ error })]])
+      }).pipe(Effect.provide(env)))
+
+    it.effect.each(clinging)(
+      "P7: a cancel waits no longer for a tool that %s",
+      ([, execute]) =>
+        Effect.gen(function*() {
+          yield* (yield* Script).push([{ tool: "custom" }])
+          const run = yield* startAgent(yield* LlmAgent.make({ ...config, tools: custom(execute) }))
+          yield* settle
+          run.fiber.interruptUnsafe()
+          yield* adjust("9 seconds")
+          assert.isUndefined(run.fiber.pollUnsafe())
+          yield* adjust("1 second")
+          assert.isTrue(Exit.hasInterrupts(yield* Fiber.await(run.fiber)))
+        }).pipe(Effect.provide(env))
+    )
+  })
 
   it.effect("calls run at once, at most toolConcurrency of them, and their results keep the order of the calls", () =>
     Effect.gen(function*() {

@@ -17,6 +17,7 @@ import {
 import { CurrentTaskLimits } from "../TaskLimits.ts"
 import { ToolProgress } from "../ToolProgress.ts"
 import { toJson } from "./json.ts"
+import { makeRunTool } from "./toolFiber.ts"
 
 export interface ToolCallsOptions {
   readonly tools: AgentTools
@@ -108,17 +109,16 @@ const withProgress = <A>(toolCallId: string, emit: Emit, execute: Effect.Effect<
 
 export const makeToolCalls = (options: ToolCallsOptions) => {
   const { approval, tools } = options
+  const runTool = makeRunTool()
 
   const execute = Effect.fn("LlmAgent.tool")(function*(call: ToolCallPart, prepared: PreparedCall, emit: Emit) {
     yield* Effect.annotateCurrentSpan({ tool: call.tool, toolCallId: call.toolCallId })
     const { args, tool, toolCallId } = call
     yield* emit([{ type: "tool_call", tool, toolCallId, args, status: "executing" }])
-    const duration = timeoutOf(tools, tool) ?? options.timeout
-    const outcome = yield* Effect.timeoutOrElse(withProgress(toolCallId, emit, prepared.execute), {
-      duration,
-      orElse: () => Effect.succeed(failed(`The tool did not finish within ${Duration.format(duration)}.`))
-    })
-    return written(outcome, (yield* CurrentTaskLimits).eventBytes - envelopeBytes)
+    const timeout = timeoutOf(tools, tool) ?? options.timeout
+    const limit = (yield* CurrentTaskLimits).eventBytes - envelopeBytes
+    const executed = Effect.map(prepared.execute, (outcome) => written(outcome, limit))
+    return yield* withProgress(toolCallId, emit, runTool({ tool, timeout, execute: executed }))
   })
 
   const prepare = (call: ToolCallPart) =>
