@@ -131,6 +131,56 @@ describe("approval", () => {
     }).pipe(Effect.provide(env)))
 })
 
+describe("P11: what a person decides is bounded", () => {
+  /** A task that asks for approval of `delete-50`, whose arguments carry so many characters more. */
+  const asking = Effect.fnUntraced(function*(padding: number) {
+    yield* (yield* Script).push(
+      [{ tool: "delete", params: { id: 50, padding: "x".repeat(padding) }, id: "delete-50" }],
+      ["ok"]
+    )
+    const both = yield* shared
+    const { manager } = yield* startProcess(both, [yield* LlmAgent.make(config)])
+    const { id } = yield* manager.start({ message: "Delete 50." })
+    yield* settle
+    const refused = (decision: Decision) =>
+      Effect.map(Effect.flip(manager.decide(id, "delete-50", decision)), ({ message }) => message)
+    return { both, id, manager, refused }
+  })
+
+  it.effect("a reason or arguments beyond it are refused before anything is stored", () =>
+    Effect.gen(function*() {
+      const { both, id, manager, refused } = yield* asking(0)
+      assert.strictEqual(
+        yield* refused({ approved: false, reason: "x".repeat(300_000) }),
+        "`reason` has 300000 characters: at most 1000 are accepted."
+      )
+      const args = { id: 51, padding: "x".repeat(300_000) }
+      assert.strictEqual(
+        yield* refused({ approved: true, args }),
+        "`args` has 300022 characters of JSON: at most 65536 are accepted."
+      )
+      assert.strictEqual(
+        yield* refused({ approved: true, args: { id: undefined } as unknown as Schema.Json }),
+        "`args` is not JSON."
+      )
+      yield* manager.decide(id, "delete-50", { approved: true, reason: "x".repeat(1_000) })
+      assert.strictEqual((yield* untilEnded(both, id)).status, "completed")
+    }).pipe(Effect.provide(env)))
+
+  it.effect("so are those that the event cannot hold beside the call's own arguments", () =>
+    Effect.gen(function*() {
+      const { both, id, manager, refused } = yield* asking(200_000)
+      const args = { id: 51, padding: "x".repeat(65_000) }
+      assert.strictEqual(
+        yield* refused({ approved: true, args }),
+        "`args` does not fit into an event of 262144 bytes beside the call's own arguments."
+      )
+      yield* manager.decide(id, "delete-50", { approved: true, args: { id: 51 } })
+      assert.strictEqual((yield* untilEnded(both, id)).status, "completed")
+      assert.deepStrictEqual(yield* Effects.all, ["delete 51"])
+    }).pipe(Effect.provide(env)))
+})
+
 describe("approval over processes", () => {
   /** A process whose task waits for approval of `delete-50`, and died; and the next one. */
   const twoProcesses = Effect.fnUntraced(function*(approval: LlmAgent.AgentConfig["approval"]) {
