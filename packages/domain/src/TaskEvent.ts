@@ -93,7 +93,8 @@ export const ToolApproval = Schema.Struct({
 })
 
 /**
- * A tool ended.
+ * A tool ended. `decision` is there when the call waited for a person: with the result it stays in the conversation, where
+ * the call is as the model asked.
  *
  * @since 0.1.0
  * @category events
@@ -104,7 +105,8 @@ export const ToolResult = Schema.Struct({
   tool: Schema.String,
   toolCallId: Schema.String,
   result: Schema.Json,
-  status: ToolResultStatus
+  status: ToolResultStatus,
+  decision: Schema.optionalKey(Decision)
 })
 
 /**

@@ -92,6 +92,24 @@ describe("recovery of an agent", () => {
       assert.strictEqual(second.events("tool_approval").length, 4)
     }).pipe(Effect.provide(env)))
 
+  it.effect("P10: a call that was cut after a person had changed it says so", () =>
+    Effect.gen(function*() {
+      yield* (yield* Script).push([{ tool: "delete", params: { id: 50 }, id: "delete-50" }], ["the end"])
+      const agent = yield* LlmAgent.make(config)
+      const first = yield* startAgent(agent)
+      const decision = { approved: true, args: { id: 51 } }
+      yield* first.decide("delete-50", decision)
+      yield* settle
+      // The crash came in the tool.
+      const log = first.log.slice(0, 1 + first.log.findIndex(({ event }) => event.type === "tool_call"))
+      yield* (yield* Script).push(["the end"])
+      const second = yield* startAgent(agent, { log })
+      yield* Fiber.join(second.fiber)
+      assert.deepStrictEqual(second.events("tool_result").map((event) => [event.status, event.decision]), [
+        ["interrupted", decision]
+      ])
+    }).pipe(Effect.provide(env)))
+
   it.effect("P10: a task whose last message is complete is not asked again", () =>
     Effect.gen(function*() {
       const script = yield* Script

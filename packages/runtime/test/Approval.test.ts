@@ -18,6 +18,18 @@ const resultsOf = (run: AgentTask) =>
     .toSorted((a, b) => a.toolCallId.localeCompare(b.toolCallId))
     .map((event) => [event.status, JSON.stringify(event.result)])
 
+/** The results of tools that a request shows to the model. */
+const resultsFor = (request: ScriptedModel.ScriptedRequest | undefined) =>
+  request?.prompt.content.flatMap(({ content, role }) =>
+    role === "tool"
+      ? content.flatMap((part) =>
+        part.type === "tool-result"
+          ? [typeof part.result === "string" ? part.result : JSON.stringify(part.result)]
+          : []
+      )
+      : []
+  )
+
 type Required = NonNullable<NonNullable<LlmAgent.AgentConfig["approval"]>["required"]>
 
 describe("approval", () => {
@@ -52,6 +64,32 @@ describe("approval", () => {
       // Of a call that was not allowed there is no `tool_call`; one with new arguments shows those.
       assert.deepStrictEqual(run.events("tool_call").map((event) => event.args), [{ id: 5 }, { id: 50 }, { id: 53 }])
     }).pipe(Effect.provide(env)))
+
+  const changed: ReadonlyArray<readonly [Decision, string]> = [
+    [{ approved: true }, "deleted 50"],
+    [{ approved: true, args: { id: 51 } }, "A person changed the arguments to {\"id\":51}.\ndeleted 51"],
+    [
+      { approved: true, args: { id: 51 }, reason: "50 is in use." },
+      "A person changed the arguments to {\"id\":51} and said: 50 is in use.\ndeleted 51"
+    ],
+    [{ approved: true, reason: "Only this once." }, "A person allowed the call and said: Only this once.\ndeleted 50"],
+    [{ approved: false, reason: "Keep it." }, "{\"type\":\"denied\",\"reason\":\"Keep it.\"}"]
+  ]
+
+  it.effect.each(changed)(
+    "the model is told what a person has decided: %o",
+    ([decision, told]) =>
+      Effect.gen(function*() {
+        const script = yield* Script
+        yield* script.push([remove(50)], ["ok"])
+        const run = yield* startAgent(yield* LlmAgent.make(config))
+        yield* run.decide("delete-50", decision)
+        yield* Fiber.join(run.fiber)
+        assert.deepStrictEqual(resultsFor((yield* script.requests)[1]), [told])
+        // Readers see the result as the tool gave it.
+        assert.notInclude(resultsOf(run)[0]?.[1], "A person")
+      }).pipe(Effect.provide(env))
+  )
 
   it.effect("a tool decides by its arguments and the conversation before the call", () =>
     Effect.gen(function*() {
@@ -218,6 +256,19 @@ describe("approval over processes", () => {
         assert.deepStrictEqual(yield* results, [result])
       }).pipe(Effect.provide(env))
   )
+
+  it.effect("what a person has changed is told also after a crash, and in the next turns", () =>
+    Effect.gen(function*() {
+      const { both, id, manager } = yield* twoProcesses(undefined)
+      yield* manager.decide(id, "delete-50", { approved: true, args: { id: 51 } })
+      const { conversationId } = yield* untilEnded(both, id)
+      const script = yield* Script
+      yield* script.push(["ok"])
+      const next = yield* manager.start({ message: "Which one?", conversationId })
+      yield* untilEnded(both, next.id)
+      const told = ["A person changed the arguments to {\"id\":51}.\ndeleted 51"]
+      assert.deepStrictEqual((yield* script.requests).slice(-2).map(resultsFor), [told, told])
+    }).pipe(Effect.provide(env)))
 
   it.effect("P8: a decision that was given while no process had the task is found", () =>
     Effect.gen(function*() {

@@ -59,11 +59,12 @@ const envelopeBytes = 2048
 const progressBytes = 4096
 const progressPause = Duration.millis(100)
 
-export const resultPart = (call: ToolCallPart, outcome: ToolOutcome): ToolResultPart => ({
+export const resultPart = (call: ToolCallPart, outcome: ToolOutcome, decision?: Decision): ToolResultPart => ({
   type: "tool_result",
   tool: call.tool,
   toolCallId: call.toolCallId,
-  ...outcome
+  ...outcome,
+  ...(decision === undefined ? {} : { decision })
 })
 
 /** An outcome as the log can hold it. */
@@ -111,12 +112,17 @@ export const makeToolCalls = (options: ToolCallsOptions) => {
   const { approval, tools } = options
   const runTool = makeRunTool()
 
-  const execute = Effect.fn("LlmAgent.tool")(function*(call: ToolCallPart, prepared: PreparedCall, emit: Emit) {
+  const execute = Effect.fn("LlmAgent.tool")(function*(
+    call: ToolCallPart,
+    prepared: PreparedCall,
+    decision: Decision | undefined,
+    emit: Emit
+  ) {
     yield* Effect.annotateCurrentSpan({ tool: call.tool, toolCallId: call.toolCallId })
     const { args, tool, toolCallId } = call
     yield* emit([{ type: "tool_call", tool, toolCallId, args, status: "executing" }])
     const timeout = timeoutOf(tools, tool) ?? options.timeout
-    const limit = (yield* CurrentTaskLimits).eventBytes - envelopeBytes
+    const limit = (yield* CurrentTaskLimits).eventBytes - envelopeBytes - (JSON.stringify(decision)?.length ?? 0)
     const executed = Effect.map(prepared.execute, (outcome) => written(outcome, limit))
     return yield* withProgress(toolCallId, emit, runTool({ tool, timeout, execute: executed }))
   })
@@ -158,25 +164,26 @@ export const makeToolCalls = (options: ToolCallsOptions) => {
   ): Effect.fn.Return<ToolResultPart> {
     const past = input.past.get(asked.toolCallId) ?? never
     if (past.entered && !isSafeToRepeat(tools, asked.tool)) {
-      return Settlement.interruptedResult({ ...asked, entered: true })
+      return Settlement.interruptedResult({ ...asked, entered: true, decision: past.decision })
     }
     let call = asked
     let prepared = yield* prepare(call)
     if (Result.isFailure(prepared)) return resultPart(call, prepared.failure)
+    let decision: Decision | undefined
     if (past.askedAt !== undefined || (!past.entered && (yield* isRequired(call, prepared.success, input)))) {
-      const decision = yield* decide(call, past, input)
+      decision = yield* decide(call, past, input)
       if (!decision.approved) {
         const reason = decision.reason ?? "The user did not allow the call."
-        return resultPart(call, { status: "error", result: { type: "denied", reason } })
+        return resultPart(call, { status: "error", result: { type: "denied", reason } }, decision)
       }
       if (decision.args !== undefined) {
         call = { ...call, args: decision.args }
         prepared = yield* prepare(call)
-        if (Result.isFailure(prepared)) return resultPart(call, prepared.failure)
+        if (Result.isFailure(prepared)) return resultPart(call, prepared.failure, decision)
       }
     }
-    const executed = execute(call, prepared.success, input.emit)
-    return resultPart(call, yield* permits === undefined ? executed : permits.withPermit(executed))
+    const executed = execute(call, prepared.success, decision, input.emit)
+    return resultPart(call, yield* permits === undefined ? executed : permits.withPermit(executed), decision)
   })
 
   /** The results in the order of the calls; each is written as soon as it is there. */

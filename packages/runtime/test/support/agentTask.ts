@@ -31,8 +31,8 @@ export const messagesOf = (log: ReadonlyArray<StoredEvent>): ReadonlyArray<Messa
   log.flatMap(({ event }): ReadonlyArray<Message> => {
     if (event.type === "message") return [event.message]
     if (event.type !== "tool_result") return []
-    const { result, status, tool, toolCallId } = event
-    return [{ role: "tool", content: [{ type: "tool_result", result, status, tool, toolCallId }] }]
+    const { conversationId: _, taskId: __, ...part } = event
+    return [{ role: "tool", content: [part] }]
   })
 
 export interface AgentTask {
