@@ -10,6 +10,7 @@
 import { type Agent, AgentError, type AgentInput, type AgentResult, Agents, type Emit } from "@perennial/domain/Agent"
 import { AgentId } from "@perennial/domain/Ids"
 import type { Message, ToolCallPart } from "@perennial/domain/Message"
+import * as Settlement from "@perennial/domain/Settlement"
 import type { AgentEvent } from "@perennial/domain/TaskEvent"
 import * as Usage from "@perennial/domain/Usage"
 import { Array, type Cause, Context, Duration, Effect, Layer, Option, Result, type Scope } from "effect"
@@ -240,9 +241,15 @@ const fromParts = (
     if (config.titles !== undefined) yield* input.makeTitle(titleOf(config.titles, input.history))
     if (before.open.length > 0) {
       if (before.iterations >= maxIterations) {
+        // An earlier attempt may have had more steps.
         yield* emitAll(
           emit,
-          before.open.map((call) => resultPart(call, limitReached))
+          before.open.map((call) => {
+            const past = before.past.get(call.toolCallId)
+            return past?.entered === true
+              ? Settlement.interruptedResult({ ...call, ...past })
+              : resultPart(call, limitReached, past?.decision)
+          })
         )
       } else yield* runTools(before.open, before.past)
     }
