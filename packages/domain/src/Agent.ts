@@ -54,7 +54,8 @@ export interface AgentInput {
   readonly journal: ReadonlyArray<StoredEvent>
   /**
    * Waits, durably, for a person's answer to a call for which the agent has emitted `tool_approval`. `otherwise` is the
-   * answer from `at` on (milliseconds since 1970-01-01T00:00Z) unless a person was first.
+   * answer from `at` on (milliseconds since 1970-01-01T00:00Z) unless a person was first. While all calls that have no
+   * `tool_result` wait, the task takes no place of the process's capacity.
    */
   readonly awaitDecision: (
     toolCallId: string,

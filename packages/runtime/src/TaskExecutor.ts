@@ -165,6 +165,7 @@ const make = Effect.gen(function*() {
         now,
         notify: Effect.ignore(Effect.suspend(() => notify(head.taskId)), { log: "Warn" }),
         outside: (wait) => places.outside(execution, wait),
+        rest: places.rest(execution),
         runnerId,
         scope,
         store,

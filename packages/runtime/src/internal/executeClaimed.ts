@@ -42,8 +42,10 @@ export interface Options {
   readonly checkpoint: Effect.Effect<void>
   /** Reads the intents of this task. */
   readonly notify: Effect.Effect<void>
-  /** Waits without a place of the process's capacity. */
+  /** Waits without a place of the process's capacity, if nothing else of the task works. */
   readonly outside: <A>(wait: Effect.Effect<A>) => Effect.Effect<A>
+  /** Gives the place back if nothing of the task works any more. */
+  readonly rest: Effect.Effect<void>
 }
 
 /** Messages read at once when a task begins. */
@@ -96,7 +98,7 @@ const writeByAgent = (options: Options, journal: Journal): Emit => (events) =>
       if (journal.unstored.length === 0 && journal.title === undefined) return Effect.void
       options.execution.progressed ||= journal.unstored.length > 0
       return Effect.catchCause(
-        Effect.uninterruptible(storeMessages(options, journal)),
+        Effect.uninterruptible(Effect.andThen(storeMessages(options, journal), options.rest)),
         (cause) => crash(options, "The conversation store failed; the task stops here as if crashed.", cause)
       )
     }
@@ -233,6 +235,7 @@ const own = Effect.fnUntraced(function*(options: Options, claim: Claim) {
         return Effect.asVoid(Effect.forkIn(options.notify, scope))
       })
   })
+  execution.openCalls = () => journal.unsettled.calls.size
   const journaled = yield* catchUp(options, journal)
   if (claim.intents > 0) yield* options.notify
   execution.tick(now(), Duration.toMillis(limits.cancelGrace))
