@@ -383,7 +383,8 @@ export const ack = (
 })
 
 /**
- * The size of an event in bytes, for bounds: near the length of its JSON in UTF-8, cheap for text.
+ * The size of an event, for bounds: near the length of its JSON, cheap for text. A code unit of UTF-16 counts as a byte,
+ * so that what is not ASCII may have up to three times as many bytes of UTF-8.
  *
  * @since 0.1.0
  * @category accessors

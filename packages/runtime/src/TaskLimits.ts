@@ -25,9 +25,9 @@ export interface TaskLimits {
    * its timeout; then its task goes on without it.
    */
   readonly cancelGrace: Duration.Duration
-  /** Bytes of one event; a larger one ends the task with the error `EventTooLarge`. */
+  /** Bytes of one event (`TaskEvent.size`); a larger one ends the task with the error `EventTooLarge`. */
   readonly eventBytes: number
-  /** Bytes of one task's log; beyond, the task ends with the error `LogTooLarge`. */
+  /** Bytes of one task's log (the same); beyond, the task ends with the error `LogTooLarge`. */
   readonly logBytes: number
   /** Bytes of log pages kept in memory for readers. */
   readonly pageCacheBytes: number

@@ -282,7 +282,7 @@ describe("tools of an agent", () => {
       const first = run.events("tool_progress").map((event) => event.data)
       assert.deepStrictEqual(first.slice(0, 4), ["0%", "20%", "50%", "80%"])
       assert.deepStrictEqual(run.events("tool_result").map((event) => event.result), ["100%"])
-      yield* adjust("2 seconds")
+      yield* adjust("3 seconds")
       yield* Fiber.join(run.fiber)
       assert.deepStrictEqual(run.events("tool_progress").slice(4).map((event) => event.data), [{ done: 2 }])
     }).pipe(Effect.provide(env)))

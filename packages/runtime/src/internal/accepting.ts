@@ -14,6 +14,7 @@ import type { TaskEngine } from "../TaskEngine.ts"
 import type { TaskExecutor } from "../TaskExecutor.ts"
 import type { TaskLimits } from "../TaskLimits.ts"
 import type { RegenerateOptions, StartInput } from "../TaskManager.ts"
+import * as Utf8 from "./utf8.ts"
 
 export interface Options {
   readonly backend: TaskBackend["Service"]
@@ -154,10 +155,7 @@ const toUserMessage = (message: string | UserMessage): Effect.Effect<UserMessage
 
 /** SHA-256 of what makes the request: two requests with one idempotency key must have the same. */
 const hashOf = (digest: Digest.Digest["Service"], request: object) =>
-  digest.digestHex(Digest.sha256, new TextEncoder().encode(canonical(request)))
-
-/** Encoding Standard, section 8.2: in every platform, but in no ECMAScript library. */
-declare const TextEncoder: new() => { readonly encode: (text: string) => Uint8Array }
+  digest.digestHex(Digest.sha256, Utf8.encode(canonical(request)))
 
 /** JSON with sorted keys, so that the order in which a client wrote them does not matter. */
 const canonical = (value: unknown): string =>

@@ -18,6 +18,7 @@ import { CurrentTaskLimits } from "../TaskLimits.ts"
 import { ToolProgress } from "../ToolProgress.ts"
 import { toJson } from "./json.ts"
 import { makeRunTool } from "./toolFiber.ts"
+import * as Utf8 from "./utf8.ts"
 
 export interface ToolCallsOptions {
   readonly tools: AgentTools
@@ -95,9 +96,9 @@ const withProgress = <A>(toolCallId: string, emit: Emit, execute: Effect.Effect<
       if (Result.isFailure(json)) {
         return Effect.logWarning(`A progress report was dropped: it cannot be written as JSON. ${json.failure}`)
       }
-      return json.success.text.length > progressBytes
-        ? Effect.logDebug("A progress report of more than 4 KiB was dropped.")
-        : Effect.asVoid(Queue.offer(latest, json.success.value))
+      return Utf8.fits(json.success.text, progressBytes)
+        ? Effect.asVoid(Queue.offer(latest, json.success.value))
+        : Effect.logDebug("A progress report of more than 4 KiB was dropped.")
     }
     const write = Effect.gen(function*() {
       while (true) {

@@ -108,6 +108,9 @@ const handlers = Effect.gen(function*() {
       yield* Effect.sleep("1 second")
       yield* ToolProgress.report("x".repeat(5000))
       yield* Effect.sleep("1 second")
+      // 2,002 characters of JSON, 6,002 bytes.
+      yield* ToolProgress.report("€".repeat(2000))
+      yield* Effect.sleep("1 second")
       return "ok"
     }),
     odd: ({ what }) => Effect.succeed(odd[what]),
