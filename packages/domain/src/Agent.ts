@@ -106,7 +106,8 @@ export interface Agent {
 }
 
 /**
- * The agents of this process, by id. A task records which one it runs, so that recovery finds it.
+ * The agents of this process, by id. A task records which one it runs, so that recovery finds it. Two agents of one id are
+ * a defect of the layer that registers them.
  *
  * @since 0.1.0
  * @category services
@@ -117,24 +118,31 @@ export class Agents extends Context.Service<Agents, {
 }>()("@perennial/domain/Agent/Agents") {
   /** Registers agents; the first is the default. */
   static readonly layer = (agents: Array.NonEmptyReadonlyArray<Agent>): Layer.Layer<Agents> =>
-    Layer.succeed(Agents, makeAgents(agents))
+    Layer.effect(Agents, makeAgents(agents))
 
   /** Registers agents that are made by effects; the first is the default. */
   static readonly layerEffect = <E, R>(
     agents: Array.NonEmptyReadonlyArray<Effect.Effect<Agent, E, R>>
-  ): Layer.Layer<Agents, E, Exclude<R, Scope.Scope>> => Layer.effect(Agents, Effect.map(Effect.all(agents), makeAgents))
+  ): Layer.Layer<Agents, E, Exclude<R, Scope.Scope>> =>
+    Layer.effect(Agents, Effect.flatMap(Effect.all(agents), makeAgents))
 }
 
-const makeAgents = (agents: Array.NonEmptyReadonlyArray<Agent>): Agents["Service"] => {
-  const byId = new Map(agents.map((agent) => [agent.agentId, agent]))
-  return {
+const makeAgents = (agents: Array.NonEmptyReadonlyArray<Agent>): Effect.Effect<Agents["Service"]> => {
+  const byId = new Map<AgentId, Agent>()
+  for (const agent of agents) {
+    if (byId.has(agent.agentId)) {
+      return Effect.die(new Error(`Two agents have the id "${agent.agentId}": give each its own.`))
+    }
+    byId.set(agent.agentId, agent)
+  }
+  return Effect.succeed({
     get: (agentId = agents[0].agentId) => {
       const agent = byId.get(agentId)
       return agent === undefined
         ? Effect.fail(new AgentNotFound({ agentId, known: [...byId.keys()] }))
         : Effect.succeed(agent)
     }
-  }
+  })
 }
 
 /**
