@@ -8,6 +8,7 @@ import type { TaskContext } from "./CurrentTask.ts"
 import type { Decision } from "./Decision.ts"
 import { AgentId } from "./Ids.ts"
 import type { Message } from "./Message.ts"
+import type { Metadata } from "./Task.ts"
 import { AgentNotFound } from "./TaskError.ts"
 import type { AgentEvent, StoredEvent } from "./TaskEvent.ts"
 import type { Usage } from "./Usage.ts"
@@ -47,6 +48,8 @@ export interface AgentInput {
    * message at a first attempt.
    */
   readonly history: ReadonlyArray<Message>
+  /** The `userMetadata` of those messages of `history` that were given some. */
+  readonly historyMetadata: ReadonlyMap<Message, Metadata>
   /**
    * The events of this task so far, without the chunks that complete messages replaced. Empty but for `ack` at a first
    * attempt. An agent must not repeat what they show as finished (P10).

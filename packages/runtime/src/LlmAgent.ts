@@ -9,8 +9,9 @@
  */
 import { type Agent, AgentError, type AgentInput, type AgentResult, Agents, type Emit } from "@perennial/domain/Agent"
 import { AgentId } from "@perennial/domain/Ids"
-import type { Message, ToolCallPart } from "@perennial/domain/Message"
+import type { Message, ToolCallPart, UserMessage } from "@perennial/domain/Message"
 import * as Settlement from "@perennial/domain/Settlement"
+import type { Metadata } from "@perennial/domain/Task"
 import type { AgentEvent } from "@perennial/domain/TaskEvent"
 import * as Usage from "@perennial/domain/Usage"
 import { Array, type Cause, Context, Duration, Effect, Layer, Option, Result, type Scope } from "effect"
@@ -52,6 +53,11 @@ export interface AgentConfig<Tools extends Record<string, Tool.Any> = {}> extend
   /** Tools of one message that run at once; 4 by default. */
   readonly toolConcurrency?: number | undefined
   readonly hooks?: AgentHooks | undefined
+  /**
+   * How a user's message that has `userMetadata` is shown to the model; without it the metadata stays unseen. It depends
+   * on nothing else, so that what was shown once is shown the same in later turns.
+   */
+  readonly userMessage?: ((message: UserMessage, metadata: Metadata) => UserMessage) | undefined
   /** Makes titles of conversations that have none, beside the first model request: `ConversationTitle`. */
   readonly titles?: TitleMaker | undefined
   /** How failed model requests are repeated, where that can help. A provider's `retry-after` has precedence. */
@@ -222,7 +228,7 @@ const fromParts = (
     write: Emit
   ): Effect.fn.Return<AgentResult, AgentError> {
     const emit = withHook(write, config.hooks?.onEvent)
-    const history: Array<Message> = [...input.history]
+    const history = shown(input, config.userMessage)
     const before = fromJournal(input.journal)
     const request = requests()
     let usage = before.usage
@@ -293,6 +299,15 @@ const fromParts = (
       )
   }
 }
+
+/** The history as the model sees it. */
+const shown = ({ history, historyMetadata }: AgentInput, userMessage: AgentConfig["userMessage"]): Array<Message> =>
+  history.map((message) => {
+    const metadata = historyMetadata.get(message)
+    return userMessage === undefined || metadata === undefined || message.role !== "user"
+      ? message
+      : userMessage(message, metadata)
+  })
 
 const durationOf = (input: Duration.Input | undefined): Duration.Duration | undefined =>
   input === undefined ? undefined : Duration.fromInputUnsafe(input)

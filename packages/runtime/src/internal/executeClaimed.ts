@@ -9,6 +9,7 @@ import { CurrentUser } from "@perennial/domain/CurrentUser"
 import type { MessageId, RunnerId } from "@perennial/domain/Ids"
 import type { Message } from "@perennial/domain/Message"
 import { type Outcome, settleUnsettled } from "@perennial/domain/Settlement"
+import type { Metadata } from "@perennial/domain/Task"
 import { type Claim, decisionKey, type Head, type TaskBackend } from "@perennial/domain/TaskBackend"
 import * as TaskEvent from "@perennial/domain/TaskEvent"
 import { Cause, Deferred, Duration, Effect, Exit, Option, type Scope } from "effect"
@@ -75,14 +76,18 @@ const catchUp = Effect.fnUntraced(function*({ backend }: Options, journal: Journ
 
 const readHistory = Effect.fnUntraced(function*({ store }: Options, claim: Claim) {
   const history: Array<Message> = []
+  const historyMetadata = new Map<Message, Metadata>()
   let after: MessageId | undefined
   while (true) {
     const page = yield* store.messages(
       { id: claim.conversationId, userId: claim.userId },
       { after, limit: historyPage }
     )
-    for (const { message } of page) history.push(message)
-    if (page.length < historyPage) return history
+    for (const { message, metadata } of page) {
+      history.push(message)
+      if (metadata !== undefined) historyMetadata.set(message, metadata)
+    }
+    if (page.length < historyPage) return { history, historyMetadata }
     after = page[page.length - 1]?.id
   }
 })
@@ -192,7 +197,8 @@ const toContext = (claim: Claim): TaskContext => ({
   userId: claim.userId,
   agentId: claim.agentId,
   attempt: claim.attempt,
-  metadata: claim.metadata ?? {}
+  metadata: claim.metadata ?? {},
+  userMetadata: claim.userMetadata ?? {}
 })
 
 /** How often the task was given up without progress: by owners that died, and by this process because of a store. */
@@ -256,7 +262,7 @@ const own = Effect.fnUntraced(function*(options: Options, claim: Claim) {
   yield* storeMessages(options, journal)
   const exit = yield* runAgent(options, journal, {
     task: toContext(claim),
-    history: yield* readHistory(options, claim),
+    ...(yield* readHistory(options, claim)),
     journal: journaled,
     checkpoint: options.checkpoint,
     awaitDecision: awaitDecision(options, journal)

@@ -17,7 +17,8 @@ export const task: TaskContext = {
   userId: UserId.make("alice"),
   agentId: AgentId.make("agent-1"),
   attempt: 1,
-  metadata: {}
+  metadata: {},
+  userMetadata: {}
 }
 
 const chunks = new Set(["text", "reasoning", "tool_progress", "retry", "data", "title"])
@@ -85,6 +86,7 @@ export const startAgent = Effect.fnUntraced(function*(agent: Agent, options: {
   const input: AgentInput = {
     task,
     history: [...(options.before ?? []), userText(options.message ?? "hi"), ...messagesOf(log)],
+    historyMetadata: new Map(),
     journal: journalOf(log),
     awaitDecision: (toolCallId, otherwise) => {
       const given = Deferred.await(decisionOf(toolCallId))
