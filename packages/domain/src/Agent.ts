@@ -45,7 +45,7 @@ export interface AgentInput {
   readonly task: TaskContext
   /**
    * All messages of the conversation, oldest first, up to what this task has written so far: the last one is the user's
-   * message at a first attempt.
+   * message at a first attempt. Of a conversation larger than the runtime's limit the oldest turns are left out.
    */
   readonly history: ReadonlyArray<Message>
   /** The `userMetadata` of those messages of `history` that were given some. */

@@ -29,6 +29,8 @@ export interface TaskLimits {
   readonly eventBytes: number
   /** Bytes of one task's log (the same); beyond, the task ends with the error `LogTooLarge`. */
   readonly logBytes: number
+  /** Bytes of a conversation that its agent is given; beyond, the oldest turns are left out. The last turn stays whole. */
+  readonly historyBytes: number
   /** Bytes of log pages kept in memory for readers. */
   readonly pageCacheBytes: number
   /** How long the store believes in a process that says nothing. */
@@ -58,6 +60,7 @@ export const defaults: TaskLimits = {
   cancelGrace: Duration.seconds(10),
   eventBytes: 256 * 1024,
   logBytes: 256 * 1024 * 1024,
+  historyBytes: 64 * 1024 * 1024,
   pageCacheBytes: 64 * 1024 * 1024,
   leaseTtl: Duration.seconds(9),
   heartbeat: Duration.seconds(3),

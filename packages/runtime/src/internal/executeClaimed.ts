@@ -6,15 +6,14 @@ import { AgentError as Failure } from "@perennial/domain/Agent"
 import type { ConversationStore } from "@perennial/domain/ConversationStore"
 import { CurrentTask, type TaskContext } from "@perennial/domain/CurrentTask"
 import { CurrentUser } from "@perennial/domain/CurrentUser"
-import type { MessageId, RunnerId } from "@perennial/domain/Ids"
-import type { Message } from "@perennial/domain/Message"
+import type { RunnerId } from "@perennial/domain/Ids"
 import { type Outcome, settleUnsettled } from "@perennial/domain/Settlement"
-import type { Metadata } from "@perennial/domain/Task"
 import { type Claim, decisionKey, type Head, type TaskBackend } from "@perennial/domain/TaskBackend"
 import * as TaskEvent from "@perennial/domain/TaskEvent"
 import { Cause, Deferred, Duration, Effect, Exit, Option, type Scope } from "effect"
 import type { TaskLimits } from "../TaskLimits.ts"
 import { malformed } from "./agentEvent.ts"
+import { readHistory } from "./conversation.ts"
 import type { AgentExit, Execution } from "./execution.ts"
 import type { Hubs } from "./hubs.ts"
 import { Journal } from "./journal.ts"
@@ -49,9 +48,6 @@ export interface Options {
   readonly rest: Effect.Effect<void>
 }
 
-/** Messages read at once when a task begins. */
-const historyPage = 1_000
-
 /** The log so far, without the chunks that complete messages replaced. */
 const catchUp = Effect.fnUntraced(function*({ backend }: Options, journal: Journal) {
   const { claim } = journal
@@ -72,24 +68,6 @@ const catchUp = Effect.fnUntraced(function*({ backend }: Options, journal: Journ
     after = events[events.length - 1]?.seq ?? claim.lastSeq
   }
   return kept
-})
-
-const readHistory = Effect.fnUntraced(function*({ store }: Options, claim: Claim) {
-  const history: Array<Message> = []
-  const historyMetadata = new Map<Message, Metadata>()
-  let after: MessageId | undefined
-  while (true) {
-    const page = yield* store.messages(
-      { id: claim.conversationId, userId: claim.userId },
-      { after, limit: historyPage }
-    )
-    for (const { message, metadata } of page) {
-      history.push(message)
-      if (metadata !== undefined) historyMetadata.set(message, metadata)
-    }
-    if (page.length < historyPage) return { history, historyMetadata }
-    after = page[page.length - 1]?.id
-  }
 })
 
 /** Writes events of the agent and then what they add to the conversation. */
@@ -225,7 +203,7 @@ const timeoutOf = ({ agents, limits }: Options, claim: Claim): Effect.Effect<Dur
   )
 
 const own = Effect.fnUntraced(function*(options: Options, claim: Claim) {
-  const { backend, execution, hubs, limits, now, scope, writer } = options
+  const { backend, execution, hubs, limits, now, scope, store, writer } = options
   execution.claim = claim
   execution.timeout = yield* timeoutOf(options, claim)
   const journal = new Journal({
@@ -262,7 +240,7 @@ const own = Effect.fnUntraced(function*(options: Options, claim: Claim) {
   yield* storeMessages(options, journal)
   const exit = yield* runAgent(options, journal, {
     task: toContext(claim),
-    ...(yield* readHistory(options, claim)),
+    ...(yield* readHistory(store, { id: claim.conversationId, userId: claim.userId }, limits.historyBytes)),
     journal: journaled,
     checkpoint: options.checkpoint,
     awaitDecision: awaitDecision(options, journal)
