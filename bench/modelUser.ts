@@ -72,8 +72,17 @@ const conversationId = ConversationId.make("c")
 
 /** What an agent is given, without a runtime: nothing it emits is kept. */
 const inputOf = (answers: Answers) => ({
-  task: { taskId, conversationId, userId: UserId.make("u"), agentId: AgentId.make("bench"), attempt: 1, metadata: {} },
+  task: {
+    taskId,
+    conversationId,
+    userId: UserId.make("u"),
+    agentId: AgentId.make("bench"),
+    attempt: 1,
+    metadata: {},
+    userMetadata: {}
+  },
   history: [userText(prompt(answers))],
+  historyMetadata: new Map(),
   journal: [ack({ id: taskId, conversationId, at: 0 })],
   awaitDecision: () => Effect.never,
   makeTitle: () => Effect.void,

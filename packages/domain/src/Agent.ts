@@ -8,6 +8,7 @@ import type { TaskContext } from "./CurrentTask.ts"
 import type { Decision } from "./Decision.ts"
 import { AgentId } from "./Ids.ts"
 import type { Message } from "./Message.ts"
+import type { Metadata } from "./Task.ts"
 import { AgentNotFound } from "./TaskError.ts"
 import type { AgentEvent, StoredEvent } from "./TaskEvent.ts"
 import type { Usage } from "./Usage.ts"
@@ -44,9 +45,11 @@ export interface AgentInput {
   readonly task: TaskContext
   /**
    * All messages of the conversation, oldest first, up to what this task has written so far: the last one is the user's
-   * message at a first attempt.
+   * message at a first attempt. Of a conversation larger than the runtime's limit the oldest turns are left out.
    */
   readonly history: ReadonlyArray<Message>
+  /** The `userMetadata` of those messages of `history` that were given some. */
+  readonly historyMetadata: ReadonlyMap<Message, Metadata>
   /**
    * The events of this task so far, without the chunks that complete messages replaced. Empty but for `ack` at a first
    * attempt. An agent must not repeat what they show as finished (P10).
@@ -54,7 +57,8 @@ export interface AgentInput {
   readonly journal: ReadonlyArray<StoredEvent>
   /**
    * Waits, durably, for a person's answer to a call for which the agent has emitted `tool_approval`. `otherwise` is the
-   * answer from `at` on (milliseconds since 1970-01-01T00:00Z) unless a person was first.
+   * answer from `at` on (milliseconds since 1970-01-01T00:00Z) unless a person was first. While all calls that have no
+   * `tool_result` wait, the task takes no place of the process's capacity.
    */
   readonly awaitDecision: (
     toolCallId: string,
@@ -105,7 +109,8 @@ export interface Agent {
 }
 
 /**
- * The agents of this process, by id. A task records which one it runs, so that recovery finds it.
+ * The agents of this process, by id. A task records which one it runs, so that recovery finds it. Two agents of one id are
+ * a defect of the layer that registers them.
  *
  * @since 0.1.0
  * @category services
@@ -116,24 +121,31 @@ export class Agents extends Context.Service<Agents, {
 }>()("@perennial/domain/Agent/Agents") {
   /** Registers agents; the first is the default. */
   static readonly layer = (agents: Array.NonEmptyReadonlyArray<Agent>): Layer.Layer<Agents> =>
-    Layer.succeed(Agents, makeAgents(agents))
+    Layer.effect(Agents, makeAgents(agents))
 
   /** Registers agents that are made by effects; the first is the default. */
   static readonly layerEffect = <E, R>(
     agents: Array.NonEmptyReadonlyArray<Effect.Effect<Agent, E, R>>
-  ): Layer.Layer<Agents, E, Exclude<R, Scope.Scope>> => Layer.effect(Agents, Effect.map(Effect.all(agents), makeAgents))
+  ): Layer.Layer<Agents, E, Exclude<R, Scope.Scope>> =>
+    Layer.effect(Agents, Effect.flatMap(Effect.all(agents), makeAgents))
 }
 
-const makeAgents = (agents: Array.NonEmptyReadonlyArray<Agent>): Agents["Service"] => {
-  const byId = new Map(agents.map((agent) => [agent.agentId, agent]))
-  return {
+const makeAgents = (agents: Array.NonEmptyReadonlyArray<Agent>): Effect.Effect<Agents["Service"]> => {
+  const byId = new Map<AgentId, Agent>()
+  for (const agent of agents) {
+    if (byId.has(agent.agentId)) {
+      return Effect.die(new Error(`Two agents have the id "${agent.agentId}": give each its own.`))
+    }
+    byId.set(agent.agentId, agent)
+  }
+  return Effect.succeed({
     get: (agentId = agents[0].agentId) => {
       const agent = byId.get(agentId)
       return agent === undefined
         ? Effect.fail(new AgentNotFound({ agentId, known: [...byId.keys()] }))
         : Effect.succeed(agent)
     }
-  }
+  })
 }
 
 /**

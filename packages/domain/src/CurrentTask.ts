@@ -20,7 +20,10 @@ export interface TaskContext {
   readonly agentId: AgentId
   /** Counts claims, from 1. */
   readonly attempt: number
+  /** What was given with the task; empty without any. */
   readonly metadata: Metadata
+  /** What was given with the user's message; empty without any. */
+  readonly userMetadata: Metadata
 }
 
 /**

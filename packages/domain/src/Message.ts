@@ -7,6 +7,7 @@
  * @since 0.1.0
  */
 import { Schema } from "effect"
+import { Decision } from "./Decision.ts"
 
 const providerData = Schema.optionalKey(Schema.Record(Schema.String, Schema.Json))
 
@@ -100,7 +101,7 @@ export const ToolResultStatus = Schema.Literals(["completed", "error", "interrup
 export type ToolResultStatus = typeof ToolResultStatus.Type
 
 /**
- * What a tool answered.
+ * What a tool answered. `decision` is there when the call waited for a person.
  *
  * @since 0.1.0
  * @category parts
@@ -111,6 +112,7 @@ export const ToolResultPart = Schema.Struct({
   tool: Schema.String,
   result: Schema.Json,
   status: ToolResultStatus,
+  decision: Schema.optionalKey(Decision),
   providerData
 })
 

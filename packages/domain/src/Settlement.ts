@@ -7,6 +7,7 @@
  *
  * @since 0.1.0
  */
+import type { Decision } from "./Decision.ts"
 import type { ConversationId, TaskId } from "./Ids.ts"
 import { isTerminal, type OfType, type StoredEvent, type TaskEvent } from "./TaskEvent.ts"
 import { add, type Usage, zero } from "./Usage.ts"
@@ -30,6 +31,19 @@ export type Outcome =
   | { readonly status: "cancelled"; readonly reason?: string | undefined }
 
 /**
+ * A tool call that has no result.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface OpenCall {
+  readonly tool: string
+  readonly entered: boolean
+  /** What a person decided about it. */
+  readonly decision?: Decision | undefined
+}
+
+/**
  * What a log leaves open.
  *
  * @since 0.1.0
@@ -41,7 +55,7 @@ export interface Unsettled {
   /** How many characters of it come before the last event that `discardAfter` can point to: they stay. */
   readonly kept: number
   /** Tool calls of complete messages that have no result, by id, in order. */
-  readonly calls: ReadonlyMap<string, { readonly tool: string; readonly entered: boolean }>
+  readonly calls: ReadonlyMap<string, OpenCall>
   /** What complete messages have used. */
   readonly usage: Usage
   readonly ended: boolean
@@ -82,7 +96,14 @@ export const advance = (self: Unsettled, event: TaskEvent): Unsettled => {
     }
     case "tool_call": {
       const calls = new Map(self.calls)
-      calls.set(event.toolCallId, { tool: event.tool, entered: true })
+      calls.set(event.toolCallId, { ...calls.get(event.toolCallId), tool: event.tool, entered: true })
+      return { ...self, calls }
+    }
+    case "tool_approval": {
+      const call = self.calls.get(event.toolCallId)
+      if (call === undefined || event.decision === undefined) return self
+      const calls = new Map(self.calls)
+      calls.set(event.toolCallId, { ...call, decision: event.decision })
       return { ...self, calls }
     }
     case "tool_result": {
@@ -107,13 +128,14 @@ const interrupted = (entered: boolean): string =>
  * @category constructors
  */
 export const interruptedResult = (
-  call: { readonly toolCallId: string; readonly tool: string; readonly entered: boolean }
+  call: OpenCall & { readonly toolCallId: string }
 ): Omit<OfType<"tool_result">, "taskId" | "conversationId"> => ({
   type: "tool_result",
   tool: call.tool,
   toolCallId: call.toolCallId,
   result: { type: "interrupted", reason: interrupted(call.entered) },
-  status: "interrupted"
+  status: "interrupted",
+  ...(call.decision === undefined ? {} : { decision: call.decision })
 })
 
 /** Cuts a text into pieces of at most so many characters of JSON (but two of text at least); no surrogate pair is cut. */

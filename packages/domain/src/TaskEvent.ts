@@ -93,7 +93,8 @@ export const ToolApproval = Schema.Struct({
 })
 
 /**
- * A tool ended.
+ * A tool ended. `decision` is there when the call waited for a person: with the result it stays in the conversation, where
+ * the call is as the model asked.
  *
  * @since 0.1.0
  * @category events
@@ -104,7 +105,8 @@ export const ToolResult = Schema.Struct({
   tool: Schema.String,
   toolCallId: Schema.String,
   result: Schema.Json,
-  status: ToolResultStatus
+  status: ToolResultStatus,
+  decision: Schema.optionalKey(Decision)
 })
 
 /**
@@ -381,7 +383,8 @@ export const ack = (
 })
 
 /**
- * The size of an event in bytes, for bounds: near the length of its JSON in UTF-8, cheap for text.
+ * The size of an event, for bounds: near the length of its JSON, cheap for text. A code unit of UTF-16 counts as a byte,
+ * so that what is not ASCII may have up to three times as many bytes of UTF-8.
  *
  * @since 0.1.0
  * @category accessors

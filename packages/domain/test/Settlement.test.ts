@@ -106,6 +106,18 @@ describe("Settlement", () => {
     ])
   })
 
+  it("an interrupted call says what a person had decided about it", () => {
+    const decision = { approved: true, args: { id: 2 } }
+    const log = stored([
+      ...fromMoves(["ask for one tool"]).map(({ event }) => event),
+      known({ type: "tool_approval", tool: "t", toolCallId: "call_1", args: { id: 1 } }),
+      known({ type: "tool_approval", tool: "t", toolCallId: "call_1", args: { id: 1 }, decision }),
+      known({ type: "tool_call", tool: "t", toolCallId: "call_1", args: { id: 2 }, status: "executing" })
+    ])
+    const [result] = Settlement.settle(log, task, outcomes.cancelled)
+    assert.deepStrictEqual(result?.type === "tool_result" ? result.decision : undefined, decision)
+  })
+
   it("a refusal keeps no text", () => {
     const owed = Settlement.settle(fromMoves(["text"]), task, { ...outcomes.error, discardText: true })
     assert.deepStrictEqual(owed.map(({ type }) => type), ["error"])

@@ -6,7 +6,7 @@
  * @since 0.1.0
  */
 import { Conversation, StoredMessage } from "@perennial/domain/Conversation"
-import { Decision } from "@perennial/domain/Decision"
+import { Decision, problemOf } from "@perennial/domain/Decision"
 import { AgentId, ConversationId, MessageId, TaskId } from "@perennial/domain/Ids"
 import { text, UserMessage } from "@perennial/domain/Message"
 import * as MessageFiles from "@perennial/domain/MessageFiles"
@@ -114,6 +114,17 @@ export const Cancel = Schema.Struct({
   /** Told to everybody who watches; at most 1,000 characters. */
   reason: Schema.optionalKey(Schema.String.check(Schema.isMaxLength(1000)))
 }).annotate({ identifier: "Cancel" })
+
+/**
+ * A person's answer to a tool call that waits: `reason` of at most 1,000 characters, `args` of at most 64 Ki of JSON.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const Decide = Decision.check(Schema.makeFilter((decision: Decision) => {
+  const wrong = problemOf(decision)
+  return wrong === undefined ? undefined : { path: [wrong.field], issue: wrong.problem }
+})).annotate({ identifier: "Decide" })
 
 /**
  * One frame of an event stream, decoded: `id` is the event's seq.
@@ -241,7 +252,7 @@ export class TasksApi extends HttpApiGroup.make("tasks")
     })),
     HttpApiEndpoint.post("decide", "/tasks/:id/decisions/:toolCallId", {
       params: { id: TaskId, toolCallId: Schema.NonEmptyString },
-      payload: Decision,
+      payload: Decide,
       success: HttpApiSchema.NoContent,
       error: [Problems.TaskNotFound, Problems.ToolCallNotFound, Problems.AlreadyDecided, Problems.Unavailable]
     }).annotateMerge(OpenApi.annotations({ title: "Decide about a tool call that waits for approval" }))

@@ -330,6 +330,11 @@ describe("steering", () => {
         response = yield* call(path, post({ approved: true }))
       }
       assert.strictEqual(response.status, 204)
+      const long = yield* call(path, post({ approved: true, args: "x".repeat(300_000) }))
+      assert.strictEqual(long.status, 400)
+      const { detail, errors } = yield* problem(long)
+      assert.deepStrictEqual(errors?.map((error) => error.path), [["payload", "args"]])
+      assert.strictEqual(detail, "payload.args: has 300002 characters of JSON: at most 65536 are accepted")
       const other = yield* call(path, post({ approved: false }))
       assert.strictEqual(other.status, 409)
       assert.deepInclude(yield* problem(other), { type: "urn:perennial:problem:already-decided", toolCallId: "call/1" })

@@ -5,7 +5,7 @@
  *
  * @since 0.1.0
  */
-import { Cause, Context, Duration, Effect, Exit, Option, Result, Schema, Stream } from "effect"
+import { Context, Duration, Effect, Result, Schema, Stream } from "effect"
 import { AiError, type Prompt, type Tool, Toolkit } from "effect/ai"
 import * as ToolProgress from "./ToolProgress.ts"
 
@@ -38,6 +38,7 @@ export const Timeout = Context.Reference<Duration.Input | undefined>("@perennial
  */
 export interface ToolOutcome {
   readonly status: "completed" | "error"
+  /** The log and the model get what JSON makes of it; what JSON cannot write is an error for the model. */
   readonly result: Schema.Json
 }
 
@@ -62,6 +63,7 @@ export interface ToolInvocation {
 export interface PreparedCall {
   /** Whether a person has to agree first. */
   readonly needsApproval: (messages: () => ReadonlyArray<Prompt.Message>) => Effect.Effect<boolean>
+  /** Runs the tool. A defect is logged, and an internal error for the model. */
   readonly execute: Effect.Effect<ToolOutcome>
 }
 
@@ -126,21 +128,17 @@ export const fromHandlers = Effect.fnUntraced(function*<Tools extends Record<str
       let last: Tool.HandlerResult<Tools[keyof Tools]> | undefined
       // `prepare` found the tool by this name; `handle` decodes the parameters from unknown.
       const results = toolkit.handle<keyof Tools>(call.tool, call.args as never, call.toolCallId)
-      const exit = yield* Stream.unwrap(results).pipe(
+      return yield* Stream.unwrap(results).pipe(
         Stream.runForEach((result) =>
           result.preliminary ? report(json(result.encodedResult)) : Effect.sync(() => void (last = result))
         ),
         Effect.provideService(Toolkit.PreliminaryBuffer, 16),
         provide,
-        Effect.exit
+        Effect.matchEffect({
+          onSuccess: () => Effect.sync(() => completed(last)),
+          onFailure: (error) => encodeFailure(tool, error)
+        })
       )
-      if (Exit.isSuccess(exit)) return completed(last)
-      // When the task itself is interrupted this line is not reached.
-      if (Cause.hasInterruptsOnly(exit.cause)) return failed("The tool stopped without a result.")
-      const error = Cause.findErrorOption(exit.cause)
-      if (Option.isSome(error) && !Cause.hasDies(exit.cause)) return yield* encodeFailure(tool, error.value)
-      yield* Effect.logError(`Tool "${call.tool}" failed with a defect.`, exit.cause)
-      return failed("The tool failed with an internal error.")
     })
 
   const prepare = Effect.fnUntraced(function*(
@@ -242,5 +240,5 @@ const completed = (last: Tool.HandlerResult<Tool.Any> | undefined): ToolOutcome 
     ? failed(last.result.reason.message)
     : { status: last?.isFailure === true ? "error" : "completed", result: json(last?.encodedResult) }
 
-/** Schemas encode to JSON, but for `undefined` at the top, which a tool without a result has. */
-const json = (encoded: unknown): Schema.Json => encoded === undefined ? null : encoded as Schema.Json
+/** Schemas encode to what is nearly JSON: dates, `undefined`. Whoever executes the call makes it JSON. */
+const json = (encoded: unknown): Schema.Json => encoded as Schema.Json

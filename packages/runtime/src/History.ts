@@ -4,6 +4,7 @@
  *
  * @since 0.1.0
  */
+import type { Decision } from "@perennial/domain/Decision"
 import type {
   AssistantMessage,
   FilePart,
@@ -194,6 +195,20 @@ const assistantPart = (part: AssistantMessage["content"][number]): Prompt.Assist
   }
 }
 
+/** The call stays in the history as the model asked for it: what a person has made of it is told with its result. */
+const noteOf = (decision: Decision | undefined): string | undefined => {
+  if (decision?.approved !== true) return undefined
+  const { args, reason } = decision
+  if (args === undefined) return reason === undefined ? undefined : `A person allowed the call and said: ${reason}`
+  const changed = `A person changed the arguments to ${JSON.stringify(args)}`
+  return reason === undefined ? `${changed}.` : `${changed} and said: ${reason}`
+}
+
+const toldResult = ({ decision, result }: ToolResultPart): Schema.Json => {
+  const note = noteOf(decision)
+  return note === undefined ? result : `${note}\n${typeof result === "string" ? result : JSON.stringify(result)}`
+}
+
 /**
  * A stored message as `effect/ai` takes it.
  *
@@ -213,7 +228,7 @@ export const toPromptMessage = (message: Message): Prompt.Message => {
             id: part.toolCallId,
             name: part.tool,
             isFailure: part.status !== "completed",
-            result: part.result,
+            result: toldResult(part),
             providerExecuted: false,
             options: options(part)
           })

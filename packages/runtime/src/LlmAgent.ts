@@ -9,15 +9,18 @@
  */
 import { type Agent, AgentError, type AgentInput, type AgentResult, Agents, type Emit } from "@perennial/domain/Agent"
 import { AgentId } from "@perennial/domain/Ids"
-import type { Message, ToolCallPart } from "@perennial/domain/Message"
+import type { Message, ToolCallPart, UserMessage } from "@perennial/domain/Message"
+import * as Settlement from "@perennial/domain/Settlement"
+import type { Metadata } from "@perennial/domain/Task"
 import type { AgentEvent } from "@perennial/domain/TaskEvent"
 import * as Usage from "@perennial/domain/Usage"
-import { Array, type Cause, Context, Duration, Effect, Layer, Option, type Scope } from "effect"
+import { Array, type Cause, Context, Duration, Effect, Layer, Option, Result, type Scope } from "effect"
 import { LanguageModel, Prompt, type Tool, type Toolkit } from "effect/ai"
 import * as AgentTools from "./AgentTools.ts"
 import type { TitleMaker } from "./ConversationTitle.ts"
 import * as History from "./History.ts"
 import { type AgentProgress, callsOf, fromJournal, noPast } from "./internal/agentProgress.ts"
+import { toJson } from "./internal/json.ts"
 import type { ModelAnswer } from "./internal/modelAnswer.ts"
 import { makeModelStep } from "./internal/modelStep.ts"
 import { makeToolCalls, resultPart } from "./internal/toolCalls.ts"
@@ -50,6 +53,11 @@ export interface AgentConfig<Tools extends Record<string, Tool.Any> = {}> extend
   /** Tools of one message that run at once; 4 by default. */
   readonly toolConcurrency?: number | undefined
   readonly hooks?: AgentHooks | undefined
+  /**
+   * How a user's message that has `userMetadata` is shown to the model; without it the metadata stays unseen. It depends
+   * on nothing else, so that what was shown once is shown the same in later turns.
+   */
+  readonly userMessage?: ((message: UserMessage, metadata: Metadata) => UserMessage) | undefined
   /** Makes titles of conversations that have none, beside the first model request: `ConversationTitle`. */
   readonly titles?: TitleMaker | undefined
   /** How failed model requests are repeated, where that can help. A provider's `retry-after` has precedence. */
@@ -220,7 +228,7 @@ const fromParts = (
     write: Emit
   ): Effect.fn.Return<AgentResult, AgentError> {
     const emit = withHook(write, config.hooks?.onEvent)
-    const history: Array<Message> = [...input.history]
+    const history = shown(input, config.userMessage)
     const before = fromJournal(input.journal)
     const request = requests()
     let usage = before.usage
@@ -239,9 +247,15 @@ const fromParts = (
     if (config.titles !== undefined) yield* input.makeTitle(titleOf(config.titles, input.history))
     if (before.open.length > 0) {
       if (before.iterations >= maxIterations) {
+        // An earlier attempt may have had more steps.
         yield* emitAll(
           emit,
-          before.open.map((call) => resultPart(call, limitReached))
+          before.open.map((call) => {
+            const past = before.past.get(call.toolCallId)
+            return past?.entered === true
+              ? Settlement.interruptedResult({ ...call, ...past })
+              : resultPart(call, limitReached, past?.decision)
+          })
         )
       } else yield* runTools(before.open, before.past)
     }
@@ -276,10 +290,24 @@ const fromParts = (
         withErrorHook(run(input, emit), config.hooks?.onError),
         TaskData,
         // Past the hook `onEvent`, which may write such events itself.
-        (name, data) => Effect.asVoid(emit([{ type: "data", name, data }]))
+        (name, data) => {
+          const json = toJson(data)
+          return Result.isFailure(json)
+            ? Effect.die(new Error(`The data of "${name}" cannot be written as JSON. ${json.failure}`))
+            : Effect.asVoid(emit([{ type: "data", name, data: json.success.value }]))
+        }
       )
   }
 }
+
+/** The history as the model sees it. */
+const shown = ({ history, historyMetadata }: AgentInput, userMessage: AgentConfig["userMessage"]): Array<Message> =>
+  history.map((message) => {
+    const metadata = historyMetadata.get(message)
+    return userMessage === undefined || metadata === undefined || message.role !== "user"
+      ? message
+      : userMessage(message, metadata)
+  })
 
 const durationOf = (input: Duration.Input | undefined): Duration.Duration | undefined =>
   input === undefined ? undefined : Duration.fromInputUnsafe(input)

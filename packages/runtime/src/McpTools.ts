@@ -12,7 +12,7 @@ import { Duration, Effect, Predicate, Result, type Schema, type Scope } from "ef
 import { McpClient, type McpClientError, McpProtocol, type McpSchema, Tool } from "effect/ai"
 import { HttpClient } from "effect/http"
 import { type ChildProcess, ChildProcessSpawner } from "effect/process"
-import { type AgentTools, failed, SafeToRepeat, type ToolOutcome } from "./AgentTools.ts"
+import { type AgentTools, failed, SafeToRepeat, Timeout, type ToolOutcome } from "./AgentTools.ts"
 import { type Connection, keepConnected } from "./internal/mcpConnection.ts"
 
 /**
@@ -29,6 +29,8 @@ export interface McpOptions {
   readonly protocol?: McpProtocol.ProtocolAdapter<McpClient.ProtocolVersion> | undefined
   /** One attempt to connect and to read the list of tools; 10 seconds by default. */
   readonly connectTimeout?: Duration.Input | undefined
+  /** How long a call may take, of all tools or of each (`AgentTools.Timeout`); the agent's `timeouts.tool` by default. */
+  readonly timeout?: Duration.Input | ((tool: McpSchema.Tool) => Duration.Input | undefined) | undefined
   /** Which tools a person has to agree to; none by default. The hints of a server are in `tool.annotations`. */
   readonly needsApproval?: ((tool: McpSchema.Tool) => boolean) | undefined
 }
@@ -206,16 +208,18 @@ const toTools = Effect.fnUntraced(function*(options: McpOptions, found: Readonly
       yield* Effect.logWarning(`The tool "${tool.name}" of the MCP server "${options.name}" is left out: ${why}.`)
       continue
     }
-    tools[name] = toTool(name, tool, options.needsApproval?.(tool) === true)
+    tools[name] = toTool(name, tool, options)
     remote.set(name, tool.name)
   }
   return { tools, remote }
 })
 
-const toTool = (name: string, tool: McpSchema.Tool, needsApproval: boolean): Tool.Any => {
+const toTool = (name: string, tool: McpSchema.Tool, options: McpOptions): Tool.Any => {
   const hints = tool.annotations
   const readOnly = hints?.readOnlyHint === true
   const idempotent = hints?.idempotentHint === true
+  const needsApproval = options.needsApproval?.(tool) === true
+  const timeout = typeof options.timeout === "function" ? options.timeout(tool) : options.timeout
   return Tool.dynamic(name, { parameters: tool.inputSchema, description: tool.description, needsApproval })
     .annotate(Tool.Strict, false)
     .annotate(Tool.Title, tool.title ?? hints?.title ?? tool.name)
@@ -223,6 +227,7 @@ const toTool = (name: string, tool: McpSchema.Tool, needsApproval: boolean): Too
     .annotate(Tool.Destructive, !readOnly && hints?.destructiveHint !== false)
     .annotate(Tool.Idempotent, idempotent)
     .annotate(SafeToRepeat, readOnly || idempotent)
+    .annotate(Timeout, timeout)
 }
 
 const toOutcome = (result: McpSchema.CallToolResult): ToolOutcome => ({

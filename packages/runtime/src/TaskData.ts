@@ -21,7 +21,7 @@ export const TaskData = Context.Reference<(name: string, data: Schema.Json) => E
  *
  * **Details** Unlike progress of a tool every one is kept, also over a retry or recovery; a tool that runs again writes
  * again. Readers see them in order with the other events; the hook `onEvent` does not, so that it may write them itself.
- * An event over `TaskLimits.eventBytes` is a defect of whoever writes it.
+ * Data that JSON cannot write, or an event over `TaskLimits.eventBytes`, is a defect of whoever writes it.
  *
  * **Example**
  *

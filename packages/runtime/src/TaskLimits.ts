@@ -20,12 +20,17 @@ export interface TaskLimits {
   readonly queuedPerConversation: number
   /** From the first claim, recoveries included; then the task ends with the error `DeadlineExceeded`. */
   readonly taskTimeout: Duration.Duration
-  /** How long finalizers may take after a cancel; then the log is closed and ended without them. */
+  /**
+   * How long finalizers may take after a cancel; then the log is closed and ended without them. Those of a tool after
+   * its timeout; then its task goes on without it.
+   */
   readonly cancelGrace: Duration.Duration
-  /** Bytes of one event; a larger one ends the task with the error `EventTooLarge`. */
+  /** Bytes of one event (`TaskEvent.size`); a larger one ends the task with the error `EventTooLarge`. */
   readonly eventBytes: number
-  /** Bytes of one task's log; beyond, the task ends with the error `LogTooLarge`. */
+  /** Bytes of one task's log (the same); beyond, the task ends with the error `LogTooLarge`. */
   readonly logBytes: number
+  /** Bytes of a conversation that its agent is given; beyond, the oldest turns are left out. The last turn stays whole. */
+  readonly historyBytes: number
   /** Bytes of log pages kept in memory for readers. */
   readonly pageCacheBytes: number
   /** How long the store believes in a process that says nothing. */
@@ -55,6 +60,7 @@ export const defaults: TaskLimits = {
   cancelGrace: Duration.seconds(10),
   eventBytes: 256 * 1024,
   logBytes: 256 * 1024 * 1024,
+  historyBytes: 64 * 1024 * 1024,
   pageCacheBytes: 64 * 1024 * 1024,
   leaseTtl: Duration.seconds(9),
   heartbeat: Duration.seconds(3),

@@ -9,7 +9,7 @@
 import { Agents } from "@perennial/domain/Agent"
 import { ConversationStore } from "@perennial/domain/ConversationStore"
 import { CurrentUser } from "@perennial/domain/CurrentUser"
-import type { Decision } from "@perennial/domain/Decision"
+import { type Decision, problemOf } from "@perennial/domain/Decision"
 import type { AgentId, ConversationId, MessageId, TaskId } from "@perennial/domain/Ids"
 import * as MemoryConversationStore from "@perennial/domain/MemoryConversationStore"
 import * as MemoryTaskBackend from "@perennial/domain/MemoryTaskBackend"
@@ -26,7 +26,7 @@ import {
   CursorAhead,
   type EventsExpired,
   type IdempotencyConflict,
-  type InvalidInput,
+  InvalidInput,
   type MessageNotFound,
   type QueueFull,
   StreamLost,
@@ -34,7 +34,7 @@ import {
   type TaskNotFound,
   ToolCallNotFound
 } from "@perennial/domain/TaskError"
-import type { StoredEvent } from "@perennial/domain/TaskEvent"
+import { size, type StoredEvent } from "@perennial/domain/TaskEvent"
 import type { Usage } from "@perennial/domain/Usage"
 import { Context, Effect, Equal, Layer, Option, Stream } from "effect"
 import { Digest } from "effect/crypto"
@@ -177,12 +177,15 @@ export class TaskManager extends Context.Service<TaskManager, {
     id: TaskId
   ) => Effect.Effect<TaskResult, TaskNotFound | EventsExpired | StreamLost | TaskBackendError>
 
-  /** Answers a tool call that waits for approval. The first decision stands; the same one again is fine. */
+  /**
+   * Answers a tool call that waits for approval. The first decision stands; the same one again is fine. `reason` has at
+   * most 1,000 characters; `args` at most 64 Ki of JSON, and fits into one event with the call's own.
+   */
   readonly decide: (
     id: TaskId,
     toolCallId: string,
     decision: Decision
-  ) => Effect.Effect<void, TaskNotFound | ToolCallNotFound | AlreadyDecided | TaskBackendError>
+  ) => Effect.Effect<void, InvalidInput | TaskNotFound | ToolCallNotFound | AlreadyDecided | TaskBackendError>
 
   /** Removes a conversation with its tasks, logs and messages, unless a task of it is active. */
   readonly deleteConversation: (
@@ -322,24 +325,32 @@ const make = Effect.gen(function*() {
     return { task, ...(yield* toStreamErrors(task, lastOf(task))) }
   })
 
-  /** Whether a tool call waits, or waited, for a person. */
-  const waits = Effect.fnUntraced(function*(task: Task, toolCallId: string) {
+  /** What a person was asked about a tool call, if anything. */
+  const questionOf = Effect.fnUntraced(function*(task: Task, toolCallId: string) {
     let after = 0
     while (after < task.lastSeq) {
       const { events } = yield* backend.events(task.id, { after, limit: 500, maxBytes: 1024 * 1024 })
-      if (events.some(({ event }) => event.type === "tool_approval" && event.toolCallId === toolCallId)) return true
+      const found = events.find(({ event }) => event.type === "tool_approval" && event.toolCallId === toolCallId)
+      if (found?.event.type === "tool_approval") return found.event
       after = events[events.length - 1]?.seq ?? task.lastSeq
     }
-    return false
+    return undefined
   })
 
   const decide = Effect.fn("TaskManager.decide")(function*(id: TaskId, toolCallId: string, decision: Decision) {
-    const task = yield* get(id)
-    const known = yield* Effect.catchTags(waits(task, toolCallId), {
-      CursorAhead: () => Effect.succeed(false),
-      EventsExpired: () => Effect.succeed(false)
+    const problem = problemOf(decision)
+    if (problem !== undefined) return yield* new InvalidInput(problem)
+    const asked = yield* Effect.catchTags(questionOf(yield* get(id), toolCallId), {
+      CursorAhead: () => Effect.undefined,
+      EventsExpired: () => Effect.undefined
     })
-    if (!known) return yield* new ToolCallNotFound({ taskId: id, toolCallId })
+    if (asked === undefined) return yield* new ToolCallNotFound({ taskId: id, toolCallId })
+    if (size({ ...asked, decision }) > limits.eventBytes) {
+      return yield* new InvalidInput({
+        field: decision.args === undefined ? "reason" : "args",
+        problem: `does not fit into an event of ${limits.eventBytes} bytes beside the call's own arguments`
+      })
+    }
     const { value } = yield* putIntent(id, { key: decisionKey(toolCallId), value: { ...decision } })
     if (Option.isNone(value) || !Equal.equals(value.value, { ...decision })) {
       return yield* new AlreadyDecided({ taskId: id, toolCallId })

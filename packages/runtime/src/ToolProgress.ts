@@ -20,7 +20,7 @@ export const ToolProgress = Context.Reference<(data: Schema.Json) => Effect.Effe
  * Reports the progress of the current tool call; readers see it as `tool_progress`.
  *
  * **Details** Never waits. The latest report wins: at most 10 a second are written, and what is larger than 4 KiB of
- * JSON is dropped.
+ * JSON, or cannot be written as JSON, is dropped.
  *
  * @since 0.1.0
  * @category combinators

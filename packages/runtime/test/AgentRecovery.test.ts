@@ -92,6 +92,24 @@ describe("recovery of an agent", () => {
       assert.strictEqual(second.events("tool_approval").length, 4)
     }).pipe(Effect.provide(env)))
 
+  it.effect("P10: a call that was cut after a person had changed it says so", () =>
+    Effect.gen(function*() {
+      yield* (yield* Script).push([{ tool: "delete", params: { id: 50 }, id: "delete-50" }], ["the end"])
+      const agent = yield* LlmAgent.make(config)
+      const first = yield* startAgent(agent)
+      const decision = { approved: true, args: { id: 51 } }
+      yield* first.decide("delete-50", decision)
+      yield* settle
+      // The crash came in the tool.
+      const log = first.log.slice(0, 1 + first.log.findIndex(({ event }) => event.type === "tool_call"))
+      yield* (yield* Script).push(["the end"])
+      const second = yield* startAgent(agent, { log })
+      yield* Fiber.join(second.fiber)
+      assert.deepStrictEqual(second.events("tool_result").map((event) => [event.status, event.decision]), [
+        ["interrupted", decision]
+      ])
+    }).pipe(Effect.provide(env)))
+
   it.effect("P10: a task whose last message is complete is not asked again", () =>
     Effect.gen(function*() {
       const script = yield* Script
@@ -117,11 +135,17 @@ describe("recovery of an agent", () => {
 
   it.effect("calls of the last step that a crash has left open are answered, and the task ends", () =>
     Effect.gen(function*() {
-      const { first } = yield* crashInTools(slow("safe_slow"))
-      const second = yield* startAgent(yield* LlmAgent.make({ ...config, maxIterations: 1 }), { log: first.log })
-      const { usage } = yield* Fiber.join(second.fiber)
+      const second = { ...slow("safe_slow"), id: "second" }
+      const { first } = yield* crashInTools(slow("safe_slow"), second, { ...slow("slow"), id: "never entered" })
+      const next = yield* startAgent(yield* LlmAgent.make({ ...config, maxIterations: 1 }), { log: first.log })
+      const { usage } = yield* Fiber.join(next.fiber)
       assert.strictEqual(usage.requests, 1)
-      assert.deepStrictEqual(second.events("tool_result").map((event) => event.status), ["error"])
+      assert.deepStrictEqual(yield* Effects.all, [])
+      assert.deepStrictEqual(written(first, next), [
+        "tool_result safe_slow interrupted {\"type\":\"interrupted\",\"reason\":\"The call was interrupted before it finished. Its effects are unknown.\"}",
+        "tool_result safe_slow interrupted {\"type\":\"interrupted\",\"reason\":\"The call was interrupted before it finished. Its effects are unknown.\"}",
+        "tool_result slow error {\"error\":\"The call was not executed: the task has reached its last step.\"}"
+      ])
     }).pipe(Effect.provide(env)))
 
   it.effect("SCENARIO 21: cut after any event, the next attempt sends only requests that the API accepts", () =>

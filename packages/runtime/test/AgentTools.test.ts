@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { AgentTools, LlmAgent, ScriptedModel } from "@perennial/runtime"
-import { type Duration, Effect, Exit, Fiber, Layer, Schema } from "effect"
+import { type Duration, Effect, Exit, Fiber, Layer, Ref, Result, Schema } from "effect"
 import { Tool, Toolkit } from "effect/ai"
 import { adjust, type AgentTask, brief, settle, startAgent, task } from "./support/agentTask.ts"
 import { Effects, Tools, toolsLayer } from "./support/agentToolkit.ts"
@@ -51,7 +51,10 @@ describe("tools of an agent", () => {
           { tool: "large", id: "5" },
           { tool: "nope", id: "6" },
           { tool: "weather", params: { city: 1 }, id: "7" },
-          { tool: "slow", params: { millis: 999_999 }, id: "8" }
+          { tool: "slow", params: { millis: 999_999 }, id: "8" },
+          { tool: "odd", params: { what: "bigint" }, id: "a" },
+          { tool: "odd", params: { what: "cycle" }, id: "b" },
+          { tool: "absent", params: { fails: true }, id: "c" }
         ],
         ["Done."]
       )
@@ -61,7 +64,7 @@ describe("tools of an agent", () => {
       const results = resultsOf(run)
       assert.deepStrictEqual(results.map(([status]) => status), [
         "completed",
-        ...Array.from({ length: 8 }, () => "error")
+        ...Array.from({ length: 11 }, () => "error")
       ])
       const texts = results.map(([, result]) => result ?? "")
       assert.strictEqual(texts[0], "{\"degrees\":4}")
@@ -74,6 +77,15 @@ describe("tools of an agent", () => {
       assert.include(texts[6], "There is no tool \\\"nope\\\". Tools: weather, ")
       assert.include(texts[7], "not valid")
       assert.include(texts[8], "did not finish within 2m")
+      assert.strictEqual(
+        texts[9],
+        "{\"error\":\"The result cannot be written as JSON. Do not know how to serialize a BigInt\"}"
+      )
+      assert.strictEqual(
+        texts[10],
+        "{\"error\":\"The result cannot be written as JSON. Converting circular structure to JSON\"}"
+      )
+      assert.strictEqual(texts[11], "{}")
       // What was never entered has no `tool_call`.
       assert.deepStrictEqual(run.events("tool_call").map((event) => event.toolCallId).toSorted(), [
         "0",
@@ -82,9 +94,46 @@ describe("tools of an agent", () => {
         "3",
         "4",
         "5",
-        "8"
+        "8",
+        "a",
+        "b",
+        "c"
       ])
       assert.include(yield* Effects.all, "slow interrupted")
+    }).pipe(Effect.provide(env)))
+
+  it.effect("results are what JSON makes of them", () =>
+    Effect.gen(function*() {
+      yield* (yield* Script).push(
+        [
+          { tool: "absent", params: { fails: false }, id: "0" },
+          { tool: "dated", id: "1" },
+          { tool: "odd", params: { what: "nan" }, id: "2" },
+          { tool: "odd", params: { what: "map" }, id: "3" }
+        ],
+        ["Done."]
+      )
+      const run = yield* startAgent(yield* LlmAgent.make(config))
+      yield* Fiber.join(run.fiber)
+      assert.deepStrictEqual(resultsOf(run), [
+        ["completed", "{}"],
+        ["completed", "{\"at\":\"1970-01-01T00:00:00.000Z\"}"],
+        ["completed", "null"],
+        ["completed", "{}"]
+      ])
+    }).pipe(Effect.provide(env)))
+
+  it.effect("what a tool reports is what JSON makes of it; what JSON cannot write never ends the task", () =>
+    Effect.gen(function*() {
+      yield* (yield* Script).push([{ tool: "odd_reports" }], ["Done."])
+      const run = yield* startAgent(yield* LlmAgent.make(config))
+      for (let i = 0; i < 3; i++) yield* adjust("1 second")
+      yield* Fiber.join(run.fiber)
+      const progress = run.events("tool_progress").map((event) => event.data)
+      assert.deepStrictEqual(progress.slice(0, 2), [{}, { late: true, map: {} }])
+      assert.deepStrictEqual(run.events("data").map(({ data, name }) => [name, data]), [["absent", { kept: 1 }]])
+      // Data is kept, so that a tool must know when it is not.
+      assert.deepStrictEqual(resultsOf(run), [["error", "{\"error\":\"The tool failed with an internal error.\"}"]])
     }).pipe(Effect.provide(env)))
 
   it.effect("a tool's own timeout wins over the agent's, longer or shorter", () =>
@@ -104,6 +153,78 @@ describe("tools of an agent", () => {
       yield* Fiber.join(run.fiber)
       assert.deepStrictEqual(resultsOf(run)[0], ["completed", "\"slept\""])
     }).pipe(Effect.provide(env)))
+
+  const custom = (execute: AgentTools.PreparedCall["execute"]) => ({
+    tools: { custom: Tool.make("custom").annotate(AgentTools.Timeout, "1 minute") },
+    prepare: () => Effect.succeed(Result.succeed({ needsApproval: () => Effect.succeed(false), execute }))
+  })
+
+  it.effect.each<[string, AgentTools.PreparedCall["execute"], string]>([
+    ["dies", Effect.die(new Error("secret: boom")), "The tool failed with an internal error."],
+    ["throws", Effect.sync(() => assert.fail("secret: boom")), "The tool failed with an internal error."],
+    [
+      "answers nothing",
+      Effect.succeed(undefined as unknown as AgentTools.ToolOutcome),
+      "The tool failed with an internal error."
+    ],
+    ["interrupts itself", Effect.interrupt, "The tool stopped without a result."]
+  ])("tools of a kind of its own are guarded, too: one that %s", ([, execute, error]) =>
+    Effect.gen(function*() {
+      yield* (yield* Script).push([{ tool: "custom" }], ["Done."])
+      const run = yield* startAgent(yield* LlmAgent.make({ ...config, tools: custom(execute) }))
+      yield* Fiber.join(run.fiber)
+      assert.deepStrictEqual(resultsOf(run), [["error", JSON.stringify({ error })]])
+    }).pipe(Effect.provide(env)))
+
+  describe("P11: a tool's timeout is a bound", () => {
+    const clinging: ReadonlyArray<readonly [string, AgentTools.PreparedCall["execute"]]> = [
+      ["cannot be interrupted", Effect.uninterruptible(Effect.never)],
+      ["has a finalizer that never ends", Effect.onInterrupt(Effect.never, () => Effect.never)]
+    ]
+
+    it.effect.each(clinging)("for a tool that %s", ([, execute]) =>
+      Effect.gen(function*() {
+        yield* (yield* Script).push([{ tool: "custom" }], ["Done."])
+        const run = yield* startAgent(yield* LlmAgent.make({ ...config, tools: custom(execute) }))
+        yield* adjust("69 seconds")
+        assert.deepStrictEqual(resultsOf(run), [])
+        yield* adjust("1 second")
+        yield* Fiber.join(run.fiber)
+        const error = "The tool did not finish within 1m and could not be stopped: it may still be running."
+        assert.deepStrictEqual(resultsOf(run), [["error", JSON.stringify({ error })]])
+      }).pipe(Effect.provide(env)))
+
+    it.effect("finalizers are waited for within the grace", () =>
+      Effect.gen(function*() {
+        const effects = yield* Effects
+        const finalizer = Effect.andThen(Effect.sleep("9 seconds"), Ref.set(effects, ["finalized"]))
+        yield* (yield* Script).push([{ tool: "custom" }], ["Done."])
+        const tools = custom(Effect.onInterrupt(Effect.never, () => finalizer))
+        const run = yield* startAgent(yield* LlmAgent.make({ ...config, tools }))
+        yield* adjust("68 seconds")
+        assert.deepStrictEqual([yield* Ref.get(effects), resultsOf(run)], [[], []])
+        yield* adjust("1 second")
+        yield* Fiber.join(run.fiber)
+        assert.deepStrictEqual(yield* Ref.get(effects), ["finalized"])
+        const error = "The tool did not finish within 1m."
+        assert.deepStrictEqual(resultsOf(run), [["error", JSON.stringify({ error })]])
+      }).pipe(Effect.provide(env)))
+
+    it.effect.each(clinging)(
+      "P7: a cancel waits no longer for a tool that %s",
+      ([, execute]) =>
+        Effect.gen(function*() {
+          yield* (yield* Script).push([{ tool: "custom" }])
+          const run = yield* startAgent(yield* LlmAgent.make({ ...config, tools: custom(execute) }))
+          yield* settle
+          run.fiber.interruptUnsafe()
+          yield* adjust("9 seconds")
+          assert.isUndefined(run.fiber.pollUnsafe())
+          yield* adjust("1 second")
+          assert.isTrue(Exit.hasInterrupts(yield* Fiber.await(run.fiber)))
+        }).pipe(Effect.provide(env))
+    )
+  })
 
   it.effect("calls run at once, at most toolConcurrency of them, and their results keep the order of the calls", () =>
     Effect.gen(function*() {
@@ -161,7 +282,7 @@ describe("tools of an agent", () => {
       const first = run.events("tool_progress").map((event) => event.data)
       assert.deepStrictEqual(first.slice(0, 4), ["0%", "20%", "50%", "80%"])
       assert.deepStrictEqual(run.events("tool_result").map((event) => event.result), ["100%"])
-      yield* adjust("2 seconds")
+      yield* adjust("3 seconds")
       yield* Fiber.join(run.fiber)
       assert.deepStrictEqual(run.events("tool_progress").slice(4).map((event) => event.data), [{ done: 2 }])
     }).pipe(Effect.provide(env)))

@@ -18,6 +18,18 @@ const resultsOf = (run: AgentTask) =>
     .toSorted((a, b) => a.toolCallId.localeCompare(b.toolCallId))
     .map((event) => [event.status, JSON.stringify(event.result)])
 
+/** The results of tools that a request shows to the model. */
+const resultsFor = (request: ScriptedModel.ScriptedRequest | undefined) =>
+  request?.prompt.content.flatMap(({ content, role }) =>
+    role === "tool"
+      ? content.flatMap((part) =>
+        part.type === "tool-result"
+          ? [typeof part.result === "string" ? part.result : JSON.stringify(part.result)]
+          : []
+      )
+      : []
+  )
+
 type Required = NonNullable<NonNullable<LlmAgent.AgentConfig["approval"]>["required"]>
 
 describe("approval", () => {
@@ -52,6 +64,32 @@ describe("approval", () => {
       // Of a call that was not allowed there is no `tool_call`; one with new arguments shows those.
       assert.deepStrictEqual(run.events("tool_call").map((event) => event.args), [{ id: 5 }, { id: 50 }, { id: 53 }])
     }).pipe(Effect.provide(env)))
+
+  const changed: ReadonlyArray<readonly [Decision, string]> = [
+    [{ approved: true }, "deleted 50"],
+    [{ approved: true, args: { id: 51 } }, "A person changed the arguments to {\"id\":51}.\ndeleted 51"],
+    [
+      { approved: true, args: { id: 51 }, reason: "50 is in use." },
+      "A person changed the arguments to {\"id\":51} and said: 50 is in use.\ndeleted 51"
+    ],
+    [{ approved: true, reason: "Only this once." }, "A person allowed the call and said: Only this once.\ndeleted 50"],
+    [{ approved: false, reason: "Keep it." }, "{\"type\":\"denied\",\"reason\":\"Keep it.\"}"]
+  ]
+
+  it.effect.each(changed)(
+    "the model is told what a person has decided: %o",
+    ([decision, told]) =>
+      Effect.gen(function*() {
+        const script = yield* Script
+        yield* script.push([remove(50)], ["ok"])
+        const run = yield* startAgent(yield* LlmAgent.make(config))
+        yield* run.decide("delete-50", decision)
+        yield* Fiber.join(run.fiber)
+        assert.deepStrictEqual(resultsFor((yield* script.requests)[1]), [told])
+        // Readers see the result as the tool gave it.
+        assert.notInclude(resultsOf(run)[0]?.[1], "A person")
+      }).pipe(Effect.provide(env))
+  )
 
   it.effect("a tool decides by its arguments and the conversation before the call", () =>
     Effect.gen(function*() {
@@ -131,6 +169,56 @@ describe("approval", () => {
     }).pipe(Effect.provide(env)))
 })
 
+describe("P11: what a person decides is bounded", () => {
+  /** A task that asks for approval of `delete-50`, whose arguments carry so many characters more. */
+  const asking = Effect.fnUntraced(function*(padding: number) {
+    yield* (yield* Script).push(
+      [{ tool: "delete", params: { id: 50, padding: "x".repeat(padding) }, id: "delete-50" }],
+      ["ok"]
+    )
+    const both = yield* shared
+    const { manager } = yield* startProcess(both, [yield* LlmAgent.make(config)])
+    const { id } = yield* manager.start({ message: "Delete 50." })
+    yield* settle
+    const refused = (decision: Decision) =>
+      Effect.map(Effect.flip(manager.decide(id, "delete-50", decision)), ({ message }) => message)
+    return { both, id, manager, refused }
+  })
+
+  it.effect("a reason or arguments beyond it are refused before anything is stored", () =>
+    Effect.gen(function*() {
+      const { both, id, manager, refused } = yield* asking(0)
+      assert.strictEqual(
+        yield* refused({ approved: false, reason: "x".repeat(300_000) }),
+        "`reason` has 300000 characters: at most 1000 are accepted."
+      )
+      const args = { id: 51, padding: "x".repeat(300_000) }
+      assert.strictEqual(
+        yield* refused({ approved: true, args }),
+        "`args` has 300022 characters of JSON: at most 65536 are accepted."
+      )
+      assert.strictEqual(
+        yield* refused({ approved: true, args: { id: undefined } as unknown as Schema.Json }),
+        "`args` is not JSON."
+      )
+      yield* manager.decide(id, "delete-50", { approved: true, reason: "x".repeat(1_000) })
+      assert.strictEqual((yield* untilEnded(both, id)).status, "completed")
+    }).pipe(Effect.provide(env)))
+
+  it.effect("so are those that the event cannot hold beside the call's own arguments", () =>
+    Effect.gen(function*() {
+      const { both, id, manager, refused } = yield* asking(200_000)
+      const args = { id: 51, padding: "x".repeat(65_000) }
+      assert.strictEqual(
+        yield* refused({ approved: true, args }),
+        "`args` does not fit into an event of 262144 bytes beside the call's own arguments."
+      )
+      yield* manager.decide(id, "delete-50", { approved: true, args: { id: 51 } })
+      assert.strictEqual((yield* untilEnded(both, id)).status, "completed")
+      assert.deepStrictEqual(yield* Effects.all, ["delete 51"])
+    }).pipe(Effect.provide(env)))
+})
+
 describe("approval over processes", () => {
   /** A process whose task waits for approval of `delete-50`, and died; and the next one. */
   const twoProcesses = Effect.fnUntraced(function*(approval: LlmAgent.AgentConfig["approval"]) {
@@ -168,6 +256,19 @@ describe("approval over processes", () => {
         assert.deepStrictEqual(yield* results, [result])
       }).pipe(Effect.provide(env))
   )
+
+  it.effect("what a person has changed is told also after a crash, and in the next turns", () =>
+    Effect.gen(function*() {
+      const { both, id, manager } = yield* twoProcesses(undefined)
+      yield* manager.decide(id, "delete-50", { approved: true, args: { id: 51 } })
+      const { conversationId } = yield* untilEnded(both, id)
+      const script = yield* Script
+      yield* script.push(["ok"])
+      const next = yield* manager.start({ message: "Which one?", conversationId })
+      yield* untilEnded(both, next.id)
+      const told = ["A person changed the arguments to {\"id\":51}.\ndeleted 51"]
+      assert.deepStrictEqual((yield* script.requests).slice(-2).map(resultsFor), [told, told])
+    }).pipe(Effect.provide(env)))
 
   it.effect("P8: a decision that was given while no process had the task is found", () =>
     Effect.gen(function*() {

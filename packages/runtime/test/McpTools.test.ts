@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { AgentTools, LlmAgent, McpTools, ScriptedModel } from "@perennial/runtime"
-import { Effect, Exit, Fiber, Result, type Schema } from "effect"
+import { Duration, Effect, Exit, Fiber, Result, type Schema } from "effect"
 import { Tool, Toolkit } from "effect/ai"
 import { ChildProcess } from "effect/process"
 import { adjust, brief, settle, startAgent } from "./support/agentTask.ts"
@@ -55,6 +55,24 @@ describe("tools of MCP servers", () => {
       assert.isFalse(yield* waits("calc__echo"))
       assert.isTrue(yield* waits("calc__hang"))
     }))
+
+  it.effect("P11: have a timeout of their own, for all or for each; a call that takes longer is cancelled in the server", () =>
+    Effect.gen(function*() {
+      const server = new McpServerDouble()
+      const all = yield* setup(new McpServerDouble(), { timeout: "10 minutes" })
+      assert.deepStrictEqual(AgentTools.timeoutOf(all, "calc__echo"), Duration.minutes(10))
+      const each = yield* setup(server, { timeout: ({ name }) => name === "hang" ? "1 hour" : undefined })
+      assert.isUndefined(AgentTools.timeoutOf(each, "calc__echo"))
+      yield* (yield* Script).push([{ tool: "calc__hang" }], ["ok"])
+      const run = yield* startAgent(yield* LlmAgent.make({ ...config, tools: each }))
+      yield* server.hanging.await
+      yield* adjust("59 minutes")
+      assert.deepStrictEqual(run.events("tool_result"), [])
+      yield* adjust("1 minute")
+      yield* Fiber.join(run.fiber)
+      assert.include(brief(run.log), "tool_result calc__hang error {\"error\":\"The tool did not finish within 1h.\"}")
+      assert.deepStrictEqual(server.asked, ["call hang {}", "cancelled"])
+    }).pipe(Effect.provide(ScriptedModel.layer())))
 
   it.effect("a server that dies during a call is an answer; the next call has a new process", () =>
     Effect.gen(function*() {

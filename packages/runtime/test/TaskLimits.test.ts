@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { make } from "@perennial/domain/Agent"
 import { AgentId } from "@perennial/domain/Ids"
 import { zero } from "@perennial/domain/Usage"
+import { adjust } from "@perennial/runtime/Testing"
 import { Clock, Duration, Effect, Fiber, Latch, Ref } from "effect"
 import { TestClock } from "effect/testing"
 import { text } from "./support/agents.ts"
@@ -133,6 +134,62 @@ describe("capacity of a process (P11)", () => {
       for (const call of calls) yield* manager.decide(id, call, { approved: true })
       assert.strictEqual((yield* untilEnded(both, id)).status, "completed")
       yield* checkCapacity(manager, both, block, 2)
+    }))
+
+  /** Asks a person about one call while the other one works; then executes that, too. */
+  const asksAndWorks = (works: Latch.Latch, executes: Latch.Latch) =>
+    make("asks and works", ({ awaitDecision }, emit) => {
+      const call = (toolCallId: string) => ({ tool: "rm", toolCallId, args: {} })
+      const execute = (id: string, work: Latch.Latch) =>
+        emit([{ type: "tool_call", ...call(id), status: "executing" }]).pipe(
+          Effect.andThen(work.await),
+          Effect.andThen(emit([{ type: "tool_result", tool: "rm", toolCallId: id, result: 1, status: "completed" }]))
+        )
+      const ask = (id: string) => Effect.andThen(emit([{ type: "tool_approval", ...call(id) }]), awaitDecision(id))
+      const part = (id: string) => ({ type: "tool_call" as const, ...call(id) })
+      const content = [part("t1"), part("t2"), part("t3")]
+      return emit([{ type: "message", message: { role: "assistant", content }, usage: zero }]).pipe(
+        Effect.andThen(Effect.all([
+          Effect.andThen(ask("t1"), execute("t1", executes)),
+          execute("t2", works),
+          Effect.andThen(ask("t3"), execute("t3", executes))
+        ], { concurrency: "unbounded" })),
+        Effect.as({ usage: zero })
+      )
+    })
+
+  it.effect("a task that waits for a person keeps its place while another of its calls works", () =>
+    Effect.gen(function*() {
+      const both = yield* shared
+      const block = { release: Latch.makeUnsafe(false), active: Ref.makeUnsafe(0) }
+      const works = Latch.makeUnsafe(false)
+      const executes = Latch.makeUnsafe(false)
+      const agents = [asksAndWorks(works, executes), blocking(block.release, block.active)] as const
+      const { manager } = yield* startProcess(both, agents, { capacity: 1 })
+      const startBlocking = manager.start({ message: "x", agentId: AgentId.make("blocking") })
+      /** How many others have begun by now. */
+      const begun = Effect.andThen(adjust("5 seconds"), Ref.get(block.active))
+      const { id } = yield* manager.start({ message: "x" })
+      yield* settle
+      const one = yield* startBlocking
+      assert.strictEqual(yield* begun, 0, "t2 works")
+      yield* works.open
+      assert.strictEqual(yield* begun, 1, "t1 and t3 wait")
+      yield* block.release.open
+      yield* untilEnded(both, one.id)
+      block.release.closeUnsafe()
+      yield* manager.decide(id, "t1", { approved: true })
+      yield* settle
+      const two = yield* startBlocking
+      assert.strictEqual(yield* begun, 1, "t1 works, t3 waits")
+      yield* executes.open
+      assert.strictEqual(yield* begun, 2, "t3 waits")
+      yield* manager.decide(id, "t3", { approved: true })
+      yield* block.release.open
+      for (const task of [{ id }, two]) assert.strictEqual((yield* untilEnded(both, task.id)).status, "completed")
+      block.release.closeUnsafe()
+      yield* Ref.set(block.active, 0)
+      yield* checkCapacity(manager, both, block, 1)
     }))
 
   it.effect("a task that is cancelled while it waits for its place again leaves none taken", () =>

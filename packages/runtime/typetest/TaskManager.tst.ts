@@ -60,7 +60,7 @@ describe("TaskManager", () => {
   it("cancel and decide answer for unknown tasks and calls", () => {
     expect<ReturnType<Service["cancel"]>>().type.toBe<Effect.Effect<boolean, TaskNotFound | TaskBackendError>>()
     expect<ReturnType<Service["decide"]>>().type.toBe<
-      Effect.Effect<void, TaskNotFound | ToolCallNotFound | AlreadyDecided | TaskBackendError>
+      Effect.Effect<void, InvalidInput | TaskNotFound | ToolCallNotFound | AlreadyDecided | TaskBackendError>
     >()
   })
 })

@@ -1,6 +1,5 @@
 /** Accepts tasks: checks what is asked, stores it in one commit, and has it run. */
 import type { Agents } from "@perennial/domain/Agent"
-import type { StoredMessage } from "@perennial/domain/Conversation"
 import type { ConversationKey, ConversationStore } from "@perennial/domain/ConversationStore"
 import { CurrentUser } from "@perennial/domain/CurrentUser"
 import { type AgentId, ConversationId, type MessageId, messageId, NewId, TaskId, taskIdOf } from "@perennial/domain/Ids"
@@ -14,6 +13,8 @@ import type { TaskEngine } from "../TaskEngine.ts"
 import type { TaskExecutor } from "../TaskExecutor.ts"
 import type { TaskLimits } from "../TaskLimits.ts"
 import type { RegenerateOptions, StartInput } from "../TaskManager.ts"
+import { lastOfUser } from "./conversation.ts"
+import * as Utf8 from "./utf8.ts"
 
 export interface Options {
   readonly backend: TaskBackend["Service"]
@@ -104,28 +105,14 @@ export const makeAccepting = (options: Options) => {
     return yield* accept({ ...input, message, request })
   })
 
-  const lastOfUser = Effect.fnUntraced(function*(key: ConversationKey) {
-    let last: (StoredMessage & { readonly message: UserMessage }) | undefined
-    let after: MessageId | undefined
-    while (true) {
-      const page: ReadonlyArray<StoredMessage> = yield* store.messages(key, { after, limit: 1_000 })
-      for (const stored of page) {
-        const { message } = stored
-        if (message.role === "user") last = { ...stored, message }
-      }
-      if (page.length < 1_000) break
-      after = page[page.length - 1]?.id
-    }
-    return last ?? (yield* new MessageNotFound({ conversationId: key.id }))
-  })
-
   /** Who answered is asked again. */
   const agentOf = (id: MessageId): Effect.Effect<AgentId | undefined> =>
     backend.get(taskIdOf(id)).pipe(Effect.map((task) => task.agentId), Effect.orElseSucceed(() => undefined))
 
   const regenerate = Effect.fn("TaskManager.regenerate")(
     function*(conversationId: ConversationId, asked: RegenerateOptions = {}) {
-      const last = yield* lastOfUser({ id: conversationId, userId: yield* CurrentUser })
+      const last = yield* lastOfUser(options, { id: conversationId, userId: yield* CurrentUser })
+      if (last === undefined) return yield* new MessageNotFound({ conversationId })
       const { agentId, metadata, onBusy } = asked
       return yield* accept({
         ...asked,
@@ -154,10 +141,7 @@ const toUserMessage = (message: string | UserMessage): Effect.Effect<UserMessage
 
 /** SHA-256 of what makes the request: two requests with one idempotency key must have the same. */
 const hashOf = (digest: Digest.Digest["Service"], request: object) =>
-  digest.digestHex(Digest.sha256, new TextEncoder().encode(canonical(request)))
-
-/** Encoding Standard, section 8.2: in every platform, but in no ECMAScript library. */
-declare const TextEncoder: new() => { readonly encode: (text: string) => Uint8Array }
+  digest.digestHex(Digest.sha256, Utf8.encode(canonical(request)))
 
 /** JSON with sorted keys, so that the order in which a client wrote them does not matter. */
 const canonical = (value: unknown): string =>

@@ -12,6 +12,7 @@ import {
 import { CurrentTask, type TaskContext } from "@perennial/domain/CurrentTask"
 import { CurrentUser } from "@perennial/domain/CurrentUser"
 import type { Message } from "@perennial/domain/Message"
+import type { Metadata } from "@perennial/domain/Task"
 import { type Claim, decisionKey } from "@perennial/domain/TaskBackend"
 import type { AgentNotFound } from "@perennial/domain/TaskError"
 import type { StoredEvent } from "@perennial/domain/TaskEvent"
@@ -31,6 +32,7 @@ export interface Begun {
   /** The log so far, without the chunks that complete messages replaced. */
   readonly journaled: ReadonlyArray<StoredEvent>
   readonly history: ReadonlyArray<Message>
+  readonly historyMetadata: ReadonlyMap<Message, Metadata>
 }
 
 const crash = (
@@ -53,13 +55,15 @@ const toContext = (claim: Claim): TaskContext => ({
   userId: claim.userId,
   agentId: claim.agentId,
   attempt: claim.attempt,
-  metadata: claim.metadata ?? {}
+  metadata: claim.metadata ?? {},
+  userMetadata: claim.userMetadata ?? {}
 })
 
 /** What the agent is given to do its work. */
 class Run implements AgentInput {
   readonly task: TaskContext
   readonly history: ReadonlyArray<Message>
+  readonly historyMetadata: ReadonlyMap<Message, Metadata>
   readonly journal: ReadonlyArray<StoredEvent>
   readonly checkpoint: Effect.Effect<void>
   readonly #shared: Shared
@@ -67,9 +71,10 @@ class Run implements AgentInput {
   readonly #log: Journal
   #titling: Titling | undefined
 
-  constructor(shared: Shared, { execution, history, journal, journaled }: Begun) {
+  constructor(shared: Shared, { execution, history, historyMetadata, journal, journaled }: Begun) {
     this.task = toContext(journal.claim)
     this.history = history
+    this.historyMetadata = historyMetadata
     this.journal = journaled
     this.checkpoint = execution.checkpoint
     this.#shared = shared
@@ -89,7 +94,10 @@ class Run implements AgentInput {
     const log = this.#log
     if (log.unstored.length === 0 && log.title === undefined) return Effect.succeed(seq)
     this.#execution.progressed ||= log.unstored.length > 0
-    return Effect.uninterruptible(storeMessages(this.#shared, this.#execution, log)).pipe(
+    return storeMessages(this.#shared, this.#execution, log).pipe(
+      // With a result one call less works.
+      Effect.andThen(this.#shared.places.rest(this.#execution)),
+      Effect.uninterruptible,
       Effect.catchCause((cause) =>
         crash(
           this.#shared,

@@ -1,16 +1,10 @@
 /**
- * What an execution must know before its agent begins: the log of the task so far, and the history of its conversation.
+ * What an execution must know of its task before the agent begins: the log so far.
  */
-import type { ConversationStore } from "@perennial/domain/ConversationStore"
-import type { MessageId } from "@perennial/domain/Ids"
-import type { Message } from "@perennial/domain/Message"
-import type { Claim, TaskBackend } from "@perennial/domain/TaskBackend"
+import type { TaskBackend } from "@perennial/domain/TaskBackend"
 import * as TaskEvent from "@perennial/domain/TaskEvent"
 import { Effect } from "effect"
 import type { Journal } from "./journal.ts"
-
-/** Messages read at once. */
-const historyPage = 1_000
 
 const readLog = Effect.fnUntraced(function*(backend: TaskBackend["Service"], journal: Journal) {
   const { claim } = journal
@@ -38,18 +32,3 @@ export const catchUp = (backend: TaskBackend["Service"], journal: Journal): Retu
     journal.record(events)
     return Effect.succeed(events)
   })
-
-/** All messages of the conversation, oldest first. */
-export const readHistory = Effect.fnUntraced(function*(store: ConversationStore["Service"], claim: Claim) {
-  const history: Array<Message> = []
-  let after: MessageId | undefined
-  while (true) {
-    const page = yield* store.messages(
-      { id: claim.conversationId, userId: claim.userId },
-      { after, limit: historyPage }
-    )
-    for (const { message } of page) history.push(message)
-    if (page.length < historyPage) return history
-    after = page[page.length - 1]?.id
-  }
-})

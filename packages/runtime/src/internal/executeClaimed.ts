@@ -9,7 +9,8 @@ import type { Claim, Head, TaskBackend } from "@perennial/domain/TaskBackend"
 import { Cause, Duration, Effect, Exit, Option, type Scope } from "effect"
 import type { TaskLimits } from "../TaskLimits.ts"
 import { type Begun, runAgent } from "./agentRun.ts"
-import { catchUp, readHistory } from "./catchUp.ts"
+import { catchUp } from "./catchUp.ts"
+import { readHistory } from "./conversation.ts"
 import type { AgentExit, Execution } from "./execution.ts"
 import type { Hubs } from "./hubs.ts"
 import { Journal } from "./journal.ts"
@@ -104,6 +105,7 @@ const begin = Effect.fnUntraced(function*(shared: Shared, execution: Execution, 
   // The agent's or the process's, whichever is shorter.
   execution.own(claim, own === undefined ? limits.taskTimeout : Duration.min(own, limits.taskTimeout))
   const journal = makeJournal(shared, execution, claim)
+  execution.openCalls = () => journal.unsettled.calls.size
   const journaled = yield* catchUp(backend, journal)
   if (claim.intents > 0) yield* shared.notify(claim.taskId)
   execution.tick(now())
@@ -125,7 +127,8 @@ const begin = Effect.fnUntraced(function*(shared: Shared, execution: Execution, 
       : { type: "started", taskId, conversationId, attempt }
   ])
   yield* storeMessages(shared, execution, journal)
-  return { agent, execution, journal, journaled, history: yield* readHistory(store, claim) } satisfies Begun
+  const read = yield* readHistory(store, { id: conversationId, userId: claim.userId }, limits.historyBytes)
+  return { agent, execution, journal, journaled, ...read } satisfies Begun
 })
 
 /** Ends the task as its agent ended, hands it over, or leaves it as it is. */

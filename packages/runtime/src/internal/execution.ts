@@ -43,6 +43,8 @@ export class Execution {
   admitted = true
   /** Its waits for a person. */
   outside = 0
+  /** How many tool calls have no result yet. */
+  openCalls: () => number = () => 0
   /** Whether it has ended here. */
   over = false
   /** Whether a message or tool result was written. */

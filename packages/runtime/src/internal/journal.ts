@@ -46,7 +46,8 @@ export const toMessage = (claim: Claim, { at, event, seq }: StoredEvent): Stored
             toolCallId: event.toolCallId,
             tool: event.tool,
             result: event.result,
-            status: event.status
+            status: event.status,
+            ...(event.decision === undefined ? {} : { decision: event.decision })
           }]
         },
         status: "complete"

@@ -1,5 +1,6 @@
 /**
- * The places of a process (its capacity, P11): a task has one while it works, and none while it waits for a person.
+ * The places of a process (its capacity, P11): a task has one while it works, and none while all of its tool calls wait
+ * for a person.
  */
 import { Effect, Latch, Semaphore } from "effect"
 import type { Execution } from "./execution.ts"
@@ -45,12 +46,19 @@ export class Places {
     })
   }
 
-  /** Waits without a place. Of several waits of one task the last to end takes its place again. */
+  /** Gives back the place of a task of which nothing works: every tool call that is open waits. */
+  rest(execution: Execution): Effect.Effect<void> {
+    return Effect.suspend(() =>
+      execution.outside > 0 && execution.outside >= execution.openCalls() ? this.leave(execution) : Effect.void
+    )
+  }
+
+  /** Waits, without a place if nothing else of the task works. Who has waited goes on with a place. */
   outside<A>(execution: Execution, wait: Effect.Effect<A>): Effect.Effect<A> {
     return Effect.uninterruptibleMask((restore) =>
       Effect.suspend(() => {
         execution.outside++
-        return this.leave(execution)
+        return this.rest(execution)
       }).pipe(
         Effect.andThen(restore(wait)),
         Effect.onExit(() =>
@@ -67,7 +75,7 @@ export class Places {
   #enter(execution: Execution): Effect.Effect<void> {
     return execution.entering.withPermit(Effect.uninterruptibleMask((restore) =>
       Effect.suspend(() => {
-        if (execution.admitted || execution.outside > 0 || execution.over) return Effect.void
+        if (execution.admitted || execution.over) return Effect.void
         this.#returning++
         return restore(this.#permits.take(1)).pipe(
           Effect.ensuring(Effect.sync(() => {

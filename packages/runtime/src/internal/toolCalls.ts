@@ -16,6 +16,9 @@ import {
 } from "../AgentTools.ts"
 import { CurrentTaskLimits } from "../TaskLimits.ts"
 import { ToolProgress } from "../ToolProgress.ts"
+import { toJson } from "./json.ts"
+import { makeRunTool } from "./toolFiber.ts"
+import * as Utf8 from "./utf8.ts"
 
 export interface ToolCallsOptions {
   readonly tools: AgentTools
@@ -57,12 +60,23 @@ const envelopeBytes = 2048
 const progressBytes = 4096
 const progressPause = Duration.millis(100)
 
-export const resultPart = (call: ToolCallPart, outcome: ToolOutcome): ToolResultPart => ({
+export const resultPart = (call: ToolCallPart, outcome: ToolOutcome, decision?: Decision): ToolResultPart => ({
   type: "tool_result",
   tool: call.tool,
   toolCallId: call.toolCallId,
-  ...outcome
+  ...outcome,
+  ...(decision === undefined ? {} : { decision })
 })
+
+/** An outcome as the log can hold it. */
+const written = ({ result, status }: ToolOutcome, limit: number): ToolOutcome => {
+  const json = toJson(result)
+  if (Result.isFailure(json)) return failed(`The result cannot be written as JSON. ${json.failure}`)
+  const { text, value } = json.success
+  return text.length <= limit
+    ? { status, result: value }
+    : failed(`The result of the tool is larger than ${limit} bytes. Ask for less.`)
+}
 
 const unchecked = Result.fail(failed("The call could not be checked and was not executed."))
 
@@ -77,10 +91,15 @@ const unanswered = ({ timeout }: ApprovalPolicy, askedAt: number) =>
 const withProgress = <A>(toolCallId: string, emit: Emit, execute: Effect.Effect<A>): Effect.Effect<A> =>
   Effect.gen(function*() {
     const latest = yield* Queue.sliding<Schema.Json>(1)
-    const report = (data: Schema.Json) =>
-      JSON.stringify(data).length > progressBytes
-        ? Effect.logDebug("A progress report of more than 4 KiB was dropped.")
-        : Effect.asVoid(Queue.offer(latest, data))
+    const report = (data: unknown) => {
+      const json = toJson(data)
+      if (Result.isFailure(json)) {
+        return Effect.logWarning(`A progress report was dropped: it cannot be written as JSON. ${json.failure}`)
+      }
+      return Utf8.fits(json.success.text, progressBytes)
+        ? Effect.asVoid(Queue.offer(latest, json.success.value))
+        : Effect.logDebug("A progress report of more than 4 KiB was dropped.")
+    }
     const write = Effect.gen(function*() {
       while (true) {
         yield* emit([{ type: "tool_progress", toolCallId, data: yield* Queue.take(latest) }])
@@ -92,20 +111,21 @@ const withProgress = <A>(toolCallId: string, emit: Emit, execute: Effect.Effect<
 
 export const makeToolCalls = (options: ToolCallsOptions) => {
   const { approval, tools } = options
+  const runTool = makeRunTool()
 
-  const execute = Effect.fn("LlmAgent.tool")(function*(call: ToolCallPart, prepared: PreparedCall, emit: Emit) {
+  const execute = Effect.fn("LlmAgent.tool")(function*(
+    call: ToolCallPart,
+    prepared: PreparedCall,
+    decision: Decision | undefined,
+    emit: Emit
+  ) {
     yield* Effect.annotateCurrentSpan({ tool: call.tool, toolCallId: call.toolCallId })
     const { args, tool, toolCallId } = call
     yield* emit([{ type: "tool_call", tool, toolCallId, args, status: "executing" }])
-    const duration = timeoutOf(tools, tool) ?? options.timeout
-    const outcome = yield* Effect.timeoutOrElse(withProgress(toolCallId, emit, prepared.execute), {
-      duration,
-      orElse: () => Effect.succeed(failed(`The tool did not finish within ${Duration.format(duration)}.`))
-    })
-    const limit = (yield* CurrentTaskLimits).eventBytes - envelopeBytes
-    return JSON.stringify(outcome.result).length <= limit
-      ? outcome
-      : failed(`The result of the tool is larger than ${limit} bytes. Ask for less.`)
+    const timeout = timeoutOf(tools, tool) ?? options.timeout
+    const limit = (yield* CurrentTaskLimits).eventBytes - envelopeBytes - (JSON.stringify(decision)?.length ?? 0)
+    const executed = Effect.map(prepared.execute, (outcome) => written(outcome, limit))
+    return yield* withProgress(toolCallId, emit, runTool({ tool, timeout, execute: executed }))
   })
 
   const prepare = (call: ToolCallPart) =>
@@ -145,33 +165,34 @@ export const makeToolCalls = (options: ToolCallsOptions) => {
   ): Effect.fn.Return<ToolResultPart> {
     const past = input.past.get(asked.toolCallId) ?? never
     if (past.entered && !isSafeToRepeat(tools, asked.tool)) {
-      return Settlement.interruptedResult({ ...asked, entered: true })
+      return Settlement.interruptedResult({ ...asked, entered: true, decision: past.decision })
     }
     let call = asked
     let prepared = yield* prepare(call)
     if (Result.isFailure(prepared)) return resultPart(call, prepared.failure)
+    let decision: Decision | undefined
     if (past.askedAt !== undefined || (!past.entered && (yield* isRequired(call, prepared.success, input)))) {
-      const decision = yield* decide(call, past, input)
+      decision = yield* decide(call, past, input)
       if (!decision.approved) {
         const reason = decision.reason ?? "The user did not allow the call."
-        return resultPart(call, { status: "error", result: { type: "denied", reason } })
+        return resultPart(call, { status: "error", result: { type: "denied", reason } }, decision)
       }
       if (decision.args !== undefined) {
         call = { ...call, args: decision.args }
         prepared = yield* prepare(call)
-        if (Result.isFailure(prepared)) return resultPart(call, prepared.failure)
+        if (Result.isFailure(prepared)) return resultPart(call, prepared.failure, decision)
       }
     }
-    const executed = execute(call, prepared.success, input.emit)
-    return resultPart(call, yield* permits === undefined ? executed : permits.withPermit(executed))
+    const executed = execute(call, prepared.success, decision, input.emit)
+    return resultPart(call, yield* permits === undefined ? executed : permits.withPermit(executed), decision)
   })
 
   /** The results in the order of the calls; each is written as soon as it is there. */
   return (input: ToolCallsInput): Effect.Effect<ReadonlyArray<ToolResultPart>> => {
     const count = input.calls.length
     const permits = count > options.concurrency ? Semaphore.makeUnsafe(options.concurrency) : undefined
-    const written = (call: ToolCallPart) => Effect.tap(answer(call, input, permits), (result) => input.emit([result]))
+    const answered = (call: ToolCallPart) => Effect.tap(answer(call, input, permits), (result) => input.emit([result]))
     // A single call may wait for long: it needs no fiber beside that of the agent.
-    return Effect.forEach(input.calls, written, { concurrency: count === 1 ? 1 : "unbounded" })
+    return Effect.forEach(input.calls, answered, { concurrency: count === 1 ? 1 : "unbounded" })
   }
 }

@@ -7,6 +7,7 @@ import { type Message, userText } from "@perennial/domain/Message"
 import { ack, type AgentEvent, isBoundary, type StoredEvent, type TaskEvent } from "@perennial/domain/TaskEvent"
 import * as TaskView from "@perennial/domain/TaskView"
 import { Clock, Deferred, Effect, type Fiber, Option } from "effect"
+import { malformed } from "../../src/internal/agentEvent.ts"
 
 export { adjust, settle } from "@perennial/runtime/Testing"
 
@@ -16,7 +17,8 @@ export const task: TaskContext = {
   userId: UserId.make("alice"),
   agentId: AgentId.make("agent-1"),
   attempt: 1,
-  metadata: {}
+  metadata: {},
+  userMetadata: {}
 }
 
 const chunks = new Set(["text", "reasoning", "tool_progress", "retry", "data", "title"])
@@ -30,8 +32,8 @@ export const messagesOf = (log: ReadonlyArray<StoredEvent>): ReadonlyArray<Messa
   log.flatMap(({ event }): ReadonlyArray<Message> => {
     if (event.type === "message") return [event.message]
     if (event.type !== "tool_result") return []
-    const { result, status, tool, toolCallId } = event
-    return [{ role: "tool", content: [{ type: "tool_result", result, status, tool, toolCallId }] }]
+    const { conversationId: _, taskId: __, ...part } = event
+    return [{ role: "tool", content: [part] }]
   })
 
 export interface AgentTask {
@@ -73,6 +75,8 @@ export const startAgent = Effect.fnUntraced(function*(agent: Agent, options: {
   let left = options.stopAfter ?? Number.POSITIVE_INFINITY
   const emit: Emit = (events) =>
     Effect.suspend(() => {
+      const wrong = malformed(events, task)
+      if (wrong !== undefined) return Effect.die(wrong)
       // What is emitted together is durable together.
       left -= events.length
       if (left < 0) return Effect.never
@@ -82,6 +86,7 @@ export const startAgent = Effect.fnUntraced(function*(agent: Agent, options: {
   const input: AgentInput = {
     task,
     history: [...(options.before ?? []), userText(options.message ?? "hi"), ...messagesOf(log)],
+    historyMetadata: new Map(),
     journal: journalOf(log),
     awaitDecision: (toolCallId, otherwise) => {
       const given = Deferred.await(decisionOf(toolCallId))

@@ -1,7 +1,7 @@
 /** Tools that do each thing a tool can do to an agent. */
 import { CurrentTask } from "@perennial/domain/CurrentTask"
-import { AgentTools, ToolProgress } from "@perennial/runtime"
-import { Context, Effect, Layer, Option, Ref, Schema } from "effect"
+import { AgentTools, TaskData, ToolProgress } from "@perennial/runtime"
+import { Context, DateTime, Effect, Layer, Option, Ref, Schema } from "effect"
 import { Tool, Toolkit } from "effect/ai"
 
 class NoSuchCity extends Schema.TaggedError<NoSuchCity>()("NoSuchCity", { city: Schema.String }) {}
@@ -35,6 +35,17 @@ const Delete = Tool.make("delete", {
 const Steps = Tool.make("steps", { success: Schema.String })
 const Reports = Tool.make("reports", { success: Schema.String })
 const Whoami = Tool.make("whoami", { success: Schema.String })
+const Odd = Tool.make("odd", {
+  parameters: Schema.Struct({ what: Schema.Literals(["nan", "map", "bigint", "cycle"]) }),
+  success: Schema.Unknown
+})
+const Absent = Tool.make("absent", {
+  parameters: Schema.Struct({ fails: Schema.Boolean }),
+  success: Schema.Struct({ a: Schema.optional(Schema.String) }),
+  failure: Schema.Struct({ x: Schema.optional(Schema.String) })
+})
+const Dated = Tool.make("dated", { success: Schema.Struct({ at: Schema.Date }) })
+const OddReports = Tool.make("odd_reports", { success: Schema.String })
 
 export const Tools = Toolkit.make(
   Weather,
@@ -47,8 +58,20 @@ export const Tools = Toolkit.make(
   Delete,
   Steps,
   Reports,
-  Whoami
+  Whoami,
+  Odd,
+  Absent,
+  Dated,
+  OddReports
 )
+
+/** Of no type that could be checked. */
+const untyped = (value: unknown) => value as Schema.Json
+
+const cycle: Record<string, unknown> = {}
+cycle["self"] = cycle
+
+const odd = { nan: Number.NaN, map: new Map([["a", 1]]), bigint: { n: 1n }, cycle }
 
 const handlers = Effect.gen(function*() {
   const effects = yield* Effects
@@ -85,6 +108,23 @@ const handlers = Effect.gen(function*() {
       yield* Effect.sleep("1 second")
       yield* ToolProgress.report("x".repeat(5000))
       yield* Effect.sleep("1 second")
+      // 2,002 characters of JSON, 6,002 bytes.
+      yield* ToolProgress.report("€".repeat(2000))
+      yield* Effect.sleep("1 second")
+      return "ok"
+    }),
+    odd: ({ what }) => Effect.succeed(odd[what]),
+    absent: ({ fails }) => fails ? Effect.fail({ x: undefined }) : Effect.succeed({ a: undefined }),
+    dated: () => Effect.succeed({ at: DateTime.toDateUtc(DateTime.makeUnsafe(0)) }),
+    odd_reports: Effect.fnUntraced(function*(_, call) {
+      const reports = [{ a: undefined }, { n: 1n }, { late: true, map: new Map() }]
+      for (const report of reports) {
+        yield* ToolProgress.report(untyped(report))
+        yield* Effect.sleep("1 second")
+      }
+      yield* call.preliminary("preliminary")
+      yield* TaskData.emit("absent", untyped({ a: undefined, kept: 1 }))
+      yield* TaskData.emit("bigint", untyped(1n))
       return "ok"
     }),
     whoami: () => Effect.map(CurrentTask, (task) => Option.match(task, { onNone: () => "-", onSome: (t) => t.taskId }))

@@ -1,0 +1,113 @@
+/** Reads conversations, which may be long and full of files, in bounded pieces (P11). */
+import type { StoredMessage } from "@perennial/domain/Conversation"
+import type { ConversationKey, ConversationStore } from "@perennial/domain/ConversationStore"
+import { type MessageId, messageId } from "@perennial/domain/Ids"
+import type { Message, UserMessage } from "@perennial/domain/Message"
+import type { Metadata } from "@perennial/domain/Task"
+import type { TaskBackend } from "@perennial/domain/TaskBackend"
+import { Effect } from "effect"
+
+type Store = ConversationStore["Service"]
+
+/** Messages of the first page, and of any. */
+const firstPage = 32
+const largestPage = 1_000
+/** A page that had more is followed by a smaller one. The store cannot bound pages in bytes. */
+const pageBytes = 4 * 1024 * 1024
+
+/** About the characters of its JSON: files are not looked at. */
+const sizeOf = ({ content }: Message): number => {
+  let size = 0
+  for (const part of content) {
+    size += part.type === "file" ? part.data?.length ?? part.url?.length ?? 0 : JSON.stringify(part).length
+  }
+  return size
+}
+
+/** All messages after one, or from the first on. */
+const forEachMessage = Effect.fnUntraced(function*(
+  store: Store,
+  key: ConversationKey,
+  from: MessageId | undefined,
+  use: (stored: StoredMessage, size: number) => void
+) {
+  let after = from
+  let limit = firstPage
+  while (true) {
+    const page: ReadonlyArray<StoredMessage> = yield* store.messages(key, { after, limit })
+    let bytes = 0
+    for (const stored of page) {
+      const size = sizeOf(stored.message)
+      bytes += size
+      use(stored, size)
+    }
+    const last = page[page.length - 1]
+    if (page.length < limit || last === undefined) return
+    after = last.id
+    limit = bytes > pageBytes
+      ? Math.max(1, Math.floor(limit * pageBytes / bytes))
+      : Math.min(largestPage, limit * 2)
+  }
+})
+
+/** What is left of a history that was too large: it may grow again before its beginning changes, for prompt caches. */
+const keptPart = 0.6
+
+/**
+ * The messages of a conversation, without the oldest turns where they are more than `maxBytes`. The last turn is always
+ * whole: a task's own messages are bounded by its log.
+ */
+export const readHistory = Effect.fnUntraced(function*(store: Store, key: ConversationKey, maxBytes: number) {
+  const turns: Array<{ readonly messages: Array<Message>; bytes: number }> = []
+  const historyMetadata = new Map<Message, Metadata>()
+  let total = 0
+  let dropped = 0
+
+  const cut = () => {
+    while (total > maxBytes * keptPart && turns.length > 1) {
+      const oldest = turns.shift()
+      if (oldest === undefined) return
+      total -= oldest.bytes
+      dropped += oldest.messages.length
+      for (const message of oldest.messages) historyMetadata.delete(message)
+    }
+  }
+
+  yield* forEachMessage(store, key, undefined, ({ message, metadata }, size) => {
+    let turn = turns[turns.length - 1]
+    if (turn === undefined || message.role === "user") turns.push(turn = { messages: [], bytes: 0 })
+    turn.messages.push(message)
+    turn.bytes += size
+    total += size
+    if (metadata !== undefined) historyMetadata.set(message, metadata)
+    if (total > maxBytes) cut()
+  })
+  if (dropped > 0) {
+    yield* Effect.logWarning(
+      `The conversation is too large: its oldest ${dropped} messages are not given to the agent.`
+    )
+  }
+  return { history: turns.flatMap(({ messages }) => messages), historyMetadata }
+})
+
+/** Tasks that are looked at for the end of a conversation. */
+const recentTasks = 10
+
+/**
+ * The user's last message, if there is one. A store reads forwards only: from the message of the newest task after which
+ * the user has said something more; from the beginning where there is none.
+ */
+export const lastOfUser = Effect.fnUntraced(function*(
+  { backend, store }: { readonly backend: TaskBackend["Service"]; readonly store: Store },
+  key: ConversationKey
+) {
+  const tasks = yield* backend.list({ userId: key.userId, conversationId: key.id, limit: recentTasks })
+  let last: (StoredMessage & { readonly message: UserMessage }) | undefined
+  for (const after of [...tasks.map(({ id }) => messageId(id, 1)), undefined]) {
+    yield* forEachMessage(store, key, after, (stored) => {
+      if (stored.message.role === "user") last = { ...stored, message: stored.message }
+    })
+    if (last !== undefined) return last
+  }
+  return undefined
+})
