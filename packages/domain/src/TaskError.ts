@@ -94,7 +94,7 @@ export class QueueFull extends Schema.TaggedError<QueueFull>()("QueueFull", {
 }
 
 /**
- * This process has as many tasks waiting for capacity as it takes.
+ * This process has as many tasks waiting, for capacity or for a person, as it takes.
  *
  * @since 0.1.0
  * @category errors
@@ -103,7 +103,7 @@ export class CapacityExceeded
   extends Schema.TaggedError<CapacityExceeded>()("CapacityExceeded", { limit: Schema.Natural })
 {
   override get message() {
-    return `${this.limit} tasks wait for a free place, which is the limit. Nothing was stored: try again later.`
+    return `${this.limit} tasks wait for a free place or for a person, which is the limit. Nothing was stored: try again later.`
   }
 }
 

@@ -61,6 +61,9 @@ export class TaskExecutor extends Context.Service<TaskExecutor, {
   /** Tasks accepted here that wait for a place. */
   readonly waiting: Set<TaskId>
 
+  /** Whether as many tasks wait here, for a place or for a person, as this process takes (P11). */
+  readonly isFull: Effect.Effect<boolean>
+
   /**
    * Claims a head and executes it to its end, a hand-over or a loss; returns the head that its end promoted. Does
    * nothing when another owner has it. `checkpoint` runs between steps.
@@ -239,6 +242,7 @@ const make = Effect.gen(function*() {
     room: Effect.sync(() => draining ? 0 : places.room),
     roomMade: places.made,
     waiting,
+    isFull: Effect.sync(() => waiting.size + executions.size - places.taken >= limits.waiting),
     execute: (head, options) => execute(head, options?.checkpoint ?? Effect.void),
     notify,
     grew: watch.grew,

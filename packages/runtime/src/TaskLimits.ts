@@ -14,7 +14,10 @@ import { Context, Duration } from "effect"
 export interface TaskLimits {
   /** Tasks that run at once in this process; others wait unclaimed. */
   readonly capacity: number
-  /** Accepted tasks that wait for capacity in this process; beyond, `start` fails with `CapacityExceeded`. */
+  /**
+   * Tasks that wait in this process, accepted ones for capacity and begun ones for a person; beyond, `start` fails with
+   * `CapacityExceeded`.
+   */
   readonly waiting: number
   /** Tasks that wait behind the head of one conversation; beyond, `start` fails with `QueueFull`. */
   readonly queuedPerConversation: number

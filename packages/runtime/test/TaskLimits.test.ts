@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { make } from "@perennial/domain/Agent"
 import { AgentId } from "@perennial/domain/Ids"
+import { CapacityExceeded } from "@perennial/domain/TaskError"
 import { zero } from "@perennial/domain/Usage"
 import { adjust } from "@perennial/runtime/Testing"
 import { Clock, Duration, Effect, Fiber, Latch, Ref } from "effect"
@@ -220,6 +221,31 @@ describe("capacity of a process (P11)", () => {
       yield* holds.open
       yield* untilEnded(both, holding.id)
       yield* checkCapacity(manager, both, block, 1)
+    }))
+
+  it.effect("P11: tasks that wait for a person are counted; one that goes on or ends makes room", () =>
+    Effect.gen(function*() {
+      const both = yield* shared
+      const asks = make(
+        "asks",
+        ({ awaitDecision }, emit) =>
+          emit([{ type: "tool_approval", tool: "rm", toolCallId: "t1", args: {} }]).pipe(
+            Effect.andThen(awaitDecision("t1")),
+            Effect.as({ usage: zero })
+          )
+      )
+      const { manager } = yield* startProcess(both, [asks], { capacity: 1, waiting: 2 })
+      const start = Effect.tap(manager.start({ message: "x" }), settle)
+      const one = yield* start
+      const two = yield* start
+      assert.deepStrictEqual(yield* Effect.flip(start), new CapacityExceeded({ limit: 2 }))
+      yield* manager.cancel(one.id)
+      const three = yield* start
+      assert.deepStrictEqual(yield* Effect.flip(start), new CapacityExceeded({ limit: 2 }))
+      yield* manager.decide(two.id, "t1", { approved: true })
+      yield* untilEnded(both, two.id)
+      yield* start
+      assert.strictEqual((yield* manager.get(three.id)).status, "running")
     }))
 
   it.effect("tasks that were cancelled while they waited for a place make room for others to wait", () =>

@@ -45,7 +45,7 @@ export const makeAccepting = (options: Options) => {
 
   const accept = Effect.fnUntraced(function*(input: Accepted) {
     const agent = yield* agents.get(input.agentId)
-    if (executor.waiting.size >= limits.waiting) return yield* new CapacityExceeded({ limit: limits.waiting })
+    if (yield* executor.isFull) return yield* new CapacityExceeded({ limit: limits.waiting })
     const userId = yield* CurrentUser
     const newId = yield* NewId
     const conversationId = input.conversationId ?? ConversationId.make(yield* newId)

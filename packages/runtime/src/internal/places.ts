@@ -6,6 +6,7 @@ import { Effect, Latch, Semaphore } from "effect"
 import type { Execution } from "./execution.ts"
 
 export class Places {
+  readonly #capacity: number
   readonly #permits: Semaphore.Semaphore
   #free: number
   /** Tasks that wait for a place to go on; they come before new ones. */
@@ -14,6 +15,7 @@ export class Places {
   readonly made = Latch.makeUnsafe(false)
 
   constructor(capacity: number) {
+    this.#capacity = capacity
     this.#permits = Semaphore.makeUnsafe(capacity)
     this.#free = capacity
   }
@@ -21,6 +23,11 @@ export class Places {
   /** How many more tasks there is room for. */
   get room(): number {
     return Math.max(0, this.#free - this.#returning)
+  }
+
+  /** How many places are taken. */
+  get taken(): number {
+    return this.#capacity - this.#free
   }
 
   /** Takes a place for a new task, if there is one. */
