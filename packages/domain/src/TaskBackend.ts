@@ -54,6 +54,7 @@ export interface NewTask {
 export interface Head {
   readonly taskId: TaskId
   readonly conversationId: ConversationId
+  readonly agentId: AgentId
   readonly token: number
 }
 
@@ -281,7 +282,7 @@ export class TaskBackend extends Context.Service<TaskBackend, {
 
   /**
    * Appends the last events, the very last of them terminal, sets the terminal status (and the error's `detail`), and
-   * makes the next task of the conversation its head, in one commit (P4). Returns that head.
+   * makes the next task of the conversation its head, which changes that one, in one commit (P4). Returns that head.
    */
   readonly finish: (
     claim: Fence,
@@ -316,10 +317,22 @@ export class TaskBackend extends Context.Service<TaskBackend, {
     readonly owned: ReadonlyArray<Fence & { readonly intents: number }>
   }, TaskBackendError>
 
-  /** Active heads that nobody owns: never claimed, released, or with an owner whose lease has run out; oldest first. */
+  /**
+   * Active heads that nobody owns: never claimed, released, or with an owner whose lease has run out; oldest first.
+   *
+   * With `agentIds` only those of these agents, and those of others that anybody may end: with a recorded cancel, or
+   * stale. Others do not count, however many there are.
+   */
   readonly unowned: (options: {
     /** 1 to 1,000. */
     readonly limit: number
+    /** The agents of the process that asks. */
+    readonly agentIds?: ReadonlyArray<AgentId> | undefined
+    /**
+     * Stale is what was first claimed before, or never claimed and last changed before, such as by becoming the head
+     * (milliseconds since 1970-01-01T00:00Z).
+     */
+    readonly staleBefore?: number | undefined
   }) => Effect.Effect<ReadonlyArray<Head>, TaskBackendError>
 
   /**

@@ -19,7 +19,7 @@ import {
   Effect,
   type Latch,
   Layer,
-  type Option,
+  Option,
   Schedule,
   Scope,
   type Stream
@@ -62,8 +62,8 @@ export class TaskExecutor extends Context.Service<TaskExecutor, {
   readonly waiting: Set<TaskId>
 
   /**
-   * Claims a head and executes it to its end, a hand-over or a loss; returns the head that its end promoted. Does
-   * nothing when another owner has it. `checkpoint` runs between steps.
+   * Claims a head and executes it to its end, a hand-over or a loss; returns the head that its end promoted, if this
+   * process has its agent. Does nothing when another owner has it. `checkpoint` runs between steps.
    */
   readonly execute: (
     head: Head,
@@ -170,6 +170,7 @@ const make = Effect.gen(function*() {
         store,
         writer
       }).pipe(
+        Effect.map(Option.filter((promoted) => agents.ids.includes(promoted.agentId))),
         Effect.ensuring(Effect.suspend(() => {
           executions.delete(head.taskId)
           hubs.disown(head.taskId)

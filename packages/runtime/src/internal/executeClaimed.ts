@@ -209,15 +209,33 @@ const endLoop = Effect.fnUntraced(function*(options: Options, journal: Journal) 
   return yield* finish(options, journal, { status: "error", ...why, retryable: false })
 })
 
+/** Ends a task whose agent this process does not have: it was claimed for nothing else. */
+const endForeign = Effect.fnUntraced(function*(options: Options, journal: Journal) {
+  const { claim } = journal
+  if (options.execution.intents < claim.intents) {
+    // It may be a cancel that could not be read.
+    journal.closed = true
+    yield* options.backend.release(claim)
+    return noHead
+  }
+  return yield* finish(options, journal, {
+    status: "error",
+    error: "AgentNotFound",
+    detail: `No process with the agent "${claim.agentId}" took the task up in time.`,
+    retryable: false
+  })
+})
+
 /** The agent's or the process's, whichever is shorter. */
 const timeoutOf = ({ agents, limits }: Options, claim: Claim): Effect.Effect<Duration.Duration> =>
   agents.get(claim.agentId).pipe(
     Effect.map((agent) => Duration.min(agent.timeout ?? limits.taskTimeout, limits.taskTimeout)),
-    Effect.orElseSucceed(() => limits.taskTimeout)
+    // It ends for want of its agent, then.
+    Effect.orElseSucceed(() => Duration.infinity)
   )
 
 const own = Effect.fnUntraced(function*(options: Options, claim: Claim) {
-  const { backend, execution, hubs, limits, now, scope, writer } = options
+  const { agents, backend, execution, hubs, limits, now, scope, writer } = options
   execution.claim = claim
   execution.timeout = yield* timeoutOf(options, claim)
   const journal = new Journal({
@@ -240,6 +258,7 @@ const own = Effect.fnUntraced(function*(options: Options, claim: Claim) {
     const outcome = outcomeOf(execution, "abandoned")
     if (outcome !== "nothing" && outcome !== "release") return yield* finish(options, journal, outcome)
   }
+  if (!agents.ids.includes(claim.agentId)) return yield* endForeign(options, journal)
   if (givenUp(options, journal) > limits.failures) return yield* endLoop(options, journal)
   const begun = journaled.some(({ event }) => event.type === "started")
   // Before a word is written: while a store is away the log does not grow.
