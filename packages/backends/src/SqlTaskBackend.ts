@@ -105,10 +105,7 @@ const makeReads = (sql: SqlClient.SqlClient): Pick<Service, "get" | "list" | "in
 const makePrune = (sql: SqlClient.SqlClient): Service["prune"] => ({ finishedBefore, limit }) =>
   persistently(() =>
     sql.withTransaction(Effect.gen(function*() {
-      const now = yield* storeTime(sql)
-      // A runner without a row is dead, too.
       yield* sql`SELECT ${boundedLock(sql)}`
-      yield* sql`DELETE FROM perennial_runners WHERE expires_at < ${now} - ${dayMillis}`
       const rows = yield* sql<{ readonly id: TaskId }>`UPDATE perennial_tasks SET pruned = 1
         WHERE pruned = 0 AND id IN (SELECT id FROM perennial_tasks
           WHERE finished_at < ${finishedBefore} AND pruned = 0 ORDER BY finished_at, id LIMIT ${limit})
@@ -118,6 +115,15 @@ const makePrune = (sql: SqlClient.SqlClient): Service["prune"] => ({ finishedBef
       return rows.length
     })), failed("prune"))
 
+/** Where a process starts, those go that have died: all of them, or on a shared database those of long ago. */
+const forgetRunners = Effect.fnUntraced(function*(sql: SqlClient.SqlClient, isShared: boolean) {
+  const now = yield* storeTime(sql)
+  // A runner without a row is dead, too.
+  yield* isShared
+    ? sql`DELETE FROM perennial_runners WHERE expires_at < ${now} - ${dayMillis}`
+    : sql`DELETE FROM perennial_runners`
+})
+
 /**
  * @since 0.1.0
  * @category constructors
@@ -125,7 +131,7 @@ const makePrune = (sql: SqlClient.SqlClient): Service["prune"] => ({ finishedBef
 export const make: Effect.Effect<Service, SqlError.SqlError, SqlClient.SqlClient> = Effect.gen(function*() {
   const sql = (yield* SqlClient.SqlClient).withoutTransforms()
   const isShared = sql.onDialectOrElse({ pg: () => true, orElse: () => false })
-  if (!isShared) yield* sql`DELETE FROM perennial_runners`
+  yield* forgetRunners(sql, isShared)
   const log = SqlLog.make(sql)
   return {
     // PostgreSQL shares the cost of concurrent commits; SQLite blocks the process for each.

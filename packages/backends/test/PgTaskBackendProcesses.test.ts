@@ -187,6 +187,20 @@ withPostgres("PgTaskBackend in several processes", (url) => {
       assert.deepStrictEqual(appended, { ok: true, intents: 0 })
     }).pipe(Effect.scoped))
 
+  it.live("a process that starts forgets runners that have been dead for a day", () =>
+    Effect.gen(function*() {
+      const config = yield* makeSchema(url)
+      const { backend, sql } = yield* start(config)
+      for (const runner of ["long dead", "dead", "alive"]) {
+        yield* backend.heartbeat(RunnerId.make(runner), Duration.hours(1))
+      }
+      yield* sql`UPDATE perennial_runners SET expires_at = expires_at - 25 * 3600000 - 1 WHERE id = 'long dead'`
+      yield* sql`UPDATE perennial_runners SET expires_at = expires_at - 23 * 3600000 WHERE id = 'dead'`
+      yield* start(config)
+      const rows = yield* sql`SELECT id FROM perennial_runners ORDER BY id`
+      assert.deepStrictEqual(rows.map((row) => row["id"]), ["alive", "dead"])
+    }).pipe(Effect.scoped))
+
   it.live("eight processes that start at once on an empty database bring it up to date once", () =>
     Effect.gen(function*() {
       const config = yield* makeSchema(url)
