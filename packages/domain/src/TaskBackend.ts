@@ -349,8 +349,8 @@ export class TaskBackend extends Context.Service<TaskBackend, {
 
   /**
    * Hints from other processes, never from this one's own writes: `log` when a log grew, `intent` when an owner was asked
-   * something, `head` when a task was released. Begins with `all`, and says so again whenever hints may have been missed.
-   * Ends only with the backend; `Stream.never` where there are no other processes.
+   * something, `head` when a task was released. Begins with `all`, and says so again after its connection was lost; of
+   * hints that come faster than they are followed, the oldest may be dropped. Ends only with the backend; `Stream.never` where there are no other processes.
    */
   readonly wakes: Stream.Stream<Wake>
 
