@@ -167,6 +167,22 @@ it.effect("a server that takes a command and never answers is an error of the ba
     assert.deepInclude(yield* Fiber.join(fiber), { _tag: "TaskBackendError", operation: "create" })
   }))
 
+it.effect("a server that is away for longer than 30 seconds is an error of the backend that says why", () =>
+  Effect.gen(function*() {
+    const redis = Redis.Redis.of({
+      // Only CONFIG GET is sent.
+      send: () => Effect.succeed([] as never),
+      eval: () => () => lost,
+      reserve: Effect.never,
+      subscribe: () => Effect.never
+    })
+    const backend = yield* RedisTaskBackend.make().pipe(Effect.provideService(Redis.Redis, redis))
+    const fiber = yield* Effect.forkChild(Effect.flip(create(backend)))
+    yield* TestClock.adjust("31 seconds")
+    const error = yield* Fiber.join(fiber)
+    assert.deepStrictEqual(error._tag === "TaskBackendError" && error.cause, yield* Effect.flip(lost))
+  }))
+
 it.effect("hints: a connection that takes a command and never answers is given up and made again", () =>
   Effect.gen(function*() {
     let connections = 0

@@ -213,8 +213,8 @@ export interface Wake {
  * **Details**
  *
  * Every method is atomic and durable when it returns, under any concurrency, on any number of processes. Transient
- * failures are retried inside within a budget, and a lost reply is resolved by asking the row. Methods never fail with
- * anything but what they declare.
+ * failures are retried inside within a budget, beyond which no answer is waited for, and a lost reply is resolved by
+ * asking the row. Methods never fail with anything but what they declare.
  *
  * @since 0.1.0
  * @category services

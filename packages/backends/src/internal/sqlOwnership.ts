@@ -7,7 +7,7 @@ import { TaskBackendError } from "@perennial/domain/TaskError"
 import { Duration, Effect, Option } from "effect"
 import type { SqlClient, Statement } from "effect/sql"
 import { read } from "./persistence.ts"
-import { boundedLock, persistently, storeTime } from "./sqlPersistence.ts"
+import { boundedLock, persistence, storeTime } from "./sqlPersistence.ts"
 import { type TaskRow, toClaim, toHead } from "./taskRow.ts"
 
 type Service = TaskBackend["Service"]
@@ -30,6 +30,7 @@ const concerns = (sql: SqlClient.SqlClient, agentIds: ReadonlyArray<AgentId>, st
   ])
 
 export const make = (sql: SqlClient.SqlClient): Pick<Service, "claim" | "release" | "heartbeat" | "unowned"> => {
+  const persistently = persistence(sql)
   const time = storeTime(sql)
   const bounded = boundedLock(sql)
   const failed = (operation: string) => (cause: unknown) => new TaskBackendError({ operation, cause })
