@@ -5,7 +5,7 @@
  */
 import type { Agents } from "@perennial/domain/Agent"
 import type { TaskBackend } from "@perennial/domain/TaskBackend"
-import { Clock, Duration, Effect, Random, Schedule, Stream } from "effect"
+import { Clock, Duration, Effect, Latch, Random, Schedule, Stream } from "effect"
 import type { TaskEngine } from "../TaskEngine.ts"
 import type { TaskExecutor } from "../TaskExecutor.ts"
 import type { TaskLimits } from "../TaskLimits.ts"
@@ -36,13 +36,16 @@ export const supervise = Effect.fnUntraced(function*(options: {
     yield* Effect.forEach(heads, engine.submit, { discard: true })
   })
 
+  /** Opens when another process tells that there is something to find. */
+  const told = Latch.makeUnsafe(false)
   const pause = Effect.gen(function*() {
     const jitter = yield* Random.nextBetween(0.8, 1.2)
     const slept = Effect.sleep(Duration.times(limits.sweep, jitter))
     // A free place matters only to those that wait for one.
     const made = Effect.suspend(() => executor.waiting.size > 0 ? executor.roomMade.await : Effect.never)
-    yield* Effect.raceFirst(slept, made)
+    yield* Effect.raceAllFirst([slept, made, told.await])
     executor.roomMade.closeUnsafe()
+    told.closeUnsafe()
   })
 
   // A fiber of its own: what time ends does not wait for a slow store.
@@ -54,7 +57,8 @@ export const supervise = Effect.fnUntraced(function*(options: {
     Effect.forkScoped
   )
 
-  const look = Effect.andThen(executor.grewAll, sweep)
+  // However many tell at once, it is looked once.
+  const look = Effect.andThen(executor.grewAll, told.open)
   yield* backend.wakes.pipe(
     Stream.runForEach((wake) =>
       (wake.kind === "head" || wake.kind === "all" || wake.taskId === undefined
