@@ -7,9 +7,9 @@ import type { Task } from "@perennial/domain/Task"
 import { TaskBackend } from "@perennial/domain/TaskBackend"
 import type { StoredEvent } from "@perennial/domain/TaskEvent"
 import { Console, Effect, Random } from "effect"
+import * as Storage from "../support/storage.ts"
 import * as Ledger from "./ledger.ts"
 import type { Accepted, Kept, Observed, Reading, Violation } from "./observed.ts"
-import * as Storage from "./storage.ts"
 import type { World } from "./world.ts"
 
 export interface Run {

@@ -15,9 +15,9 @@ import { TaskManager } from "@perennial/runtime/TaskManager"
 import { Cause, Config, Duration, Effect, Exit, Layer, Option, Runtime, Schema } from "effect"
 import { type Prompt, Tool, Toolkit } from "effect/ai"
 import { HttpServer } from "effect/http"
+import * as Storage from "../support/storage.ts"
 import * as Ledger from "./ledger.ts"
 import * as Plan from "./plan.ts"
-import * as Storage from "./storage.ts"
 
 const settings = Config.all({
   store: Config.String("STORE"),

@@ -1,15 +1,19 @@
 /**
- * Two servers on one store: what one of them began, the other watches, cancels, takes over and refuses.
+ * Two servers on one store: what one of them began, the other watches, cancels, decides, takes over and refuses.
  */
 import { NodeServices } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer, type Scope } from "effect"
+import { existsSync, readFileSync } from "node:fs"
+import { join } from "node:path"
 import { makeDatabase, withPostgres } from "../../packages/backends/test/support/postgres.ts"
 import { sayIsSkipped } from "../../packages/backends/test/support/redis.ts"
 import * as RedisServer from "../../packages/backends/test/support/redisServer.ts"
 import { FakeAnthropic, type Reply } from "../support/fakeAnthropic.ts"
 import * as Rest from "../support/rest.ts"
+import * as Server from "../support/server.ts"
 import * as Sse from "../support/sse.ts"
+import { directory } from "../support/stores.ts"
 import * as TwoServers from "../support/twoServers.ts"
 
 const layer = Layer.merge(FakeAnthropic.layer, NodeServices.layer)
@@ -39,6 +43,13 @@ const assertNextTurn = Effect.fnUntraced(function*(address: string, fake: FakeAn
   assert.strictEqual(events.at(-1)?.data.type, "done")
 })
 
+/** A server whose agent asks for approval, and what its tools have written down. */
+const worker = Effect.fnUntraced(function*(database: string) {
+  const runs = join(yield* directory, "runs")
+  const server = yield* Server.start({ module: "test/support/worker.ts", env: { STORE: database, RUNS: runs } })
+  return { ...server, runs: Effect.sync(() => existsSync(runs) ? readFileSync(runs, "utf8") : "") }
+})
+
 /** The tests of one kind of store. */
 const suite = (database: Effect.Effect<string, never, Scope.Scope>) => {
   const servers = Effect.flatMap(database, TwoServers.start)
@@ -56,6 +67,35 @@ const suite = (database: Effect.Effect<string, never, Scope.Scope>) => {
       assert.deepStrictEqual((yield* Sse.read(`${both.a.address}/tasks/${id}/events`)).events, watched)
       yield* assertNextTurn(both.b.address, both.fake)
     }).pipe(Effect.scoped, Effect.provide(layer)))
+
+  it.live("P7: a task on A waits for approval and is decided on B; A goes on, and readers of both see it once", () =>
+    Effect.gen(function*() {
+      const url = yield* database
+      const a = yield* worker(url)
+      const id = yield* Rest.start(a.address, { message: "ask" })
+      const onA = yield* Sse.connect(`${a.address}/tasks/${id}/events`)
+      const asked = yield* Sse.readUntil(onA, ({ data }) => data.type === "tool_approval")
+      const b = yield* worker(url)
+      const onB = yield* Sse.connect(`${b.address}/tasks/${id}/events`)
+      assert.deepStrictEqual(yield* Sse.readUntil(onB, ({ data }) => data.type === "tool_approval"), asked)
+
+      const decision = { approved: true, args: { n: 7 } }
+      const decide = (address: string, answer: object) =>
+        Effect.map(Rest.post(`${address}/tasks/${id}/decisions/ask`, answer), ({ status }) => status)
+      assert.strictEqual(yield* decide(b.address, decision), 204)
+      const watched = [...asked, ...(yield* Sse.readAll(onA)).events]
+      Sse.assertExact(watched)
+      assert.deepStrictEqual([...asked, ...(yield* Sse.readAll(onB)).events], watched)
+      const of = (type: string) => watched.filter(({ data }) => data.type === type).map(({ data }) => data)
+      assert.deepStrictEqual(of("tool_approval").map((data) => data["decision"]), [undefined, decision])
+      assert.deepStrictEqual(of("tool_result").map((data) => data["result"]), ["did 7"])
+      assert.strictEqual(watched.at(-1)?.data.type, "done")
+      assert.deepStrictEqual([yield* a.runs, yield* b.runs], ["ask 7\n", ""])
+      assert.deepInclude((yield* Rest.get(`${b.address}/tasks/${id}`)).body, { status: "completed", attempt: 1 })
+      // The first answer stands, whichever server is asked.
+      assert.strictEqual(yield* decide(a.address, decision), 204)
+      assert.strictEqual(yield* decide(a.address, { approved: false }), 409)
+    }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)))
 
   it.live("P8, SCENARIO 25: A is killed, and B resumes its task within lease + 2 s, while a reader on B watches on", () =>
     Effect.gen(function*() {

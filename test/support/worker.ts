@@ -1,6 +1,6 @@
 /**
- * A server process whose agent works with tools, onto a database file. The tools write into a second file when they begin
- * and end, which a test reads to know what really ran.
+ * A server process whose agent works with tools, onto a database file or what several processes share. The tools write
+ * into a second file when they begin and end, which a test reads to know what really ran.
  *
  * `steps 50` is a task of 50 steps, each with an unsafe call `once-<n>` and a safe one `again-<n>`; `hold` is one unsafe
  * call that does not end; `ask` is one call that needs approval.
@@ -9,6 +9,8 @@ import { NodeRuntime } from "@effect/platform-node"
 import * as SqlConversationStore from "@perennial/backends/SqlConversationStore"
 import * as SqliteClient from "@perennial/backends/SqliteClient"
 import * as SqlTaskBackend from "@perennial/backends/SqlTaskBackend"
+import type { ConversationStore } from "@perennial/domain/ConversationStore"
+import type { TaskBackend } from "@perennial/domain/TaskBackend"
 import * as AgentTools from "@perennial/runtime/AgentTools"
 import * as LlmAgent from "@perennial/runtime/LlmAgent"
 import * as ScriptedModel from "@perennial/runtime/ScriptedModel"
@@ -16,9 +18,11 @@ import * as ToolProgress from "@perennial/runtime/ToolProgress"
 import { Console, Effect, Layer, Schema } from "effect"
 import { type Prompt, Tool, Toolkit } from "effect/ai"
 import { appendFileSync } from "node:fs"
+import * as Storage from "./storage.ts"
 import * as Talker from "./talker.ts"
 
 const filename = process.env["FILE"] ?? ":memory:"
+const shared = process.env["STORE"]
 const runs = process.env["RUNS"] ?? "/dev/null"
 
 const parameters = Schema.Struct({ n: Schema.Int })
@@ -78,17 +82,18 @@ const agent = LlmAgent.make({
   model: ScriptedModel.layer({ otherwise: ({ prompt }) => turn(prompt) })
 }).pipe(Effect.provide(handlers))
 
-const store = Layer.mergeAll(SqlTaskBackend.layer, SqlConversationStore.layer).pipe(
+const file = Layer.mergeAll(SqlTaskBackend.layer, SqlConversationStore.layer).pipe(
   Layer.provide(SqliteClient.layer({ filename }))
 )
 
-Layer.unwrap(
-  Effect.map(
-    agent,
-    (agent) =>
-      Layer.effectDiscard(Effect.flatMap(Talker.address, Console.log)).pipe(Layer.provide(Talker.layer(agent, store)))
+const run = <E>(store: Layer.Layer<TaskBackend | ConversationStore, E>): void =>
+  Layer.unwrap(
+    Effect.map(agent, (agent) =>
+      Layer.effectDiscard(Effect.flatMap(Talker.address, Console.log)).pipe(Layer.provide(Talker.layer(agent, store))))
+  ).pipe(
+    Layer.launch,
+    NodeRuntime.runMain
   )
-).pipe(
-  Layer.launch,
-  NodeRuntime.runMain
-)
+
+if (shared === undefined) run(file)
+else run(Storage.layer(shared))

@@ -80,6 +80,12 @@ class State {
     return this.active(id)[0]
   }
 
+  /** The change that a task's end makes to the one that becomes the head by it. */
+  promotion({ task }: Entry, now: number): Change {
+    const [head, next] = this.active(task.conversationId)
+    return head?.task.id === task.id && next !== undefined ? { states: [{ ...next.state, updatedAt: now }] } : {}
+  }
+
   find(id: TaskId, userId?: UserId): Effect.Effect<Entry, TaskNotFound> {
     const entry = this.tasks.get(id)
     return entry === undefined || (userId !== undefined && entry.task.userId !== userId)
@@ -213,7 +219,7 @@ export const make = Effect.fnUntraced(function*(file: string) {
         const entry = db.fenced(claim)
         if (entry === undefined || events[0].seq !== entry.state.lastSeq + 1) return Effect.fail(new LeaseLost(claim))
         return Effect.succeed({
-          change: TaskRow.append(entry.state, events, now),
+          change: TaskRow.merge([TaskRow.append(entry.state, events, now), db.promotion(entry, now)]),
           result: () => headOf(entry.task.conversationId)
         })
       }))
@@ -265,8 +271,10 @@ export const make = Effect.fnUntraced(function*(file: string) {
         const recorded = () => entry.state.intents.find(({ key }) => key === intent.key)
         const written = TaskRow.isActive(entry) && recorded() === undefined
         const wasHead = db.head(entry.task.conversationId) === entry
+        const asked = TaskRow.ask(entry, intent, now)
+        const promotion = TaskRow.ends(asked) ? db.promotion(entry, now) : {}
         return {
-          change: written ? TaskRow.ask(entry, intent, now) : undefined,
+          change: written ? TaskRow.merge([asked, promotion]) : undefined,
           result: () => ({
             written,
             value: Option.map(Option.fromUndefinedOr(recorded()), ({ value }) => value),
@@ -334,11 +342,14 @@ export const make = Effect.fnUntraced(function*(file: string) {
         })
       ),
     heartbeat,
-    unowned: ({ limit }) =>
+    unowned: ({ agentIds, limit, staleBefore = 0 }) =>
       Effect.map(Clock.currentTimeMillis, (now) =>
         [...db.queues.keys()]
           .flatMap((id) => db.head(id) ?? [])
           .filter((entry) => isUnowned(entry, now))
+          .filter((entry) =>
+            agentIds === undefined || agentIds.includes(entry.task.agentId) || TaskRow.mayBeEnded(entry, staleBefore)
+          )
           .toSorted((a, b) => a.task.createdAt - b.task.createdAt)
           .slice(0, limit)
           .map(TaskRow.toHead)),

@@ -102,6 +102,13 @@ export const ask = ({ state, task }: Entry, intent: Intent, now: number): Change
   return append(asked, [{ seq: state.lastSeq + 1, at: now, event }], now)
 }
 
+/** Whether a change ends a task. */
+export const ends = ({ states = [] }: Change): boolean => states.some(({ status }) => isTerminal(status))
+
+/** Whether a process that does not have the task's agent may end it: nobody else will. */
+export const mayBeEnded = ({ state }: Entry, staleBefore: number): boolean =>
+  (state.startedAt ?? state.updatedAt) < staleBefore || state.intents.some(({ key }) => key === cancelKey)
+
 /** Several changes as one commit. */
 export const merge = (changes: ReadonlyArray<Change>): Change => ({
   states: changes.flatMap(({ states }) => states ?? []),
@@ -127,6 +134,7 @@ export const toTask = ({ state, task }: Entry): Task => ({
 export const toHead = ({ state, task }: Entry): Head => ({
   taskId: task.id,
   conversationId: task.conversationId,
+  agentId: task.agentId,
   token: state.token
 })
 

@@ -61,8 +61,12 @@ const makeOwnership = (run: Run): Pick<Service, "claim" | "release" | "heartbeat
         })),
       failed("heartbeat")
     ),
-  unowned: ({ limit }) =>
-    persistently(() => Effect.map(run(scripts.unowned, [limit]), (heads) => heads.map(toHead)), failed("unowned"))
+  unowned: ({ agentIds, limit, staleBefore = 0 }) =>
+    persistently(() =>
+      Effect.map(
+        run(scripts.unowned, [limit, agentIds === undefined ? 1 : 0, staleBefore, ...agentIds ?? []]),
+        (heads) => heads.map(toHead)
+      ), failed("unowned"))
 })
 
 const makeLog = (run: Run): Pick<Service, "append" | "events" | "lastSeqs" | "prune"> => ({

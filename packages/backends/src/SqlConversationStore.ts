@@ -13,7 +13,7 @@ import { DateTime, Effect, Layer, Schema } from "effect"
 import { type Migrator, SqlClient, type SqlError, type Statement } from "effect/sql"
 import { read } from "./internal/persistence.ts"
 import * as migrations from "./internal/sqlMigrations.ts"
-import { boundedLock, persistently, storeTime } from "./internal/sqlPersistence.ts"
+import { boundedLock, persistence, storeTime } from "./internal/sqlPersistence.ts"
 
 type Service = ConversationStore["Service"]
 
@@ -45,6 +45,7 @@ const encode = Schema.encodeSync(Payload)
  */
 export const make: Effect.Effect<Service, never, SqlClient.SqlClient> = Effect.gen(function*() {
   const sql = (yield* SqlClient.SqlClient).withoutTransforms()
+  const persistently = persistence(sql)
   const time = storeTime(sql)
 
   const find = Effect.fnUntraced(function*({ id, userId }: ConversationKey) {

@@ -17,6 +17,7 @@ import { describe, it } from "@effect/vitest"
 import type { TaskBackend } from "@perennial/domain/TaskBackend"
 import { Effect, type Layer, type Scope } from "effect"
 import * as accepting from "./internal/acceptingContract.ts"
+import * as agent from "./internal/agentContract.ts"
 import type { Test } from "./internal/contractTask.ts"
 import * as intent from "./internal/intentContract.ts"
 import * as log from "./internal/logContract.ts"
@@ -51,9 +52,13 @@ export const suite = <E, E2 = never>(
   describe(name, () => {
     accepting.define(test)
     ownership.define(test)
+    agent.define(test)
     log.define(test)
     intent.define(test)
-    if (options.time !== "store") ownership.defineClock(test)
+    if (options.time !== "store") {
+      ownership.defineClock(test)
+      agent.defineClock(test)
+    }
     const { processes } = options
     if (processes === undefined) return
     it.live("P7: other processes are told what grew, what was asked and what waits, and never the own", () =>

@@ -24,6 +24,7 @@ import {
   Stream
 } from "effect"
 import { SqlClient } from "effect/sql"
+import { TestClock } from "effect/testing"
 import { gate } from "./support/gate.ts"
 import { type Config, makeSchema, sayIsSkipped, withPostgres } from "./support/postgres.ts"
 import { isInstalled, ownServer } from "./support/postgresServer.ts"
@@ -185,6 +186,34 @@ withPostgres("PgTaskBackend in several processes", (url) => {
       // Waits for the locks of the process that will never answer.
       const [appended] = yield* owner.backend.append([{ claim, events: [text(task, 2, "x")] }])
       assert.deepStrictEqual(appended, { ok: true, intents: 0 })
+    }).pipe(Effect.scoped))
+
+  it.effect("a database that takes a statement and never answers is an error of the backend after 30 seconds", () =>
+    Effect.gen(function*() {
+      const config = yield* makeSchema(url)
+      const task = newTask("t1")
+      yield* begin((yield* start(config)).backend, task)
+      const deaf = yield* startBehindGate({ ...config, multiplex: true }, "SELECT * FROM perennial_tasks WHERE id")
+      const fiber = yield* Effect.forkChild(Effect.flip(deaf.backend.get(task.id)))
+      yield* deaf.dead
+      yield* TestClock.adjust("29 seconds")
+      assert.isUndefined(fiber.pollUnsafe())
+      yield* TestClock.adjust("1 second")
+      assert.deepInclude(yield* Fiber.join(fiber), { _tag: "TaskBackendError", operation: "get" })
+    }).pipe(Effect.scoped))
+
+  it.live("a process that starts forgets runners that have been dead for a day", () =>
+    Effect.gen(function*() {
+      const config = yield* makeSchema(url)
+      const { backend, sql } = yield* start(config)
+      for (const runner of ["long dead", "dead", "alive"]) {
+        yield* backend.heartbeat(RunnerId.make(runner), Duration.hours(1))
+      }
+      yield* sql`UPDATE perennial_runners SET expires_at = expires_at - 25 * 3600000 - 1 WHERE id = 'long dead'`
+      yield* sql`UPDATE perennial_runners SET expires_at = expires_at - 23 * 3600000 WHERE id = 'dead'`
+      yield* start(config)
+      const rows = yield* sql`SELECT id FROM perennial_runners ORDER BY id`
+      assert.deepStrictEqual(rows.map((row) => row["id"]), ["alive", "dead"])
     }).pipe(Effect.scoped))
 
   it.live("eight processes that start at once on an empty database bring it up to date once", () =>

@@ -2,8 +2,10 @@ import { NodeRedis } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
 import * as RedisTaskBackend from "@perennial/backends/RedisTaskBackend"
 import * as TaskBackendContract from "@perennial/backends/TaskBackendContract"
-import { RunnerId } from "@perennial/domain/Ids"
-import { TaskBackend } from "@perennial/domain/TaskBackend"
+import { AgentId, RunnerId, TaskId, UserId } from "@perennial/domain/Ids"
+import { userText } from "@perennial/domain/Message"
+import type { OnBusy } from "@perennial/domain/Task"
+import { type Claim, TaskBackend } from "@perennial/domain/TaskBackend"
 import { Context, Duration, Effect, Layer, Logger, Option } from "effect"
 import { Redis } from "effect/persistence"
 import { begin, ids, runnerId } from "./support/oneTask.ts"
@@ -40,6 +42,8 @@ withRedis("RedisTaskBackend", (url) => {
   )
 })
 
+const alice = UserId.make("alice")
+
 withRedis("RedisTaskBackend, leases", (url) => {
   const layer = layerEmpty(
     url,
@@ -69,6 +73,54 @@ withRedis("RedisTaskBackend, leases", (url) => {
       const claim = Option.getOrThrow(yield* backend.claim(ids.taskId, next))
       assert.deepInclude(claim, { token: token + 1, attempt: 2, failures: 1 })
       assert.deepStrictEqual((yield* backend.heartbeat(runnerId, Duration.hours(1))).owned, [])
+    }).pipe(Effect.provide(layer)))
+
+  it.live("of deleted conversations, whatever happened in them, and of runners that are gone nothing is kept", () =>
+    Effect.gen(function*() {
+      const backend = yield* TaskBackend
+      const redis = yield* Redis.Redis
+      const { prefix } = yield* Prefix
+      const [dead, alive] = [RunnerId.make("dead"), RunnerId.make("alive")] as const
+      for (const runner of [dead, alive]) yield* backend.heartbeat(runner, Duration.hours(1))
+      const id = (n: number) => TaskId.make(`t${n}`)
+      const accept = (n: number, onBusy: OnBusy) =>
+        backend.create({
+          id: id(n),
+          conversationId: ids.conversationId,
+          userId: alice,
+          agentId: AgentId.make("agent"),
+          input: userText("hello"),
+          idempotency: { key: `key ${n}`, requestHash: "hash" }
+        }, { onBusy, maxQueued: 5 })
+      const own = (n: number, runnerId: RunnerId, expectedToken: number) =>
+        Effect.map(backend.claim(id(n), { runnerId, expectedToken }), Option.getOrThrow)
+      const end = (claim: Claim, seq: number) =>
+        backend.finish(claim, [{ seq, at: 1, event: { ...ids, taskId: claim.taskId, type: "cancelled" } }])
+
+      // Handed over, asked and asked again, taken from a dead owner, ended, and its log removed.
+      yield* accept(1, "reject")
+      yield* backend.release(yield* own(1, alive, 0))
+      yield* own(1, dead, 1)
+      yield* backend.putIntent(id(1), { key: "decision/call", value: { approved: true } })
+      yield* accept(2, "enqueue")
+      yield* accept(3, "interrupt")
+      yield* backend.heartbeat(dead, Duration.zero)
+      yield* end(yield* own(1, alive, 2), 2)
+      // Cancelled before and after it was claimed.
+      yield* accept(4, "enqueue")
+      yield* backend.putIntent(id(4), { key: "cancel", value: {} })
+      yield* backend.putIntent(id(3), { key: "cancel", value: {} })
+      yield* accept(5, "reject")
+      const last = yield* own(5, alive, 0)
+      yield* backend.putIntent(id(5), { key: "cancel", value: {} })
+      yield* end(last, 2)
+      yield* backend.prune({ finishedBefore: Number.MAX_SAFE_INTEGER, limit: 2 })
+      const ended = yield* backend.list({ userId: alice, status: ["cancelled"], limit: 10 })
+      assert.strictEqual(ended.length, 5)
+      yield* backend.deleteConversation({ conversationId: ids.conversationId, userId: alice })
+      yield* backend.heartbeat(alive, Duration.zero)
+      yield* backend.unowned({ limit: 10 })
+      assert.deepStrictEqual(yield* redis.send("KEYS", `${prefix}*`), [`${prefix}wakes`])
     }).pipe(Effect.provide(layer)))
 
   it.live("an owner that has been alive for more than a minute clears the failures", () =>

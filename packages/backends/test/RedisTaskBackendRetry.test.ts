@@ -2,7 +2,7 @@ import { NodeRedis } from "@effect/platform-node"
 import { assert, it } from "@effect/vitest"
 import * as RedisTaskBackend from "@perennial/backends/RedisTaskBackend"
 import { cancelKey, TaskBackend } from "@perennial/domain/TaskBackend"
-import { Context, Effect, Fiber, Layer, Option } from "effect"
+import { Context, Effect, Fiber, Layer, Logger, Option, Stream } from "effect"
 import { Redis } from "effect/persistence"
 import { TestClock } from "effect/testing"
 import { begin, cancelled, create, ids, next, runnerId, text } from "./support/oneTask.ts"
@@ -166,3 +166,38 @@ it.effect("a server that takes a command and never answers is an error of the ba
     yield* TestClock.adjust("30 seconds")
     assert.deepInclude(yield* Fiber.join(fiber), { _tag: "TaskBackendError", operation: "create" })
   }))
+
+it.effect("a server that is away for longer than 30 seconds is an error of the backend that says why", () =>
+  Effect.gen(function*() {
+    const redis = Redis.Redis.of({
+      // Only CONFIG GET is sent.
+      send: () => Effect.succeed([] as never),
+      eval: () => () => lost,
+      reserve: Effect.never,
+      subscribe: () => Effect.never
+    })
+    const backend = yield* RedisTaskBackend.make().pipe(Effect.provideService(Redis.Redis, redis))
+    const fiber = yield* Effect.forkChild(Effect.flip(create(backend)))
+    yield* TestClock.adjust("31 seconds")
+    const error = yield* Fiber.join(fiber)
+    assert.deepStrictEqual(error._tag === "TaskBackendError" && error.cause, yield* Effect.flip(lost))
+  }))
+
+it.effect("hints: a connection that takes a command and never answers is given up and made again", () =>
+  Effect.gen(function*() {
+    let connections = 0
+    const redis = Redis.Redis.of({
+      // Only CONFIG GET is sent.
+      send: () => Effect.succeed([] as never),
+      eval: () => () => Effect.never,
+      reserve: Effect.sync(() => {
+        connections++
+        return { send: () => Effect.never, eval: () => () => Effect.never }
+      }),
+      subscribe: () => Effect.never
+    })
+    const backend = yield* RedisTaskBackend.make().pipe(Effect.provideService(Redis.Redis, redis))
+    yield* Effect.forkChild(Stream.runDrain(backend.wakes))
+    yield* TestClock.adjust("20 seconds")
+    assert.strictEqual(connections, 2)
+  }).pipe(Effect.provide(Logger.layer([]))))

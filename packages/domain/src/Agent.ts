@@ -3,7 +3,7 @@
  *
  * @since 0.1.0
  */
-import { type Array, Context, type Duration, Effect, Layer, type Option, Schema, type Scope } from "effect"
+import { Array, Context, type Duration, Effect, Layer, type Option, Schema, type Scope } from "effect"
 import type { TaskContext } from "./CurrentTask.ts"
 import type { Decision } from "./Decision.ts"
 import { AgentId } from "./Ids.ts"
@@ -116,6 +116,9 @@ export interface Agent {
  * @category services
  */
 export class Agents extends Context.Service<Agents, {
+  /** The ids of all agents registered, the first one first. */
+  readonly ids: Array.NonEmptyReadonlyArray<AgentId>
+
   /** The agent of this id; without an id the first one registered. */
   readonly get: (agentId?: AgentId) => Effect.Effect<Agent, AgentNotFound>
 }>()("@perennial/domain/Agent/Agents") {
@@ -138,11 +141,13 @@ const makeAgents = (agents: Array.NonEmptyReadonlyArray<Agent>): Effect.Effect<A
     }
     byId.set(agent.agentId, agent)
   }
+  const ids = Array.map(agents, ({ agentId }) => agentId)
   return Effect.succeed({
+    ids,
     get: (agentId = agents[0].agentId) => {
       const agent = byId.get(agentId)
       return agent === undefined
-        ? Effect.fail(new AgentNotFound({ agentId, known: [...byId.keys()] }))
+        ? Effect.fail(new AgentNotFound({ agentId, known: ids }))
         : Effect.succeed(agent)
     }
   })

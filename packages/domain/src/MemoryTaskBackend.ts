@@ -111,6 +111,7 @@ export const make: Effect.Effect<Service> = Effect.sync(() => {
     row.queue.active = row.queue.active.filter((other) => other !== row)
     const next = row.queue.active[0]
     if (!wasHead || next === undefined) return Option.none()
+    next.updatedAt = now
     waiting.add(next)
     return Option.some(toHead(next))
   }
@@ -283,11 +284,14 @@ export const make: Effect.Effect<Service> = Effect.sync(() => {
       })
     })
 
-  const unowned: Service["unowned"] = ({ limit }) =>
+  const unowned: Service["unowned"] = ({ agentIds, limit, staleBefore = 0 }) =>
     step((now) => {
       const found = [...waiting]
       for (const [runnerId, mine] of owned) if (!isLive(runnerId, now)) found.push(...mine)
-      return Effect.succeed(found.toSorted(oldestFirst).slice(0, limit).map(toHead))
+      const concerns = (row: Row) =>
+        agentIds === undefined || agentIds.includes(row.task.agentId)
+        || (row.startedAt ?? row.updatedAt) < staleBefore || Option.isSome(intentValue(row, cancelKey))
+      return Effect.succeed(found.filter(concerns).toSorted(oldestFirst).slice(0, limit).map(toHead))
     })
 
   const putIntent: Service["putIntent"] = (id, intent, options) =>

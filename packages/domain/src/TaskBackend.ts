@@ -54,6 +54,7 @@ export interface NewTask {
 export interface Head {
   readonly taskId: TaskId
   readonly conversationId: ConversationId
+  readonly agentId: AgentId
   readonly token: number
 }
 
@@ -212,8 +213,8 @@ export interface Wake {
  * **Details**
  *
  * Every method is atomic and durable when it returns, under any concurrency, on any number of processes. Transient
- * failures are retried inside within a budget, and a lost reply is resolved by asking the row. Methods never fail with
- * anything but what they declare.
+ * failures are retried inside within a budget, beyond which no answer is waited for, and a lost reply is resolved by
+ * asking the row. Methods never fail with anything but what they declare.
  *
  * @since 0.1.0
  * @category services
@@ -281,7 +282,7 @@ export class TaskBackend extends Context.Service<TaskBackend, {
 
   /**
    * Appends the last events, the very last of them terminal, sets the terminal status (and the error's `detail`), and
-   * makes the next task of the conversation its head, in one commit (P4). Returns that head.
+   * makes the next task of the conversation its head, which changes that one, in one commit (P4). Returns that head.
    */
   readonly finish: (
     claim: Fence,
@@ -316,10 +317,22 @@ export class TaskBackend extends Context.Service<TaskBackend, {
     readonly owned: ReadonlyArray<Fence & { readonly intents: number }>
   }, TaskBackendError>
 
-  /** Active heads that nobody owns: never claimed, released, or with an owner whose lease has run out; oldest first. */
+  /**
+   * Active heads that nobody owns: never claimed, released, or with an owner whose lease has run out; oldest first.
+   *
+   * With `agentIds` only those of these agents, and those of others that anybody may end: with a recorded cancel, or
+   * stale. Others do not count, however many there are.
+   */
   readonly unowned: (options: {
     /** 1 to 1,000. */
     readonly limit: number
+    /** The agents of the process that asks. */
+    readonly agentIds?: ReadonlyArray<AgentId> | undefined
+    /**
+     * Stale is what was first claimed before, or never claimed and last changed before, such as by becoming the head
+     * (milliseconds since 1970-01-01T00:00Z).
+     */
+    readonly staleBefore?: number | undefined
   }) => Effect.Effect<ReadonlyArray<Head>, TaskBackendError>
 
   /**
@@ -336,8 +349,8 @@ export class TaskBackend extends Context.Service<TaskBackend, {
 
   /**
    * Hints from other processes, never from this one's own writes: `log` when a log grew, `intent` when an owner was asked
-   * something, `head` when a task was released. Begins with `all`, and says so again whenever hints may have been missed.
-   * Ends only with the backend; `Stream.never` where there are no other processes.
+   * something, `head` when a task was released. Begins with `all`, and says so again after its connection was lost; of
+   * hints that come faster than they are followed, the oldest may be dropped. Ends only with the backend; `Stream.never` where there are no other processes.
    */
   readonly wakes: Stream.Stream<Wake>
 

@@ -18,8 +18,9 @@ import { CurrentTaskLimits } from "./TaskLimits.ts"
  */
 export class TaskEngine extends Context.Service<TaskEngine, {
   /**
-   * Makes this head run somewhere, at least once. Returns at once; submitting again is harmless. A head for which there
-   * is no place stays unclaimed until there is one.
+   * Makes this head, of an agent that this process has, run somewhere, at least once. Returns at once; submitting again
+   * is harmless. A head for which there is no place stays unclaimed until there is one. One of another agent is submitted
+   * only to be ended.
    */
   readonly submit: (head: Head) => Effect.Effect<void>
 }>()("@perennial/runtime/TaskEngine") {

@@ -19,7 +19,7 @@ import {
   Effect,
   type Latch,
   Layer,
-  type Option,
+  Option,
   Schedule,
   Scope,
   type Stream
@@ -65,8 +65,8 @@ export class TaskExecutor extends Context.Service<TaskExecutor, {
   readonly isFull: Effect.Effect<boolean>
 
   /**
-   * Claims a head and executes it to its end, a hand-over or a loss; returns the head that its end promoted. Does
-   * nothing when another owner has it. `checkpoint` runs between steps.
+   * Claims a head and executes it to its end, a hand-over or a loss; returns the head that its end promoted, if this
+   * process has its agent. Does nothing when another owner has it. `checkpoint` runs between steps.
    */
   readonly execute: (
     head: Head,
@@ -172,15 +172,15 @@ const make = Effect.gen(function*() {
       if (draining || executions.has(taskId)) return Effect.as(places.leave(execution), Watch.noHead)
       executions.set(taskId, execution)
       waiting.delete(taskId)
-      return Effect.ensuring(
-        executeClaimed(shared, execution),
-        Effect.suspend(() => {
+      return executeClaimed(shared, execution).pipe(
+        Effect.map(Option.filter((promoted) => agents.ids.includes(promoted.agentId))),
+        Effect.ensuring(Effect.suspend(() => {
           executions.delete(taskId)
           hubs.disown(taskId)
           noteLoss(execution)
           execution.over = true
           return places.leave(execution)
-        })
+        }))
       )
     }))
 

@@ -21,7 +21,10 @@ export interface TaskLimits {
   readonly waiting: number
   /** Tasks that wait behind the head of one conversation; beyond, `start` fails with `QueueFull`. */
   readonly queuedPerConversation: number
-  /** From the first claim, recoveries included; then the task ends with the error `DeadlineExceeded`. */
+  /**
+   * From the first claim, recoveries included; then the task ends with the error `DeadlineExceeded`. One that no process
+   * with its agent takes up by then (if never: for as long) ends with `AgentNotFound`.
+   */
   readonly taskTimeout: Duration.Duration
   /**
    * How long finalizers may take after a cancel; then the log is closed and ended without them. Those of a tool after

@@ -15,7 +15,7 @@ import * as MemoryConversationStore from "@perennial/domain/MemoryConversationSt
 import * as MemoryTaskBackend from "@perennial/domain/MemoryTaskBackend"
 import type { AssistantMessage, UserMessage } from "@perennial/domain/Message"
 import { isTerminal, type Metadata, type OnBusy, type Task, type TaskStatus } from "@perennial/domain/Task"
-import { cancelKey, decisionKey, type Intent, TaskBackend } from "@perennial/domain/TaskBackend"
+import { cancelKey, decisionKey, type Head, type Intent, TaskBackend } from "@perennial/domain/TaskBackend"
 import {
   type AgentNotFound,
   AlreadyDecided,
@@ -224,7 +224,11 @@ const make = Effect.gen(function*() {
   const engine = yield* TaskEngine
   const limits = yield* CurrentTaskLimits
   const digest = yield* Digest.Digest
-  yield* supervise({ backend, engine, executor, limits })
+  yield* supervise({ agents, backend, engine, executor, limits })
+
+  /** A head of an agent that this process does not have is left to others. */
+  const submit = (head: Option.Option<Head>) =>
+    Option.isSome(head) && agents.ids.includes(head.value.agentId) ? engine.submit(head.value) : Effect.void
 
   const get = (id: TaskId) => Effect.flatMap(CurrentUser, (userId) => backend.get(id, { userId }))
 
@@ -242,9 +246,9 @@ const make = Effect.gen(function*() {
     store,
     agents,
     executor,
-    engine,
     limits,
     digest,
+    submit,
     endedUnbegun,
     notify
   })
@@ -267,7 +271,7 @@ const make = Effect.gen(function*() {
     const recorded = yield* backend.putIntent(id, intent, { userId: yield* CurrentUser })
     if (recorded.written) {
       yield* isTerminal(recorded.task.status) ? endedUnbegun(id) : executor.grew(id)
-      if (Option.isSome(recorded.promoted)) yield* engine.submit(recorded.promoted.value)
+      yield* submit(recorded.promoted)
     }
     if (!isTerminal(recorded.task.status)) yield* notify(id)
     return recorded

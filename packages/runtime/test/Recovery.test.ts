@@ -172,7 +172,7 @@ describe("recovery", () => {
         process.line.cut = true
         yield* settle
       }
-      const last = yield* startProcess(both, counting(1))
+      const last = yield* startProcess(both, waiting().agent)
       yield* settle
       yield* TestClock.adjust("15 seconds")
       if (task === undefined) return assert.fail("no task")

@@ -1,7 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import { make } from "@perennial/domain/Agent"
+import type { Wake } from "@perennial/domain/TaskBackend"
 import { zero } from "@perennial/domain/Usage"
-import { Duration, Effect, Fiber, Latch, Stream } from "effect"
+import { Duration, Effect, Fiber, Latch, Queue, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import { message, text } from "./support/agents.ts"
 import { checkEnded, readOn, settle, stepping, untilEnded } from "./support/invariants.ts"
@@ -218,6 +219,25 @@ describe("fibers that must not die", () => {
       yield* settle
       yield* TestClock.adjust("5 seconds")
       assert.strictEqual(asked, 3)
+    }))
+
+  it.effect("P8: of many hints that tasks wait for an owner the store is asked once, and not only at the next sweep", () =>
+    Effect.gen(function*() {
+      const both = yield* shared
+      const hints = yield* Queue.unbounded<Wake>()
+      const backend = { ...both.backend, wakes: Stream.fromQueue(hints) }
+      const a = yield* startProcess(both, [make("waits", () => Effect.never)])
+      const b = yield* startProcess({ ...both, backend }, [stepping, make("waits", () => Effect.never)])
+      const tasks = yield* Effect.replicateEffect(a.manager.start({ message: "x" }), 100)
+      yield* settle
+      yield* a.terminate
+      const asked = () => b.line.names.filter((name) => name === "unowned").length
+      const before = asked()
+      yield* Queue.offerAll(hints, tasks.map(({ id }): Wake => ({ kind: "head", taskId: id })))
+      yield* settle
+      assert.isAtLeast(asked() - before, 1)
+      assert.isAtMost(asked() - before, 2)
+      for (const { id } of tasks) assert.strictEqual((yield* both.backend.get(id)).attempt, 2)
     }))
 
   it.effect("a commit that fails takes no other task with it", () =>

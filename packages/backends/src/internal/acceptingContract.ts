@@ -38,7 +38,7 @@ const accepting = (test: Test): void => {
       assert.isTrue(created.created)
       assert.deepStrictEqual(
         created.head,
-        Option.some({ taskId: taskId("t1"), conversationId: conversation, token: 0 })
+        Option.some({ taskId: taskId("t1"), conversationId: conversation, agentId: newTask("t1").agentId, token: 0 })
       )
       const task = yield* backend.get(taskId("t1"))
       assert.deepStrictEqual(task, created.task)

@@ -153,7 +153,7 @@ const claims = (test: Test): void => {
       const owner = yield* begin("t1")
       yield* backend.release(owner)
       assert.deepStrictEqual(yield* backend.unowned({ limit: 10 }), [
-        { taskId: taskId("t1"), conversationId: conversation, token: 1 }
+        { taskId: taskId("t1"), conversationId: conversation, agentId: owner.agentId, token: 1 }
       ])
       const [late] = yield* backend.append([{ claim: owner, events: stored(2, text("t1", "late")) }])
       assert.deepInclude(late, { ok: false })

@@ -31,17 +31,34 @@ export type Persistently<F> = <A, E, E2>(
 export const make = <F>(options: {
   readonly isFailure: (error: unknown) => error is F
   readonly isTransient: (error: F) => boolean
+  /** Why an operation fails that has no answer within the budget. Without it, it waits on. */
+  readonly unanswered?: (() => F) | undefined
 }): Persistently<F> =>
 <A, E, E2>(
   operation: (again: boolean) => Effect.Effect<A, E>,
   onFailure: (cause: F | Unreadable) => E2
 ): Effect.Effect<A, Exclude<E, F | Unreadable> | E2> =>
   Effect.suspend(() => {
+    const { unanswered } = options
     let tries = 0
-    return Effect.suspend(() => operation(tries++ > 0)).pipe(
+    let last: F | undefined
+    const tried = Effect.suspend(() => operation(tries++ > 0)).pipe(
       // A rollback on a lost connection is a defect: the transaction ended with the connection.
       Effect.catchDefect((defect) => options.isFailure(defect) ? Effect.fail(defect) : Effect.die(defect)),
-      Effect.retry({ while: (error) => options.isFailure(error) && options.isTransient(error), schedule }),
+      Effect.retry({
+        while: (error) => {
+          if (!options.isFailure(error) || !options.isTransient(error)) return false
+          last = error
+          return true
+        },
+        schedule
+      })
+    )
+    const answered = unanswered === undefined ? tried : Effect.timeoutOrElse(tried, {
+      duration: budget,
+      orElse: () => Effect.fail(last ?? unanswered())
+    })
+    return answered.pipe(
       Effect.catch((error): Effect.Effect<never, Exclude<E, F | Unreadable> | E2> =>
         options.isFailure(error) || error instanceof Unreadable
           ? Effect.fail(onFailure(error))

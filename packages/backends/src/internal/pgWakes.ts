@@ -11,7 +11,7 @@ import { NewId, TaskId } from "@perennial/domain/Ids"
 import type { Wake } from "@perennial/domain/TaskBackend"
 import { Deferred, Effect, Latch, Option, Schedule, Schema, Stream } from "effect"
 import type { SqlError } from "effect/sql"
-import { persistently } from "./sqlPersistence.ts"
+import { persistence } from "./sqlPersistence.ts"
 
 /** Bytes of one payload; PostgreSQL takes no more. */
 const payloadBytes = 7_999
@@ -107,7 +107,7 @@ export const make = Effect.fnUntraced(function*(client: PgClient) {
     const sent = [...hints]
     hints.clear()
     const payloads = pack(origin, sent)
-    return persistently(
+    return persistence(sql)(
       () => sql`SELECT pg_notify(${channel}, payload) FROM unnest(${payloads}::text[]) AS payload`,
       (cause) => cause
     ).pipe(

@@ -3,7 +3,7 @@
  */
 import { Array, Cause, Effect, Option, Predicate } from "effect"
 import { Redis } from "effect/persistence"
-import { budget, make, type Persistently } from "./persistence.ts"
+import { make } from "./persistence.ts"
 
 /** What the name of every key begins with, unless an option says otherwise. */
 export const defaultPrefix = "perennial:"
@@ -25,15 +25,12 @@ const isTransient = ({ cause }: Redis.RedisError): boolean => {
   return message !== "The client is closed" && (!isReply(message) || passing.test(message))
 }
 
-const retrying = make({ isFailure: isRedisError, isTransient })
-
 /** Never takes longer than the budget, also when the server takes a command and does not answer. */
-export const persistently: Persistently<Redis.RedisError> = (operation, onFailure) =>
-  retrying(operation, onFailure).pipe(Effect.timeoutOrElse({
-    duration: budget,
-    orElse: () =>
-      Effect.fail(onFailure(new Redis.RedisError({ cause: new Cause.TimeoutError("Redis did not answer in time") })))
-  }))
+export const persistently = make({
+  isFailure: isRedisError,
+  isTransient,
+  unanswered: () => new Redis.RedisError({ cause: new Cause.TimeoutError("Redis did not answer in time") })
+})
 
 /** Entries of a reply that is a map in RESP3 and a list of keys and values in RESP2. */
 export const entries = (reply: unknown): ReadonlyArray<readonly [string, unknown]> => {

@@ -8,8 +8,9 @@
  * Keys after the prefix: `task:<id>` the row (hash), `events:<id>` its log (stream, the seq is the entry's id),
  * `intents:<id>` (hash of `<ordinal>:<value>`), `owner:<conversation>` whose it is, `queue:<conversation>` its active
  * tasks, the head first (list), `of-user:<status>:<user>` and `of-conversation:<status>:<conversation>` ids in order,
- * `keys:<user>` idempotency keys (hash), `unowned` heads without an owner by age, `owned:<runner>` tasks by age,
- * `runners` by the end of their lease, `ended` tasks with a log by their end (sorted sets), `wakes` hints (stream).
+ * `keys:<user>` idempotency keys (hash), `unowned` heads without an owner by age, `unowned:<agent>` those of an agent,
+ * `cancelling` claimed tasks that were asked to cancel by age, `owned:<runner>` tasks by age, `runners` by the end of
+ * their lease, `ended` tasks with a log by their end (sorted sets), `wakes` hints (stream).
  */
 import type { Effect } from "effect"
 import { Redis } from "effect/persistence"
@@ -70,10 +71,10 @@ local function row(id) return call("HMGET", key("task", id), ${columns.map((name
 
 local function find(id)
   local v = call("HMGET", key("task", id), "conversation_id", "user_id", "status", "token", "attempt", "runner_id",
-    "last_seq", "created_at")
+    "last_seq", "created_at", "agent_id")
   if not v[1] then return nil end
   return { id = id, conversation = v[1], user = v[2], status = v[3], token = tonumber(v[4]), attempt = tonumber(v[5]),
-    runner = v[6], lastSeq = tonumber(v[7]), created = v[8], active = v[3] == "queued" or v[3] == "running" }
+    runner = v[6], lastSeq = tonumber(v[7]), created = v[8], agent = v[9], active = v[3] == "queued" or v[3] == "running" }
 end
 
 local wakes = {}
@@ -111,6 +112,13 @@ local function disown(task)
     call("HDEL", key("task", task.id), "runner_id")
   end
   call("ZREM", prefix .. "unowned", task.id)
+  call("ZREM", key("unowned", task.agent), task.id)
+end
+
+-- A head without an owner waits for one.
+local function offer(task)
+  call("ZADD", prefix .. "unowned", task.created, task.id)
+  call("ZADD", key("unowned", task.agent), task.created, task.id)
 end
 
 local function list(task, status)
@@ -137,8 +145,8 @@ local function write(task, i, count, time)
 end
 
 local function toHead(id)
-  local v = call("HMGET", key("task", id), "conversation_id", "token")
-  return { id, v[1], v[2] }
+  local v = call("HMGET", key("task", id), "conversation_id", "agent_id", "token")
+  return { id, v[1], v[2], v[3] }
 end
 
 -- Ends a task and makes the next one of its conversation the head, which is returned.
@@ -148,10 +156,12 @@ local function close(task, status, time)
   move(task, status)
   call("HSET", key("task", task.id), "finished_at", time, "updated_at", time)
   call("ZADD", prefix .. "ended", time, task.id)
+  call("ZREM", prefix .. "cancelling", task.id)
   call("LREM", key("queue", task.conversation), 1, task.id)
   local following = wasHead and call("LINDEX", key("queue", task.conversation), 0)
   if not following then return false end
-  call("ZADD", prefix .. "unowned", call("HGET", key("task", following), "created_at"), following)
+  call("HSET", key("task", following), "updated_at", time)
+  offer(find(following))
   return toHead(following)
 end
 
@@ -178,11 +188,12 @@ local function intent(id, name)
   return value and value:sub(value:find(":", 1, true) + 1)
 end
 
-local function record(id, name, value, time)
-  local ordinal = call("HINCRBY", key("task", id), "intents", 1)
-  call("HSET", key("intents", id), name, ordinal .. ":" .. value)
-  call("HSET", key("task", id), "updated_at", time)
-  wake("intent", id)
+local function record(task, name, value, time)
+  local ordinal = call("HINCRBY", key("task", task.id), "intents", 1)
+  call("HSET", key("intents", task.id), name, ordinal .. ":" .. value)
+  call("HSET", key("task", task.id), "updated_at", time)
+  if name == "cancel" then call("ZADD", prefix .. "cancelling", task.created, task.id) end
+  wake("intent", task.id)
 end
 `
 

@@ -40,9 +40,10 @@ const decode = Schema.decodeUnknownSync(Schema.Struct({
 export const toRow = (values: Values): PortRow =>
   decode(Object.fromEntries(columns.map((name, i) => [name, values[i] ?? null])))
 
-export const toHead = ([taskId, conversationId, token]: HeadValues): Head => ({
+export const toHead = ([taskId, conversationId, agentId, token]: HeadValues): Head => ({
   taskId,
   conversationId,
+  agentId,
   token: Number(token)
 })
 

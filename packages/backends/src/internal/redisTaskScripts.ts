@@ -2,14 +2,14 @@
  * The methods of the task backend as scripts. What each promises is said at the port; arguments are named in the order
  * they are given.
  */
-import type { ConversationId, TaskId } from "@perennial/domain/Ids"
+import type { AgentId, ConversationId, TaskId } from "@perennial/domain/Ids"
 import type { TaskStatus } from "@perennial/domain/Task"
 import { taskScript } from "./redisPrelude.ts"
 
 /** The values of `columns`, null where a field is absent. */
 export type Values = ReadonlyArray<string | null>
-/** A task that may run: id, conversation, token. */
-export type HeadValues = readonly [TaskId, ConversationId, string]
+/** A task that may run: id, conversation, agent, token. */
+export type HeadValues = readonly [TaskId, ConversationId, AgentId, string]
 
 /** Task, conversation, user, onBusy, maxQueued, `=<idempotency key>` or "", request hash, value of a cancel by
  * `interrupt`, its reason as JSON, the payload of `ack`, then fields of the row. */
@@ -47,7 +47,7 @@ if onBusy == "interrupt" then
       endUnbegun(task, ARGV[11], time)
       table.insert(cancelled, 1, task.id)
     else
-      if not intent(task.id, "cancel") then record(task.id, "cancel", ARGV[10], time) end
+      if not intent(task.id, "cancel") then record(task, "cancel", ARGV[10], time) end
       table.insert(cancelling, 1, task.id)
     end
   end
@@ -65,7 +65,7 @@ if keyed ~= "" then
   call("HSET", key("keys", user), keyed, id)
   call("HSET", key("task", id), "idempotency", keyed, "request_hash", ARGV[9])
 end
-if head then call("ZADD", prefix .. "unowned", time, id) end
+if head then offer(find(id)) end
 tell()
 return { "created", row(id), head and 1 or 0, cancelled, cancelling }`)
 
@@ -153,7 +153,7 @@ export const release = taskScript<null>(String.raw`
 local task = fenced(ARGV[3], ARGV[4])
 if not task then return false end
 disown(task)
-call("ZADD", prefix .. "unowned", task.created, task.id)
+offer(task)
 wake("head", task.id)
 tell()
 return false`)
@@ -212,17 +212,48 @@ end
 tell()
 return owned`)
 
-/** Limit. */
+/** Limit, 1 for the heads of all agents, stale before, agents. */
 export const unowned = taskScript<ReadonlyArray<HeadValues>>(String.raw`
-local limit, time, found = tonumber(ARGV[3]), now(), {}
-local function collect(index)
-  local members = call("ZRANGE", index, 0, limit - 1, "WITHSCORES")
-  for i = 1, #members, 2 do table.insert(found, { id = members[i], created = tonumber(members[i + 1]) }) end
-  return #members
+local limit, every, stale, time = tonumber(ARGV[3]), ARGV[4] == "1", tonumber(ARGV[5]), now()
+local known, found, seen = {}, {}, {}
+for i = 6, #ARGV do known[ARGV[i]] = true end
+
+local function isWanted(id)
+  local v = call("HMGET", key("task", id), "agent_id", "started_at", "updated_at")
+  return known[v[1]] or tonumber(v[2] or v[3]) < stale or intent(id, "cancel")
 end
-collect(prefix .. "unowned")
+local function add(id, created)
+  if seen[id] then return end
+  seen[id] = true
+  table.insert(found, { id = id, created = tonumber(created) })
+end
+-- The oldest of an index, as many as are wanted, in steps. Returns false when it is empty.
+local function collect(index, isSifted)
+  local before, from, step = #found, 0, math.max(limit, 100)
+  repeat
+    local members = call("ZRANGE", index, from, from + step - 1, "WITHSCORES")
+    for i = 1, #members, 2 do
+      if not isSifted or isWanted(members[i]) then add(members[i], members[i + 1]) end
+    end
+    from = from + #members / 2
+  until #members < 2 * step or #found - before >= limit
+  return from > 0
+end
+
+if every then
+  collect(prefix .. "unowned")
+else
+  for agent in pairs(known) do collect(key("unowned", agent)) end
+  for _, id in ipairs(call("ZRANGEBYSCORE", prefix .. "unowned", "-inf", "(" .. ARGV[5], "LIMIT", 0, limit)) do
+    if isWanted(id) then add(id, call("ZSCORE", prefix .. "unowned", id)) end
+  end
+  for _, id in ipairs(call("ZRANGE", prefix .. "cancelling", 0, -1)) do
+    local task = find(id)
+    if isUnowned(task, time) then add(id, task.created) end
+  end
+end
 for _, runner in ipairs(call("ZRANGEBYSCORE", prefix .. "runners", "-inf", time)) do
-  if collect(key("owned", runner)) == 0 then call("ZREM", prefix .. "runners", runner) end
+  if not collect(key("owned", runner), not every) then call("ZREM", prefix .. "runners", runner) end
 end
 table.sort(found, function(a, b)
   if a.created ~= b.created then return a.created < b.created end
@@ -243,7 +274,7 @@ if before or not task.active then
   local mine = again and before == value
   return { mine and 1 or 0, before, row(id), mine and not task.active and promoted(task, time) or false }
 end
-record(id, name, value, time)
+record(task, name, value, time)
 local head = ARGV[8] == "1" and task.attempt == 0 and endUnbegun(task, ARGV[9], time)
 tell()
 return { 1, value, row(id), head }`)

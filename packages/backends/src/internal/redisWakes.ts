@@ -47,17 +47,20 @@ export const make = (redis: Redis.Redis["Service"], { origin, stream }: {
 }): Stream.Stream<Wake> => {
   const connected = Effect.gen(function*() {
     const connection = yield* redis.reserve
-    const newest = yield* connection.send<ReadonlyArray<Entry>>("XREVRANGE", stream, "+", "-", "COUNT", "1")
+    const ask = <A>(command: string, ...args: ReadonlyArray<string>) =>
+      connection.send<A>(command, ...args).pipe(
+        Effect.timeoutOrElse({
+          duration: answer,
+          orElse: () =>
+            Effect.fail(new Redis.RedisError({ cause: new Cause.TimeoutError(`${command} did not return`) }))
+        })
+      )
+    const newest = yield* ask<ReadonlyArray<Entry>>("XREVRANGE", stream, "+", "-", "COUNT", "1")
     let cursor = newest[0]?.[0] ?? "0-0"
 
     const next = Effect.gen(function*() {
       const options = ["COUNT", String(count), "BLOCK", String(blockMillis), "STREAMS", stream, cursor]
-      const reply = yield* connection.send("XREAD", ...options).pipe(
-        Effect.timeoutOrElse({
-          duration: answer,
-          orElse: () => Effect.fail(new Redis.RedisError({ cause: new Cause.TimeoutError("XREAD did not return") }))
-        })
-      )
+      const reply = yield* ask("XREAD", ...options)
       // One stream was asked for.
       const news = (entries(reply)[0]?.[1] ?? []) as ReadonlyArray<Entry>
       cursor = news.at(-1)?.[0] ?? cursor

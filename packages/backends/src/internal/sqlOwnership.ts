@@ -1,12 +1,13 @@
 /**
  * Who may execute a task: claims, leases and heads without an owner.
  */
-import type { TaskBackend } from "@perennial/domain/TaskBackend"
+import type { AgentId } from "@perennial/domain/Ids"
+import { cancelKey, type TaskBackend } from "@perennial/domain/TaskBackend"
 import { TaskBackendError } from "@perennial/domain/TaskError"
 import { Duration, Effect, Option } from "effect"
 import type { SqlClient, Statement } from "effect/sql"
 import { read } from "./persistence.ts"
-import { boundedLock, persistently, storeTime } from "./sqlPersistence.ts"
+import { boundedLock, persistence, storeTime } from "./sqlPersistence.ts"
 import { type TaskRow, toClaim, toHead } from "./taskRow.ts"
 
 type Service = TaskBackend["Service"]
@@ -19,7 +20,17 @@ export const unowned = (sql: SqlClient.SqlClient, now: Statement.Fragment): Stat
   sql`(t.head = 1 AND (t.runner_id IS NULL OR NOT EXISTS (
     SELECT 1 FROM perennial_runners r WHERE r.id = t.runner_id AND r.expires_at > ${now})))`
 
+/** Whether head `t` concerns a process that has these agents: it is of one of them, or anybody may end it. */
+const concerns = (sql: SqlClient.SqlClient, agentIds: ReadonlyArray<AgentId>, staleBefore: number) =>
+  sql.or([
+    sql.in("agent_id", agentIds),
+    sql`COALESCE(started_at, updated_at) < ${staleBefore}`,
+    sql`(intents > 0 AND EXISTS (
+      SELECT 1 FROM perennial_task_intents i WHERE i.task_id = t.id AND i.key = ${cancelKey}))`
+  ])
+
 export const make = (sql: SqlClient.SqlClient): Pick<Service, "claim" | "release" | "heartbeat" | "unowned"> => {
+  const persistently = persistence(sql)
   const time = storeTime(sql)
   const bounded = boundedLock(sql)
   const failed = (operation: string) => (cause: unknown) => new TaskBackendError({ operation, cause })
@@ -62,12 +73,13 @@ export const make = (sql: SqlClient.SqlClient): Pick<Service, "claim" | "release
     claim,
     release,
     heartbeat,
-    unowned: ({ limit }) =>
+    unowned: ({ agentIds, limit, staleBefore = 0 }) =>
       persistently(() =>
         Effect.gen(function*() {
           const now = yield* time
-          const rows = yield* sql<TaskRow>`SELECT id, conversation_id, token FROM perennial_tasks t
-            WHERE ${unowned(sql, now)} ORDER BY created_at, id LIMIT ${limit}`
+          const wanted = agentIds === undefined ? sql`` : sql`AND ${concerns(sql, agentIds, staleBefore)}`
+          const rows = yield* sql<TaskRow>`SELECT id, conversation_id, agent_id, token FROM perennial_tasks t
+            WHERE ${unowned(sql, now)} ${wanted} ORDER BY created_at, id LIMIT ${limit}`
           return rows.map(toHead)
         }), failed("unowned"))
   }

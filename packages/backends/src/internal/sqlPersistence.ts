@@ -1,9 +1,9 @@
 /**
  * What every operation on an SQL store has in common: the store's time, transient failures retried.
  */
-import { Clock, Effect, Predicate } from "effect"
+import { Cause, Clock, Effect, Predicate } from "effect"
 import { type SqlClient, SqlError, type Statement } from "effect/sql"
-import { make } from "./persistence.ts"
+import { make, type Persistently } from "./persistence.ts"
 
 /**
  * Whether the same statement may succeed in a moment. PostgreSQL's classes 08 (connection), 53 (resources) and 57P
@@ -16,7 +16,20 @@ const isTransient = (error: SqlError.SqlError): boolean => {
   return Predicate.hasProperty(cause, "code") && /^(?:08|53|57P|25P03)/.test(String(cause.code))
 }
 
-export const persistently = make({ isFailure: SqlError.isSqlError, isTransient })
+const unanswered = () => {
+  const cause = new Cause.TimeoutError("The database did not answer in time")
+  return new SqlError.SqlError({ reason: new SqlError.StatementTimeoutError({ cause, message: cause.message }) })
+}
+
+const retrying = make({ isFailure: SqlError.isSqlError, isTransient })
+const answered = make({ isFailure: SqlError.isSqlError, isTransient, unanswered })
+
+/**
+ * How operations on a database run. On PostgreSQL none takes longer than the budget, also when the server takes a
+ * statement and does not answer; SQLite is in this process.
+ */
+export const persistence = (sql: SqlClient.SqlClient): Persistently<SqlError.SqlError> =>
+  sql.onDialectOrElse({ pg: () => answered, orElse: () => retrying })
 
 /** How long nothing may happen in a transaction, in milliseconds. */
 const idleMillis = 2_000

@@ -34,7 +34,7 @@ import { encodeEvent } from "./eventPayload.ts"
 import { read } from "./persistence.ts"
 import type { SqlLog } from "./sqlLog.ts"
 import { unowned } from "./sqlOwnership.ts"
-import { boundedLock, persistently, storeTime } from "./sqlPersistence.ts"
+import { boundedLock, persistence, storeTime } from "./sqlPersistence.ts"
 import { type TaskRow, toHead, toTask, toText } from "./taskRow.ts"
 
 type Service = TaskBackend["Service"]
@@ -77,6 +77,7 @@ export const make = (
   sql: SqlClient.SqlClient,
   log: SqlLog
 ): Pick<Service, "create" | "finish" | "putIntent" | "deleteConversation"> => {
+  const persistently = persistence(sql)
   const time = storeTime(sql)
   const bounded = boundedLock(sql)
   const forUpdate = sql.literal(sql.onDialectOrElse({ pg: () => "FOR UPDATE", orElse: () => "" }))

@@ -96,8 +96,9 @@ export const toClaim = (row: PortRow, runnerId: RunnerId): Claim => ({
   intents: row.intents
 })
 
-export const toHead = (row: Pick<TaskRow, "id" | "conversation_id" | "token">): Head => ({
+export const toHead = (row: Pick<TaskRow, "id" | "conversation_id" | "agent_id" | "token">): Head => ({
   taskId: row.id,
   conversationId: row.conversation_id,
+  agentId: AgentId.make(row.agent_id),
   token: row.token
 })

@@ -74,6 +74,7 @@ export const toTask = (row: Row): Task => ({
 export const toHead = (row: Row): Head => ({
   taskId: row.task.id,
   conversationId: row.task.conversationId,
+  agentId: row.task.agentId,
   token: row.token
 })
 

@@ -5,11 +5,10 @@ import { CurrentUser } from "@perennial/domain/CurrentUser"
 import { type AgentId, ConversationId, type MessageId, messageId, NewId, TaskId, taskIdOf } from "@perennial/domain/Ids"
 import { type UserMessage, userText } from "@perennial/domain/Message"
 import * as MessageFiles from "@perennial/domain/MessageFiles"
-import type { NewTask, TaskBackend } from "@perennial/domain/TaskBackend"
+import type { Head, NewTask, TaskBackend } from "@perennial/domain/TaskBackend"
 import { CapacityExceeded, InvalidInput, MessageNotFound } from "@perennial/domain/TaskError"
-import { Effect, Option, Predicate } from "effect"
+import { Effect, type Option, Predicate } from "effect"
 import { Digest } from "effect/crypto"
-import type { TaskEngine } from "../TaskEngine.ts"
 import type { TaskExecutor } from "../TaskExecutor.ts"
 import type { TaskLimits } from "../TaskLimits.ts"
 import type { RegenerateOptions, StartInput } from "../TaskManager.ts"
@@ -21,9 +20,10 @@ export interface Options {
   readonly store: ConversationStore["Service"]
   readonly agents: Agents["Service"]
   readonly executor: TaskExecutor["Service"]
-  readonly engine: TaskEngine["Service"]
   readonly limits: TaskLimits
   readonly digest: Digest.Digest["Service"]
+  /** Has a head run. */
+  readonly submit: (head: Option.Option<Head>) => Effect.Effect<void>
   readonly endedUnbegun: (id: TaskId) => Effect.Effect<void>
   readonly notify: (id: TaskId) => Effect.Effect<void>
 }
@@ -35,7 +35,7 @@ interface Accepted extends Omit<StartInput, "message"> {
 }
 
 export const makeAccepting = (options: Options) => {
-  const { agents, backend, engine, executor, limits, store } = options
+  const { agents, backend, executor, limits, store } = options
 
   /** A repeated or refused request needs no conversation: one that was made for it goes. */
   const discardUnused = Effect.fnUntraced(function*(key: ConversationKey) {
@@ -73,7 +73,7 @@ export const makeAccepting = (options: Options) => {
       }).pipe(Effect.tapErrorTag("IdempotencyConflict", () => discardUnused({ id: conversationId, userId })))
       for (const cancelled of created.cancelled) yield* options.endedUnbegun(cancelled)
       for (const cancelling of created.cancelling) yield* options.notify(cancelling)
-      if (Option.isSome(created.head)) yield* engine.submit(created.head.value)
+      yield* options.submit(created.head)
       if (created.task.conversationId !== conversationId) yield* discardUnused({ id: conversationId, userId })
       return created.task
     }))

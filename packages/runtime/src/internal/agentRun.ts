@@ -1,20 +1,12 @@
 /**
  * Runs the agent in a fiber of its own, so that its finalizers can be waited for, and given up.
  */
-import {
-  type Agent,
-  type AgentError,
-  AgentError as Failure,
-  type AgentInput,
-  type AgentResult,
-  type Emit
-} from "@perennial/domain/Agent"
+import type { Agent, AgentInput, Emit } from "@perennial/domain/Agent"
 import { CurrentTask, type TaskContext } from "@perennial/domain/CurrentTask"
 import { CurrentUser } from "@perennial/domain/CurrentUser"
 import type { Message } from "@perennial/domain/Message"
 import type { Metadata } from "@perennial/domain/Task"
 import { type Claim, decisionKey } from "@perennial/domain/TaskBackend"
-import type { AgentNotFound } from "@perennial/domain/TaskError"
 import type { StoredEvent } from "@perennial/domain/TaskEvent"
 import { Cause, Deferred, Effect, Exit, Option } from "effect"
 import { malformed } from "./agentEvent.ts"
@@ -26,7 +18,7 @@ import { Titling } from "./titling.ts"
 
 /** A task that has begun. */
 export interface Begun {
-  readonly agent: Exit.Exit<Agent, AgentNotFound>
+  readonly agent: Agent
   readonly execution: Execution
   readonly journal: Journal
   /** The log so far, without the chunks that complete messages replaced. */
@@ -174,10 +166,7 @@ export const runAgent = (shared: Shared, begun: Begun): Effect.Effect<AgentExit>
   Effect.suspend(() => {
     const { agent, execution, journal } = begun
     const run = new Run(shared, begun)
-    const running: Effect.Effect<AgentResult, AgentError> = Exit.isSuccess(agent)
-      ? Effect.suspend(() => agent.value.run(run, run.emit))
-      : Effect.fail(notFound(agent.cause))
-    const forked = running.pipe(
+    const forked = Effect.suspend(() => agent.run(run, run.emit)).pipe(
       Effect.provideService(CurrentTask, Option.some(run.task)),
       Effect.provideService(CurrentUser, journal.claim.userId),
       Effect.interruptible,
@@ -187,14 +176,4 @@ export const runAgent = (shared: Shared, begun: Begun): Effect.Effect<AgentExit>
       execution.run(fiber)
       return Effect.flatMap(Deferred.await(execution.ended), (exit) => run.end(exit))
     })
-  })
-
-const notFound = (cause: Cause.Cause<AgentNotFound>): Failure =>
-  new Failure({
-    error: "AgentNotFound",
-    detail: Option.match(Cause.findErrorOption(cause), {
-      onNone: () => "The agent of this task is not registered.",
-      onSome: (error) => error.message
-    }),
-    retryable: false
   })

@@ -6,7 +6,7 @@ import type { ConversationStore } from "@perennial/domain/ConversationStore"
 import type { RunnerId, TaskId } from "@perennial/domain/Ids"
 import { type Outcome, settleUnsettled } from "@perennial/domain/Settlement"
 import type { Claim, Head, TaskBackend } from "@perennial/domain/TaskBackend"
-import { Cause, Duration, Effect, Exit, Option, type Scope } from "effect"
+import { Cause, Duration, Effect, Option, type Scope } from "effect"
 import type { TaskLimits } from "../TaskLimits.ts"
 import { type Begun, runAgent } from "./agentRun.ts"
 import { catchUp } from "./catchUp.ts"
@@ -74,6 +74,22 @@ const endLoop = Effect.fnUntraced(function*(shared: Shared, execution: Execution
   return yield* finish(shared, execution, journal, { status: "error", ...why, retryable: false })
 })
 
+/** Ends a task whose agent this process does not have: it was claimed for nothing else. */
+const endForeign = (shared: Shared, execution: Execution, journal: Journal): ReturnType<typeof finish> => {
+  const { claim } = journal
+  if (execution.intents < claim.intents) {
+    // It may be a cancel that could not be read.
+    journal.closed = true
+    return Effect.as(shared.backend.release(claim), noHead)
+  }
+  return finish(shared, execution, journal, {
+    status: "error",
+    error: "AgentNotFound",
+    detail: `No process with the agent "${claim.agentId}" took the task up in time.`,
+    retryable: false
+  })
+}
+
 const makeJournal = ({ hubs, limits, notify, now, scope }: Shared, execution: Execution, claim: Claim): Journal =>
   new Journal({
     claim,
@@ -100,10 +116,12 @@ class Ended {
 /** Brings everything up to where the agent may begin, or ends the task. */
 const begin = Effect.fnUntraced(function*(shared: Shared, execution: Execution, claim: Claim) {
   const { agents, backend, limits, now, store, writer } = shared
-  const agent = yield* Effect.exit(agents.get(claim.agentId))
-  const own = Exit.isSuccess(agent) ? agent.value.timeout : undefined
-  // The agent's or the process's, whichever is shorter.
-  execution.own(claim, own === undefined ? limits.taskTimeout : Duration.min(own, limits.taskTimeout))
+  const agent = Option.getOrUndefined(yield* Effect.option(agents.get(claim.agentId)))
+  // The agent's or the process's, whichever is shorter; without its agent it ends for want of that.
+  execution.own(
+    claim,
+    agent === undefined ? Duration.infinity : Duration.min(agent.timeout ?? limits.taskTimeout, limits.taskTimeout)
+  )
   const journal = makeJournal(shared, execution, claim)
   execution.openCalls = () => journal.unsettled.calls.size
   const journaled = yield* catchUp(backend, journal)
@@ -115,6 +133,7 @@ const begin = Effect.fnUntraced(function*(shared: Shared, execution: Execution, 
       return new Ended(yield* finish(shared, execution, journal, outcome))
     }
   }
+  if (agent === undefined) return new Ended(yield* endForeign(shared, execution, journal))
   if (givenUp(execution, journal) > limits.failures) return new Ended(yield* endLoop(shared, execution, journal))
   const begun = journaled.some(({ event }) => event.type === "started")
   // Before a word is written: while a store is away the log does not grow.

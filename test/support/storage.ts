@@ -12,7 +12,7 @@ import { Layer, Logger, Redacted } from "effect"
 const postgres = (url: string) =>
   Layer.mergeAll(PgTaskBackend.layer, SqlConversationStore.layer).pipe(
     Layer.provide(
-      PgClient.layer({ url: Redacted.make(url), maxConnections: 10, multiplex: true, applicationName: "faults" })
+      PgClient.layer({ url: Redacted.make(url), maxConnections: 10, multiplex: true })
     )
   )
 

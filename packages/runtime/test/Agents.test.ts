@@ -1,0 +1,199 @@
+import { assert, describe, it } from "@effect/vitest"
+import { make } from "@perennial/domain/Agent"
+import { AgentId, ConversationId, TaskId, UserId } from "@perennial/domain/Ids"
+import { userText } from "@perennial/domain/Message"
+import { zero } from "@perennial/domain/Usage"
+import { Duration, Effect, Fiber, Latch } from "effect"
+import { TestClock } from "effect/testing"
+import { message } from "./support/agents.ts"
+import { checkEnded, joinInTime, settle, stepping, untilEnded } from "./support/invariants.ts"
+import { type Process, shared, startProcess, type Store } from "./support/processes.ts"
+
+const answering = (agentId: string) =>
+  make(agentId, (_, emit) => Effect.as(emit([message(`${agentId} answers`)]), { usage: zero }))
+
+/** Waits for ever at the first attempt, and answers at the next. */
+const resuming = (agentId: string) =>
+  make(
+    agentId,
+    ({ task }, emit) =>
+      task.attempt === 1 ? Effect.never : Effect.as(emit([message(`${agentId} goes on`)]), { usage: zero })
+  )
+
+const older = answering("older")
+const newer = resuming("newer")
+
+const claims = ({ line }: Process) => line.names.filter((name) => name === "claim").length
+
+const pass = Effect.fnUntraced(function*(time: Duration.Input) {
+  yield* settle
+  yield* TestClock.adjust(time)
+  yield* settle
+})
+
+/** A task that no process has begun. */
+const accept = ({ backend, store }: Store, id: string, agentId: string) => {
+  const [taskId, conversationId, userId] = [TaskId.make(id), ConversationId.make(id), UserId.make("local")] as const
+  return Effect.andThen(
+    store.create({ id: conversationId, userId }),
+    backend.create(
+      { id: taskId, conversationId, userId, agentId: AgentId.make(agentId), input: userText("x") },
+      { onBusy: "reject", maxQueued: 0 }
+    )
+  )
+}
+
+describe("a process that does not have the agent of a task (P8)", () => {
+  it.effect("leaves the task of a dead owner to one that has it", () =>
+    Effect.gen(function*() {
+      const both = yield* shared
+      const a = yield* startProcess(both, [newer, older])
+      const b = yield* startProcess(both, [older])
+      const { id } = yield* a.manager.start({ message: "x" })
+      yield* settle
+      a.line.cut()
+      yield* pass("1 minute")
+      assert.deepInclude(yield* both.backend.get(id), { status: "running", attempt: 1 })
+      assert.strictEqual(claims(b), 0)
+      yield* startProcess(both, [older, newer])
+      assert.deepInclude(yield* untilEnded(both, id), { status: "completed", attempt: 2 })
+      yield* checkEnded(both, id)
+    }))
+
+  it.effect("leaves a task that was handed over, and one that nobody has begun", () =>
+    Effect.gen(function*() {
+      const both = yield* shared
+      const a = yield* startProcess(both, [newer])
+      const { id } = yield* a.manager.start({ message: "x" })
+      yield* settle
+      yield* a.terminate
+      const { task } = yield* accept(both, "t1", "newer")
+      const b = yield* startProcess(both, [older])
+      yield* pass("1 minute")
+      assert.strictEqual(claims(b), 0)
+      yield* startProcess(both, [newer])
+      assert.strictEqual((yield* untilEnded(both, id)).status, "completed")
+      yield* pass("1 second")
+      assert.strictEqual((yield* both.backend.get(task.id)).status, "running")
+    }))
+
+  it.effect("runs its own tasks, however many older ones of others wait", () =>
+    Effect.gen(function*() {
+      const both = yield* shared
+      for (let i = 0; i < 20; i++) yield* accept(both, `foreign-${i}`, "newer")
+      const { task } = yield* accept(both, "own", "older")
+      const b = yield* startProcess(both, [older], { capacity: 1 })
+      assert.strictEqual((yield* untilEnded(both, task.id)).status, "completed")
+      assert.strictEqual(claims(b), 1)
+    }))
+
+  it.effect("leaves a task that the end of its own has promoted", () =>
+    Effect.gen(function*() {
+      const both = yield* shared
+      const release = Latch.makeUnsafe(false)
+      const first = make("older", () => Effect.as(release.await, { usage: zero }))
+      const a = yield* startProcess(both, [answering("newer")])
+      const b = yield* startProcess(both, [first])
+      const { conversationId } = yield* b.manager.start({ message: "x" })
+      yield* settle
+      const { id } = yield* a.manager.start({ message: "y", conversationId, onBusy: "enqueue" })
+      yield* release.open
+      yield* settle
+      assert.strictEqual((yield* both.backend.get(id)).status, "queued")
+      assert.strictEqual((yield* untilEnded(both, id)).status, "completed")
+      assert.strictEqual(claims(b), 1)
+    }))
+
+  it.effect("leaves a task that a cancel has promoted", () =>
+    Effect.gen(function*() {
+      const both = yield* shared
+      const { task } = yield* accept(both, "t1", "newest")
+      const b = yield* startProcess(both, [older])
+      const a = yield* startProcess(both, [answering("newer")])
+      const next = yield* a.manager.start({
+        message: "y",
+        conversationId: task.conversationId,
+        onBusy: "enqueue"
+      })
+      yield* settle
+      assert.isTrue(yield* b.manager.cancel(task.id))
+      yield* settle
+      assert.strictEqual((yield* both.backend.get(next.id)).status, "queued")
+      assert.strictEqual((yield* untilEnded(both, next.id)).status, "completed")
+      assert.strictEqual(claims(b), 0)
+    }))
+
+  it.effect("leaves a task that a repeated request finds", () =>
+    Effect.gen(function*() {
+      const both = yield* shared
+      const again = { message: "x", conversationId: ConversationId.make("c1"), idempotencyKey: "key" }
+      // It has no place for it.
+      const a = yield* startProcess(both, [newer], { capacity: 0 })
+      const { id } = yield* a.manager.start(again)
+      const b = yield* startProcess(both, [older])
+      assert.strictEqual((yield* b.manager.start(again)).id, id)
+      yield* pass("5 seconds")
+      assert.deepInclude(yield* both.backend.get(id), { status: "queued", agentId: AgentId.make("newer") })
+      assert.strictEqual(claims(b), 0)
+    }))
+
+  it.effect("P7: settles the cancel of a task whose owner is dead", () =>
+    Effect.gen(function*() {
+      const both = yield* shared
+      const a = yield* startProcess(both, [newer])
+      const b = yield* startProcess(both, [older])
+      const { id } = yield* a.manager.start({ message: "x" })
+      yield* settle
+      a.line.cut()
+      yield* pass("1 minute")
+      // What was asked cannot be read at first: the task must not end otherwise.
+      let refused = 0
+      b.line.fault = () => b.line.names.at(-1) === "intents" && ++refused === 1 ? "refused" : undefined
+      const cancelling = yield* Effect.forkChild(b.manager.cancel(id))
+      assert.isTrue(yield* joinInTime(cancelling))
+      assert.isAbove(refused, 1)
+      yield* checkEnded(both, id)
+    }))
+
+  it.effect("ends a task that nobody took up before its deadline, and frees its conversation", () =>
+    Effect.gen(function*() {
+      const both = yield* shared
+      const limits = { taskTimeout: Duration.hours(1) }
+      const a = yield* startProcess(both, [newer], limits)
+      const begun = yield* a.manager.start({ message: "x" })
+      yield* settle
+      yield* a.terminate
+      const unbegun = (yield* accept(both, "t1", "newer")).task
+      const b = yield* startProcess(both, [stepping], limits)
+      yield* pass("59 minutes")
+      assert.deepInclude(yield* both.backend.get(begun.id), { status: "running", attempt: 1 })
+      assert.deepInclude(yield* both.backend.get(unbegun.id), { status: "queued", attempt: 0 })
+      const next = yield* b.manager.start({
+        message: "y",
+        conversationId: begun.conversationId,
+        onBusy: "enqueue"
+      })
+      yield* pass("2 minutes")
+      for (const { id } of [begun, unbegun]) {
+        const last = (yield* checkEnded(both, id)).at(-1)?.event
+        assert.deepInclude(last, { type: "error", error: "AgentNotFound", retryable: false })
+        assert.match((yield* both.backend.get(id)).error ?? "", /agent "newer"/)
+      }
+      assert.strictEqual((yield* untilEnded(both, next.id)).status, "completed")
+    }))
+
+  it.effect("lets its readers follow what another process does with the task", () =>
+    Effect.gen(function*() {
+      const both = yield* shared
+      const a = yield* startProcess(both, [newer])
+      const b = yield* startProcess(both, [older])
+      const { id } = yield* a.manager.start({ message: "x" })
+      yield* settle
+      const ended = yield* Effect.forkChild(b.manager.await(id))
+      yield* settle
+      yield* a.terminate
+      yield* startProcess(both, [newer])
+      yield* pass("10 seconds")
+      assert.strictEqual((yield* Fiber.join(ended)).task.status, "completed")
+    }))
+})
