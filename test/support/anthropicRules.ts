@@ -2,7 +2,7 @@
  * The rules of the Messages API that an agent most easily breaks. From the types and comments of the SDK; not verified
  * against the real API.
  */
-import { Option, Result, Schema } from "effect"
+import { Option, Predicate, Result, Schema } from "effect"
 import { Base64 } from "effect/encoding"
 
 const Source = Schema.Struct({
@@ -16,6 +16,7 @@ const Block = Schema.Struct({
   type: Schema.String,
   text: Schema.optionalKey(Schema.String),
   id: Schema.optionalKey(Schema.String),
+  input: Schema.optionalKey(Schema.Unknown),
   tool_use_id: Schema.optionalKey(Schema.String),
   signature: Schema.optionalKey(Schema.String),
   source: Schema.optionalKey(Source)
@@ -108,8 +109,15 @@ const idsOf = (turn: Turn | undefined, type: "tool_use" | "tool_result"): Readon
     block.type === type ? [(type === "tool_use" ? block.id : block.tool_use_id) ?? ""] : []
   )
 
+const inputProblem = (turn: Turn | undefined, at: number): string | undefined =>
+  turn?.content.some((block) => block.type === "tool_use" && !Predicate.isObject(block.input)) === true
+    ? `messages.${at}: tool_use.input: Input should be a valid dictionary`
+    : undefined
+
 const toolProblem = (turns: ReadonlyArray<Turn>, at: number, seen: Set<string>): string | undefined => {
   const turn = turns[at]
+  const wrong = inputProblem(turn, at)
+  if (wrong !== undefined) return wrong
   const uses = turn?.role === "assistant" ? idsOf(turn, "tool_use") : []
   for (const id of uses) {
     if (seen.has(id)) return `messages.${at}: \`tool_use\` ids must be unique`

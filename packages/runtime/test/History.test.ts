@@ -26,7 +26,13 @@ const Text = Schema.Literals(["", " ", "hello"])
 const AnyPart = Schema.Union([
   Schema.Struct({ type: Schema.Literal("text"), text: Text }),
   Schema.Struct({ type: Schema.Literal("reasoning"), text: Text }),
-  Schema.Struct({ type: Schema.Literal("tool_call"), toolCallId: Id, tool: Schema.Literal("t"), args: Schema.Null })
+  Schema.Struct({
+    type: Schema.Literal("tool_call"),
+    toolCallId: Id,
+    tool: Schema.Literal("t"),
+    // Models and cuts leave what is not an object.
+    args: Schema.Union([Schema.Null, Schema.Literals(["{\"ci", 1, true]), Schema.Tuple([]), Schema.Struct({})])
+  })
 ])
 /** Histories as cancels, crashes and imports may leave them. */
 const AnyHistory = Schema.Array(Schema.Union([

@@ -1,6 +1,6 @@
 /** A prompt of `effect/ai` as the body of `POST /v1/messages`. */
 import type Anthropic from "@anthropic-ai/sdk"
-import { Result, type Schema } from "effect"
+import { Predicate, Result, type Schema } from "effect"
 import { type LanguageModel, type Prompt, Tool } from "effect/ai"
 import { toCodecAnthropic } from "effect/ai/AnthropicStructuredOutput"
 import { Base64 } from "effect/encoding"
@@ -62,6 +62,9 @@ const reasoningBlocks = (part: Prompt.ReasoningPart): ReadonlyArray<Block> => {
     : []
 }
 
+/** The API takes nothing but an object. Arguments that `max_tokens` has cut are no more than a text. */
+const inputOf = (params: unknown) => Predicate.isReadonlyObject(params) ? params : {}
+
 const assistantBlocks = (message: Prompt.AssistantMessage): ReadonlyArray<Block> =>
   message.content.flatMap((part): ReadonlyArray<Block> => {
     switch (part.type) {
@@ -71,7 +74,7 @@ const assistantBlocks = (message: Prompt.AssistantMessage): ReadonlyArray<Block>
         return reasoningBlocks(part)
       case "tool-call":
         if (part.providerExecuted) return []
-        return [{ type: "tool_use", id: part.id, name: part.name, input: part.params ?? {} }]
+        return [{ type: "tool_use", id: part.id, name: part.name, input: inputOf(part.params) }]
       default:
         return []
     }
