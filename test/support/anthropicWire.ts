@@ -31,6 +31,8 @@ export interface StreamReply {
   readonly stopReason?: Anthropic.StopReason
   readonly stopDetails?: Anthropic.RefusalStopDetails
   readonly usage?: Partial<Anthropic.Usage>
+  /** As proxies and compatible servers send it: without the fields that are null. */
+  readonly bare?: boolean
 }
 
 const usageOf = (reply: StreamReply, body: Anthropic.MessageCreateParams, output: number): Anthropic.Usage => ({
@@ -165,8 +167,9 @@ const writeReply = Effect.fnUntraced(function*(
   const stop = Effect.suspend(() =>
     reply.stop !== undefined && sent === reply.stop.after ? Effect.fail(new Stopped(reply.stop)) : Effect.void
   )
+  const notNull = (_: string, value: unknown) => value === null && reply.bare === true ? undefined : value
   const send = (type: string, data: object = {}) =>
-    write(`event: ${type}\ndata: ${JSON.stringify({ type, ...data })}\n\n`).pipe(
+    write(`event: ${type}\ndata: ${JSON.stringify({ type, ...data }, notNull)}\n\n`).pipe(
       Effect.tap(() => Effect.sync(() => sent++)),
       Effect.andThen(stop)
     )

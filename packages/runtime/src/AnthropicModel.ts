@@ -158,7 +158,9 @@ export const make = Effect.fnUntraced(function*(
     const requestId = message._request_id ?? null
     yield* logAnswer(requestId)
     if (isContextFull(message)) return yield* failWith("generateText", contextFull(requestId ?? "none"))
-    return toParts(message)
+    return yield* Effect.try({ try: () => toParts(message), catch: failed("generateText") }).pipe(
+      Effect.tapError((error) => logFailure(error, requestId ?? "none"))
+    )
   })
 
   return yield* LanguageModel.make({

@@ -195,20 +195,35 @@ const errors: ReadonlyArray<Case> = [
     repeated("ModelUnreachable")
   ],
   [
+    "an event that is not one of the protocol",
+    [{ steps: [{ raw: "event: content_block_start\ndata: {\"type\":\"content_block_start\",\"index\":0}\n\n" }] }],
+    failed("ModelResponseInvalid")
+  ],
+  [
     "a body that ends in the middle of an event",
     [{ steps: [{ text: ["par"] }, { raw: "event: content_block_delta\ndata: {\"ty" }, { cut: "end" }] }, whole],
     repeated("ModelUnreachable")
   ]
 ]
 
+/** The same from a server that leaves out what is null. */
+const bare = stopReasons.map(([name, replies, expected]): Case => [
+  `${name}, of a compatible server`,
+  replies.map((reply) => "steps" in reply ? { ...reply, bare: true } : reply),
+  expected
+])
+
 describe("a task over the Anthropic SDK", () => {
-  it.live.each([...stopReasons, ...errors])("ends as it should: %s", ([, replies, expected]) =>
-    Effect.gen(function*() {
-      const fake = yield* FakeAnthropic
-      yield* fake.push(...replies)
-      assert.deepStrictEqual(summary(yield* run), expected)
-      assert.strictEqual((yield* fake.requests).length, replies.length)
-    }).pipe(Effect.provide(env)))
+  it.live.each([...stopReasons, ...bare, ...errors])(
+    "ends as it should: %s",
+    ([, replies, expected]) =>
+      Effect.gen(function*() {
+        const fake = yield* FakeAnthropic
+        yield* fake.push(...replies)
+        assert.deepStrictEqual(summary(yield* run), expected)
+        assert.strictEqual((yield* fake.requests).length, replies.length)
+      }).pipe(Effect.provide(env))
+  )
 
   const boundaries = Array.from({ length: recordedEvents }, (_, after) => after)
   const ends = boundaries.flatMap((after) => [[after, "end"], [after, "reset"]] as const)
@@ -243,6 +258,14 @@ describe("a task over the Anthropic SDK", () => {
         assert.strictEqual(yield* (yield* fake.nextRequest).end, "aborted")
       }).pipe(Effect.provide(env))
   )
+
+  it.live("a server that leaves out what is null costs what it says", () =>
+    Effect.gen(function*() {
+      const fake = yield* FakeAnthropic
+      yield* fake.push({ steps: [{ text: ["fine"] }], usage: { input_tokens: 7, output_tokens: 5 }, bare: true })
+      const end = (yield* run).at(-1)?.event
+      assert.deepInclude(end?.type === "done" ? end.usage : {}, { requests: 1, inputTokens: 7, outputTokens: 5 })
+    }).pipe(Effect.provide(env)))
 
   it.live("an answer is complete with its last event, whatever becomes of the connection", () =>
     Effect.gen(function*() {

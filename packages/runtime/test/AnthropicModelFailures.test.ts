@@ -54,6 +54,15 @@ describe("AnthropicModel, failures", () => {
       assert.strictEqual((yield* fake.requests).length, 1)
     }).pipe(Effect.provide(env)))
 
+  it.live("an answer in one piece that does not follow the protocol is not asked for again", () =>
+    Effect.gen(function*() {
+      const fake = yield* FakeAnthropic
+      yield* fake.push({ status: 200, body: { type: "message" } })
+      const { reason } = yield* Effect.flip(LanguageModel.generateText({ prompt: "hi" }))
+      assert.strictEqual(reason._tag, "InvalidResponseError")
+      assert.isFalse(reason.isRetryable)
+    }).pipe(Effect.provide(env)))
+
   it.live("honours retry-after and names a context that is too long", () =>
     Effect.gen(function*() {
       const fake = yield* FakeAnthropic

@@ -2,6 +2,7 @@
 import { AnthropicError, APIConnectionError, APIConnectionTimeoutError, APIError } from "@anthropic-ai/sdk"
 import { DateTime, Duration, Option, Schema } from "effect"
 import { AiError } from "effect/ai"
+import { Unreadable } from "./anthropicResponse.ts"
 import { contextExceeded, unknownModel } from "./modelError.ts"
 
 /** RFC 9110, section 10.2.3: seconds or a date; the API also knows `retry-after-ms`. */
@@ -105,6 +106,7 @@ export const toReason = (error: unknown, url: string, nowMillis: number): AiErro
   if (error instanceof APIConnectionTimeoutError) return network(url, "no response headers in time", error)
   if (error instanceof APIConnectionError) return network(url, causeOf(error), error)
   if (error instanceof APIError) return fromApiError(error, nowMillis)
+  if (error instanceof Unreadable) return new AiError.InvalidResponseError({ description: error.message })
   // A body that ends in the middle of an event is read as JSON that was cut.
   if (error instanceof SyntaxError) return network(url, "the response is not JSON", error)
   // fetch throws a bare TypeError("terminated") when the connection is cut in the middle of a body.

@@ -55,15 +55,14 @@ const toEvents = (parts: ReadonlyArray<Part>, received: Received): ReadonlyArray
 
 const tokens = (count: number | undefined): number => count === undefined || !(count > 0) ? 0 : Math.round(count)
 
-const usageOf = (finish: Response.FinishPart | undefined): Usage.Usage =>
-  finish === undefined ? { ...Usage.zero, requests: 1 } : {
-    requests: 1,
-    inputTokens: tokens(finish.usage.inputTokens.uncached ?? finish.usage.inputTokens.total),
-    cacheReadTokens: tokens(finish.usage.inputTokens.cacheRead),
-    cacheWriteTokens: tokens(finish.usage.inputTokens.cacheWrite),
-    outputTokens: tokens(finish.usage.outputTokens.total),
-    reasoningTokens: tokens(finish.usage.outputTokens.reasoning)
-  }
+const usageOf = ({ usage }: Response.FinishPart): Usage.Usage => ({
+  requests: 1,
+  inputTokens: tokens(usage.inputTokens.uncached ?? usage.inputTokens.total),
+  cacheReadTokens: tokens(usage.inputTokens.cacheRead),
+  cacheWriteTokens: tokens(usage.inputTokens.cacheWrite),
+  outputTokens: tokens(usage.outputTokens.total),
+  reasoningTokens: tokens(usage.outputTokens.reasoning)
+})
 
 const messageOf = (received: Received): AssistantMessage => {
   const assistant = Prompt.fromResponseParts(received.parts).content.find((message) => message.role === "assistant")
@@ -99,16 +98,11 @@ const pausedTooOften = new AgentError({
 
 const isThoughtOnly = (message: AssistantMessage): boolean => message.content.every((part) => part.type === "reasoning")
 
-const silent = (millis: number) =>
+const unreachable = (description: string) =>
   AiError.make({
     module: "LlmAgent",
     method: "request",
-    reason: new AiError.NetworkError({
-      reason: "TransportError",
-      method: "POST",
-      url: "",
-      description: `no sign of life from the model for ${millis} ms`
-    })
+    reason: new AiError.NetworkError({ reason: "TransportError", method: "POST", url: "", description })
   })
 
 export const makeModelAnswer = (options: ModelAnswerOptions) => {
@@ -149,10 +143,14 @@ export const makeModelAnswer = (options: ModelAnswerOptions) => {
         const left = waitingSince === undefined
           ? idleMillis
           : waitingSince + idleMillis - clock.currentTimeMillisUnsafe()
-        return left > 0 ? Effect.flatMap(Effect.sleep(left), () => watch) : Effect.fail(silent(idleMillis))
+        return left > 0
+          ? Effect.flatMap(Effect.sleep(left), () => watch)
+          : Effect.fail(unreachable(`no sign of life from the model for ${idleMillis} ms`))
       })
       yield* Effect.raceFirst(consume, watch)
-      return received
+      // Without its end an answer may be half of one, and what it has cost is not known.
+      if (received.finish === undefined) return yield* unreachable("the answer ended without a `finish` part")
+      return { ...received, finish: received.finish }
     }
   )
 
@@ -171,11 +169,9 @@ export const makeModelAnswer = (options: ModelAnswerOptions) => {
       const { finish } = received
       usage = Usage.add(usage, usageOf(finish))
       message = { role: "assistant", content: [...message.content, ...messageOf(received).content] }
-      if (finish?.reason === "content-filter") return yield* refused(finish)
-      if (finish?.reason === "length" && isThoughtOnly(message)) return yield* cutBeforeAnswer
-      if (finish?.reason !== "pause" || callsOf(message).length > 0) {
-        return { message, usage, finish: finish?.reason ?? "unknown" }
-      }
+      if (finish.reason === "content-filter") return yield* refused(finish)
+      if (finish.reason === "length" && isThoughtOnly(message)) return yield* cutBeforeAnswer
+      if (finish.reason !== "pause" || callsOf(message).length > 0) return { message, usage, finish: finish.reason }
     }
     return yield* pausedTooOften
   })
