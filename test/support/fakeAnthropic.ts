@@ -105,6 +105,9 @@ const make = Effect.fnUntraced(function*(port: number) {
     if (request.headers.authorization === undefined && request.headers["x-api-key"] === undefined) {
       return sendJson(response, unauthorized, id)
     }
+    if (request.headers["anthropic-version"] === undefined) {
+      return sendJson(response, errorReply(400, "invalid_request_error", "anthropic-version: header is required"), id)
+    }
     const end = yield* Deferred.make<"sent" | "aborted">()
     response.on("close", () => {
       Deferred.doneUnsafe(end, Effect.succeed(response.writableFinished ? "sent" : "aborted"))

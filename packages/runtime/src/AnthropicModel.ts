@@ -58,6 +58,8 @@ export interface AnthropicOptions extends AnthropicSettings {
   readonly headersTimeout?: Duration.Input | undefined
 }
 
+const maxReported = 1_000
+
 /**
  * A model over a client of the SDK, for clients that need more than a key. Set its `maxRetries` to 0.
  *
@@ -73,6 +75,9 @@ export const make = Effect.fnUntraced(function*(
   const model = settings.model ?? defaultModel
   const idleMillis = Duration.toMillis(Duration.fromInputUnsafe(settings.idleTimeout ?? "2 minutes"))
 
+  /** Tools that are left out, to be logged once each. */
+  const reported = new Set<string>()
+
   const failWith = (method: string, reason: AiError.AiErrorReason) =>
     AiError.make({ module: "AnthropicModel", method, reason })
   const failed = (method: string) => (error: unknown) =>
@@ -84,7 +89,12 @@ export const make = Effect.fnUntraced(function*(
     Effect.annotateLogs(Effect.logDebug("The model answers."), { model, requestId: requestId ?? "none" })
 
   const requestOf = Effect.fnUntraced(function*(options: LanguageModel.ProviderOptions) {
-    const request = toRequest({ ...settings, ...from(yield* CurrentModelSettings), model }, options)
+    const { leftOut, request } = toRequest({ ...settings, ...from(yield* CurrentModelSettings), model }, options)
+    for (const { name, why } of leftOut) {
+      if (reported.has(name)) continue
+      if (reported.size < maxReported) reported.add(name)
+      yield* Effect.logWarning(`The tool "${name}" is left out of requests to Claude: ${why}.`)
+    }
     Telemetry.addGenAIAnnotations(options.span, {
       provider: { name: "anthropic" },
       operation: { name: "chat" },

@@ -1,10 +1,15 @@
 import { assert, describe, it } from "@effect/vitest"
-import { type AssistantMessage, type Message, type ToolMessage, userText } from "@perennial/domain/Message"
+import {
+  type AssistantMessage,
+  type Message,
+  type ToolMessage,
+  ToolResultStatus,
+  userText
+} from "@perennial/domain/Message"
 import { History } from "@perennial/runtime"
 import { Schema } from "effect"
 import { Prompt } from "effect/ai"
-import { problemOf } from "../../../test/support/anthropicRules.ts"
-import { toMessages } from "../src/internal/anthropicRequest.ts"
+import { problemOfPrompt } from "./support/anthropicPrompt.ts"
 
 const call = (...ids: ReadonlyArray<string>): AssistantMessage => ({
   role: "assistant",
@@ -18,10 +23,11 @@ const say = (text: string): AssistantMessage => ({ role: "assistant", content: [
 
 const promptOf = (messages: ReadonlyArray<Message>) => Prompt.fromMessages(messages.map(History.toPromptMessage))
 /** What the API says to a request that ends with the user's next message. */
-const problem = (messages: ReadonlyArray<Message>) =>
-  problemOf({ model: "m", max_tokens: 1, messages: toMessages(promptOf([...messages, userText("next")])).messages })
+const problem = (messages: ReadonlyArray<Message>) => problemOfPrompt(promptOf([...messages, userText("next")]))
 
-const Id = Schema.Literals(["a", "b", "c"])
+/** Other providers have others than Anthropic's. */
+const Id = Schema.Literals(["a", "b", "c_d", "c.d", "c:d", ""])
+const ToolName = Schema.Literals(["t", "a.b", "a_b", "x".repeat(200), ""])
 const Text = Schema.Literals(["", " ", "hello"])
 const AnyPart = Schema.Union([
   Schema.Struct({ type: Schema.Literal("text"), text: Text }),
@@ -29,7 +35,7 @@ const AnyPart = Schema.Union([
   Schema.Struct({
     type: Schema.Literal("tool_call"),
     toolCallId: Id,
-    tool: Schema.Literal("t"),
+    tool: ToolName,
     // Models and cuts leave what is not an object.
     args: Schema.Union([Schema.Null, Schema.Literals(["{\"ci", 1, true]), Schema.Tuple([]), Schema.Struct({})])
   })
@@ -46,9 +52,9 @@ const AnyHistory = Schema.Array(Schema.Union([
     content: Schema.Array(Schema.Struct({
       type: Schema.Literal("tool_result"),
       toolCallId: Id,
-      tool: Schema.Literal("t"),
-      result: Schema.Literal("r"),
-      status: Schema.Literal("completed")
+      tool: ToolName,
+      result: Schema.Literals(["r", "", " "]),
+      status: ToolResultStatus
     }))
   })
 ]))

@@ -186,4 +186,35 @@ describe("LlmAgent over another provider", () => {
       assert.deepStrictEqual(brief(log).slice(-4), ["retry 2 ModelOverloaded", "text It is 4.", "message text", "done"])
       assert.deepStrictEqual(server.asked[0]?.messages.map(({ role }) => role), ["system", "user", "assistant", "tool"])
     }).pipe(Effect.scoped, Effect.provide([env, Fake.FakeAnthropic.layer])))
+
+  it.live("goes back to Claude in the middle of a task, with its ids and without the thinking that it did not do", () =>
+    Effect.gen(function*() {
+      const fake = yield* Fake.FakeAnthropic
+      yield* fake.push(Fake.overloaded, { steps: [{ text: ["It is 4."] }] })
+      const weather = (id: string) => call(0, { id, function: { name: "weather", arguments: "{\"city\":\"Oslo\"}" } })
+      const server = yield* serve(
+        [weather("functions.weather:0"), finish("tool_calls"), "[DONE]"],
+        [weather("functions_weather_0"), finish("tool_calls"), "[DONE]"],
+        500
+      )
+      const log = yield* withAgent(
+        run,
+        LlmAgent.layer({
+          ...config,
+          retry: { times: 0 },
+          thinking: { budgetTokens: 2_000 },
+          model: AnthropicModel.layer({ apiKey: Redacted.make("k"), baseUrl: fake.url }),
+          fallbacks: [server.model]
+        })
+      )
+      const back = (yield* fake.requests).at(-1)?.body
+      assert.strictEqual(back?.thinking?.type, "disabled")
+      assert.deepStrictEqual(
+        back?.messages.flatMap(({ content }) =>
+          typeof content === "string" ? [] : content.flatMap((block) => block.type === "tool_use" ? [block.id] : [])
+        ),
+        ["functions_weather_0", "functions_weather_0_2"]
+      )
+      assert.deepStrictEqual(brief(log).slice(-2), ["message text", "done"])
+    }).pipe(Effect.scoped, Effect.provide([env, Fake.FakeAnthropic.layer])))
 })

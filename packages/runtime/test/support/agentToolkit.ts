@@ -24,6 +24,7 @@ const Returned = Tool.make("returned", { parameters: city, failure: NoSuchCity, 
 const Slow = Tool.make("slow", { parameters: Schema.Struct({ millis: Schema.Int }), success: Schema.String })
 const SafeSlow = Tool.make("safe_slow", { parameters: Schema.Struct({ millis: Schema.Int }), success: Schema.String })
   .annotate(AgentTools.SafeToRepeat, true)
+const Silent = Tool.make("silent", { failure: Schema.String })
 const Crash = Tool.make("crash", { success: Schema.String })
 const StopsItself = Tool.make("stops_itself", { success: Schema.String })
 const Large = Tool.make("large", { success: Schema.String })
@@ -41,6 +42,7 @@ export const Tools = Toolkit.make(
   Returned,
   Slow,
   SafeSlow,
+  Silent,
   Crash,
   StopsItself,
   Large,
@@ -68,6 +70,7 @@ const handlers = Effect.gen(function*() {
     returned: ({ city }) => Effect.fail(new NoSuchCity({ city })),
     slow: slow("slow"),
     safe_slow: slow("safe_slow"),
+    silent: () => Effect.fail(""),
     crash: () => Effect.die(new Error("secret: boom")),
     stops_itself: () => Effect.interrupt,
     large: () => Effect.succeed("x".repeat(300 * 1024)),
