@@ -62,11 +62,15 @@ export class FakeAnthropic extends Context.Service<FakeAnthropic, {
 }
 
 const readBody = (request: IncomingMessage) =>
-  Effect.callback<Anthropic.MessageCreateParams>((resume) => {
+  Effect.callback<Buffer>((resume) => {
     const chunks: Array<Buffer> = []
     request.on("data", (chunk: Buffer) => chunks.push(chunk))
-    request.on("end", () => resume(Effect.sync(() => JSON.parse(Buffer.concat(chunks).toString()))))
+    request.on("end", () => resume(Effect.sync(() => Buffer.concat(chunks))))
   })
+
+const maxBodyBytes = 32 * 1024 * 1024
+
+const tooLarge = errorReply(413, "request_too_large", "Request exceeds the maximum size")
 
 const sendJson = (response: ServerResponse, reply: HttpReply, requestId: string) => {
   if (reply.hang === true) return
@@ -112,7 +116,9 @@ const make = Effect.fnUntraced(function*(port: number) {
     response.on("close", () => {
       Deferred.doneUnsafe(end, Effect.succeed(response.writableFinished ? "sent" : "aborted"))
     })
-    const body = yield* readBody(request)
+    const bytes = yield* readBody(request)
+    if (bytes.length > maxBodyBytes) return sendJson(response, tooLarge, id)
+    const body: Anthropic.MessageCreateParams = JSON.parse(bytes.toString())
     const recorded: RecordedRequest = { id, headers: request.headers, body, end: Deferred.await(end) }
     requests.push(recorded)
     if (requests.length > kept) requests.shift()

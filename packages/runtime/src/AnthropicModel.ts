@@ -9,13 +9,33 @@
 // @effect-diagnostics asyncFunction:off
 import Anthropic from "@anthropic-ai/sdk"
 import * as Sse from "@anthropic-ai/sdk/core/streaming"
-import { Cause, Clock, Config, Duration, Effect, Latch, Layer, Option, Queue, Redacted, Schema, Stream } from "effect"
+import {
+  Cause,
+  Clock,
+  Config,
+  Context,
+  Duration,
+  Effect,
+  Latch,
+  Layer,
+  Option,
+  Queue,
+  Redacted,
+  Schema,
+  Stream
+} from "effect"
 import { AiError, LanguageModel, type Response, Telemetry } from "effect/ai"
 import { toCodecAnthropic } from "effect/ai/AnthropicStructuredOutput"
 import { contextFull, network, requestIdOf, toReason } from "./internal/anthropicError.ts"
-import { toRequest } from "./internal/anthropicRequest.ts"
+import { defaultMaxTokens, toRequest } from "./internal/anthropicRequest.ts"
 import { isContextFull, ResponseDecoder, toParts } from "./internal/anthropicResponse.ts"
-import { CurrentModelActivity, CurrentModelSettings, from, type ModelSettings } from "./ModelSettings.ts"
+import {
+  CurrentModelActivity,
+  CurrentModelLimits,
+  CurrentModelSettings,
+  from,
+  type ModelSettings
+} from "./ModelSettings.ts"
 
 /**
  * The model that is asked where none is named.
@@ -36,6 +56,8 @@ export interface AnthropicSettings extends Omit<ModelSettings, "thinking"> {
   readonly model?: Anthropic.Model | undefined
   /** The longest answer in tokens, thinking included; 16,000 by default. */
   readonly maxTokens?: number | undefined
+  /** Tokens of a prompt and its answer together, which `layer` tells to agents; 200,000 by default. */
+  readonly contextTokens?: number | undefined
   /** Also in the API's own form, which knows more. */
   readonly thinking?: ModelSettings["thinking"] | Anthropic.ThinkingConfigParam
   /** 5 minutes by default. */
@@ -199,29 +221,31 @@ const eventsOf = (client: Anthropic, { body, headers }: HttpResponse, onChunk: (
 }
 
 /**
- * A model with a key.
+ * A model with a key, and its `CurrentModelLimits`.
  *
  * @since 0.1.0
  * @category layers
  */
 export const layer = (options: AnthropicOptions): Layer.Layer<LanguageModel.LanguageModel> =>
-  Layer.effect(
-    LanguageModel.LanguageModel,
-    Effect.suspend(() =>
-      make(
-        new Anthropic({
-          apiKey: Redacted.value(options.apiKey),
-          maxRetries: 0,
-          timeout: Duration.toMillis(Duration.fromInputUnsafe(options.headersTimeout ?? "2 minutes")),
-          // Effect's tracer makes the spans, Effect's logger the log.
-          openTelemetry: false,
-          logLevel: "off",
-          ...(options.baseUrl === undefined ? {} : { baseURL: options.baseUrl })
-        }),
-        options
-      )
+  Layer.effectContext(Effect.suspend(() => {
+    const client = new Anthropic({
+      apiKey: Redacted.value(options.apiKey),
+      maxRetries: 0,
+      timeout: Duration.toMillis(Duration.fromInputUnsafe(options.headersTimeout ?? "2 minutes")),
+      // Effect's tracer makes the spans, Effect's logger the log.
+      openTelemetry: false,
+      logLevel: "off",
+      ...(options.baseUrl === undefined ? {} : { baseURL: options.baseUrl })
+    })
+    const limits = {
+      contextTokens: options.contextTokens ?? 200_000,
+      answerTokens: options.maxTokens ?? defaultMaxTokens
+    }
+    return Effect.map(
+      make(client, options),
+      (model) => Context.make(LanguageModel.LanguageModel, model).pipe(Context.add(CurrentModelLimits, limits))
     )
-  )
+  }))
 
 /**
  * The configuration of `layerConfig`: `ANTHROPIC_API_KEY`, `ANTHROPIC_BASE_URL` and `PERENNIAL_MODEL`.

@@ -16,10 +16,10 @@ import { Array, type Cause, Context, Duration, Effect, Layer, Option, type Scope
 import { LanguageModel, Prompt, type Tool, type Toolkit } from "effect/ai"
 import * as AgentTools from "./AgentTools.ts"
 import type { TitleMaker } from "./ConversationTitle.ts"
-import * as History from "./History.ts"
 import { type AgentProgress, callsOf, fromJournal, noPast } from "./internal/agentProgress.ts"
 import type { ModelAnswer } from "./internal/modelAnswer.ts"
-import { makeModelStep } from "./internal/modelStep.ts"
+import { makeModelStep, type Member } from "./internal/modelStep.ts"
+import { PromptFitting } from "./internal/promptFitting.ts"
 import { makeToolCalls, resultPart } from "./internal/toolCalls.ts"
 import * as ModelSettings from "./ModelSettings.ts"
 import { TaskData } from "./TaskData.ts"
@@ -81,7 +81,10 @@ export interface AgentConfig<Tools extends Record<string, Tool.Any> = {}> extend
     readonly maxTotalTokens?: number | undefined
     /** Steps of one task, likewise. Below `maxIterations` it ends the task where that would have it answer. */
     readonly maxSteps?: number | undefined
-    /** Tokens of one prompt, estimated: old tool results and old turns are left out to keep it (`History.fit`). */
+    /**
+     * Tokens of one prompt, estimated, with the system prompt and the tools: old tool results and old turns are left out
+     * to keep it (`History.fit`). Without it, what the model takes less the longest answer, where its provider says so.
+     */
     readonly maxContextTokens?: number | undefined
   } | undefined
 }
@@ -136,7 +139,7 @@ export function make<E, R, Tools extends Record<string, Tool.Any>>(
   config: AgentConfig<Tools> | AgentConfigWithModel<Tools, E, R>
 ): Effect.Effect<Agent, E, LanguageModel.LanguageModel | R | Scope.Scope | ToolServices<Tools>> {
   return Effect.gen(function*() {
-    const models = "model" in config ? yield* modelsOf(config) : Array.of(yield* LanguageModel.LanguageModel)
+    const models = "model" in config ? yield* modelsOf(config) : Array.of(yield* member)
     return fromParts(config, models, yield* toolsOf(config.tools))
   })
 }
@@ -168,8 +171,15 @@ export function layer<Tools extends Record<string, Tool.Any>>(config: AgentConfi
 const modelsOf = <E, R>({ fallbacks = [], model }: Pick<AgentConfigWithModel<{}, E, R>, "model" | "fallbacks">) =>
   Effect.forEach(
     Array.prepend(fallbacks, model),
-    (layer) => Effect.map(Layer.build(layer), Context.get(LanguageModel.LanguageModel))
+    (layer) => Effect.map(Layer.build(layer), memberOf)
   )
+
+const member = Effect.map(Effect.context<LanguageModel.LanguageModel>(), (context) => memberOf(context))
+
+const memberOf = (context: Context.Context<LanguageModel.LanguageModel>): Member => ({
+  model: Context.get(context, LanguageModel.LanguageModel),
+  limits: Context.get(context, ModelSettings.CurrentModelLimits)
+})
 
 const toolsOf = <Tools extends Record<string, Tool.Any>>(
   tools: Toolkit.Toolkit<Tools> | AgentTools.AgentTools | undefined
@@ -180,7 +190,7 @@ const toolsOf = <Tools extends Record<string, Tool.Any>>(
 
 const fromParts = (
   config: Omit<AgentConfig, "tools">,
-  models: Array.NonEmptyReadonlyArray<LanguageModel.LanguageModel>,
+  models: Array.NonEmptyReadonlyArray<Member>,
   tools: AgentTools.AgentTools
 ): Agent => {
   const maxIterations = config.maxIterations ?? 6
@@ -209,12 +219,6 @@ const fromParts = (
     }
   })
 
-  const prompt = (history: ReadonlyArray<Message>): ReadonlyArray<Prompt.Message> => {
-    const messages = History.repair(history)
-    const fitted = maxContextTokens === undefined ? messages : History.fit(messages, { maxTokens: maxContextTokens })
-    return [system, ...fitted.map(History.toPromptMessage)]
-  }
-
   const run = Effect.fn("LlmAgent.run")(function*(
     input: AgentInput,
     write: Emit
@@ -223,12 +227,18 @@ const fromParts = (
     const history: Array<Message> = [...input.history]
     const before = fromJournal(input.journal)
     const request = requests()
+    const prompts = new PromptFitting({
+      system,
+      tools: () => tools.tools,
+      maxTokens: config.maxTokens,
+      maxContextTokens
+    })
     let usage = before.usage
 
     const runTools = (calls: ReadonlyArray<ToolCallPart>, past: AgentProgress["past"]) => {
       const { awaitDecision } = input
       const before = history.findLastIndex((message) => message.role === "assistant")
-      const messages = () => prompt(history.slice(0, before))
+      const messages = () => prompts.prompt(history.slice(0, before), models[0].limits).content
       return Effect.flatMap(callTools({ calls, past, messages, awaitDecision, emit }), (results) => {
         history.push({ role: "tool", content: results })
         return input.checkpoint
@@ -252,7 +262,14 @@ const fromParts = (
       }
       if (maxSteps !== undefined && iteration > maxSteps) return yield* budgetExceeded(`${maxSteps} steps`)
       const last = iteration === maxIterations
-      const step = withUniqueIds(yield* request({ prompt: Prompt.fromMessages(prompt(history)), last, emit }), history)
+      const answer = yield* request({
+        prompt: (limits) => prompts.prompt(history, limits),
+        shorter: (limits) => prompts.shorter(history, limits),
+        last,
+        emit
+      })
+      const step = withUniqueIds(answer, history)
+      prompts.learn(step.usage)
       usage = Usage.add(usage, step.usage)
       const { message } = step
       const calls = callsOf(message)

@@ -8,6 +8,8 @@ import type { AnthropicSettings } from "../AnthropicModel.ts"
 
 type Block = Anthropic.ContentBlockParam
 
+export const defaultMaxTokens = 16_000
+
 const imageTypes = ["image/jpeg", "image/png", "image/gif", "image/webp"] as const
 
 /** Where the bytes of a file are: at a URL, or here in base64. */
@@ -245,7 +247,7 @@ export const toRequest = (
   const output = toOutputConfig(settings, options.responseFormat)
   const request: Anthropic.MessageCreateParamsNonStreaming = {
     model: settings.model,
-    max_tokens: settings.maxTokens ?? 16_000,
+    max_tokens: settings.maxTokens ?? defaultMaxTokens,
     messages,
     ...cache,
     ...(system.length === 0 ? {} : { system }),

@@ -23,9 +23,9 @@ export interface ModelAnswer {
   readonly finish: Response.FinishReason
 }
 
-/** `last`: the model may not ask for tools any more. */
 export interface ModelRequest {
   readonly prompt: Prompt.Prompt
+  /** The model may not ask for tools any more. */
   readonly last: boolean
   readonly emit: Emit
 }

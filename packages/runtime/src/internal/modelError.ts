@@ -54,6 +54,10 @@ export const isUnavailable = ({ reason }: AiError.AiError): boolean =>
   reason._tag === "InvalidResponseError" ||
   (reason._tag === "InvalidRequestError" && reason.constraint === unknownModel)
 
+/** The prompt, or the prompt and its answer, are larger than the model's context window. */
+export const isTooLong = ({ reason }: AiError.AiError): boolean =>
+  reason._tag === "InvalidRequestError" && reason.constraint === contextExceeded
+
 /** The code that `retry` events and failed tasks carry. */
 export const modelErrorCode = (error: AiError.AiError): string => describe(error.reason)[0]
 

@@ -27,6 +27,7 @@ const SafeSlow = Tool.make("safe_slow", { parameters: Schema.Struct({ millis: Sc
 const Silent = Tool.make("silent", { failure: Schema.String })
 const Crash = Tool.make("crash", { success: Schema.String })
 const StopsItself = Tool.make("stops_itself", { success: Schema.String })
+const Read = Tool.make("read", { parameters: Schema.Struct({ bytes: Schema.Int }), success: Schema.String })
 const Large = Tool.make("large", { success: Schema.String })
 const Delete = Tool.make("delete", {
   parameters: Schema.Struct({ id: Schema.Int }),
@@ -45,6 +46,7 @@ export const Tools = Toolkit.make(
   Silent,
   Crash,
   StopsItself,
+  Read,
   Large,
   Delete,
   Steps,
@@ -73,6 +75,7 @@ const handlers = Effect.gen(function*() {
     silent: () => Effect.fail(""),
     crash: () => Effect.die(new Error("secret: boom")),
     stops_itself: () => Effect.interrupt,
+    read: ({ bytes }) => Effect.succeed("x".repeat(bytes)),
     large: () => Effect.succeed("x".repeat(300 * 1024)),
     delete: ({ id }) => Effect.as(did(`delete ${id}`), `deleted ${id}`),
     steps: Effect.fnUntraced(function*(_, call) {
