@@ -118,7 +118,9 @@ export const Message = Schema.Struct({
   ...task,
   message: AssistantMessage,
   usage: Usage,
-  partial: Schema.optionalKey(Schema.Boolean)
+  partial: Schema.optionalKey(Schema.Boolean),
+  /** It goes on in the next event, since it was too large for one; the last one has the usage. */
+  continued: Schema.optionalKey(Schema.Boolean)
 })
 
 /**

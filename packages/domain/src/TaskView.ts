@@ -7,7 +7,7 @@ import type { Schema } from "effect"
 import type { Decision } from "./Decision.ts"
 import type { AssistantMessage, ToolResultStatus } from "./Message.ts"
 import type { TaskStatus } from "./Task.ts"
-import type { StoredEvent } from "./TaskEvent.ts"
+import type { OfType, StoredEvent } from "./TaskEvent.ts"
 import type { Usage } from "./Usage.ts"
 
 /**
@@ -36,8 +36,12 @@ export interface TaskView {
   /** The seq of the last event that was applied: the cursor to resume from. */
   readonly cursor: number
   readonly status: TaskStatus
-  /** Complete and partial messages of the assistant, oldest first. */
-  readonly messages: ReadonlyArray<{ readonly message: AssistantMessage; readonly partial: boolean }>
+  /** Complete and partial messages of the assistant, oldest first. `continued`: the last one is not all there yet. */
+  readonly messages: ReadonlyArray<{
+    readonly message: AssistantMessage
+    readonly partial: boolean
+    readonly continued?: boolean | undefined
+  }>
   /** Text of the message that is being written. */
   readonly text: string
   /** Thinking of the message that is being written. */
@@ -97,6 +101,18 @@ const discard = (view: TaskView): TaskView => ({
 /** Nothing is half written any more: a message is complete, or the task has ended. */
 const clear = (view: TaskView): TaskView => ({ ...view, text: "", reasoning: "", kept: empty.kept })
 
+/** A message that goes on is one with what follows. */
+const addMessage = (
+  messages: TaskView["messages"],
+  { continued, message, partial = false }: OfType<"message">
+): TaskView["messages"] => {
+  const last = messages.at(-1)
+  const goesOn = continued === true ? { continued } : {}
+  if (last?.continued !== true) return [...messages, { message, partial, ...goesOn }]
+  const whole: AssistantMessage = { role: "assistant", content: [...last.message.content, ...message.content] }
+  return [...messages.slice(0, -1), { message: whole, partial, ...goesOn }]
+}
+
 const reduce = (view: TaskView, { event }: StoredEvent): TaskView => {
   switch (event.type) {
     case "started":
@@ -106,11 +122,7 @@ const reduce = (view: TaskView, { event }: StoredEvent): TaskView => {
     case "reasoning":
       return { ...view, reasoning: view.reasoning + event.content, retry: undefined }
     case "message": {
-      const added = {
-        ...clear(view),
-        messages: [...view.messages, { message: event.message, partial: event.partial === true }],
-        retry: undefined
-      }
+      const added = { ...clear(view), messages: addMessage(view.messages, event), retry: undefined }
       return event.message.content.reduce<TaskView>(
         (out, part) =>
           part.type === "tool_call"

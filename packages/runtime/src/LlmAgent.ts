@@ -9,7 +9,7 @@
  */
 import { type Agent, AgentError, type AgentInput, type AgentResult, Agents, type Emit } from "@perennial/domain/Agent"
 import { AgentId } from "@perennial/domain/Ids"
-import type { Message, ToolCallPart } from "@perennial/domain/Message"
+import type { Message, ToolCallPart, ToolResultPart } from "@perennial/domain/Message"
 import type { AgentEvent } from "@perennial/domain/TaskEvent"
 import * as Usage from "@perennial/domain/Usage"
 import { Array, type Cause, Context, Duration, Effect, Layer, Option, type Scope } from "effect"
@@ -17,6 +17,7 @@ import { LanguageModel, Prompt, type Tool, type Toolkit } from "effect/ai"
 import * as AgentTools from "./AgentTools.ts"
 import type { TitleMaker } from "./ConversationTitle.ts"
 import { type AgentProgress, callsOf, fromJournal, noPast } from "./internal/agentProgress.ts"
+import { eventRoom, messageEvents, storable } from "./internal/answerSize.ts"
 import type { ModelAnswer } from "./internal/modelAnswer.ts"
 import { makeModelStep, type Member } from "./internal/modelStep.ts"
 import { PromptFitting } from "./internal/promptFitting.ts"
@@ -226,6 +227,7 @@ const fromParts = (
     const emit = withHook(write, config.hooks?.onEvent)
     const history: Array<Message> = [...input.history]
     const before = fromJournal(input.journal)
+    const room = yield* eventRoom
     const request = requests()
     const prompts = new PromptFitting({
       system,
@@ -271,16 +273,21 @@ const fromParts = (
       const step = withUniqueIds(answer, history)
       prompts.learn(step.usage)
       usage = Usage.add(usage, step.usage)
-      const { message } = step
+      const { message, tooLong } = storable(step.message, room)
       const calls = callsOf(message)
       const refused = last ? limitReached : step.finish === "length" ? cutOff : undefined
-      const refusals = refused === undefined ? [] : calls.map((call) => resultPart(call, refused))
+      const refusals: Array<ToolResultPart> = []
+      for (const call of calls) {
+        const outcome = refused ?? (tooLong.has(call.toolCallId) ? argumentsTooLong : undefined)
+        if (outcome !== undefined) refusals.push(resultPart(call, outcome))
+      }
       // Refusals are written together with their message: a recovery must not take these calls for ones to run.
-      yield* emit([{ type: "message", message, usage: step.usage }, ...refusals])
+      yield* emitAll(emit, [...messageEvents(message, step.usage, room), ...refusals])
       if (calls.length === 0 || last) return { usage }
       history.push(message)
-      if (refused === undefined) yield* runTools(calls, noPast)
-      else history.push({ role: "tool", content: refusals })
+      if (refusals.length > 0) history.push({ role: "tool", content: refusals })
+      const accepted = calls.filter((call) => refusals.every(({ toolCallId }) => toolCallId !== call.toolCallId))
+      if (accepted.length > 0) yield* runTools(accepted, noPast)
     }
     return { usage }
   })
@@ -311,6 +318,10 @@ const titleOf = (titles: TitleMaker, history: ReadonlyArray<Message>): Effect.Ef
 const limitReached = AgentTools.failed("The call was not executed: the task has reached its last step.")
 const cutOff = AgentTools.failed(
   "The call was not executed: the response was cut at its maximum length. Use shorter arguments or fewer calls."
+)
+
+const argumentsTooLong = AgentTools.failed(
+  "The call was not executed: its arguments are too long. Use shorter arguments, or several calls."
 )
 
 const budgetExceeded = (limit: string): AgentError =>

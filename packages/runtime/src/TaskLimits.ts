@@ -22,7 +22,7 @@ export interface TaskLimits {
   readonly taskTimeout: Duration.Duration
   /** How long finalizers may take after a cancel; then the log is closed and ended without them. */
   readonly cancelGrace: Duration.Duration
-  /** Bytes of one event; a larger one ends the task with the error `EventTooLarge`. */
+  /** Bytes of one event; a larger one ends the task with the error `EventTooLarge`. `LlmAgent` makes several of it. */
   readonly eventBytes: number
   /** Bytes of one task's log; beyond, the task ends with the error `LogTooLarge`. */
   readonly logBytes: number

@@ -1,6 +1,6 @@
 /** One answer of a model: its chunks become events as they come, its end is one whole message. */
 import { AgentError, type Emit } from "@perennial/domain/Agent"
-import type { AssistantMessage } from "@perennial/domain/Message"
+import { type AssistantMessage, cutText } from "@perennial/domain/Message"
 import type { AgentEvent } from "@perennial/domain/TaskEvent"
 import * as Usage from "@perennial/domain/Usage"
 import { Array, Clock, Duration, Effect, Schema, Stream } from "effect"
@@ -8,6 +8,7 @@ import { AiError, type LanguageModel, Prompt, type Response, type Tool, type Too
 import { fromAssistantMessage, toPromptMessage } from "../History.ts"
 import { CurrentModelActivity, CurrentModelSettings, type ModelSettings } from "../ModelSettings.ts"
 import { callsOf } from "./agentProgress.ts"
+import { eventRoom } from "./answerSize.ts"
 
 export interface ModelAnswerOptions {
   /** Asked before every request: the tools of remote servers come and go. */
@@ -38,17 +39,20 @@ interface Received {
   finish: Response.FinishPart | undefined
 }
 
-const toEvents = (parts: ReadonlyArray<Part>, received: Received): ReadonlyArray<AgentEvent> => {
+const toEvents = (parts: ReadonlyArray<Part>, received: Received, room: number): ReadonlyArray<AgentEvent> => {
   const events: Array<AgentEvent> = []
   for (const part of parts) {
     received.parts.push(part)
     if (part.type === "finish") received.finish = part
     if (part.type !== "text-delta" && part.type !== "reasoning-delta") continue
-    if (part.delta === "") continue
     const type = part.type === "text-delta" ? "text" : "reasoning"
-    const last = events.at(-1)
-    if (last?.type === type) events[events.length - 1] = { type, content: last.content + part.delta }
-    else events.push({ type, content: part.delta })
+    for (const content of part.delta.length <= room ? [part.delta] : cutText(part.delta, room)) {
+      const last = events.at(-1)
+      if (content === "") continue
+      if (last?.type === type && last.content.length + content.length <= room) {
+        events[events.length - 1] = { type, content: last.content + content }
+      } else events.push({ type, content })
+    }
   }
   return events
 }
@@ -111,6 +115,7 @@ export const makeModelAnswer = (options: ModelAnswerOptions) => {
   const request = Effect.fnUntraced(
     function*(model: LanguageModel.LanguageModel, { emit, last, prompt }: ModelRequest) {
       const received: Received = { parts: [], finish: undefined }
+      const room = yield* eventRoom
       const tools = options.tools()
       // Calls are not resolved by the model service, so only the names and schemas are read.
       const toolkit: Toolkit.WithHandler<{}> = { tools, handle: () => Effect.die("not resolved here") }
@@ -128,7 +133,7 @@ export const makeModelAnswer = (options: ModelAnswerOptions) => {
         toolCallValidation: "deferred"
       }).pipe(
         Stream.runForEachArray((parts) => {
-          const events = toEvents(parts, received)
+          const events = toEvents(parts, received, room)
           if (!Array.isReadonlyArrayNonEmpty(events)) return Effect.sync(wait)
           // While the events become durable nobody waits for the model.
           waitingSince = undefined
