@@ -70,7 +70,7 @@ interface Moment {
 
 const moments: { readonly [name: string]: Moment } = {
   "before the headers": {
-    replies: [{ status: 200, body: "", hang: true }],
+    replies: [{ status: 200, body: "", instead: "hang" }],
     wire: "aborted",
     finalized: ["agent"],
     added: ["cancelled"],

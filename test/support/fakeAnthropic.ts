@@ -14,8 +14,8 @@ export interface HttpReply {
   readonly status: number
   readonly body: unknown
   readonly headers?: Readonly<Record<string, string>>
-  /** The answer never comes. */
-  readonly hang?: boolean
+  /** The answer never comes, or the connection is reset in place of it. */
+  readonly instead?: "hang" | "reset"
 }
 
 export type Reply = StreamReply | HttpReply
@@ -73,7 +73,8 @@ const maxBodyBytes = 32 * 1024 * 1024
 const tooLarge = errorReply(413, "request_too_large", "Request exceeds the maximum size")
 
 const sendJson = (response: ServerResponse, reply: HttpReply, requestId: string) => {
-  if (reply.hang === true) return
+  if (reply.instead === "reset") response.socket?.resetAndDestroy()
+  if (reply.instead !== undefined) return
   response.writeHead(reply.status, { "content-type": "application/json", "request-id": requestId, ...reply.headers })
   response.end(typeof reply.body === "string" ? reply.body : JSON.stringify(reply.body))
 }

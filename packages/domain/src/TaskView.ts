@@ -27,6 +27,22 @@ export interface ToolCallView {
 }
 
 /**
+ * A message of the assistant on the screen.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface MessageView {
+  readonly message: AssistantMessage
+  /** The task was cut before the message was complete. */
+  readonly partial: boolean
+  /** The model has reached the longest answer that it may give. */
+  readonly truncated?: boolean | undefined
+  /** It is not all there yet. */
+  readonly continued?: boolean | undefined
+}
+
+/**
  * A task on the screen.
  *
  * @since 0.1.0
@@ -36,12 +52,8 @@ export interface TaskView {
   /** The seq of the last event that was applied: the cursor to resume from. */
   readonly cursor: number
   readonly status: TaskStatus
-  /** Complete and partial messages of the assistant, oldest first. `continued`: the last one is not all there yet. */
-  readonly messages: ReadonlyArray<{
-    readonly message: AssistantMessage
-    readonly partial: boolean
-    readonly continued?: boolean | undefined
-  }>
+  /** Complete and partial messages of the assistant, oldest first. */
+  readonly messages: ReadonlyArray<MessageView>
   /** Text of the message that is being written. */
   readonly text: string
   /** Thinking of the message that is being written. */
@@ -104,13 +116,13 @@ const clear = (view: TaskView): TaskView => ({ ...view, text: "", reasoning: "",
 /** A message that goes on is one with what follows. */
 const addMessage = (
   messages: TaskView["messages"],
-  { continued, message, partial = false }: OfType<"message">
+  { continued, message, partial = false, truncated }: OfType<"message">
 ): TaskView["messages"] => {
   const last = messages.at(-1)
-  const goesOn = continued === true ? { continued } : {}
-  if (last?.continued !== true) return [...messages, { message, partial, ...goesOn }]
+  const how = { partial, ...(truncated === true ? { truncated } : {}), ...(continued === true ? { continued } : {}) }
+  if (last?.continued !== true) return [...messages, { message, ...how }]
   const whole: AssistantMessage = { role: "assistant", content: [...last.message.content, ...message.content] }
-  return [...messages.slice(0, -1), { message: whole, partial, ...goesOn }]
+  return [...messages.slice(0, -1), { message: whole, ...how }]
 }
 
 const reduce = (view: TaskView, { event }: StoredEvent): TaskView => {

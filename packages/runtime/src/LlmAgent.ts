@@ -259,20 +259,27 @@ const fromParts = (
     }
 
     for (let iteration = before.iterations + 1; iteration <= maxIterations; iteration++) {
-      if (maxTotalTokens !== undefined && Usage.total(usage) >= maxTotalTokens) {
-        return yield* budgetExceeded(`${maxTotalTokens} tokens`)
-      }
       if (maxSteps !== undefined && iteration > maxSteps) return yield* budgetExceeded(`${maxSteps} steps`)
       const last = iteration === maxIterations
+      let spent = Usage.zero
       const answer = yield* request({
+        meter: {
+          add: (more) => {
+            spent = Usage.add(spent, more)
+          },
+          exhausted: () =>
+            maxTotalTokens !== undefined && Usage.total(usage) + Usage.total(spent) >= maxTotalTokens
+              ? budgetExceeded(`${maxTotalTokens} tokens`)
+              : undefined
+        },
         prompt: (limits) => prompts.prompt(history, limits),
         shorter: (limits) => prompts.shorter(history, limits),
         last,
         emit
       })
       const step = withUniqueIds(answer, history)
-      prompts.learn(step.usage)
-      usage = Usage.add(usage, step.usage)
+      if (step.usage !== undefined) prompts.learn(step.usage)
+      usage = Usage.add(usage, spent)
       const { message, tooLong } = storable(step.message, room)
       const calls = callsOf(message)
       const refused = last ? limitReached : step.finish === "length" ? cutOff : undefined
@@ -282,7 +289,10 @@ const fromParts = (
         if (outcome !== undefined) refusals.push(resultPart(call, outcome))
       }
       // Refusals are written together with their message: a recovery must not take these calls for ones to run.
-      yield* emitAll(emit, [...messageEvents(message, step.usage, room), ...refusals])
+      yield* emitAll(emit, [
+        ...messageEvents({ message, usage: spent, truncated: step.finish === "length" }, room),
+        ...refusals
+      ])
       if (calls.length === 0 || last) return { usage }
       history.push(message)
       if (refusals.length > 0) history.push({ role: "tool", content: refusals })

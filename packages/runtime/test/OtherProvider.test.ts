@@ -69,9 +69,13 @@ const text = (content: string) => ({ choices: [{ delta: { content }, finish_reas
 const call = (index: number, part: object) => ({
   choices: [{ delta: { tool_calls: [{ index, ...part }] }, finish_reason: null }]
 })
-const finish = (reason: string) => ({
+const finish = (reason: string, cached?: number) => ({
   choices: [{ delta: {}, finish_reason: reason }],
-  usage: { prompt_tokens: 10, completion_tokens: 5 }
+  usage: {
+    prompt_tokens: 10,
+    completion_tokens: 5,
+    ...(cached === undefined ? {} : { prompt_tokens_details: { cached_tokens: cached } })
+  }
 })
 
 const config = {
@@ -106,7 +110,7 @@ describe("LlmAgent over another provider", () => {
           "[DONE]"
         ],
         [text("half")],
-        [text("It is 4."), finish("stop"), "[DONE]"]
+        [text("It is 4."), finish("stop", 8), "[DONE]"]
       )
       const agents = LlmAgent.layer({ ...config, temperature: 0.3, maxTokens: 100, model: server.model })
       const log = yield* withAgent(run, agents)
@@ -122,7 +126,12 @@ describe("LlmAgent over another provider", () => {
         "done"
       ])
       const last = log.at(-1)?.event
-      assert.deepInclude(last?.type === "done" ? last.usage : {}, { requests: 2, inputTokens: 20, outputTokens: 10 })
+      assert.deepInclude(last?.type === "done" ? last.usage : {}, {
+        requests: 2,
+        inputTokens: 12,
+        cacheReadTokens: 8,
+        outputTokens: 10
+      })
       assert.deepStrictEqual(yield* Effects.all, ["weather Oslo"])
       assert.deepInclude(server.asked[0], { model: "other-1", temperature: 0.3, max_tokens: 100 })
       assert.deepStrictEqual(server.asked.at(-1)?.messages, [

@@ -29,14 +29,19 @@ export const storable = (message: AssistantMessage, room: number): StorableAnswe
 
 /** The events of a message: several if it is too large for one. To be written together. */
 export const messageEvents = (
-  message: AssistantMessage,
-  usage: Usage.Usage,
+  { message, truncated, usage }: {
+    readonly message: AssistantMessage
+    readonly usage: Usage.Usage
+    /** The model has reached the longest answer. */
+    readonly truncated: boolean
+  },
   room: number
 ): ReadonlyArray<AgentEvent> => {
   const pieces = split(message, room)
-  return pieces.map((piece, at) =>
-    at === pieces.length - 1
-      ? { type: "message", message: piece, usage }
-      : { type: "message", message: piece, usage: Usage.zero, continued: true }
-  )
+  return [
+    ...pieces.slice(0, -1).map((
+      message
+    ) => ({ type: "message", message, usage: Usage.zero, continued: true } as const)),
+    { type: "message", message: pieces.at(-1) ?? message, usage, ...(truncated ? { truncated } : {}) }
+  ]
 }

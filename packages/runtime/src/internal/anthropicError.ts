@@ -1,23 +1,27 @@
 /** What the SDK throws, as reasons of `AiError`. */
 import { AnthropicError, APIConnectionError, APIConnectionTimeoutError, APIError } from "@anthropic-ai/sdk"
-import { DateTime, Duration, Option, Schema } from "effect"
+import { type Duration, Schema } from "effect"
 import { AiError } from "effect/ai"
 import { Unreadable } from "./anthropicResponse.ts"
 import { contextExceeded, unknownModel } from "./modelError.ts"
+import { fromHeaders } from "./retryAfter.ts"
 
-/** RFC 9110, section 10.2.3: seconds or a date; the API also knows `retry-after-ms`. */
-const retryAfter = (error: APIError, nowMillis: number): Duration.Duration | undefined => {
-  const header = (name: string): string => error.headers?.get(name) ?? ""
-  const millis = Number.parseFloat(header("retry-after-ms"))
-  if (millis >= 0) return Duration.millis(millis)
-  const value = header("retry-after")
-  if (value === "") return undefined
-  const seconds = Number(value)
-  if (!Number.isNaN(seconds)) return Duration.seconds(Math.max(0, seconds))
-  return Option.getOrUndefined(Option.map(
-    DateTime.make(value),
-    (date) => Duration.millis(Math.max(0, DateTime.toEpochMillis(date) - nowMillis))
-  ))
+const retryAfter = ({ headers }: APIError, nowMillis: number): Duration.Duration | undefined =>
+  fromHeaders((name) => headers?.get(name) ?? "", nowMillis)
+
+/** With what the response says about when to come back: the error has no place for it. */
+const internal = (
+  { headers, status }: APIError,
+  description: string,
+  metadata: AiError.ProviderMetadata
+): AiError.InternalProviderError => {
+  const told: Record<string, string> = {}
+  for (const name of ["retry-after", "retry-after-ms"]) {
+    const value = headers?.get(name)
+    if (value !== null && value !== undefined) told[name] = value
+  }
+  const http = status === undefined ? {} : { http: { response: { status, headers: told } } }
+  return new AiError.InternalProviderError({ description, metadata, ...http })
 }
 
 /** An error in the middle of a stream has no status, only a type: the type comes first. */
@@ -41,7 +45,7 @@ const fromApiError = (error: APIError, nowMillis: number): AiError.AiErrorReason
     case "overloaded_error":
     case "api_error":
     case "timeout_error":
-      return new AiError.InternalProviderError({ description, metadata })
+      return internal(error, description, metadata)
     case "not_found_error":
       return new AiError.InvalidRequestError({ constraint: unknownModel, description, metadata })
     case "invalid_request_error": {
@@ -63,7 +67,7 @@ const fromStatus = (
   const status = error.status ?? 0
   if (status === 429) return new AiError.RateLimitError({ retryAfter: retryAfter(error, nowMillis), metadata })
   if (status === 408 || status === 409 || status >= 500) {
-    return new AiError.InternalProviderError({ description, metadata })
+    return internal(error, description, metadata)
   }
   if (status === 401) return new AiError.AuthenticationError({ kind: "InvalidKey", description, metadata })
   if (status === 402) return new AiError.QuotaExhaustedError({ metadata })

@@ -2,7 +2,7 @@
 import { AgentError, type Emit } from "@perennial/domain/Agent"
 import { type AssistantMessage, cutText } from "@perennial/domain/Message"
 import type { AgentEvent } from "@perennial/domain/TaskEvent"
-import * as Usage from "@perennial/domain/Usage"
+import type * as Usage from "@perennial/domain/Usage"
 import { Array, Clock, Duration, Effect, Schema, Stream } from "effect"
 import { AiError, type LanguageModel, Prompt, type Response, type Tool, type Toolkit } from "effect/ai"
 import { fromAssistantMessage, toPromptMessage } from "../History.ts"
@@ -20,11 +20,20 @@ export interface ModelAnswerOptions {
 
 export interface ModelAnswer {
   readonly message: AssistantMessage
-  readonly usage: Usage.Usage
+  /** Of the request that the prompt was made for, if it was the only one. */
+  readonly usage: Usage.Usage | undefined
   readonly finish: Response.FinishReason
 }
 
+/** What the requests of one step cost. */
+export interface Meter {
+  readonly add: (usage: Usage.Usage) => void
+  /** Why no request may begin any more. */
+  readonly exhausted: () => AgentError | undefined
+}
+
 export interface ModelRequest {
+  readonly meter: Meter
   readonly prompt: Prompt.Prompt
   /** The model may not ask for tools any more. */
   readonly last: boolean
@@ -59,9 +68,13 @@ const toEvents = (parts: ReadonlyArray<Part>, received: Received, room: number):
 
 const tokens = (count: number | undefined): number => count === undefined || !(count > 0) ? 0 : Math.round(count)
 
+/** What a provider that only counts all of them leaves to be computed. */
+const uncachedOf = ({ cacheRead, cacheWrite, total }: Response.FinishPart["usage"]["inputTokens"]): number =>
+  tokens(total) - tokens(cacheRead) - tokens(cacheWrite)
+
 const usageOf = ({ usage }: Response.FinishPart): Usage.Usage => ({
   requests: 1,
-  inputTokens: tokens(usage.inputTokens.uncached ?? usage.inputTokens.total),
+  inputTokens: tokens(usage.inputTokens.uncached ?? uncachedOf(usage.inputTokens)),
   cacheReadTokens: tokens(usage.inputTokens.cacheRead),
   cacheWriteTokens: tokens(usage.inputTokens.cacheWrite),
   outputTokens: tokens(usage.outputTokens.total),
@@ -164,19 +177,23 @@ export const makeModelAnswer = (options: ModelAnswerOptions) => {
     model: LanguageModel.LanguageModel,
     asked: ModelRequest
   ): Effect.fn.Return<ModelAnswer, AiError.AiError | AgentError> {
-    let usage = Usage.zero
     let message: AssistantMessage = { role: "assistant", content: [] }
     for (let pauses = 0; pauses <= maxPauses; pauses++) {
       const prompt = message.content.length === 0
         ? asked.prompt
         : Prompt.fromMessages([...asked.prompt.content, toPromptMessage(message)])
+      const exhausted = asked.meter.exhausted()
+      if (exhausted !== undefined) return yield* exhausted
       const received = yield* request(model, { ...asked, prompt })
       const { finish } = received
-      usage = Usage.add(usage, usageOf(finish))
+      const usage = usageOf(finish)
+      asked.meter.add(usage)
       message = { role: "assistant", content: [...message.content, ...messageOf(received).content] }
       if (finish.reason === "content-filter") return yield* refused(finish)
       if (finish.reason === "length" && isThoughtOnly(message)) return yield* cutBeforeAnswer
-      if (finish.reason !== "pause" || callsOf(message).length > 0) return { message, usage, finish: finish.reason }
+      if (finish.reason !== "pause" || callsOf(message).length > 0) {
+        return { message, usage: pauses === 0 ? usage : undefined, finish: finish.reason }
+      }
     }
     return yield* pausedTooOften
   })

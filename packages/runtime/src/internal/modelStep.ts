@@ -5,6 +5,7 @@ import { AiError, type LanguageModel, type Prompt } from "effect/ai"
 import type { ModelLimits } from "../ModelSettings.ts"
 import { makeModelAnswer, type ModelAnswer, type ModelAnswerOptions, type ModelRequest } from "./modelAnswer.ts"
 import { fromAiError, isTooLong, isUnavailable, modelErrorCode } from "./modelError.ts"
+import { fromError } from "./retryAfter.ts"
 
 /** A model of the chain. */
 export interface Member {
@@ -31,9 +32,8 @@ export interface ModelStepOptions extends ModelAnswerOptions {
 /** A provider that asks for a longer pause than this is not waited for. */
 const longestPause = Duration.minutes(10)
 
-const isWorthRetrying = (error: AiError.AiError): boolean =>
-  error.isRetryable &&
-  (error.retryAfter === undefined || Duration.isLessThanOrEqualTo(error.retryAfter, longestPause))
+const isWorthRetrying = (error: AiError.AiError, retryAfter: Duration.Duration | undefined): boolean =>
+  error.isRetryable && (retryAfter === undefined || Duration.isLessThanOrEqualTo(retryAfter, longestPause))
 
 /** A model of the chain during one request. */
 interface Candidate extends Member {
@@ -61,8 +61,7 @@ export const makeModelStep = (options: ModelStepOptions) => {
   const { models, retry } = options
   const answer = makeModelAnswer(options)
 
-  const pause = Effect.fnUntraced(function*(error: AiError.AiError, failures: number) {
-    if (error.retryAfter !== undefined) return Duration.toMillis(error.retryAfter)
+  const pause = Effect.fnUntraced(function*(failures: number) {
     const jitter = yield* Random.nextBetween(0.75, 1)
     return Math.min(Duration.toMillis(retry.baseDelay) * 2 ** (failures - 1), Duration.toMillis(retry.maxDelay)) *
       jitter
@@ -71,8 +70,11 @@ export const makeModelStep = (options: ModelStepOptions) => {
   /** Takes note of a failure. False: it is the request that is wrong, and no model can answer it. */
   const failed = Effect.fnUntraced(function*(candidate: Candidate, error: AiError.AiError) {
     candidate.failures++
-    const again = isWorthRetrying(error) && candidate.failures <= retry.times
-    candidate.readyAt = again ? (yield* Clock.currentTimeMillis) + (yield* pause(error, candidate.failures)) : Infinity
+    const now = yield* Clock.currentTimeMillis
+    const retryAfter = fromError(error, now)
+    const again = isWorthRetrying(error, retryAfter) && candidate.failures <= retry.times
+    const wait = retryAfter === undefined ? yield* pause(candidate.failures) : Duration.toMillis(retryAfter)
+    candidate.readyAt = again ? now + wait : Infinity
     return error.isRetryable || isUnavailable(error)
   })
 

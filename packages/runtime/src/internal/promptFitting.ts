@@ -57,9 +57,7 @@ export class PromptFitting {
   /** Takes note of what the last prompt really took. */
   learn(usage: Usage): void {
     const tokens = usage.inputTokens + usage.cacheReadTokens + usage.cacheWriteTokens
-    // Of an answer in several pieces it is the sum.
-    if (usage.requests !== 1 || tokens === 0) return
-    this.#factor = Math.min(mostWrong, Math.max(1 / mostWrong, tokens / this.#sent))
+    if (tokens > 0) this.#factor = Math.min(mostWrong, Math.max(1 / mostWrong, tokens / this.#sent))
   }
 
   /** The model has refused the last prompt as too long: a shorter one, if there is any, and so are those to come. */
