@@ -3,11 +3,11 @@
  */
 import { NodeServices } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
+import { FakeAnthropic, type Reply } from "@perennial/runtime/FakeAnthropic"
 import { Effect, Layer, type Scope } from "effect"
 import { makeDatabase, withPostgres } from "../../packages/backends/test/support/postgres.ts"
 import { sayIsSkipped } from "../../packages/backends/test/support/redis.ts"
 import * as RedisServer from "../../packages/backends/test/support/redisServer.ts"
-import { FakeAnthropic, type Reply } from "../support/fakeAnthropic.ts"
 import * as Rest from "../support/rest.ts"
 import * as Sse from "../support/sse.ts"
 import * as TwoServers from "../support/twoServers.ts"

@@ -4,9 +4,9 @@ import { ConversationId } from "@perennial/domain/Ids"
 import { type FilePart, type UserMessage, userText } from "@perennial/domain/Message"
 import { History, LlmAgent } from "@perennial/runtime"
 import * as AnthropicModel from "@perennial/runtime/AnthropicModel"
+import * as Fake from "@perennial/runtime/FakeAnthropic"
 import { TaskManager } from "@perennial/runtime/TaskManager"
 import { Effect, Layer, Redacted } from "effect"
-import * as Fake from "../../../test/support/fakeAnthropic.ts"
 
 const { FakeAnthropic } = Fake
 

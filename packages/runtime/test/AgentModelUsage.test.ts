@@ -2,8 +2,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import { LlmAgent } from "@perennial/runtime"
 import * as AnthropicModel from "@perennial/runtime/AnthropicModel"
+import * as Fake from "@perennial/runtime/FakeAnthropic"
 import { Effect, Redacted } from "effect"
-import * as Fake from "../../../test/support/fakeAnthropic.ts"
 import { env, eventOf, run, runWith, summary } from "./support/overAnthropic.ts"
 
 const { FakeAnthropic } = Fake

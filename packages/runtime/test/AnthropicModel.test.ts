@@ -1,9 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as AnthropicModel from "@perennial/runtime/AnthropicModel"
+import * as Fake from "@perennial/runtime/FakeAnthropic"
 import { CurrentModelSettings, type ModelSettings } from "@perennial/runtime/ModelSettings"
 import { ConfigProvider, Effect, Layer, Logger, Redacted, Schema, Stream } from "effect"
 import { LanguageModel, Prompt, Tool, Toolkit } from "effect/ai"
-import * as Fake from "../../../test/support/fakeAnthropic.ts"
 
 const { FakeAnthropic } = Fake
 

@@ -1,11 +1,11 @@
 /** How requests to Claude fail, and what is left of them on the wire. */
 import { assert, describe, it } from "@effect/vitest"
 import * as AnthropicModel from "@perennial/runtime/AnthropicModel"
+import * as Fake from "@perennial/runtime/FakeAnthropic"
 import { CurrentModelActivity } from "@perennial/runtime/ModelSettings"
 import { Deferred, Duration, Effect, Fiber, Layer, Logger, Queue, Redacted, References, Stream } from "effect"
 import { AiError, LanguageModel, type Prompt } from "effect/ai"
 import { TestClock } from "effect/testing"
-import * as Fake from "../../../test/support/fakeAnthropic.ts"
 import { settle } from "./support/agentTask.ts"
 
 const { FakeAnthropic } = Fake

@@ -1,7 +1,7 @@
 /** What the Messages API would say to a prompt, as we send it. */
 import type { AnthropicSettings } from "@perennial/runtime/AnthropicModel"
+import { problemOf } from "@perennial/runtime/FakeAnthropic"
 import type { Prompt } from "effect/ai"
-import { problemOf } from "../../../../test/support/anthropicRules.ts"
 import { toRequest } from "../../src/internal/anthropicRequest.ts"
 
 /** Nothing if it would accept the prompt, with and without thinking. */
