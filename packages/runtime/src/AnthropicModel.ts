@@ -83,7 +83,8 @@ export interface AnthropicOptions extends AnthropicSettings {
 const maxReported = 1_000
 
 /**
- * A model over a client of the SDK, for clients that need more than a key. Set its `maxRetries` to 0.
+ * A model over a client of the SDK, for clients that need more than a key. Set its `maxRetries` to 0, and provide
+ * `CurrentModelLimits` beside it, as `layer` does.
  *
  * @since 0.1.0
  * @category constructors

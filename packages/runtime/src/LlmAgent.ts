@@ -261,17 +261,9 @@ const fromParts = (
     for (let iteration = before.iterations + 1; iteration <= maxIterations; iteration++) {
       if (maxSteps !== undefined && iteration > maxSteps) return yield* budgetExceeded(`${maxSteps} steps`)
       const last = iteration === maxIterations
-      let spent = Usage.zero
+      const meter = makeMeter(usage, maxTotalTokens)
       const answer = yield* request({
-        meter: {
-          add: (more) => {
-            spent = Usage.add(spent, more)
-          },
-          exhausted: () =>
-            maxTotalTokens !== undefined && Usage.total(usage) + Usage.total(spent) >= maxTotalTokens
-              ? budgetExceeded(`${maxTotalTokens} tokens`)
-              : undefined
-        },
+        meter,
         prompt: (limits) => prompts.prompt(history, limits),
         shorter: (limits) => prompts.shorter(history, limits),
         last,
@@ -279,15 +271,15 @@ const fromParts = (
       })
       const step = withUniqueIds(answer, history)
       if (step.usage !== undefined) prompts.learn(step.usage)
+      const spent = meter.spent()
       usage = Usage.add(usage, spent)
       const { message, tooLong } = storable(step.message, room)
       const calls = callsOf(message)
       const refused = last ? limitReached : step.finish === "length" ? cutOff : undefined
-      const refusals: Array<ToolResultPart> = []
-      for (const call of calls) {
+      const refusals = calls.flatMap((call): ReadonlyArray<ToolResultPart> => {
         const outcome = refused ?? (tooLong.has(call.toolCallId) ? argumentsTooLong : undefined)
-        if (outcome !== undefined) refusals.push(resultPart(call, outcome))
-      }
+        return outcome === undefined ? [] : [resultPart(call, outcome)]
+      })
       // Refusals are written together with their message: a recovery must not take these calls for ones to run.
       yield* emitAll(emit, [
         ...messageEvents({ message, usage: spent, truncated: step.finish === "length" }, room),
@@ -340,6 +332,21 @@ const budgetExceeded = (limit: string): AgentError =>
     detail: `The task has used its ${limit}.`,
     retryable: false
   })
+
+/** What the requests of one step cost, beside what the task has used before. */
+const makeMeter = (before: Usage.Usage, maxTotalTokens: number | undefined) => {
+  let spent = Usage.zero
+  return {
+    spent: () => spent,
+    add: (usage: Usage.Usage) => {
+      spent = Usage.add(spent, usage)
+    },
+    exhausted: () =>
+      maxTotalTokens !== undefined && Usage.total(before) + Usage.total(spent) >= maxTotalTokens
+        ? budgetExceeded(`${maxTotalTokens} tokens`)
+        : undefined
+  }
+}
 
 /** Models may repeat the id of a call; ours are unique in the conversation. */
 const withUniqueIds = (step: ModelAnswer, history: ReadonlyArray<Message>): ModelAnswer => {
