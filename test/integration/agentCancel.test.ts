@@ -4,12 +4,12 @@ import { ConversationStore } from "@perennial/domain/ConversationStore"
 import { ConversationId, type TaskId, UserId } from "@perennial/domain/Ids"
 import type { StoredEvent } from "@perennial/domain/TaskEvent"
 import * as AnthropicModel from "@perennial/runtime/AnthropicModel"
+import * as Fake from "@perennial/runtime/FakeAnthropic"
 import * as LlmAgent from "@perennial/runtime/LlmAgent"
 import * as TaskData from "@perennial/runtime/TaskData"
 import { TaskManager } from "@perennial/runtime/TaskManager"
 import { Context, Effect, Layer, Redacted, Ref, Schema, Stream } from "effect"
 import { Tool, Toolkit } from "effect/ai"
-import * as Fake from "../support/fakeAnthropic.ts"
 import { stores } from "../support/stores.ts"
 
 const { FakeAnthropic } = Fake
@@ -70,7 +70,7 @@ interface Moment {
 
 const moments: { readonly [name: string]: Moment } = {
   "before the headers": {
-    replies: [{ status: 200, body: "", hang: true }],
+    replies: [{ status: 200, body: "", instead: "hang" }],
     wire: "aborted",
     finalized: ["agent"],
     added: ["cancelled"],

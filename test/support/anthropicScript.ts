@@ -3,7 +3,7 @@
  * `wait` when asked to, says which files it was sent, and fails on request.
  */
 import type Anthropic from "@anthropic-ai/sdk"
-import { errorReply, overloaded, rateLimited, type RecordedRequest, type Reply } from "./fakeAnthropic.ts"
+import { errorReply, overloaded, rateLimited, type RecordedRequest, type Reply } from "@perennial/runtime/FakeAnthropic"
 
 type Body = Anthropic.MessageCreateParams
 type Block = Anthropic.ContentBlockParam

@@ -1,9 +1,9 @@
 /**
  * The complete server on a database file, with the fake API behind it: a test controls what the model streams.
  */
+import { FakeAnthropic } from "@perennial/runtime/FakeAnthropic"
 import { Effect } from "effect"
 import { join } from "node:path"
-import { FakeAnthropic } from "./fakeAnthropic.ts"
 import * as Server from "./server.ts"
 import { directory } from "./stores.ts"
 

@@ -4,9 +4,9 @@
  *     npx -y pnpm@12.21.0 fake:anthropic
  */
 import { NodeRuntime } from "@effect/platform-node"
+import { FakeAnthropic } from "@perennial/runtime/FakeAnthropic"
 import { Config, Console, Effect, Layer, Schema } from "effect"
 import * as Script from "./anthropicScript.ts"
-import { FakeAnthropic } from "./fakeAnthropic.ts"
 
 const greeting = (url: string) =>
   [
@@ -35,13 +35,16 @@ const main = Effect.gen(function*() {
 const Port = Schema.NumberFromString.check(Schema.isInt(), Schema.isBetween({ minimum: 0, maximum: 65_535 }))
 
 const server = Layer.unwrap(
-  Effect.map(Config.withDefault(Config.schema(Port, "FAKE_ANTHROPIC_PORT"), 4010), FakeAnthropic.layerPort)
+  Effect.map(
+    Config.withDefault(Config.schema(Port, "FAKE_ANTHROPIC_PORT"), 4010),
+    (port) => FakeAnthropic.layerWith({ port })
+  )
 )
 
 NodeRuntime.runMain(main.pipe(
   Effect.provide(server),
   Effect.catchTags({
     ConfigError: () => refuse("it is a whole number from 0 (any free port) to 65535"),
-    ListenError: ({ message }) => refuse(message)
+    ListenError: ({ reason }) => refuse(reason)
   })
 ))

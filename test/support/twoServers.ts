@@ -1,8 +1,8 @@
 /**
  * Complete servers on one database, with one fake API behind them.
  */
+import { FakeAnthropic } from "@perennial/runtime/FakeAnthropic"
 import { Effect } from "effect"
-import { FakeAnthropic } from "./fakeAnthropic.ts"
 import * as Server from "./server.ts"
 
 /** How to start servers on one database, which the first brings up to date. */

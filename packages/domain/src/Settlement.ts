@@ -9,6 +9,7 @@
  */
 import type { Decision } from "./Decision.ts"
 import type { ConversationId, TaskId } from "./Ids.ts"
+import { type AssistantMessage, split } from "./Message.ts"
 import { isTerminal, type OfType, type StoredEvent, type TaskEvent } from "./TaskEvent.ts"
 import { add, type Usage, zero } from "./Usage.ts"
 
@@ -138,24 +139,6 @@ export const interruptedResult = (
   ...(call.decision === undefined ? {} : { decision: call.decision })
 })
 
-/** Cuts a text into pieces of at most so many characters of JSON (but two of text at least); no surrogate pair is cut. */
-const pieces = (text: string, room: number): ReadonlyArray<string> => {
-  const out: Array<string> = []
-  for (let start = 0, end = 0; start < text.length; start = end) {
-    let length = Math.min(text.length - start, Math.max(2, room))
-    while (length > 2) {
-      const size = JSON.stringify(text.slice(start, start + length)).length - 2
-      if (size <= room) break
-      length = Math.max(2, Math.floor(length * Math.min(0.9, room / size)))
-    }
-    end = start + length
-    const cutsPair = /[\uD800-\uDBFF]/.test(text.charAt(end - 1)) && /[\uDC00-\uDFFF]/.test(text.charAt(end))
-    if (cutsPair) end--
-    out.push(text.slice(start, end))
-  }
-  return out
-}
-
 /**
  * The events that are owed to a log, the terminal one last. Nothing when it has ended.
  *
@@ -176,16 +159,19 @@ export const settleUnsettled = (
   const events: Array<TaskEvent> = []
   const keepText = outcome.status !== "error" || outcome.discardText !== true
   if (keepText && self.text.trim() !== "") {
-    const messageOf = (text: string): TaskEvent => ({
+    const messageOf = (message: AssistantMessage, continued: boolean): TaskEvent => ({
       type: "message",
       ...base,
-      message: { role: "assistant", content: [{ type: "text", text }] },
+      message,
       usage: zero,
       // An agent may leave the message to us; only a cut makes it partial.
-      ...(outcome.status === "completed" ? {} : { partial: true })
+      ...(outcome.status === "completed" ? {} : { partial: true }),
+      ...(continued ? { continued } : {})
     })
-    const room = (options?.messageBytes ?? Number.POSITIVE_INFINITY) - JSON.stringify(messageOf("")).length
-    for (const text of pieces(self.text, room)) events.push(messageOf(text))
+    const whole: AssistantMessage = { role: "assistant", content: [{ type: "text", text: self.text }] }
+    const envelope = JSON.stringify(messageOf({ role: "assistant", content: [] }, true)).length
+    const pieces = split(whole, (options?.messageBytes ?? Number.POSITIVE_INFINITY) - envelope)
+    for (const [at, message] of pieces.entries()) events.push(messageOf(message, at < pieces.length - 1))
   }
   for (const [toolCallId, call] of self.calls) events.push({ ...interruptedResult({ toolCallId, ...call }), ...base })
   switch (outcome.status) {

@@ -120,7 +120,11 @@ export const Message = Schema.Struct({
   ...task,
   message: AssistantMessage,
   usage: Usage,
-  partial: Schema.optionalKey(Schema.Boolean)
+  partial: Schema.optionalKey(Schema.Boolean),
+  /** It goes on in the next event, since it was too large for one; the last one has the usage. */
+  continued: Schema.optionalKey(Schema.Boolean),
+  /** The model has reached the longest answer that it may give: it had more to say. */
+  truncated: Schema.optionalKey(Schema.Boolean)
 })
 
 /**

@@ -7,7 +7,7 @@ import type { Schema } from "effect"
 import type { Decision } from "./Decision.ts"
 import type { AssistantMessage, ToolResultStatus } from "./Message.ts"
 import type { TaskStatus } from "./Task.ts"
-import type { StoredEvent } from "./TaskEvent.ts"
+import type { OfType, StoredEvent } from "./TaskEvent.ts"
 import type { Usage } from "./Usage.ts"
 
 /**
@@ -27,6 +27,22 @@ export interface ToolCallView {
 }
 
 /**
+ * A message of the assistant on the screen.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface MessageView {
+  readonly message: AssistantMessage
+  /** The task was cut before the message was complete. */
+  readonly partial: boolean
+  /** The model has reached the longest answer that it may give. */
+  readonly truncated?: boolean | undefined
+  /** It is not all there yet. */
+  readonly continued?: boolean | undefined
+}
+
+/**
  * A task on the screen.
  *
  * @since 0.1.0
@@ -37,7 +53,7 @@ export interface TaskView {
   readonly cursor: number
   readonly status: TaskStatus
   /** Complete and partial messages of the assistant, oldest first. */
-  readonly messages: ReadonlyArray<{ readonly message: AssistantMessage; readonly partial: boolean }>
+  readonly messages: ReadonlyArray<MessageView>
   /** Text of the message that is being written. */
   readonly text: string
   /** Thinking of the message that is being written. */
@@ -97,6 +113,18 @@ const discard = (view: TaskView): TaskView => ({
 /** Nothing is half written any more: a message is complete, or the task has ended. */
 const clear = (view: TaskView): TaskView => ({ ...view, text: "", reasoning: "", kept: empty.kept })
 
+/** A message that goes on is one with what follows. */
+const addMessage = (
+  messages: TaskView["messages"],
+  { continued, message, partial = false, truncated }: OfType<"message">
+): TaskView["messages"] => {
+  const last = messages.at(-1)
+  const how = { partial, ...(truncated === true ? { truncated } : {}), ...(continued === true ? { continued } : {}) }
+  if (last?.continued !== true) return [...messages, { message, ...how }]
+  const whole: AssistantMessage = { role: "assistant", content: [...last.message.content, ...message.content] }
+  return [...messages.slice(0, -1), { message: whole, ...how }]
+}
+
 const reduce = (view: TaskView, { event }: StoredEvent): TaskView => {
   switch (event.type) {
     case "started":
@@ -106,11 +134,7 @@ const reduce = (view: TaskView, { event }: StoredEvent): TaskView => {
     case "reasoning":
       return { ...view, reasoning: view.reasoning + event.content, retry: undefined }
     case "message": {
-      const added = {
-        ...clear(view),
-        messages: [...view.messages, { message: event.message, partial: event.partial === true }],
-        retry: undefined
-      }
+      const added = { ...clear(view), messages: addMessage(view.messages, event), retry: undefined }
       return event.message.content.reduce<TaskView>(
         (out, part) =>
           part.type === "tool_call"

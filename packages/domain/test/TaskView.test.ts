@@ -1,4 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
+import * as Message from "@perennial/domain/Message"
 import * as TaskEvent from "@perennial/domain/TaskEvent"
 import * as TaskView from "@perennial/domain/TaskView"
 import * as Usage from "@perennial/domain/Usage"
@@ -67,6 +68,12 @@ describe("TaskView: events", () => {
   it("started and resumed run", () => {
     assert.strictEqual(viewOf(known({ type: "started", attempt: 1 })).status, "running")
     assert.strictEqual(viewOf(known({ type: "resumed", attempt: 2, discardAfter: 0 })).status, "running")
+  })
+
+  it("a message that was too large for one event is one message", () => {
+    const piece = (text: string, continued: boolean) => ({ ...assistant(text), ...(continued ? { continued } : {}) })
+    const { messages } = viewOf(piece("one, ", true), piece("two, ", true), piece("three", false), piece("four", false))
+    assert.deepStrictEqual(messages.map(({ message }) => Message.text(message)), ["one, two, three", "four"])
   })
 
   it("text and thinking grow until their message is complete", () => {

@@ -9,13 +9,33 @@
 // @effect-diagnostics asyncFunction:off
 import Anthropic from "@anthropic-ai/sdk"
 import * as Sse from "@anthropic-ai/sdk/core/streaming"
-import { Cause, Clock, Config, Duration, Effect, Latch, Layer, Option, Queue, Redacted, Schema, Stream } from "effect"
+import {
+  Cause,
+  Clock,
+  Config,
+  Context,
+  Duration,
+  Effect,
+  Latch,
+  Layer,
+  Option,
+  Queue,
+  Redacted,
+  Schema,
+  Stream
+} from "effect"
 import { AiError, LanguageModel, type Response, Telemetry } from "effect/ai"
 import { toCodecAnthropic } from "effect/ai/AnthropicStructuredOutput"
 import { contextFull, network, requestIdOf, toReason } from "./internal/anthropicError.ts"
-import { toRequest } from "./internal/anthropicRequest.ts"
+import { defaultMaxTokens, toRequest } from "./internal/anthropicRequest.ts"
 import { isContextFull, ResponseDecoder, toParts } from "./internal/anthropicResponse.ts"
-import { CurrentModelActivity, CurrentModelSettings, from, type ModelSettings } from "./ModelSettings.ts"
+import {
+  CurrentModelActivity,
+  CurrentModelLimits,
+  CurrentModelSettings,
+  from,
+  type ModelSettings
+} from "./ModelSettings.ts"
 
 /**
  * The model that is asked where none is named.
@@ -36,6 +56,8 @@ export interface AnthropicSettings extends Omit<ModelSettings, "thinking"> {
   readonly model?: Anthropic.Model | undefined
   /** The longest answer in tokens, thinking included; 16,000 by default. */
   readonly maxTokens?: number | undefined
+  /** Tokens of a prompt and its answer together, which `layer` tells to agents; 200,000 by default. */
+  readonly contextTokens?: number | undefined
   /** Also in the API's own form, which knows more. */
   readonly thinking?: ModelSettings["thinking"] | Anthropic.ThinkingConfigParam
   /** 5 minutes by default. */
@@ -58,8 +80,11 @@ export interface AnthropicOptions extends AnthropicSettings {
   readonly headersTimeout?: Duration.Input | undefined
 }
 
+const maxReported = 1_000
+
 /**
- * A model over a client of the SDK, for clients that need more than a key. Set its `maxRetries` to 0.
+ * A model over a client of the SDK, for clients that need more than a key. Set its `maxRetries` to 0, and provide
+ * `CurrentModelLimits` beside it, as `layer` does.
  *
  * @since 0.1.0
  * @category constructors
@@ -73,6 +98,9 @@ export const make = Effect.fnUntraced(function*(
   const model = settings.model ?? defaultModel
   const idleMillis = Duration.toMillis(Duration.fromInputUnsafe(settings.idleTimeout ?? "2 minutes"))
 
+  /** Tools that are left out, to be logged once each. */
+  const reported = new Set<string>()
+
   const failWith = (method: string, reason: AiError.AiErrorReason) =>
     AiError.make({ module: "AnthropicModel", method, reason })
   const failed = (method: string) => (error: unknown) =>
@@ -84,7 +112,12 @@ export const make = Effect.fnUntraced(function*(
     Effect.annotateLogs(Effect.logDebug("The model answers."), { model, requestId: requestId ?? "none" })
 
   const requestOf = Effect.fnUntraced(function*(options: LanguageModel.ProviderOptions) {
-    const request = toRequest({ ...settings, ...from(yield* CurrentModelSettings), model }, options)
+    const { leftOut, request } = toRequest({ ...settings, ...from(yield* CurrentModelSettings), model }, options)
+    for (const { name, why } of leftOut) {
+      if (reported.has(name)) continue
+      if (reported.size < maxReported) reported.add(name)
+      yield* Effect.logWarning(`The tool "${name}" is left out of requests to Claude: ${why}.`)
+    }
     Telemetry.addGenAIAnnotations(options.span, {
       provider: { name: "anthropic" },
       operation: { name: "chat" },
@@ -158,7 +191,9 @@ export const make = Effect.fnUntraced(function*(
     const requestId = message._request_id ?? null
     yield* logAnswer(requestId)
     if (isContextFull(message)) return yield* failWith("generateText", contextFull(requestId ?? "none"))
-    return toParts(message)
+    return yield* Effect.try({ try: () => toParts(message), catch: failed("generateText") }).pipe(
+      Effect.tapError((error) => logFailure(error, requestId ?? "none"))
+    )
   })
 
   return yield* LanguageModel.make({
@@ -187,29 +222,31 @@ const eventsOf = (client: Anthropic, { body, headers }: HttpResponse, onChunk: (
 }
 
 /**
- * A model with a key.
+ * A model with a key, and its `CurrentModelLimits`.
  *
  * @since 0.1.0
  * @category layers
  */
 export const layer = (options: AnthropicOptions): Layer.Layer<LanguageModel.LanguageModel> =>
-  Layer.effect(
-    LanguageModel.LanguageModel,
-    Effect.suspend(() =>
-      make(
-        new Anthropic({
-          apiKey: Redacted.value(options.apiKey),
-          maxRetries: 0,
-          timeout: Duration.toMillis(Duration.fromInputUnsafe(options.headersTimeout ?? "2 minutes")),
-          // Effect's tracer makes the spans, Effect's logger the log.
-          openTelemetry: false,
-          logLevel: "off",
-          ...(options.baseUrl === undefined ? {} : { baseURL: options.baseUrl })
-        }),
-        options
-      )
+  Layer.effectContext(Effect.suspend(() => {
+    const client = new Anthropic({
+      apiKey: Redacted.value(options.apiKey),
+      maxRetries: 0,
+      timeout: Duration.toMillis(Duration.fromInputUnsafe(options.headersTimeout ?? "2 minutes")),
+      // Effect's tracer makes the spans, Effect's logger the log.
+      openTelemetry: false,
+      logLevel: "off",
+      ...(options.baseUrl === undefined ? {} : { baseURL: options.baseUrl })
+    })
+    const limits = {
+      contextTokens: options.contextTokens ?? 200_000,
+      answerTokens: options.maxTokens ?? defaultMaxTokens
+    }
+    return Effect.map(
+      make(client, options),
+      (model) => Context.make(LanguageModel.LanguageModel, model).pipe(Context.add(CurrentModelLimits, limits))
     )
-  )
+  }))
 
 /**
  * The configuration of `layerConfig`: `ANTHROPIC_API_KEY`, `ANTHROPIC_BASE_URL` and `PERENNIAL_MODEL`.

@@ -4,18 +4,17 @@
  *
  * @since 0.1.0
  */
-import type { Decision } from "@perennial/domain/Decision"
-import type {
-  AssistantMessage,
-  FilePart,
-  Message,
-  ToolMessage,
-  ToolResultPart,
-  UserMessage
-} from "@perennial/domain/Message"
+import type { FilePart, Message, ToolResultPart, UserMessage } from "@perennial/domain/Message"
 import * as Settlement from "@perennial/domain/Settlement"
-import { Option, Schema } from "effect"
-import { Prompt } from "effect/ai"
+import type { Schema } from "effect"
+
+/**
+ * The mapping between stored messages and those of `effect/ai`.
+ *
+ * @since 0.1.0
+ * @category conversions
+ */
+export { fromAssistantMessage, toPromptMessage } from "./internal/promptMessages.ts"
 
 const isBlank = (part: { readonly type: string; readonly text?: string }): boolean =>
   part.type === "text" && part.text?.trim() === ""
@@ -77,11 +76,30 @@ const imageTokens = 1_600
 const fileTokens = ({ data, mediaType }: FilePart): number => {
   if (data === undefined || mediaType.startsWith("image/")) return imageTokens
   const bytes = data.length * 3 / 4
-  return mediaType.startsWith("text/") ? bytes / 4 : Math.max(imageTokens, bytes / 25)
+  return mediaType.startsWith("text/") ? bytes / 3 : Math.max(imageTokens, bytes / 25)
+}
+
+/** Bytes of UTF-8, or a little more. */
+const bytesOf = (text: string): number => {
+  let bytes = text.length
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i)
+    if (code > 0x7f) bytes += code > 0x7ff ? 2 : 1
+  }
+  return bytes
 }
 
 /**
- * A rough number of tokens: 4 characters of JSON each, 1,600 an image, 2,000 a page of a document.
+ * The tokens of a text, rather too many than too few: 3 bytes each. It is some 4 of English, and one character of
+ * Chinese.
+ *
+ * @since 0.1.0
+ * @category accessors
+ */
+export const estimateTextTokens = (text: string): number => Math.ceil(bytesOf(text) / 3)
+
+/**
+ * The tokens of messages, rather too many than too few: 3 bytes of JSON each, 1,600 an image, 2,000 a page of a document.
  *
  * @since 0.1.0
  * @category accessors
@@ -91,15 +109,22 @@ export const estimateTokens = (messages: ReadonlyArray<Message>): number => {
   for (const { content } of messages) {
     const rest = content.filter((part) => part.type !== "file")
     for (const part of content) if (part.type === "file") tokens += fileTokens(part)
-    tokens += JSON.stringify(rest).length / 4
+    tokens += estimateTextTokens(JSON.stringify(rest))
   }
   return Math.ceil(tokens)
 }
 
-const withoutResults = (message: ToolMessage): ToolMessage => ({
-  role: "tool",
-  content: message.content.map((part) => ({ ...part, result: "[old result removed]" }))
-})
+const jsonOf = (result: Schema.Json): string => typeof result === "string" ? result : JSON.stringify(result)
+
+const changeResults = (message: Message, change: (result: Schema.Json) => Schema.Json): Message =>
+  message.role === "tool"
+    ? { role: "tool", content: message.content.map((part) => ({ ...part, result: change(part.result) })) }
+    : message
+
+const removed = "[old result removed]"
+
+const withoutResults = (message: Message): Message =>
+  changeResults(message, (result) => jsonOf(result).length > removed.length ? removed : result)
 
 /** Groups messages into turns, each beginning with a user's message: the only places where a history can be cut. */
 const turnsOf = (messages: ReadonlyArray<Message>): Array<ReadonlyArray<Message>> => {
@@ -112,9 +137,17 @@ const turnsOf = (messages: ReadonlyArray<Message>): Array<ReadonlyArray<Message>
   return turns
 }
 
+/** What goes, goes in blocks of 40 %: between two cuts a prompt keeps its beginning, and its place in the cache. */
+const inBlocks = (excess: number, most: number): number => {
+  const block = Math.max(1, Math.ceil(most * 0.4))
+  return Math.ceil(excess / block) * block
+}
+
 /**
- * Makes a repaired history fit into `maxTokens` (estimated): the results of old tool calls are emptied first, then the
- * oldest turns go. The last two turns always stay whole, even if they alone are too large.
+ * Makes a repaired history fit into `maxTokens` (estimated). In this order, as far as it has to: the results of tool
+ * calls in old turns are emptied, the oldest turns go, then results in the last two turns are emptied, and the turn
+ * before the last goes. Results that the model has not seen yet are shortened at the very end. What a user has said last
+ * always stays, and what the model has done about it.
  *
  * **Details** What goes, goes in blocks of 40 % of `maxTokens`: between two cuts the prompt keeps its beginning, and
  * with it the provider's prompt cache.
@@ -128,140 +161,115 @@ export const fit = (
 ): ReadonlyArray<Message> => {
   const excess = estimateTokens(messages) - options.maxTokens
   if (excess <= 0) return messages
-  const block = Math.max(1, Math.ceil(options.maxTokens * 0.4))
-  const quota = Math.ceil(excess / block) * block
+  const quota = inBlocks(excess, options.maxTokens)
   const turns = turnsOf(messages)
   const recent = turns.splice(-2)
-  const emptied = shrink(
-    turns,
-    quota,
-    (turn) => turn.map((message) => message.role === "tool" ? withoutResults(message) : message)
-  )
-  const cut = shrink(emptied.turns, quota - emptied.saved, () => [])
-  return [...cut.turns.flat(), ...recent.flat()]
+  const emptied = shrink(turns, quota, (turn) => turn.map(withoutResults))
+  const cut = shrink(emptied.groups, quota - emptied.saved, () => [])
+  const left = excess - emptied.saved - cut.saved
+  if (left <= 0) return [...cut.groups.flat(), ...recent.flat()]
+  return fitRecent(recent, inBlocks(left, options.maxTokens), left)
 }
 
-/** Changes turns from the oldest on until so many tokens are saved. */
+/** Of the last two turns: `quota` tokens should go, and `excess` have to. */
+const fitRecent = (
+  recent: ReadonlyArray<ReadonlyArray<Message>>,
+  quota: number,
+  excess: number
+): ReadonlyArray<Message> => {
+  const messages = recent.flat()
+  const unseen = messages.findLastIndex((message) => message.role === "assistant")
+  const emptied = shrink(
+    messages.map((message) => [message]),
+    quota,
+    (group, at) => at < unseen ? group.map(withoutResults) : group
+  )
+  const before = recent.length < 2 ? 0 : recent[0]?.length ?? 0
+  const cut = shrink([emptied.groups.slice(0, before).flat()], excess - emptied.saved, () => [])
+  const left = [...cut.groups.flat(), ...emptied.groups.slice(before).flat()]
+  return shorten(left, excess - emptied.saved - cut.saved)
+}
+
+/** Takes away from the longest results, so that they are of one length then. */
+const shorten = (messages: ReadonlyArray<Message>, excess: number): ReadonlyArray<Message> => {
+  if (excess <= 0) return messages
+  const tokens = messages.flatMap((message) =>
+    message.role === "tool" ? message.content.map(({ result }) => estimateTextTokens(jsonOf(result))) : []
+  )
+  const room = tokens.reduce((sum, n) => sum + n - noteTokens, 0) - excess
+  const most = Math.max(noteTokens, levelOf(tokens, room))
+  return messages.map((message) =>
+    changeResults(message, (result) => {
+      const text = jsonOf(result)
+      const has = estimateTextTokens(text)
+      if (has <= most) return result
+      // By its share: what it has of characters is no measure of its tokens.
+      const kept = text.slice(0, Math.floor(text.length * most / has)).replace(/[\uD800-\uDBFF]$/, "")
+      return `${kept}\n[${text.length - kept.length} more characters do not fit into the context of the model]`
+    })
+  )
+}
+
+/** What the note at the end of a shortened result takes. */
+const noteTokens = 30
+
+/** The length to which the longest of some have to be cut so that all have `room`. */
+const levelOf = (lengths: ReadonlyArray<number>, room: number): number => {
+  let left = room
+  for (const [at, length] of lengths.toSorted((a, b) => a - b).entries()) {
+    const share = left / (lengths.length - at)
+    if (length > share) return Math.max(0, share)
+    left -= length
+  }
+  return Number.POSITIVE_INFINITY
+}
+
+/** Changes groups of messages from the oldest on until so many tokens are saved. */
 const shrink = (
-  turns: ReadonlyArray<ReadonlyArray<Message>>,
+  groups: ReadonlyArray<ReadonlyArray<Message>>,
   tokens: number,
-  change: (turn: ReadonlyArray<Message>) => ReadonlyArray<Message>
+  change: (group: ReadonlyArray<Message>, at: number) => ReadonlyArray<Message>
 ) => {
   let saved = 0
-  const out = turns.map((turn) => {
-    if (saved >= tokens) return turn
-    const changed = change(turn)
-    saved += estimateTokens(turn) - estimateTokens(changed)
+  const out = groups.map((group, at) => {
+    if (saved >= tokens) return group
+    const changed = change(group, at)
+    if (changed !== group) saved += estimateTokens(group) - estimateTokens(changed)
     return changed
   })
-  return { turns: out, saved }
-}
-
-const options = (part: { readonly providerData?: { readonly [key: string]: Schema.Json } }): Prompt.ProviderOptions =>
-  part.providerData ?? {}
-
-const providerData = (options: Prompt.ProviderOptions): { readonly providerData?: Record<string, Schema.Json> } => {
-  const known: Record<string, Schema.Json> = {}
-  for (const [provider, data] of Object.entries(options)) if (data !== null) known[provider] = data
-  return Object.keys(known).length === 0 ? {} : { providerData: known }
-}
-
-const parseUrl = Schema.decodeOption(Schema.URLFromString)
-
-const userPart = (part: UserMessage["content"][number]): Prompt.UserMessagePart => {
-  if (part.type === "text") return Prompt.textPart({ text: part.text, options: options(part) })
-  return Prompt.filePart({
-    mediaType: part.mediaType,
-    data: part.url === undefined ? part.data ?? "" : Option.getOrElse(parseUrl(part.url), () => part.url ?? ""),
-    ...(part.name === undefined ? {} : { fileName: part.name }),
-    options: options(part)
-  })
-}
-
-const assistantPart = (part: AssistantMessage["content"][number]): Prompt.AssistantMessagePart => {
-  switch (part.type) {
-    case "text":
-      return Prompt.textPart({ text: part.text, options: options(part) })
-    case "reasoning":
-      return Prompt.reasoningPart({ text: part.text, options: options(part) })
-    case "tool_call":
-      return Prompt.toolCallPart({
-        id: part.toolCallId,
-        name: part.tool,
-        params: part.args,
-        providerExecuted: false,
-        options: options(part)
-      })
-  }
-}
-
-/** The call stays in the history as the model asked for it: what a person has made of it is told with its result. */
-const noteOf = (decision: Decision | undefined): string | undefined => {
-  if (decision?.approved !== true) return undefined
-  const { args, reason } = decision
-  if (args === undefined) return reason === undefined ? undefined : `A person allowed the call and said: ${reason}`
-  const changed = `A person changed the arguments to ${JSON.stringify(args)}`
-  return reason === undefined ? `${changed}.` : `${changed} and said: ${reason}`
-}
-
-const toldResult = ({ decision, result }: ToolResultPart): Schema.Json => {
-  const note = noteOf(decision)
-  return note === undefined ? result : `${note}\n${typeof result === "string" ? result : JSON.stringify(result)}`
+  return { groups: out, saved }
 }
 
 /**
- * A stored message as `effect/ai` takes it.
+ * Replaces the oldest files in base64 by a note when all of them have more than `maxBytes` (characters of base64) in one
+ * request; 20 MiB by default, since providers bound the bodies of requests (Anthropic at 32 MB). Those of the last user's
+ * message stay.
+ *
+ * **Details** Files go in blocks of 40 % of `maxBytes`, as in `fit`.
  *
  * @since 0.1.0
- * @category conversions
+ * @category combinators
  */
-export const toPromptMessage = (message: Message): Prompt.Message => {
-  switch (message.role) {
-    case "user":
-      return Prompt.userMessage({ content: message.content.map(userPart) })
-    case "assistant":
-      return Prompt.assistantMessage({ content: message.content.map(assistantPart) })
-    case "tool":
-      return Prompt.toolMessage({
-        content: message.content.map((part) =>
-          Prompt.toolResultPart({
-            id: part.toolCallId,
-            name: part.tool,
-            isFailure: part.status !== "completed",
-            result: toldResult(part),
-            providerExecuted: false,
-            options: options(part)
-          })
-        )
-      })
+export const limitFiles = (
+  messages: ReadonlyArray<Message>,
+  options?: { readonly maxBytes?: number | undefined }
+): ReadonlyArray<Message> => {
+  const maxBytes = options?.maxBytes ?? 20 * 1024 * 1024
+  let excess = -maxBytes
+  for (const { content } of messages) {
+    for (const part of content) if (part.type === "file") excess += part.data?.length ?? 0
   }
-}
-
-/**
- * A message of the model as we store it. What only a provider that executes tools itself can produce is left out.
- *
- * @since 0.1.0
- * @category conversions
- */
-export const fromAssistantMessage = (message: Prompt.AssistantMessage): AssistantMessage => {
-  const content: Array<AssistantMessage["content"][number]> = []
-  for (const part of message.content) {
-    switch (part.type) {
-      case "text":
-      case "reasoning":
-        content.push({ type: part.type, text: part.text, ...providerData(part.options) })
-        break
-      case "tool-call":
-        if (part.providerExecuted) break
-        content.push({
-          type: "tool_call",
-          toolCallId: part.id,
-          tool: part.name,
-          // Providers read it from JSON.
-          args: part.params as Schema.Json,
-          ...providerData(part.options)
-        })
+  if (excess <= 0) return messages
+  let quota = inBlocks(excess, maxBytes)
+  const last = messages.findLastIndex((message) => message.role === "user")
+  return messages.map((message, at) => {
+    if (message.role !== "user" || at === last || quota <= 0) return message
+    const replace = (part: UserMessage["content"][number]): UserMessage["content"][number] => {
+      if (part.type !== "file" || part.data === undefined || quota <= 0) return part
+      quota -= part.data.length
+      return { type: "text", text: `[A file of type ${part.mediaType}, no longer sent: ${part.name ?? "unnamed"}]` }
     }
-  }
-  return { role: "assistant", content }
+    const [first, ...rest] = message.content
+    return { role: "user", content: [replace(first), ...rest.map(replace)] }
+  })
 }

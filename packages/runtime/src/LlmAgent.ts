@@ -9,7 +9,7 @@
  */
 import { type Agent, AgentError, type AgentInput, type AgentResult, Agents, type Emit } from "@perennial/domain/Agent"
 import { AgentId } from "@perennial/domain/Ids"
-import type { Message, ToolCallPart, UserMessage } from "@perennial/domain/Message"
+import type { Message, ToolCallPart, ToolResultPart, UserMessage } from "@perennial/domain/Message"
 import * as Settlement from "@perennial/domain/Settlement"
 import type { Metadata } from "@perennial/domain/Task"
 import type { AgentEvent } from "@perennial/domain/TaskEvent"
@@ -18,11 +18,13 @@ import { Array, type Cause, Context, Duration, Effect, Layer, Option, Result, ty
 import { LanguageModel, Prompt, type Tool, type Toolkit } from "effect/ai"
 import * as AgentTools from "./AgentTools.ts"
 import type { TitleMaker } from "./ConversationTitle.ts"
-import * as History from "./History.ts"
+import { withErrorHook, withHook } from "./internal/agentHooks.ts"
 import { type AgentProgress, callsOf, fromJournal, noPast } from "./internal/agentProgress.ts"
+import { eventRoom, messageEvents, storable } from "./internal/answerSize.ts"
 import { toJson } from "./internal/json.ts"
 import type { ModelAnswer } from "./internal/modelAnswer.ts"
-import { makeModelStep } from "./internal/modelStep.ts"
+import { makeModelStep, type Member } from "./internal/modelStep.ts"
+import { PromptFitting } from "./internal/promptFitting.ts"
 import { makeToolCalls, resultPart } from "./internal/toolCalls.ts"
 import * as ModelSettings from "./ModelSettings.ts"
 import { TaskData } from "./TaskData.ts"
@@ -89,7 +91,10 @@ export interface AgentConfig<Tools extends Record<string, Tool.Any> = {}> extend
     readonly maxTotalTokens?: number | undefined
     /** Steps of one task, likewise. Below `maxIterations` it ends the task where that would have it answer. */
     readonly maxSteps?: number | undefined
-    /** Tokens of one prompt, estimated: old tool results and old turns are left out to keep it (`History.fit`). */
+    /**
+     * Tokens of one prompt, estimated, with the system prompt and the tools: old tool results and old turns are left out
+     * to keep it (`History.fit`). Without it, what the model takes less the longest answer, where its provider says so.
+     */
     readonly maxContextTokens?: number | undefined
   } | undefined
 }
@@ -144,7 +149,7 @@ export function make<E, R, Tools extends Record<string, Tool.Any>>(
   config: AgentConfig<Tools> | AgentConfigWithModel<Tools, E, R>
 ): Effect.Effect<Agent, E, LanguageModel.LanguageModel | R | Scope.Scope | ToolServices<Tools>> {
   return Effect.gen(function*() {
-    const models = "model" in config ? yield* modelsOf(config) : Array.of(yield* LanguageModel.LanguageModel)
+    const models = "model" in config ? yield* modelsOf(config) : Array.of(yield* member)
     return fromParts(config, models, yield* toolsOf(config.tools))
   })
 }
@@ -176,8 +181,15 @@ export function layer<Tools extends Record<string, Tool.Any>>(config: AgentConfi
 const modelsOf = <E, R>({ fallbacks = [], model }: Pick<AgentConfigWithModel<{}, E, R>, "model" | "fallbacks">) =>
   Effect.forEach(
     Array.prepend(fallbacks, model),
-    (layer) => Effect.map(Layer.build(layer), Context.get(LanguageModel.LanguageModel))
+    (layer) => Effect.map(Layer.build(layer), memberOf)
   )
+
+const member = Effect.map(Effect.context<LanguageModel.LanguageModel>(), (context) => memberOf(context))
+
+const memberOf = (context: Context.Context<LanguageModel.LanguageModel>): Member => ({
+  model: Context.get(context, LanguageModel.LanguageModel),
+  limits: Context.get(context, ModelSettings.CurrentModelLimits)
+})
 
 const toolsOf = <Tools extends Record<string, Tool.Any>>(
   tools: Toolkit.Toolkit<Tools> | AgentTools.AgentTools | undefined
@@ -188,7 +200,7 @@ const toolsOf = <Tools extends Record<string, Tool.Any>>(
 
 const fromParts = (
   config: Omit<AgentConfig, "tools">,
-  models: Array.NonEmptyReadonlyArray<LanguageModel.LanguageModel>,
+  models: Array.NonEmptyReadonlyArray<Member>,
   tools: AgentTools.AgentTools
 ): Agent => {
   const maxIterations = config.maxIterations ?? 6
@@ -217,12 +229,6 @@ const fromParts = (
     }
   })
 
-  const prompt = (history: ReadonlyArray<Message>): ReadonlyArray<Prompt.Message> => {
-    const messages = History.repair(history)
-    const fitted = maxContextTokens === undefined ? messages : History.fit(messages, { maxTokens: maxContextTokens })
-    return [system, ...fitted.map(History.toPromptMessage)]
-  }
-
   const run = Effect.fn("LlmAgent.run")(function*(
     input: AgentInput,
     write: Emit
@@ -230,13 +236,20 @@ const fromParts = (
     const emit = withHook(write, config.hooks?.onEvent)
     const history = shown(input, config.userMessage)
     const before = fromJournal(input.journal)
+    const room = yield* eventRoom
     const request = requests()
+    const prompts = new PromptFitting({
+      system,
+      tools: () => tools.tools,
+      maxTokens: config.maxTokens,
+      maxContextTokens
+    })
     let usage = before.usage
 
     const runTools = (calls: ReadonlyArray<ToolCallPart>, past: AgentProgress["past"]) => {
       const { awaitDecision } = input
       const before = history.findLastIndex((message) => message.role === "assistant")
-      const messages = () => prompt(history.slice(0, before))
+      const messages = () => prompts.prompt(history.slice(0, before), models[0].limits).content
       return Effect.flatMap(callTools({ calls, past, messages, awaitDecision, emit }), (results) => {
         history.push({ role: "tool", content: results })
         return input.checkpoint
@@ -261,23 +274,37 @@ const fromParts = (
     }
 
     for (let iteration = before.iterations + 1; iteration <= maxIterations; iteration++) {
-      if (maxTotalTokens !== undefined && Usage.total(usage) >= maxTotalTokens) {
-        return yield* budgetExceeded(`${maxTotalTokens} tokens`)
-      }
       if (maxSteps !== undefined && iteration > maxSteps) return yield* budgetExceeded(`${maxSteps} steps`)
       const last = iteration === maxIterations
-      const step = withUniqueIds(yield* request({ prompt: Prompt.fromMessages(prompt(history)), last, emit }), history)
-      usage = Usage.add(usage, step.usage)
-      const { message } = step
+      const meter = makeMeter(usage, maxTotalTokens)
+      const answer = yield* request({
+        meter,
+        prompt: (limits) => prompts.prompt(history, limits),
+        shorter: (limits) => prompts.shorter(history, limits),
+        last,
+        emit
+      })
+      const step = withUniqueIds(answer, history)
+      if (step.usage !== undefined) prompts.learn(step.usage)
+      const spent = meter.spent()
+      usage = Usage.add(usage, spent)
+      const { message, tooLong } = storable(step.message, room)
       const calls = callsOf(message)
       const refused = last ? limitReached : step.finish === "length" ? cutOff : undefined
-      const refusals = refused === undefined ? [] : calls.map((call) => resultPart(call, refused))
+      const refusals = calls.flatMap((call): ReadonlyArray<ToolResultPart> => {
+        const outcome = refused ?? (tooLong.has(call.toolCallId) ? argumentsTooLong : undefined)
+        return outcome === undefined ? [] : [resultPart(call, outcome)]
+      })
       // Refusals are written together with their message: a recovery must not take these calls for ones to run.
-      yield* emit([{ type: "message", message, usage: step.usage }, ...refusals])
+      yield* emitAll(emit, [
+        ...messageEvents({ message, usage: spent, truncated: step.finish === "length" }, room),
+        ...refusals
+      ])
       if (calls.length === 0 || last) return { usage }
       history.push(message)
-      if (refused === undefined) yield* runTools(calls, noPast)
-      else history.push({ role: "tool", content: refusals })
+      if (refusals.length > 0) history.push({ role: "tool", content: refusals })
+      const accepted = calls.filter((call) => refusals.every(({ toolCallId }) => toolCallId !== call.toolCallId))
+      if (accepted.length > 0) yield* runTools(accepted, noPast)
     }
     return { usage }
   })
@@ -324,12 +351,31 @@ const cutOff = AgentTools.failed(
   "The call was not executed: the response was cut at its maximum length. Use shorter arguments or fewer calls."
 )
 
+const argumentsTooLong = AgentTools.failed(
+  "The call was not executed: its arguments are too long. Use shorter arguments, or several calls."
+)
+
 const budgetExceeded = (limit: string): AgentError =>
   new AgentError({
     error: "BudgetExceeded",
     detail: `The task has used its ${limit}.`,
     retryable: false
   })
+
+/** What the requests of one step cost, beside what the task has used before. */
+const makeMeter = (before: Usage.Usage, maxTotalTokens: number | undefined) => {
+  let spent = Usage.zero
+  return {
+    spent: () => spent,
+    add: (usage: Usage.Usage) => {
+      spent = Usage.add(spent, usage)
+    },
+    exhausted: () =>
+      maxTotalTokens !== undefined && Usage.total(before) + Usage.total(spent) >= maxTotalTokens
+        ? budgetExceeded(`${maxTotalTokens} tokens`)
+        : undefined
+  }
+}
 
 /** Models may repeat the id of a call; ours are unique in the conversation. */
 const withUniqueIds = (step: ModelAnswer, history: ReadonlyArray<Message>): ModelAnswer => {
@@ -349,14 +395,3 @@ const emitAll = (emit: Emit, events: ReadonlyArray<AgentEvent>): Effect.Effect<v
   const [first, ...rest] = events
   return first === undefined ? Effect.void : Effect.asVoid(emit([first, ...rest]))
 }
-
-const quietly = (hook: Effect.Effect<void>): Effect.Effect<void> =>
-  Effect.catchCause(hook, (cause) => Effect.logError("A hook of the agent failed.", cause))
-
-const withHook = (emit: Emit, onEvent: AgentHooks["onEvent"]): Emit =>
-  onEvent === undefined
-    ? emit
-    : (events) => Effect.tap(emit(events), () => Effect.forEach(events, (event) => quietly(onEvent(event))))
-
-const withErrorHook = <A>(effect: Effect.Effect<A, AgentError>, onError: AgentHooks["onError"]) =>
-  onError === undefined ? effect : Effect.tapCause(effect, (cause) => quietly(onError(cause)))

@@ -1,6 +1,6 @@
 /**
- * What an agent asks of a model beside the prompt, and how a provider says that it is alive. Both travel with the fiber
- * of the request, so that any provider can read them and none has to.
+ * What an agent asks of a model beside the prompt, how a provider says that it is alive, and what its model can take. All
+ * are references, so that any provider can use them and none has to.
  *
  * @since 0.1.0
  */
@@ -46,6 +46,30 @@ export const CurrentModelSettings = Context.Reference<ModelSettings>(
 export const CurrentModelActivity = Context.Reference<() => void>(
   "@perennial/runtime/ModelSettings/CurrentModelActivity",
   { defaultValue: () => Function.constVoid }
+)
+
+/**
+ * What a model can take.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface ModelLimits {
+  /** Tokens of a prompt and its answer together; not known by default. */
+  readonly contextTokens?: number | undefined
+  /** Of them, those that are kept for an answer where `ModelSettings.maxTokens` does not say it. */
+  readonly answerTokens?: number | undefined
+}
+
+/**
+ * The limits of a model. A provider's layer gives them beside the `LanguageModel`, and agents make their prompts fit.
+ *
+ * @since 0.1.0
+ * @category services
+ */
+export const CurrentModelLimits = Context.Reference<ModelLimits>(
+  "@perennial/runtime/ModelSettings/CurrentModelLimits",
+  { defaultValue: () => ({}) }
 )
 
 /**

@@ -31,7 +31,10 @@ export interface TaskLimits {
    * its timeout; then its task goes on without it.
    */
   readonly cancelGrace: Duration.Duration
-  /** Bytes of one event (`TaskEvent.size`); a larger one ends the task with the error `EventTooLarge`. */
+  /**
+   * Bytes of one event (`TaskEvent.size`); a larger one ends the task with the error `EventTooLarge`. `LlmAgent` makes
+   * several of a long answer.
+   */
   readonly eventBytes: number
   /** Bytes of one task's log (the same); beyond, the task ends with the error `LogTooLarge`. */
   readonly logBytes: number

@@ -35,6 +35,7 @@ import {
   ToolCallNotFound
 } from "@perennial/domain/TaskError"
 import { size, type StoredEvent } from "@perennial/domain/TaskEvent"
+import * as TaskView from "@perennial/domain/TaskView"
 import type { Usage } from "@perennial/domain/Usage"
 import { Context, Effect, Equal, Layer, Option, Stream } from "effect"
 import { Digest } from "effect/crypto"
@@ -315,8 +316,7 @@ const make = Effect.gen(function*() {
       const { events } = yield* backend.events(task.id, { after, limit: 256, maxBytes: Number.MAX_SAFE_INTEGER })
       const last = events.at(-1)?.event
       if (last?.type === "done") usage = last.usage
-      const found = events.findLast(({ event }) => event.type === "message")
-      const message = found?.event.type === "message" ? found.event.message : undefined
+      const message = events.reduce(TaskView.apply, TaskView.empty).messages.at(-1)?.message
       if (message !== undefined || after === 0) {
         return { ...(message === undefined ? {} : { message }), ...(usage === undefined ? {} : { usage }) }
       }

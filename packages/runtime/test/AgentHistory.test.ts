@@ -6,10 +6,9 @@ import type { StoredEvent } from "@perennial/domain/TaskEvent"
 import { LlmAgent, ScriptedModel } from "@perennial/runtime"
 import { Effect, Fiber, Layer, Schema } from "effect"
 import { AiError } from "effect/ai"
-import { problemOf } from "../../../test/support/anthropicRules.ts"
-import { toMessages } from "../src/internal/anthropicRequest.ts"
 import { adjust, messagesOf, startAgent, task } from "./support/agentTask.ts"
 import { Tools, toolsLayer } from "./support/agentToolkit.ts"
+import { problemOfPrompt } from "./support/anthropicPrompt.ts"
 
 /** What a model may do, well or badly; some of it goes on until somebody cuts it. */
 const steps: { readonly [name: string]: ScriptedModel.Step } = {
@@ -20,6 +19,9 @@ const steps: { readonly [name: string]: ScriptedModel.Step } = {
   fails: { tool: "weather", params: { city: "Atlantis" } },
   invalid: { tool: "weather", params: "{\"ci" },
   unknown: { tool: "nope" },
+  dotted: { tool: "other.tool", id: "functions.other:0" },
+  dotless: { tool: "other_tool", id: "functions_other_0" },
+  silent: { tool: "silent" },
   repeated: { tool: "weather", params: { city: "Rome" }, id: "same" },
   crash: { tool: "crash" },
   slow: { tool: "slow", params: { millis: 60_000 } },
@@ -85,7 +87,7 @@ describe("SCENARIO 21: what a conversation of cut tasks sends to the model", () 
         const last = yield* startAgent(agent, { before, message: "next" })
         yield* Fiber.join(last.fiber)
         for (const { prompt } of yield* (yield* ScriptedModel.Script).requests) {
-          assert.isUndefined(problemOf({ model: "m", max_tokens: 1, ...toMessages(prompt) }))
+          assert.isUndefined(problemOfPrompt(prompt))
         }
       }).pipe(Effect.provide(Layer.provideMerge(toolsLayer, model)))
     },

@@ -1,65 +1,18 @@
 /** The whole way, task to wire: whatever a model provider does, the task ends in the right event, and none hangs. */
 import { assert, describe, it } from "@effect/vitest"
-import { text as textOf } from "@perennial/domain/Message"
-import type { StoredEvent, TaskEvent } from "@perennial/domain/TaskEvent"
+import type { StoredEvent } from "@perennial/domain/TaskEvent"
 import { LlmAgent } from "@perennial/runtime"
 import * as AnthropicModel from "@perennial/runtime/AnthropicModel"
+import * as Fake from "@perennial/runtime/FakeAnthropic"
 import { TaskManager } from "@perennial/runtime/TaskManager"
-import { Context, Effect, Fiber, Layer, Logger, Queue, Redacted, Stream } from "effect"
+import { Context, Effect, Fiber, Layer, Queue, Redacted, Stream } from "effect"
 import { TestClock } from "effect/testing"
-import * as Fake from "../../../test/support/fakeAnthropic.ts"
-import { brief, view } from "./support/agentTask.ts"
-import { Effects, Tools, toolsLayer } from "./support/agentToolkit.ts"
+import { brief } from "./support/agentTask.ts"
+import { Effects } from "./support/agentToolkit.ts"
 import { joinInTime, settle } from "./support/invariants.ts"
+import { env, run, runWith, type Summary, summary } from "./support/overAnthropic.ts"
 
 const { FakeAnthropic } = Fake
-
-const quiet = Logger.layer([])
-
-const agents = Layer.unwrap(Effect.map(FakeAnthropic, ({ url }) =>
-  LlmAgent.layer({
-    agentId: "agent-1",
-    systemPrompt: "Be brief.",
-    tools: Tools,
-    retry: { baseDelay: "1 millis" },
-    model: AnthropicModel.layer({ apiKey: Redacted.make("k"), baseUrl: url })
-  })))
-
-const env = TaskManager.layerMemory.pipe(
-  Layer.provide([agents, quiet]),
-  Layer.provideMerge(Layer.mergeAll(FakeAnthropic.layer, toolsLayer))
-)
-
-/** A task from its start to its last event. */
-const run = Effect.gen(function*() {
-  const manager = yield* TaskManager
-  const { id } = yield* manager.start({ message: "hi" })
-  const log = yield* Stream.runCollect(yield* manager.events(id))
-  assert.deepStrictEqual(log.map(({ seq }) => seq), log.map((_, at) => at + 1))
-  assert.strictEqual(view(log).text, "")
-  return log
-})
-
-const eventOf = <Type extends TaskEvent["type"]>(log: ReadonlyArray<StoredEvent>, type: Type) =>
-  log.flatMap(({ event }) => event.type === type ? [event as Extract<TaskEvent, { readonly type: Type }>] : [])
-
-interface Summary {
-  readonly messages: ReadonlyArray<string>
-  readonly retries: ReadonlyArray<string>
-  readonly end: string | undefined
-}
-
-/** What a user finds: the messages, why requests were repeated, and how it ended. */
-const summary = (log: ReadonlyArray<StoredEvent>): Summary => {
-  const last = log.at(-1)?.event
-  return {
-    messages: eventOf(log, "message").map(({ message, partial }) =>
-      `${partial === true ? "partial: " : ""}${textOf(message)}`
-    ),
-    retries: eventOf(log, "retry").map(({ reason }) => reason),
-    end: last?.type === "error" ? `error ${last.error}` : last?.type
-  }
-}
 
 const whole: Fake.Reply = { steps: [{ text: ["who", "le"] }] }
 
@@ -89,6 +42,7 @@ const stopReasons: ReadonlyArray<Case> = [
   ["end_turn", [{ steps: [{ text: ["fine"] }] }], answered("fine")],
   ["stop_sequence", [{ steps: [{ text: ["fine"] }], stopReason: "stop_sequence" }], answered("fine")],
   ["tool_use", [{ steps: [{ toolUse: weather }] }, whole], answered("", "whole")],
+  ["a reason that is new", [{ steps: [{ text: ["fine"] }], stopReason: "new_reason" as never }], answered("fine")],
   ["max_tokens in text", [{ steps: [{ text: ["half a"] }], stopReason: "max_tokens" }], answered("half a")],
   [
     "max_tokens in a call",
@@ -164,6 +118,16 @@ const errors: ReadonlyArray<Case> = [
   ["500", [http(500, "api_error"), whole], repeated("ModelOverloaded")],
   ["502 of a proxy", [{ status: 502, body: "<html>" }, whole], repeated("ModelOverloaded")],
   ["504", [http(504, "timeout_error"), whole], repeated("ModelOverloaded")],
+  [
+    "529 for an hour",
+    [Fake.errorReply(529, "overloaded_error", "Oh", { "retry-after": "3600" })],
+    failed("ModelOverloaded")
+  ],
+  [
+    "a reset before the headers",
+    [{ status: 200, body: {}, instead: "reset" }, whole],
+    repeated("ModelUnreachable")
+  ],
   ["529 twice", [Fake.overloaded, Fake.overloaded, whole], repeated("ModelOverloaded", "ModelOverloaded")],
   [
     "529 again and again",
@@ -195,20 +159,35 @@ const errors: ReadonlyArray<Case> = [
     repeated("ModelUnreachable")
   ],
   [
+    "an event that is not one of the protocol",
+    [{ steps: [{ raw: "event: content_block_start\ndata: {\"type\":\"content_block_start\",\"index\":0}\n\n" }] }],
+    failed("ModelResponseInvalid")
+  ],
+  [
     "a body that ends in the middle of an event",
     [{ steps: [{ text: ["par"] }, { raw: "event: content_block_delta\ndata: {\"ty" }, { cut: "end" }] }, whole],
     repeated("ModelUnreachable")
   ]
 ]
 
+/** The same from a server that leaves out what is null. */
+const bare = stopReasons.map(([name, replies, expected]): Case => [
+  `${name}, of a compatible server`,
+  replies.map((reply) => "steps" in reply ? { ...reply, bare: true } : reply),
+  expected
+])
+
 describe("a task over the Anthropic SDK", () => {
-  it.live.each([...stopReasons, ...errors])("ends as it should: %s", ([, replies, expected]) =>
-    Effect.gen(function*() {
-      const fake = yield* FakeAnthropic
-      yield* fake.push(...replies)
-      assert.deepStrictEqual(summary(yield* run), expected)
-      assert.strictEqual((yield* fake.requests).length, replies.length)
-    }).pipe(Effect.provide(env)))
+  it.live.each([...stopReasons, ...bare, ...errors])(
+    "ends as it should: %s",
+    ([, replies, expected]) =>
+      Effect.gen(function*() {
+        const fake = yield* FakeAnthropic
+        yield* fake.push(...replies)
+        assert.deepStrictEqual(summary(yield* run), expected)
+        assert.strictEqual((yield* fake.requests).length, replies.length)
+      }).pipe(Effect.provide(env))
+  )
 
   const boundaries = Array.from({ length: recordedEvents }, (_, after) => after)
   const ends = boundaries.flatMap((after) => [[after, "end"], [after, "reset"]] as const)
@@ -244,6 +223,21 @@ describe("a task over the Anthropic SDK", () => {
       }).pipe(Effect.provide(env))
   )
 
+  it.live("no headers in time cost a retry", () =>
+    Effect.gen(function*() {
+      const fake = yield* FakeAnthropic
+      yield* fake.push({ status: 200, body: {}, instead: "hang" }, whole)
+      const agent = LlmAgent.layer({
+        agentId: "agent-1",
+        systemPrompt: "",
+        retry: { baseDelay: "1 millis" },
+        model: AnthropicModel.layer({ apiKey: Redacted.make("k"), baseUrl: fake.url, headersTimeout: "50 millis" })
+      })
+      const log = yield* runWith(agent)
+      assert.deepStrictEqual(summary(log), repeated("ModelUnreachable"))
+      assert.strictEqual(yield* (yield* fake.nextRequest).end, "aborted")
+    }).pipe(Effect.provide(FakeAnthropic.layer)))
+
   it.live("an answer is complete with its last event, whatever becomes of the connection", () =>
     Effect.gen(function*() {
       const fake = yield* FakeAnthropic
@@ -259,7 +253,7 @@ describe("a task over the Anthropic SDK", () => {
   it.effect("silence before the headers costs a retry", () =>
     Effect.gen(function*() {
       const fake = yield* FakeAnthropic
-      yield* fake.push({ status: 200, body: {}, hang: true })
+      yield* fake.push({ status: 200, body: {}, instead: "hang" })
       yield* fake.otherwise(() => whole)
       const log = yield* joinInTime(yield* Effect.forkChild(run))
       assert.strictEqual(log.at(-1)?.event.type, "done")
@@ -302,7 +296,7 @@ describe("a task over the Anthropic SDK", () => {
         retry: { times: 2, baseDelay: "1 millis" },
         model: AnthropicModel.layer({ apiKey: Redacted.make("k"), baseUrl: gone.url })
       })
-      const log = yield* run.pipe(Effect.provide(TaskManager.layerMemory.pipe(Layer.provide([unreachable, quiet]))))
+      const log = yield* runWith(unreachable)
       assert.deepStrictEqual(summary(log), {
         messages: [],
         retries: ["ModelUnreachable", "ModelUnreachable"],

@@ -2,10 +2,9 @@ import { assert, describe, it } from "@effect/vitest"
 import { isBoundary, type StoredEvent } from "@perennial/domain/TaskEvent"
 import { LlmAgent, ScriptedModel } from "@perennial/runtime"
 import { Effect, Fiber, Layer, Ref } from "effect"
-import { problemOf } from "../../../test/support/anthropicRules.ts"
-import { toMessages } from "../src/internal/anthropicRequest.ts"
 import { adjust, type AgentTask, brief, settle, startAgent } from "./support/agentTask.ts"
 import { Effects, Tools, toolsLayer } from "./support/agentToolkit.ts"
+import { problemOfPrompt } from "./support/anthropicPrompt.ts"
 
 const { Script } = ScriptedModel
 const config = { agentId: "agent-1", systemPrompt: "Be brief.", tools: Tools }
@@ -176,7 +175,7 @@ describe("recovery of an agent", () => {
         const requests = (yield* script.requests).slice(before)
         assert.strictEqual(requests.length, turns.length - answered, `cut after ${cut}`)
         for (const { prompt } of requests) {
-          assert.isUndefined(problemOf({ model: "m", max_tokens: 1, ...toMessages(prompt) }))
+          assert.isUndefined(problemOfPrompt(prompt))
         }
         assert.deepStrictEqual(finished(again.log), finished(whole.log).map((key) => interruptedAt(log, key)))
       }

@@ -1,9 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as AnthropicModel from "@perennial/runtime/AnthropicModel"
+import * as Fake from "@perennial/runtime/FakeAnthropic"
 import { CurrentModelSettings, type ModelSettings } from "@perennial/runtime/ModelSettings"
-import { ConfigProvider, Effect, Layer, Redacted, Schema, Stream } from "effect"
+import { ConfigProvider, Effect, Layer, Logger, Redacted, Schema, Stream } from "effect"
 import { LanguageModel, Prompt, Tool, Toolkit } from "effect/ai"
-import * as Fake from "../../../test/support/fakeAnthropic.ts"
 
 const { FakeAnthropic } = Fake
 
@@ -183,6 +183,40 @@ describe("AnthropicModel", () => {
       const { messages: _, model: __, stream: ___, ...rest } = request?.body ?? {}
       assert.deepStrictEqual(rest, sent)
     }).pipe(Effect.provide(modelWith(own))))
+
+  it.live("tools that the API would reject every request for are left out, and that is logged once", () =>
+    Effect.gen(function*() {
+      const fake = yield* FakeAnthropic
+      yield* fake.push({ steps: [{ text: ["ok"] }] }, { steps: [{ text: ["ok"] }] })
+      const dynamic = (name: string, parameters: object) => Tool.dynamic(name, { parameters: { ...parameters } })
+      const tools = [
+        dynamic("fine", { type: "object", properties: { a: { anyOf: [{ type: "string" }] } } }),
+        dynamic("dotted.name", { type: "object" }),
+        dynamic("x".repeat(129), { type: "object" }),
+        dynamic("either", { type: "object", oneOf: [{ required: ["a"] }, { required: ["b"] }] })
+      ]
+      const toolkit = {
+        tools: Object.fromEntries([...tools, dynamic("fine", { type: "object" })].map((tool, i) => [i, tool])),
+        handle: () => Effect.die("not called")
+      }
+      const lines: Array<string> = []
+      const logger = Logger.make(({ message }) => {
+        lines.push(String(message))
+      })
+      const asked = LanguageModel.streamText({ prompt: "hi", toolkit, disableToolCallResolution: true }).pipe(
+        Stream.runDrain,
+        Effect.provide(Logger.layer([logger]))
+      )
+      yield* asked
+      yield* asked
+      for (const { body } of yield* fake.requests) {
+        assert.deepStrictEqual(body.tools?.map((tool) => "name" in tool ? tool.name : ""), ["fine"])
+      }
+      const reasons = lines.flatMap((line) =>
+        /The tool "(.{1,11}).*" is left out of requests to Claude/.exec(line)?.[1] ?? []
+      )
+      assert.deepStrictEqual(reasons, ["dotted.name", "xxxxxxxxxxx", "either", "fine"])
+    }).pipe(Effect.provide(env)))
 
   it.live("loses nothing of a burst", () =>
     Effect.gen(function*() {

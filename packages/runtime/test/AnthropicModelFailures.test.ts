@@ -1,11 +1,11 @@
 /** How requests to Claude fail, and what is left of them on the wire. */
 import { assert, describe, it } from "@effect/vitest"
 import * as AnthropicModel from "@perennial/runtime/AnthropicModel"
+import * as Fake from "@perennial/runtime/FakeAnthropic"
 import { CurrentModelActivity } from "@perennial/runtime/ModelSettings"
 import { Deferred, Duration, Effect, Fiber, Layer, Logger, Queue, Redacted, References, Stream } from "effect"
 import { AiError, LanguageModel, type Prompt } from "effect/ai"
 import { TestClock } from "effect/testing"
-import * as Fake from "../../../test/support/fakeAnthropic.ts"
 import { settle } from "./support/agentTask.ts"
 
 const { FakeAnthropic } = Fake
@@ -54,6 +54,35 @@ describe("AnthropicModel, failures", () => {
       assert.strictEqual((yield* fake.requests).length, 1)
     }).pipe(Effect.provide(env)))
 
+  it.live("an answer in one piece that does not follow the protocol is not asked for again", () =>
+    Effect.gen(function*() {
+      const fake = yield* FakeAnthropic
+      yield* fake.push({ status: 200, body: { type: "message" } })
+      const { reason } = yield* Effect.flip(LanguageModel.generateText({ prompt: "hi" }))
+      assert.strictEqual(reason._tag, "InvalidResponseError")
+      assert.isFalse(reason.isRetryable)
+    }).pipe(Effect.provide(env)))
+
+  const waits: ReadonlyArray<readonly [headers: Readonly<Record<string, string>>, millis: number | undefined]> = [
+    [{ "retry-after": "7" }, 7_000],
+    [{ "retry-after": "0.5" }, 500],
+    [{ "retry-after": "Thu, 01 Jan 1970 00:00:07 GMT" }, 7_000],
+    [{ "retry-after": "Wed, 31 Dec 1969 23:59:59 GMT" }, 0],
+    [{ "retry-after-ms": "1500", "retry-after": "7" }, 1_500],
+    [{ "retry-after-ms": "soon", "retry-after": "7" }, 7_000],
+    [{ "retry-after": "soon" }, undefined],
+    [{}, undefined]
+  ]
+
+  // The clock of the test stands at 1970-01-01T00:00Z.
+  it.effect.each(waits)("the API says when to come back: %j is %s ms", ([headers, millis]) =>
+    Effect.gen(function*() {
+      const fake = yield* FakeAnthropic
+      yield* fake.push(Fake.errorReply(429, "rate_limit_error", "Oh", headers))
+      const { retryAfter } = yield* Effect.flip(Stream.runDrain(ask("hi")))
+      assert.strictEqual(retryAfter === undefined ? undefined : Duration.toMillis(retryAfter), millis)
+    }).pipe(Effect.provide(env)))
+
   it.live("honours retry-after and names a context that is too long", () =>
     Effect.gen(function*() {
       const fake = yield* FakeAnthropic
@@ -81,7 +110,7 @@ describe("AnthropicModel, failures", () => {
   it.live("P7: an interruption before the headers aborts the request on the wire", () =>
     Effect.gen(function*() {
       const fake = yield* FakeAnthropic
-      yield* fake.push({ status: 200, body: {}, hang: true })
+      yield* fake.push({ status: 200, body: {}, instead: "hang" })
       const fiber = yield* Effect.forkChild(Stream.runDrain(ask("hi")))
       const request = yield* fake.nextRequest
       yield* Fiber.interrupt(fiber)

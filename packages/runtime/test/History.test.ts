@@ -1,10 +1,15 @@
 import { assert, describe, it } from "@effect/vitest"
-import { type AssistantMessage, type Message, type ToolMessage, userText } from "@perennial/domain/Message"
+import {
+  type AssistantMessage,
+  type Message,
+  type ToolMessage,
+  ToolResultStatus,
+  userText
+} from "@perennial/domain/Message"
 import { History } from "@perennial/runtime"
 import { Schema } from "effect"
 import { Prompt } from "effect/ai"
-import { problemOf } from "../../../test/support/anthropicRules.ts"
-import { toMessages } from "../src/internal/anthropicRequest.ts"
+import { problemOfPrompt } from "./support/anthropicPrompt.ts"
 
 const call = (...ids: ReadonlyArray<string>): AssistantMessage => ({
   role: "assistant",
@@ -18,15 +23,22 @@ const say = (text: string): AssistantMessage => ({ role: "assistant", content: [
 
 const promptOf = (messages: ReadonlyArray<Message>) => Prompt.fromMessages(messages.map(History.toPromptMessage))
 /** What the API says to a request that ends with the user's next message. */
-const problem = (messages: ReadonlyArray<Message>) =>
-  problemOf({ model: "m", max_tokens: 1, messages: toMessages(promptOf([...messages, userText("next")])).messages })
+const problem = (messages: ReadonlyArray<Message>) => problemOfPrompt(promptOf([...messages, userText("next")]))
 
-const Id = Schema.Literals(["a", "b", "c"])
+/** Other providers have others than Anthropic's. */
+const Id = Schema.Literals(["a", "b", "c_d", "c.d", "c:d", ""])
+const ToolName = Schema.Literals(["t", "a.b", "a_b", "x".repeat(200), ""])
 const Text = Schema.Literals(["", " ", "hello"])
 const AnyPart = Schema.Union([
   Schema.Struct({ type: Schema.Literal("text"), text: Text }),
   Schema.Struct({ type: Schema.Literal("reasoning"), text: Text }),
-  Schema.Struct({ type: Schema.Literal("tool_call"), toolCallId: Id, tool: Schema.Literal("t"), args: Schema.Null })
+  Schema.Struct({
+    type: Schema.Literal("tool_call"),
+    toolCallId: Id,
+    tool: ToolName,
+    // Models and cuts leave what is not an object.
+    args: Schema.Union([Schema.Null, Schema.Literals(["{\"ci", 1, true]), Schema.Tuple([]), Schema.Struct({})])
+  })
 ])
 /** Histories as cancels, crashes and imports may leave them. */
 const AnyHistory = Schema.Array(Schema.Union([
@@ -40,21 +52,22 @@ const AnyHistory = Schema.Array(Schema.Union([
     content: Schema.Array(Schema.Struct({
       type: Schema.Literal("tool_result"),
       toolCallId: Id,
-      tool: Schema.Literal("t"),
-      result: Schema.Literal("r"),
-      status: Schema.Literal("completed")
+      tool: ToolName,
+      result: Schema.Literals(["r", "", " "]),
+      status: ToolResultStatus
     }))
   })
 ]))
 
 describe("History.repair", () => {
   it.prop(
-    "SCENARIO 21: any history is accepted afterwards, and repairing twice is repairing once",
+    "SCENARIO 21: any history is accepted afterwards, however short it has to be, and repairing twice is repairing once",
     [AnyHistory],
     ([history]) => {
       const once = History.repair(history)
       assert.isUndefined(problem(once))
       assert.deepStrictEqual(History.repair(once), once)
+      for (const maxTokens of [10, 100, 300]) assert.isUndefined(problem(History.fit(once, { maxTokens })))
     },
     { arbitrary: { runs: 500 } }
   )
@@ -106,12 +119,79 @@ describe("History.fit", () => {
     assert.strictEqual(History.fit(history, { maxTokens: 10_000 }), history)
   })
 
-  it("empties old results before it drops turns, and always keeps the last two", () => {
-    const fitted = History.fit(turns(10), { maxTokens: 2500 })
+  it("empties old results before it drops turns, and keeps the last two whole where it can", () => {
+    const fitted = History.fit(turns(10), { maxTokens: 3500 })
     assert.strictEqual(fitted.length, 40)
     assert.include(JSON.stringify(fitted[2]), "old result removed")
     assert.deepStrictEqual(fitted.slice(-8), [...turn(8), ...turn(9)])
-    assert.deepStrictEqual(History.fit(turns(10), { maxTokens: 10 }), [...turn(8), ...turn(9)])
+    assert.deepStrictEqual(History.fit(turns(10), { maxTokens: 1000 }), [...turn(8), ...turn(9)])
+  })
+
+  it("of the last two turns it empties results that were seen, then drops the first", () => {
+    const seen = result("c9", "[old result removed]")
+    const last = [userText("question 9"), call("c9"), seen, say("answer 9")]
+    assert.deepStrictEqual(History.fit(turns(10), { maxTokens: 500 }).slice(4), last)
+    assert.deepStrictEqual(History.fit(turns(10), { maxTokens: 10 }), last)
+  })
+
+  /** A task that has read a lot for one question, and has not answered yet. */
+  const longTask = (steps: number): ReadonlyArray<Message> => [
+    userText("read everything"),
+    ...Array.from({ length: steps }, (_, i) => [call(`c${i}`), result(`c${i}`, "x".repeat(200_000))]).flat()
+  ]
+
+  it("empties old results of a long task, but not those that the model has not seen", () => {
+    const fitted = History.fit(longTask(20), { maxTokens: 100_000 })
+    assert.isAtMost(History.estimateTokens(fitted), 100_000)
+    assert.deepStrictEqual(fitted.slice(-2), longTask(20).slice(-2))
+    assert.strictEqual(fitted.length, 41)
+    assert.isUndefined(problem(fitted))
+  })
+
+  it("empties in blocks: a long task keeps its beginning for several steps", () => {
+    const fitted = Array.from({ length: 10 }, (_, i) => History.fit(longTask(10 + i), { maxTokens: 300_000 }))
+    const beginnings = fitted.map((messages) => JSON.stringify(messages.slice(0, 9)))
+    assert.isAtMost(new Set(beginnings).size, 4)
+  })
+
+  it("shortens what the model has not seen when nothing else is left, the longest first", () => {
+    const results = ["short", "y".repeat(250_000), "字".repeat(100_000)]
+    const parallel: ReadonlyArray<Message> = [
+      userText("read everything"),
+      call("a", "b", "c"),
+      { role: "tool", content: ["a", "b", "c"].flatMap((id, i) => result(id, results[i] ?? "").content) }
+    ]
+    const fitted = History.fit(parallel, { maxTokens: 50_000 })
+    assert.isAtMost(History.estimateTokens(fitted), 50_000)
+    assert.isAbove(History.estimateTokens(fitted), 40_000)
+    const kept = fitted[2]?.role === "tool" ? fitted[2].content.map((part) => String(part.result)) : []
+    assert.strictEqual(kept[0], "short")
+    for (const text of kept.slice(1)) assert.match(text, /more characters do not fit into the context of the model\]$/)
+    assert.isUndefined(problem(fitted))
+  })
+
+  it("counts rather too many tokens than too few, in any script", () => {
+    assert.approximately(History.estimateTokens([userText("word ".repeat(3_000))]), 5_000, 50)
+    assert.approximately(History.estimateTokens([userText("漢字かな".repeat(1_000))]), 4_000, 50)
+  })
+
+  it("replaces the oldest files when a request would have more than 20 MiB of them", () => {
+    const files = Array.from({ length: 6 }, (_, i): Message => ({
+      role: "user",
+      content: [
+        { type: "file", mediaType: "application/pdf", name: `${i}.pdf`, data: "A".repeat(7 * 1024 * 1024) },
+        { type: "text", text: "and this?" }
+      ]
+    }))
+    const limited = History.limitFiles(files)
+    assert.deepStrictEqual(limited.slice(4), files.slice(4))
+    assert.deepStrictEqual(limited[0]?.content[0], {
+      type: "text",
+      text: "[A file of type application/pdf, no longer sent: 0.pdf]"
+    })
+    assert.isBelow(JSON.stringify(limited).length, 20 * 1024 * 1024)
+    assert.strictEqual(History.limitFiles(limited), limited)
+    assert.deepStrictEqual(History.limitFiles(files, { maxBytes: 1 }).at(-1), files.at(-1))
   })
 
   it("cuts only between turns, and stays acceptable", () => {
@@ -126,7 +206,7 @@ describe("History.fit", () => {
   it("cuts in blocks: the beginning stays the same for several requests", () => {
     const beginnings = Array.from(
       { length: 20 },
-      (_, i) => JSON.stringify(History.fit(turns(20 + i), { maxTokens: 3000 })[0])
+      (_, i) => JSON.stringify(History.fit(turns(20 + i), { maxTokens: 4000 })[0])
     )
     assert.isAtMost(new Set(beginnings).size, 8)
   })

@@ -1,8 +1,8 @@
 /** What an agent does when its model cannot answer and it has others. */
 import { assert, describe, it } from "@effect/vitest"
 import { LlmAgent, ScriptedModel } from "@perennial/runtime"
-import { Duration, Effect, Fiber } from "effect"
-import { AiError } from "effect/ai"
+import { Duration, Effect, Fiber, Layer, Stream } from "effect"
+import { AiError, LanguageModel, type Response } from "effect/ai"
 import { adjust, brief, settle, startAgent, view } from "./support/agentTask.ts"
 import { Tools, toolsLayer } from "./support/agentToolkit.ts"
 
@@ -47,6 +47,7 @@ describe("LlmAgent with fallback models", () => {
     [new AiError.QuotaExhaustedError({}), "ModelQuotaExhausted"],
     [new AiError.InvalidRequestError({ constraint: "unknown model" }), "ModelNotFound"],
     [new AiError.RateLimitError({ retryAfter: Duration.hours(2) }), "ModelRateLimited"],
+    [new AiError.InvalidResponseError({ description: "not the protocol" }), "ModelResponseInvalid"],
     [new AiError.NetworkError({ reason: "TransportError", method: "POST", url: "" }), "ModelUnreachable"]
   ]
 
@@ -60,6 +61,29 @@ describe("LlmAgent with fallback models", () => {
         assert.deepStrictEqual(run.events("retry").map((event) => event.reason), [code])
       })
   )
+
+  it.effect("an answer whose stream ends without a `finish` part is none, whoever the provider", () =>
+    Effect.gen(function*() {
+      const parts: ReadonlyArray<Response.StreamPartEncoded> = [
+        { type: "text-start", id: "0" },
+        { type: "text-delta", id: "0", delta: "half" }
+      ]
+      const model = Layer.effect(
+        LanguageModel.LanguageModel,
+        LanguageModel.make({ streamText: () => Stream.fromArray(parts), generateText: () => Effect.succeed([]) })
+      )
+      const run = yield* startAgent(
+        yield* LlmAgent.make({ ...config, model, fallbacks: [ScriptedModel.layer({ turns: [["whole"]] })] })
+      )
+      yield* settle
+      yield* Fiber.join(run.fiber)
+      assert.deepStrictEqual(brief(run.log).slice(1), [
+        "text half",
+        "retry 2 ModelUnreachable",
+        "text whole",
+        "message text"
+      ])
+    }))
 
   it.effect("a request that is wrong is wrong for every model", () =>
     Effect.gen(function*() {

@@ -3,11 +3,11 @@ import { assert, describe, it } from "@effect/vitest"
 import type { Agents } from "@perennial/domain/Agent"
 import { LlmAgent } from "@perennial/runtime"
 import * as AnthropicModel from "@perennial/runtime/AnthropicModel"
+import * as Fake from "@perennial/runtime/FakeAnthropic"
 import { TaskManager } from "@perennial/runtime/TaskManager"
 import { Deferred, Effect, Fiber, Layer, Logger, Redacted, Stream } from "effect"
 import { FetchHttpClient } from "effect/http"
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http"
-import * as Fake from "../../../test/support/fakeAnthropic.ts"
 import { brief } from "./support/agentTask.ts"
 import { Effects, Tools, toolsLayer } from "./support/agentToolkit.ts"
 import * as ChatCompletions from "./support/chatCompletions.ts"
@@ -69,9 +69,13 @@ const text = (content: string) => ({ choices: [{ delta: { content }, finish_reas
 const call = (index: number, part: object) => ({
   choices: [{ delta: { tool_calls: [{ index, ...part }] }, finish_reason: null }]
 })
-const finish = (reason: string) => ({
+const finish = (reason: string, cached?: number) => ({
   choices: [{ delta: {}, finish_reason: reason }],
-  usage: { prompt_tokens: 10, completion_tokens: 5 }
+  usage: {
+    prompt_tokens: 10,
+    completion_tokens: 5,
+    ...(cached === undefined ? {} : { prompt_tokens_details: { cached_tokens: cached } })
+  }
 })
 
 const config = {
@@ -106,7 +110,7 @@ describe("LlmAgent over another provider", () => {
           "[DONE]"
         ],
         [text("half")],
-        [text("It is 4."), finish("stop"), "[DONE]"]
+        [text("It is 4."), finish("stop", 8), "[DONE]"]
       )
       const agents = LlmAgent.layer({ ...config, temperature: 0.3, maxTokens: 100, model: server.model })
       const log = yield* withAgent(run, agents)
@@ -122,7 +126,12 @@ describe("LlmAgent over another provider", () => {
         "done"
       ])
       const last = log.at(-1)?.event
-      assert.deepInclude(last?.type === "done" ? last.usage : {}, { requests: 2, inputTokens: 20, outputTokens: 10 })
+      assert.deepInclude(last?.type === "done" ? last.usage : {}, {
+        requests: 2,
+        inputTokens: 12,
+        cacheReadTokens: 8,
+        outputTokens: 10
+      })
       assert.deepStrictEqual(yield* Effects.all, ["weather Oslo"])
       assert.deepInclude(server.asked[0], { model: "other-1", temperature: 0.3, max_tokens: 100 })
       assert.deepStrictEqual(server.asked.at(-1)?.messages, [
@@ -185,5 +194,36 @@ describe("LlmAgent over another provider", () => {
       )
       assert.deepStrictEqual(brief(log).slice(-4), ["retry 2 ModelOverloaded", "text It is 4.", "message text", "done"])
       assert.deepStrictEqual(server.asked[0]?.messages.map(({ role }) => role), ["system", "user", "assistant", "tool"])
+    }).pipe(Effect.scoped, Effect.provide([env, Fake.FakeAnthropic.layer])))
+
+  it.live("goes back to Claude in the middle of a task, with its ids and without the thinking that it did not do", () =>
+    Effect.gen(function*() {
+      const fake = yield* Fake.FakeAnthropic
+      yield* fake.push(Fake.overloaded, { steps: [{ text: ["It is 4."] }] })
+      const weather = (id: string) => call(0, { id, function: { name: "weather", arguments: "{\"city\":\"Oslo\"}" } })
+      const server = yield* serve(
+        [weather("functions.weather:0"), finish("tool_calls"), "[DONE]"],
+        [weather("functions_weather_0"), finish("tool_calls"), "[DONE]"],
+        500
+      )
+      const log = yield* withAgent(
+        run,
+        LlmAgent.layer({
+          ...config,
+          retry: { times: 0 },
+          thinking: { budgetTokens: 2_000 },
+          model: AnthropicModel.layer({ apiKey: Redacted.make("k"), baseUrl: fake.url }),
+          fallbacks: [server.model]
+        })
+      )
+      const back = (yield* fake.requests).at(-1)?.body
+      assert.strictEqual(back?.thinking?.type, "disabled")
+      assert.deepStrictEqual(
+        back?.messages.flatMap(({ content }) =>
+          typeof content === "string" ? [] : content.flatMap((block) => block.type === "tool_use" ? [block.id] : [])
+        ),
+        ["functions_weather_0", "functions_weather_0_2"]
+      )
+      assert.deepStrictEqual(brief(log).slice(-2), ["message text", "done"])
     }).pipe(Effect.scoped, Effect.provide([env, Fake.FakeAnthropic.layer])))
 })

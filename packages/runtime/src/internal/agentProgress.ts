@@ -25,6 +25,8 @@ export const fromJournal = (journal: ReadonlyArray<StoredEvent>): AgentProgress 
   let usage = zero
   let iterations = 0
   let calls: ReadonlyArray<ToolCallPart> = []
+  /** The last message goes on in the next one. */
+  let continued = false
   const answered = new Set<string>()
   const past = new Map<string, PastCall>()
   const note = (toolCallId: string, change: Partial<PastCall>) =>
@@ -33,9 +35,11 @@ export const fromJournal = (journal: ReadonlyArray<StoredEvent>): AgentProgress 
     switch (event.type) {
       case "message":
         if (event.partial === true) break
+        calls = continued ? [...calls, ...callsOf(event.message)] : callsOf(event.message)
+        continued = event.continued === true
+        if (continued) break
         usage = add(usage, event.usage)
         iterations++
-        calls = callsOf(event.message)
         break
       case "tool_call":
         note(event.toolCallId, { entered: true })

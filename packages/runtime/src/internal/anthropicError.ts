@@ -1,22 +1,27 @@
 /** What the SDK throws, as reasons of `AiError`. */
 import { AnthropicError, APIConnectionError, APIConnectionTimeoutError, APIError } from "@anthropic-ai/sdk"
-import { DateTime, Duration, Option, Schema } from "effect"
+import { type Duration, Schema } from "effect"
 import { AiError } from "effect/ai"
+import { Unreadable } from "./anthropicResponse.ts"
 import { contextExceeded, unknownModel } from "./modelError.ts"
+import { fromHeaders } from "./retryAfter.ts"
 
-/** RFC 9110, section 10.2.3: seconds or a date; the API also knows `retry-after-ms`. */
-const retryAfter = (error: APIError, nowMillis: number): Duration.Duration | undefined => {
-  const header = (name: string): string => error.headers?.get(name) ?? ""
-  const millis = Number.parseFloat(header("retry-after-ms"))
-  if (millis >= 0) return Duration.millis(millis)
-  const value = header("retry-after")
-  if (value === "") return undefined
-  const seconds = Number(value)
-  if (!Number.isNaN(seconds)) return Duration.seconds(Math.max(0, seconds))
-  return Option.getOrUndefined(Option.map(
-    DateTime.make(value),
-    (date) => Duration.millis(Math.max(0, DateTime.toEpochMillis(date) - nowMillis))
-  ))
+const retryAfter = ({ headers }: APIError, nowMillis: number): Duration.Duration | undefined =>
+  fromHeaders((name) => headers?.get(name) ?? "", nowMillis)
+
+/** With what the response says about when to come back: the error has no place for it. */
+const internal = (
+  { headers, status }: APIError,
+  description: string,
+  metadata: AiError.ProviderMetadata
+): AiError.InternalProviderError => {
+  const told: Record<string, string> = {}
+  for (const name of ["retry-after", "retry-after-ms"]) {
+    const value = headers?.get(name)
+    if (value !== null && value !== undefined) told[name] = value
+  }
+  const http = status === undefined ? {} : { http: { response: { status, headers: told } } }
+  return new AiError.InternalProviderError({ description, metadata, ...http })
 }
 
 /** An error in the middle of a stream has no status, only a type: the type comes first. */
@@ -40,7 +45,7 @@ const fromApiError = (error: APIError, nowMillis: number): AiError.AiErrorReason
     case "overloaded_error":
     case "api_error":
     case "timeout_error":
-      return new AiError.InternalProviderError({ description, metadata })
+      return internal(error, description, metadata)
     case "not_found_error":
       return new AiError.InvalidRequestError({ constraint: unknownModel, description, metadata })
     case "invalid_request_error": {
@@ -62,7 +67,7 @@ const fromStatus = (
   const status = error.status ?? 0
   if (status === 429) return new AiError.RateLimitError({ retryAfter: retryAfter(error, nowMillis), metadata })
   if (status === 408 || status === 409 || status >= 500) {
-    return new AiError.InternalProviderError({ description, metadata })
+    return internal(error, description, metadata)
   }
   if (status === 401) return new AiError.AuthenticationError({ kind: "InvalidKey", description, metadata })
   if (status === 402) return new AiError.QuotaExhaustedError({ metadata })
@@ -105,6 +110,7 @@ export const toReason = (error: unknown, url: string, nowMillis: number): AiErro
   if (error instanceof APIConnectionTimeoutError) return network(url, "no response headers in time", error)
   if (error instanceof APIConnectionError) return network(url, causeOf(error), error)
   if (error instanceof APIError) return fromApiError(error, nowMillis)
+  if (error instanceof Unreadable) return new AiError.InvalidResponseError({ description: error.message })
   // A body that ends in the middle of an event is read as JSON that was cut.
   if (error instanceof SyntaxError) return network(url, "the response is not JSON", error)
   // fetch throws a bare TypeError("terminated") when the connection is cut in the middle of a body.

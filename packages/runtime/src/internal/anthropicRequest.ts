@@ -1,12 +1,14 @@
 /** A prompt of `effect/ai` as the body of `POST /v1/messages`. */
 import type Anthropic from "@anthropic-ai/sdk"
-import { Result, type Schema } from "effect"
+import { Predicate, Result, type Schema } from "effect"
 import { type LanguageModel, type Prompt, Tool } from "effect/ai"
 import { toCodecAnthropic } from "effect/ai/AnthropicStructuredOutput"
 import { Base64 } from "effect/encoding"
 import type { AnthropicSettings } from "../AnthropicModel.ts"
 
 type Block = Anthropic.ContentBlockParam
+
+export const defaultMaxTokens = 16_000
 
 const imageTypes = ["image/jpeg", "image/png", "image/gif", "image/webp"] as const
 
@@ -62,7 +64,33 @@ const reasoningBlocks = (part: Prompt.ReasoningPart): ReadonlyArray<Block> => {
     : []
 }
 
-const assistantBlocks = (message: Prompt.AssistantMessage): ReadonlyArray<Block> =>
+/** The API takes nothing but an object. Arguments that `max_tokens` has cut are no more than a text. */
+const inputOf = (params: unknown) => Predicate.isReadonlyObject(params) ? params : {}
+
+/**
+ * Ids and names in characters that the API takes: other providers have others. What is valid and comes first stays as it
+ * is; different ones stay different, and the same while the conversation grows.
+ */
+const makeValid = (first: ReadonlyArray<string> = []) => {
+  const given = new Map<string, string>()
+  const taken = new Set<string>()
+  const valid = (name: string): string => {
+    const known = given.get(name)
+    if (known !== undefined) return known
+    const base = name.replace(/[^a-zA-Z0-9_-]/g, "_").slice(0, 128) || "_"
+    let out = base
+    for (let n = 2; taken.has(out); n++) out = `${base.slice(0, 120)}_${n}`
+    given.set(name, out)
+    taken.add(out)
+    return out
+  }
+  for (const name of first) valid(name)
+  return valid
+}
+
+type Valid = ReturnType<typeof makeValid>
+
+const assistantBlocks = (message: Prompt.AssistantMessage, id: Valid, name: Valid): ReadonlyArray<Block> =>
   message.content.flatMap((part): ReadonlyArray<Block> => {
     switch (part.type) {
       case "text":
@@ -71,7 +99,7 @@ const assistantBlocks = (message: Prompt.AssistantMessage): ReadonlyArray<Block>
         return reasoningBlocks(part)
       case "tool-call":
         if (part.providerExecuted) return []
-        return [{ type: "tool_use", id: part.id, name: part.name, input: part.params ?? {} }]
+        return [{ type: "tool_use", id: id(part.id), name: name(part.name), input: inputOf(part.params) }]
       default:
         return []
     }
@@ -79,19 +107,32 @@ const assistantBlocks = (message: Prompt.AssistantMessage): ReadonlyArray<Block>
 
 const asText = (result: unknown): string => typeof result === "string" ? result : JSON.stringify(result) ?? "null"
 
-const toolBlocks = (message: Prompt.ToolMessage): ReadonlyArray<Block> =>
+/** An error without a text is rejected. */
+const resultOf = ({ isFailure, result }: Prompt.ToolResultPart): string => {
+  const text = asText(result)
+  return isFailure && text.trim() === "" ? "(no message)" : text
+}
+
+const toolBlocks = (message: Prompt.ToolMessage, id: Valid): ReadonlyArray<Block> =>
   message.content.flatMap((part): ReadonlyArray<Block> =>
     part.type === "tool-result"
-      ? [{ type: "tool_result", tool_use_id: part.id, is_error: part.isFailure, content: asText(part.result) }]
+      ? [{ type: "tool_result", tool_use_id: id(part.id), is_error: part.isFailure, content: resultOf(part) }]
       : []
   )
 
-export const toMessages = (prompt: Prompt.Prompt): {
+interface Turn {
+  readonly role: "user" | "assistant"
+  readonly content: Array<Block>
+}
+
+const toMessages = (prompt: Prompt.Prompt, tools: ReadonlyArray<string>): {
   readonly system: Array<Anthropic.TextBlockParam>
-  readonly messages: Array<Anthropic.MessageParam>
+  readonly messages: Array<Turn>
 } => {
   const system: Array<Anthropic.TextBlockParam> = []
-  const messages: Array<{ readonly role: "user" | "assistant"; readonly content: Array<Block> }> = []
+  const messages: Array<Turn> = []
+  const id = makeValid()
+  const name = makeValid(tools)
   // Neighbours of one role become one turn: results of parallel calls have to come in one message.
   const push = (role: "user" | "assistant", blocks: ReadonlyArray<Block>) => {
     if (blocks.length === 0) return
@@ -108,16 +149,28 @@ export const toMessages = (prompt: Prompt.Prompt): {
         push("user", userBlocks(message))
         break
       case "assistant":
-        push("assistant", assistantBlocks(message))
+        push("assistant", assistantBlocks(message, id, name))
         break
       case "tool":
-        push("user", toolBlocks(message))
+        push("user", toolBlocks(message, id))
     }
   }
   return { system, messages }
 }
 
-const toTool = (tool: Tool.Any): Anthropic.ToolUnion => {
+/**
+ * With a budget for thinking the API wants a turn that uses tools, over several requests, to begin with thinking. Where
+ * another provider has begun it, it does not.
+ */
+const mayThink = (messages: ReadonlyArray<Turn>): boolean => {
+  let at = messages.findLastIndex(({ role }) => role === "assistant")
+  if (messages[at]?.content.some(({ type }) => type === "tool_use") !== true) return true
+  while (at >= 2 && messages[at - 1]?.content.every(({ type }) => type === "tool_result") === true) at -= 2
+  const first = messages[at]?.content[0]?.type
+  return first === "thinking" || first === "redacted_thinking"
+}
+
+const toTool = (tool: Tool.Any): Anthropic.Tool => {
   const strict = Tool.getStrictMode(tool) === true
   const description = Tool.getDescription(tool)
   const schema = Tool.getJsonSchema(tool, strict ? { transformer: toCodecAnthropic } : {})
@@ -127,6 +180,30 @@ const toTool = (tool: Tool.Any): Anthropic.ToolUnion => {
     input_schema: { ...schema, type: "object" },
     ...(strict ? { strict } : {})
   }
+}
+
+/** A tool that the API would reject every request for, and why. */
+export interface LeftOut {
+  readonly name: string
+  readonly why: string
+}
+
+const problemOf = ({ input_schema: schema, name }: Anthropic.Tool): string | undefined => {
+  if (!/^[a-zA-Z0-9_-]{1,128}$/.test(name)) return "its name is not of 1 to 128 letters, digits, \"_\" and \"-\""
+  const key = ["oneOf", "anyOf", "allOf"].find((key) => key in schema)
+  return key === undefined ? undefined : `its parameters have "${key}" at the root, not the fields of one object`
+}
+
+const toTools = (all: ReadonlyArray<Tool.Any>) => {
+  const tools = new Map<string, Anthropic.Tool>()
+  const leftOut: Array<LeftOut> = []
+  for (const tool of all.map(toTool)) {
+    const { name } = tool
+    const why = problemOf(tool) ?? (tools.has(name) ? "another one has the same name" : undefined)
+    if (why === undefined) tools.set(name, tool)
+    else leftOut.push({ name, why })
+  }
+  return { tools: [...tools.values()], leftOut }
 }
 
 const toToolChoice = (choice: LanguageModel.ProviderOptions["toolChoice"]): Anthropic.ToolChoice => {
@@ -156,26 +233,29 @@ const toThinking = (
 
 export const toRequest = (
   settings: AnthropicSettings & { readonly model: string },
-  options: LanguageModel.ProviderOptions
-): Anthropic.MessageCreateParamsNonStreaming => {
-  const { messages, system } = toMessages(options.prompt)
+  options: Pick<LanguageModel.ProviderOptions, "prompt" | "tools" | "toolChoice" | "responseFormat">
+): { readonly request: Anthropic.MessageCreateParamsNonStreaming; readonly leftOut: ReadonlyArray<LeftOut> } => {
+  const { leftOut, tools } = toTools(options.tools)
+  const { messages, system } = toMessages(options.prompt, tools.map((tool) => tool.name))
   const lastSystem = system.at(-1)
   const cache = settings.promptCache === false
     ? {}
     : { cache_control: { type: "ephemeral" as const, ttl: settings.promptCache ?? "5m" as const } }
   // The prefix of tools and system prompt is the same for every conversation: it gets a cache entry of its own.
   if (lastSystem !== undefined) system[system.length - 1] = { ...lastSystem, ...cache }
+  const thinking = settings.thinking === undefined ? undefined : toThinking(settings.thinking)
   const output = toOutputConfig(settings, options.responseFormat)
-  return {
+  const request: Anthropic.MessageCreateParamsNonStreaming = {
     model: settings.model,
-    max_tokens: settings.maxTokens ?? 16_000,
+    max_tokens: settings.maxTokens ?? defaultMaxTokens,
     messages,
     ...cache,
     ...(system.length === 0 ? {} : { system }),
-    ...(options.tools.length === 0
+    ...(tools.length === 0 ? {} : { tools, tool_choice: toToolChoice(options.toolChoice) }),
+    ...(thinking === undefined
       ? {}
-      : { tools: options.tools.map(toTool), tool_choice: toToolChoice(options.toolChoice) }),
-    ...(settings.thinking === undefined ? {} : { thinking: toThinking(settings.thinking) }),
+      : { thinking: thinking.type !== "enabled" || mayThink(messages) ? thinking : { type: "disabled" } }),
     ...(Object.keys(output).length === 0 ? {} : { output_config: output })
   }
+  return { request, leftOut }
 }

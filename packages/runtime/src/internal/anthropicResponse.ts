@@ -23,16 +23,19 @@ interface Tokens {
 
 const noTokens = (): Tokens => ({ input: 0, output: 0, cacheRead: 0, cacheWrite: 0, thinking: undefined })
 
+/** What the API never leaves out proxies and compatible servers do. */
+type Lean<A> = { readonly [Key in keyof A]?: A[Key] | null | undefined }
+
 /** Usage is cumulative; a field that is null says nothing new. */
-const readUsage = (tokens: Tokens, usage: Anthropic.Usage | Anthropic.MessageDeltaUsage) => {
-  tokens.input = usage.input_tokens ?? tokens.input
-  tokens.cacheRead = usage.cache_read_input_tokens ?? tokens.cacheRead
-  tokens.cacheWrite = usage.cache_creation_input_tokens ?? tokens.cacheWrite
-  tokens.thinking = usage.output_tokens_details?.thinking_tokens ?? tokens.thinking
-  tokens.output = usage.output_tokens
+const readUsage = (tokens: Tokens, usage: Lean<Anthropic.Usage | Anthropic.MessageDeltaUsage> | undefined) => {
+  tokens.input = usage?.input_tokens ?? tokens.input
+  tokens.cacheRead = usage?.cache_read_input_tokens ?? tokens.cacheRead
+  tokens.cacheWrite = usage?.cache_creation_input_tokens ?? tokens.cacheWrite
+  tokens.thinking = usage?.output_tokens_details?.thinking_tokens ?? tokens.thinking
+  tokens.output = usage?.output_tokens ?? tokens.output
 }
 
-type Stop = Pick<Anthropic.Message, "stop_reason" | "stop_details">
+type Stop = Lean<Pick<Anthropic.Message, "stop_reason" | "stop_details">>
 
 /** The answer was cut because prompt and answer together fill the model's context window. */
 export const isContextFull = (stop: Stop): boolean => stop.stop_reason === "model_context_window_exceeded"
@@ -40,7 +43,7 @@ export const isContextFull = (stop: Stop): boolean => stop.stop_reason === "mode
 const finishPart = (tokens: Tokens, stop: Stop): Response.FinishPartEncoded => ({
   type: "finish",
   // A reason that this version does not know is `other`.
-  reason: stop.stop_reason === null ? "unknown" : finishReasons[stop.stop_reason] ?? "other",
+  reason: stop.stop_reason ? finishReasons[stop.stop_reason] ?? "other" : "unknown",
   usage: {
     inputTokens: {
       uncached: tokens.input,
@@ -56,10 +59,10 @@ const finishPart = (tokens: Tokens, stop: Stop): Response.FinishPartEncoded => (
   },
   metadata: {
     anthropic: {
-      stopReason: stop.stop_reason,
-      refusal: stop.stop_details === null
-        ? null
-        : { category: stop.stop_details.category, explanation: stop.stop_details.explanation }
+      stopReason: stop.stop_reason ?? null,
+      refusal: stop.stop_details
+        ? { category: stop.stop_details.category ?? null, explanation: stop.stop_details.explanation ?? null }
+        : null
     }
   }
 })
@@ -77,19 +80,34 @@ const paramsOf = (block: Extract<OpenBlock, { readonly kind: "tool" }>): unknown
 
 type Parts = ReadonlyArray<Response.StreamPartEncoded>
 
+/** A response that does not follow the protocol, or that we have a bug with: another try would not help. */
+export class Unreadable extends Error {}
+
+const reading = <A>(what: string, read: () => A): A => {
+  try {
+    return read()
+  } catch (cause) {
+    throw new Unreadable(`${what} cannot be read: ${cause instanceof Error ? cause.message : String(cause)}`, { cause })
+  }
+}
+
 /** Turns the events of one streamed response into parts. Events and blocks that it does not know are ignored. */
 export class ResponseDecoder {
   /** The response is complete: `message_stop` was read. */
   done = false
   private readonly blocks = new Map<number, OpenBlock>()
   private readonly tokens = noTokens()
-  private stop: Stop = { stop_reason: null, stop_details: null }
+  private stop: Stop = {}
 
   get contextFull(): boolean {
     return this.done && isContextFull(this.stop)
   }
 
   read(event: Anthropic.RawMessageStreamEvent): Parts {
+    return reading(`the event "${event?.type}"`, () => this.parts(event))
+  }
+
+  private parts(event: Anthropic.RawMessageStreamEvent): Parts {
     switch (event.type) {
       case "content_block_delta":
         return this.delta(event)
@@ -104,9 +122,11 @@ export class ResponseDecoder {
         readUsage(this.tokens, event.usage)
         this.stop = event.delta
         return []
-      case "message_stop":
+      case "message_stop": {
+        const finish = finishPart(this.tokens, this.stop)
         this.done = true
-        return [finishPart(this.tokens, this.stop)]
+        return [finish]
+      }
       default:
         return []
     }
@@ -137,11 +157,11 @@ export class ResponseDecoder {
     switch (content.type) {
       case "text":
         this.blocks.set(index, { kind: "text", id })
-        return content.text === ""
-          ? [{ type: "text-start", id }]
-          : [{ type: "text-start", id }, { type: "text-delta", id, delta: content.text }]
+        return content.text
+          ? [{ type: "text-start", id }, { type: "text-delta", id, delta: content.text }]
+          : [{ type: "text-start", id }]
       case "thinking":
-        this.blocks.set(index, { kind: "reasoning", id, signature: content.signature })
+        this.blocks.set(index, { kind: "reasoning", id, signature: content.signature ?? "" })
         return [{ type: "reasoning-start", id }]
       case "redacted_thinking": {
         const metadata = { anthropic: { redactedData: content.data } }
@@ -190,12 +210,13 @@ const partOf = (block: Anthropic.ContentBlock): ReadonlyArray<Response.PartEncod
 }
 
 /** The parts of a response in one piece. */
-export const toParts = (message: Anthropic.Message): Array<Response.PartEncoded> => {
-  const tokens = noTokens()
-  readUsage(tokens, message.usage)
-  return [
-    { type: "response-metadata", id: message.id, modelId: message.model },
-    ...message.content.flatMap(partOf),
-    finishPart(tokens, message)
-  ]
-}
+export const toParts = (message: Anthropic.Message): Array<Response.PartEncoded> =>
+  reading("the message", () => {
+    const tokens = noTokens()
+    readUsage(tokens, message.usage)
+    return [
+      { type: "response-metadata", id: message.id, modelId: message.model },
+      ...message.content.flatMap(partOf),
+      finishPart(tokens, message)
+    ]
+  })

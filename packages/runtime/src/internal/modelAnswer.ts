@@ -1,13 +1,14 @@
 /** One answer of a model: its chunks become events as they come, its end is one whole message. */
 import { AgentError, type Emit } from "@perennial/domain/Agent"
-import type { AssistantMessage } from "@perennial/domain/Message"
+import { type AssistantMessage, cutText } from "@perennial/domain/Message"
 import type { AgentEvent } from "@perennial/domain/TaskEvent"
-import * as Usage from "@perennial/domain/Usage"
+import type * as Usage from "@perennial/domain/Usage"
 import { Array, Clock, Duration, Effect, Schema, Stream } from "effect"
 import { AiError, type LanguageModel, Prompt, type Response, type Tool, type Toolkit } from "effect/ai"
 import { fromAssistantMessage, toPromptMessage } from "../History.ts"
 import { CurrentModelActivity, CurrentModelSettings, type ModelSettings } from "../ModelSettings.ts"
 import { callsOf } from "./agentProgress.ts"
+import { eventRoom } from "./answerSize.ts"
 
 export interface ModelAnswerOptions {
   /** Asked before every request: the tools of remote servers come and go. */
@@ -19,13 +20,22 @@ export interface ModelAnswerOptions {
 
 export interface ModelAnswer {
   readonly message: AssistantMessage
-  readonly usage: Usage.Usage
+  /** Of the request that the prompt was made for, if it was the only one. */
+  readonly usage: Usage.Usage | undefined
   readonly finish: Response.FinishReason
 }
 
-/** `last`: the model may not ask for tools any more. */
+/** What the requests of one step cost. */
+export interface Meter {
+  readonly add: (usage: Usage.Usage) => void
+  /** Why no request may begin any more. */
+  readonly exhausted: () => AgentError | undefined
+}
+
 export interface ModelRequest {
+  readonly meter: Meter
   readonly prompt: Prompt.Prompt
+  /** The model may not ask for tools any more. */
   readonly last: boolean
   readonly emit: Emit
 }
@@ -38,32 +48,38 @@ interface Received {
   finish: Response.FinishPart | undefined
 }
 
-const toEvents = (parts: ReadonlyArray<Part>, received: Received): ReadonlyArray<AgentEvent> => {
+const toEvents = (parts: ReadonlyArray<Part>, received: Received, room: number): ReadonlyArray<AgentEvent> => {
   const events: Array<AgentEvent> = []
   for (const part of parts) {
     received.parts.push(part)
     if (part.type === "finish") received.finish = part
     if (part.type !== "text-delta" && part.type !== "reasoning-delta") continue
-    if (part.delta === "") continue
     const type = part.type === "text-delta" ? "text" : "reasoning"
-    const last = events.at(-1)
-    if (last?.type === type) events[events.length - 1] = { type, content: last.content + part.delta }
-    else events.push({ type, content: part.delta })
+    for (const content of part.delta.length <= room ? [part.delta] : cutText(part.delta, room)) {
+      const last = events.at(-1)
+      if (content === "") continue
+      if (last?.type === type && last.content.length + content.length <= room) {
+        events[events.length - 1] = { type, content: last.content + content }
+      } else events.push({ type, content })
+    }
   }
   return events
 }
 
 const tokens = (count: number | undefined): number => count === undefined || !(count > 0) ? 0 : Math.round(count)
 
-const usageOf = (finish: Response.FinishPart | undefined): Usage.Usage =>
-  finish === undefined ? { ...Usage.zero, requests: 1 } : {
-    requests: 1,
-    inputTokens: tokens(finish.usage.inputTokens.uncached ?? finish.usage.inputTokens.total),
-    cacheReadTokens: tokens(finish.usage.inputTokens.cacheRead),
-    cacheWriteTokens: tokens(finish.usage.inputTokens.cacheWrite),
-    outputTokens: tokens(finish.usage.outputTokens.total),
-    reasoningTokens: tokens(finish.usage.outputTokens.reasoning)
-  }
+/** What a provider that only counts all of them leaves to be computed. */
+const uncachedOf = ({ cacheRead, cacheWrite, total }: Response.FinishPart["usage"]["inputTokens"]): number =>
+  tokens(total) - tokens(cacheRead) - tokens(cacheWrite)
+
+const usageOf = ({ usage }: Response.FinishPart): Usage.Usage => ({
+  requests: 1,
+  inputTokens: tokens(usage.inputTokens.uncached ?? uncachedOf(usage.inputTokens)),
+  cacheReadTokens: tokens(usage.inputTokens.cacheRead),
+  cacheWriteTokens: tokens(usage.inputTokens.cacheWrite),
+  outputTokens: tokens(usage.outputTokens.total),
+  reasoningTokens: tokens(usage.outputTokens.reasoning)
+})
 
 const messageOf = (received: Received): AssistantMessage => {
   const assistant = Prompt.fromResponseParts(received.parts).content.find((message) => message.role === "assistant")
@@ -99,16 +115,11 @@ const pausedTooOften = new AgentError({
 
 const isThoughtOnly = (message: AssistantMessage): boolean => message.content.every((part) => part.type === "reasoning")
 
-const silent = (millis: number) =>
+const unreachable = (description: string) =>
   AiError.make({
     module: "LlmAgent",
     method: "request",
-    reason: new AiError.NetworkError({
-      reason: "TransportError",
-      method: "POST",
-      url: "",
-      description: `no sign of life from the model for ${millis} ms`
-    })
+    reason: new AiError.NetworkError({ reason: "TransportError", method: "POST", url: "", description })
   })
 
 export const makeModelAnswer = (options: ModelAnswerOptions) => {
@@ -117,6 +128,7 @@ export const makeModelAnswer = (options: ModelAnswerOptions) => {
   const request = Effect.fnUntraced(
     function*(model: LanguageModel.LanguageModel, { emit, last, prompt }: ModelRequest) {
       const received: Received = { parts: [], finish: undefined }
+      const room = yield* eventRoom
       const tools = options.tools()
       // Calls are not resolved by the model service, so only the names and schemas are read.
       const toolkit: Toolkit.WithHandler<{}> = { tools, handle: () => Effect.die("not resolved here") }
@@ -134,7 +146,7 @@ export const makeModelAnswer = (options: ModelAnswerOptions) => {
         toolCallValidation: "deferred"
       }).pipe(
         Stream.runForEachArray((parts) => {
-          const events = toEvents(parts, received)
+          const events = toEvents(parts, received, room)
           if (!Array.isReadonlyArrayNonEmpty(events)) return Effect.sync(wait)
           // While the events become durable nobody waits for the model.
           waitingSince = undefined
@@ -149,10 +161,14 @@ export const makeModelAnswer = (options: ModelAnswerOptions) => {
         const left = waitingSince === undefined
           ? idleMillis
           : waitingSince + idleMillis - clock.currentTimeMillisUnsafe()
-        return left > 0 ? Effect.flatMap(Effect.sleep(left), () => watch) : Effect.fail(silent(idleMillis))
+        return left > 0
+          ? Effect.flatMap(Effect.sleep(left), () => watch)
+          : Effect.fail(unreachable(`no sign of life from the model for ${idleMillis} ms`))
       })
       yield* Effect.raceFirst(consume, watch)
-      return received
+      // Without its end an answer may be half of one, and what it has cost is not known.
+      if (received.finish === undefined) return yield* unreachable("the answer ended without a `finish` part")
+      return { ...received, finish: received.finish }
     }
   )
 
@@ -161,20 +177,22 @@ export const makeModelAnswer = (options: ModelAnswerOptions) => {
     model: LanguageModel.LanguageModel,
     asked: ModelRequest
   ): Effect.fn.Return<ModelAnswer, AiError.AiError | AgentError> {
-    let usage = Usage.zero
     let message: AssistantMessage = { role: "assistant", content: [] }
     for (let pauses = 0; pauses <= maxPauses; pauses++) {
       const prompt = message.content.length === 0
         ? asked.prompt
         : Prompt.fromMessages([...asked.prompt.content, toPromptMessage(message)])
+      const exhausted = asked.meter.exhausted()
+      if (exhausted !== undefined) return yield* exhausted
       const received = yield* request(model, { ...asked, prompt })
       const { finish } = received
-      usage = Usage.add(usage, usageOf(finish))
+      const usage = usageOf(finish)
+      asked.meter.add(usage)
       message = { role: "assistant", content: [...message.content, ...messageOf(received).content] }
-      if (finish?.reason === "content-filter") return yield* refused(finish)
-      if (finish?.reason === "length" && isThoughtOnly(message)) return yield* cutBeforeAnswer
-      if (finish?.reason !== "pause" || callsOf(message).length > 0) {
-        return { message, usage, finish: finish?.reason ?? "unknown" }
+      if (finish.reason === "content-filter") return yield* refused(finish)
+      if (finish.reason === "length" && isThoughtOnly(message)) return yield* cutBeforeAnswer
+      if (finish.reason !== "pause" || callsOf(message).length > 0) {
+        return { message, usage: pauses === 0 ? usage : undefined, finish: finish.reason }
       }
     }
     return yield* pausedTooOften

@@ -48,10 +48,15 @@ export const contextExceeded = "context window exceeded"
 /** The `constraint` by which a provider says that it has no such model. */
 export const unknownModel = "unknown model"
 
-/** It is this model that cannot be asked, not the request that is wrong: another one may answer it. */
+/** It is this model that cannot be asked, or understood, not the request that is wrong: another one may answer it. */
 export const isUnavailable = ({ reason }: AiError.AiError): boolean =>
   reason._tag === "AuthenticationError" || reason._tag === "QuotaExhaustedError" ||
+  reason._tag === "InvalidResponseError" ||
   (reason._tag === "InvalidRequestError" && reason.constraint === unknownModel)
+
+/** The prompt, or the prompt and its answer, are larger than the model's context window. */
+export const isTooLong = ({ reason }: AiError.AiError): boolean =>
+  reason._tag === "InvalidRequestError" && reason.constraint === contextExceeded
 
 /** The code that `retry` events and failed tasks carry. */
 export const modelErrorCode = (error: AiError.AiError): string => describe(error.reason)[0]

@@ -1,12 +1,26 @@
 /** One model request of an agent: repeated where that can help, by the next model of the chain where there is one. */
 import type { AgentError } from "@perennial/domain/Agent"
 import { type Array, Clock, Duration, Effect, Random, Result } from "effect"
-import { AiError, type LanguageModel } from "effect/ai"
+import { AiError, type LanguageModel, type Prompt } from "effect/ai"
+import type { ModelLimits } from "../ModelSettings.ts"
 import { makeModelAnswer, type ModelAnswer, type ModelAnswerOptions, type ModelRequest } from "./modelAnswer.ts"
-import { fromAiError, isUnavailable, modelErrorCode } from "./modelError.ts"
+import { fromAiError, isTooLong, isUnavailable, modelErrorCode } from "./modelError.ts"
+import { fromError } from "./retryAfter.ts"
+
+/** A model of the chain. */
+export interface Member {
+  readonly model: LanguageModel.LanguageModel
+  readonly limits: ModelLimits
+}
+
+export interface ModelStepRequest extends Omit<ModelRequest, "prompt"> {
+  readonly prompt: (limits: ModelLimits) => Prompt.Prompt
+  /** When the prompt was too long; nothing if it cannot be shortened. */
+  readonly shorter: (limits: ModelLimits) => Prompt.Prompt | undefined
+}
 
 export interface ModelStepOptions extends ModelAnswerOptions {
-  readonly models: Array.NonEmptyReadonlyArray<LanguageModel.LanguageModel>
+  readonly models: Array.NonEmptyReadonlyArray<Member>
   readonly retry: {
     /** Repeats by each model. */
     readonly times: number
@@ -18,13 +32,12 @@ export interface ModelStepOptions extends ModelAnswerOptions {
 /** A provider that asks for a longer pause than this is not waited for. */
 const longestPause = Duration.minutes(10)
 
-const isWorthRetrying = (error: AiError.AiError): boolean =>
-  error.isRetryable &&
-  (error.retryAfter === undefined || Duration.isLessThanOrEqualTo(error.retryAfter, longestPause))
+const isWorthRetrying = (error: AiError.AiError, retryAfter: Duration.Duration | undefined): boolean =>
+  error.isRetryable && (retryAfter === undefined || Duration.isLessThanOrEqualTo(retryAfter, longestPause))
 
 /** A model of the chain during one request. */
-interface Candidate {
-  readonly model: LanguageModel.LanguageModel
+interface Candidate extends Member {
+  readonly member: Member
   failures: number
   /** When it may be asked again, in milliseconds; never if it cannot answer this request. */
   readyAt: number
@@ -32,7 +45,7 @@ interface Candidate {
 
 /** The models as one task has come to know them. */
 interface Chain {
-  preferred: LanguageModel.LanguageModel
+  preferred: Member
 }
 
 /** The one that may be asked first; among several the first of the chain. */
@@ -48,8 +61,7 @@ export const makeModelStep = (options: ModelStepOptions) => {
   const { models, retry } = options
   const answer = makeModelAnswer(options)
 
-  const pause = Effect.fnUntraced(function*(error: AiError.AiError, failures: number) {
-    if (error.retryAfter !== undefined) return Duration.toMillis(error.retryAfter)
+  const pause = Effect.fnUntraced(function*(failures: number) {
     const jitter = yield* Random.nextBetween(0.75, 1)
     return Math.min(Duration.toMillis(retry.baseDelay) * 2 ** (failures - 1), Duration.toMillis(retry.maxDelay)) *
       jitter
@@ -58,27 +70,40 @@ export const makeModelStep = (options: ModelStepOptions) => {
   /** Takes note of a failure. False: it is the request that is wrong, and no model can answer it. */
   const failed = Effect.fnUntraced(function*(candidate: Candidate, error: AiError.AiError) {
     candidate.failures++
-    const again = isWorthRetrying(error) && candidate.failures <= retry.times
-    candidate.readyAt = again ? (yield* Clock.currentTimeMillis) + (yield* pause(error, candidate.failures)) : Infinity
+    const now = yield* Clock.currentTimeMillis
+    const retryAfter = fromError(error, now)
+    const again = isWorthRetrying(error, retryAfter) && candidate.failures <= retry.times
+    const wait = retryAfter === undefined ? yield* pause(candidate.failures) : Duration.toMillis(retryAfter)
+    candidate.readyAt = again ? now + wait : Infinity
     return error.isRetryable || isUnavailable(error)
   })
 
   const step = Effect.fn("LlmAgent.request")(function*(
     chain: Chain,
-    asked: ModelRequest
+    asked: ModelStepRequest
   ): Effect.fn.Return<ModelAnswer, AgentError> {
-    const first: Candidate = { model: chain.preferred, failures: 0, readyAt: 0 }
-    const others = models.filter((model) => model !== chain.preferred)
-    const candidates = [first, ...others.map((model): Candidate => ({ model, failures: 0, readyAt: 0 }))]
+    const candidateOf = (member: Member): Candidate => ({ ...member, member, failures: 0, readyAt: 0 })
+    const first = candidateOf(chain.preferred)
+    const others = models.filter((member) => member !== chain.preferred)
+    const candidates = [first, ...others.map(candidateOf)]
     let current = first
+    let shortened = false
+    let prompt = asked.prompt(current.limits)
     for (let tryNumber = 2;; tryNumber++) {
-      const tried = yield* Effect.result(answer(current.model, asked))
+      const tried = yield* Effect.result(answer(current.model, { ...asked, prompt }))
       if (Result.isSuccess(tried)) {
-        chain.preferred = current.model
+        chain.preferred = current.member
         return tried.success
       }
       const error = tried.failure
       if (!AiError.isAiError(error)) return yield* error
+      const shorter = isTooLong(error) && !shortened ? asked.shorter(current.limits) : undefined
+      if (shorter !== undefined) {
+        shortened = true
+        prompt = shorter
+        yield* asked.emit([{ type: "retry", tryNumber, delayMillis: 0, reason: modelErrorCode(error) }])
+        continue
+      }
       const next = (yield* failed(current, error)) ? soonest(candidates) : undefined
       if (next === undefined) {
         yield* Effect.logWarning("The model request failed.", error.message)
@@ -89,12 +114,13 @@ export const makeModelStep = (options: ModelStepOptions) => {
       yield* asked.emit([{ type: "retry", tryNumber, delayMillis, reason: modelErrorCode(error) }])
       yield* Effect.sleep(delayMillis)
       current = next
+      prompt = asked.prompt(current.limits)
     }
   })
 
   /** The requests of one task: the model that has answered one is asked first for the next. */
   return () => {
     const chain: Chain = { preferred: models[0] }
-    return (asked: ModelRequest) => step(chain, asked)
+    return (asked: ModelStepRequest) => step(chain, asked)
   }
 }

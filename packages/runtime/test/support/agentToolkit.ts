@@ -24,8 +24,10 @@ const Returned = Tool.make("returned", { parameters: city, failure: NoSuchCity, 
 const Slow = Tool.make("slow", { parameters: Schema.Struct({ millis: Schema.Int }), success: Schema.String })
 const SafeSlow = Tool.make("safe_slow", { parameters: Schema.Struct({ millis: Schema.Int }), success: Schema.String })
   .annotate(AgentTools.SafeToRepeat, true)
+const Silent = Tool.make("silent", { failure: Schema.String })
 const Crash = Tool.make("crash", { success: Schema.String })
 const StopsItself = Tool.make("stops_itself", { success: Schema.String })
+const Read = Tool.make("read", { parameters: Schema.Struct({ bytes: Schema.Int }), success: Schema.String })
 const Large = Tool.make("large", { success: Schema.String })
 const Delete = Tool.make("delete", {
   parameters: Schema.Struct({ id: Schema.Int }),
@@ -52,8 +54,10 @@ export const Tools = Toolkit.make(
   Returned,
   Slow,
   SafeSlow,
+  Silent,
   Crash,
   StopsItself,
+  Read,
   Large,
   Delete,
   Steps,
@@ -91,8 +95,10 @@ const handlers = Effect.gen(function*() {
     returned: ({ city }) => Effect.fail(new NoSuchCity({ city })),
     slow: slow("slow"),
     safe_slow: slow("safe_slow"),
+    silent: () => Effect.fail(""),
     crash: () => Effect.die(new Error("secret: boom")),
     stops_itself: () => Effect.interrupt,
+    read: ({ bytes }) => Effect.succeed("x".repeat(bytes)),
     large: () => Effect.succeed("x".repeat(300 * 1024)),
     delete: ({ id }) => Effect.as(did(`delete ${id}`), `deleted ${id}`),
     steps: Effect.fnUntraced(function*(_, call) {

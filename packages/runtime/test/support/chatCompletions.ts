@@ -22,8 +22,13 @@ const Chunk = Schema.fromJsonString(Schema.Struct({
     }),
     finish_reason: Schema.NullOr(Schema.String)
   })),
-  usage: Schema.optionalKey(Schema.NullOr(Schema.Struct({ prompt_tokens: Schema.Int, completion_tokens: Schema.Int })))
+  usage: Schema.optionalKey(Schema.NullOr(Schema.Struct({
+    prompt_tokens: Schema.Int,
+    completion_tokens: Schema.Int,
+    prompt_tokens_details: Schema.optionalKey(Schema.Struct({ cached_tokens: Schema.Int }))
+  })))
 }))
+type Usage = Exclude<typeof Chunk.Type["usage"], null | undefined>
 
 const decodeChunk = Schema.decodeEffect(Chunk)
 const parseArguments = Schema.decodeOption(Schema.fromJsonString(Schema.Unknown))
@@ -70,7 +75,7 @@ class Decoder {
   private text = false
   private readonly calls = new Map<number, { id: string; name: string; json: string }>()
   private finish: string | null = null
-  private usage: { prompt_tokens: number; completion_tokens: number } | undefined
+  private usage: Usage | undefined
 
   read({ choices, usage }: typeof Chunk.Type): ReadonlyArray<Response.StreamPartEncoded> {
     this.usage = usage ?? this.usage
@@ -106,7 +111,7 @@ class Decoder {
           inputTokens: {
             total: this.usage?.prompt_tokens,
             uncached: undefined,
-            cacheRead: undefined,
+            cacheRead: this.usage?.prompt_tokens_details?.cached_tokens,
             cacheWrite: undefined
           },
           outputTokens: { total: this.usage?.completion_tokens, text: undefined, reasoning: undefined }

@@ -1,37 +1,9 @@
 /** Answers of the Messages API, as JSON and as server-sent events, from a list of steps. */
+// @effect-diagnostics nodeBuiltinImport:off
 import type Anthropic from "@anthropic-ai/sdk"
 import { Data, Effect } from "effect"
 import type { ServerResponse } from "node:http"
-
-export type Step =
-  | { readonly text: ReadonlyArray<string> }
-  | { readonly thinking: ReadonlyArray<string>; readonly signature: string }
-  | { readonly redactedThinking: string }
-  | { readonly toolUse: { readonly id: string; readonly name: string; readonly input: unknown } }
-  /** The arguments of a call, cut in the middle as `max_tokens` does. */
-  | { readonly cutToolUse: { readonly id: string; readonly name: string; readonly json: string } }
-  /** Milliseconds before each of the following deltas. */
-  | { readonly drip: number }
-  | { readonly ping: true }
-  /** `event: error` in the middle: the status was 200. */
-  | { readonly error: { readonly type: string; readonly message: string } }
-  /** The connection is reset, or the body ends without `message_stop`. */
-  | { readonly cut: "reset" | "end" }
-  /** Nothing more comes; the connection stays open. */
-  | { readonly hang: true }
-  /** Bytes as they are. */
-  | { readonly raw: string }
-  /** Something of the test, before the next event. */
-  | { readonly run: Effect.Effect<unknown> }
-
-export interface StreamReply {
-  readonly steps: ReadonlyArray<Step>
-  /** After so many events, from 0, the connection is reset, the body ends, or nothing more comes. */
-  readonly stop?: { readonly after: number; readonly how: "reset" | "end" | "hang" }
-  readonly stopReason?: Anthropic.StopReason
-  readonly stopDetails?: Anthropic.RefusalStopDetails
-  readonly usage?: Partial<Anthropic.Usage>
-}
+import type { Step, StreamReply } from "../FakeAnthropic.ts"
 
 const usageOf = (reply: StreamReply, body: Anthropic.MessageCreateParams, output: number): Anthropic.Usage => ({
   input_tokens: Math.ceil(JSON.stringify(body.messages).length / 4),
@@ -165,8 +137,9 @@ const writeReply = Effect.fnUntraced(function*(
   const stop = Effect.suspend(() =>
     reply.stop !== undefined && sent === reply.stop.after ? Effect.fail(new Stopped(reply.stop)) : Effect.void
   )
+  const notNull = (_: string, value: unknown) => value === null && reply.bare === true ? undefined : value
   const send = (type: string, data: object = {}) =>
-    write(`event: ${type}\ndata: ${JSON.stringify({ type, ...data })}\n\n`).pipe(
+    write(`event: ${type}\ndata: ${JSON.stringify({ type, ...data }, notNull)}\n\n`).pipe(
       Effect.tap(() => Effect.sync(() => sent++)),
       Effect.andThen(stop)
     )

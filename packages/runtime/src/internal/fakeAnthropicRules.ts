@@ -2,7 +2,7 @@
  * The rules of the Messages API that an agent most easily breaks. From the types and comments of the SDK; not verified
  * against the real API.
  */
-import { Option, Result, Schema } from "effect"
+import { Option, Predicate, Result, Schema } from "effect"
 import { Base64 } from "effect/encoding"
 
 const Source = Schema.Struct({
@@ -12,15 +12,28 @@ const Source = Schema.Struct({
   url: Schema.optionalKey(Schema.String)
 })
 
+const cache_control = Schema.optionalKey(Schema.Unknown)
+
 const Block = Schema.Struct({
   type: Schema.String,
   text: Schema.optionalKey(Schema.String),
   id: Schema.optionalKey(Schema.String),
+  name: Schema.optionalKey(Schema.String),
+  input: Schema.optionalKey(Schema.Unknown),
   tool_use_id: Schema.optionalKey(Schema.String),
+  is_error: Schema.optionalKey(Schema.Boolean),
+  content: Schema.optionalKey(Schema.Unknown),
   signature: Schema.optionalKey(Schema.String),
-  source: Schema.optionalKey(Source)
+  source: Schema.optionalKey(Source),
+  cache_control
 })
 type Block = typeof Block.Type
+
+const Tool = Schema.Struct({
+  name: Schema.String,
+  input_schema: Schema.optionalKey(Schema.Record(Schema.String, Schema.Unknown)),
+  cache_control
+})
 
 const Body = Schema.Struct({
   model: Schema.NonEmptyString,
@@ -29,6 +42,9 @@ const Body = Schema.Struct({
     role: Schema.Literals(["user", "assistant"]),
     content: Schema.Union([Schema.String, Schema.Array(Block)])
   })),
+  system: Schema.optionalKey(Schema.Union([Schema.String, Schema.Array(Block)])),
+  tools: Schema.optionalKey(Schema.Array(Tool)),
+  cache_control,
   temperature: Schema.optionalKey(Schema.Unknown),
   thinking: Schema.optionalKey(Schema.Struct({
     type: Schema.Literals(["adaptive", "disabled", "enabled", "between_tools"]),
@@ -108,6 +124,56 @@ const idsOf = (turn: Turn | undefined, type: "tool_use" | "tool_result"): Readon
     block.type === type ? [(type === "tool_use" ? block.id : block.tool_use_id) ?? ""] : []
   )
 
+const isName = (name: string | undefined): boolean => /^[a-zA-Z0-9_-]{1,128}$/.test(name ?? "")
+const isId = (id: string | undefined): boolean => /^[a-zA-Z0-9_-]+$/.test(id ?? "")
+const isEmpty = (content: unknown): boolean =>
+  content === undefined || (typeof content === "string" && content.trim() === "") ||
+  (Array.isArray(content) && content.length === 0)
+
+const toolBlockProblem = (block: Block): string | undefined => {
+  if (block.type === "tool_use") {
+    if (!isId(block.id)) return "tool_use.id: String should match pattern '^[a-zA-Z0-9_-]+$'"
+    if (!isName(block.name)) return "tool_use.name: String should match pattern '^[a-zA-Z0-9_-]{1,128}$'"
+    return Predicate.isObject(block.input) ? undefined : "tool_use.input: Input should be a valid dictionary"
+  }
+  if (block.type !== "tool_result") return undefined
+  if (!isId(block.tool_use_id)) return "tool_result.tool_use_id: String should match pattern '^[a-zA-Z0-9_-]+$'"
+  return block.is_error === true && isEmpty(block.content)
+    ? "tool_result: content cannot be empty if `is_error` is true"
+    : undefined
+}
+
+const toolsProblem = ({ tools = [] }: Body): string | undefined => {
+  for (const [at, { input_schema: schema = {}, name }] of tools.entries()) {
+    if (!isName(name)) return `tools.${at}.name: String should match pattern '^[a-zA-Z0-9_-]{1,128}$'`
+    if (tools.findIndex((tool) => tool.name === name) < at) return "tools: Tool names must be unique."
+    if (["oneOf", "allOf", "anyOf"].some((key) => key in schema)) {
+      return `tools.${at}.input_schema: does not support oneOf, allOf, or anyOf at the top level`
+    }
+  }
+  return undefined
+}
+
+const cacheProblem = ({ cache_control: top, messages, system = [], tools = [] }: Body): string | undefined => {
+  const blocks = [system, ...messages.map(({ content }) => content)].flatMap((content) =>
+    typeof content === "string" ? [] : content
+  )
+  const count = [{ cache_control: top }, ...tools, ...blocks].filter((marked) => marked.cache_control).length
+  return count > 4 ? `A maximum of 4 blocks with cache_control may be provided. Found ${count}.` : undefined
+}
+
+/** With `thinking: enabled` a turn in which tools are used, over several requests, begins with thinking. */
+const thinkingProblem = ({ thinking }: Body, turns: ReadonlyArray<Turn>): string | undefined => {
+  if (thinking?.type !== "enabled") return undefined
+  let at = turns.findLastIndex(({ role }) => role === "assistant")
+  if (idsOf(turns[at], "tool_use").length === 0) return undefined
+  while (at >= 2 && turns[at - 1]?.content.every(({ type }) => type === "tool_result") === true) at -= 2
+  const type = turns[at]?.content[0]?.type
+  return type === "thinking" || type === "redacted_thinking"
+    ? undefined
+    : `messages.${at}.content.0.type: Expected \`thinking\` or \`redacted_thinking\`, but found \`${type}\``
+}
+
 const toolProblem = (turns: ReadonlyArray<Turn>, at: number, seen: Set<string>): string | undefined => {
   const turn = turns[at]
   const uses = turn?.role === "assistant" ? idsOf(turn, "tool_use") : []
@@ -144,7 +210,7 @@ export const problemOf = (
 ): string | undefined => {
   const body = Option.getOrUndefined(Schema.decodeUnknownOption(Body)(input))
   if (body === undefined) return "model, max_tokens and messages: Field required"
-  const wrong = settingsProblem(body)
+  const wrong = settingsProblem(body) ?? toolsProblem(body) ?? cacheProblem(body)
   if (wrong !== undefined) return wrong
   const turns: Array<Turn> = []
   for (const [at, { content, role }] of body.messages.entries()) {
@@ -152,6 +218,8 @@ export const problemOf = (
     const turn = { role, content: [...blocks] }
     const problem = emptyProblem(turn, at) ?? fileProblem(turn, at)
     if (problem !== undefined) return problem
+    const wrong = blocks.map(toolBlockProblem).find(Predicate.isNotUndefined)
+    if (wrong !== undefined) return `messages.${at}: ${wrong}`
     const last = turns.at(-1)
     if (last?.role === role) last.content.push(...blocks)
     else turns.push(turn)
@@ -166,5 +234,5 @@ export const problemOf = (
     const problem = toolProblem(turns, at, seen)
     if (problem !== undefined) return problem
   }
-  return undefined
+  return thinkingProblem(body, turns)
 }

@@ -1,0 +1,312 @@
+/**
+ * A fake of Anthropic's Messages API for tests: a server on a real socket, for the real SDK. It answers from a script, fails
+ * on request, remembers what it was asked, and refuses what the real one refuses. Needs Node.js.
+ *
+ * Wire format and rules are from the types and comments of `@anthropic-ai/sdk` 1.12 and the API's documentation; they were
+ * not verified against the real API. `docs/testing.md` has a recipe.
+ *
+ * @since 0.1.0
+ */
+// @effect-diagnostics nodeBuiltinImport:off
+import type Anthropic from "@anthropic-ai/sdk"
+import { Context, Deferred, Effect, FiberSet, Layer, Option, Queue, Schema, type Scope } from "effect"
+import { createServer, type IncomingMessage, type ServerResponse } from "node:http"
+import * as Rules from "./internal/fakeAnthropicRules.ts"
+import { streamReply, wholeReply } from "./internal/fakeAnthropicWire.ts"
+
+/**
+ * A part of an answer, or something that happens in the middle of it.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Step =
+  | { readonly text: ReadonlyArray<string> }
+  | { readonly thinking: ReadonlyArray<string>; readonly signature: string }
+  | { readonly redactedThinking: string }
+  | { readonly toolUse: { readonly id: string; readonly name: string; readonly input: unknown } }
+  /** The arguments of a call, cut in the middle as `max_tokens` does. */
+  | { readonly cutToolUse: { readonly id: string; readonly name: string; readonly json: string } }
+  /** Milliseconds before each of the following deltas. */
+  | { readonly drip: number }
+  | { readonly ping: true }
+  /** `event: error` in the middle: the status was 200. */
+  | { readonly error: { readonly type: string; readonly message: string } }
+  /** The connection is reset, or the body ends without `message_stop`. */
+  | { readonly cut: "reset" | "end" }
+  /** Nothing more comes; the connection stays open. */
+  | { readonly hang: true }
+  /** Bytes as they are. */
+  | { readonly raw: string }
+  /** Something of the test, before the next event. */
+  | { readonly run: Effect.Effect<unknown> }
+
+/**
+ * An answer, streamed or in one piece, as it is asked for.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface StreamReply {
+  readonly steps: ReadonlyArray<Step>
+  /** After so many events, from 0, the connection is reset, the body ends, or nothing more comes. */
+  readonly stop?: { readonly after: number; readonly how: "reset" | "end" | "hang" }
+  /** `tool_use` where there is a `toolUse`, else `end_turn`. */
+  readonly stopReason?: Anthropic.StopReason
+  readonly stopDetails?: Anthropic.RefusalStopDetails
+  readonly usage?: Partial<Anthropic.Usage>
+  /** As proxies and compatible servers send it: without the fields that are null. */
+  readonly bare?: boolean
+}
+
+/**
+ * A response that is no answer.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface HttpReply {
+  readonly status: number
+  readonly body: unknown
+  readonly headers?: Readonly<Record<string, string>>
+  /** In place of the response nothing comes, or the connection is reset. */
+  readonly instead?: "hang" | "reset"
+}
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export type Reply = StreamReply | HttpReply
+
+/**
+ * A request as it arrived.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface RecordedRequest {
+  /** The header `request-id` of the answer: `req_1`, `req_2`, ... */
+  readonly id: string
+  readonly headers: Readonly<Record<string, string | ReadonlyArray<string> | undefined>>
+  /** As the type says, unless it was answered with 400. */
+  readonly body: Anthropic.MessageCreateParams
+  /** `aborted`: the client went away before the end. */
+  readonly end: Effect.Effect<"sent" | "aborted">
+}
+
+/**
+ * An error as the API writes it.
+ *
+ * @since 0.1.0
+ * @category replies
+ */
+export const errorReply = (
+  status: number,
+  type: string,
+  message: string,
+  headers: Readonly<Record<string, string>> = {}
+): HttpReply => ({ status, headers, body: { type: "error", error: { type, message } } })
+
+/**
+ * 429, to be repeated after so many seconds.
+ *
+ * @since 0.1.0
+ * @category replies
+ */
+export const rateLimited = (retryAfterSeconds: number): HttpReply =>
+  errorReply(429, "rate_limit_error", "This request would exceed your rate limit.", {
+    "retry-after": String(retryAfterSeconds)
+  })
+
+/**
+ * 529.
+ *
+ * @since 0.1.0
+ * @category replies
+ */
+export const overloaded: HttpReply = errorReply(529, "overloaded_error", "Overloaded")
+
+/**
+ * 401.
+ *
+ * @since 0.1.0
+ * @category replies
+ */
+export const unauthorized: HttpReply = errorReply(401, "authentication_error", "invalid x-api-key")
+
+/**
+ * What the API would answer with 400; nothing if it would accept the body of this request.
+ *
+ * **When to use** To check the requests of another client, or a history.
+ *
+ * @since 0.1.0
+ * @category accessors
+ */
+export const problemOf = (body: unknown): string | undefined => Rules.problemOf(body)
+
+/**
+ * The server cannot listen.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class ListenError extends Schema.TaggedError<ListenError>()("ListenError", {
+  port: Schema.Int,
+  reason: Schema.String
+}) {
+  override get message() {
+    return `The fake API cannot listen on port ${this.port}: ${this.reason}`
+  }
+}
+
+/**
+ * Where the server listens.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Options {
+  /** On 127.0.0.1; a free one by default. */
+  readonly port?: number | undefined
+}
+
+/**
+ * A running server, and its script.
+ *
+ * @since 0.1.0
+ * @category services
+ */
+export class FakeAnthropic extends Context.Service<FakeAnthropic, {
+  /** What `baseUrl` of `AnthropicModel` has to be, with any key. */
+  readonly url: string
+  /** Answers, taken in order. */
+  readonly push: (...replies: ReadonlyArray<Reply>) => Effect.Effect<void>
+  /** Answers when none is left; without it such a request gets a 500. */
+  readonly otherwise: (reply: (request: RecordedRequest) => Reply) => Effect.Effect<void>
+  /** The last 1,000. */
+  readonly requests: Effect.Effect<ReadonlyArray<RecordedRequest>>
+  /** The next request that arrives, each once. */
+  readonly nextRequest: Effect.Effect<RecordedRequest>
+}>()("@perennial/runtime/FakeAnthropic") {
+  /** A server that ends with the scope of the layer. */
+  static readonly layerWith = (options: Options): Layer.Layer<FakeAnthropic, ListenError> =>
+    Layer.effect(this, Effect.suspend(() => make(options)))
+
+  /** On a free port. */
+  static readonly layer: Layer.Layer<FakeAnthropic, ListenError> = this.layerWith({})
+}
+
+const readBody = (request: IncomingMessage) =>
+  Effect.callback<Buffer>((resume) => {
+    const chunks: Array<Buffer> = []
+    request.on("data", (chunk: Buffer) => chunks.push(chunk))
+    request.on("end", () => resume(Effect.sync(() => Buffer.concat(chunks))))
+  })
+
+const parseJson = Schema.decodeOption(Schema.fromJsonString(Schema.Unknown))
+
+const maxBodyBytes = 32 * 1024 * 1024
+
+const invalid = (message: string) => errorReply(400, "invalid_request_error", message)
+const tooLarge = errorReply(413, "request_too_large", "Request exceeds the maximum size")
+
+/** What is wrong with a request before its body is read. */
+const refusalOf = ({ headers, method, url }: IncomingMessage): HttpReply | undefined => {
+  if (url?.split("?")[0] !== "/v1/messages" || method !== "POST") return errorReply(404, "not_found_error", "Not found")
+  if (headers.authorization === undefined && headers["x-api-key"] === undefined) return unauthorized
+  return headers["anthropic-version"] === undefined ? invalid("anthropic-version: header is required") : undefined
+}
+
+const sendJson = (response: ServerResponse, reply: HttpReply, requestId: string) => {
+  if (reply.instead === "reset") response.socket?.resetAndDestroy()
+  if (reply.instead !== undefined) return
+  response.writeHead(reply.status, { "content-type": "application/json", "request-id": requestId, ...reply.headers })
+  response.end(typeof reply.body === "string" ? reply.body : JSON.stringify(reply.body))
+}
+
+/** The text of an answer, as it comes back when it was paused. */
+const pausedText = (reply: StreamReply): string =>
+  reply.steps.map((step) => "text" in step ? step.text.join("") : "").join("")
+
+/** What a paused answer continues: the request ends with it. */
+const lastAssistantText = ({ messages }: Anthropic.MessageCreateParams): string => {
+  const last = messages.at(-1)
+  return last?.role === "assistant" && Array.isArray(last.content) ? Rules.textOf(last.content) : ""
+}
+
+const kept = 1_000
+
+/**
+ * Starts a server, which ends with the scope.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make = Effect.fnUntraced(function*(
+  { port = 0 }: Options = {}
+): Effect.fn.Return<FakeAnthropic["Service"], ListenError, Scope.Scope> {
+  const replies: Array<Reply> = []
+  const requests: Array<RecordedRequest> = []
+  const arrivals = yield* Queue.sliding<RecordedRequest>(kept)
+  /** The texts of paused answers, with what led up to them. */
+  const paused = new Set<string>()
+  let count = 0
+  let otherwise: ((request: RecordedRequest) => Reply) | undefined
+
+  const answer = Effect.fnUntraced(function*(request: IncomingMessage, response: ServerResponse) {
+    const id = `req_${++count}`
+    const refused = refusalOf(request)
+    if (refused !== undefined) return sendJson(response, refused, id)
+    const end = yield* Deferred.make<"sent" | "aborted">()
+    response.on("close", () => {
+      Deferred.doneUnsafe(end, Effect.succeed(response.writableFinished ? "sent" : "aborted"))
+    })
+    const bytes = yield* readBody(request)
+    if (bytes.length > maxBodyBytes) return sendJson(response, tooLarge, id)
+    const json = parseJson(bytes.toString())
+    if (Option.isNone(json)) return sendJson(response, invalid("The request body is not valid JSON"), id)
+    const body = json.value as Anthropic.MessageCreateParams
+    const recorded: RecordedRequest = { id, headers: request.headers, body, end: Deferred.await(end) }
+    requests.push(recorded)
+    if (requests.length > kept) requests.shift()
+    yield* Queue.offer(arrivals, recorded)
+    const problem = Rules.problemOf(body, paused)
+    if (problem !== undefined) return sendJson(response, invalid(problem), id)
+    const reply = replies.shift() ?? otherwise?.(recorded) ??
+      errorReply(500, "api_error", "the script has no reply left")
+    if ("status" in reply) return sendJson(response, reply, id)
+    if (reply.stopReason === "pause_turn") paused.add(lastAssistantText(body) + pausedText(reply))
+    if (body.stream === true) return yield* streamReply(response, reply, body, id)
+    return sendJson(response, { status: 200, body: yield* wholeReply(reply, body, id) }, id)
+  })
+
+  const fork = yield* FiberSet.makeRuntime()
+  const server = createServer((request, response) => {
+    const fiber = fork(answer(request, response))
+    response.on("close", () => fiber.interruptUnsafe())
+  })
+  yield* Effect.acquireRelease(
+    Effect.callback<void, ListenError>((resume) => {
+      server.once("error", ({ message }) => resume(Effect.fail(new ListenError({ port, reason: message }))))
+      server.listen(port, "127.0.0.1", () => resume(Effect.void))
+    }),
+    () =>
+      Effect.callback<void>((resume) => {
+        server.close(() => resume(Effect.void))
+        server.closeAllConnections()
+      })
+  )
+  const address = server.address()
+  const listening = typeof address === "object" && address !== null ? address.port : port
+  return FakeAnthropic.of({
+    url: `http://127.0.0.1:${listening}`,
+    push: (...more) => Effect.sync(() => void replies.push(...more)),
+    otherwise: (reply) =>
+      Effect.sync(() => {
+        otherwise = reply
+      }),
+    requests: Effect.sync(() => requests.slice()),
+    nextRequest: Queue.take(arrivals)
+  })
+})

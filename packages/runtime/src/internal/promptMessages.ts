@@ -1,0 +1,114 @@
+/** The mapping between stored messages and the prompts of `effect/ai`. */
+import type { Decision } from "@perennial/domain/Decision"
+import type { AssistantMessage, Message, ToolResultPart, UserMessage } from "@perennial/domain/Message"
+import { Option, Schema } from "effect"
+import { Prompt } from "effect/ai"
+
+const options = (part: { readonly providerData?: { readonly [key: string]: Schema.Json } }): Prompt.ProviderOptions =>
+  part.providerData ?? {}
+
+const providerData = (options: Prompt.ProviderOptions): { readonly providerData?: Record<string, Schema.Json> } => {
+  const known: Record<string, Schema.Json> = {}
+  for (const [provider, data] of Object.entries(options)) if (data !== null) known[provider] = data
+  return Object.keys(known).length === 0 ? {} : { providerData: known }
+}
+
+const parseUrl = Schema.decodeOption(Schema.URLFromString)
+
+const userPart = (part: UserMessage["content"][number]): Prompt.UserMessagePart => {
+  if (part.type === "text") return Prompt.textPart({ text: part.text, options: options(part) })
+  return Prompt.filePart({
+    mediaType: part.mediaType,
+    data: part.url === undefined ? part.data ?? "" : Option.getOrElse(parseUrl(part.url), () => part.url ?? ""),
+    ...(part.name === undefined ? {} : { fileName: part.name }),
+    options: options(part)
+  })
+}
+
+const assistantPart = (part: AssistantMessage["content"][number]): Prompt.AssistantMessagePart => {
+  switch (part.type) {
+    case "text":
+      return Prompt.textPart({ text: part.text, options: options(part) })
+    case "reasoning":
+      return Prompt.reasoningPart({ text: part.text, options: options(part) })
+    case "tool_call":
+      return Prompt.toolCallPart({
+        id: part.toolCallId,
+        name: part.tool,
+        params: part.args,
+        providerExecuted: false,
+        options: options(part)
+      })
+  }
+}
+
+/** The call stays in the history as the model asked for it: what a person has made of it is told with its result. */
+const noteOf = (decision: Decision | undefined): string | undefined => {
+  if (decision?.approved !== true) return undefined
+  const { args, reason } = decision
+  if (args === undefined) return reason === undefined ? undefined : `A person allowed the call and said: ${reason}`
+  const changed = `A person changed the arguments to ${JSON.stringify(args)}`
+  return reason === undefined ? `${changed}.` : `${changed} and said: ${reason}`
+}
+
+const toldResult = ({ decision, result }: ToolResultPart): Schema.Json => {
+  const note = noteOf(decision)
+  return note === undefined ? result : `${note}\n${typeof result === "string" ? result : JSON.stringify(result)}`
+}
+
+/**
+ * A stored message as `effect/ai` takes it.
+ *
+ * @since 0.1.0
+ * @category conversions
+ */
+export const toPromptMessage = (message: Message): Prompt.Message => {
+  switch (message.role) {
+    case "user":
+      return Prompt.userMessage({ content: message.content.map(userPart) })
+    case "assistant":
+      return Prompt.assistantMessage({ content: message.content.map(assistantPart) })
+    case "tool":
+      return Prompt.toolMessage({
+        content: message.content.map((part) =>
+          Prompt.toolResultPart({
+            id: part.toolCallId,
+            name: part.tool,
+            isFailure: part.status !== "completed",
+            result: toldResult(part),
+            providerExecuted: false,
+            options: options(part)
+          })
+        )
+      })
+  }
+}
+
+/**
+ * A message of the model as we store it. What only a provider that executes tools itself can produce is left out.
+ *
+ * @since 0.1.0
+ * @category conversions
+ */
+export const fromAssistantMessage = (message: Prompt.AssistantMessage): AssistantMessage => {
+  const content: Array<AssistantMessage["content"][number]> = []
+  for (const part of message.content) {
+    switch (part.type) {
+      case "text":
+      case "reasoning":
+        content.push({ type: part.type, text: part.text, ...providerData(part.options) })
+        break
+      case "tool-call":
+        if (part.providerExecuted) break
+        content.push({
+          type: "tool_call",
+          toolCallId: part.id,
+          tool: part.name,
+          // Providers read it from JSON.
+          args: part.params as Schema.Json,
+          ...providerData(part.options)
+        })
+    }
+  }
+  return { role: "assistant", content }
+}

@@ -1,0 +1,104 @@
+import { assert, describe, it } from "@effect/vitest"
+import { FakeAnthropic, overloaded, problemOf } from "@perennial/runtime/FakeAnthropic"
+import { Effect } from "effect"
+import { FetchHttpClient, HttpBody, HttpClient, type HttpClientResponse } from "effect/http"
+
+const body = { model: "m", max_tokens: 4_096, messages: [{ role: "user", content: "hi" }] }
+const use = { type: "tool_use", id: "t1", name: "look", input: {} }
+const result = { type: "tool_result", tool_use_id: "t1", content: "seen" }
+
+const withTurns = (...contents: ReadonlyArray<unknown>) => ({
+  ...body,
+  messages: contents.map((content, at) => ({ role: at % 2 === 0 ? "user" : "assistant", content }))
+})
+const tool = { name: "look", input_schema: { type: "object" } }
+const marked = { type: "text", text: "hi", cache_control: { type: "ephemeral" } }
+
+const refused: ReadonlyArray<readonly [name: string, body: unknown, problem: RegExp]> = [
+  ["no messages", { ...body, messages: [] }, /Field required/],
+  ["a prefilled answer", withTurns("hi", "I"), /prefill/],
+  ["an empty turn", withTurns([]), /must not be empty/],
+  ["blank text", withTurns(" "), /non-whitespace text/],
+  ["a temperature", { ...body, temperature: 1 }, /temperature/],
+  ["a call without its result", withTurns("hi", [use], "and now?"), /without `tool_result`/],
+  ["a result without its call", withTurns([result]), /unexpected `tool_use_id`/],
+  ["a call twice", withTurns("hi", [use, use], [result]), /must be unique/],
+  ["two results of a call", withTurns("hi", [use], [result, result]), /single result/],
+  ["a result behind text", withTurns("hi", [use], [{ type: "text", text: "x" }, result]), /must come first/],
+  ["arguments that are no object", withTurns("hi", [{ ...use, input: "{\"ci" }], [result]), /valid dictionary/],
+  ["arguments in an array", withTurns("hi", [{ ...use, input: [] }], [result]), /valid dictionary/],
+  ["an id with a dot", withTurns("hi", [{ ...use, id: "a.b" }], [{ ...result, tool_use_id: "a.b" }]), /tool_use.id/],
+  ["a name with a dot", withTurns("hi", [{ ...use, name: "a.b" }], [result]), /tool_use.name/],
+  ["an empty error", withTurns("hi", [use], [{ ...result, is_error: true, content: "" }]), /cannot be empty/],
+  ["thinking without a signature", withTurns("hi", [{ type: "thinking", thinking: "" }], "x"), /signature/],
+  [
+    "a turn with tools that does not begin with thinking",
+    { ...withTurns("hi", [use], [result]), thinking: { type: "enabled", budget_tokens: 1_024 } },
+    /Expected `thinking`/
+  ],
+  ["a budget that is too small", { ...body, thinking: { type: "enabled", budget_tokens: 1 } }, /budget_tokens/],
+  ["two tools of one name", { ...body, tools: [tool, tool] }, /must be unique/],
+  ["a tool whose name has a dot", { ...body, tools: [{ ...tool, name: "a.b" }] }, /tools.0.name/],
+  ["a tool with alternatives", { ...body, tools: [{ ...tool, input_schema: { anyOf: [] } }] }, /top level/],
+  ["five cache breakpoints", withTurns([marked, marked, marked, marked, marked]), /maximum of 4 blocks/],
+  [
+    "a file that is none",
+    withTurns([{ type: "image", source: { type: "base64", media_type: "image/png", data: "?" } }]),
+    /base64/
+  ]
+]
+
+const accepted: ReadonlyArray<readonly [name: string, body: unknown]> = [
+  ["a question", body],
+  ["a call and its result", withTurns("hi", [use], [result])],
+  ["an empty result", withTurns("hi", [use], [{ ...result, content: "" }])],
+  ["four cache breakpoints", withTurns([marked, marked, marked, marked])],
+  ["thinking that was done", {
+    ...withTurns("hi", [{ type: "thinking", thinking: "", signature: "s" }, use], [result], [{ ...use, id: "t2" }], [
+      { ...result, tool_use_id: "t2" }
+    ]),
+    thinking: { type: "enabled", budget_tokens: 1_024 }
+  }]
+]
+
+const key = { "x-api-key": "k" }
+const version = { "anthropic-version": "2026-10-21" }
+
+describe("FakeAnthropic", () => {
+  it.each(refused)("refuses %s", (_, body, problem) => {
+    assert.match(problemOf(body) ?? "accepted", problem)
+  })
+
+  it.each(accepted)("accepts %s", (_, body) => {
+    assert.isUndefined(problemOf(body))
+  })
+
+  it.live("answers what is not for it as the API does, and keeps its script for what is", () =>
+    Effect.gen(function*() {
+      const fake = yield* FakeAnthropic
+      const http = yield* HttpClient.HttpClient
+      yield* fake.push(overloaded)
+      const post = (path: string, headers: Readonly<Record<string, string>>, body: string) =>
+        http.post(`${fake.url}${path}`, { headers, body: HttpBody.text(body, "application/json") })
+      const status = (response: HttpClientResponse.HttpClientResponse) => response.status
+      const answers = yield* Effect.forEach([
+        post("/v1/models", { ...key, ...version }, "{}"),
+        post("/v1/messages", version, JSON.stringify(body)),
+        post("/v1/messages", key, JSON.stringify(body)),
+        post("/v1/messages", { ...key, ...version }, "{"),
+        post("/v1/messages", { ...key, ...version }, "{}"),
+        post("/v1/messages", { ...key, ...version }, JSON.stringify(body)),
+        post("/v1/messages", { ...key, ...version }, JSON.stringify(body))
+      ], Effect.map(status))
+      assert.deepStrictEqual(answers, [404, 401, 400, 400, 400, 529, 500])
+      assert.deepStrictEqual((yield* fake.requests).map(({ id }) => id), ["req_5", "req_6", "req_7"])
+    }).pipe(Effect.provide([FakeAnthropic.layer, FetchHttpClient.layer])))
+
+  it.live("says when it cannot listen", () =>
+    Effect.gen(function*() {
+      const { url } = yield* FakeAnthropic
+      const port = Number(new URL(url).port)
+      const error = yield* Effect.flip(Effect.provide(FakeAnthropic, FakeAnthropic.layerWith({ port })))
+      assert.include(error.message, `cannot listen on port ${port}: `)
+    }).pipe(Effect.provide(FakeAnthropic.layer)))
+})

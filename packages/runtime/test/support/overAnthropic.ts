@@ -1,0 +1,66 @@
+/** A task over the real SDK and the fake API, from its start to its last event, and what a user finds then. */
+import { assert } from "@effect/vitest"
+import type { Agents } from "@perennial/domain/Agent"
+import { text as textOf } from "@perennial/domain/Message"
+import type { StoredEvent, TaskEvent } from "@perennial/domain/TaskEvent"
+import { LlmAgent } from "@perennial/runtime"
+import * as AnthropicModel from "@perennial/runtime/AnthropicModel"
+import * as Fake from "@perennial/runtime/FakeAnthropic"
+import { TaskManager } from "@perennial/runtime/TaskManager"
+import { Effect, Layer, Logger, Redacted, Stream } from "effect"
+import { view } from "./agentTask.ts"
+import { type Effects, Tools, toolsLayer } from "./agentToolkit.ts"
+
+const { FakeAnthropic } = Fake
+
+const quiet = Logger.layer([])
+
+const agents = Layer.unwrap(Effect.map(FakeAnthropic, ({ url }) =>
+  LlmAgent.layer({
+    agentId: "agent-1",
+    systemPrompt: "Be brief.",
+    tools: Tools,
+    retry: { baseDelay: "1 millis" },
+    model: AnthropicModel.layer({ apiKey: Redacted.make("k"), baseUrl: url })
+  })))
+
+export const env: Layer.Layer<TaskManager | Fake.FakeAnthropic | Effects> = TaskManager.layerMemory.pipe(
+  Layer.provide([agents, quiet]),
+  Layer.provideMerge(Layer.mergeAll(FakeAnthropic.layer, toolsLayer)),
+  Layer.orDie
+)
+
+/** A task from its start to its last event. */
+export const run = Effect.gen(function*() {
+  const manager = yield* TaskManager
+  const { id } = yield* manager.start({ message: "hi" })
+  const log = yield* Stream.runCollect(yield* manager.events(id))
+  assert.deepStrictEqual(log.map(({ seq }) => seq), log.map((_, at) => at + 1))
+  assert.strictEqual(view(log).text, "")
+  return log
+})
+
+/** The same with agents of its own. */
+export const runWith = <E, R>(agents: Layer.Layer<Agents, E, R>) =>
+  Effect.provide(run, TaskManager.layerMemory.pipe(Layer.provide([agents, quiet])))
+
+export const eventOf = <Type extends TaskEvent["type"]>(log: ReadonlyArray<StoredEvent>, type: Type) =>
+  log.flatMap(({ event }) => event.type === type ? [event as Extract<TaskEvent, { readonly type: Type }>] : [])
+
+export interface Summary {
+  readonly messages: ReadonlyArray<string>
+  readonly retries: ReadonlyArray<string>
+  readonly end: string | undefined
+}
+
+/** What a user finds: the messages, why requests were repeated, and how it ended. */
+export const summary = (log: ReadonlyArray<StoredEvent>): Summary => {
+  const last = log.at(-1)?.event
+  return {
+    messages: eventOf(log, "message").map(({ message, partial }) =>
+      `${partial === true ? "partial: " : ""}${textOf(message)}`
+    ),
+    retries: eventOf(log, "retry").map(({ reason }) => reason),
+    end: last?.type === "error" ? `error ${last.error}` : last?.type
+  }
+}
