@@ -37,7 +37,7 @@ export const layer = (name: StoreName, url: string): Layer.Layer<TaskBackend | C
       )
     case "postgres":
       return Layer.mergeAll(PgTaskBackend.layer, SqlConversationStore.layer).pipe(
-        Layer.provide(PgClient.layer({ url: Redacted.make(url), maxConnections: 10, multiplex: true }))
+        Layer.provide(PgClient.layer({ url: Redacted.make(url), maxConnections: 10 }))
       )
     case "redis":
       return Layer.mergeAll(RedisTaskBackend.layer, RedisConversationStore.layer).pipe(

@@ -11,9 +11,7 @@ import { Layer, Logger, Redacted } from "effect"
 
 const postgres = (url: string) =>
   Layer.mergeAll(PgTaskBackend.layer, SqlConversationStore.layer).pipe(
-    Layer.provide(
-      PgClient.layer({ url: Redacted.make(url), maxConnections: 10, multiplex: true })
-    )
+    Layer.provide(PgClient.layer({ url: Redacted.make(url), maxConnections: 10 }))
   )
 
 const redis = (url: string) =>

@@ -41,13 +41,7 @@ const sqlite = (filename: string) =>
 const postgres = (url: Redacted.Redacted) =>
   Layer.mergeAll(PgTaskBackend.layer, SqlConversationStore.layer).pipe(
     Layer.provide(
-      PgClient.layer({
-        url,
-        maxConnections: 10,
-        multiplex: true,
-        keepAlive: "10 seconds",
-        applicationName: "evergreen"
-      })
+      PgClient.layer({ url, maxConnections: 10, keepAlive: "10 seconds", applicationName: "evergreen" })
     )
   )
 

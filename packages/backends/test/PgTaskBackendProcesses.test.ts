@@ -8,25 +8,10 @@ import { AgentId, ConversationId, RunnerId, TaskId, UserId } from "@perennial/do
 import { userText } from "@perennial/domain/Message"
 import { type NewTask, TaskBackend, type Wake } from "@perennial/domain/TaskBackend"
 import type { StoredEvent } from "@perennial/domain/TaskEvent"
-import {
-  Array,
-  Context,
-  Deferred,
-  Duration,
-  Effect,
-  Exit,
-  Fiber,
-  Layer,
-  Logger,
-  Queue,
-  Redacted,
-  Scope,
-  Stream
-} from "effect"
+import { Array, Context, Deferred, Duration, Effect, Exit, Fiber, Layer, Logger, Queue, Scope, Stream } from "effect"
 import { SqlClient } from "effect/sql"
 import { TestClock } from "effect/testing"
-import { gate } from "./support/gate.ts"
-import { type Config, makeSchema, sayIsSkipped, withPostgres } from "./support/postgres.ts"
+import { type Config, gateTo, makeSchema, sayIsSkipped, withPostgres } from "./support/postgres.ts"
 import { isInstalled, ownServer } from "./support/postgresServer.ts"
 
 type Backend = TaskBackend["Service"]
@@ -167,11 +152,9 @@ withPostgres("PgTaskBackend in several processes", (url) => {
 
   /** A process whose line goes dead, with every connection, as soon as it sends the text. */
   const startBehindGate = Effect.fnUntraced(function*(config: Config, text: string) {
-    const address = new URL(Redacted.value(url))
-    const line = yield* gate(Number(address.port || "5432"), text)
-    address.port = String(line.port)
-    const { backend } = yield* start({ ...config, url: Redacted.make(address.href) })
-    return { backend, dead: line.dead }
+    const line = yield* gateTo(url)
+    const { backend } = yield* start({ ...config, url: line.url })
+    return { backend, dead: yield* line.cut(text, { all: true }) }
   })
 
   it.live("P8: a process that freezes in the middle of a transaction keeps its locks for two seconds, not for good", () =>

@@ -29,7 +29,7 @@ const isTransient = ({ cause }: Redis.RedisError): boolean => {
 export const persistently = make({
   isFailure: isRedisError,
   isTransient,
-  unanswered: () => new Redis.RedisError({ cause: new Cause.TimeoutError("Redis did not answer in time") })
+  unanswered: new Redis.RedisError({ cause: new Cause.TimeoutError("Redis did not answer in time") })
 })
 
 /** Entries of a reply that is a map in RESP3 and a list of keys and values in RESP2. */

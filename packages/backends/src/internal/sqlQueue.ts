@@ -77,8 +77,8 @@ export const make = (
   sql: SqlClient.SqlClient,
   log: SqlLog
 ): Pick<Service, "create" | "finish" | "putIntent" | "deleteConversation"> => {
-  const persistently = persistence(sql)
   const time = storeTime(sql)
+  const { persistently, withTransaction } = persistence(sql)
   const bounded = boundedLock(sql)
   const forUpdate = sql.literal(sql.onDialectOrElse({ pg: () => "FOR UPDATE", orElse: () => "" }))
 
@@ -217,7 +217,7 @@ export const make = (
   })
 
   const acceptAny = (task: NewTask, options: Parameters<Service["create"]>[1]) =>
-    sql.withTransaction(accept(task, options)).pipe(
+    withTransaction(accept(task, options)).pipe(
       Effect.retry({ while: isDuplicate, times: 2 }),
       Effect.catchTag("Existing", ({ row }) => read(() => [{ ...toCreated(row, row.unowned === 1), created: false }]))
     )
@@ -248,7 +248,7 @@ export const make = (
 
   /** Ends a task, and makes the next one of its conversation the head. */
   const finishAny = (claim: Fence, events: Arr.NonEmptyReadonlyArray<StoredEvent>, ended: Ending, again: boolean) =>
-    sql.withTransaction(Effect.gen(function*() {
+    withTransaction(Effect.gen(function*() {
       const now = yield* time
       const { isFenced, values } = ending(claim, ended, now)
       yield* lockOf(claim.taskId)
@@ -299,7 +299,7 @@ export const make = (
 
   const putIntent: Service["putIntent"] = (id, intent, options) =>
     persistently((again) =>
-      sql.withTransaction(Effect.gen(function*() {
+      withTransaction(Effect.gen(function*() {
         const now = yield* time
         yield* lockOf(id)
         const [row] = yield* sql<TaskRow>`SELECT * FROM perennial_tasks WHERE id = ${id} ${forUpdate}`
@@ -328,7 +328,7 @@ export const make = (
 
   const deleteConversation: Service["deleteConversation"] = ({ conversationId, userId }) =>
     persistently(() =>
-      sql.withTransaction(Effect.gen(function*() {
+      withTransaction(Effect.gen(function*() {
         const [queue] = yield* sql<{ readonly user_id: string }>`SELECT user_id, ${bounded} FROM perennial_task_queues
           WHERE conversation_id = ${conversationId} ${forUpdate}`
         if (queue?.user_id !== userId) return
