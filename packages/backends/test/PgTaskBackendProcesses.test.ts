@@ -8,7 +8,21 @@ import { AgentId, ConversationId, RunnerId, TaskId, UserId } from "@perennial/do
 import { userText } from "@perennial/domain/Message"
 import { type NewTask, TaskBackend, type Wake } from "@perennial/domain/TaskBackend"
 import type { StoredEvent } from "@perennial/domain/TaskEvent"
-import { Array, Context, Deferred, Duration, Effect, Exit, Fiber, Layer, Logger, Queue, Scope, Stream } from "effect"
+import {
+  Array,
+  Context,
+  Deferred,
+  Duration,
+  Effect,
+  Exit,
+  Fiber,
+  Layer,
+  Logger,
+  Option,
+  Queue,
+  Scope,
+  Stream
+} from "effect"
 import { SqlClient } from "effect/sql"
 import { TestClock } from "effect/testing"
 import { type Config, gateTo, makeSchema, sayIsSkipped, withPostgres } from "./support/postgres.ts"
@@ -211,6 +225,26 @@ withPostgres("PgTaskBackend in several processes", (url) => {
       const [first] = processes
       const rows = yield* first.sql`SELECT migration_id FROM perennial_migrations ORDER BY 1`
       assert.deepStrictEqual(rows.map((row) => row["migration_id"]), rows.map((_, i) => i + 1))
+    }).pipe(Effect.scoped))
+
+  it.live("a newer process may add columns under one that runs", () =>
+    Effect.gen(function*() {
+      const { backend, sql } = yield* start({ ...yield* makeSchema(url), maxConnections: 1 })
+      /** Prepares every statement that changes a queue. */
+      const use = Effect.fnUntraced(function*(name: string) {
+        const task = newTask(name)
+        const behind = newTask(`${name} behind`, task.conversationId)
+        const claim = yield* begin(backend, task)
+        yield* backend.create(behind, { onBusy: "enqueue", maxQueued: 5 })
+        yield* backend.putIntent(task.id, { key: "decision/x", value: 1 })
+        const ended = { type: "cancelled", taskId: task.id, conversationId: task.conversationId } as const
+        const promoted = yield* backend.finish(claim, [{ seq: 2, at: 1, event: ended }])
+        assert.strictEqual(Option.getOrThrow(promoted).taskId, behind.id)
+        assert.strictEqual((yield* backend.putIntent(behind.id, { key: "cancel", value: {} })).task.status, "cancelled")
+      })
+      yield* use("before")
+      yield* sql`ALTER TABLE perennial_tasks ADD COLUMN newer TEXT`
+      yield* use("after")
     }).pipe(Effect.scoped))
 
   it.live("P2, SCENARIO 30: of 100 concurrent starts of one conversation over three processes one is accepted", () =>

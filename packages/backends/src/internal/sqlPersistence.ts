@@ -7,13 +7,13 @@ import { make, patienceMillis, type Persistently } from "./persistence.ts"
 
 /**
  * Whether the same statement may succeed in a moment. PostgreSQL's classes 08 (connection), 53 (resources) and 57P
- * (shutting down, starting up) and its code 25P03 (a transaction that was idle too long) are not all classified as
- * retryable.
+ * (shutting down, starting up), its code 25P03 (a transaction that was idle too long) and its code 0A000 (a newer process
+ * changed a table that the prepared statement returns) are not all classified as retryable.
  */
 const isTransient = (error: SqlError.SqlError): boolean => {
   if (error.isRetryable) return true
   const { cause } = error.reason
-  return Predicate.hasProperty(cause, "code") && /^(?:08|53|57P|25P03)/.test(String(cause.code))
+  return Predicate.hasProperty(cause, "code") && /^(?:08|53|57P|25P03|0A000)/.test(String(cause.code))
 }
 
 const unanswered = new SqlError.SqlError({
