@@ -1,9 +1,9 @@
 /**
  * The stores that several processes can share, by their address.
  */
-import { NodeRedis } from "@effect/platform-node"
 import { PgClient } from "@effect/sql-pg"
 import * as PgTaskBackend from "@perennial/backends/PgTaskBackend"
+import * as RedisClient from "@perennial/backends/RedisClient"
 import * as RedisConversationStore from "@perennial/backends/RedisConversationStore"
 import * as RedisTaskBackend from "@perennial/backends/RedisTaskBackend"
 import * as SqlConversationStore from "@perennial/backends/SqlConversationStore"
@@ -17,7 +17,7 @@ const postgres = (url: string) =>
 const redis = (url: string) =>
   Layer.mergeAll(RedisTaskBackend.layer, RedisConversationStore.layer).pipe(
     // The backend tells of connections that fail; the client would tell of each once more.
-    Layer.provide(NodeRedis.layer({ url }).pipe(Layer.provide(Logger.layer([]))))
+    Layer.provide(RedisClient.layer({ url }).pipe(Layer.provide(Logger.layer([]))))
   )
 
 export const layer = (url: string) => {

@@ -8,38 +8,10 @@ import * as SqlConversationStore from "@perennial/backends/SqlConversationStore"
 import { ConversationStore } from "@perennial/domain/ConversationStore"
 import { UserId } from "@perennial/domain/Ids"
 import { cancelKey, TaskBackend } from "@perennial/domain/TaskBackend"
-import { Clock, Context, Duration, Effect, Exit, Fiber, Layer, Logger, Option, Scope } from "effect"
+import { Context, Duration, Effect, Exit, Fiber, Layer, Logger, Option, Scope } from "effect"
+import { impatiently } from "./support/impatiently.ts"
 import { begin, cancelled, create, ids, next, runnerId, text } from "./support/oneTask.ts"
 import { type Config, gateTo, makeSchema, withPostgres } from "./support/postgres.ts"
-
-/** Nobody has to wait until an answer is overdue: once the line is dead, what was waited for until then has passed. */
-const impatiently = <A, E, R>(
-  effect: Effect.Effect<A, E, R>,
-  dead: Effect.Effect<void>,
-  waits: "first" | "all" = "first"
-): Effect.Effect<A, E, R> =>
-  Effect.flatMap(Clock.Clock, (clock) => {
-    let isDead = false
-    let passed = 0
-    const now = () => clock.currentTimeMillisUnsafe() + passed
-    const sleep: Clock.Clock["sleep"] = (duration) => {
-      const millis = Duration.toMillis(duration)
-      if (millis < 10_000 || (isDead && waits === "first")) return clock.sleep(duration)
-      const end = now() + millis
-      return Effect.andThen(
-        dead,
-        Effect.sync(() => {
-          isDead = true
-          passed = Math.max(passed, end - clock.currentTimeMillisUnsafe())
-        })
-      )
-    }
-    return Effect.provideService(
-      effect,
-      Clock.Clock,
-      Object.assign(Object.create(clock), { sleep, currentTimeMillisUnsafe: now, currentTimeMillis: Effect.sync(now) })
-    )
-  })
 
 withPostgres("PgTaskBackend on a line that goes dead", (url) => {
   /** A process behind a gate. Statements are never prepared, so that each sends its text. */
