@@ -114,12 +114,16 @@ const makePrune = (
   persistently(() =>
     withTransaction(Effect.gen(function*() {
       yield* sql`SELECT ${boundedLock(sql)}`
-      const rows = yield* sql<{ readonly id: TaskId }>`UPDATE perennial_tasks SET pruned = 1
+      // The message is in the conversation, too; the rest only an owner needed.
+      const rows = yield* sql<{ readonly id: TaskId }>`UPDATE perennial_tasks
+        SET pruned = 1, input = '', user_metadata = NULL, log_context = NULL
         WHERE pruned = 0 AND id IN (SELECT id FROM perennial_tasks
           WHERE finished_at < ${finishedBefore} AND pruned = 0 ORDER BY finished_at, id LIMIT ${limit})
         RETURNING id`
       if (rows.length === 0) return 0
-      yield* sql`DELETE FROM perennial_task_events WHERE ${sql.in("task_id", rows.map((row) => row.id))}`
+      const ids = rows.map((row) => row.id)
+      yield* sql`DELETE FROM perennial_task_events WHERE ${sql.in("task_id", ids)}`
+      yield* sql`DELETE FROM perennial_task_intents WHERE ${sql.in("task_id", ids)}`
       return rows.length
     })), failed("prune"))
 

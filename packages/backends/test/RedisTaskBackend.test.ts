@@ -6,10 +6,10 @@ import * as TaskBackendContract from "@perennial/backends/TaskBackendContract"
 import { AgentId, RunnerId, TaskId, UserId } from "@perennial/domain/Ids"
 import { userText } from "@perennial/domain/Message"
 import type { OnBusy } from "@perennial/domain/Task"
-import { type Claim, TaskBackend } from "@perennial/domain/TaskBackend"
+import { cancelKey, type Claim, TaskBackend } from "@perennial/domain/TaskBackend"
 import { Context, Duration, Effect, Layer, Logger, Option, type Scope } from "effect"
 import { Redis } from "effect/persistence"
-import { begin, ids, runnerId } from "./support/oneTask.ts"
+import { begin, create, ids, runnerId } from "./support/oneTask.ts"
 import { layerEmpty, withRedis } from "./support/redis.ts"
 
 class Prefix extends Context.Service<Prefix, { readonly prefix: string }>()(
@@ -122,6 +122,21 @@ withRedis("RedisTaskBackend, leases", (url) => {
       yield* backend.heartbeat(alive, Duration.zero)
       yield* backend.unowned({ limit: 10 })
       assert.deepStrictEqual(yield* redis.send("KEYS", `${prefix}*`), [`${prefix}wakes`])
+    }).pipe(Effect.provide(layer)))
+
+  it.live("retention takes what only an owner needed", () =>
+    Effect.gen(function*() {
+      const backend = yield* TaskBackend
+      const redis = yield* Redis.Redis
+      const { prefix } = yield* Prefix
+      yield* create(backend)
+      yield* redis.send("HSET", `${prefix}task:${ids.taskId}`, "user_metadata", "{}", "log_context", "{}")
+      yield* backend.putIntent(ids.taskId, { key: cancelKey, value: {} })
+      yield* backend.prune({ finishedBefore: Number.MAX_SAFE_INTEGER, limit: 10 })
+      const fields = ["input", "user_metadata", "log_context"]
+      assert.deepStrictEqual(yield* redis.send("HMGET", `${prefix}task:${ids.taskId}`, ...fields), ["", null, null])
+      assert.strictEqual(yield* redis.send("EXISTS", `${prefix}intents:${ids.taskId}`), 0)
+      assert.strictEqual((yield* backend.get(ids.taskId)).status, "cancelled")
     }).pipe(Effect.provide(layer)))
 
   it.live("an owner that has been alive for more than a minute clears the failures", () =>

@@ -286,8 +286,10 @@ export const intents = taskScript<ReadonlyArray<string>>(`return call("HGETALL",
 export const prune = taskScript<number>(String.raw`
 local ids = call("ZRANGEBYSCORE", prefix .. "ended", "-inf", "(" .. ARGV[3], "LIMIT", 0, ARGV[4])
 for _, id in ipairs(ids) do
-  call("UNLINK", key("events", id))
-  call("HSET", key("task", id), "pruned", 1)
+  call("UNLINK", key("events", id), key("intents", id))
+  -- The message is in the conversation, too; the rest only an owner needed.
+  call("HSET", key("task", id), "pruned", 1, "input", "")
+  call("HDEL", key("task", id), "user_metadata", "log_context")
   call("ZREM", prefix .. "ended", id)
 end
 return #ids`)
