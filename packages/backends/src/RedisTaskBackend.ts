@@ -127,12 +127,10 @@ const makeReads = (run: Run): Pick<Service, "get" | "list" | "intents"> => ({
   get: (id, options) =>
     persistently(() =>
       Effect.gen(function*() {
-        const values = yield* run(scripts.get, [id])
-        if (values[0] === null) return yield* new TaskNotFound({ taskId: id })
-        const row = yield* read(() => toRow(values))
-        return options?.userId === undefined || row.user_id === options.userId
-          ? yield* read(() => toTask(row))
-          : yield* new TaskNotFound({ taskId: id })
+        const values = yield* run(scripts.get, [id, options?.userId === undefined ? "" : `=${options.userId}`])
+        return values === null
+          ? yield* new TaskNotFound({ taskId: id })
+          : yield* read(() => toTask(toRow(values)))
       }), failed("get")),
   list: ({ before, conversationId, limit, status = statuses, userId }) =>
     persistently(() =>

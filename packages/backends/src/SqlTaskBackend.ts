@@ -16,7 +16,7 @@ import { read } from "./internal/persistence.ts"
 import * as SqlLog from "./internal/sqlLog.ts"
 import * as migrations from "./internal/sqlMigrations.ts"
 import * as SqlOwnership from "./internal/sqlOwnership.ts"
-import { boundedLock, persistence, type SqlPersistence, storeTime } from "./internal/sqlPersistence.ts"
+import { boundedLock, isTask, persistence, type SqlPersistence, storeTime } from "./internal/sqlPersistence.ts"
 import * as SqlQueue from "./internal/sqlQueue.ts"
 import { type TaskRow, toTask } from "./internal/taskRow.ts"
 
@@ -78,10 +78,8 @@ const makeReads = (
   get: (id, options) =>
     persistently(() =>
       Effect.gen(function*() {
-        const [row] = yield* sql<TaskRow>`SELECT * FROM perennial_tasks WHERE id = ${id}`
-        return row === undefined || (options?.userId !== undefined && row.user_id !== options.userId)
-          ? yield* new TaskNotFound({ taskId: id })
-          : yield* read(() => toTask(row))
+        const [row] = yield* sql<TaskRow>`SELECT * FROM perennial_tasks WHERE ${isTask(sql, id, options?.userId)}`
+        return row === undefined ? yield* new TaskNotFound({ taskId: id }) : yield* read(() => toTask(row))
       }), failed("get")),
   list: ({ before, conversationId, limit, status, userId }) => {
     if (status !== undefined && status.length === 0) return Effect.succeed([])

@@ -227,6 +227,22 @@ withPostgres("PgTaskBackend in several processes", (url) => {
       assert.deepStrictEqual(rows.map((row) => row["migration_id"]), rows.map((_, i) => i + 1))
     }).pipe(Effect.scoped))
 
+  it.live("a transaction of the application's own is joined: its end decides", () =>
+    Effect.gen(function*() {
+      const { backend, sql } = yield* start(yield* makeSchema(url))
+      const task = newTask("t1")
+      const behind = newTask("t2", task.conversationId)
+      const both = Effect.andThen(
+        backend.create(task, reject),
+        backend.create(behind, { onBusy: "enqueue", maxQueued: 5 })
+      )
+      yield* Effect.exit(sql.withTransaction(Effect.andThen(both, Effect.fail("no"))))
+      assert.deepStrictEqual(yield* backend.list({ userId: task.userId, limit: 10 }), [])
+      yield* sql.withTransaction(both)
+      const stored = yield* backend.list({ userId: task.userId, limit: 10 })
+      assert.deepStrictEqual(stored.map(({ id }) => id), [behind.id, task.id])
+    }).pipe(Effect.scoped))
+
   it.live("a newer process may add columns under one that runs", () =>
     Effect.gen(function*() {
       const { backend, sql } = yield* start({ ...yield* makeSchema(url), maxConnections: 1 })

@@ -69,8 +69,10 @@ if head then offer(find(id)) end
 tell()
 return { "created", row(id), head and 1 or 0, cancelled, cancelling }`)
 
-/** Task. Returns nulls when it is not there. */
-export const get = taskScript<Values>(`return row(ARGV[3])`)
+/** Task, `=<user>` or "". Returns null when it is not there, or not that user's. */
+export const get = taskScript<Values | null>(String.raw`
+local user = call("HGET", key("task", ARGV[3]), "user_id")
+return user and (ARGV[4] == "" or ARGV[4] == "=" .. user) and row(ARGV[3]) or false`)
 
 /** User, conversation or "", last id of the page before or "", limit, statuses. */
 export const list = taskScript<ReadonlyArray<Values>>(String.raw`

@@ -1,6 +1,7 @@
 /**
  * What every operation on an SQL store has in common: the store's time, transient failures retried, and an end.
  */
+import type { TaskId, UserId } from "@perennial/domain/Ids"
 import { Cause, Clock, Effect, Option, Predicate } from "effect"
 import { SqlClient, type SqlConnection, SqlError, type Statement } from "effect/sql"
 import { make, patienceMillis, type Persistently } from "./persistence.ts"
@@ -89,6 +90,10 @@ export const boundedLock = (sql: SqlClient.SqlClient): Statement.Fragment =>
     pg: () => `set_config('idle_in_transaction_session_timeout', '${idleMillis}', true)`,
     orElse: () => "NULL"
   }))
+
+/** The task with an id, of a user if one asks: to anybody else it does not exist (P12). */
+export const isTask = (sql: SqlClient.SqlClient, id: TaskId, userId: UserId | undefined): Statement.Fragment =>
+  userId === undefined ? sql`id = ${id}` : sql`(id = ${id} AND user_id = ${userId})`
 
 /** The store's time in milliseconds: the database's clock where several processes share it. */
 export const storeTime = (sql: SqlClient.SqlClient): Effect.Effect<Statement.Fragment> =>

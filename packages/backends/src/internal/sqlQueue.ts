@@ -5,7 +5,7 @@
  * that is what every earlier one left (P2, P4). SQLite has one writer at a time anyway (`BEGIN IMMEDIATE`). A
  * conversation without that row has no tasks: on PostgreSQL its first one is accepted by one statement.
  */
-import type { ConversationId, TaskId } from "@perennial/domain/Ids"
+import type { ConversationId, TaskId, UserId } from "@perennial/domain/Ids"
 import { isTerminal as isEnded } from "@perennial/domain/Task"
 import {
   cancelKey,
@@ -34,7 +34,7 @@ import { encodeEvent } from "./eventPayload.ts"
 import { read } from "./persistence.ts"
 import type { SqlLog } from "./sqlLog.ts"
 import { unowned } from "./sqlOwnership.ts"
-import { boundedLock, persistence, storeTime } from "./sqlPersistence.ts"
+import { boundedLock, isTask, persistence, storeTime } from "./sqlPersistence.ts"
 import { type TaskRow, toHead, toTask, toText } from "./taskRow.ts"
 
 type Service = TaskBackend["Service"]
@@ -82,9 +82,9 @@ export const make = (
   const bounded = boundedLock(sql)
   const forUpdate = sql.literal(sql.onDialectOrElse({ pg: () => "FOR UPDATE", orElse: () => "" }))
 
-  const lockOf = (id: TaskId) =>
-    sql`SELECT conversation_id, last_position, ${bounded} FROM perennial_task_queues
-      WHERE conversation_id = (SELECT conversation_id FROM perennial_tasks WHERE id = ${id}) ${forUpdate}`
+  const lockOf = (id: TaskId, userId?: UserId) =>
+    sql`SELECT conversation_id, last_position, ${bounded} FROM perennial_task_queues WHERE conversation_id =
+      (SELECT conversation_id FROM perennial_tasks WHERE ${isTask(sql, id, userId)}) ${forUpdate}`
 
   const promote = (conversationId: ConversationId, now: Statement.Fragment) =>
     Effect.map(
@@ -301,11 +301,10 @@ export const make = (
     persistently((again) =>
       withTransaction(Effect.gen(function*() {
         const now = yield* time
-        yield* lockOf(id)
-        const [row] = yield* sql<TaskRow>`SELECT * FROM perennial_tasks WHERE id = ${id} ${forUpdate}`
-        if (row === undefined || (options?.userId !== undefined && row.user_id !== options.userId)) {
-          return yield* new TaskNotFound({ taskId: id })
-        }
+        const userId = options?.userId
+        yield* lockOf(id, userId)
+        const [row] = yield* sql<TaskRow>`SELECT * FROM perennial_tasks WHERE ${isTask(sql, id, userId)} ${forUpdate}`
+        if (row === undefined) return yield* new TaskNotFound({ taskId: id })
         const before = yield* intentOf(id, intent.key)
         if (before !== undefined || isEnded(row.status)) {
           return {
