@@ -2,11 +2,11 @@
  * The stores that are measured: servers of the bench's own for PostgreSQL and Redis, with their safe settings, so that
  * everything measured on them writes to disk as it would in production.
  */
-import { NodeRedis } from "@effect/platform-node"
 import { PgClient } from "@effect/sql-pg"
 import * as MemoryConversationStore from "@perennial/backends/MemoryConversationStore"
 import * as MemoryTaskBackend from "@perennial/backends/MemoryTaskBackend"
 import * as PgTaskBackend from "@perennial/backends/PgTaskBackend"
+import * as RedisClient from "@perennial/backends/RedisClient"
 import * as RedisConversationStore from "@perennial/backends/RedisConversationStore"
 import * as RedisTaskBackend from "@perennial/backends/RedisTaskBackend"
 import * as SqlConversationStore from "@perennial/backends/SqlConversationStore"
@@ -37,11 +37,11 @@ export const layer = (name: StoreName, url: string): Layer.Layer<TaskBackend | C
       )
     case "postgres":
       return Layer.mergeAll(PgTaskBackend.layer, SqlConversationStore.layer).pipe(
-        Layer.provide(PgClient.layer({ url: Redacted.make(url), maxConnections: 10, multiplex: true }))
+        Layer.provide(PgClient.layer({ url: Redacted.make(url), maxConnections: 10 }))
       )
     case "redis":
       return Layer.mergeAll(RedisTaskBackend.layer, RedisConversationStore.layer).pipe(
-        Layer.provide(NodeRedis.layer({ url }))
+        Layer.provide(RedisClient.layer({ url }))
       )
   }
 }

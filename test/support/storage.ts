@@ -1,9 +1,9 @@
 /**
  * The stores that several processes can share, by their address.
  */
-import { NodeRedis } from "@effect/platform-node"
 import { PgClient } from "@effect/sql-pg"
 import * as PgTaskBackend from "@perennial/backends/PgTaskBackend"
+import * as RedisClient from "@perennial/backends/RedisClient"
 import * as RedisConversationStore from "@perennial/backends/RedisConversationStore"
 import * as RedisTaskBackend from "@perennial/backends/RedisTaskBackend"
 import * as SqlConversationStore from "@perennial/backends/SqlConversationStore"
@@ -11,15 +11,13 @@ import { Layer, Logger, Redacted } from "effect"
 
 const postgres = (url: string) =>
   Layer.mergeAll(PgTaskBackend.layer, SqlConversationStore.layer).pipe(
-    Layer.provide(
-      PgClient.layer({ url: Redacted.make(url), maxConnections: 10, multiplex: true })
-    )
+    Layer.provide(PgClient.layer({ url: Redacted.make(url), maxConnections: 10 }))
   )
 
 const redis = (url: string) =>
   Layer.mergeAll(RedisTaskBackend.layer, RedisConversationStore.layer).pipe(
     // The backend tells of connections that fail; the client would tell of each once more.
-    Layer.provide(NodeRedis.layer({ url }).pipe(Layer.provide(Logger.layer([]))))
+    Layer.provide(RedisClient.layer({ url }).pipe(Layer.provide(Logger.layer([]))))
   )
 
 export const layer = (url: string) => {

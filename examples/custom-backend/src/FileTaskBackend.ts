@@ -52,7 +52,9 @@ class State {
       const entry = this.tasks.get(state.id)
       if (entry === undefined) continue
       entry.state = state
-      if (state.pruned === true) entry.log = []
+      if (state.pruned !== true) continue
+      entry.log = []
+      entry.task = TaskRow.withoutMessage(entry.task)
     }
     for (const id of removed) {
       const task = this.tasks.get(id)?.task
@@ -306,7 +308,7 @@ export const make = Effect.fnUntraced(function*(file: string) {
           .filter((entry) => entry.state.pruned !== true && endedAt(entry) < finishedBefore)
           .toSorted((a, b) => endedAt(a) - endedAt(b))
           .slice(0, limit)
-          .map(({ state }) => Struct.assign(state, { pruned: true }))
+          .map(({ state }) => Struct.assign(state, { pruned: true, intents: [] }))
         return { change: states.length === 0 ? undefined : { states }, result: () => states.length }
       }))
 

@@ -2,7 +2,7 @@
  * What the file holds of a task, and what the port says of it.
  */
 import { AgentId, ConversationId, MessageId, RunnerId, TaskId, UserId } from "@perennial/domain/Ids"
-import { UserMessage } from "@perennial/domain/Message"
+import { UserMessage, userText } from "@perennial/domain/Message"
 import { isTerminal, Metadata, type Task, TaskStatus } from "@perennial/domain/Task"
 import { cancelKey, cancelReason, type Claim, type Head, type Intent } from "@perennial/domain/TaskBackend"
 import * as TaskEvent from "@perennial/domain/TaskEvent"
@@ -23,6 +23,14 @@ export const Accepted = Schema.Struct({
   createdAt: Schema.Natural
 })
 export type Accepted = typeof Accepted.Type
+
+/** What is left of it when its log is removed: the message is in the conversation, too. */
+export const withoutMessage = (task: Accepted): Accepted => ({
+  ...task,
+  input: userText(""),
+  userMetadata: undefined,
+  logContext: undefined
+})
 
 /** What changes. Times are milliseconds since 1970-01-01T00:00Z. */
 export const State = Schema.Struct({
@@ -54,7 +62,7 @@ export const Change = Schema.Struct({
 export type Change = typeof Change.Type
 
 export interface Entry {
-  readonly task: Accepted
+  task: Accepted
   state: State
   log: Array<TaskEvent.StoredEvent>
 }

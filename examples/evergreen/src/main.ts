@@ -5,11 +5,12 @@
  *
  * docs/configuration.md lists the environment variables.
  */
-import { NodeRedis, NodeRuntime, NodeServices } from "@effect/platform-node"
+import { NodeRuntime, NodeServices } from "@effect/platform-node"
 import { PgClient } from "@effect/sql-pg"
 import * as MemoryConversationStore from "@perennial/backends/MemoryConversationStore"
 import * as MemoryTaskBackend from "@perennial/backends/MemoryTaskBackend"
 import * as PgTaskBackend from "@perennial/backends/PgTaskBackend"
+import * as RedisClient from "@perennial/backends/RedisClient"
 import * as RedisConversationStore from "@perennial/backends/RedisConversationStore"
 import * as RedisTaskBackend from "@perennial/backends/RedisTaskBackend"
 import * as SqlConversationStore from "@perennial/backends/SqlConversationStore"
@@ -41,20 +42,14 @@ const sqlite = (filename: string) =>
 const postgres = (url: Redacted.Redacted) =>
   Layer.mergeAll(PgTaskBackend.layer, SqlConversationStore.layer).pipe(
     Layer.provide(
-      PgClient.layer({
-        url,
-        maxConnections: 10,
-        multiplex: true,
-        keepAlive: "10 seconds",
-        applicationName: "evergreen"
-      })
+      PgClient.layer({ url, maxConnections: 10, keepAlive: "10 seconds", applicationName: "evergreen" })
     )
   )
 
 const redis = (url: Redacted.Redacted) =>
   Layer.mergeAll(RedisTaskBackend.layer, RedisConversationStore.layer).pipe(
     // The backend tells of connections that fail; the client would tell of each once more.
-    Layer.provide(NodeRedis.layer({ url: Redacted.value(url) }).pipe(Layer.provide(Logger.layer([]))))
+    Layer.provide(RedisClient.layer({ url: Redacted.value(url) }).pipe(Layer.provide(Logger.layer([]))))
   )
 
 const storage = (store: ServerConfig.StoreSetting): Layer.Layer<

@@ -51,6 +51,9 @@ const telling = (backend: Service, hint: PgWakes.PgWakes["hint"]): Service => ({
       }))
 })
 
+const shared = "The client of PgTaskBackend has `multiplex: true`: statements share connections, and one that does not "
+  + "answer any more cannot be given up. Leave it out."
+
 /**
  * @since 0.1.0
  * @category constructors
@@ -63,10 +66,12 @@ export const make: Effect.Effect<
   const client = yield* PgClient.PgClient
   const backend = yield* SqlTaskBackend.make
   const { hint, wakes } = yield* PgWakes.make(client)
-  // Not out of the pool: a lease must not run out because every connection is busy.
+  if (client.config.multiplex === true) yield* Effect.logWarning(shared)
+  // Not out of the pool: a lease must not run out because every connection is busy, and a task that is given up because
+  // they do not answer must not be kept.
   const own = yield* PgClient.make({ ...PgWakes.ownConfig(client), maxConnections: 1 })
-  const { heartbeat } = SqlOwnership.make(own.withoutTransforms())
-  return { ...telling({ ...backend, heartbeat }, hint), wakes }
+  const { heartbeat, release } = SqlOwnership.make(own.withoutTransforms())
+  return { ...telling({ ...backend, heartbeat, release }, hint), wakes }
 })
 
 /**

@@ -1,8 +1,8 @@
 /**
  * Keeps conversations in Redis (6.2 or newer), through whatever `Redis` is provided: one primary, not Redis Cluster.
  *
- * Every method is one script, so one atomic step. `RedisTaskBackend` says what Redis must be set to, and warns when it
- * is not.
+ * Every method is one script, so one atomic step. `RedisTaskBackend` says what Redis must be set to; this layer, too,
+ * warns when it is not.
  *
  * @since 0.1.0
  */
@@ -10,11 +10,12 @@ import { type Conversation, StoredMessage } from "@perennial/domain/Conversation
 import { ConversationStore } from "@perennial/domain/ConversationStore"
 import type { ConversationId } from "@perennial/domain/Ids"
 import { ConversationNotFound, ConversationStoreError } from "@perennial/domain/TaskError"
-import { DateTime, Effect, Layer, Schema } from "effect"
+import { DateTime, Effect, Layer, Schema, type Scope } from "effect"
 import { Redis } from "effect/persistence"
 import { read } from "./internal/persistence.ts"
+import * as RedisConnection from "./internal/redisConnection.ts"
 import * as scripts from "./internal/redisConversationScripts.ts"
-import { defaultPrefix, persistently } from "./internal/redisPersistence.ts"
+import { defaultPrefix, persistently, warnUnlessDurable } from "./internal/redisPersistence.ts"
 import { runner } from "./internal/redisPrelude.ts"
 
 /**
@@ -52,8 +53,15 @@ const orMissing = (conversationId: ConversationId, found: 0 | 1) =>
  * @since 0.1.0
  * @category constructors
  */
-export const make = Effect.fnUntraced(function*(options: Options = {}): Effect.fn.Return<Service, never, Redis.Redis> {
-  const run = runner(yield* Redis.Redis, { prefix: options.prefix ?? defaultPrefix, origin: "" })
+export const make = Effect.fnUntraced(function*(options: Options = {}): Effect.fn.Return<
+  Service,
+  Redis.RedisError,
+  Redis.Redis | Scope.Scope
+> {
+  const redis = yield* Redis.Redis
+  const send = yield* RedisConnection.make(redis)
+  yield* warnUnlessDurable(redis, send)
+  const run = runner(send, { prefix: options.prefix ?? defaultPrefix, origin: "" })
 
   const found = (script: typeof scripts.create) => (operation: string): Service["get"] => ({ id, userId }) =>
     persistently(
@@ -104,11 +112,14 @@ export const make = Effect.fnUntraced(function*(options: Options = {}): Effect.f
  * @since 0.1.0
  * @category layers
  */
-export const layer: Layer.Layer<ConversationStore, never, Redis.Redis> = Layer.effect(ConversationStore, make())
+export const layer: Layer.Layer<ConversationStore, Redis.RedisError, Redis.Redis> = Layer.effect(
+  ConversationStore,
+  make()
+)
 
 /**
  * @since 0.1.0
  * @category layers
  */
-export const layerWith = (options: Options): Layer.Layer<ConversationStore, never, Redis.Redis> =>
+export const layerWith = (options: Options): Layer.Layer<ConversationStore, Redis.RedisError, Redis.Redis> =>
   Layer.effect(ConversationStore, make(options))

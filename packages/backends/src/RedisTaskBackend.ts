@@ -12,10 +12,11 @@ import { NewId } from "@perennial/domain/Ids"
 import { isTerminal as isEnded } from "@perennial/domain/Task"
 import { TaskBackend } from "@perennial/domain/TaskBackend"
 import { CursorAhead, EventsExpired, TaskBackendError, TaskNotFound } from "@perennial/domain/TaskError"
-import { Duration, Effect, Layer, Option, Schema } from "effect"
+import { Duration, Effect, Layer, Option, Schema, type Scope } from "effect"
 import { Redis } from "effect/persistence"
 import { decodeEvent, progress } from "./internal/eventPayload.ts"
 import { read } from "./internal/persistence.ts"
+import * as RedisConnection from "./internal/redisConnection.ts"
 import { defaultPrefix, persistently, warnUnlessDurable } from "./internal/redisPersistence.ts"
 import { type Run, runner } from "./internal/redisPrelude.ts"
 import * as RedisQueue from "./internal/redisQueue.ts"
@@ -126,12 +127,10 @@ const makeReads = (run: Run): Pick<Service, "get" | "list" | "intents"> => ({
   get: (id, options) =>
     persistently(() =>
       Effect.gen(function*() {
-        const values = yield* run(scripts.get, [id])
-        if (values[0] === null) return yield* new TaskNotFound({ taskId: id })
-        const row = yield* read(() => toRow(values))
-        return options?.userId === undefined || row.user_id === options.userId
-          ? yield* read(() => toTask(row))
-          : yield* new TaskNotFound({ taskId: id })
+        const values = yield* run(scripts.get, [id, options?.userId === undefined ? "" : `=${options.userId}`])
+        return values === null
+          ? yield* new TaskNotFound({ taskId: id })
+          : yield* read(() => toTask(toRow(values)))
       }), failed("get")),
   list: ({ before, conversationId, limit, status = statuses, userId }) =>
     persistently(() =>
@@ -161,18 +160,23 @@ const makeReads = (run: Run): Pick<Service, "get" | "list" | "intents"> => ({
 export const make = Effect.fnUntraced(function*(options: Options = {}): Effect.fn.Return<
   Service,
   Redis.RedisError,
-  Redis.Redis
+  Redis.Redis | Scope.Scope
 > {
   const redis = yield* Redis.Redis
-  yield* warnUnlessDurable(redis)
+  const send = yield* RedisConnection.make(redis)
+  yield* warnUnlessDurable(redis, send)
   const prefix = options.prefix ?? defaultPrefix
   const origin = yield* yield* NewId
-  const run = runner(redis, { prefix, origin })
+  const run = runner(send, { prefix, origin })
+  // A lease must not run out because of what waits on the other connection, nor a task be kept that was given up.
+  const leases = makeOwnership(runner(yield* RedisConnection.make(redis), { prefix, origin }))
   return {
     // What queues up during a commit goes into the next one.
     commitWindow: Duration.zero,
     ...RedisQueue.make(run),
     ...makeOwnership(run),
+    heartbeat: leases.heartbeat,
+    release: leases.release,
     ...makeLog(run),
     ...makeReads(run),
     wakes: RedisWakes.make(redis, { stream: `${prefix}wakes`, origin })

@@ -45,8 +45,8 @@ const encode = Schema.encodeSync(Payload)
  */
 export const make: Effect.Effect<Service, never, SqlClient.SqlClient> = Effect.gen(function*() {
   const sql = (yield* SqlClient.SqlClient).withoutTransforms()
-  const persistently = persistence(sql)
   const time = storeTime(sql)
+  const { persistently, withTransaction } = persistence(sql)
 
   const find = Effect.fnUntraced(function*({ id, userId }: ConversationKey) {
     const [row] = yield* sql<Row>`SELECT * FROM perennial_conversations WHERE id = ${id} AND user_id = ${userId}`
@@ -108,7 +108,7 @@ export const make: Effect.Effect<Service, never, SqlClient.SqlClient> = Effect.g
       ) SELECT id FROM conversation`
 
   const insertSqlite: Append = (id, added, now) =>
-    sql.withTransaction(Effect.gen(function*() {
+    withTransaction(Effect.gen(function*() {
       const rows = yield* sql<Pick<Row, "last_position">>`UPDATE perennial_conversations
         SET last_position = last_position + ${added.length}, updated_at = ${now} WHERE id = ${id}
         RETURNING last_position`
@@ -127,7 +127,7 @@ export const make: Effect.Effect<Service, never, SqlClient.SqlClient> = Effect.g
   // Removed messages keep their row, without their text: an append that repeats them finds their id taken. Positions are
   // not given again, so the negative ones are as unique as they were.
   const insertInPlace = (replaces: MessageId): Append => (id, added, now) =>
-    sql.withTransaction(Effect.gen(function*() {
+    withTransaction(Effect.gen(function*() {
       // Locks the conversation.
       yield* sql`UPDATE perennial_conversations SET updated_at = ${now} WHERE id = ${id} RETURNING ${boundedLock(sql)}`
       yield* sql`UPDATE perennial_messages SET position = -position, payload = '' WHERE conversation_id = ${id}
@@ -163,7 +163,7 @@ export const make: Effect.Effect<Service, never, SqlClient.SqlClient> = Effect.g
       ...(onlyEmpty ? [sql`last_position = 0`] : [])
     ])
     return persistently((again) =>
-      sql.withTransaction(Effect.gen(function*() {
+      withTransaction(Effect.gen(function*() {
         const rows = yield* sql`DELETE FROM perennial_conversations WHERE ${filter} RETURNING id, ${boundedLock(sql)}`
         if (rows.length === 0 && !again && !onlyEmpty) return yield* new ConversationNotFound({ conversationId: id })
         if (rows.length > 0) yield* sql`DELETE FROM perennial_messages WHERE conversation_id = ${id}`

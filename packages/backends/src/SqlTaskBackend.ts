@@ -16,7 +16,7 @@ import { read } from "./internal/persistence.ts"
 import * as SqlLog from "./internal/sqlLog.ts"
 import * as migrations from "./internal/sqlMigrations.ts"
 import * as SqlOwnership from "./internal/sqlOwnership.ts"
-import { boundedLock, persistence, storeTime } from "./internal/sqlPersistence.ts"
+import { boundedLock, isTask, persistence, type SqlPersistence, storeTime } from "./internal/sqlPersistence.ts"
 import * as SqlQueue from "./internal/sqlQueue.ts"
 import { type TaskRow, toTask } from "./internal/taskRow.ts"
 
@@ -30,9 +30,9 @@ const decodeValue = Schema.decodeSync(Schema.fromJsonString(Schema.Json))
 
 const makeLogMethods = (
   sql: SqlClient.SqlClient,
+  { persistently }: SqlPersistence,
   log: SqlLog.SqlLog
 ): Pick<Service, "append" | "events" | "lastSeqs"> => {
-  const persistently = persistence(sql)
   const time = storeTime(sql)
   /** What the try before appended though its reply was lost: the log ends with our last event, under our own token. */
   const applied = (batch: ReadonlyArray<Parameters<Service["append"]>[0][number]>) =>
@@ -71,53 +71,57 @@ const makeLogMethods = (
   }
 }
 
-const makeReads = (sql: SqlClient.SqlClient): Pick<Service, "get" | "list" | "intents"> => {
-  const persistently = persistence(sql)
-  return {
-    get: (id, options) =>
-      persistently(() =>
-        Effect.gen(function*() {
-          const [row] = yield* sql<TaskRow>`SELECT * FROM perennial_tasks WHERE id = ${id}`
-          return row === undefined || (options?.userId !== undefined && row.user_id !== options.userId)
-            ? yield* new TaskNotFound({ taskId: id })
-            : yield* read(() => toTask(row))
-        }), failed("get")),
-    list: ({ before, conversationId, limit, status, userId }) => {
-      if (status !== undefined && status.length === 0) return Effect.succeed([])
-      const filter = sql.and([
-        sql`user_id = ${userId}`,
-        ...(conversationId === undefined ? [] : [sql`conversation_id = ${conversationId}`]),
-        ...(status === undefined ? [] : [sql.in("status", status)]),
-        ...(before === undefined ? [] : [sql`id < ${before}`])
-      ])
-      return persistently(() =>
-        Effect.gen(function*() {
-          const rows = yield* sql<
-            TaskRow
-          >`SELECT * FROM perennial_tasks WHERE ${filter} ORDER BY id DESC LIMIT ${limit}`
-          return yield* read(() => rows.map(toTask))
-        }), failed("list"))
-    },
-    intents: (id) =>
-      persistently(() =>
-        Effect.gen(function*() {
-          const rows = yield* sql<{ readonly key: string; readonly value: string }>`
+const makeReads = (
+  sql: SqlClient.SqlClient,
+  { persistently }: SqlPersistence
+): Pick<Service, "get" | "list" | "intents"> => ({
+  get: (id, options) =>
+    persistently(() =>
+      Effect.gen(function*() {
+        const [row] = yield* sql<TaskRow>`SELECT * FROM perennial_tasks WHERE ${isTask(sql, id, options?.userId)}`
+        return row === undefined ? yield* new TaskNotFound({ taskId: id }) : yield* read(() => toTask(row))
+      }), failed("get")),
+  list: ({ before, conversationId, limit, status, userId }) => {
+    if (status !== undefined && status.length === 0) return Effect.succeed([])
+    const filter = sql.and([
+      sql`user_id = ${userId}`,
+      ...(conversationId === undefined ? [] : [sql`conversation_id = ${conversationId}`]),
+      ...(status === undefined ? [] : [sql.in("status", status)]),
+      ...(before === undefined ? [] : [sql`id < ${before}`])
+    ])
+    return persistently(() =>
+      Effect.gen(function*() {
+        const rows = yield* sql<TaskRow>`SELECT * FROM perennial_tasks WHERE ${filter} ORDER BY id DESC LIMIT ${limit}`
+        return yield* read(() => rows.map(toTask))
+      }), failed("list"))
+  },
+  intents: (id) =>
+    persistently(() =>
+      Effect.gen(function*() {
+        const rows = yield* sql<{ readonly key: string; readonly value: string }>`
           SELECT key, value FROM perennial_task_intents WHERE task_id = ${id} ORDER BY ordinal`
-          return yield* read(() => rows.map(({ key, value }) => ({ key, value: decodeValue(value) })))
-        }), failed("intents"))
-  }
-}
+        return yield* read(() => rows.map(({ key, value }) => ({ key, value: decodeValue(value) })))
+      }), failed("intents"))
+})
 
-const makePrune = (sql: SqlClient.SqlClient): Service["prune"] => ({ finishedBefore, limit }) =>
-  persistence(sql)(() =>
-    sql.withTransaction(Effect.gen(function*() {
+const makePrune = (
+  sql: SqlClient.SqlClient,
+  { persistently, withTransaction }: SqlPersistence
+): Service["prune"] =>
+({ finishedBefore, limit }) =>
+  persistently(() =>
+    withTransaction(Effect.gen(function*() {
       yield* sql`SELECT ${boundedLock(sql)}`
-      const rows = yield* sql<{ readonly id: TaskId }>`UPDATE perennial_tasks SET pruned = 1
+      // The message is in the conversation, too; the rest only an owner needed.
+      const rows = yield* sql<{ readonly id: TaskId }>`UPDATE perennial_tasks
+        SET pruned = 1, input = '', user_metadata = NULL, log_context = NULL
         WHERE pruned = 0 AND id IN (SELECT id FROM perennial_tasks
           WHERE finished_at < ${finishedBefore} AND pruned = 0 ORDER BY finished_at, id LIMIT ${limit})
         RETURNING id`
       if (rows.length === 0) return 0
-      yield* sql`DELETE FROM perennial_task_events WHERE ${sql.in("task_id", rows.map((row) => row.id))}`
+      const ids = rows.map((row) => row.id)
+      yield* sql`DELETE FROM perennial_task_events WHERE ${sql.in("task_id", ids)}`
+      yield* sql`DELETE FROM perennial_task_intents WHERE ${sql.in("task_id", ids)}`
       return rows.length
     })), failed("prune"))
 
@@ -139,14 +143,15 @@ export const make: Effect.Effect<Service, SqlError.SqlError, SqlClient.SqlClient
   const isShared = sql.onDialectOrElse({ pg: () => true, orElse: () => false })
   yield* forgetRunners(sql, isShared)
   const log = SqlLog.make(sql)
+  const persisting = persistence(sql)
   return {
     // PostgreSQL shares the cost of concurrent commits; SQLite blocks the process for each.
     commitWindow: isShared ? Duration.zero : Duration.millis(5),
     ...SqlQueue.make(sql, log),
     ...SqlOwnership.make(sql),
-    ...makeLogMethods(sql, log),
-    ...makeReads(sql),
-    prune: makePrune(sql),
+    ...makeLogMethods(sql, persisting, log),
+    ...makeReads(sql, persisting),
+    prune: makePrune(sql, persisting),
     wakes: Stream.never
   }
 })

@@ -1,8 +1,12 @@
 import { PgClient } from "@effect/sql-pg"
+import { assert, it } from "@effect/vitest"
 import * as PgTaskBackend from "@perennial/backends/PgTaskBackend"
 import * as TaskBackendContract from "@perennial/backends/TaskBackendContract"
+import { RunnerId } from "@perennial/domain/Ids"
 import { TaskBackend } from "@perennial/domain/TaskBackend"
-import { Context, Effect, Layer, type Redacted } from "effect"
+import { Context, Duration, Effect, Layer, Option, type Redacted } from "effect"
+import { SqlClient } from "effect/sql"
+import { begin, ids, runnerId } from "./support/oneTask.ts"
 import { layerEmpty, makeSchema, withPostgres } from "./support/postgres.ts"
 
 const processes = (url: Redacted.Redacted) =>
@@ -20,3 +24,48 @@ withPostgres(
       processes: processes(url)
     })
 )
+
+withPostgres("PgTaskBackend, leases", (url) => {
+  const layer = PgTaskBackend.layer.pipe(Layer.provideMerge(layerEmpty(url)))
+
+  it.live("P8: a lease runs out by the clock of the database; renewed in time or late, it is the owner's again", () =>
+    Effect.gen(function*() {
+      const backend = yield* TaskBackend
+      const sql = yield* SqlClient.SqlClient
+      // The database lets this much of its own time pass.
+      const pass = (seconds: number) => sql`SELECT pg_sleep(${seconds})`
+      const { token } = yield* begin(backend)
+      yield* backend.heartbeat(runnerId, Duration.millis(20))
+      yield* pass(0.05)
+      assert.strictEqual((yield* backend.unowned({ limit: 1 }))[0]?.token, token)
+      yield* backend.heartbeat(runnerId, Duration.hours(1))
+      assert.deepStrictEqual(yield* backend.unowned({ limit: 1 }), [])
+      yield* backend.heartbeat(runnerId, Duration.millis(20))
+      yield* pass(0.05)
+      const next = { runnerId: RunnerId.make("next"), expectedToken: token }
+      const claim = Option.getOrThrow(yield* backend.claim(ids.taskId, next))
+      assert.deepInclude(claim, { token: token + 1, attempt: 2, failures: 1 })
+      assert.deepStrictEqual((yield* backend.heartbeat(runnerId, Duration.hours(1))).owned, [])
+    }).pipe(Effect.provide(layer)))
+
+  it.live("an owner that has been alive for more than a minute clears the failures", () =>
+    Effect.gen(function*() {
+      const backend = yield* TaskBackend
+      const sql = yield* SqlClient.SqlClient
+      const { token } = yield* begin(backend)
+      yield* backend.heartbeat(runnerId, Duration.zero)
+      const next = { runnerId: RunnerId.make("next"), expectedToken: token }
+      yield* backend.heartbeat(next.runnerId, Duration.hours(1))
+      const claim = Option.getOrThrow(yield* backend.claim(ids.taskId, next))
+      const failures = Effect.map(
+        sql<{ readonly failures: number }>`SELECT failures FROM perennial_tasks`,
+        ([row]) => row?.failures
+      )
+      yield* sql`UPDATE perennial_tasks SET claimed_at = claimed_at - 50000`
+      yield* backend.heartbeat(next.runnerId, Duration.hours(1))
+      assert.deepStrictEqual([claim.failures, yield* failures], [1, 1])
+      yield* sql`UPDATE perennial_tasks SET claimed_at = claimed_at - 10001`
+      yield* backend.heartbeat(next.runnerId, Duration.hours(1))
+      assert.strictEqual(yield* failures, 0)
+    }).pipe(Effect.provide(layer)))
+})

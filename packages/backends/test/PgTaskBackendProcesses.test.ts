@@ -18,15 +18,14 @@ import {
   Fiber,
   Layer,
   Logger,
+  Option,
   Queue,
-  Redacted,
   Scope,
   Stream
 } from "effect"
 import { SqlClient } from "effect/sql"
 import { TestClock } from "effect/testing"
-import { gate } from "./support/gate.ts"
-import { type Config, makeSchema, sayIsSkipped, withPostgres } from "./support/postgres.ts"
+import { type Config, gateTo, makeSchema, sayIsSkipped, withPostgres } from "./support/postgres.ts"
 import { isInstalled, ownServer } from "./support/postgresServer.ts"
 
 type Backend = TaskBackend["Service"]
@@ -167,11 +166,9 @@ withPostgres("PgTaskBackend in several processes", (url) => {
 
   /** A process whose line goes dead, with every connection, as soon as it sends the text. */
   const startBehindGate = Effect.fnUntraced(function*(config: Config, text: string) {
-    const address = new URL(Redacted.value(url))
-    const line = yield* gate(Number(address.port || "5432"), text)
-    address.port = String(line.port)
-    const { backend } = yield* start({ ...config, url: Redacted.make(address.href) })
-    return { backend, dead: line.dead }
+    const line = yield* gateTo(url)
+    const { backend } = yield* start({ ...config, url: line.url })
+    return { backend, dead: yield* line.cut(text, { all: true }) }
   })
 
   it.live("P8: a process that freezes in the middle of a transaction keeps its locks for two seconds, not for good", () =>
@@ -228,6 +225,42 @@ withPostgres("PgTaskBackend in several processes", (url) => {
       const [first] = processes
       const rows = yield* first.sql`SELECT migration_id FROM perennial_migrations ORDER BY 1`
       assert.deepStrictEqual(rows.map((row) => row["migration_id"]), rows.map((_, i) => i + 1))
+    }).pipe(Effect.scoped))
+
+  it.live("a transaction of the application's own is joined: its end decides", () =>
+    Effect.gen(function*() {
+      const { backend, sql } = yield* start(yield* makeSchema(url))
+      const task = newTask("t1")
+      const behind = newTask("t2", task.conversationId)
+      const both = Effect.andThen(
+        backend.create(task, reject),
+        backend.create(behind, { onBusy: "enqueue", maxQueued: 5 })
+      )
+      yield* Effect.exit(sql.withTransaction(Effect.andThen(both, Effect.fail("no"))))
+      assert.deepStrictEqual(yield* backend.list({ userId: task.userId, limit: 10 }), [])
+      yield* sql.withTransaction(both)
+      const stored = yield* backend.list({ userId: task.userId, limit: 10 })
+      assert.deepStrictEqual(stored.map(({ id }) => id), [behind.id, task.id])
+    }).pipe(Effect.scoped))
+
+  it.live("a newer process may add columns under one that runs", () =>
+    Effect.gen(function*() {
+      const { backend, sql } = yield* start({ ...yield* makeSchema(url), maxConnections: 1 })
+      /** Prepares every statement that changes a queue. */
+      const use = Effect.fnUntraced(function*(name: string) {
+        const task = newTask(name)
+        const behind = newTask(`${name} behind`, task.conversationId)
+        const claim = yield* begin(backend, task)
+        yield* backend.create(behind, { onBusy: "enqueue", maxQueued: 5 })
+        yield* backend.putIntent(task.id, { key: "decision/x", value: 1 })
+        const ended = { type: "cancelled", taskId: task.id, conversationId: task.conversationId } as const
+        const promoted = yield* backend.finish(claim, [{ seq: 2, at: 1, event: ended }])
+        assert.strictEqual(Option.getOrThrow(promoted).taskId, behind.id)
+        assert.strictEqual((yield* backend.putIntent(behind.id, { key: "cancel", value: {} })).task.status, "cancelled")
+      })
+      yield* use("before")
+      yield* sql`ALTER TABLE perennial_tasks ADD COLUMN newer TEXT`
+      yield* use("after")
     }).pipe(Effect.scoped))
 
   it.live("P2, SCENARIO 30: of 100 concurrent starts of one conversation over three processes one is accepted", () =>

@@ -1,14 +1,15 @@
 import { NodeRedis } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
+import * as RedisConversationStore from "@perennial/backends/RedisConversationStore"
 import * as RedisTaskBackend from "@perennial/backends/RedisTaskBackend"
 import * as TaskBackendContract from "@perennial/backends/TaskBackendContract"
 import { AgentId, RunnerId, TaskId, UserId } from "@perennial/domain/Ids"
 import { userText } from "@perennial/domain/Message"
 import type { OnBusy } from "@perennial/domain/Task"
-import { type Claim, TaskBackend } from "@perennial/domain/TaskBackend"
-import { Context, Duration, Effect, Layer, Logger, Option } from "effect"
+import { cancelKey, type Claim, TaskBackend } from "@perennial/domain/TaskBackend"
+import { Context, Duration, Effect, Layer, Logger, Option, type Scope } from "effect"
 import { Redis } from "effect/persistence"
-import { begin, ids, runnerId } from "./support/oneTask.ts"
+import { begin, create, ids, runnerId } from "./support/oneTask.ts"
 import { layerEmpty, withRedis } from "./support/redis.ts"
 
 class Prefix extends Context.Service<Prefix, { readonly prefix: string }>()(
@@ -123,6 +124,21 @@ withRedis("RedisTaskBackend, leases", (url) => {
       assert.deepStrictEqual(yield* redis.send("KEYS", `${prefix}*`), [`${prefix}wakes`])
     }).pipe(Effect.provide(layer)))
 
+  it.live("retention takes what only an owner needed", () =>
+    Effect.gen(function*() {
+      const backend = yield* TaskBackend
+      const redis = yield* Redis.Redis
+      const { prefix } = yield* Prefix
+      yield* create(backend)
+      yield* redis.send("HSET", `${prefix}task:${ids.taskId}`, "user_metadata", "{}", "log_context", "{}")
+      yield* backend.putIntent(ids.taskId, { key: cancelKey, value: {} })
+      yield* backend.prune({ finishedBefore: Number.MAX_SAFE_INTEGER, limit: 10 })
+      const fields = ["input", "user_metadata", "log_context"]
+      assert.deepStrictEqual(yield* redis.send("HMGET", `${prefix}task:${ids.taskId}`, ...fields), ["", null, null])
+      assert.strictEqual(yield* redis.send("EXISTS", `${prefix}intents:${ids.taskId}`), 0)
+      assert.strictEqual((yield* backend.get(ids.taskId)).status, "cancelled")
+    }).pipe(Effect.provide(layer)))
+
   it.live("an owner that has been alive for more than a minute clears the failures", () =>
     Effect.gen(function*() {
       const backend = yield* TaskBackend
@@ -142,22 +158,27 @@ withRedis("RedisTaskBackend, leases", (url) => {
 })
 
 describe("RedisTaskBackend, settings of the server", () => {
-  /** What is logged when the layer is built on a server with these settings. */
-  const warnings = (reply: (name: string) => Effect.Effect<unknown, Redis.RedisError>) =>
+  /** What is logged when the stores are made on a server with these settings. */
+  const warnings = (
+    reply: (name: string) => Effect.Effect<unknown, Redis.RedisError>,
+    stores: Effect.Effect<unknown, Redis.RedisError, Redis.Redis | Scope.Scope> = RedisTaskBackend.make()
+  ) =>
     Effect.gen(function*() {
       const logged: Array<string> = []
+      // Nothing but CONFIG GET is sent.
+      const send: Redis.Connection["send"] = (_command, _get, name = "") =>
+        reply(name) as Effect.Effect<never, Redis.RedisError>
       const redis = Redis.Redis.of({
-        // Nothing but CONFIG GET is sent.
-        send: (_command, _get, name = "") => reply(name) as Effect.Effect<never, Redis.RedisError>,
+        send: () => Effect.die("shared"),
         eval: () => () => Effect.die("no script"),
-        reserve: Effect.die("no connection"),
+        reserve: Effect.succeed({ send, eval: () => () => Effect.die("no script") }),
         subscribe: () => Effect.die("no channel")
       })
-      yield* RedisTaskBackend.make().pipe(
+      yield* stores.pipe(
         Effect.provideService(Redis.Redis, redis),
         Effect.provide(Logger.layer([Logger.make(({ message }) => logged.push(String(message)))]))
       )
-      return logged.join("\n")
+      return logged
     })
 
   const durable: Record<string, string> = {
@@ -169,17 +190,27 @@ describe("RedisTaskBackend, settings of the server", () => {
 
   it.effect("are warned of unless every acknowledged write is on disk and stays", () =>
     Effect.gen(function*() {
-      assert.strictEqual(yield* warnings((name) => Effect.succeed({ [name]: durable[name] })), "")
+      assert.deepStrictEqual(yield* warnings((name) => Effect.succeed({ [name]: durable[name] })), [])
       const with_ = (change: Record<string, string>) =>
-        warnings((name) => Effect.succeed([name, { ...durable, ...change }[name]]))
+        Effect.map(
+          warnings((name) => Effect.succeed([name, { ...durable, ...change }[name]])),
+          (logged) => logged.join("\n")
+        )
       assert.strictEqual(yield* with_({}), "")
       assert.include(yield* with_({ appendonly: "no" }), "appendonly")
       assert.include(yield* with_({ appendfsync: "everysec" }), "power failure")
       assert.include(yield* with_({ "maxmemory-policy": "allkeys-lru" }), "noeviction")
       assert.strictEqual(yield* with_({ maxmemory: "0", "maxmemory-policy": "allkeys-lru" }), "")
-      assert.include(
-        yield* warnings(() => Effect.fail(new Redis.RedisError({ cause: new Error("NOPERM no permissions") }))),
-        "could not be read"
+      const [unread] = yield* warnings(() =>
+        Effect.fail(new Redis.RedisError({ cause: new Error("NOPERM no permissions") }))
       )
+      assert.include(unread, "could not be read")
+    }))
+
+  it.effect("are warned of once for each server, whichever store is on it", () =>
+    Effect.gen(function*() {
+      const reply = (name: string) => Effect.succeed([name, "no"])
+      assert.lengthOf(yield* warnings(reply, RedisConversationStore.make()), 1)
+      assert.lengthOf(yield* warnings(reply, Effect.andThen(RedisTaskBackend.make(), RedisConversationStore.make())), 1)
     }))
 })

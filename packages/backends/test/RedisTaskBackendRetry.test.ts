@@ -23,17 +23,18 @@ const layerFaulty = Layer.effect(
   Effect.gen(function*() {
     const { next } = yield* Faults
     const redis = yield* Redis.Redis
-    return Redis.Redis.of({
-      ...redis,
-      eval: (script) => (...params) =>
+    const faulty = (connection: Redis.Connection): Redis.Connection => ({
+      ...connection,
+      send: (command, ...args) =>
         Effect.suspend(() => {
-          const fault = next.shift()
+          const fault = command === "EVALSHA" ? next.shift() : undefined
           if (fault === "request") return lost
           if (fault === "loading") return failed("LOADING Redis is loading the dataset in memory")
-          const reply = redis.eval(script)(...params)
+          const reply = connection.send<never>(command, ...args)
           return fault === "reply" ? Effect.andThen(reply, lost) : reply
         })
     })
+    return Redis.Redis.of({ ...redis, reserve: Effect.map(redis.reserve, faulty) })
   })
 )
 
@@ -152,52 +153,52 @@ withRedis("RedisTaskBackend when Redis fails for a moment", (url) => {
     ))
 })
 
-it.effect("a server that takes a command and never answers is an error of the backend after 30 seconds", () =>
+/** A Redis whose connections answer what is sent to them like this. */
+const answering = (send: (command: string) => Effect.Effect<never, Redis.RedisError>) => {
+  const connection: Redis.Connection = {
+    send: (command) => command === "CONFIG" ? Effect.succeed([] as never) : send(command),
+    eval: () => () => Effect.die("unused")
+  }
+  const made = { connections: 0 }
+  const redis = Redis.Redis.of({
+    send: () => Effect.die("shared"),
+    eval: () => () => Effect.die("shared"),
+    reserve: Effect.sync(() => {
+      made.connections++
+      return connection
+    }),
+    subscribe: () => Effect.never
+  })
+  const backend = RedisTaskBackend.make().pipe(Effect.provideService(Redis.Redis, redis))
+  return { backend, made }
+}
+
+it.effect("a server that takes commands and never answers is an error of the backend after 30 seconds", () =>
   Effect.gen(function*() {
-    const redis = Redis.Redis.of({
-      // Only CONFIG GET is sent.
-      send: () => Effect.succeed([] as never),
-      eval: () => () => Effect.never,
-      reserve: Effect.never,
-      subscribe: () => Effect.never
-    })
-    const backend = yield* RedisTaskBackend.make().pipe(Effect.provideService(Redis.Redis, redis))
-    const fiber = yield* Effect.forkChild(Effect.flip(create(backend)))
-    yield* TestClock.adjust("30 seconds")
+    const { backend, made } = answering(() => Effect.never)
+    const fiber = yield* Effect.forkChild(Effect.flip(create(yield* backend)))
+    yield* TestClock.adjust("29 seconds")
+    assert.isUndefined(fiber.pollUnsafe())
+    yield* TestClock.adjust("2 seconds")
     assert.deepInclude(yield* Fiber.join(fiber), { _tag: "TaskBackendError", operation: "create" })
-  }))
+    assert.strictEqual(made.connections, 2)
+  }).pipe(Effect.provide(Logger.layer([]))))
 
 it.effect("a server that is away for longer than 30 seconds is an error of the backend that says why", () =>
   Effect.gen(function*() {
-    const redis = Redis.Redis.of({
-      // Only CONFIG GET is sent.
-      send: () => Effect.succeed([] as never),
-      eval: () => () => lost,
-      reserve: Effect.never,
-      subscribe: () => Effect.never
-    })
-    const backend = yield* RedisTaskBackend.make().pipe(Effect.provideService(Redis.Redis, redis))
-    const fiber = yield* Effect.forkChild(Effect.flip(create(backend)))
-    yield* TestClock.adjust("31 seconds")
+    const { backend } = answering(() => lost)
+    const fiber = yield* Effect.forkChild(Effect.flip(create(yield* backend)))
+    yield* TestClock.adjust("32 seconds")
     const error = yield* Fiber.join(fiber)
     assert.deepStrictEqual(error._tag === "TaskBackendError" && error.cause, yield* Effect.flip(lost))
-  }))
+  }).pipe(Effect.provide(Logger.layer([]))))
 
 it.effect("hints: a connection that takes a command and never answers is given up and made again", () =>
   Effect.gen(function*() {
-    let connections = 0
-    const redis = Redis.Redis.of({
-      // Only CONFIG GET is sent.
-      send: () => Effect.succeed([] as never),
-      eval: () => () => Effect.never,
-      reserve: Effect.sync(() => {
-        connections++
-        return { send: () => Effect.never, eval: () => () => Effect.never }
-      }),
-      subscribe: () => Effect.never
-    })
-    const backend = yield* RedisTaskBackend.make().pipe(Effect.provideService(Redis.Redis, redis))
-    yield* Effect.forkChild(Stream.runDrain(backend.wakes))
+    const { backend, made } = answering(() => Effect.never)
+    const { wakes } = yield* backend
+    const before = made.connections
+    yield* Effect.forkChild(Stream.runDrain(wakes))
     yield* TestClock.adjust("20 seconds")
-    assert.strictEqual(connections, 2)
+    assert.strictEqual(made.connections - before, 2)
   }).pipe(Effect.provide(Logger.layer([]))))

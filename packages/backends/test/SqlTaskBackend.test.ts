@@ -4,7 +4,7 @@ import * as SqlTaskBackend from "@perennial/backends/SqlTaskBackend"
 import * as TaskBackendContract from "@perennial/backends/TaskBackendContract"
 import { AgentId, ConversationId, RunnerId, TaskId, UserId } from "@perennial/domain/Ids"
 import { userText } from "@perennial/domain/Message"
-import { TaskBackend } from "@perennial/domain/TaskBackend"
+import { cancelKey, type NewTask, TaskBackend } from "@perennial/domain/TaskBackend"
 import { Duration, Effect, Layer, Option } from "effect"
 import { SqlClient } from "effect/sql"
 import { join } from "node:path"
@@ -14,14 +14,17 @@ TaskBackendContract.suite("SqlTaskBackend on SQLite", SqlTaskBackend.layer.pipe(
 
 const id = TaskId.make("t1")
 const runnerId = RunnerId.make("runner")
-const create = Effect.flatMap(TaskBackend, (backend) =>
-  backend.create({
-    id,
-    conversationId: ConversationId.make("c1"),
-    userId: UserId.make("alice"),
-    agentId: AgentId.make("agent"),
-    input: userText("hello")
-  }, { onBusy: "reject", maxQueued: 0 }))
+const createWith = (more: Partial<NewTask>) =>
+  Effect.flatMap(TaskBackend, (backend) =>
+    backend.create({
+      id,
+      conversationId: ConversationId.make("c1"),
+      userId: UserId.make("alice"),
+      agentId: AgentId.make("agent"),
+      input: userText("hello"),
+      ...more
+    }, { onBusy: "reject", maxQueued: 0 }))
+const create = createWith({})
 
 it.effect("P8, SCENARIO 25: after a restart on SQLite the tasks of the process before have no owner, at once", () =>
   Effect.gen(function*() {
@@ -68,6 +71,19 @@ it.effect("fields and events that a newer version wrote pass through", () =>
       newer[0],
       { type: "unknown", raw: newer[1] }
     ])
+  }).pipe(Effect.provide(SqlTaskBackend.layer.pipe(Layer.provideMerge(layerEmpty)))))
+
+it.effect("retention takes what only an owner needed", () =>
+  Effect.gen(function*() {
+    const backend = yield* TaskBackend
+    const sql = yield* SqlClient.SqlClient
+    yield* createWith({ userMetadata: { b: 2 }, logContext: { request: "r" } })
+    yield* backend.putIntent(id, { key: cancelKey, value: {} })
+    yield* backend.prune({ finishedBefore: Number.MAX_SAFE_INTEGER, limit: 10 })
+    assert.deepStrictEqual(yield* sql`SELECT input, user_metadata, log_context FROM perennial_tasks`, [
+      { input: "", user_metadata: null, log_context: null }
+    ])
+    assert.deepStrictEqual(yield* sql`SELECT * FROM perennial_task_intents`, [])
   }).pipe(Effect.provide(SqlTaskBackend.layer.pipe(Layer.provideMerge(layerEmpty)))))
 
 it.effect("a log that cannot be read is an error of the backend", () =>

@@ -11,6 +11,7 @@ import { Clock, Duration, Effect, Layer, Option, Stream } from "effect"
 import type { ConversationId, RunnerId, TaskId, UserId } from "./Ids.ts"
 import {
   type ConversationQueue,
+  forget,
   intentValue,
   isHead,
   makeRow,
@@ -325,7 +326,7 @@ export const make: Effect.Effect<Service> = Effect.sync(() => {
       let count = 0
       for (const row of ended) {
         if (count === limit || row.finishedAt >= finishedBefore) break
-        row.log = undefined
+        forget(row)
         ended.delete(row)
         count++
       }

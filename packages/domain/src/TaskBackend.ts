@@ -356,7 +356,8 @@ export class TaskBackend extends Context.Service<TaskBackend, {
 
   /**
    * Removes whole logs of tasks that ended before a time (milliseconds since 1970-01-01T00:00Z), at most `limit` of
-   * them, oldest first, and returns how many. The tasks stay.
+   * them, oldest first, and returns how many. What only an owner needed goes with them: the message, which the
+   * conversation has, and what was asked. The tasks stay.
    */
   readonly prune: (options: {
     readonly finishedBefore: number

@@ -165,10 +165,21 @@ const make = Effect.gen(function*() {
   }
   const graceMillis = Duration.toMillis(limits.cancelGrace)
 
+  /** From here on others write to its log: whoever reads it here follows it like that of any other process. */
+  const disown = (id: TaskId) => {
+    hubs.disown(id)
+    watch.grewUnsafe(id)
+  }
+
   const execute = (head: Head, checkpoint: Effect.Effect<void>) =>
     Effect.uninterruptible(Effect.suspend(() => {
       const { taskId } = head
-      const execution = new Execution(head, { checkpoint, losses: losses.get(taskId) ?? 0, graceMillis })
+      const execution = new Execution(head, {
+        checkpoint,
+        losses: losses.get(taskId) ?? 0,
+        onLost: disown,
+        graceMillis
+      })
       if (draining || executions.has(taskId)) return Effect.as(places.leave(execution), Watch.noHead)
       executions.set(taskId, execution)
       waiting.delete(taskId)
@@ -176,7 +187,7 @@ const make = Effect.gen(function*() {
         Effect.map(Option.filter((promoted) => agents.ids.includes(promoted.agentId))),
         Effect.ensuring(Effect.suspend(() => {
           executions.delete(taskId)
-          hubs.disown(taskId)
+          disown(taskId)
           noteLoss(execution)
           execution.over = true
           return places.leave(execution)

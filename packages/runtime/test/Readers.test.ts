@@ -7,7 +7,7 @@ import { make } from "@perennial/domain/Agent"
 import { ConversationId, TaskId } from "@perennial/domain/Ids"
 import { size } from "@perennial/domain/TaskEvent"
 import { zero } from "@perennial/domain/Usage"
-import { Deferred, Effect, Fiber, Latch, PubSub, Ref, Scheduler, Stream } from "effect"
+import { Deferred, Effect, Exit, Fiber, Latch, PubSub, Ref, Scheduler, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import { Hubs } from "../src/internal/hubs.ts"
 import { counting, message, text } from "./support/agents.ts"
@@ -15,6 +15,7 @@ import {
   blocking,
   checkCapacity,
   checkEnded,
+  joinInTime,
   readOn,
   settle,
   stepping,
@@ -147,6 +148,32 @@ describe("readers of one task (P3, P6)", () => {
       assert.deepStrictEqual(yield* Fiber.join(first), yield* Fiber.join(second))
     }))
 })
+
+it.effect("P3: readers where a task was lost see its new owner's events, also while its old agent clings", () =>
+  Effect.gen(function*() {
+    const both = yield* shared
+    const agent = make("clings", ({ task }, emit) =>
+      Effect.gen(function*() {
+        yield* emit([message(`attempt ${task.attempt}`)])
+        if (task.attempt === 1) return yield* Effect.onInterrupt(Effect.never, () => Effect.never)
+        return { usage: zero }
+      }))
+    const a = yield* startProcess(both, [agent])
+    const { id } = yield* a.manager.start({ message: "x" })
+    const reader = yield* Effect.forkChild(readOn(a.manager, id))
+    yield* settle
+    // Its lease runs out after 9 seconds; finalizers have 10.
+    a.line.before = () => a.line.names.at(-1) === "heartbeat" ? Effect.never : Effect.void
+    yield* startProcess(both, [agent])
+    for (let seconds = 0; seconds < 16; seconds++) {
+      yield* settle
+      yield* TestClock.adjust("1 second")
+    }
+    yield* settle
+    const seen = reader.pollUnsafe()
+    yield* joinInTime(yield* Effect.forkChild(a.terminate))
+    assert.deepStrictEqual(seen, Exit.succeed(yield* checkEnded(both, id)))
+  }))
 
 describe("interleavings (P2, P3, P4, P11)", () => {
   for (const operations of [3, 4, 5, 7, 11, 13, 17]) {

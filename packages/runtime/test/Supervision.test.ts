@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { make } from "@perennial/domain/Agent"
-import type { Wake } from "@perennial/domain/TaskBackend"
+import { cancelKey, type Wake } from "@perennial/domain/TaskBackend"
 import { zero } from "@perennial/domain/Usage"
 import { Duration, Effect, Fiber, Latch, Queue, Stream } from "effect"
 import { TestClock } from "effect/testing"
@@ -169,6 +169,23 @@ describe("a store that never answers", () => {
       yield* checkEnded(both, id)
     }))
 })
+
+it.effect("P7: tasks that wait for an owner do not hold up what is asked of one, however slow the store", () =>
+  Effect.gen(function*() {
+    const both = yield* shared
+    const hints = yield* Queue.unbounded<Wake>()
+    const backend = { ...both.backend, wakes: Stream.fromQueue(hints) }
+    const a = yield* startProcess({ ...both, backend }, [make("waits", () => Effect.never)])
+    const { id } = yield* a.manager.start({ message: "x" })
+    yield* settle
+    const answer = Latch.makeUnsafe(false)
+    a.line.before = () => a.line.names.at(-1) === "unowned" ? answer.await : Effect.void
+    yield* both.backend.putIntent(id, { key: cancelKey, value: {} })
+    yield* Queue.offerAll(hints, [{ kind: "head", taskId: id }, { kind: "all" }, { kind: "intent", taskId: id }])
+    yield* settle
+    assert.strictEqual((yield* both.backend.get(id)).status, "cancelled")
+    yield* answer.open
+  }))
 
 describe("fibers that must not die", () => {
   it.effect("a store that dies while others' logs are compared and read is asked again", () =>

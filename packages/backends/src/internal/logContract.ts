@@ -6,6 +6,7 @@ import { TaskBackend } from "@perennial/domain/TaskBackend"
 import type { TaskEvent } from "@perennial/domain/TaskEvent"
 import { Array, Effect, Option } from "effect"
 import {
+  alice,
   begin,
   cancelled,
   claim,
@@ -17,6 +18,7 @@ import {
   headId,
   log,
   newTask,
+  reject,
   runnerA,
   stored,
   taskId,
@@ -241,6 +243,25 @@ const reading = (test: Test): void => {
       assert.strictEqual(yield* backend.prune({ finishedBefore, limit: 10 }), 1)
       assert.strictEqual(yield* backend.prune({ finishedBefore, limit: 10 }), 0)
       assert.strictEqual((yield* log("t4")).length, 1)
+    })
+  )
+
+  test(
+    "SCENARIO 9: what was asked of an owner goes with the log; the task stays, with its metadata and its key",
+    Effect.gen(function*() {
+      const backend = yield* TaskBackend
+      const task = newTask("t1", { metadata: { a: 1 }, idempotency: { key: "k", requestHash: "h" } })
+      yield* backend.create(task, reject)
+      const owner = yield* claim("t1")
+      yield* backend.putIntent(task.id, { key: "decision/x", value: 1 })
+      yield* end(owner)
+      const before = yield* backend.get(task.id)
+      yield* backend.prune({ finishedBefore: Number.MAX_SAFE_INTEGER, limit: 10 })
+      assert.deepStrictEqual(yield* backend.intents(task.id), [])
+      assert.deepStrictEqual(yield* backend.get(task.id), before)
+      assert.deepStrictEqual(yield* backend.list({ userId: alice, limit: 10 }), [before])
+      const again = yield* backend.create({ ...task, id: taskId("t2") }, reject)
+      assert.deepStrictEqual([again.created, again.task], [false, before])
     })
   )
 }

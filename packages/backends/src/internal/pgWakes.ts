@@ -11,7 +11,7 @@ import { NewId, TaskId } from "@perennial/domain/Ids"
 import type { Wake } from "@perennial/domain/TaskBackend"
 import { Deferred, Effect, Latch, Option, Schedule, Schema, Stream } from "effect"
 import type { SqlError } from "effect/sql"
-import { persistence } from "./sqlPersistence.ts"
+import { answered, persistence } from "./sqlPersistence.ts"
 
 /** Bytes of one payload; PostgreSQL takes no more. */
 const payloadBytes = 7_999
@@ -22,10 +22,14 @@ const unfollowed = 4_096
 
 const why = ({ reason: { cause, message } }: SqlError.SqlError) => cause instanceof Error ? cause.message : message
 
-/** For a connection of its own: one that is hardly used must notice, too, that the other side is gone. */
+/**
+ * For a connection of its own: one that is hardly used must notice, too, that the other side is gone, and one that does
+ * not answer must be given up, which a shared one is not.
+ */
 export const ownConfig = ({ config }: PgClient): PgClient["config"] => ({
   ...config,
-  keepAlive: config.keepAlive ?? "10 seconds"
+  keepAlive: config.keepAlive ?? "10 seconds",
+  multiplex: false
 })
 
 const schedule = Schedule.min([Schedule.exponential("50 millis"), Schedule.spaced("1 second")]).pipe(Schedule.jittered)
@@ -86,6 +90,7 @@ export interface PgWakes {
 /** Needs the tables. The fiber that sends lives as long as the scope, whose end sends what is left. */
 export const make = Effect.fnUntraced(function*(client: PgClient) {
   const sql = client.withoutTransforms()
+  const { persistently } = persistence(sql)
   const origin = yield* Effect.flatten(NewId)
   const [table] = yield* sql<{ readonly id: string }>`SELECT 'perennial_tasks'::regclass::oid::text AS id`
   const channel = `perennial_${table?.id}`
@@ -107,7 +112,7 @@ export const make = Effect.fnUntraced(function*(client: PgClient) {
     const sent = [...hints]
     hints.clear()
     const payloads = pack(origin, sent)
-    return persistence(sql)(
+    return persistently(
       () => sql`SELECT pg_notify(${channel}, payload) FROM unnest(${payloads}::text[]) AS payload`,
       (cause) => cause
     ).pipe(
@@ -123,7 +128,7 @@ export const make = Effect.fnUntraced(function*(client: PgClient) {
 
   const listening = Effect.gen(function*() {
     const connection = yield* PgConnection.make(ownConfig(client))
-    const told = Stream.fromQueue(yield* connection.listen(channel))
+    const told = Stream.fromQueue(yield* answered(connection.listen(channel)))
     return Stream.concat(
       Stream.succeed(all),
       Stream.flattenIterable(Stream.map(told, ({ payload }) => toWakes(payload, origin)))

@@ -1,36 +1,30 @@
 /**
  * What every operation on Redis has in common: transient failures retried, and a look at how durable the server is.
  */
-import { Array, Cause, Effect, Option, Predicate } from "effect"
+import { Array, Effect, Option, Predicate } from "effect"
 import { Redis } from "effect/persistence"
 import { make } from "./persistence.ts"
+import type { Send } from "./redisConnection.ts"
 
 /** What the name of every key begins with, unless an option says otherwise. */
 export const defaultPrefix = "perennial:"
-
-type Service = Redis.Redis["Service"]
 
 export const isRedisError = (error: unknown): error is Redis.RedisError => error instanceof Redis.RedisError
 
 /** The server says that it will answer in a moment: it reads its log, runs a script, or changes its role. */
 const passing = /^(?:LOADING|BUSY|MASTERDOWN|READONLY|TRYAGAIN)\b/
 
-/** An answer of the server that is an error: a code in capitals, then a text. */
-const isReply = (message: string) => /^[A-Z]+ /.test(message)
+const messageOf = ({ cause }: Redis.RedisError) =>
+  Predicate.hasProperty(cause, "message") ? String(cause.message) : String(cause)
+
+/** Whether it is an answer of the server: a code in capitals, then a text. */
+export const isReply = (error: Redis.RedisError): boolean => /^[A-Z]+ /.test(messageOf(error))
 
 /** Whether the same command may succeed in a moment: the connection failed, or the server is not ready yet. */
-const isTransient = ({ cause }: Redis.RedisError): boolean => {
-  const message = Predicate.hasProperty(cause, "message") ? String(cause.message) : String(cause)
-  // This client was closed for good.
-  return message !== "The client is closed" && (!isReply(message) || passing.test(message))
-}
+const isTransient = (error: Redis.RedisError): boolean => !isReply(error) || passing.test(messageOf(error))
 
-/** Never takes longer than the budget, also when the server takes a command and does not answer. */
-export const persistently = make({
-  isFailure: isRedisError,
-  isTransient,
-  unanswered: () => new Redis.RedisError({ cause: new Cause.TimeoutError("Redis did not answer in time") })
-})
+/** Its connections say themselves when they are not answered. */
+export const persistently = make({ isFailure: isRedisError, isTransient })
 
 /** Entries of a reply that is a map in RESP3 and a list of keys and values in RESP2. */
 export const entries = (reply: unknown): ReadonlyArray<readonly [string, unknown]> => {
@@ -44,18 +38,18 @@ export const entries = (reply: unknown): ReadonlyArray<readonly [string, unknown
   return pairs.map((pair) => [String(pair[0]), pair[1]])
 }
 
-const setting = (redis: Service, name: string) =>
-  Effect.map(redis.send("CONFIG", "GET", name), (reply) => {
+const setting = (send: Send, name: string) =>
+  Effect.map(send("CONFIG", "GET", name), (reply) => {
     const found = entries(reply).find(([key]) => key === name)
     return Option.map(Option.fromUndefinedOr(found), ([, value]) => String(value))
   })
 
 /** What a server is configured to lose, in words. */
-const risks = Effect.fnUntraced(function*(redis: Service) {
-  const appendonly = yield* setting(redis, "appendonly")
-  const appendfsync = yield* setting(redis, "appendfsync")
-  const memory = yield* setting(redis, "maxmemory")
-  const policy = yield* setting(redis, "maxmemory-policy")
+const risks = Effect.fnUntraced(function*(send: Send) {
+  const appendonly = yield* setting(send, "appendonly")
+  const appendfsync = yield* setting(send, "appendfsync")
+  const memory = yield* setting(send, "maxmemory")
+  const policy = yield* setting(send, "maxmemory-policy")
   const is = (value: Option.Option<string>, expected: string) => Option.getOrUndefined(value) === expected
   return [
     ...is(appendonly, "yes") ? [] : ["it loses everything at a restart or a crash (appendonly is not `yes`)"],
@@ -68,9 +62,19 @@ const risks = Effect.fnUntraced(function*(redis: Service) {
   ]
 })
 
-/** Warns when the server may lose what it accepted: then P1 and P5 do not hold. */
-export const warnUnlessDurable = (redis: Service): Effect.Effect<void, Redis.RedisError> =>
-  persistently(() => risks(redis), (cause) => cause).pipe(
+/** Those that were looked at. */
+const known = new WeakSet<Redis.Redis["Service"]>()
+
+/** Warns, once, when the server may lose what it accepted: then P1 and P5 do not hold. */
+export const warnUnlessDurable = (redis: Redis.Redis["Service"], send: Send): Effect.Effect<void, Redis.RedisError> =>
+  Effect.suspend(() => {
+    if (known.has(redis)) return Effect.void
+    known.add(redis)
+    return warn(send)
+  })
+
+const warn = (send: Send): Effect.Effect<void, Redis.RedisError> =>
+  persistently(() => risks(send), (cause) => cause).pipe(
     Effect.catchIf(
       (error) => isRedisError(error) && !isTransient(error),
       () => Effect.succeed(["its settings could not be read (CONFIG GET is not allowed)"])

@@ -12,8 +12,9 @@
  * `cancelling` claimed tasks that were asked to cancel by age, `owned:<runner>` tasks by age, `runners` by the end of
  * their lease, `ended` tasks with a log by their end (sorted sets), `wakes` hints (stream).
  */
-import type { Effect } from "effect"
-import { Redis } from "effect/persistence"
+import { Effect } from "effect"
+import type { Redis } from "effect/persistence"
+import type { Send } from "./redisConnection.ts"
 
 /** Hints that are kept for processes that read them late. */
 const wakesKept = 10_000
@@ -200,23 +201,36 @@ end
 /** An argument of a script. */
 export type Argument = string | number
 
-type Script<A> = Redis.Script<{ readonly params: [args: ReadonlyArray<Argument>]; readonly result: A }>
+/** A script with its result. Its keys are made by the script, so it is given none. */
+export interface Script<A> {
+  readonly lua: string
+  readonly result?: A
+}
 
-const define = <A>(lua: string): Script<A> =>
-  Redis.script((args: ReadonlyArray<Argument>) => args, { lua, numberOfKeys: 0 }).withReturnType<A>()
+/** The name that Redis gave to a script is the same wherever it is loaded. */
+const loaded = new Map<string, string>()
+
+const isUnknown = ({ cause }: Redis.RedisError) => String(cause).includes("NOSCRIPT")
 
 /** Runs a script on the keys under one prefix. `origin` marks the hints that this process causes. */
 export const runner = (
-  redis: Redis.Redis["Service"],
+  send: Send,
   { origin, prefix }: { readonly prefix: string; readonly origin: string }
 ) =>
-<A>(script: Script<A>, args: ReadonlyArray<Argument>): Effect.Effect<A, Redis.RedisError> =>
-  redis.eval(script)([prefix, origin, ...args])
+<A>({ lua }: Script<A>, args: ReadonlyArray<Argument>): Effect.Effect<A, Redis.RedisError> => {
+  const evaluate = (name: string) => send<A>("EVALSHA", name, "0", prefix, origin, ...args.map(String))
+  const load = Effect.tap(send<string>("SCRIPT", "LOAD", lua), (name) => Effect.sync(() => loaded.set(lua, name)))
+  const afterLoading = Effect.flatMap(load, evaluate)
+  const name = loaded.get(lua)
+  return name === undefined
+    ? afterLoading
+    : Effect.catchIf(evaluate(name), isUnknown, () => afterLoading)
+}
 
 export type Run = ReturnType<typeof runner>
 
 /** A script over tasks. Its own arguments begin at `ARGV[3]`. */
-export const taskScript = <A>(lua: string) => define<A>(`${keys}${tasks}${lua}`)
+export const taskScript = <A>(lua: string): Script<A> => ({ lua: `${keys}${tasks}${lua}` })
 
 /** A script over conversations. Its own arguments begin at `ARGV[3]`. */
-export const conversationScript = <A>(lua: string) => define<A>(`${keys}${lua}`)
+export const conversationScript = <A>(lua: string): Script<A> => ({ lua: `${keys}${lua}` })

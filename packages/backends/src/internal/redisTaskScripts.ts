@@ -69,8 +69,10 @@ if head then offer(find(id)) end
 tell()
 return { "created", row(id), head and 1 or 0, cancelled, cancelling }`)
 
-/** Task. Returns nulls when it is not there. */
-export const get = taskScript<Values>(`return row(ARGV[3])`)
+/** Task, `=<user>` or "". Returns null when it is not there, or not that user's. */
+export const get = taskScript<Values | null>(String.raw`
+local user = call("HGET", key("task", ARGV[3]), "user_id")
+return user and (ARGV[4] == "" or ARGV[4] == "=" .. user) and row(ARGV[3]) or false`)
 
 /** User, conversation or "", last id of the page before or "", limit, statuses. */
 export const list = taskScript<ReadonlyArray<Values>>(String.raw`
@@ -286,8 +288,10 @@ export const intents = taskScript<ReadonlyArray<string>>(`return call("HGETALL",
 export const prune = taskScript<number>(String.raw`
 local ids = call("ZRANGEBYSCORE", prefix .. "ended", "-inf", "(" .. ARGV[3], "LIMIT", 0, ARGV[4])
 for _, id in ipairs(ids) do
-  call("UNLINK", key("events", id))
-  call("HSET", key("task", id), "pruned", 1)
+  call("UNLINK", key("events", id), key("intents", id))
+  -- The message is in the conversation, too; the rest only an owner needed.
+  call("HSET", key("task", id), "pruned", 1, "input", "")
+  call("HDEL", key("task", id), "user_metadata", "log_context")
   call("ZREM", prefix .. "ended", id)
 end
 return #ids`)

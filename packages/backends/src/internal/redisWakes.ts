@@ -3,14 +3,13 @@
  */
 import { TaskId } from "@perennial/domain/Ids"
 import type { Wake } from "@perennial/domain/TaskBackend"
-import { Cause, Effect, Schedule, Stream } from "effect"
-import { Redis } from "effect/persistence"
+import { Effect, Schedule, Stream } from "effect"
+import type { Redis } from "effect/persistence"
+import { answered } from "./redisConnection.ts"
 import { entries } from "./redisPersistence.ts"
 
-/** How long the server waits for news before it answers without any, in milliseconds. */
+/** How long the server waits for news before it answers without any, in milliseconds: less than an answer may take. */
 const blockMillis = 5_000
-/** A connection that has not answered by then is broken. */
-const answer = "15 seconds"
 /** Hints in one answer. */
 const count = 1_000
 
@@ -46,21 +45,15 @@ export const make = (redis: Redis.Redis["Service"], { origin, stream }: {
   readonly origin: string
 }): Stream.Stream<Wake> => {
   const connected = Effect.gen(function*() {
-    const connection = yield* redis.reserve
-    const ask = <A>(command: string, ...args: ReadonlyArray<string>) =>
-      connection.send<A>(command, ...args).pipe(
-        Effect.timeoutOrElse({
-          duration: answer,
-          orElse: () =>
-            Effect.fail(new Redis.RedisError({ cause: new Cause.TimeoutError(`${command} did not return`) }))
-        })
-      )
-    const newest = yield* ask<ReadonlyArray<Entry>>("XREVRANGE", stream, "+", "-", "COUNT", "1")
+    const connection = yield* answered(redis.reserve)
+    const newest = yield* answered(
+      connection.send<ReadonlyArray<Entry>>("XREVRANGE", stream, "+", "-", "COUNT", "1")
+    )
     let cursor = newest[0]?.[0] ?? "0-0"
 
     const next = Effect.gen(function*() {
       const options = ["COUNT", String(count), "BLOCK", String(blockMillis), "STREAMS", stream, cursor]
-      const reply = yield* ask("XREAD", ...options)
+      const reply = yield* answered(connection.send("XREAD", ...options))
       // One stream was asked for.
       const news = (entries(reply)[0]?.[1] ?? []) as ReadonlyArray<Entry>
       cursor = news.at(-1)?.[0] ?? cursor

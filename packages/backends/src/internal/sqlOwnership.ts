@@ -1,13 +1,13 @@
 /**
  * Who may execute a task: claims, leases and heads without an owner.
  */
-import type { AgentId } from "@perennial/domain/Ids"
+import type { AgentId, RunnerId } from "@perennial/domain/Ids"
 import { cancelKey, type TaskBackend } from "@perennial/domain/TaskBackend"
 import { TaskBackendError } from "@perennial/domain/TaskError"
 import { Duration, Effect, Option } from "effect"
-import type { SqlClient, Statement } from "effect/sql"
+import type { SqlClient, SqlError, Statement } from "effect/sql"
 import { read } from "./persistence.ts"
-import { boundedLock, persistence, storeTime } from "./sqlPersistence.ts"
+import { persistence, storeTime } from "./sqlPersistence.ts"
 import { type TaskRow, toClaim, toHead } from "./taskRow.ts"
 
 type Service = TaskBackend["Service"]
@@ -30,9 +30,8 @@ const concerns = (sql: SqlClient.SqlClient, agentIds: ReadonlyArray<AgentId>, st
   ])
 
 export const make = (sql: SqlClient.SqlClient): Pick<Service, "claim" | "release" | "heartbeat" | "unowned"> => {
-  const persistently = persistence(sql)
   const time = storeTime(sql)
-  const bounded = boundedLock(sql)
+  const { persistently, withTransaction } = persistence(sql)
   const failed = (operation: string) => (cause: unknown) => new TaskBackendError({ operation, cause })
 
   const claim: Service["claim"] = (id, { expectedToken, runnerId }) =>
@@ -54,20 +53,39 @@ export const make = (sql: SqlClient.SqlClient): Pick<Service, "claim" | "release
       Effect.asVoid(sql`UPDATE perennial_tasks SET runner_id = NULL
         WHERE id = ${taskId} AND token = ${token} AND finished_at IS NULL`), failed("release"))
 
+  const renew = (runnerId: RunnerId, ttl: Duration.Duration, now: Statement.Fragment) =>
+    Duration.isZero(ttl)
+      ? sql`DELETE FROM perennial_runners WHERE id = ${runnerId}`
+      : sql`INSERT INTO perennial_runners (id, expires_at)
+          VALUES (${runnerId}, ${now} + ${Math.ceil(Duration.toMillis(ttl))})
+          ON CONFLICT (id) DO UPDATE SET expires_at = excluded.expires_at`
+  const forget = (runnerId: RunnerId, now: Statement.Fragment) =>
+    sql`UPDATE perennial_tasks SET failures = 0
+      WHERE runner_id = ${runnerId} AND failures > 0 AND claimed_at < ${now} - ${aliveMillis}`
+  const ownedBy = (runnerId: RunnerId) =>
+    sql<TaskRow>`SELECT id, token, intents FROM perennial_tasks WHERE runner_id = ${runnerId}`
+
+  type Beat = (runnerId: RunnerId, ttl: Duration.Duration, now: Statement.Fragment) => Effect.Effect<
+    ReadonlyArray<TaskRow>,
+    SqlError.SqlError
+  >
+  // One statement can be given up at once, as the beginning and the end of a transaction cannot: an owner that gets no
+  // answer must see in time that its lease has run out.
+  const beatPg: Beat = (runnerId, ttl, now) =>
+    sql<TaskRow>`WITH lease AS (${renew(runnerId, ttl, now)}), forgotten AS (${forget(runnerId, now)})
+      ${ownedBy(runnerId)}`
+  const beatSqlite: Beat = (runnerId, ttl, now) =>
+    withTransaction(
+      Effect.andThen(Effect.andThen(renew(runnerId, ttl, now), forget(runnerId, now)), ownedBy(runnerId))
+    )
+  const beat = sql.onDialectOrElse({ pg: () => beatPg, orElse: () => beatSqlite })
+
   const heartbeat: Service["heartbeat"] = (runnerId, ttl) =>
     persistently(() =>
-      sql.withTransaction(Effect.gen(function*() {
-        const now = yield* time
-        yield* Duration.isZero(ttl)
-          ? sql`DELETE FROM perennial_runners WHERE id = ${runnerId} RETURNING ${bounded}`
-          : sql`INSERT INTO perennial_runners (id, expires_at)
-              VALUES (${runnerId}, ${now} + ${Math.ceil(Duration.toMillis(ttl))})
-              ON CONFLICT (id) DO UPDATE SET expires_at = excluded.expires_at RETURNING ${bounded}`
-        yield* sql`UPDATE perennial_tasks SET failures = 0
-          WHERE runner_id = ${runnerId} AND failures > 0 AND claimed_at < ${now} - ${aliveMillis}`
-        const rows = yield* sql<TaskRow>`SELECT id, token, intents FROM perennial_tasks WHERE runner_id = ${runnerId}`
+      Effect.gen(function*() {
+        const rows = yield* beat(runnerId, ttl, yield* time)
         return { owned: rows.map(({ id, intents, token }) => ({ taskId: id, token, intents })) }
-      })), failed("heartbeat"))
+      }), failed("heartbeat"))
 
   return {
     claim,

@@ -5,7 +5,7 @@
  * that is what every earlier one left (P2, P4). SQLite has one writer at a time anyway (`BEGIN IMMEDIATE`). A
  * conversation without that row has no tasks: on PostgreSQL its first one is accepted by one statement.
  */
-import type { ConversationId, TaskId } from "@perennial/domain/Ids"
+import type { ConversationId, TaskId, UserId } from "@perennial/domain/Ids"
 import { isTerminal as isEnded } from "@perennial/domain/Task"
 import {
   cancelKey,
@@ -34,7 +34,7 @@ import { encodeEvent } from "./eventPayload.ts"
 import { read } from "./persistence.ts"
 import type { SqlLog } from "./sqlLog.ts"
 import { unowned } from "./sqlOwnership.ts"
-import { boundedLock, persistence, storeTime } from "./sqlPersistence.ts"
+import { boundedLock, isTask, persistence, storeTime } from "./sqlPersistence.ts"
 import { type TaskRow, toHead, toTask, toText } from "./taskRow.ts"
 
 type Service = TaskBackend["Service"]
@@ -77,14 +77,14 @@ export const make = (
   sql: SqlClient.SqlClient,
   log: SqlLog
 ): Pick<Service, "create" | "finish" | "putIntent" | "deleteConversation"> => {
-  const persistently = persistence(sql)
   const time = storeTime(sql)
+  const { persistently, withTransaction } = persistence(sql)
   const bounded = boundedLock(sql)
   const forUpdate = sql.literal(sql.onDialectOrElse({ pg: () => "FOR UPDATE", orElse: () => "" }))
 
-  const lockOf = (id: TaskId) =>
-    sql`SELECT conversation_id, last_position, ${bounded} FROM perennial_task_queues
-      WHERE conversation_id = (SELECT conversation_id FROM perennial_tasks WHERE id = ${id}) ${forUpdate}`
+  const lockOf = (id: TaskId, userId?: UserId) =>
+    sql`SELECT conversation_id, last_position, ${bounded} FROM perennial_task_queues WHERE conversation_id =
+      (SELECT conversation_id FROM perennial_tasks WHERE ${isTask(sql, id, userId)}) ${forUpdate}`
 
   const promote = (conversationId: ConversationId, now: Statement.Fragment) =>
     Effect.map(
@@ -217,7 +217,7 @@ export const make = (
   })
 
   const acceptAny = (task: NewTask, options: Parameters<Service["create"]>[1]) =>
-    sql.withTransaction(accept(task, options)).pipe(
+    withTransaction(accept(task, options)).pipe(
       Effect.retry({ while: isDuplicate, times: 2 }),
       Effect.catchTag("Existing", ({ row }) => read(() => [{ ...toCreated(row, row.unowned === 1), created: false }]))
     )
@@ -248,7 +248,7 @@ export const make = (
 
   /** Ends a task, and makes the next one of its conversation the head. */
   const finishAny = (claim: Fence, events: Arr.NonEmptyReadonlyArray<StoredEvent>, ended: Ending, again: boolean) =>
-    sql.withTransaction(Effect.gen(function*() {
+    withTransaction(Effect.gen(function*() {
       const now = yield* time
       const { isFenced, values } = ending(claim, ended, now)
       yield* lockOf(claim.taskId)
@@ -299,13 +299,12 @@ export const make = (
 
   const putIntent: Service["putIntent"] = (id, intent, options) =>
     persistently((again) =>
-      sql.withTransaction(Effect.gen(function*() {
+      withTransaction(Effect.gen(function*() {
         const now = yield* time
-        yield* lockOf(id)
-        const [row] = yield* sql<TaskRow>`SELECT * FROM perennial_tasks WHERE id = ${id} ${forUpdate}`
-        if (row === undefined || (options?.userId !== undefined && row.user_id !== options.userId)) {
-          return yield* new TaskNotFound({ taskId: id })
-        }
+        const userId = options?.userId
+        yield* lockOf(id, userId)
+        const [row] = yield* sql<TaskRow>`SELECT * FROM perennial_tasks WHERE ${isTask(sql, id, userId)} ${forUpdate}`
+        if (row === undefined) return yield* new TaskNotFound({ taskId: id })
         const before = yield* intentOf(id, intent.key)
         if (before !== undefined || isEnded(row.status)) {
           return {
@@ -328,7 +327,7 @@ export const make = (
 
   const deleteConversation: Service["deleteConversation"] = ({ conversationId, userId }) =>
     persistently(() =>
-      sql.withTransaction(Effect.gen(function*() {
+      withTransaction(Effect.gen(function*() {
         const [queue] = yield* sql<{ readonly user_id: string }>`SELECT user_id, ${bounded} FROM perennial_task_queues
           WHERE conversation_id = ${conversationId} ${forUpdate}`
         if (queue?.user_id !== userId) return

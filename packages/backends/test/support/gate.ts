@@ -6,26 +6,49 @@ import { Deferred, Effect } from "effect"
 import { once } from "node:events"
 import { connect, createServer, type Socket } from "node:net"
 
-/** Listens for connections to a port and passes them on, until one sends the text: it and everything after it is lost. */
-export const gate = Effect.fnUntraced(function*(port: number, text: string) {
-  const dead = yield* Deferred.make<void>()
+/** What makes lines go dead. */
+interface Fault {
+  readonly text: string
+  /** Whether the text itself still arrives: only its answer is lost then. */
+  readonly arrives: boolean
+  readonly all: boolean
+  readonly done: Deferred.Deferred<void>
+}
+
+/** Listens for connections to a port and passes them on. */
+export const gate = Effect.fnUntraced(function*(port: number) {
+  let fault: Fault | undefined
+  let allDead = false
   const sockets = new Set<Socket>()
+
+  const pass = (near: Socket) => {
+    let dead = false
+    const isDead = () => dead || allDead
+    const far = connect({ host: "127.0.0.1", port })
+    for (const socket of [near, far]) {
+      sockets.add(socket)
+      socket.on("error", () => {})
+    }
+    near.on("data", (chunk) => {
+      if (isDead()) return
+      const met = fault !== undefined && chunk.includes(fault.text) ? fault : undefined
+      if (met === undefined || met.arrives) far.write(chunk)
+      if (met === undefined) return
+      fault = undefined
+      dead = true
+      allDead = met.all
+      Deferred.doneUnsafe(met.done, Effect.void)
+    })
+    far.on("data", (chunk) => {
+      if (!isDead()) near.write(chunk)
+    })
+    near.on("close", () => !isDead() && far.destroy())
+    far.on("close", () => !isDead() && near.destroy())
+  }
+
   const server = yield* Effect.acquireRelease(
     Effect.promise(async () => {
-      const server = createServer((near) => {
-        const far = connect({ host: "127.0.0.1", port })
-        for (const socket of [near, far]) {
-          sockets.add(socket)
-          socket.on("error", () => {})
-        }
-        near.on("data", (chunk) => {
-          if (chunk.includes(text)) Deferred.doneUnsafe(dead, Effect.void)
-          if (!Deferred.isDoneUnsafe(dead)) far.write(chunk)
-        })
-        far.on("data", (chunk) => {
-          if (!Deferred.isDoneUnsafe(dead)) near.write(chunk)
-        })
-      }).listen(0, "127.0.0.1")
+      const server = createServer(pass).listen(0, "127.0.0.1")
       await once(server, "listening")
       return server
     }),
@@ -38,6 +61,11 @@ export const gate = Effect.fnUntraced(function*(port: number, text: string) {
   const address = server.address()
   return {
     port: typeof address === "object" && address !== null ? address.port : 0,
-    dead: Deferred.await(dead)
+    /** From now on, the line that first sends the text is dead; returns what waits for that. */
+    cut: (text: string, options: { readonly arrives?: boolean; readonly all?: boolean } = {}) =>
+      Effect.map(Deferred.make<void>(), (done) => {
+        fault = { text, arrives: options.arrives === true, all: options.all === true, done }
+        return Deferred.await(done)
+      })
   }
 })

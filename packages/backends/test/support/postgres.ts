@@ -8,6 +8,7 @@ import { Effect, Layer, Option, Redacted } from "effect"
 import { SqlClient, type SqlError } from "effect/sql"
 import { randomUUID } from "node:crypto"
 import { afterAll } from "vitest"
+import { gate } from "./gate.ts"
 import { isInstalled, makeServer } from "./postgresServer.ts"
 
 /** The first of these that answers. */
@@ -87,6 +88,14 @@ export const makeSchema = (url: Redacted.Redacted) =>
     }),
     ({ schema }) => administer(url, (sql) => sql`DROP SCHEMA ${sql(schema)} CASCADE`)
   )
+
+/** A gate before the server, and how to connect through it. */
+export const gateTo = Effect.fnUntraced(function*(server: Redacted.Redacted) {
+  const address = new URL(Redacted.value(server))
+  const line = yield* gate(Number(address.port || "5432"))
+  address.port = String(line.port)
+  return { cut: line.cut, url: Redacted.make(address.href) }
+})
 
 /** An empty database. It is dropped at the end of the scope, whoever is still connected. */
 export const makeDatabase = (server: Redacted.Redacted) =>

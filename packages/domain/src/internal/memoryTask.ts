@@ -3,13 +3,14 @@
  */
 import { DateTime, Option } from "effect"
 import type { RunnerId, UserId } from "../Ids.ts"
+import { userText } from "../Message.ts"
 import type { Task, TaskStatus } from "../Task.ts"
 import type { Claim, Head, Intent, NewTask } from "../TaskBackend.ts"
 import type { StoredEvent } from "../TaskEvent.ts"
 
 /** One task. `log` holds the events as they were given, event `seq` at index `seq - 1`; undefined once pruned. */
 export interface Row {
-  readonly task: NewTask
+  task: NewTask
   readonly queue: ConversationQueue
   readonly createdAt: number
   updatedAt: number
@@ -54,6 +55,13 @@ export const makeRow = (task: NewTask, queue: ConversationQueue, now: number, ac
   log: [ack],
   intents: none
 })
+
+/** What only an owner needed goes with the log. The message is in the conversation, too. */
+export const forget = (row: Row): void => {
+  row.log = undefined
+  row.intents = none
+  row.task = { ...row.task, input: userText(""), userMetadata: undefined, logContext: undefined }
+}
 
 export const isHead = (row: Row): boolean => row.queue.active[0] === row
 

@@ -53,6 +53,8 @@ export class Execution {
   failed = false
   /** Whether that was because the conversation store did not answer: it says nothing about the task. */
   excused = false
+  /** Called when nothing may be written any more, at once: what clings to the agent does not delay it. */
+  readonly #onLost: (id: TaskId) => void
   readonly #graceMillis: number
   #deadline = never
   #graceEnds = never
@@ -64,12 +66,14 @@ export class Execution {
   constructor(head: Head, options: {
     readonly checkpoint: Effect.Effect<void>
     readonly losses: number
+    readonly onLost: (id: TaskId) => void
     /** How long finalizers may take. */
     readonly graceMillis: number
   }) {
     this.head = head
     this.checkpoint = options.checkpoint
     this.losses = options.losses
+    this.#onLost = options.onLost
     this.#graceMillis = options.graceMillis
   }
 
@@ -115,6 +119,7 @@ export class Execution {
     const final = reason === "fenced" || reason === "store"
     if (this.reason !== undefined && !final) return
     this.reason = reason
+    if (final) this.#onLost(this.taskId)
     this.#onStop?.()
     this.#graceEnds = Math.min(this.#graceEnds, now + this.#graceMillis)
     this.dueAt = Math.min(this.dueAt, this.#graceEnds)

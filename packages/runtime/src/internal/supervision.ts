@@ -4,7 +4,7 @@
  * others, but for those that only have to be ended.
  */
 import type { Agents } from "@perennial/domain/Agent"
-import type { TaskBackend } from "@perennial/domain/TaskBackend"
+import type { TaskBackend, Wake } from "@perennial/domain/TaskBackend"
 import { Clock, Duration, Effect, Latch, Random, Schedule, Stream } from "effect"
 import type { TaskEngine } from "../TaskEngine.ts"
 import type { TaskExecutor } from "../TaskExecutor.ts"
@@ -57,17 +57,15 @@ export const supervise = Effect.fnUntraced(function*(options: {
     Effect.forkScoped
   )
 
-  // However many tell at once, it is looked once.
-  const look = Effect.andThen(executor.grewAll, told.open)
+  const follow = ({ kind, taskId }: Wake) => {
+    // However many tell at once, it is looked once.
+    if (kind === "head") return told.open
+    if (kind === "all" || taskId === undefined) return Effect.andThen(executor.grewAll, told.open)
+    return kind === "log" ? executor.grew(taskId) : executor.notify(taskId)
+  }
   yield* backend.wakes.pipe(
     Stream.runForEach((wake) =>
-      (wake.kind === "head" || wake.kind === "all" || wake.taskId === undefined
-        ? look
-        : wake.kind === "log"
-        ? executor.grew(wake.taskId)
-        : executor.notify(wake.taskId)).pipe(
-          Effect.catchCause((cause) => Effect.logWarning("A hint could not be followed.", cause))
-        )
+      Effect.catchCause(follow(wake), (cause) => Effect.logWarning("A hint could not be followed.", cause))
     ),
     Effect.catchCause((cause) => Effect.logWarning("The hints ended; they are asked for again.", cause)),
     Effect.repeat(Schedule.spaced("1 second")),

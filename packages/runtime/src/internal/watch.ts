@@ -18,13 +18,13 @@ export const make = Effect.fnUntraced(function*(backend: TaskBackend["Service"],
   const grown = new Set<TaskId>()
   const awake = yield* Latch.make(false)
 
-  const grew = (id: TaskId) =>
-    Effect.sync(() => {
-      const hub = hubs.get(id)
-      if (hub === undefined || hub.readers === 0 || hub.local) return
-      grown.add(id)
-      awake.openUnsafe()
-    })
+  const grewUnsafe = (id: TaskId) => {
+    const hub = hubs.get(id)
+    if (hub === undefined || hub.readers === 0 || hub.local || hub.ended) return
+    grown.add(id)
+    awake.openUnsafe()
+  }
+  const grew = (id: TaskId) => Effect.sync(() => grewUnsafe(id))
 
   /**
    * One page: a log that never stops growing takes its turn like all others. A hub whose readers have not read yet knows
@@ -84,6 +84,7 @@ export const make = Effect.fnUntraced(function*(backend: TaskBackend["Service"],
 
   return {
     grew,
+    grewUnsafe,
     grewAll: Effect.suspend(() => Effect.forEach(hubs.watched, (hub) => grew(hub.taskId), { discard: true }))
   }
 })
