@@ -97,7 +97,7 @@ const model = (write: Write) =>
       const plan = Plan.fromText(text)
       if (plan === undefined) return [`I have no plan for this: ${text}`]
       const asked = Effect.flatMap(task, ({ attempt, taskId }) => write({ type: "asked", taskId, attempt, step }))
-      const words = Array.from({ length: plan.words }, (_, i) => Plan.word(process.pid, step, i, plan.words))
+      const words = Array.from({ length: plan.words }, (_, i) => Plan.word(process.pid, step, i, plan.words, plan.pad))
       const calls = plan.steps[step] ?? []
       return [
         { run: asked },
