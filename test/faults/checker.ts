@@ -2,6 +2,7 @@
  * Verifies P1 to P11 from what was seen, done and kept, and that enough was. Pure: the same input, the same verdict.
  */
 import * as Logs from "./checkLogs.ts"
+import * as Loops from "./checkLoops.ts"
 import * as Owners from "./checkOwners.ts"
 import * as Readers from "./checkReaders.ts"
 import * as Work from "./checkWork.ts"
@@ -20,6 +21,8 @@ const checks: ReadonlyArray<(observed: Observed) => ReadonlyArray<Violation>> = 
   Work.stretches,
   Work.work,
   Work.plans,
+  Loops.loops,
+  Loops.progress,
   Owners.waits,
   Owners.ends,
   Owners.places,

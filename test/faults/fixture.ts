@@ -24,6 +24,7 @@ type Body =
   }
   | { readonly type: "done" }
   | { readonly type: "cancelled" }
+  | { readonly type: "error"; readonly error: string; readonly detail: string; readonly retryable: boolean }
 
 const stored = (body: Body, i: number): StoredEvent => ({
   seq: i + 1,

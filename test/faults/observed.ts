@@ -15,7 +15,7 @@ export interface Accepted {
   /** How it may end. */
   readonly ends: ReadonlyArray<Terminal["type"]>
   /** What it was to do. */
-  readonly plan: Pick<Plan, "words" | "steps">
+  readonly plan: Pick<Plan, "words" | "steps" | "fatal">
 }
 
 /** An event as a reader got it; `data` is canonical JSON. */

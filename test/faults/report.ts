@@ -2,6 +2,7 @@
  * What a fault run found, for people.
  */
 import { Console, Effect } from "effect"
+import { givenUp } from "./checkLoops.ts"
 import { largestGrowth } from "./checkReaders.ts"
 import * as Coverage from "./coverage.ts"
 import { countNames, type Observed, type Violation } from "./observed.ts"
@@ -26,6 +27,7 @@ const figuresOf = (observed: Observed): ReadonlyArray<readonly [string, string |
     ...countNames.map((name) => [name, `${counts[name]}${least[name] ? ` (at least ${least[name]})` : ""}`] as const),
     ["connections of readers", readings.reduce((sum, { connections }) => sum + connections, 0)],
     ["processes in all, and those that died by themselves or did not come up", `${lives.length}, ${died}`],
+    ["tasks given up because too many owners were lost in a row", givenUp(observed)],
     [`longest wait of an orphan, ms (at most ${leaseMillis + Waits.graceMillis})`, of("orphaned")],
     ["the same where the store or all processes were away in between, ms", of("orphaned", true)],
     [`longest wait of a task handed over, ms (at most ${Waits.graceMillis})`, of("handedOver")],
