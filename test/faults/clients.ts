@@ -97,11 +97,12 @@ const drain = Effect.fnUntraced(function*(
   run: Run,
   connection: Sse.Connection,
   reading: Reading,
-  notice: (type: string) => Effect.Effect<void>
+  notice: (type: string) => Effect.Effect<void>,
+  isSteady = false
 ) {
   for (;;) {
     // Now and then a reader is slow, or loses its connection.
-    const fate = yield* Random.nextIntBetween(0, 400)
+    const fate = isSteady ? undefined : yield* Random.nextIntBetween(0, 400)
     if (fate === 0) return
     if (fate === 1) yield* Effect.andThen(connection.stall, Effect.sleep("500 millis"))
     if (fate === 1) yield* connection.resume
@@ -175,6 +176,8 @@ export interface WatchOptions {
   readonly after?: number
   /** The process that is asked first. */
   readonly at?: Slot | undefined
+  /** Neither slow nor cut off on purpose, for what is measured with it. */
+  readonly isSteady?: boolean
 }
 
 /** A reader of a task, from the first process on any, until it is told that there is nothing more. */
@@ -183,7 +186,7 @@ export const watch = (run: Run, taskId: string, reader: string, options: WatchOp
   return read(
     run,
     reading,
-    (connection, notice) => drain(run, connection, reading, notice),
+    (connection, notice) => drain(run, connection, reading, notice, options.isSteady),
     options.at
   )
 }
