@@ -1,105 +1,75 @@
 /**
- * P8 and P11: how long tasks were without an owner, and how many a process owned at once.
+ * P8 and P11: tasks are never without an owner for long, processes end as they must, and none owns more than it has places
+ * for.
  */
-import type { Entry, Of } from "./ledger.ts"
+import { overlap } from "./intervals.ts"
+import { ofType } from "./ledger.ts"
 import type { Observed, Violation } from "./observed.ts"
+import { occupied, type Tenure, tenures } from "./tenures.ts"
+import * as Waits from "./waits.ts"
+import type { Death } from "./world.ts"
 
-/** How long a task of a dead, frozen or leaving process waited for the next one. */
-export interface Wait {
-  readonly taskId: string
-  readonly pid: number
-  readonly millis: number
-  /** How much of it the store was away, or no process was there. */
-  readonly outageMillis: number
-}
-
-/** What a process did to a task, from its claim to the end of its part. */
-interface Tenure {
-  readonly claim: Of<"claimed">
-  /** When it ended the task or gave it up. */
-  left: Of<"finished"> | Of<"released"> | undefined
-  next: Of<"claimed"> | undefined
-}
-
-const tenures = (ledger: ReadonlyArray<Entry>): ReadonlyArray<Tenure> => {
-  const all: Array<Tenure> = []
-  const current = new Map<string, Tenure>()
-  for (const entry of ledger.toSorted((a, b) => a.at - b.at)) {
-    const tenure = current.get(entry.taskId)
-    // Written late, by a process that was frozen between the claim and this line: when it claimed is not known.
-    if (entry.type === "claimed" && tenure !== undefined && tenure.claim.attempt > entry.attempt) continue
-    if (entry.type === "claimed") {
-      if (tenure !== undefined) tenure.next = entry
-      const next: Tenure = { claim: entry, left: undefined, next: undefined }
-      current.set(entry.taskId, next)
-      all.push(next)
-    } else if ((entry.type === "finished" || entry.type === "released") && tenure?.claim.pid === entry.pid) {
-      tenure.left = entry
-    }
+const after = ({ kind, pid }: Waits.Wait): string => {
+  switch (kind) {
+    case "accepted":
+      return "its turn had come"
+    case "orphaned":
+      return `${pid} was gone`
+    case "handedOver":
+      return `${pid} had handed it over`
   }
-  return all
 }
 
-const overlap = (outages: Observed["outages"], from: number, to: number): number =>
-  outages.reduce((sum, outage) => sum + Math.max(0, Math.min(to, outage.to) - Math.max(from, outage.from)), 0)
-
-/** Beyond the lease: for the sweep, and for the claim itself. */
-const graceMillis = 2_000
-
-/** Tasks whose owner died, or was frozen for longer than its lease: until another process had them. */
-export const orphans = ({ deaths, leaseMillis, ledger, outages }: Observed): ReadonlyArray<Wait> => {
-  const owned = Map.groupBy(tenures(ledger), ({ claim }) => claim.pid)
-  return deaths.filter(({ how }) => how !== "terminated").flatMap(({ at, pid, until = Infinity }) =>
-    (owned.get(pid) ?? []).flatMap(({ claim, left, next }) => {
-      if (next === undefined || claim.at > at || next.at < at || (left !== undefined && left.at < next.at)) return []
-      // It was back before anybody had to take over, and went on.
-      if (next.at > until && until - at < leaseMillis + graceMillis) return []
-      // A claim that was written down late may have been made by one that is not known.
-      if (next.attempt !== claim.attempt + 1) return []
-      return [{ taskId: claim.taskId, pid, millis: next.at - at, outageMillis: overlap(outages, at, next.at) }]
-    })
-  )
-}
-
-/** Tasks that a process gave up on purpose: until another process had them. */
-export const handOvers = ({ ledger, outages }: Observed): ReadonlyArray<Wait> =>
-  tenures(ledger).flatMap(({ claim, left, next }) =>
-    // As above: the next claim must be known.
-    left?.type !== "released" || next?.attempt !== claim.attempt + 1
+/** P8: nobody waited longer than lease + 2 s, and after a hand-over no longer than that 2 s. */
+export const waits = (observed: Observed): ReadonlyArray<Violation> =>
+  Waits.waits(observed).flatMap((wait) =>
+    wait.millis <= wait.allowedMillis
       ? []
-      : [{
-        taskId: claim.taskId,
-        pid: claim.pid,
-        millis: Math.max(0, next.at - left.at),
-        outageMillis: overlap(outages, left.at, next.at)
-      }]
+      : [{ promise: "P8", what: `task ${wait.taskId} waited ${wait.millis} ms after ${after(wait)}` }]
   )
 
-/**
- * P8: nobody waited longer than lease + 2 s. After an outage of the store in which leases ran out, owners first get a third
- * of the lease to renew theirs, and connections are made again with up to a second between two tries.
- */
-export const waits = (observed: Observed): ReadonlyArray<Violation> => {
-  const { leaseMillis } = observed
-  const late = (wait: Wait, bound: number, what: string): ReadonlyArray<Violation> => {
-    const allowed = wait.outageMillis === 0 ? bound : bound + wait.outageMillis + leaseMillis / 3 + graceMillis
-    return wait.millis <= allowed
-      ? []
-      : [{ promise: "P8", what: `task ${wait.taskId} waited ${wait.millis} ms after ${wait.pid} ${what}` }]
-  }
+/** Whether the process killed itself on a task, as that task asked it to. */
+const diedOnTask = ({ ledger }: Observed, pid: number): boolean =>
+  ofType(ledger, "dying").some((entry) => entry.pid === pid)
+
+/** P8: a process that was told to end ended every task or gave it up, and then ended itself. */
+const handedOver = (observed: Observed, { at, code, gone, pid }: Death, owned: ReadonlyArray<Tenure>) => {
+  const { leaseMillis, ledger, outages } = observed
+  if (gone === undefined) return [{ promise: "P8", what: `process ${pid}, told to end, did not` }]
+  // Without the store nobody can hand over.
+  if (diedOnTask(observed, pid) || overlap(outages, at - leaseMillis, gone) > 0) return []
+  const refused = new Set(ofType(ledger, "refused").flatMap((entry) => entry.pid === pid ? [entry.taskId] : []))
+  const kept = owned.filter(({ claim, left, next }) =>
+    left === undefined && !refused.has(claim.taskId) && (next === undefined || next.at > at)
+  )
   return [
-    ...orphans(observed).flatMap((wait) => late(wait, leaseMillis + graceMillis, "was gone")),
-    ...handOvers(observed).flatMap((wait) => late(wait, graceMillis, "had handed it over"))
+    ...(code === 0 ? [] : [{ promise: "P8", what: `process ${pid}, told to end, exited with ${code}` }]),
+    ...kept.map(({ claim }) => ({
+      promise: "P8",
+      what: `process ${pid}, told to end, neither ended task ${claim.taskId} nor gave it up`
+    }))
   ]
 }
 
+/** P8: processes end when they are told to, as they must, and not by themselves. */
+export const ends = (observed: Observed): ReadonlyArray<Violation> => {
+  const owned = Map.groupBy(tenures(observed.ledger), ({ claim }) => claim.pid)
+  const wereUp = new Set(observed.lives.map(({ pid }) => pid))
+  return observed.deaths.flatMap((death): ReadonlyArray<Violation> => {
+    if (death.how === "terminated") return handedOver(observed, death, owned.get(death.pid) ?? [])
+    // One that does not come up, because it found no store, is tried again.
+    return death.how === "died" && wereUp.has(death.pid) && !diedOnTask(observed, death.pid)
+      ? [{ promise: "P8", what: `process ${death.pid} ended by itself with ${death.code}` }]
+      : []
+  })
+}
+
 /** P11: no process owned more tasks than it has places. */
-export const places = ({ capacity, deaths, ledger }: Observed): ReadonlyArray<Violation> =>
-  [...Map.groupBy(tenures(ledger), ({ claim }) => claim.pid)].flatMap(([pid, owned]) => {
-    const death = deaths.find((one) => one.pid === pid)?.at ?? Infinity
-    const changes = owned.flatMap(({ claim, left, next }) => [
-      { at: claim.at, by: 1 },
-      { at: left?.at ?? next?.at ?? death, by: -1 }
+export const places = (observed: Observed): ReadonlyArray<Violation> =>
+  [...Map.groupBy(tenures(observed.ledger), ({ claim }) => claim.pid)].flatMap(([pid, owned]) => {
+    const changes = owned.map((tenure) => occupied(observed, tenure)).flatMap(({ from, to }) => [
+      { at: from, by: 1 },
+      { at: to, by: -1 }
     ])
     let now = 0
     let most = 0
@@ -107,5 +77,5 @@ export const places = ({ capacity, deaths, ledger }: Observed): ReadonlyArray<Vi
       now += by
       most = Math.max(most, now)
     }
-    return most <= capacity ? [] : [{ promise: "P11", what: `process ${pid} ran ${most} tasks at once` }]
+    return most <= observed.capacity ? [] : [{ promise: "P11", what: `process ${pid} ran ${most} tasks at once` }]
   })

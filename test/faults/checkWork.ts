@@ -1,6 +1,6 @@
 /**
- * P9 and P10: each stretch of a log is the work of the one process that owned the task then, and finished work was not
- * repeated.
+ * P9 and P10: each stretch of a log is the work of the one process that owned the task then, finished work was not
+ * repeated, and all of it was done.
  */
 import * as Message from "@perennial/domain/Message"
 import { ofType } from "./ledger.ts"
@@ -32,6 +32,9 @@ const walk = ({ log, task }: Kept, claims: Claims): ReadonlyArray<Violation> => 
     switch (event.type) {
       case "started":
       case "resumed":
+        if (!claims.has(claimKey(task.id, event.attempt))) {
+          violations.push({ promise: "P9", what: `${where} begins attempt ${event.attempt}, which nobody claimed` })
+        }
         if (event.attempt <= attempt) {
           violations.push({ promise: "P9", what: `${where} has attempt ${event.attempt} after ${attempt}` })
         }
@@ -120,8 +123,14 @@ const progress = ({ log, task }: Kept): Progress => {
 export const work = ({ kept, ledger }: Observed): ReadonlyArray<Violation> => {
   const byTask = new Map(kept.map((one): [string, Progress] => [one.task.id, progress(one)]))
   const violations = [...byTask.values()].flatMap(({ violations }) => violations)
+  const asked = new Set<string>()
   for (const { attempt, step, taskId } of ofType(ledger, "asked")) {
     const answered = byTask.get(taskId)?.answers[step]
+    const once = `${claimKey(taskId, attempt)} ${step}`
+    if (asked.has(once)) {
+      violations.push({ promise: "P10", what: `answer ${step} of task ${taskId} was asked for twice in one attempt` })
+    }
+    asked.add(once)
     if (answered !== undefined && attempt > answered) {
       violations.push({
         promise: "P10",
@@ -145,4 +154,24 @@ export const work = ({ kept, ledger }: Observed): ReadonlyArray<Violation> => {
     entered.add(once)
   }
   return violations
+}
+
+/** P3, P10: a task that completed did all that it was to do: each step of its plan, and the answer after the last one. */
+export const plans = ({ accepted, kept }: Observed): ReadonlyArray<Violation> => {
+  const byTask = new Map(accepted.map(({ plan, taskId }) => [taskId, plan]))
+  return kept.flatMap(({ log, task }): ReadonlyArray<Violation> => {
+    const plan = byTask.get(task.id)
+    if (plan === undefined || task.status !== "completed") return []
+    const answers = log.flatMap(({ event }) => event.type === "message" ? [event] : [])
+    const calls = log.filter(({ event }) => event.type === "tool_result").length
+    const steps = plan.steps.length + 1
+    const due = plan.steps.reduce((sum, step) => sum + step.length, 0)
+    const words = answers.map(({ message }) => toWords(Message.text(message)).length)
+    if (answers.length === steps && calls === due && words.every((n) => n === plan.words)) return []
+    return [{
+      promise: "P10",
+      what: `task ${task.id} completed with ${words.join("+")} words and ${calls} results of tools; ` +
+        `its plan has ${steps} x ${plan.words} and ${due}`
+    }]
+  })
 }

@@ -1,136 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
-import { ConversationId, messageId, TaskId } from "@perennial/domain/Ids"
-import type { AgentEvent, StoredEvent } from "@perennial/domain/TaskEvent"
-import * as Usage from "@perennial/domain/Usage"
+import { TaskId } from "@perennial/domain/Ids"
+import type { StoredEvent } from "@perennial/domain/TaskEvent"
 import { check } from "./checker.ts"
-import type { Entry } from "./ledger.ts"
-import { canonical, type Observed, type Seen } from "./observed.ts"
-import { word } from "./plan.ts"
-
-const ids = { taskId: TaskId.make("t1"), conversationId: ConversationId.make("c1") }
-const usage = Usage.zero
-
-type Body =
-  | AgentEvent
-  | { readonly type: "ack" }
-  | { readonly type: "started"; readonly attempt: number }
-  | {
-    readonly type: "resumed"
-    readonly attempt: number
-    readonly discardAfter: number
-  }
-  | { readonly type: "done" }
-  | { readonly type: "cancelled" }
-
-const stored = (body: Body, i: number): StoredEvent => ({
-  seq: i + 1,
-  at: 1_000 + 10 * i,
-  // Each body is an event without what all events have.
-  event: {
-    ...body,
-    ...ids,
-    ...(body.type === "ack" ? { messageId: messageId(ids.taskId, 1) } : body.type === "done" ? { usage } : {})
-  } as StoredEvent["event"]
-})
-
-const said = (pid: number, step: number, n: number): ReadonlyArray<Body> =>
-  Array.from({ length: n }, (_, i) => ({ type: "text", content: word(pid, step, i, n) }))
-
-const answer = (pid: number, step: number, n: number): Body => ({
-  type: "message",
-  message: {
-    role: "assistant",
-    content: [{ type: "text", text: Array.from({ length: n }, (_, i) => word(pid, step, i, n)).join("") }]
-  },
-  usage
-})
-
-const call = { tool: "pay", toolCallId: "call" }
-
-/** Process 1 says an answer and enters a tool; it dies at 1050, and process 2 goes on at 1060. */
-const bodies: ReadonlyArray<Body> = [
-  { type: "ack" },
-  { type: "started", attempt: 1 },
-  ...said(1, 0, 2),
-  answer(1, 0, 2),
-  { type: "tool_call", ...call, args: {}, status: "executing" },
-  { type: "resumed", attempt: 2, discardAfter: 5 },
-  { type: "tool_result", ...call, result: {}, status: "interrupted" },
-  ...said(2, 1, 2),
-  answer(2, 1, 2),
-  { type: "done" }
-]
-
-const ledger: ReadonlyArray<Entry> = [
-  { at: 1_010, pid: 1, taskId: "t1", type: "claimed", attempt: 1 },
-  { at: 1_011, pid: 1, taskId: "t1", type: "asked", attempt: 1, step: 0 },
-  { at: 1_051, pid: 1, taskId: "t1", type: "entered", attempt: 1, tool: "pay", call: "call" },
-  { at: 1_060, pid: 2, taskId: "t1", type: "claimed", attempt: 2 },
-  { at: 1_071, pid: 2, taskId: "t1", type: "asked", attempt: 2, step: 1 },
-  { at: 1_111, pid: 2, taskId: "t1", type: "finished" }
-]
-
-const see = (log: ReadonlyArray<StoredEvent>): Array<Seen> =>
-  log.map(({ event, seq }) => ({ id: seq, data: canonical(event) }))
-
-interface Change {
-  readonly bodies?: ReadonlyArray<Body>
-  readonly see?: (seen: Array<Seen>) => Array<Seen>
-  readonly ended?: boolean
-  readonly observed?: (observed: Observed) => Observed
-}
-
-/** A run in which everything was right, but for the change. */
-const observe = (change: Change = {}): Observed => {
-  const log = (change.bodies ?? bodies).map(stored)
-  const carriers = new Set(["ack", "message", "tool_result"])
-  const observed: Observed = {
-    accepted: [{ taskId: "t1", ends: ["done"] }],
-    readings: [{
-      reader: "r1",
-      taskId: "t1",
-      after: 0,
-      seen: (change.see ?? ((seen) => seen))(see(log)),
-      connections: 1,
-      ended: change.ended ?? true
-    }],
-    kept: [{ task: { id: ids.taskId, conversationId: ids.conversationId, status: "completed" }, log }],
-    messages: new Map([[
-      "c1",
-      log.filter(({ event }) => carriers.has(event.type)).map(({ seq }) => ({ id: messageId(ids.taskId, seq) }))
-    ]]),
-    ledger,
-    deaths: [{ pid: 1, at: 1_055, how: "killed" }],
-    outages: [],
-    leaseMillis: 3_000,
-    capacity: 1
-  }
-  return (change.observed ?? ((same) => same))(observed)
-}
-
-const found = (change: Change) => check(observe(change)).map(({ promise }) => promise)
-
-const assertCaught = (promise: string, what: RegExp, change: Change) => {
-  const violations = check(observe(change))
-  assert.isTrue(
-    violations.some((violation) => violation.promise === promise && what.test(violation.what)),
-    JSON.stringify(violations)
-  )
-}
-
-const ledgerWith = (...more: ReadonlyArray<Entry>): Change => ({
-  observed: (observed) => ({ ...observed, ledger: [...ledger, ...more] })
-})
-
-const later = (millis: number): Change => ({
-  observed: (observed) => ({
-    ...observed,
-    ledger: [
-      ...ledger.filter(({ pid }) => pid === 1),
-      ...ledger.filter(({ pid }) => pid === 2).map((entry) => Object.assign({}, entry, { at: entry.at + millis }))
-    ]
-  })
-})
+import { accepted, assertCaught, bodies, type Change, found, ledger, ledgerWith, observe, said } from "./fixture.ts"
+import type { Observed } from "./observed.ts"
 
 describe("the checker of fault runs", () => {
   it("finds nothing where nothing is wrong", () => {
@@ -139,7 +12,7 @@ describe("the checker of fault runs", () => {
 
   it("P1: an accepted task that is missing, and one that nobody was told of", () => {
     assertCaught("P1", /t2 was accepted and is not in the store/, {
-      observed: (observed) => ({ ...observed, accepted: [...observed.accepted, { taskId: "t2", ends: ["done"] }] })
+      observed: (observed) => ({ ...observed, accepted: [...observed.accepted, accepted("t2")] })
     })
     assertCaught("P1", /nobody was told of task t1/, { observed: (observed) => ({ ...observed, accepted: [] }) })
   })
@@ -148,7 +21,7 @@ describe("the checker of fault runs", () => {
     assertCaught("P2", /began before t1/, {
       observed: (observed) => ({
         ...observed,
-        accepted: [...observed.accepted, { taskId: "t2", ends: ["done"] }],
+        accepted: [...observed.accepted, accepted("t2")],
         kept: [
           ...observed.kept,
           ...observed.kept.map(({ log, task }) => ({
@@ -227,18 +100,26 @@ describe("the checker of fault runs", () => {
     })
   })
 
-  it("P8: an orphan that waited longer than lease + 2 s, unless the store was away", () => {
-    assert.deepStrictEqual(found(later(4_990)), [])
-    assertCaught("P8", /waited 5005 ms after 1 was gone/, later(5_000))
-    assert.deepStrictEqual(
-      found({
-        observed: (observed) => ({
-          ...later(5_500).observed?.(observed) ?? observed,
-          outages: [{ from: 1_100, to: 2_100 }]
-        })
-      }),
-      []
-    )
+  it("P6: a reader that stalled and held its task up, or did not get everything afterwards", () => {
+    const stalled = (until: number, seen: number): Change => ({
+      observed: (observed) => ({
+        ...observed,
+        readings: observed.readings.map((one) => ({
+          ...one,
+          seen: one.seen.slice(0, seen),
+          stalled: { from: 1_000, until }
+        }))
+      })
+    })
+    assert.deepStrictEqual(found(stalled(1_200, 12)), [])
+    assertCaught("P6", /r1 of task t1 stalled, and the task did not end/, stalled(1_100, 12))
+    assertCaught("P6", /r1 of task t1 stalled, and then got 11 of 12 events/, stalled(1_200, 11))
+  })
+
+  it("P6: a server that grew by more than it may", () => {
+    assertCaught("P6", /process 1 grew from 100 to 150 MiB, by at most 40 it may/, {
+      observed: (observed) => ({ ...observed, growthBytes: 40 * 2 ** 20 })
+    })
   })
 
   it("P9: two owners at once, and an event that the owner before wrote", () => {
@@ -251,6 +132,12 @@ describe("the checker of fault runs", () => {
     )
     assertCaught("P9", /written by 1 while 2 owned it/, {
       bodies: bodies.toSpliced(8, 1, ...said(1, 1, 2).slice(0, 1))
+    })
+  })
+
+  it("P9: an attempt that nobody claimed", () => {
+    assertCaught("P9", /event 7 of task t1 begins attempt 2, which nobody claimed/, {
+      observed: (observed) => ({ ...observed, ledger: ledger.filter(({ at }) => at !== 1_060) })
     })
   })
 
@@ -276,7 +163,28 @@ describe("the checker of fault runs", () => {
         { at: 1_200, pid: 3, taskId: "t1", type: "entered", attempt: 3, tool: "lookup", call: "call" }
       )
     )
+    assertCaught(
+      "P10",
+      /answer 1 of task t1 was asked for twice in one attempt/,
+      ledgerWith(
+        { at: 1_072, pid: 2, taskId: "t1", type: "asked", attempt: 2, step: 1 }
+      )
+    )
     assertCaught("P10", /two results/, { bodies: bodies.toSpliced(7, 0, ...bodies.slice(7, 8)) })
+  })
+
+  it("P10: a task that completed without all that it was to do", () => {
+    const plan = (words: number, calls: number): Change => ({
+      observed: (observed) => ({
+        ...observed,
+        accepted: observed.accepted.map((one) => ({
+          ...one,
+          plan: { words, steps: [Array.from({ length: calls }, () => ({ tool: "pay", millis: 1 }))] }
+        }))
+      })
+    })
+    assertCaught("P10", /completed with 2\+2 words and 1 results of tools; its plan has 2 x 3 and 1/, plan(3, 1))
+    assertCaught("P10", /its plan has 2 x 2 and 2/, plan(2, 2))
   })
 
   it("P10: a conversation that lacks a message, or has one twice", () => {
@@ -299,6 +207,43 @@ describe("the checker of fault runs", () => {
       ledgerWith(
         { at: 1_100, pid: 2, taskId: "t2", type: "claimed", attempt: 1 }
       )
+    )
+  })
+
+  it("a run in which nothing happened, or less than it needs to show anything", () => {
+    const nothing = check({
+      ...observe(),
+      accepted: [],
+      readings: [],
+      kept: [],
+      messages: new Map(),
+      ledger: [],
+      deaths: []
+    })
+    assert.deepStrictEqual(nothing.map(({ what }) => what), [
+      "tasks: 0, at least 1 would have shown something",
+      "events: 0, at least 1 would have shown something",
+      "readers: 0, at least 1 would have shown something",
+      "events checked at readers: 0, at least 1 would have shown something"
+    ])
+    assert.deepStrictEqual(
+      found({ observed: (same) => ({ ...same, least: { orphans: 1, "processes killed -9": 1 } }) }),
+      []
+    )
+    const least: Observed["least"] = {
+      readers: 2,
+      "stalled readers": 1,
+      "processes killed -9": 2,
+      "processes frozen": 1,
+      "processes told to end": 1,
+      "restarts of the store": 1,
+      "times all connections to the store were cut": 1,
+      orphans: 2,
+      "tasks handed over": 1
+    }
+    assert.deepStrictEqual(
+      check({ ...observe(), least }).map(({ promise, what }) => `${promise}: ${what.split(":")[0]}`),
+      Object.keys(least).map((name) => `run: ${name}`)
     )
   })
 })

@@ -3,8 +3,9 @@
  * that come back with their cursor, cancels that are repeated. They ask any process, dead ones too.
  */
 import type { Terminal } from "@perennial/domain/TaskEvent"
-import { Clock, Deferred, Duration, Effect, Fiber, Option, Random, type Scope } from "effect"
+import { Clock, Deferred, Duration, Effect, Fiber, type Latch, Option, Random } from "effect"
 import * as Sse from "../support/sse.ts"
+import { Broken } from "./deadline.ts"
 import { canonical, type Reading } from "./observed.ts"
 import * as Plan from "./plan.ts"
 import { type Run, seeded, violated } from "./run.ts"
@@ -70,16 +71,16 @@ export const tryStart = Effect.fnUntraced(function*(run: Run, plan: Plan.Plan, o
       onBusy: options.onBusy ?? "reject"
     })
   }, options.at)
-  if (answer.status === 201) run.accepted.push({ taskId: answer.body.id ?? "", ends: options.ends ?? ["done"] })
+  if (answer.status === 201) run.accepted.push({ taskId: answer.body.id ?? "", ends: options.ends ?? ["done"], plan })
   return answer
 })
 
-/** Starts a task that must be accepted; returns its id. */
+/** Starts a task that must be accepted; returns its id. What has to be waited for has the deadline of the case. */
 export const start = Effect.fnUntraced(function*(run: Run, plan: Plan.Plan, options?: StartOptions) {
   const { body, status } = yield* tryStart(run, plan, options)
   if (status === 201) return body.id ?? ""
-  yield* violated(run, "P1", `the start of ${plan.name} was answered with ${status} ${JSON.stringify(body)}`)
-  return yield* Effect.interrupt
+  const what = `the start of ${plan.name} was answered with ${status} ${JSON.stringify(body)}`
+  return yield* new Broken({ promise: "P1", what })
 })
 
 /** Cancels a task, waiting for its end; repeats that until it is told of the end. */
@@ -96,11 +97,12 @@ const drain = Effect.fnUntraced(function*(
   run: Run,
   connection: Sse.Connection,
   reading: Reading,
-  notice: (type: string) => Effect.Effect<void>
+  notice: (type: string) => Effect.Effect<void>,
+  isSteady = false
 ) {
   for (;;) {
     // Now and then a reader is slow, or loses its connection.
-    const fate = yield* Random.nextIntBetween(0, 400)
+    const fate = isSteady ? undefined : yield* Random.nextIntBetween(0, 400)
     if (fate === 0) return
     if (fate === 1) yield* Effect.andThen(connection.stall, Effect.sleep("500 millis"))
     if (fate === 1) yield* connection.resume
@@ -121,15 +123,16 @@ export interface Watching {
   readonly ended: Effect.Effect<void>
 }
 
-/** A reader of a task, from the first process on any, until it is told that there is nothing more. */
-export const watch = Effect.fnUntraced(function*(
-  run: Run,
-  taskId: string,
-  reader: string,
-  options: { readonly after?: number; readonly at?: Slot | undefined } = {}
-): Effect.fn.Return<Watching, never, Scope.Scope> {
-  const after = options.after ?? 0
-  const reading: Reading = { reader, taskId, after, seen: [], connections: 0, ended: false }
+/** What a reader does with a connection, until it has lost it or had enough of it. */
+type Drain = (
+  connection: Sse.Connection,
+  notice: (type: string) => Effect.Effect<void>,
+  slot: Slot
+) => Effect.Effect<void>
+
+/** Reads until it is told that there is nothing more, one connection after the other. */
+const read = Effect.fnUntraced(function*(run: Run, reading: Reading, drain: Drain, at: Slot | undefined) {
+  const { after, reader, taskId } = reading
   run.readings.push(reading)
   const firsts = new Map<string, Deferred.Deferred<number>>()
   const first = (type: string) => {
@@ -148,18 +151,67 @@ export const watch = Effect.fnUntraced(function*(
     const { status } = connected.value
     reading.connections++
     if (status === 204) return reading.ended = true
-    if (status === 200) yield* drain(run, connected.value, reading, (type) => Effect.asVoid(notice(type)))
+    if (status === 200) yield* drain(connected.value, (type) => Effect.asVoid(notice(type)), slot)
     if (status === 200 || status >= 500 || status === 429) return false
     yield* violated(run, "P3", `reader ${reader} of task ${taskId} got ${status} for cursor ${cursor}`)
     return true
   })
 
   const fiber = yield* Effect.gen(function*() {
-    for (let slot = options.at ?? (yield* someSlot(run));; slot = yield* someSlot(run)) {
+    for (let slot = at ?? (yield* someSlot(run));; slot = yield* someSlot(run)) {
       if (yield* Effect.scoped(visit(slot))) return
       yield* Effect.sleep(Duration.millis(yield* Random.nextIntBetween(20, 120)))
     }
   }).pipe(seeded(run, `reader ${reader} ${taskId}`), Effect.forkScoped)
 
-  return { reading, saw: (type) => Deferred.await(first(type)), ended: Fiber.await(fiber).pipe(Effect.asVoid) }
+  const watching: Watching = {
+    reading,
+    saw: (type) => Deferred.await(first(type)),
+    ended: Fiber.await(fiber).pipe(Effect.asVoid)
+  }
+  return watching
+})
+
+export interface WatchOptions {
+  readonly after?: number
+  /** The process that is asked first. */
+  readonly at?: Slot | undefined
+  /** Neither slow nor cut off on purpose, for what is measured with it. */
+  readonly isSteady?: boolean
+}
+
+/** A reader of a task, from the first process on any, until it is told that there is nothing more. */
+export const watch = (run: Run, taskId: string, reader: string, options: WatchOptions = {}) => {
+  const reading: Reading = { reader, taskId, after: options.after ?? 0, seen: [], connections: 0, ended: false }
+  return read(
+    run,
+    reading,
+    (connection, notice) => drain(run, connection, reading, notice, options.isSteady),
+    options.at
+  )
+}
+
+/**
+ * A reader that does not read: it connects, and again when the process it was connected to is gone, and takes nothing from its
+ * socket until the latch opens. Then it reads.
+ */
+export const stall = Effect.fnUntraced(function*(
+  run: Run,
+  taskId: string,
+  reader: string,
+  options: { readonly at?: Slot | undefined; readonly until: Latch.Latch }
+) {
+  const stalled = { from: yield* Clock.currentTimeMillis, until: Infinity }
+  const reading: Reading = { reader, taskId, after: 0, seen: [], connections: 0, ended: false, stalled }
+  const stay: Drain = Effect.fnUntraced(function*(connection, notice, slot) {
+    if (stalled.until === Infinity) {
+      yield* connection.stall
+      const gone = slot.process === undefined ? Effect.void : Deferred.await(slot.process.exited)
+      yield* Effect.raceFirst(options.until.await, gone)
+      yield* connection.resume
+    }
+    if (options.until.isOpen()) stalled.until = Math.min(stalled.until, yield* Clock.currentTimeMillis)
+    yield* drain(run, connection, reading, notice)
+  })
+  return yield* read(run, reading, stay, options.at)
 })

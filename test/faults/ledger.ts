@@ -3,7 +3,7 @@
  * What is in it survives `kill -9`.
  */
 import { Clock, Effect, Schema } from "effect"
-import { appendFileSync, readFileSync } from "node:fs"
+import { appendFileSync, readFileSync, watch } from "node:fs"
 
 const at = { at: Schema.Int, pid: Schema.Int, taskId: Schema.String }
 const attempt = Schema.Int
@@ -47,6 +47,21 @@ const decode = Schema.decodeUnknownSync(Schema.fromJsonString(Entry))
 /** Everything that was written, in the order of the file. */
 export const read = (file: string): ReadonlyArray<Entry> =>
   readFileSync(file, "utf8").split("\n").filter((line) => line !== "").map((line) => decode(line))
+
+/** Waits until what was written satisfies the predicate. */
+export const until = Effect.fnUntraced(function*(file: string, found: (entries: ReadonlyArray<Entry>) => boolean) {
+  const watcher = yield* Effect.acquireRelease(
+    Effect.sync(() => watch(file)),
+    (watcher) => Effect.sync(() => watcher.close())
+  )
+  yield* Effect.callback<void>((resume) => {
+    const look = () => {
+      if (found(read(file))) resume(Effect.void)
+    }
+    watcher.on("change", look)
+    look()
+  })
+}, Effect.scoped)
 
 export const ofType = <Type extends Entry["type"]>(
   entries: ReadonlyArray<Entry>,

@@ -5,14 +5,17 @@ import type { StoredMessage } from "@perennial/domain/Conversation"
 import type { Task } from "@perennial/domain/Task"
 import type { StoredEvent, Terminal } from "@perennial/domain/TaskEvent"
 import type { Entry } from "./ledger.ts"
+import type { Plan } from "./plan.ts"
 import type { Outage } from "./store.ts"
-import type { Death } from "./world.ts"
+import type { Death, Life } from "./world.ts"
 
 /** A task that a client was told is accepted. */
 export interface Accepted {
   readonly taskId: string
   /** How it may end. */
   readonly ends: ReadonlyArray<Terminal["type"]>
+  /** What it was to do. */
+  readonly plan: Pick<Plan, "words" | "steps" | "fatal">
 }
 
 /** An event as a reader got it; `data` is canonical JSON. */
@@ -31,6 +34,8 @@ export interface Reading {
   connections: number
   /** Whether it was told that there is nothing more. */
   ended: boolean
+  /** When it did not read on purpose, though it was connected; until it read again. */
+  readonly stalled?: { readonly from: number; until: number }
 }
 
 /** A task as the store has it. */
@@ -47,11 +52,38 @@ export interface Observed {
   readonly messages: ReadonlyMap<string, ReadonlyArray<Pick<StoredMessage, "id">>>
   readonly ledger: ReadonlyArray<Entry>
   readonly deaths: ReadonlyArray<Death>
-  /** When nobody could have done anything. */
+  readonly lives: ReadonlyArray<Life>
+  /** When the store did not answer, and when no process was there. */
   readonly outages: ReadonlyArray<Outage>
+  readonly absences: ReadonlyArray<Outage>
   readonly leaseMillis: number
   readonly capacity: number
+  /** What the resident memory of a server may grow by. */
+  readonly growthBytes: number
+  /** Restarts of the store, and how often all connections to it were cut. */
+  readonly restarts: number
+  readonly cuts: number
+  /** What must have happened for the run to have shown anything. */
+  readonly least: Partial<Counts>
 }
+
+/** How often what happened. */
+export type Counts = Record<typeof countNames[number], number>
+
+export const countNames = [
+  "tasks",
+  "events",
+  "readers",
+  "stalled readers",
+  "events checked at readers",
+  "processes killed -9",
+  "processes frozen",
+  "processes told to end",
+  "restarts of the store",
+  "times all connections to the store were cut",
+  "orphans",
+  "tasks handed over"
+] as const
 
 export interface Violation {
   readonly promise: string

@@ -12,14 +12,15 @@ export const Call = Schema.Struct({ tool: ToolName, millis: Schema.Int })
 
 /**
  * Each step says `words` words, `drip` milliseconds apart, and calls its tools; the last answer says words alone. `fatal`:
- * the process dies on it.
+ * the process dies on it. `pad`: each word is longer by so many characters.
  */
 export const Plan = Schema.Struct({
   name: Schema.String,
   words: Schema.Int,
   drip: Schema.Int,
   steps: Schema.Array(Schema.Array(Call)),
-  fatal: Schema.optionalKey(Schema.Boolean)
+  fatal: Schema.optionalKey(Schema.Boolean),
+  pad: Schema.optionalKey(Schema.Int)
 })
 export type Plan = typeof Plan.Type
 
@@ -33,7 +34,8 @@ export const fromText = (text: string): Plan | undefined => Option.getOrUndefine
 export const callId = (plan: Plan, step: number, index: number): string => `${plan.name}.${step}.${index}`
 
 /** The i-th of n words of a step names the process that says it: what another process wrote shows. */
-export const word = (pid: number, step: number, i: number, n: number): string => `${pid}:${step}.${i}/${n} `
+export const word = (pid: number, step: number, i: number, n: number, pad = 0): string =>
+  `${pid}:${step}.${i}/${n}${"-".repeat(pad)} `
 
 export interface Word {
   readonly pid: number
@@ -42,7 +44,7 @@ export interface Word {
   readonly n: number
 }
 
-const pattern = /^(\d+):(\d+)\.(\d+)\/(\d+)$/
+const pattern = /^(\d+):(\d+)\.(\d+)\/(\d+)-*$/
 
 /** The words of a text; undefined for what is none. */
 export const toWords = (text: string): ReadonlyArray<Word | undefined> =>

@@ -2,51 +2,49 @@
  * What a fault run found, for people.
  */
 import { Console, Effect } from "effect"
-import * as Owners from "./checkOwners.ts"
-import type { Observed, Violation } from "./observed.ts"
+import { givenUp } from "./checkLoops.ts"
+import { largestGrowth } from "./checkReaders.ts"
+import * as Coverage from "./coverage.ts"
+import { countNames, type Observed, type Violation } from "./observed.ts"
 import type { Run } from "./run.ts"
+import * as Waits from "./waits.ts"
 
 /** Violations that are shown; one cause has many. */
 const shown = 20
 
-const longest = (waits: ReadonlyArray<Owners.Wait>): string =>
+const longest = (waits: ReadonlyArray<Waits.Wait>): string =>
   waits.length === 0 ? "none" : String(Math.max(...waits.map(({ millis }) => millis)))
 
 const figuresOf = (observed: Observed): ReadonlyArray<readonly [string, string | number]> => {
-  const { deaths, kept, leaseMillis, readings } = observed
-  const orphans = Owners.orphans(observed)
-  const calm = orphans.filter(({ outageMillis }) => outageMillis === 0)
-  const stormy = orphans.filter(({ outageMillis }) => outageMillis > 0)
-  const died = (how: string) => deaths.filter((death) => death.how === how).length
+  const { deaths, leaseMillis, least, lives, readings } = observed
+  const counts = Coverage.counts(observed)
+  const waits = Waits.waits(observed)
+  const of = (kind: Waits.Wait["kind"], excused = false) =>
+    longest(waits.filter((wait) => wait.kind === kind && wait.excusedMillis > 0 === excused))
+  const died = deaths.filter(({ how }) => how === "died").length
+  const mebibytes = Math.round(largestGrowth(observed) / 2 ** 20)
   return [
-    ["tasks", kept.length],
-    ["events kept", kept.reduce((sum, { log }) => sum + log.length, 0)],
-    ["readers", readings.length],
+    ...countNames.map((name) => [name, `${counts[name]}${least[name] ? ` (at least ${least[name]})` : ""}`] as const),
     ["connections of readers", readings.reduce((sum, { connections }) => sum + connections, 0)],
-    ["events checked at readers", readings.reduce((sum, { seen }) => sum + seen.length, 0)],
-    [
-      "processes killed, frozen, told to end, died",
-      `${died("killed")}, ${died("frozen")}, ${died("terminated")}, ${died("died")}`
-    ],
-    ["orphans", orphans.length],
-    [`longest wait of an orphan, ms (at most ${leaseMillis + 2_000})`, longest(calm)],
-    ["the same with an outage of the store in between, ms", longest(stormy)],
-    [
-      "longest wait of a task handed over, ms",
-      longest(Owners.handOvers(observed).filter((wait) => wait.outageMillis === 0))
-    ]
+    ["processes in all, and those that died by themselves or did not come up", `${lives.length}, ${died}`],
+    ["tasks given up because too many owners were lost in a row", givenUp(observed)],
+    [`longest wait of an orphan, ms (at most ${leaseMillis + Waits.graceMillis})`, of("orphaned")],
+    ["the same where the store or all processes were away in between, ms", of("orphaned", true)],
+    [`longest wait of a task handed over, ms (at most ${Waits.graceMillis})`, of("handedOver")],
+    [`longest wait of a task whose turn had come, ms (at most ${leaseMillis + Waits.graceMillis})`, of("accepted")],
+    [`most that a server grew by, MiB (at most ${observed.growthBytes / 2 ** 20})`, mebibytes]
   ]
 }
 
 export const report = Effect.fnUntraced(function*(
   run: Run,
-  observed: Observed,
+  /** None where the store could not be read. */
+  observed: Observed | undefined,
   violations: ReadonlyArray<Violation>
 ) {
   const { directory, store } = run.world
-  for (const [name, value] of [...figuresOf(observed), ...run.figures]) {
-    yield* Console.log(`${store.name}: ${name}: ${value}`)
-  }
+  const figures = observed === undefined ? [] : figuresOf(observed)
+  for (const [name, value] of [...figures, ...run.figures]) yield* Console.log(`${store.name}: ${name}: ${value}`)
   for (const { promise, what } of violations.slice(0, shown)) yield* Console.log(`${store.name}: ${promise}: ${what}`)
   if (violations.length > shown) yield* Console.log(`${store.name}: and ${violations.length - shown} more`)
   if (violations.length > 0) yield* Console.log(`${store.name}: the servers' logs are in ${directory}`)

@@ -8,8 +8,9 @@ import { TaskBackend } from "@perennial/domain/TaskBackend"
 import type { StoredEvent } from "@perennial/domain/TaskEvent"
 import { Console, Effect, Random } from "effect"
 import * as Storage from "../support/storage.ts"
+import * as Coverage from "./coverage.ts"
 import * as Ledger from "./ledger.ts"
-import type { Accepted, Kept, Observed, Reading, Violation } from "./observed.ts"
+import type { Accepted, Counts, Kept, Observed, Reading, Violation } from "./observed.ts"
 import type { World } from "./world.ts"
 
 export interface Run {
@@ -19,6 +20,8 @@ export interface Run {
   readonly readings: Array<Reading>
   /** What a case found itself, beside what the checker finds. */
   readonly violations: Array<Violation>
+  /** What must happen in each of the cases that ran. */
+  readonly least: Array<Partial<Counts>>
   /** What is reported, in this order. */
   readonly figures: Map<string, string | number>
   /** Interns what readers see: all readers of an event share one string. */
@@ -32,7 +35,7 @@ export const make = (world: World, seed: string): Run => {
     if (known === undefined) strings.set(data, data)
     return known ?? data
   }
-  return { world, seed, accepted: [], readings: [], violations: [], figures: new Map(), intern }
+  return { world, seed, accepted: [], readings: [], violations: [], least: [], figures: new Map(), intern }
 }
 
 /** Randomness of its own for each actor: what it does depends on the seed and its name alone. */
@@ -40,6 +43,9 @@ export const seeded = (run: Run, actor: string) => Random.withSeed(`${run.seed}/
 
 export const violated = (run: Run, promise: string, what: string) =>
   Effect.sync(() => void run.violations.push({ promise, what }))
+
+/** Notes what must have happened in the end for a case to have shown something. */
+export const atLeast = (run: Run, least: Partial<Counts>) => Effect.sync(() => void run.least.push(least))
 
 /** Notes a figure, and that it must not be over a bound. */
 export const atMost = (run: Run, figure: string, value: number, bound: number, promise: string) =>
@@ -103,7 +109,11 @@ const readStore = Effect.gen(function*() {
 export const observe = Effect.fnUntraced(function*(run: Run): Effect.fn.Return<Observed> {
   const { accepted, readings, world } = run
   // Without the store there is no verdict.
-  const { kept, messages } = yield* Effect.orDie(Effect.provide(readStore, Storage.layer(world.store.url)))
+  const { kept, messages } = yield* readStore.pipe(
+    Effect.provide(Storage.layer(world.store.url)),
+    Effect.timeout("1 minute"),
+    Effect.orDie
+  )
   return {
     accepted,
     readings,
@@ -111,9 +121,15 @@ export const observe = Effect.fnUntraced(function*(run: Run): Effect.fn.Return<O
     messages,
     ledger: Ledger.read(world.ledger),
     deaths: world.deaths,
-    outages: [...world.store.outages, ...world.absences],
+    lives: world.lives,
+    outages: world.store.outages,
+    absences: world.absences,
     leaseMillis: world.leaseMillis,
-    capacity: world.capacity
+    capacity: world.capacity,
+    growthBytes: world.growthBytes,
+    restarts: world.store.outages.length,
+    cuts: world.store.cuts.length,
+    least: Coverage.sum(run.least)
   }
 })
 

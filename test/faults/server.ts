@@ -12,7 +12,7 @@ import * as LlmAgent from "@perennial/runtime/LlmAgent"
 import * as ScriptedModel from "@perennial/runtime/ScriptedModel"
 import * as TaskLimits from "@perennial/runtime/TaskLimits"
 import { TaskManager } from "@perennial/runtime/TaskManager"
-import { Cause, Config, Duration, Effect, Exit, Layer, Option, Runtime, Schema } from "effect"
+import { Cause, Config, Console, Duration, Effect, Exit, Layer, Option, Runtime, Schema } from "effect"
 import { type Prompt, Tool, Toolkit } from "effect/ai"
 import { HttpServer } from "effect/http"
 import * as Storage from "../support/storage.ts"
@@ -97,7 +97,7 @@ const model = (write: Write) =>
       const plan = Plan.fromText(text)
       if (plan === undefined) return [`I have no plan for this: ${text}`]
       const asked = Effect.flatMap(task, ({ attempt, taskId }) => write({ type: "asked", taskId, attempt, step }))
-      const words = Array.from({ length: plan.words }, (_, i) => Plan.word(process.pid, step, i, plan.words))
+      const words = Array.from({ length: plan.words }, (_, i) => Plan.word(process.pid, step, i, plan.words, plan.pad))
       const calls = plan.steps[step] ?? []
       return [
         { run: asked },
@@ -141,11 +141,12 @@ const server = Effect.map(settings, ({ capacity, leaseMillis, ledger, port, stor
   )
 })
 
-const greeting = Effect.map(HttpServer.HttpServer, ({ address }) => {
-  process.send?.(HttpServer.formatAddress(address))
+const greeting = Effect.flatMap(HttpServer.HttpServer, ({ address }) => {
+  const said = HttpServer.formatAddress(address)
+  return process.send === undefined ? Console.log(said) : Effect.sync(() => process.send?.(said))
 })
 
-// The harness must not leave servers behind, however it ends.
+// Started by the harness: it must not leave servers behind, however it ends.
 process.on("disconnect", () => process.kill(process.pid, "SIGKILL"))
 
 NodeRuntime.runMain(Layer.launch(Layer.effectDiscard(greeting).pipe(Layer.provide(Layer.unwrap(server)))), {

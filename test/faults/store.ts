@@ -3,7 +3,7 @@
  */
 import { NodeRedis } from "@effect/platform-node"
 import { PgClient } from "@effect/sql-pg"
-import { Clock, Effect, Redacted } from "effect"
+import { Clock, Effect, Redacted, Semaphore } from "effect"
 import { Redis } from "effect/persistence"
 import * as Postgres from "../../packages/backends/test/support/postgresServer.ts"
 import * as RedisServer from "../../packages/backends/test/support/redisServer.ts"
@@ -25,18 +25,38 @@ export interface Store {
   /** Ends every connection to it. */
   readonly disconnectAll: Effect.Effect<void>
   readonly outages: ReadonlyArray<Outage>
+  /** When all connections to it were ended. */
+  readonly cuts: ReadonlyArray<number>
 }
 
-const timed = (outages: Array<Outage>, outage: Effect.Effect<unknown>) =>
-  Effect.gen(function*() {
-    const from = yield* Clock.currentTimeMillis
-    yield* outage
-    outages.push({ from, to: yield* Clock.currentTimeMillis })
-  })
+/**
+ * What happens to a store, one thing after the other, written down. A restart is not left half done, whatever becomes of who
+ * asked for it.
+ */
+const makeHistory = () => {
+  const turn = Semaphore.makeUnsafe(1)
+  const outages: Array<Outage> = []
+  const cuts: Array<number> = []
+  return {
+    outages,
+    cuts,
+    outage: (outage: Effect.Effect<unknown>) =>
+      Effect.uninterruptible(Effect.gen(function*() {
+        const from = yield* Clock.currentTimeMillis
+        yield* outage
+        outages.push({ from, to: yield* Clock.currentTimeMillis })
+      })).pipe(turn.withPermit),
+    cut: <E>(cut: Effect.Effect<unknown, E>) =>
+      Effect.gen(function*() {
+        yield* Effect.orDie(cut)
+        cuts.push(yield* Clock.currentTimeMillis)
+      }).pipe(turn.withPermit)
+  }
+}
 
 const postgres = Effect.gen(function*() {
   const server = yield* Postgres.ownServer
-  const outages: Array<Outage> = []
+  const { cut, cuts, outage, outages } = makeHistory()
   const terminate = Effect.flatMap(
     PgClient.PgClient,
     (sql) =>
@@ -47,24 +67,26 @@ const postgres = Effect.gen(function*() {
   const store: Store = {
     name: "postgres",
     url: Redacted.value(server.url),
-    restart: (how) => timed(outages, Effect.andThen(server.stop(how), server.start)),
-    disconnectAll: terminate.pipe(Effect.provide(admin), Effect.orDie, Effect.asVoid),
-    outages
+    restart: (how) => outage(Effect.andThen(server.stop(how), server.start)),
+    disconnectAll: cut(Effect.provide(terminate, admin)),
+    outages,
+    cuts
   }
   return store
 })
 
 const redis = Effect.gen(function*() {
   const server = yield* RedisServer.ownServer
-  const outages: Array<Outage> = []
+  const { cut, cuts, outage, outages } = makeHistory()
   const kill = Effect.flatMap(Redis.Redis, (redis) => redis.send("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"))
   const store: Store = {
     name: "redis",
     url: server.url,
     // Redis knows one way only that tests anything: it comes back with what it had answered for.
-    restart: () => timed(outages, Effect.andThen(server.kill, server.start)),
-    disconnectAll: kill.pipe(Effect.provide(NodeRedis.layer({ url: server.url })), Effect.orDie, Effect.asVoid),
-    outages
+    restart: () => outage(Effect.andThen(server.kill, server.start)),
+    disconnectAll: cut(Effect.provide(kill, NodeRedis.layer({ url: server.url }))),
+    outages,
+    cuts
   }
   return store
 })

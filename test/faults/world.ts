@@ -18,6 +18,19 @@ export interface Death {
   readonly how: "killed" | "frozen" | "terminated" | "died"
   /** When a frozen process was continued. */
   until?: number
+  /** When one that was told to end, or killed, was gone, and its exit code. */
+  gone?: number
+  code?: number | null
+}
+
+/** A process from when it said its address. */
+export interface Life {
+  readonly pid: number
+  readonly from: number
+  to?: number
+  /** Its resident memory when it was up, and at most since. */
+  readonly freshBytes: number
+  largestBytes: number
 }
 
 export interface Options {
@@ -26,6 +39,8 @@ export interface Options {
   readonly leaseMillis: number
   /** Tasks that run at once in one process. */
   readonly capacity: number
+  /** What the resident memory of a process may grow by. */
+  readonly growthBytes: number
   /** Between the death of a process and the start of the next one. */
   readonly restartMillis: number
 }
@@ -45,6 +60,9 @@ export interface Slot {
   process: Running | undefined
 }
 
+/** Between two looks at the memory of processes. */
+const sampleEvery = "500 millis"
+
 const module = fileURLToPath(new URL("server.ts", import.meta.url))
 
 export type World = Effect.Success<ReturnType<typeof make>>
@@ -56,6 +74,7 @@ export const make = Effect.fnUntraced(function*(options: Options) {
   const ledger = join(directory, "ledger.jsonl")
   openSync(ledger, "a")
   const deaths: Array<Death> = []
+  const lives: Array<Life> = []
   /** Processes that this harness has told to end. */
   const told = new Set<number>()
   /** When no process could have done anything. */
@@ -109,6 +128,8 @@ export const make = Effect.fnUntraced(function*(options: Options) {
     const address = yield* Deferred.await(ready)
     if (address !== undefined) {
       slot.address = address
+      const bytes = residentBytes(running.pid)
+      lives.push({ pid: running.pid, from: now(), freshBytes: bytes, largestBytes: bytes })
       enter(slot, "up")
     }
     return running
@@ -118,11 +139,18 @@ export const make = Effect.fnUntraced(function*(options: Options) {
     Effect.gen(function*() {
       const { exited, pid } = yield* start(slot)
       yield* Deferred.succeed(begun, slot.address !== "")
-      yield* Deferred.await(exited)
+      const code = yield* Deferred.await(exited)
       enter(slot, "down")
-      if (!told.has(pid)) deaths.push({ pid, at: now(), how: "died" })
+      const life = lives.findLast((one) => one.pid === pid)
+      if (life !== undefined) life.to = now()
+      if (!told.has(pid)) deaths.push({ pid, at: now(), how: "died", gone: now(), code })
     }).pipe(Effect.repeat(Schedule.spaced(options.restartMillis)))
 
+  yield* Effect.sync(() => {
+    for (const life of lives) {
+      if (life.to === undefined) life.largestBytes = Math.max(life.largestBytes, residentBytes(life.pid))
+    }
+  }).pipe(Effect.repeat(Schedule.spaced(sampleEvery)), Effect.forkScoped)
   yield* Effect.addFinalizer(() =>
     Effect.sync(() => {
       for (const { process } of slots) process?.child.kill("SIGKILL")
@@ -136,11 +164,11 @@ export const make = Effect.fnUntraced(function*(options: Options) {
       return yield* Effect.die(new Error(`The first server does not start: see ${directory}/${slot.name}.log`))
     }), { concurrency: "unbounded" })
 
-  const signal = (slot: Slot, name: NodeJS.Signals, how?: Death["how"]) => {
-    const { process } = slot
-    if (process === undefined) return
-    if (how !== undefined) deaths.push({ pid: process.pid, at: now(), how })
+  const signal = (process: Running, name: NodeJS.Signals, how: Death["how"]): Death => {
+    const death = { pid: process.pid, at: now(), how }
+    deaths.push(death)
     process.child.kill(name)
+    return death
   }
 
   const end = (slot: Slot, name: NodeJS.Signals, how: Death["how"]) =>
@@ -149,8 +177,11 @@ export const make = Effect.fnUntraced(function*(options: Options) {
       const { process } = slot
       if (process === undefined) return Effect.succeed(null)
       told.add(process.pid)
-      signal(slot, name, how)
-      return Deferred.await(process.exited)
+      const death = signal(process, name, how)
+      return Effect.map(Deferred.await(process.exited), (code) => {
+        Object.assign(death, { gone: now(), code })
+        return code
+      })
     })
 
   return {
@@ -159,6 +190,7 @@ export const make = Effect.fnUntraced(function*(options: Options) {
     ledger,
     slots,
     deaths,
+    lives,
     absences,
     /** Those that should answer. */
     healthy,
@@ -170,22 +202,20 @@ export const make = Effect.fnUntraced(function*(options: Options) {
     freeze: (slot: Slot) =>
       Effect.sync(() => {
         enter(slot, "frozen")
-        signal(slot, "SIGSTOP", "frozen")
+        if (slot.process !== undefined) signal(slot.process, "SIGSTOP", "frozen")
       }),
     /** SIGCONT. */
     thaw: (slot: Slot) =>
       Effect.sync(() => {
         const frozen = deaths.findLast(({ pid }) => pid === slot.process?.pid)
         if (frozen?.how === "frozen") frozen.until ??= now()
-        signal(slot, "SIGCONT")
+        slot.process?.child.kill("SIGCONT")
         if (slot.state === "frozen") enter(slot, "up")
-      }),
-    /** The resident memory of the largest process, in bytes. */
-    largestBytes: () => Math.max(...healthy().map(({ process }) => residentBytes(process?.pid)), 0)
+      })
   }
 })
 
-const residentBytes = (pid: number | undefined): number => {
+const residentBytes = (pid: number): number => {
   try {
     return Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1] ?? 0) * 1_024
   } catch {

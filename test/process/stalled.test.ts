@@ -1,7 +1,10 @@
 import { NodeServices } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber } from "effect"
+import { Effect, Fiber, type Scope } from "effect"
 import { join } from "node:path"
+import { makeDatabase, withPostgres } from "../../packages/backends/test/support/postgres.ts"
+import { sayIsSkipped } from "../../packages/backends/test/support/redis.ts"
+import * as RedisServer from "../../packages/backends/test/support/redisServer.ts"
 import * as Rest from "../support/rest.ts"
 import * as Server from "../support/server.ts"
 import * as Sse from "../support/sse.ts"
@@ -12,15 +15,12 @@ const total = 100_004
 
 const mebibytes = (bytes: number) => Math.round(bytes / 1_048_576)
 
-describe("a reader that never reads", () => {
+const suite = (database: Effect.Effect<string, never, Scope.Scope>) =>
   it.live(
     "P6, SCENARIO 14: while 100,000 events pass, memory stays bounded, others see all, and it resumes completely",
     (context) =>
       Effect.gen(function*() {
-        const server = yield* Server.start({
-          module: "test/support/pourer.ts",
-          env: { FILE: join(yield* directory, "test.db") }
-        })
+        const server = yield* Server.start({ module: "test/support/pourer.ts", env: { STORE: yield* database } })
         // What the server needs for its work, with nobody stalling.
         const warm = yield* Rest.start(server.address, { message: "warm 20000" })
         yield* Sse.read(`${server.address}/tasks/${warm}/events`)
@@ -52,4 +52,16 @@ describe("a reader that never reads", () => {
       }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)),
     120_000
   )
+
+describe("a reader that never reads, SQLite", () => {
+  suite(Effect.map(directory, (path) => join(path, "test.db")))
+})
+
+withPostgres("a reader that never reads, PostgreSQL", (server) => {
+  suite(Effect.map(makeDatabase(server), ({ url }) => url))
+})
+
+if (!RedisServer.isInstalled) sayIsSkipped("a reader that never reads, Redis")
+describe.skipIf(!RedisServer.isInstalled)("a reader that never reads, Redis", () => {
+  suite(Effect.map(RedisServer.ownServer, ({ url }) => url))
 })

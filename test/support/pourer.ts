@@ -1,24 +1,30 @@
 /**
- * A server process whose agent pours out as many events as the user's message says, onto a database file.
+ * A server process whose agent pours out as many events as the user's message says, into the database of `STORE`, or onto a
+ * database file.
  */
 import { NodeRuntime } from "@effect/platform-node"
 import * as SqlConversationStore from "@perennial/backends/SqlConversationStore"
 import * as SqliteClient from "@perennial/backends/SqliteClient"
 import * as SqlTaskBackend from "@perennial/backends/SqlTaskBackend"
 import { Console, Effect, Layer } from "effect"
+import * as Storage from "./storage.ts"
 import * as Talker from "./talker.ts"
 
-const filename = process.env["FILE"] ?? ":memory:"
+const database = process.env["STORE"] ?? ":memory:"
 
-const store = Layer.mergeAll(SqlTaskBackend.layer, SqlConversationStore.layer).pipe(
-  Layer.provide(SqliteClient.layer({ filename }))
+const sqlite = Layer.mergeAll(SqlTaskBackend.layer, SqlConversationStore.layer).pipe(
+  Layer.provide(SqliteClient.layer({ filename: database }))
 )
 
 const { agent, gate } = Talker.makeTalker(200)
 gate.openUnsafe()
 
-Layer.effectDiscard(Effect.flatMap(Talker.address, Console.log)).pipe(
-  Layer.provide(Talker.layer(agent, store)),
-  Layer.launch,
-  NodeRuntime.runMain
-)
+const launch = <E>(store: Parameters<typeof Talker.layer<E>>[1]) =>
+  Layer.effectDiscard(Effect.flatMap(Talker.address, Console.log)).pipe(
+    Layer.provide(Talker.layer(agent, store)),
+    Layer.launch,
+    NodeRuntime.runMain
+  )
+
+if (database.includes("://")) launch(Storage.layer(database))
+else launch(sqlite)

@@ -34,6 +34,7 @@ export const start = Effect.fnUntraced(function*(options: Options) {
   if (address === undefined) return yield* Effect.die(new Error(`the server did not start:\n${said.join("\n")}`))
   return {
     address,
+    pid: Number(handle.pid),
     port: Number(new URL(address).port),
     /** kill -9; resolves when it is dead. */
     kill: Effect.ignore(handle.kill({ killSignal: "SIGKILL" })),

@@ -158,14 +158,15 @@ describe("recovery", () => {
       assert.isTrue(yield* Fiber.join(cancelled))
     }))
 
-  it.effect("SCENARIO 28: a task that kills its owners ends with CrashLoop", () =>
+  it.effect("P8, SCENARIO 28: a task that kills its owners ends with CrashLoop, and frees its conversation", () =>
     Effect.gen(function*() {
       const both = yield* shared
+      const conversationId = ConversationId.make("c1")
       let task: TaskId | undefined
       for (let i = 0; i < 4; i++) {
         const victim = waiting([text("again ")])
         const process = yield* startProcess(both, victim.agent)
-        if (task === undefined) task = (yield* process.manager.start({ message: "x" })).id
+        if (task === undefined) task = (yield* process.manager.start({ message: "x", conversationId })).id
         yield* settle
         yield* TestClock.adjust("12 seconds")
         yield* Deferred.await(victim.begun)
@@ -178,6 +179,9 @@ describe("recovery", () => {
       if (task === undefined) return assert.fail("no task")
       const end = (yield* logOf(last.manager, task)).at(-1)?.event
       assert.isTrue(end?.type === "error" && end.error === "CrashLoop")
+      const next = yield* last.manager.start({ message: "y", conversationId })
+      assert.strictEqual((yield* last.manager.await(next.id)).task.status, "completed")
+      assert.deepStrictEqual(yield* rolesOf(both.store, conversationId), ["user", "assistant", "user", "assistant"])
     }))
 
   it.effect("P10: what the log shows as finished is given to the next owner", () =>

@@ -6,11 +6,12 @@ import { Clock, Effect } from "effect"
 import * as Clients from "../clients.ts"
 import * as Ledger from "../ledger.ts"
 import type { Plan } from "../plan.ts"
-import { atMost, type Run, violated } from "../run.ts"
+import { atLeast, atMost, type Run, violated } from "../run.ts"
 import type { Slot } from "../world.ts"
-import { next, percentile } from "./common.ts"
+import { median, next, percentile } from "./common.ts"
 
 const count = 50
+const rounds = 3
 const orphaned = 5
 /** Between the call and the terminal event at a reader, in milliseconds. */
 const bound = 250
@@ -22,7 +23,7 @@ const sleepers = (run: Run, name: string, n: number, [owner, , other]: ReadonlyA
   Effect.forEach(Array.from({ length: n }, (_, i) => `${name}-${i}`), (name) =>
     Effect.gen(function*() {
       const id = yield* Clients.start(run, sleeping(name), { ends: ["cancelled"], at: owner })
-      const watching = yield* Clients.watch(run, id, name, { at: other })
+      const watching = yield* Clients.watch(run, id, name, { at: other, isSteady: true })
       yield* watching.saw("tool_call")
       return { id, name, watching }
     }), { concurrency: 10 })
@@ -52,24 +53,25 @@ const latencies = Effect.fnUntraced(function*(run: Run, name: string, b: Slot) {
   return took
 })
 
-/** What else happens on the machine must not decide: the bound is held in one round of three. */
+/** What else happens on the machine may spoil one of the rounds; the bound is held by the median of them. */
 const fromElsewhere = Effect.fnUntraced(function*(run: Run) {
   const [, b] = run.world.slots
   if (b === undefined) return
-  let best: ReadonlyArray<number> = []
-  for (let round = 1; round === 1 || (round <= 3 && percentile(best, 99) > bound); round++) {
-    const took = yield* latencies(run, `cancel-${round}`, b)
-    if (round === 1 || percentile(took, 99) < percentile(best, 99)) best = took
-    run.figures.set("cancel from another process, rounds", round)
-  }
-  run.figures.set(`cancel from another process, p50 of ${count}, ms`, percentile(best, 50))
-  yield* atMost(run, `cancel from another process, p99 of ${count}, ms`, percentile(best, 99), bound, "P7")
+  const all = yield* Effect.forEach(
+    Array.from({ length: rounds }, (_, i) => `cancel-${i + 1}`),
+    (name) => latencies(run, name, b)
+  )
+  const of = (percent: number) => all.map((took) => percentile(took, percent))
+  run.figures.set(`cancel from another process, p50 of ${count}, each round, ms`, of(50).join(", "))
+  run.figures.set(`cancel from another process, p99 of ${count}, each round, ms`, of(99).join(", "))
+  yield* atMost(run, "cancel from another process, the p99 in the middle, ms", median(of(99)), bound, "P7")
 })
 
 const ofDeadOwner = Effect.fnUntraced(function*(run: Run) {
   const { world } = run
   const [a, b] = world.slots
   if (a === undefined || b === undefined) return
+  yield* atLeast(run, { "processes killed -9": 1 })
   const tasks = yield* sleepers(run, "cancel-dead", orphaned, world.slots)
   const died = yield* Clock.currentTimeMillis
   yield* world.kill(a)

@@ -8,6 +8,8 @@ import type { Run } from "../run.ts"
 export const percentile = (values: ReadonlyArray<number>, percent: number): number =>
   values.toSorted((a, b) => a - b)[Math.max(0, Math.ceil(values.length * percent / 100) - 1)] ?? 0
 
+export const median = (values: ReadonlyArray<number>): number => percentile(values, 50)
+
 /** The next turn of a conversation is accepted and answered. */
 export const next = Effect.fnUntraced(function*(run: Run, name: string, conversationId: string) {
   const plan: Plan = { name, words: 2, drip: 1, steps: [] }

@@ -1,15 +1,17 @@
 /**
- * P8: a task on which each of its owners dies is ended with an error, after four of them.
+ * P8: a task on which each of its owners dies is ended with an error, after four of them, and its conversation is free.
  */
 import { Effect } from "effect"
 import * as Clients from "../clients.ts"
 import * as Ledger from "../ledger.ts"
 import type { Plan } from "../plan.ts"
 import { type Run, violated } from "../run.ts"
+import { next } from "./common.ts"
 
 /** `TaskLimits.failures`, and the one that ends it. */
 const mostDeaths = 4
 
+/** SCENARIO 28. */
 export const crashLoop = Effect.fnUntraced(function*(run: Run) {
   // Its owners live long enough for their other tasks to make progress: those must not be taken for the cause.
   const plan: Plan = { name: "fatal", words: 10, drip: 150, steps: [], fatal: true }
@@ -18,7 +20,9 @@ export const crashLoop = Effect.fnUntraced(function*(run: Run) {
   yield* watching.ended
   const deaths = Ledger.ofType(Ledger.read(run.world.ledger), "dying").filter(({ taskId }) => taskId === id)
   run.figures.set("crash loop: processes that died on the task", deaths.length)
-  if (deaths.length > mostDeaths) {
-    yield* violated(run, "P8", `${deaths.length} processes died on one task, at most ${mostDeaths}`)
+  // The harness kills others of its owners; the checker counts all of them.
+  if (deaths.length < 1 || deaths.length > mostDeaths) {
+    yield* violated(run, "P8", `${deaths.length} processes died on one task, 1 to ${mostDeaths} were due`)
   }
+  yield* next(run, "fatal-next", plan.name)
 })

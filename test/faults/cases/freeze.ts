@@ -6,32 +6,47 @@ import { Effect } from "effect"
 import * as Clients from "../clients.ts"
 import * as Ledger from "../ledger.ts"
 import type { Plan } from "../plan.ts"
-import { type Run, violated } from "../run.ts"
+import { atLeast, type Run, violated } from "../run.ts"
 
 const count = 8
+
+/** How long the continued process may take to find out. */
+const patience = "10 seconds"
 
 export const freeze = Effect.fnUntraced(function*(run: Run) {
   const { world } = run
   const [a, b, c] = world.slots
   const pid = a?.process?.pid
   if (a === undefined || b === undefined || c === undefined) return
-  const watchings = yield* Effect.forEach(
+  yield* atLeast(run, { "processes frozen": 1, orphans: count })
+  const tasks = yield* Effect.forEach(
     Array.from({ length: count }, (_, i) => `freeze-${i}`),
     (name) =>
       Effect.gen(function*() {
-        const plan: Plan = { name, words: 100, drip: 30, steps: [] }
+        // Most of them are not in the middle of a write when the process is frozen, so that they write when it goes on.
+        const plan: Plan = { name, words: 30, drip: 200, steps: [] }
         const id = yield* Clients.start(run, plan, { at: a })
-        return yield* Effect.forEach([a, b, c], (at) => Clients.watch(run, id, `${name} ${at.name}`, { at }))
+        const watchings = yield* Effect.forEach([a, b, c], (at) => Clients.watch(run, id, `${name} ${at.name}`, { at }))
+        return { id, watchings }
       }),
     { concurrency: "unbounded" }
-  ).pipe(Effect.map((all) => all.flat()))
+  )
+  const watchings = tasks.flatMap(({ watchings }) => watchings)
   yield* Effect.forEach(watchings, ({ saw }) => saw("text"), { concurrency: "unbounded" })
   yield* world.freeze(a)
-  yield* Effect.forEach(watchings, ({ saw }) => saw("resumed"), { concurrency: "unbounded" })
-  yield* Effect.sleep("1 second")
-  yield* world.thaw(a)
+  // Not what readers see: those that have turned to the frozen process wait for it.
+  const takenOver = Ledger.until(world.ledger, (entries) => {
+    const again = new Set(
+      Ledger.ofType(entries, "claimed").flatMap(({ attempt, taskId }) => attempt > 1 ? [taskId] : [])
+    )
+    return tasks.every(({ id }) => again.has(id))
+  })
+  yield* takenOver.pipe(Effect.andThen(Effect.sleep("1 second")), Effect.ensuring(world.thaw(a)))
+  const refused = (entries: ReadonlyArray<Ledger.Entry>) =>
+    Ledger.ofType(entries, "refused").filter((entry) => entry.pid === pid).length
+  yield* Effect.timeoutOption(Ledger.until(world.ledger, (entries) => refused(entries) > 0), patience)
   yield* Effect.forEach(watchings, ({ ended }) => ended, { concurrency: "unbounded" })
-  const refused = Ledger.ofType(Ledger.read(world.ledger), "refused").filter((entry) => entry.pid === pid)
-  run.figures.set(`freeze: refused writes of the continued process, ${count} tasks`, refused.length)
-  if (refused.length === 0) yield* violated(run, "P9", "the process that was continued has tried to write nothing")
+  const found = refused(Ledger.read(world.ledger))
+  run.figures.set(`freeze: refused writes of the continued process, ${count} tasks`, found)
+  if (found === 0) yield* violated(run, "P9", "the process that was continued has tried to write nothing")
 })

@@ -5,7 +5,7 @@
 import { Effect } from "effect"
 import * as Clients from "../clients.ts"
 import type { Plan } from "../plan.ts"
-import { type Run, seeded, violated } from "../run.ts"
+import { atLeast, type Run, seeded, violated } from "../run.ts"
 
 const count = 100
 
@@ -46,6 +46,7 @@ export const starts = Effect.fnUntraced(function*(run: Run) {
   const { world } = run
   const [victim] = world.slots
   if (victim === undefined) return
+  yield* atLeast(run, { "processes killed -9": 1 })
   const kill = Effect.andThen(Effect.sleep("30 millis"), world.kill(victim))
   const killed = yield* round(run, "starts-killed", kill)
   run.figures.set("starts: accepted of 100 at once, one process killed", killed)

@@ -2,11 +2,12 @@
  * P1 to P11 under everything at once: many tasks with tools and two readers each, while a process is killed every five
  * seconds, the store restarted twice, processes are frozen and told to end, and connections to the store are cut.
  */
-import { Clock, Effect, Random, type Scope } from "effect"
+import { Clock, Effect, Random } from "effect"
 import * as Clients from "../clients.ts"
 import type { Plan } from "../plan.ts"
-import { type Run, say, seeded } from "../run.ts"
+import { atLeast, type Run, say, seeded } from "../run.ts"
 import { crashLoop } from "./crashLoop.ts"
+import { stalls } from "./stalls.ts"
 
 /** Conversations with a task at any time. */
 const conversations = 60
@@ -58,73 +59,78 @@ const victim = Effect.fnUntraced(function*(run: Run) {
 
 const kills = (run: Run, from: number, until: number) =>
   Effect.gen(function*() {
-    let count = 0
-    for (let at = from + killEvery; at < until; at += killEvery) {
+    const times: Array<number> = []
+    for (let at = from + killEvery; at < until; at += killEvery) times.push(at)
+    yield* atLeast(run, { "processes killed -9": times.length, orphans: times.length })
+    for (const at of times) {
       yield* Effect.sleep(Math.max(0, at - (yield* Clock.currentTimeMillis)))
       yield* run.world.kill(yield* victim(run))
-      count++
     }
-    run.figures.set("storm: processes killed -9", count)
   }).pipe(seeded(run, "kills"))
 
 const restarts = (run: Run, millis: number) =>
   Effect.gen(function*() {
+    yield* atLeast(run, { "restarts of the store": 2 })
     for (const how of ["fast", "immediate"] as const) {
       yield* Effect.sleep(millis / 3)
       yield* run.world.store.restart(how)
     }
-    run.figures.set("storm: restarts of the store", run.world.store.outages.length)
     const longest = Math.max(...run.world.store.outages.map(({ from, to }) => to - from))
     run.figures.set("storm: longest restart of the store, ms", longest)
   })
 
+const freeze = Effect.fnUntraced(function*(run: Run) {
+  const slot = yield* victim(run)
+  yield* run.world.freeze(slot)
+  yield* Effect.ensuring(Effect.sleep(yield* between(200, 2 * run.world.leaseMillis)), run.world.thaw(slot))
+})
+
+/** One of each at once, then in an order of their own. */
 const others = (run: Run, until: number) =>
   Effect.gen(function*() {
-    const counts = { freeze: 0, terminate: 0, disconnect: 0 }
-    let due: Array<keyof typeof counts> = []
+    const faults = {
+      freeze: freeze(run),
+      terminate: Effect.asVoid(Effect.flatMap(victim(run), run.world.terminate)),
+      disconnect: run.world.store.disconnectAll
+    }
+    const kinds = ["freeze", "terminate", "disconnect"] as const
+    yield* atLeast(run, {
+      "processes frozen": 1,
+      "processes told to end": 1,
+      "times all connections to the store were cut": 1
+    })
+    const first = yield* Random.shuffle(kinds)
+    // The first tasks stream by then.
+    yield* Effect.sleep("1 second")
+    yield* Effect.forEach(first, (kind) => faults[kind])
+    let due: Array<keyof typeof faults> = []
     while ((yield* Clock.currentTimeMillis) < until - 2 * run.world.leaseMillis) {
       yield* Effect.sleep(yield* between(2_000, 6_000))
-      if (due.length === 0) due = yield* Random.shuffle(["freeze", "terminate", "disconnect"] as const)
-      const what = due.pop() ?? "freeze"
-      if (what === "disconnect") yield* run.world.store.disconnectAll
-      else if (what === "terminate") yield* run.world.terminate(yield* victim(run))
-      else {
-        const slot = yield* victim(run)
-        yield* run.world.freeze(slot)
-        yield* Effect.sleep(yield* between(200, 2 * run.world.leaseMillis))
-        yield* run.world.thaw(slot)
-      }
-      counts[what]++
+      if (due.length === 0) due = yield* Random.shuffle(kinds)
+      yield* faults[due.pop() ?? "freeze"]
     }
-    run.figures.set("storm: processes frozen", counts.freeze)
-    run.figures.set("storm: processes told to end", counts.terminate)
-    run.figures.set("storm: times all connections to the store were cut", counts.disconnect)
   }).pipe(seeded(run, "others"))
 
-const memory = (run: Run, until: number) =>
-  Effect.gen(function*() {
-    let largest = 0
-    while ((yield* Clock.currentTimeMillis) < until) {
-      yield* Effect.sleep("1 second")
-      largest = Math.max(largest, run.world.largestBytes())
-    }
-    run.figures.set("storm: largest process, MiB", Math.round(largest / 2 ** 20))
-  })
-
-export const storm = Effect.fnUntraced(
-  function*(run: Run, seconds: number): Effect.fn.Return<void, never, Scope.Scope> {
-    const millis = seconds * 1_000
-    const from = yield* Clock.currentTimeMillis
-    const until = from + millis
-    const tasks = Effect.forEach(
-      Array.from({ length: conversations }, (_, i) => `storm-${i}`),
-      (id) => conversation(run, id, until),
-      { concurrency: "unbounded" }
-    )
-    yield* Effect.all(
-      [tasks, kills(run, from, until), restarts(run, millis), others(run, until), memory(run, until), crashLoop(run)],
-      { concurrency: "unbounded" }
-    )
-    yield* say(run, "the storm is over")
-  }
-)
+export const storm = Effect.fnUntraced(function*(run: Run, seconds: number) {
+  const millis = seconds * 1_000
+  const from = yield* Clock.currentTimeMillis
+  const until = from + millis
+  yield* atLeast(run, { tasks: conversations, readers: 2 * conversations })
+  const tasks = Effect.forEach(
+    Array.from({ length: conversations }, (_, i) => `storm-${i}`),
+    (id) => conversation(run, id, until),
+    { concurrency: "unbounded" }
+  )
+  yield* Effect.all(
+    [
+      tasks,
+      stalls(run, until),
+      kills(run, from, until),
+      restarts(run, millis),
+      others(run, until),
+      crashLoop(run)
+    ],
+    { concurrency: "unbounded" }
+  )
+  yield* say(run, "the storm is over")
+})

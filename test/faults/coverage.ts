@@ -1,0 +1,44 @@
+/**
+ * What happened in a run, and that it was enough: a run in which nothing happened has shown nothing.
+ */
+import { countNames, type Counts, type Observed, type Violation } from "./observed.ts"
+import * as Waits from "./waits.ts"
+
+/** What every run has. */
+const always: Partial<Counts> = { tasks: 1, events: 1, readers: 1, "events checked at readers": 1 }
+
+export const counts = (observed: Observed): Counts => {
+  const { cuts, deaths, kept, readings, restarts } = observed
+  const waits = Waits.waits(observed)
+  const died = (how: string) => deaths.filter((death) => death.how === how).length
+  const waited = (kind: Waits.Wait["kind"]) => waits.filter((wait) => wait.kind === kind).length
+  return {
+    tasks: kept.length,
+    events: kept.reduce((sum, { log }) => sum + log.length, 0),
+    readers: readings.length,
+    "stalled readers": readings.filter(({ stalled }) => stalled !== undefined).length,
+    "events checked at readers": readings.reduce((sum, { seen }) => sum + seen.length, 0),
+    "processes killed -9": died("killed"),
+    "processes frozen": died("frozen"),
+    "processes told to end": died("terminated"),
+    "restarts of the store": restarts,
+    "times all connections to the store were cut": cuts,
+    orphans: waited("orphaned"),
+    "tasks handed over": waited("handedOver")
+  }
+}
+
+/** What several cases need, together. */
+export const sum = (all: ReadonlyArray<Partial<Counts>>): Partial<Counts> =>
+  Object.fromEntries(countNames.map((name) => [name, all.reduce((sum, one) => sum + (one[name] ?? 0), 0)]))
+
+/** Everything happened as often as the cases of the run need it. */
+export const enough = (observed: Observed): ReadonlyArray<Violation> => {
+  const happened = counts(observed)
+  return countNames.flatMap((name) => {
+    const least = Math.max(observed.least[name] ?? 0, always[name] ?? 0)
+    return happened[name] >= least
+      ? []
+      : [{ promise: "run", what: `${name}: ${happened[name]}, at least ${least} would have shown something` }]
+  })
+}

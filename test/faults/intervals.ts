@@ -1,0 +1,68 @@
+/**
+ * Stretches of time in which nobody could have done anything about a task.
+ */
+import type { Observed } from "./observed.ts"
+import { occupied, type Tenure } from "./tenures.ts"
+
+export interface Interval {
+  readonly from: number
+  readonly to: number
+}
+
+/** The same time as intervals that do not overlap, in order. */
+const merged = (intervals: ReadonlyArray<Interval>): ReadonlyArray<Interval> => {
+  const all: Array<Interval> = []
+  for (const { from, to } of intervals.toSorted((a, b) => a.from - b.from)) {
+    const last = all.at(-1)
+    if (last === undefined || last.to < from) all.push({ from, to })
+    else all[all.length - 1] = { from: last.from, to: Math.max(last.to, to) }
+  }
+  return all
+}
+
+/** How much of the time from one moment to another lies in some of these intervals. */
+export const overlap = (intervals: ReadonlyArray<Interval>, from: number, to: number): number =>
+  merged(intervals.filter((one) => one.to > from && one.from < to))
+    .reduce((sum, one) => sum + Math.min(to, one.to) - Math.max(from, one.from), 0)
+
+/** When a process was frozen. */
+export const freezes = ({ deaths }: Observed, pid: number): ReadonlyArray<Interval> =>
+  deaths.flatMap(({ at, how, pid: frozen, until = Infinity }) =>
+    how === "frozen" && frozen === pid ? [{ from: at, to: until }] : []
+  )
+
+interface Change {
+  readonly at: number
+  readonly pid: number
+  /** Taken places, and how many things keep the process from taking more: it is not up, or frozen. */
+  readonly taken: number
+  readonly away: number
+}
+
+/** When no process had a place for one more task. */
+export const full = (observed: Observed, all: ReadonlyArray<Tenure>): ReadonlyArray<Interval> => {
+  const { capacity, lives } = observed
+  const changes: Array<Change> = []
+  const during = ({ from, to }: Interval, pid: number, change: Pick<Change, "taken" | "away">) =>
+    changes.push({ at: from, pid, ...change }, { at: to, pid, taken: -change.taken, away: -change.away })
+  for (const { from, pid, to = Infinity } of lives) {
+    during({ from, to }, pid, { taken: 0, away: -1 })
+    for (const frozen of freezes(observed, pid)) during(frozen, pid, { taken: 0, away: 1 })
+  }
+  for (const tenure of all) during(occupied(observed, tenure), tenure.claim.pid, { taken: 1, away: 0 })
+
+  const states = new Map<number, { taken: number; away: number }>()
+  const intervals: Array<Interval> = []
+  let since: number | undefined
+  for (const { at, away, pid, taken } of changes.toSorted((a, b) => a.at - b.at)) {
+    const before = states.get(pid) ?? { taken: 0, away: 1 }
+    states.set(pid, { taken: before.taken + taken, away: before.away + away })
+    const isFull = [...states.values()].every(({ away, taken }) => away > 0 || taken >= capacity)
+    if (isFull) since ??= at
+    else if (since !== undefined) {
+      intervals.push({ from: since, to: at })
+      since = undefined
+    }
+  }
+  return since === undefined ? intervals : [...intervals, { from: since, to: Infinity }]
+}
