@@ -16,7 +16,7 @@ import { read } from "./internal/persistence.ts"
 import * as SqlLog from "./internal/sqlLog.ts"
 import * as migrations from "./internal/sqlMigrations.ts"
 import * as SqlOwnership from "./internal/sqlOwnership.ts"
-import { boundedLock, persistence, storeTime } from "./internal/sqlPersistence.ts"
+import { boundedLock, persistence, storeTime, taskColumns } from "./internal/sqlPersistence.ts"
 import * as SqlQueue from "./internal/sqlQueue.ts"
 import { type TaskRow, toTask } from "./internal/taskRow.ts"
 
@@ -77,7 +77,7 @@ const makeReads = (sql: SqlClient.SqlClient): Pick<Service, "get" | "list" | "in
     get: (id, options) =>
       persistently(() =>
         Effect.gen(function*() {
-          const [row] = yield* sql<TaskRow>`SELECT * FROM perennial_tasks WHERE id = ${id}`
+          const [row] = yield* sql<TaskRow>`SELECT ${taskColumns(sql)} FROM perennial_tasks WHERE id = ${id}`
           return row === undefined || (options?.userId !== undefined && row.user_id !== options.userId)
             ? yield* new TaskNotFound({ taskId: id })
             : yield* read(() => toTask(row))
@@ -92,9 +92,8 @@ const makeReads = (sql: SqlClient.SqlClient): Pick<Service, "get" | "list" | "in
       ])
       return persistently(() =>
         Effect.gen(function*() {
-          const rows = yield* sql<
-            TaskRow
-          >`SELECT * FROM perennial_tasks WHERE ${filter} ORDER BY id DESC LIMIT ${limit}`
+          const rows = yield* sql<TaskRow>`SELECT ${taskColumns(sql)} FROM perennial_tasks
+            WHERE ${filter} ORDER BY id DESC LIMIT ${limit}`
           return yield* read(() => rows.map(toTask))
         }), failed("list"))
     },
