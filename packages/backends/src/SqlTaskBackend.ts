@@ -8,6 +8,7 @@
  * @since 0.1.0
  */
 import type { TaskId } from "@perennial/domain/Ids"
+import { isTerminal } from "@perennial/domain/Task"
 import { TaskBackend } from "@perennial/domain/TaskBackend"
 import { TaskBackendError, TaskNotFound } from "@perennial/domain/TaskError"
 import { Duration, Effect, Layer, Schema, Stream } from "effect"
@@ -88,6 +89,8 @@ const makeReads = (sql: SqlClient.SqlClient): Pick<Service, "get" | "list" | "in
         sql`user_id = ${userId}`,
         ...(conversationId === undefined ? [] : [sql`conversation_id = ${conversationId}`]),
         ...(status === undefined ? [] : [sql.in("status", status)]),
+        // Says the same again, where an index holds active tasks alone.
+        ...(status === undefined || status.some(isTerminal) ? [] : [sql`finished_at IS NULL`]),
         ...(before === undefined ? [] : [sql`id < ${before}`])
       ])
       return persistently(() =>

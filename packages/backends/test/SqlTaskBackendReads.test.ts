@@ -1,6 +1,7 @@
 import { assert, it } from "@effect/vitest"
 import * as SqliteClient from "@perennial/backends/SqliteClient"
 import * as SqlTaskBackend from "@perennial/backends/SqlTaskBackend"
+import { UserId } from "@perennial/domain/Ids"
 import { TaskBackend } from "@perennial/domain/TaskBackend"
 import { Effect, Layer, Option } from "effect"
 import { SqlClient } from "effect/sql"
@@ -31,6 +32,36 @@ it.effect("P11: the row that every append writes again does not hold the body", 
     assert.notInclude(JSON.stringify(row), "hello")
   }).pipe(Effect.provide(layer)))
 
+it.effect("P6, P11: a list reads no more of a user's tasks than it may answer with", () =>
+  Effect.gen(function*() {
+    const backend = yield* TaskBackend
+    const sql = yield* SqlClient.SqlClient
+    const statements = yield* Statements
+    const options = { userId: UserId.make("alice"), limit: 10 }
+    const plan = Effect.fnUntraced(function*(filter: Partial<Parameters<typeof backend.list>[0]>) {
+      statements.length = 0
+      yield* backend.list({ ...options, ...filter })
+      const [list] = statements
+      const steps = yield* sql.unsafe<{ readonly detail: string }>(`EXPLAIN QUERY PLAN ${list?.sql}`, list?.params)
+      return steps.map(({ detail }) => detail.replace("SEARCH perennial_tasks USING INDEX ", ""))
+    })
+    const { conversationId, taskId: before } = ids
+    const active = ["queued", "running"] as const
+    assert.deepStrictEqual(yield* plan({}), ["perennial_tasks_user (user_id=?)"])
+    assert.deepStrictEqual(yield* plan({ before }), ["perennial_tasks_user (user_id=? AND id<?)"])
+    const ofConversation = ["perennial_tasks_of_conversation (conversation_id=?)"]
+    assert.deepStrictEqual(yield* plan({ conversationId }), ofConversation)
+    assert.deepStrictEqual(yield* plan({ conversationId, status: ["error"] }), ofConversation)
+    assert.deepStrictEqual(yield* plan({ conversationId, before }), [
+      "perennial_tasks_of_conversation (conversation_id=? AND id<?)"
+    ])
+    const ofActive = ["perennial_tasks_active (user_id=?)"]
+    assert.deepStrictEqual(yield* plan({ status: active }), ofActive)
+    assert.deepStrictEqual(yield* plan({ status: ["running"] }), ofActive)
+    assert.deepStrictEqual(yield* plan({ status: active, before }), ["perennial_tasks_active (user_id=? AND id<?)"])
+    assert.deepStrictEqual(yield* plan({ status: ["running", "error"] }), ["perennial_tasks_user (user_id=?)"])
+  }).pipe(Effect.provide(layer)))
+
 it.effect("P1: a database of an earlier version is brought up to date, with the tasks that wait in it", () =>
   Effect.gen(function*() {
     const client = SqliteClient.layer({ filename: join(yield* directory, "test.db") })
@@ -42,6 +73,8 @@ it.effect("P1: a database of an earlier version is brought up to date, with the 
         yield* sql`ALTER TABLE perennial_tasks ADD COLUMN input TEXT`
         yield* sql`UPDATE perennial_tasks SET input = (SELECT input FROM perennial_task_events WHERE seq = 1)`
         yield* sql`ALTER TABLE perennial_task_events DROP COLUMN input`
+        yield* sql`DROP INDEX perennial_tasks_of_conversation`
+        yield* sql`DROP INDEX perennial_tasks_active`
         yield* sql`DELETE FROM perennial_migrations WHERE migration_id > 3`
       }),
       store

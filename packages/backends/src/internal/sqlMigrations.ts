@@ -75,6 +75,13 @@ const inputs = Effect.gen(function*() {
   yield* sql`ALTER TABLE perennial_tasks DROP COLUMN input`
 })
 
+/** For lists: of a conversation, and of what is active of a user's many tasks. */
+const lists = Effect.gen(function*() {
+  const { sql } = yield* types
+  yield* sql`CREATE INDEX perennial_tasks_of_conversation ON perennial_tasks (conversation_id, id)`
+  yield* sql`CREATE INDEX perennial_tasks_active ON perennial_tasks (user_id, id) WHERE finished_at IS NULL`
+})
+
 /** Brings the tables up to date. Safe in several processes at once. */
 export const layer = Layer.effectDiscard(
   Migrator.make({})({
@@ -83,7 +90,8 @@ export const layer = Layer.effectDiscard(
       "1_tasks": tasks,
       "2_conversations": conversations,
       "3_replaces": replaces,
-      "4_inputs": inputs
+      "4_inputs": inputs,
+      "5_lists": lists
     })
   })
 )
