@@ -33,8 +33,11 @@ const equals = (given: string, secret: string): boolean => {
   return difference === 0
 }
 
+// Another credential of the same request may still be accepted: the response knows.
 const challenge = HttpEffect.appendPreResponseHandler((_, response) =>
-  Effect.succeed(HttpServerResponse.setHeader(response, "www-authenticate", "Bearer"))
+  Effect.succeed(
+    response.status === 401 ? HttpServerResponse.setHeader(response, "www-authenticate", "Bearer") : response
+  )
 )
 
 const unauthorized = Effect.andThen(

@@ -44,6 +44,24 @@ describe("tokens", () => {
       assert.strictEqual(byCookie, byQuery)
     }))
 
+  it.effect("only a 401 asks for a token, not an answer to another credential than the first", () =>
+    Effect.gen(function*() {
+      const call = yield* makeCall({ auth: layerTokens })
+      const cookie = { cookie: "access_token=alice-secret" }
+      const answers: ReadonlyArray<readonly [number, Effect.Effect<Response>]> = [
+        [200, call("/tasks?access_token=alice-secret")],
+        [200, call("/tasks", { headers: cookie })],
+        [404, call("/tasks/none", { headers: cookie })],
+        [403, call("/tasks", post({ message: "a" }, { ...cookie, origin: "https://evil.example" }))]
+      ]
+      for (const [expected, answer] of answers) {
+        const response = yield* answer
+        yield* body(response)
+        assert.strictEqual(response.status, expected)
+        assert.isNull(response.headers.get("www-authenticate"))
+      }
+    }))
+
   it.effect("a cookie counts on writes only from the same origin", () =>
     Effect.gen(function*() {
       const call = yield* makeCall({ auth: layerTokens })
