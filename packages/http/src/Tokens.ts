@@ -126,11 +126,13 @@ const parse = Effect.fnUntraced(function*(name: string, text: string) {
     const user = entry.slice(0, at).trim()
     const secret = entry.slice(at + 1).trim()
     if (at === -1) return yield* invalid(name, i + 1, "has no `:`")
-    if (user === "" || user.length > 200) return yield* invalid(name, i + 1, "has no user of 1 to 200 characters")
+    if (!Schema.is(UserId)(user)) {
+      return yield* invalid(name, i + 1, "has no user of 1 to 200 characters, or one with a control character")
+    }
     if (secret === "") return yield* invalid(name, i + 1, "has an empty token")
     if (seen.has(secret)) return yield* invalid(name, i + 1, "repeats the token of another entry")
     seen.add(secret)
-    tokens.push({ userId: UserId.make(user), secret: Redacted.make(secret) })
+    tokens.push({ userId: user, secret: Redacted.make(secret) })
   }
   return tokens
 })

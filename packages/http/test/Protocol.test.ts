@@ -83,6 +83,8 @@ describe("malformed requests", () => {
     ],
     ["an unknown policy", "{\"message\":\"a\",\"onBusy\":\"wait\"}", 400, "payload.onBusy"],
     ["an empty conversation id", "{\"message\":\"a\",\"conversationId\":\"\"}", 400, "payload.conversationId"],
+    ["an id with U+0000", JSON.stringify({ message: "a", conversationId: "c\0" }), 400, "payload.conversationId"],
+    ["half a surrogate pair", "{\"message\":\"a\",\"conversationId\":\"\\ud800\"}", 400, "payload.conversationId"],
     ["more text than allowed", JSON.stringify({ message: "x".repeat(256 * 1024 + 1) }), 400, "payload.message"],
     [
       "more bytes of text than allowed",

@@ -143,7 +143,16 @@ describe("PERENNIAL_TOKENS", () => {
 
   it.effect("a wrong value is named without showing a secret", () =>
     Effect.gen(function*() {
-      for (const value of ["s3cret", "alice:s3cret,bob", ":s3cret", "alice:", "alice:s3cret,bob:s3cret"]) {
+      for (
+        const value of [
+          "s3cret",
+          "alice:s3cret,bob",
+          ":s3cret",
+          "al\u0007ice:s3cret",
+          "alice:",
+          "alice:s3cret,bob:s3cret"
+        ]
+      ) {
         const { message } = yield* Effect.flip(read(value))
         assert.include(message, "PERENNIAL_TOKENS: entry")
         assert.include(message, "Expected <user>:<token>")
