@@ -47,6 +47,16 @@ const conversations = (test: Test): void => {
   )
 
   test(
+    "a title with U+0000 in it is a title",
+    Effect.gen(function*() {
+      const store = yield* ConversationStore
+      yield* store.create(c1)
+      yield* store.setTitle(c1.id, "Trees \u0000")
+      assert.include((yield* store.get(c1)).title, "Trees ")
+    })
+  )
+
+  test(
     "20 concurrent creates by two users give it to one of them",
     Effect.gen(function*() {
       const store = yield* ConversationStore

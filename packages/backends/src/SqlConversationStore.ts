@@ -13,7 +13,7 @@ import { DateTime, Effect, Layer, Schema } from "effect"
 import { type Migrator, SqlClient, type SqlError, type Statement } from "effect/sql"
 import { read } from "./internal/persistence.ts"
 import * as migrations from "./internal/sqlMigrations.ts"
-import { boundedLock, persistence, storeTime } from "./internal/sqlPersistence.ts"
+import { boundedLock, persistence, storable, storeTime } from "./internal/sqlPersistence.ts"
 
 type Service = ConversationStore["Service"]
 
@@ -150,7 +150,7 @@ export const make: Effect.Effect<Service, never, SqlClient.SqlClient> = Effect.g
     persistently(() =>
       Effect.gen(function*() {
         const now = yield* time
-        const rows = yield* sql`UPDATE perennial_conversations SET title = ${title}, updated_at = ${now}
+        const rows = yield* sql`UPDATE perennial_conversations SET title = ${storable(title)}, updated_at = ${now}
           WHERE id = ${id} RETURNING id`
         if (rows.length === 0) return yield* new ConversationNotFound({ conversationId: id })
       }), failed("setTitle"))

@@ -34,7 +34,7 @@ import { encodeEvent } from "./eventPayload.ts"
 import { read } from "./persistence.ts"
 import type { SqlLog } from "./sqlLog.ts"
 import { unowned } from "./sqlOwnership.ts"
-import { boundedLock, persistence, storeTime, taskColumns } from "./sqlPersistence.ts"
+import { boundedLock, persistence, storable, storeTime, taskColumns } from "./sqlPersistence.ts"
 import { type TaskRow, toHead, toTask, toText } from "./taskRow.ts"
 
 type Service = TaskBackend["Service"]
@@ -245,7 +245,9 @@ export const make = (
     )
 
   const ending = (fence: Fence, { first, last, terminal }: Ending, now: Statement.Fragment) => ({
-    values: sql`status = ${terminalStatus(terminal)}, error = ${terminal.type === "error" ? terminal.detail : null},
+    values: sql`status = ${terminalStatus(terminal)}, error = ${
+      terminal.type === "error" ? storable(terminal.detail) : null
+    },
       head = 0, runner_id = NULL, last_seq = ${last}, finished_at = ${now}, updated_at = ${now}`,
     isFenced: sql`t.id = ${fence.taskId} AND t.token = ${fence.token} AND t.last_seq = ${first - 1}
       AND t.runner_id IS NOT NULL AND t.finished_at IS NULL`
