@@ -63,10 +63,13 @@ export const make: Effect.Effect<Service, never, SqlClient.SqlClient> = Effect.g
       }), failed("create"))
 
   const list: Service["list"] = ({ before, limit, userId }) => {
-    const filter = sql.and([sql`user_id = ${userId}`, ...(before === undefined ? [] : [sql`id < ${before}`])])
+    // An unknown `before` was created at no time, and nothing is before that.
+    const filter = before === undefined ? sql`user_id = ${userId}` : sql`user_id = ${userId} AND (created_at, id) <
+      ((SELECT created_at FROM perennial_conversations WHERE id = ${before} AND user_id = ${userId}), ${before})`
     return persistently(() =>
       Effect.map(
-        sql<Row>`SELECT * FROM perennial_conversations WHERE ${filter} ORDER BY id DESC LIMIT ${limit}`,
+        sql<Row>`SELECT * FROM perennial_conversations WHERE ${filter}
+          ORDER BY created_at DESC, id DESC LIMIT ${limit}`,
         (rows) => rows.map(toConversation)
       ), failed("list"))
   }

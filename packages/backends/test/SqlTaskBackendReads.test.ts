@@ -9,7 +9,7 @@ import { join } from "node:path"
 import { directory, layerEmpty } from "./sqliteFile.ts"
 import { readByItsClaimAlone } from "./support/bodyReads.ts"
 import { create, ids, runnerId } from "./support/oneTask.ts"
-import { layerRecording, Statements } from "./support/recordedSql.ts"
+import { explain, layerRecording, Statements } from "./support/recordedSql.ts"
 
 const layer = SqlTaskBackend.layer.pipe(
   Layer.provideMerge(layerRecording),
@@ -35,16 +35,12 @@ it.effect("P11: the row that every append writes again does not hold the body", 
 it.effect("P6, P11: a list reads no more of a user's tasks than it may answer with", () =>
   Effect.gen(function*() {
     const backend = yield* TaskBackend
-    const sql = yield* SqlClient.SqlClient
-    const statements = yield* Statements
     const options = { userId: UserId.make("alice"), limit: 10 }
-    const plan = Effect.fnUntraced(function*(filter: Partial<Parameters<typeof backend.list>[0]>) {
-      statements.length = 0
-      yield* backend.list({ ...options, ...filter })
-      const [list] = statements
-      const steps = yield* sql.unsafe<{ readonly detail: string }>(`EXPLAIN QUERY PLAN ${list?.sql}`, list?.params)
-      return steps.map(({ detail }) => detail.replace("SEARCH perennial_tasks USING INDEX ", ""))
-    })
+    const plan = (filter: Partial<Parameters<typeof backend.list>[0]>) =>
+      Effect.map(
+        explain(backend.list({ ...options, ...filter })),
+        (steps) => steps.map((step) => step.replace("SEARCH perennial_tasks USING INDEX ", ""))
+      )
     const { conversationId, taskId: before } = ids
     const active = ["queued", "running"] as const
     assert.deepStrictEqual(yield* plan({}), ["perennial_tasks_user (user_id=?)"])
@@ -75,6 +71,8 @@ it.effect("P1: a database of an earlier version is brought up to date, with the 
         yield* sql`ALTER TABLE perennial_task_events DROP COLUMN input`
         yield* sql`DROP INDEX perennial_tasks_of_conversation`
         yield* sql`DROP INDEX perennial_tasks_active`
+        yield* sql`DROP INDEX perennial_conversations_newest`
+        yield* sql`CREATE INDEX perennial_conversations_user ON perennial_conversations (user_id, id)`
         yield* sql`DELETE FROM perennial_migrations WHERE migration_id > 3`
       }),
       store

@@ -274,7 +274,10 @@ export class ConversationsApi extends HttpApiGroup.make("conversations")
       success: page(Conversation, ConversationId),
       error: Problems.Unavailable
     }).annotateMerge(
-      OpenApi.annotations({ title: "List conversations, newest first", description: "20 a page by default." })
+      OpenApi.annotations({
+        title: "List conversations, newest first",
+        description: "By the time they were created. 20 a page by default; `before` is the `next` of the page before."
+      })
     ),
     HttpApiEndpoint.get("get", "/conversations/:id", {
       params: conversationParams,

@@ -82,6 +82,13 @@ const lists = Effect.gen(function*() {
   yield* sql`CREATE INDEX perennial_tasks_active ON perennial_tasks (user_id, id) WHERE finished_at IS NULL`
 })
 
+/** For lists of conversations, newest first: clients bring ids of their own, which say nothing about time. */
+const newest = Effect.gen(function*() {
+  const { sql } = yield* types
+  yield* sql`CREATE INDEX perennial_conversations_newest ON perennial_conversations (user_id, created_at, id)`
+  yield* sql`DROP INDEX perennial_conversations_user`
+})
+
 /** Brings the tables up to date. Safe in several processes at once. */
 export const layer = Layer.effectDiscard(
   Migrator.make({})({
@@ -91,7 +98,8 @@ export const layer = Layer.effectDiscard(
       "2_conversations": conversations,
       "3_replaces": replaces,
       "4_inputs": inputs,
-      "5_lists": lists
+      "5_lists": lists,
+      "6_newest": newest
     })
   })
 )

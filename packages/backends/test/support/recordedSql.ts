@@ -35,3 +35,14 @@ export const layerRecording = Layer.effect(
     })
   })
 ).pipe(Layer.provide(Reactivity.layer))
+
+/** How SQLite goes about the first statement of an operation, step by step. */
+export const explain = Effect.fnUntraced(function*<E, R>(operation: Effect.Effect<unknown, E, R>) {
+  const sql = yield* SqlClient.SqlClient
+  const statements = yield* Statements
+  statements.length = 0
+  yield* operation
+  const [first] = statements
+  const steps = yield* sql.unsafe<{ readonly detail: string }>(`EXPLAIN QUERY PLAN ${first?.sql}`, first?.params)
+  return steps.map(({ detail }) => detail)
+})
