@@ -12,6 +12,9 @@ const get = (url: string) =>
     return { status: response.status, type: response.headers.get("content-type"), text: await response.text() }
   })
 
+const acceptedStores = "Accepted: memory, sqlite:<path> such as sqlite:.perennial/perennial.db, "
+  + "postgres://<user>:<password>@<host>/<database>, or redis://<host>:<port>."
+
 describe("evergreen", () => {
   it.live("says in one line why it cannot start, and exits with 1", () =>
     Effect.gen(function*() {
@@ -25,16 +28,28 @@ describe("evergreen", () => {
         "PERENNIAL_RETENTION=soon is not valid. Accepted: "
         + "a whole number of days, hours, minutes or seconds, such as 30 days, or never."
       ])
-      const store = yield* refused({ PERENNIAL_STORE: "sqlite:/proc/x/y/perennial.db" })
+      const PERENNIAL_STORE = "sqlite:/proc/x/y/perennial.db"
+      const store = yield* refused({ PERENNIAL_STORE })
+      const why = "ENOENT: no such file or directory, mkdir '/proc/x'"
       assert.deepStrictEqual(store, {
         code: ChildProcessSpawner.ExitCode(1),
-        lines: [
-          "The database of PERENNIAL_STORE cannot be opened: ENOENT: no such file or directory, mkdir '/proc/x'"
-        ]
+        lines: [`PERENNIAL_STORE=${PERENNIAL_STORE} cannot be used: ${why}. ${acceptedStores}`]
       })
       const host = yield* refused({ HOST: "0.0.0.0" })
       assert.deepStrictEqual([host.code, host.lines.length], [ChildProcessSpawner.ExitCode(1), 1])
     }).pipe(Effect.provide(NodeServices.layer)))
+
+  it.live("a file that is no database is refused in one line, which says what is accepted", () =>
+    Effect.gen(function*() {
+      const fs = yield* FileSystem.FileSystem
+      const file = yield* fs.makeTempFileScoped()
+      yield* fs.writeFileString(file, "Dear diary, ".repeat(100))
+      const { code, lines } = yield* refused({ PERENNIAL_STORE: `sqlite:${file}` })
+      assert.deepStrictEqual([code, lines], [
+        ChildProcessSpawner.ExitCode(1),
+        [`PERENNIAL_STORE=sqlite:${file} cannot be used: file is not a database. ${acceptedStores}`]
+      ])
+    }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)))
 
   it.live("greets with its address, the documentation, a curl line and what answers without a key", () =>
     Effect.gen(function*() {
@@ -98,7 +113,7 @@ describe("evergreen", () => {
       const { code, lines } = yield* refused({ PERENNIAL_STORE: "redis://127.0.0.1:1" })
       assert.deepStrictEqual([code, lines], [
         ChildProcessSpawner.ExitCode(1),
-        ["The Redis of PERENNIAL_STORE cannot be reached: connect ECONNREFUSED 127.0.0.1:1"]
+        [`PERENNIAL_STORE=redis://127.0.0.1:1 cannot be used: connect ECONNREFUSED 127.0.0.1:1. ${acceptedStores}`]
       ])
     }).pipe(Effect.provide(NodeServices.layer)))
 

@@ -43,9 +43,9 @@ withPostgres("servers on a PostgreSQL that fails", () => {
   it.live("a database that is not there is refused in one line", () =>
     Effect.gen(function*() {
       const { code, lines } = yield* refused({ PERENNIAL_STORE: "postgres://eve:secret@127.0.0.1:1/perennial" })
-      assert.deepStrictEqual([code, lines], [
-        ChildProcessSpawner.ExitCode(1),
-        ["The database of PERENNIAL_STORE cannot be opened: connect ECONNREFUSED 127.0.0.1:1"]
-      ])
+      assert.strictEqual(code, ChildProcessSpawner.ExitCode(1))
+      assert.strictEqual(lines.length, 1)
+      const refusal = "PERENNIAL_STORE=postgres://<hidden>@127.0.0.1:1/perennial cannot be used: connect ECONNREFUSED"
+      assert.isTrue(lines[0]?.startsWith(refusal), lines[0])
     }).pipe(Effect.provide(NodeServices.layer)))
 })

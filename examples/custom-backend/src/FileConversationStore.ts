@@ -29,6 +29,9 @@ interface Entry {
   readonly messages: Map<MessageId, StoredMessage>
 }
 
+/** By the time of creation, then by id. */
+const newestFirst = (a: Entry, b: Entry) => b.row.createdAt - a.row.createdAt || (a.row.id < b.row.id ? 1 : -1)
+
 const toConversation = ({ row }: Entry) => ({
   id: row.id,
   ...(row.title === undefined ? {} : { title: row.title }),
@@ -105,13 +108,11 @@ export const make = Effect.fnUntraced(function*(file: string) {
     create,
     get: ({ id, userId }) => Effect.map(find(id, userId), toConversation),
     list: ({ before, limit, userId }) =>
-      Effect.sync(() =>
-        [...entries.values()]
-          .filter(({ row }) => row.userId === userId && (before === undefined || row.id < before))
-          .toSorted((a, b) => a.row.id < b.row.id ? 1 : -1)
-          .slice(0, limit)
-          .map(toConversation)
-      ),
+      Effect.sync(() => {
+        const own = [...entries.values()].filter(({ row }) => row.userId === userId).toSorted(newestFirst)
+        const from = before === undefined ? 0 : own.findIndex(({ row }) => row.id === before) + 1
+        return before !== undefined && from === 0 ? [] : own.slice(from, from + limit).map(toConversation)
+      }),
     messages: ({ id, userId }, { after, limit }) =>
       Effect.map(find(id, userId), ({ messages }) => {
         const all = [...messages.values()]

@@ -13,11 +13,11 @@ export class InvalidSetting extends Schema.TaggedError<InvalidSetting>()("Invali
   message: Schema.String
 }) {}
 
+/** An address may hold a password, also one that is not valid. */
+const withoutPassword = (value: string) => value.replace(/\/\/.*@/s, "//<hidden>@")
+
 const invalid = (variable: string, value: string, accepted: string) =>
-  // An address may hold a password.
-  new InvalidSetting({
-    message: `${variable}=${value.replace(/:\/\/.*@/, "://<hidden>@")} is not valid. Accepted: ${accepted}.`
-  })
+  new InvalidSetting({ message: `${variable}=${withoutPassword(value)} is not valid. Accepted: ${accepted}.` })
 
 export type StoreSetting =
   | { readonly type: "memory" }
@@ -50,17 +50,26 @@ const read = Effect.fnUntraced(function*<A>(variable: string, options: {
   const value = Option.getOrElse(found, () => "").trim()
   const parsed = value === "" ? Option.none<A>() : options.parse(value)
   if (value === "" || Option.isSome(parsed)) return parsed
-  // An address may carry a password, also one that is not valid.
-  const shown = options.secret === true ? "<hidden>" : value.replace(/\/\/.*@/s, "//<hidden>@")
-  return yield* invalid(variable, shown, options.accepted)
+  return yield* invalid(variable, options.secret === true ? "<hidden>" : value, options.accepted)
 })
 
 const withDefault = <A, E>(setting: Effect.Effect<Option.Option<A>, E>, value: A): Effect.Effect<A, E> =>
   Effect.map(setting, Option.getOrElse(() => value))
 
+const acceptedStores = "memory, sqlite:<path> such as sqlite:.perennial/perennial.db, "
+  + "postgres://<user>:<password>@<host>/<database>, or redis://<host>:<port>"
+
+const valueOf = (store: StoreSetting): string => {
+  if (store.type === "memory") return store.type
+  return store.type === "sqlite" ? `sqlite:${store.path}` : withoutPassword(Redacted.value(store.url))
+}
+
+/** One line about a store that is named well, and cannot be used. */
+export const unusable = (store: StoreSetting, why: string): string =>
+  `PERENNIAL_STORE=${valueOf(store)} cannot be used: ${why.replace(/\.$/, "")}. Accepted: ${acceptedStores}.`
+
 const store = read("PERENNIAL_STORE", {
-  accepted: "memory, sqlite:<path> such as sqlite:.perennial/perennial.db, "
-    + "postgres://<user>:<password>@<host>/<database>, or redis://<host>:<port>",
+  accepted: acceptedStores,
   parse: (value): Option.Option<StoreSetting> => {
     if (value === "memory") return Option.some({ type: "memory" })
     if (/^rediss?:\/\/\S+$/.test(value) && URL.canParse(value)) {

@@ -134,22 +134,25 @@ const refuse = (reason: string) => Effect.andThen(Console.error(reason), new Sta
 const why = ({ cause, message }: { readonly cause?: unknown; readonly message: string }) =>
   cause instanceof Error ? cause.message : message
 
-const main = Effect.gen(function*() {
-  const config = yield* ServerConfig.load
-  return yield* Layer.launch(Layer.effectDiscard(greeting(config)).pipe(Layer.provide(server(config))))
-}).pipe(
-  // What can be put right by whoever starts the server is one line; anything else keeps its stack.
-  Effect.catchTags({
-    InvalidSetting: (error) => refuse(error.message),
-    SqliteFileInUse: (error) => refuse(error.message),
-    ScriptError: (error) => refuse(`PERENNIAL_SCRIPT cannot be played: ${error.message}`),
-    PlatformError: (error) => refuse(`PERENNIAL_SCRIPT cannot be read: ${error.message}`),
-    SqlError: (error) => refuse(`The database of PERENNIAL_STORE cannot be opened: ${why(error.reason)}`),
-    MigrationError: (error) => refuse(`The tables of PERENNIAL_STORE cannot be brought up to date: ${why(error)}`),
-    RedisError: (error) =>
-      refuse(`The Redis of PERENNIAL_STORE cannot be reached: ${String(error.cause).replace(/^Error: /, "")}`),
-    ServeError: (error) => refuse(`The server cannot listen on HOST and PORT: ${String(error.cause)}`)
-  })
+// What can be put right by whoever starts the server is one line; anything else keeps its stack.
+const run = (config: ServerConfig.ServerConfig) => {
+  const refuseStore = (reason: string) => refuse(ServerConfig.unusable(config.store, reason))
+  return Layer.launch(Layer.effectDiscard(greeting(config)).pipe(Layer.provide(server(config)))).pipe(
+    Effect.catchTags({
+      SqliteFileInUse: (error) => refuse(error.message),
+      ScriptError: (error) => refuse(`PERENNIAL_SCRIPT cannot be played: ${error.message}`),
+      PlatformError: (error) => refuse(`PERENNIAL_SCRIPT cannot be read: ${error.message}`),
+      SqlError: (error) => refuseStore(why(error.reason)),
+      MigrationError: (error) => refuseStore(`its tables cannot be brought up to date: ${why(error)}`),
+      RedisError: (error) => refuseStore(String(error.cause).replace(/^Error: /, "")),
+      ServeError: (error) => refuse(`The server cannot listen on HOST and PORT: ${String(error.cause)}`)
+    })
+  )
+}
+
+const main = ServerConfig.load.pipe(
+  Effect.catchTag("InvalidSetting", (error) => refuse(error.message)),
+  Effect.flatMap(run)
 )
 
 NodeRuntime.runMain(main, {

@@ -6,12 +6,13 @@
 // A test is an entry point.
 // @effect-diagnostics strictEffectProvide:off
 import { assert, describe, it } from "@effect/vitest"
-import type { StoredMessage } from "@perennial/domain/Conversation"
+import type { Conversation, StoredMessage } from "@perennial/domain/Conversation"
 import { type ConversationKey, ConversationStore } from "@perennial/domain/ConversationStore"
 import { ConversationId, messageId, TaskId, UserId } from "@perennial/domain/Ids"
 import { type Message, userText } from "@perennial/domain/Message"
 import { zero } from "@perennial/domain/Usage"
-import { Array, DateTime, Effect, type Layer } from "effect"
+import { Array, DateTime, Effect, type Layer, Order } from "effect"
+import { TestClock } from "effect/testing"
 
 const alice = UserId.make("alice")
 const bob = UserId.make("bob")
@@ -43,6 +44,16 @@ const conversations = (test: Test): void => {
       assert.strictEqual(again.title, "Trees")
       assert.deepStrictEqual(again.createdAt, created.createdAt)
       assert.deepStrictEqual(yield* store.get(c1), again)
+    })
+  )
+
+  test(
+    "a title with U+0000 in it is a title",
+    Effect.gen(function*() {
+      const store = yield* ConversationStore
+      yield* store.create(c1)
+      yield* store.setTitle(c1.id, "Trees \u0000")
+      assert.include((yield* store.get(c1)).title, "Trees ")
     })
   )
 
@@ -81,16 +92,48 @@ const conversations = (test: Test): void => {
   )
 
   test(
-    "lists a user's conversations newest first by id, in pages",
+    "lists a user's conversations newest first, whatever their ids, in pages",
+    Effect.gen(function*() {
+      const store = yield* ConversationStore
+      const created: Array<Conversation> = []
+      for (const id of ["c2", "c1", "c5", "c4", "c3"]) {
+        created.push(yield* store.create(key(id)))
+        yield* TestClock.adjust("1 second")
+      }
+      yield* store.create(key("c6", bob))
+      // What is written to last is not what was created last.
+      yield* store.append(c1.id, [stored(1)])
+      yield* store.setTitle(key("c2").id, "Trees")
+      const newestFirst = Order.combine(
+        Order.mapInput(Order.Number, (one: Conversation) => -one.createdAt.epochMilliseconds),
+        Order.mapInput(Order.flip(Order.String), (one: Conversation) => one.id)
+      )
+      const all = Array.sort(created, newestFirst).map(({ id }) => id)
+      const ids = (options: { readonly limit: number; readonly before?: ConversationId }) =>
+        Effect.map(store.list({ userId: alice, ...options }), Array.map(({ id }) => id))
+      assert.deepStrictEqual(yield* ids({ limit: 10 }), all)
+      for (const [i, before] of all.entries()) {
+        assert.deepStrictEqual(yield* ids({ limit: 2, before }), all.slice(i + 1, i + 3))
+      }
+    })
+  )
+
+  test(
+    "conversations of one moment are listed by id; an unknown `before`, or another user's, yields nothing",
     Effect.gen(function*() {
       const store = yield* ConversationStore
       for (const id of ["c2", "c1", "c4", "c3"]) yield* store.create(key(id))
-      yield* store.create(key("c5", bob))
-      const ids = (options: { readonly limit: number; readonly before?: ConversationId }) =>
-        Effect.map(store.list({ userId: alice, ...options }), Array.map((one) => String(one.id)))
-      assert.deepStrictEqual(yield* ids({ limit: 10 }), ["c4", "c3", "c2", "c1"])
-      assert.deepStrictEqual(yield* ids({ limit: 2 }), ["c4", "c3"])
-      assert.deepStrictEqual(yield* ids({ limit: 2, before: ConversationId.make("c3") }), ["c2", "c1"])
+      yield* store.create(key("c0", bob))
+      const listed = yield* store.list({ userId: alice, limit: 10 })
+      for (const [i, one] of listed.entries()) {
+        const next = listed[i + 1]
+        if (next === undefined) break
+        assert.isTrue(one.createdAt.epochMilliseconds > next.createdAt.epochMilliseconds || one.id > next.id)
+      }
+      assert.strictEqual(listed.length, 4)
+      for (const before of [ConversationId.make("none"), key("c0", bob).id]) {
+        assert.deepStrictEqual(yield* store.list({ userId: alice, limit: 10, before }), [])
+      }
     })
   )
 

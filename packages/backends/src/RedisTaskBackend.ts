@@ -20,7 +20,7 @@ import * as RedisConnection from "./internal/redisConnection.ts"
 import { defaultPrefix, persistently, warnUnlessDurable } from "./internal/redisPersistence.ts"
 import { type Run, runner } from "./internal/redisPrelude.ts"
 import * as RedisQueue from "./internal/redisQueue.ts"
-import { toHead, toPayloads, toRow } from "./internal/redisTaskRow.ts"
+import { toClaimRow, toHead, toPayloads, toRow } from "./internal/redisTaskRow.ts"
 import * as scripts from "./internal/redisTaskScripts.ts"
 import * as RedisWakes from "./internal/redisWakes.ts"
 import { toClaim, toTask } from "./internal/taskRow.ts"
@@ -51,7 +51,7 @@ const makeOwnership = (run: Run): Pick<Service, "claim" | "release" | "heartbeat
       Effect.flatMap(run(scripts.claim, [id, runnerId, expectedToken]), (values) =>
         values === null
           ? Effect.succeedNone
-          : read(() => Option.some(toClaim(toRow(values), runnerId)))), failed("claim")),
+          : read(() => Option.some(toClaim(toClaimRow(values), runnerId)))), failed("claim")),
   release: ({ taskId, token }) =>
     persistently(() => Effect.asVoid(run(scripts.release, [taskId, token])), failed("release")),
   heartbeat: (runnerId, ttl) =>

@@ -13,7 +13,7 @@ import { DateTime, Effect, Layer, Schema } from "effect"
 import { type Migrator, SqlClient, type SqlError, type Statement } from "effect/sql"
 import { read } from "./internal/persistence.ts"
 import * as migrations from "./internal/sqlMigrations.ts"
-import { boundedLock, persistence, storeTime } from "./internal/sqlPersistence.ts"
+import { boundedLock, persistence, storable, storeTime } from "./internal/sqlPersistence.ts"
 
 type Service = ConversationStore["Service"]
 
@@ -63,10 +63,13 @@ export const make: Effect.Effect<Service, never, SqlClient.SqlClient> = Effect.g
       }), failed("create"))
 
   const list: Service["list"] = ({ before, limit, userId }) => {
-    const filter = sql.and([sql`user_id = ${userId}`, ...(before === undefined ? [] : [sql`id < ${before}`])])
+    // An unknown `before` was created at no time, and nothing is before that.
+    const filter = before === undefined ? sql`user_id = ${userId}` : sql`user_id = ${userId} AND (created_at, id) <
+      ((SELECT created_at FROM perennial_conversations WHERE id = ${before} AND user_id = ${userId}), ${before})`
     return persistently(() =>
       Effect.map(
-        sql<Row>`SELECT * FROM perennial_conversations WHERE ${filter} ORDER BY id DESC LIMIT ${limit}`,
+        sql<Row>`SELECT * FROM perennial_conversations WHERE ${filter}
+          ORDER BY created_at DESC, id DESC LIMIT ${limit}`,
         (rows) => rows.map(toConversation)
       ), failed("list"))
   }
@@ -150,7 +153,7 @@ export const make: Effect.Effect<Service, never, SqlClient.SqlClient> = Effect.g
     persistently(() =>
       Effect.gen(function*() {
         const now = yield* time
-        const rows = yield* sql`UPDATE perennial_conversations SET title = ${title}, updated_at = ${now}
+        const rows = yield* sql`UPDATE perennial_conversations SET title = ${storable(title)}, updated_at = ${now}
           WHERE id = ${id} RETURNING id`
         if (rows.length === 0) return yield* new ConversationNotFound({ conversationId: id })
       }), failed("setTitle"))

@@ -8,6 +8,7 @@
  * @since 0.1.0
  */
 import type { TaskId } from "@perennial/domain/Ids"
+import { isTerminal } from "@perennial/domain/Task"
 import { TaskBackend } from "@perennial/domain/TaskBackend"
 import { TaskBackendError, TaskNotFound } from "@perennial/domain/TaskError"
 import { Duration, Effect, Layer, Schema, Stream } from "effect"
@@ -16,7 +17,14 @@ import { read } from "./internal/persistence.ts"
 import * as SqlLog from "./internal/sqlLog.ts"
 import * as migrations from "./internal/sqlMigrations.ts"
 import * as SqlOwnership from "./internal/sqlOwnership.ts"
-import { boundedLock, isTask, persistence, type SqlPersistence, storeTime } from "./internal/sqlPersistence.ts"
+import {
+  boundedLock,
+  isTask,
+  persistence,
+  type SqlPersistence,
+  storeTime,
+  taskColumns
+} from "./internal/sqlPersistence.ts"
 import * as SqlQueue from "./internal/sqlQueue.ts"
 import { type TaskRow, toTask } from "./internal/taskRow.ts"
 
@@ -78,7 +86,8 @@ const makeReads = (
   get: (id, options) =>
     persistently(() =>
       Effect.gen(function*() {
-        const [row] = yield* sql<TaskRow>`SELECT * FROM perennial_tasks WHERE ${isTask(sql, id, options?.userId)}`
+        const [row] = yield* sql<TaskRow>`SELECT ${taskColumns(sql)} FROM perennial_tasks
+          WHERE ${isTask(sql, id, options?.userId)}`
         return row === undefined ? yield* new TaskNotFound({ taskId: id }) : yield* read(() => toTask(row))
       }), failed("get")),
   list: ({ before, conversationId, limit, status, userId }) => {
@@ -87,11 +96,14 @@ const makeReads = (
       sql`user_id = ${userId}`,
       ...(conversationId === undefined ? [] : [sql`conversation_id = ${conversationId}`]),
       ...(status === undefined ? [] : [sql.in("status", status)]),
+      // Says the same again, where an index holds active tasks alone.
+      ...(status === undefined || status.some(isTerminal) ? [] : [sql`finished_at IS NULL`]),
       ...(before === undefined ? [] : [sql`id < ${before}`])
     ])
     return persistently(() =>
       Effect.gen(function*() {
-        const rows = yield* sql<TaskRow>`SELECT * FROM perennial_tasks WHERE ${filter} ORDER BY id DESC LIMIT ${limit}`
+        const rows = yield* sql<TaskRow>`SELECT ${taskColumns(sql)} FROM perennial_tasks
+          WHERE ${filter} ORDER BY id DESC LIMIT ${limit}`
         return yield* read(() => rows.map(toTask))
       }), failed("list"))
   },
@@ -112,9 +124,9 @@ const makePrune = (
   persistently(() =>
     withTransaction(Effect.gen(function*() {
       yield* sql`SELECT ${boundedLock(sql)}`
-      // The message is in the conversation, too; the rest only an owner needed.
+      // With the log goes the body of the message, which is in the conversation, too; the rest only an owner needed.
       const rows = yield* sql<{ readonly id: TaskId }>`UPDATE perennial_tasks
-        SET pruned = 1, input = '', user_metadata = NULL, log_context = NULL
+        SET pruned = 1, user_metadata = NULL, log_context = NULL
         WHERE pruned = 0 AND id IN (SELECT id FROM perennial_tasks
           WHERE finished_at < ${finishedBefore} AND pruned = 0 ORDER BY finished_at, id LIMIT ${limit})
         RETURNING id`

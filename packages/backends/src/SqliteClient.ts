@@ -35,7 +35,10 @@ export class SqliteFileInUse extends Schema.TaggedError<SqliteFileInUse>()("Sqli
  * @category models
  */
 export interface Options {
-  /** The database file, made with its directory if it is not there; `:memory:` for one that ends with the process. */
+  /**
+   * The database file, made with its directory if it is not there (for the process's own user alone: modes 600 and 700);
+   * `:memory:` for one that ends with the process.
+   */
   readonly filename: string
 }
 
@@ -71,12 +74,18 @@ const open = (filename: string, timeout: number, pragmas: ReadonlyArray<string>)
     (database) => Effect.sync(() => database.close())
   )
 
+/** What users said is in these files: whatever is made is for the process's own user alone (P12). */
+const modes = { directory: 0o700, file: 0o600 }
+
+/** SQLite gives its companions the mode of the file they belong to. */
+const makeFile = (filename: string): void => closeSync(openSync(filename, "a", modes.file))
+
 /** Makes a directory and those above it. Node's own `recursive` never ends where nothing can be made, as in `/proc`. */
 const makeDirectory = (path: string): void => {
   if (existsSync(path)) return
   makeDirectory(dirname(path))
   try {
-    mkdirSync(path)
+    mkdirSync(path, { mode: modes.directory })
   } catch (cause) {
     // Another process may have been faster.
     if (!existsSync(path)) throw cause
@@ -86,7 +95,7 @@ const makeDirectory = (path: string): void => {
 /** The one name of a file, however it was reached: whoever comes through a link meets the same owner. */
 const realName = (filename: string): string => {
   makeDirectory(dirname(filename))
-  closeSync(openSync(filename, "a"))
+  makeFile(filename)
   return realpathSync(filename)
 }
 
@@ -94,8 +103,12 @@ const realName = (filename: string): string => {
 const own = (filename: string): Effect.Effect<void, SqliteFileInUse | SqlError.SqlError, Scope.Scope> =>
   Effect.gen(function*() {
     if (filename === ":memory:") return
-    const name = yield* attempt("open", () => realName(filename))
-    yield* open(`${name}-owner`, 0, ["BEGIN EXCLUSIVE"]).pipe(
+    const owner = yield* attempt("open", () => {
+      const owner = `${realName(filename)}-owner`
+      makeFile(owner)
+      return owner
+    })
+    yield* open(owner, 0, ["BEGIN EXCLUSIVE"]).pipe(
       Effect.catchReason("SqlError", "LockTimeoutError", () => Effect.fail(new SqliteFileInUse({ filename })))
     )
   })

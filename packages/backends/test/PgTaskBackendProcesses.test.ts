@@ -190,7 +190,7 @@ withPostgres("PgTaskBackend in several processes", (url) => {
       const config = yield* makeSchema(url)
       const task = newTask("t1")
       yield* begin((yield* start(config)).backend, task)
-      const deaf = yield* startBehindGate({ ...config, multiplex: true }, "SELECT * FROM perennial_tasks WHERE id")
+      const deaf = yield* startBehindGate({ ...config, multiplex: true }, "FROM perennial_tasks")
       const fiber = yield* Effect.forkChild(Effect.flip(deaf.backend.get(task.id)))
       yield* deaf.dead
       yield* TestClock.adjust("29 seconds")

@@ -9,6 +9,7 @@ import type { OnBusy } from "@perennial/domain/Task"
 import { cancelKey, type Claim, TaskBackend } from "@perennial/domain/TaskBackend"
 import { Context, Duration, Effect, Layer, Logger, Option, type Scope } from "effect"
 import { Redis } from "effect/persistence"
+import { readByItsClaimAlone } from "./support/bodyReads.ts"
 import { begin, create, ids, runnerId } from "./support/oneTask.ts"
 import { layerEmpty, withRedis } from "./support/redis.ts"
 
@@ -41,6 +42,35 @@ withRedis("RedisTaskBackend", (url) => {
       })
     }
   )
+})
+
+withRedis("RedisTaskBackend, what it reads", (url) => {
+  class Replies extends Context.Service<Replies, Array<unknown>>()(
+    "@perennial/backends/test/RedisTaskBackend.test/Replies"
+  ) {}
+  const layerRecording = Layer.effect(
+    Redis.Redis,
+    Effect.gen(function*() {
+      const replies = yield* Replies
+      const redis = yield* Redis.Redis
+      const recording = (send: Redis.Redis["Service"]["send"]): Redis.Redis["Service"]["send"] => (command, ...args) =>
+        Effect.tap(send(command, ...args), (reply) => Effect.sync(() => replies.push(reply)))
+      return Redis.Redis.of({
+        ...redis,
+        reserve: Effect.map(redis.reserve, (connection) => ({ ...connection, send: recording(connection.send) }))
+      })
+    })
+  )
+  const layer = layerEmpty(
+    url,
+    (prefix) => RedisTaskBackend.layerWith({ prefix }).pipe(Layer.provide(layerRecording))
+  ).pipe(Layer.provideMerge(Layer.sync(Replies, () => [])))
+
+  it.live("P6, P11: the body of a message is read by the claim of its task, and by nothing else", () =>
+    Effect.gen(function*() {
+      const replies = yield* Replies
+      yield* readByItsClaimAlone(yield* TaskBackend, () => replies.splice(0))
+    }).pipe(Effect.provide(layer)))
 })
 
 const alice = UserId.make("alice")

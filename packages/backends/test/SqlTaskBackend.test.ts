@@ -80,9 +80,10 @@ it.effect("retention takes what only an owner needed", () =>
     yield* createWith({ userMetadata: { b: 2 }, logContext: { request: "r" } })
     yield* backend.putIntent(id, { key: cancelKey, value: {} })
     yield* backend.prune({ finishedBefore: Number.MAX_SAFE_INTEGER, limit: 10 })
-    assert.deepStrictEqual(yield* sql`SELECT input, user_metadata, log_context FROM perennial_tasks`, [
-      { input: "", user_metadata: null, log_context: null }
+    assert.deepStrictEqual(yield* sql`SELECT user_metadata, log_context FROM perennial_tasks`, [
+      { user_metadata: null, log_context: null }
     ])
+    assert.deepStrictEqual(yield* sql`SELECT * FROM perennial_task_events`, [])
     assert.deepStrictEqual(yield* sql`SELECT * FROM perennial_task_intents`, [])
   }).pipe(Effect.provide(SqlTaskBackend.layer.pipe(Layer.provideMerge(layerEmpty)))))
 

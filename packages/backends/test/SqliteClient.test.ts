@@ -4,8 +4,8 @@ import { Deferred, Effect, Fiber, Layer } from "effect"
 import { SqlClient } from "effect/sql"
 import { spawn } from "node:child_process"
 import { once } from "node:events"
-import { existsSync, mkdirSync, symlinkSync, writeFileSync } from "node:fs"
-import { join } from "node:path"
+import { chmodSync, existsSync, mkdirSync, readdirSync, statSync, symlinkSync, writeFileSync } from "node:fs"
+import { dirname, join } from "node:path"
 import { directory } from "./sqliteFile.ts"
 
 const file = Effect.map(directory, (directory) => join(directory, "deep", "er", "test.db"))
@@ -29,6 +29,27 @@ describe("SqliteClient", () => {
       yield* Effect.provide(Effect.andThen(table, plant("oak")), layer)
       assert.isTrue(existsSync(filename))
       assert.strictEqual(yield* Effect.provide(count, layer), 1)
+    }).pipe(Effect.scoped))
+
+  it.effect("P12: what it makes is for its own user alone; what is there keeps its permissions", () =>
+    Effect.gen(function*() {
+      const mode = (path: string) => (statSync(path).mode & 0o777).toString(8)
+      const filename = yield* file
+      yield* Layer.build(SqliteClient.layer({ filename })).pipe(
+        Effect.flatMap((client) => Effect.provide(table, client))
+      )
+      const inside = dirname(filename)
+      const made = readdirSync(inside)
+      assert.includeMembers(made, ["test.db", "test.db-owner", "test.db-shm", "test.db-wal"])
+      assert.deepStrictEqual(made.filter((name) => mode(join(inside, name)) !== "600"), [])
+      assert.deepStrictEqual([inside, dirname(inside)].map(mode), ["700", "700"])
+      const shared = join(yield* directory, "shared")
+      mkdirSync(shared)
+      writeFileSync(join(shared, "test.db"), "")
+      chmodSync(shared, 0o750)
+      chmodSync(join(shared, "test.db"), 0o640)
+      yield* Effect.provide(table, SqliteClient.layer({ filename: join(shared, "test.db") }))
+      assert.deepStrictEqual([shared, join(shared, "test.db")].map(mode), ["750", "640"])
     }).pipe(Effect.scoped))
 
   it.effect("is durable: write-ahead log, and a sync of the disk with every commit", () =>

@@ -37,7 +37,10 @@ export class ConversationStore extends Context.Service<ConversationStore, {
 
   readonly get: (key: ConversationKey) => Effect.Effect<Conversation, ConversationNotFound | ConversationStoreError>
 
-  /** A page of a user's conversations, newest first by id of creation; `before` is the last id of the page before. */
+  /**
+   * A page of a user's conversations, newest first by the time of creation, then by id; `before` is the last id of the
+   * page before. An unknown `before` yields nothing.
+   */
   readonly list: (options: {
     readonly userId: UserId
     readonly before?: ConversationId | undefined

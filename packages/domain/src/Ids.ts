@@ -2,14 +2,20 @@
  * The identifiers of Perennial and the one service that makes new ones.
  *
  * Ids that we make are UUIDv7 (RFC 9562, section 5.7): they sort by the time of their creation. Ids that clients bring
- * (conversations, idempotency keys) are opaque strings of 1 to 200 characters.
+ * (conversations, idempotency keys) are opaque strings of 1 to 200 characters, without control characters and halves
+ * of surrogate pairs.
  *
  * @since 0.1.0
  */
 import { Context, type Effect, Schema } from "effect"
 import { SecureRandom } from "effect/crypto"
 
-const opaque = Schema.NonEmptyString.check(Schema.isMaxLength(200))
+// Stores do not keep the others as they are: two ids might become one.
+const wellFormed = Schema.makeFilter((id: string) => !/[\p{Cc}\p{Cs}]/u.test(id), {
+  expected: "text without control characters and halves of surrogate pairs"
+})
+
+const opaque = Schema.NonEmptyString.check(Schema.isMaxLength(200), wellFormed)
 
 /**
  * Names one task.
@@ -88,7 +94,7 @@ export type RunnerId = typeof RunnerId.Type
  * @since 0.1.0
  * @category ids
  */
-export const MessageId = Schema.NonEmptyString.pipe(Schema.brand("MessageId"))
+export const MessageId = Schema.NonEmptyString.check(wellFormed).pipe(Schema.brand("MessageId"))
 
 /**
  * @since 0.1.0

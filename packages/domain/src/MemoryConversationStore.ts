@@ -22,6 +22,9 @@ interface Entry {
   readonly index: Map<MessageId, number | undefined>
 }
 
+/** By the time of creation, then by id. */
+const newestFirst = (a: Entry, b: Entry): number => b.createdAt - a.createdAt || (a.id < b.id ? 1 : -1)
+
 const toConversation = (entry: Entry): Conversation => ({
   id: entry.id,
   ...(entry.title === undefined ? undefined : { title: entry.title }),
@@ -73,13 +76,11 @@ export const make: Effect.Effect<ConversationStore["Service"]> = Effect.sync(() 
     create,
     get: ({ id, userId }) => Effect.map(find(id, userId), toConversation),
     list: ({ before, limit, userId }) =>
-      Effect.sync(() =>
-        [...entries.values()]
-          .filter((entry) => entry.userId === userId && (before === undefined || entry.id < before))
-          .toSorted((a, b) => a.id < b.id ? 1 : -1)
-          .slice(0, limit)
-          .map(toConversation)
-      ),
+      Effect.sync(() => {
+        const own = [...entries.values()].filter((entry) => entry.userId === userId).toSorted(newestFirst)
+        const from = before === undefined ? 0 : own.findIndex(({ id }) => id === before) + 1
+        return before !== undefined && from === 0 ? [] : own.slice(from, from + limit).map(toConversation)
+      }),
     messages: ({ id, userId }, { after, limit }) =>
       Effect.map(find(id, userId), ({ index, messages }) => {
         const at = after === undefined ? -1 : index.get(after)

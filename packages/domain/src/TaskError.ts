@@ -193,7 +193,8 @@ export class LeaseLost extends Schema.TaggedError<LeaseLost>()("LeaseLost", { ta
 }
 
 /**
- * No tool call of this id waits or waited for a decision.
+ * No tool call of this id waits for a decision, or was decided. One whose task ended before anybody decided waits for
+ * none.
  *
  * @since 0.1.0
  * @category errors

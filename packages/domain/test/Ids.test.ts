@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Ids from "@perennial/domain/Ids"
-import { Effect, Schema } from "effect"
+import { Effect, Option, Result, Schema } from "effect"
 import { TestClock } from "effect/testing"
 
 const uuidV7 = /^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/
@@ -31,6 +31,18 @@ describe("Ids", () => {
     assert.isTrue(accepts("x"))
     assert.isTrue(accepts("x".repeat(200)))
     assert.isFalse(accepts("x".repeat(201)))
+  })
+
+  it("an id that a store cannot keep as it is, is none: control characters, half a surrogate pair", () => {
+    for (const schema of [Ids.ConversationId, Ids.TaskId, Ids.UserId, Ids.AgentId, Ids.RunnerId, Ids.MessageId]) {
+      const accepts = Schema.is(schema)
+      for (const id of ["\u0000", "a\nb", "\u001F", "\u007F", "\u0085", "\uD800", "a\uDC00", "\uDC00\uD800"]) {
+        assert.isFalse(accepts(id), JSON.stringify(id))
+      }
+      for (const id of ["a b", "é", "🌲", "../..", "\uFFFD", "\u00A0", "%00"]) assert.isTrue(accepts(id), id)
+    }
+    const [issue] = Result.getFailure(Schema.decodeResult(Ids.ConversationId)("\uD800")).pipe(Option.toArray)
+    assert.strictEqual(issue?.message, "Expected text without control characters and halves of surrogate pairs")
   })
 
   it("the user's message of a task is message 1 of it", () => {

@@ -8,11 +8,11 @@
 import { Conversation, StoredMessage } from "@perennial/domain/Conversation"
 import { Decision, problemOf } from "@perennial/domain/Decision"
 import { AgentId, ConversationId, MessageId, TaskId } from "@perennial/domain/Ids"
-import { text, UserMessage } from "@perennial/domain/Message"
+import { FilePart, text, TextPart, UserMessage } from "@perennial/domain/Message"
 import * as MessageFiles from "@perennial/domain/MessageFiles"
 import { Metadata as AnyMetadata, OnBusy, Task, TaskStatus } from "@perennial/domain/Task"
 import { StoredEvent, TaskEvent } from "@perennial/domain/TaskEvent"
-import { Schema } from "effect"
+import { Schema, Struct } from "effect"
 import { HttpApi, HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
 import { Authorization } from "./Authorization.ts"
 import * as Problems from "./Problems.ts"
@@ -32,20 +32,26 @@ const fits = (value: string): boolean =>
   value.length * 3 <= maxMessageBytes ||
   (value.length <= maxMessageBytes && utf8.encode(value).byteLength <= maxMessageBytes)
 
-const tooLong = `at most ${maxMessageBytes} bytes of text`
+const notEmpty = { expected: "a message that is not empty" }
+const notTooLong = { expected: `at most ${maxMessageBytes} bytes of text` }
 
 const TextMessage = Schema.String.check(
-  Schema.makeFilter((value: string) => value.trim() === "" ? "a message that is not empty" : undefined),
-  Schema.makeFilter((value: string) => fits(value) ? undefined : tooLong)
+  Schema.makeFilter((value: string) => value.trim() !== "", notEmpty),
+  Schema.makeFilter((value: string) => fits(value), notTooLong)
 )
 
-const PartsMessage = UserMessage.check(
-  Schema.makeFilter((message: UserMessage) =>
-    message.content.every((part) => part.type === "text") && text(message).trim() === ""
-      ? "a message that is not empty"
-      : undefined
+// What only a model's provider understands comes from its answers. From a client it is passed over, as unknown fields are.
+const UserPart = Schema.Union([
+  TextPart.mapFields(Struct.omit(["providerData"])),
+  FilePart.mapFields(Struct.omit(["providerData"]), { unsafePreserveChecks: true })
+])
+
+const PartsMessage = Schema.Struct({ ...UserMessage.fields, content: Schema.NonEmptyArray(UserPart) }).check(
+  Schema.makeFilter(
+    (message: UserMessage) => message.content.some((part) => part.type === "file") || text(message).trim() !== "",
+    notEmpty
   ),
-  Schema.makeFilter((message: UserMessage) => fits(text(message)) ? undefined : tooLong),
+  Schema.makeFilter((message: UserMessage) => fits(text(message)), notTooLong),
   Schema.makeFilter((message: UserMessage) => {
     const problem = MessageFiles.problemOf(message)
     return problem === undefined ? undefined : `The message ${problem}`
@@ -274,7 +280,10 @@ export class ConversationsApi extends HttpApiGroup.make("conversations")
       success: page(Conversation, ConversationId),
       error: Problems.Unavailable
     }).annotateMerge(
-      OpenApi.annotations({ title: "List conversations, newest first", description: "20 a page by default." })
+      OpenApi.annotations({
+        title: "List conversations, newest first",
+        description: "By the time they were created. 20 a page by default; `before` is the `next` of the page before."
+      })
     ),
     HttpApiEndpoint.get("get", "/conversations/:id", {
       params: conversationParams,

@@ -17,6 +17,7 @@ import { HttpApiBuilder, type HttpApiGroup, HttpApiSchema } from "effect/http-ap
 import { Api, EventPage } from "./Api.ts"
 import type { Authorization } from "./Authorization.ts"
 import { answer } from "./internal/answer.ts"
+import { makeReadiness } from "./internal/readiness.ts"
 import { type RequestProblems, Unavailable } from "./Problems.ts"
 import { EventStreams } from "./Sse.ts"
 
@@ -198,13 +199,14 @@ export const layerSystem: Layer.Layer<
   Effect.fnUntraced(function*(handlers) {
     const manager = yield* TaskManager
     const streams = yield* EventStreams
+    const ready = yield* makeReadiness(answer(manager.list({ limit: 1 })))
 
     return handlers.handleAll({
       health: () => Effect.succeed({ ok: true as const }),
       ready: () =>
         Effect.gen(function*() {
           if (yield* streams.draining) return yield* new Unavailable({ detail: "The server is shutting down." })
-          yield* answer(manager.list({ limit: 1 }))
+          yield* ready
           return { ok: true as const }
         })
     })

@@ -85,7 +85,8 @@ export class MessageNotFound extends HttpApiError.Problem<MessageNotFound>()("Me
 }, { conversationId: ConversationId, messageId: Schema.optionalKey(MessageId) }) {}
 
 /**
- * No tool call of this id waits or waited for a decision.
+ * No tool call of this id waits for a decision, or was decided. One whose task ended before anybody decided waits for
+ * none.
  *
  * @since 0.1.0
  * @category problems

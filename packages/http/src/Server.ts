@@ -4,12 +4,12 @@
  * @since 0.1.0
  */
 import { ByteSize, Layer } from "effect"
-import { HttpIncomingMessage, HttpRouter } from "effect/http"
+import { type FindMyWay, HttpIncomingMessage, HttpRouter } from "effect/http"
 import { HttpApiBuilder, HttpApiScalar } from "effect/http-api"
 import { Api } from "./Api.ts"
 import * as Handlers from "./Handlers.ts"
 import { layerRequestProblems } from "./internal/requestProblems.ts"
-import { layerUnmatched } from "./internal/unmatched.ts"
+import { layerUnmatched, routerConfig as config } from "./internal/unmatched.ts"
 import * as Sse from "./Sse.ts"
 
 /**
@@ -26,9 +26,20 @@ export interface Options extends Sse.Options {
 }
 
 /**
+ * What a router of the routes has to be told: ids in paths are longer than it allows by default.
+ *
+ * @since 0.1.0
+ * @category config
+ */
+export const routerConfig: Partial<FindMyWay.RouterConfig> = config
+
+/**
  * All routes: the API, `/openapi.json` and `/docs`.
  *
  * **When to use** To serve them together with routes of your own, or by `HttpRouter.toWebHandler`. Else use `layer`.
+ *
+ * **Gotchas** `HttpRouter.serve` and `HttpRouter.toWebHandler` want the `routerConfig` of this module, or long ids are
+ * not found.
  *
  * @since 0.1.0
  * @category layers
@@ -62,8 +73,7 @@ export const layer = (options?: Options) =>
     Layer.provide(HttpRouter.serve(routes(options), {
       disableLogger: true,
       disableListenLog: true,
-      // Ids may have 200 characters, up to three bytes each, percent-encoded.
-      routerConfig: { maxParamLength: 2000 }
+      routerConfig
     })),
     Layer.provide(Sse.layer(options))
   )

@@ -33,8 +33,11 @@ const equals = (given: string, secret: string): boolean => {
   return difference === 0
 }
 
+// Another credential of the same request may still be accepted: the response knows.
 const challenge = HttpEffect.appendPreResponseHandler((_, response) =>
-  Effect.succeed(HttpServerResponse.setHeader(response, "www-authenticate", "Bearer"))
+  Effect.succeed(
+    response.status === 401 ? HttpServerResponse.setHeader(response, "www-authenticate", "Bearer") : response
+  )
 )
 
 const unauthorized = Effect.andThen(
@@ -123,11 +126,13 @@ const parse = Effect.fnUntraced(function*(name: string, text: string) {
     const user = entry.slice(0, at).trim()
     const secret = entry.slice(at + 1).trim()
     if (at === -1) return yield* invalid(name, i + 1, "has no `:`")
-    if (user === "" || user.length > 200) return yield* invalid(name, i + 1, "has no user of 1 to 200 characters")
+    if (!Schema.is(UserId)(user)) {
+      return yield* invalid(name, i + 1, "has no user of 1 to 200 characters, or one with a control character")
+    }
     if (secret === "") return yield* invalid(name, i + 1, "has an empty token")
     if (seen.has(secret)) return yield* invalid(name, i + 1, "repeats the token of another entry")
     seen.add(secret)
-    tokens.push({ userId: UserId.make(user), secret: Redacted.make(secret) })
+    tokens.push({ userId: user, secret: Redacted.make(secret) })
   }
   return tokens
 })

@@ -7,7 +7,7 @@ import * as Handlers from "@perennial/http/Handlers"
 import * as Sse from "@perennial/http/Sse"
 import * as Tokens from "@perennial/http/Tokens"
 import { TaskManager } from "@perennial/runtime/TaskManager"
-import { Effect, Fiber, Layer, Stream } from "effect"
+import { Effect, Exit, Fiber, Latch, Layer, Stream } from "effect"
 import { HttpServer } from "effect/http"
 import { HttpApiMiddleware, HttpApiTest } from "effect/http-api"
 import { TestClock } from "effect/testing"
@@ -90,13 +90,15 @@ layer(environment(layerMemory(makeEcho())))("the typed client", (it) => {
     }))
 })
 
+const slow: { wait: Effect.Effect<void> } = { wait: Effect.void }
+
 const broken = Layer.effect(
   TaskManager,
   Effect.map(TaskManager, (inner) => {
     const failure = new TaskError.TaskBackendError({ operation: "get", cause: new Error("secret host name") })
     return TaskManager.of({
       ...inner,
-      list: () => Effect.fail(failure),
+      list: () => Effect.andThen(Effect.suspend(() => slow.wait), Effect.fail(failure)),
       get: (id) => id === "bug" ? Effect.die(new Error("secret host name")) : inner.get(id),
       cancel: () => Effect.never
     })
@@ -115,6 +117,29 @@ layer(environment(broken))("when the runtime is in trouble", (it) => {
       const bug = yield* Effect.flip(client.tasks.get({ params: { id: TaskId.make("bug") } }))
       assert(bug._tag === "InternalError")
       assert.notInclude(JSON.stringify(bug), "secret")
+    }))
+
+  it.effect("a store that does not answer is not ready after two seconds, also while it cannot be interrupted", () =>
+    Effect.gen(function*() {
+      const client = yield* makeClient
+      const stuck = yield* Latch.make()
+      const looks = { begun: 0 }
+      slow.wait = Effect.andThen(Effect.sync(() => looks.begun++), Effect.uninterruptible(stuck.await))
+      for (let i = 0; i < 3; i++) {
+        const asked = yield* Effect.forkChild(Effect.flip(client.system.ready({})))
+        yield* TestClock.adjust("2 seconds")
+        const answer = asked.pollUnsafe()
+        assert(answer !== undefined && Exit.isSuccess(answer) && answer.value._tag === "Unavailable")
+        assert.strictEqual(answer.value.message, "The store did not answer within 2 seconds.")
+      }
+      assert.strictEqual(looks.begun, 1)
+      slow.wait = Effect.void
+      yield* stuck.open
+      yield* Effect.yieldNow
+      assert.notStrictEqual(
+        (yield* Effect.flip(client.system.ready({}))).message,
+        "The store did not answer within 2 seconds."
+      )
     }))
 
   it.effect("a cancel that takes longer than 10 seconds is answered 202 with the task", () =>

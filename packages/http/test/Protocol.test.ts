@@ -1,15 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { zero } from "@perennial/domain/Usage"
 import { Effect, Fiber } from "effect"
-import { body, json, layerTokens, makeCall, makeEcho, post } from "./support.ts"
-
-const problem = Effect.fnUntraced(function*(response: Response) {
-  assert.strictEqual(response.headers.get("content-type"), "application/problem+json")
-  const value = yield* json(response)
-  assert.strictEqual(value.status, response.status)
-  assert.notProperty(value, "stack")
-  return value
-})
+import { body, json, makeCall, makeEcho, post, problem } from "./support.ts"
 
 /** A frame is exactly these two lines. */
 const parse = (frame: string) => {
@@ -91,6 +83,8 @@ describe("malformed requests", () => {
     ],
     ["an unknown policy", "{\"message\":\"a\",\"onBusy\":\"wait\"}", 400, "payload.onBusy"],
     ["an empty conversation id", "{\"message\":\"a\",\"conversationId\":\"\"}", 400, "payload.conversationId"],
+    ["an id with U+0000", JSON.stringify({ message: "a", conversationId: "c\0" }), 400, "payload.conversationId"],
+    ["half a surrogate pair", "{\"message\":\"a\",\"conversationId\":\"\\ud800\"}", 400, "payload.conversationId"],
     ["more text than allowed", JSON.stringify({ message: "x".repeat(256 * 1024 + 1) }), 400, "payload.message"],
     [
       "more bytes of text than allowed",
@@ -144,50 +138,6 @@ describe("malformed requests", () => {
       assert.deepStrictEqual(cursor.errors[0]?.path, ["headers", "last-event-id"])
       const key = yield* problem(yield* call("/tasks", post({ message: "a" }, { "idempotency-key": "x".repeat(201) })))
       assert.deepStrictEqual(key.errors[0]?.path, ["headers", "idempotency-key"])
-    }))
-})
-
-describe("paths", () => {
-  it.effect("an unknown path is 404, a wrong method 405 with Allow", () =>
-    Effect.gen(function*() {
-      const call = yield* makeCall()
-      const unknown = yield* call("/nothing?x=1")
-      assert.strictEqual(unknown.status, 404)
-      assert.deepInclude(yield* problem(unknown), { type: "urn:perennial:problem:route-not-found", path: "/nothing" })
-      const wrong = yield* call("/tasks", { method: "PUT" })
-      assert.strictEqual(wrong.status, 405)
-      assert.strictEqual(wrong.headers.get("allow"), "GET, POST")
-      assert.deepStrictEqual((yield* problem(wrong)).allow, ["GET", "POST"])
-      const removal = yield* call("/tasks/t1", { method: "DELETE" })
-      assert.strictEqual(removal.headers.get("allow"), "GET")
-      yield* body(removal)
-      assert.strictEqual((yield* call("/tasks/t1/status")).status, 404)
-      assert.strictEqual((yield* call("/tasks", { method: "HEAD" })).status, 200)
-    }))
-
-  it.effect("health, readiness, OpenAPI and docs are served", () =>
-    Effect.gen(function*() {
-      const call = yield* makeCall({ auth: layerTokens })
-      assert.isTrue((yield* json(yield* call("/health"))).ok)
-      assert.isTrue((yield* json(yield* call("/ready"))).ok)
-      const api = yield* json(yield* call("/openapi.json"))
-      assert.sameMembers(Object.keys(api.paths), [
-        "/tasks",
-        "/chat",
-        "/tasks/{id}",
-        "/tasks/{id}/events",
-        "/tasks/{id}/cancel",
-        "/tasks/{id}/decisions/{toolCallId}",
-        "/conversations",
-        "/conversations/{id}",
-        "/conversations/{id}/messages",
-        "/conversations/{id}/regenerate",
-        "/health",
-        "/ready"
-      ])
-      const docs = yield* call("/docs")
-      assert.strictEqual(docs.headers.get("content-type"), "text/html")
-      yield* body(docs)
     }))
 })
 

@@ -22,7 +22,7 @@ const serve = Effect.gen(function*() {
           Layer.provide([Layer.succeedContext(context), Sse.layer(), Tokens.layerLocal]),
           Layer.provideMerge(HttpServer.layerServices)
         ),
-        { disableLogger: true }
+        { disableLogger: true, routerConfig: Server.routerConfig }
       )
     ),
     (web) => Effect.promise(() => web.dispose())

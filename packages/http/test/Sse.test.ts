@@ -3,7 +3,21 @@ import { ConversationId, TaskId } from "@perennial/domain/Ids"
 import { StreamLost } from "@perennial/domain/TaskError"
 import type { StoredEvent } from "@perennial/domain/TaskEvent"
 import * as Sse from "@perennial/http/Sse"
-import { type Cause, Context, Effect, Exit, Fiber, Latch, Layer, Queue, Ref, Scope, Stream } from "effect"
+import {
+  Array,
+  type Cause,
+  Context,
+  Effect,
+  Exit,
+  Fiber,
+  Latch,
+  Layer,
+  Queue,
+  Ref,
+  Scheduler,
+  Scope,
+  Stream
+} from "effect"
 import { TestClock } from "effect/testing"
 
 const taskId = TaskId.make("t1")
@@ -166,6 +180,37 @@ describe("drain", () => {
       yield* Effect.scoped(Layer.build(Sse.layerDrain))
       assert.isTrue(yield* streams.draining)
     }).pipe(Effect.provide(layer)))
+})
+
+describe("interleavings", () => {
+  for (let operations = 3; operations <= 60; operations++) {
+    it.effect(`a fiber gives way after every ${operations} operations: nothing waits for a heartbeat`, () =>
+      Effect.gen(function*() {
+        const seqs = Array.range(1, 40)
+        // Each takes longer to come than the one before.
+        const events = Stream.fromIterable(seqs).pipe(
+          Stream.rechunk(1),
+          Stream.mapEffect((seq) => Effect.as(Effect.repeat(Effect.void, { times: seq }), stored(seq)))
+        )
+        const { fiber, written } = yield* collect(events)
+        yield* Effect.repeat(Effect.yieldNow, { times: 5_000 })
+        assert.isDefined(fiber.pollUnsafe())
+        assert.strictEqual((yield* written).join(""), [": ok\n\n", ...seqs.map(frame)].join(""))
+      }).pipe(Effect.provide(layer), Effect.provideService(Scheduler.MaxOpsBeforeYield, operations)))
+
+    it.effect(`a fiber gives way after every ${operations} operations: a drain at any moment is seen`, () =>
+      Effect.gen(function*() {
+        for (let moment = 1; moment <= 20; moment++) {
+          yield* Effect.gen(function*() {
+            const { fiber } = yield* collect(Stream.concat(Stream.make(stored(1)), Stream.never))
+            yield* Effect.repeat(Effect.yieldNow, { times: moment })
+            yield* (yield* Sse.EventStreams).drain
+            yield* settle
+            assert.isDefined(fiber.pollUnsafe())
+          }).pipe(Effect.provide(layer))
+        }
+      }).pipe(Effect.provideService(Scheduler.MaxOpsBeforeYield, operations)))
+  }
 })
 
 describe("encoding", () => {

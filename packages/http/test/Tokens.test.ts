@@ -44,6 +44,24 @@ describe("tokens", () => {
       assert.strictEqual(byCookie, byQuery)
     }))
 
+  it.effect("only a 401 asks for a token, not an answer to another credential than the first", () =>
+    Effect.gen(function*() {
+      const call = yield* makeCall({ auth: layerTokens })
+      const cookie = { cookie: "access_token=alice-secret" }
+      const answers: ReadonlyArray<readonly [number, Effect.Effect<Response>]> = [
+        [200, call("/tasks?access_token=alice-secret")],
+        [200, call("/tasks", { headers: cookie })],
+        [404, call("/tasks/none", { headers: cookie })],
+        [403, call("/tasks", post({ message: "a" }, { ...cookie, origin: "https://evil.example" }))]
+      ]
+      for (const [expected, answer] of answers) {
+        const response = yield* answer
+        yield* body(response)
+        assert.strictEqual(response.status, expected)
+        assert.isNull(response.headers.get("www-authenticate"))
+      }
+    }))
+
   it.effect("a cookie counts on writes only from the same origin", () =>
     Effect.gen(function*() {
       const call = yield* makeCall({ auth: layerTokens })
@@ -125,7 +143,16 @@ describe("PERENNIAL_TOKENS", () => {
 
   it.effect("a wrong value is named without showing a secret", () =>
     Effect.gen(function*() {
-      for (const value of ["s3cret", "alice:s3cret,bob", ":s3cret", "alice:", "alice:s3cret,bob:s3cret"]) {
+      for (
+        const value of [
+          "s3cret",
+          "alice:s3cret,bob",
+          ":s3cret",
+          "al\u0007ice:s3cret",
+          "alice:",
+          "alice:s3cret,bob:s3cret"
+        ]
+      ) {
         const { message } = yield* Effect.flip(read(value))
         assert.include(message, "PERENNIAL_TOKENS: entry")
         assert.include(message, "Expected <user>:<token>")

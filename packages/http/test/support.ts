@@ -1,6 +1,7 @@
 /**
  * A server in memory, and an agent that does what a test tells it.
  */
+import { assert } from "@effect/vitest"
 import { type Agent, Agents, make as makeAgent } from "@perennial/domain/Agent"
 import { UserId } from "@perennial/domain/Ids"
 import * as Message from "@perennial/domain/Message"
@@ -73,7 +74,7 @@ export const makeCall = (
             Layer.provide([layerMemory(options?.echo ?? makeEcho()), Sse.layer(), options?.auth ?? Tokens.layerLocal]),
             Layer.provideMerge(HttpServer.layerServices)
           ),
-          { disableLogger: true }
+          { disableLogger: true, routerConfig: Server.routerConfig }
         )
       ),
       (web) => Effect.promise(() => web.dispose())
@@ -116,6 +117,15 @@ export interface Fields {
 
 export const json = (response: Response): Effect.Effect<Fields> =>
   Effect.promise(() => response.json() as Promise<Fields>)
+
+/** Every answer that is an error is one of these. */
+export const problem = Effect.fnUntraced(function*(response: Response) {
+  assert.strictEqual(response.headers.get("content-type"), "application/problem+json")
+  const value = yield* json(response)
+  assert.strictEqual(value.status, response.status)
+  assert.notProperty(value, "stack")
+  return value
+})
 
 export const body = (response: Response): Effect.Effect<string> => Effect.promise(() => response.text())
 

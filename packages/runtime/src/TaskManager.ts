@@ -356,9 +356,9 @@ const make = Effect.gen(function*() {
       })
     }
     const { value } = yield* putIntent(id, { key: decisionKey(toolCallId), value: { ...decision } })
-    if (Option.isNone(value) || !Equal.equals(value.value, { ...decision })) {
-      return yield* new AlreadyDecided({ taskId: id, toolCallId })
-    }
+    // The task has ended, and nobody had decided.
+    if (Option.isNone(value)) return yield* new ToolCallNotFound({ taskId: id, toolCallId })
+    if (!Equal.equals(value.value, { ...decision })) return yield* new AlreadyDecided({ taskId: id, toolCallId })
   })
 
   const deleteConversation = Effect.fn("TaskManager.deleteConversation")(function*(id: ConversationId) {

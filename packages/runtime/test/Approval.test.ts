@@ -291,6 +291,18 @@ describe("approval over processes", () => {
       yield* untilEnded(both, id)
     }).pipe(Effect.provide(env)))
 
+  it.effect("a call whose task ended undecided waits for no decision: there was no other", () =>
+    Effect.gen(function*() {
+      const { both, id, manager } = yield* twoProcesses(undefined)
+      yield* adjust("12 seconds")
+      const cancel = yield* Effect.forkChild(manager.cancel(id))
+      yield* untilEnded(both, id)
+      assert.isTrue(yield* Fiber.join(cancel))
+      const late = yield* Effect.flip(manager.decide(id, "delete-50", { approved: true }))
+      assert.strictEqual(late._tag, "ToolCallNotFound")
+      assert.strictEqual(late.message, `Task "${id}" has no tool call "delete-50" that waits for a decision.`)
+    }).pipe(Effect.provide(env)))
+
   it.effect("a person who was first wins over the timeout, also while no process had the task", () =>
     Effect.gen(function*() {
       const { both, id, manager, results } = yield* twoProcesses({ timeout: "5 seconds" })

@@ -173,14 +173,16 @@ describe("recovery", () => {
         process.line.cut = true
         yield* settle
       }
-      const last = yield* startProcess(both, waiting().agent)
+      const last = waiting()
+      const { manager } = yield* startProcess(both, last.agent)
       yield* settle
       yield* TestClock.adjust("15 seconds")
       if (task === undefined) return assert.fail("no task")
-      const end = (yield* logOf(last.manager, task)).at(-1)?.event
+      const end = (yield* logOf(manager, task)).at(-1)?.event
       assert.isTrue(end?.type === "error" && end.error === "CrashLoop")
-      const next = yield* last.manager.start({ message: "y", conversationId })
-      assert.strictEqual((yield* last.manager.await(next.id)).task.status, "completed")
+      const next = yield* manager.start({ message: "y", conversationId })
+      yield* last.release.open
+      assert.strictEqual((yield* manager.await(next.id)).task.status, "completed")
       assert.deepStrictEqual(yield* rolesOf(both.store, conversationId), ["user", "assistant", "user", "assistant"])
     }))
 

@@ -46,8 +46,8 @@ export const message = (id: string): TaskEvent =>
 
 export const done = (id: string): Terminal => event(taskId(id), { type: "done", usage: zero }) as Terminal
 
-export const failure = (id: string): Terminal =>
-  event(taskId(id), { type: "error", error: "Broken", detail: "It broke.", retryable: false }) as Terminal
+export const failure = (id: string, detail = "It broke."): Terminal =>
+  event(taskId(id), { type: "error", error: "Broken", detail, retryable: false }) as Terminal
 
 export const cancelled = (id: string): Terminal => event(taskId(id), { type: "cancelled" }) as Terminal
 

@@ -73,6 +73,18 @@ const appending = (test: Test): void => {
   )
 
   test(
+    "P4: an error with U+0000 in its detail ends its task like any other",
+    Effect.gen(function*() {
+      const backend = yield* TaskBackend
+      const owner = yield* begin("t1")
+      const detail = "The tool said: zero \u0000, surrogate \uD800."
+      yield* end(owner, failure("t1", detail))
+      assert.include((yield* backend.get(taskId("t1"))).error, "The tool said: zero ")
+      assert.deepInclude((yield* log("t1")).at(-1)?.event, { type: "error", detail })
+    })
+  )
+
+  test(
     "SCENARIO 33: a large batch of large events is one append",
     Effect.gen(function*() {
       const backend = yield* TaskBackend

@@ -2,7 +2,7 @@
  * The methods of the conversation store as scripts. Arguments are named in the order they are given.
  *
  * Keys after the prefix: `conversation:<id>` (hash), `messages:<id>` (stream, the position is the entry's id),
- * `positions:<id>` position of each message, "removed" where it is none any more (hash), `conversations:<user>` ids in order (sorted set).
+ * `positions:<id>` position of each message, "removed" where it is none any more (hash), `conversations:<user>` ids by the time of creation (sorted set).
  */
 import type { ConversationId } from "@perennial/domain/Ids"
 import { conversationScript } from "./redisPrelude.ts"
@@ -22,7 +22,7 @@ if isOf(id, user) then return row(id) end
 if call("EXISTS", key("conversation", id)) == 1 then return false end
 local time = now()
 call("HSET", key("conversation", id), "id", id, "user_id", user, "created_at", time, "updated_at", time, "position", 0)
-call("ZADD", key("conversations", user), 0, id)
+call("ZADD", key("conversations", user), time, id)
 return row(id)`)
 
 /** Conversation, user. */
@@ -32,8 +32,10 @@ export const get = conversationScript<ConversationValues | null>(
 
 /** User, last id of the page before or "", limit. */
 export const list = conversationScript<ReadonlyArray<ConversationValues>>(String.raw`${row}
-local from = ARGV[4] == "" and "+" or "(" .. ARGV[4]
-local rows = call("ZREVRANGEBYLEX", key("conversations", ARGV[3]), from, "-", "LIMIT", 0, ARGV[5])
+local index = key("conversations", ARGV[3])
+local before = ARGV[4] == "" and -1 or call("ZREVRANK", index, ARGV[4])
+if not before then return {} end
+local rows = call("ZREVRANGE", index, before + 1, before + ARGV[5])
 for i, id in ipairs(rows) do rows[i] = row(id) end
 return rows`)
 

@@ -19,7 +19,7 @@ import type { Send } from "./redisConnection.ts"
 /** Hints that are kept for processes that read them late. */
 const wakesKept = 10_000
 
-/** The fields of a task's row, in the order that scripts return them. */
+/** The fields of a task's row, in the order that most scripts return them. */
 export const columns = [
   "id",
   "conversation_id",
@@ -27,23 +27,28 @@ export const columns = [
   "agent_id",
   "status",
   "error",
-  "input",
-  "user_metadata",
   "metadata",
   "replaces",
-  "log_context",
-  "runner_id",
+  "request_hash",
   "token",
   "attempt",
-  "failures",
   "last_seq",
   "intents",
-  "pruned",
   "created_at",
-  "updated_at",
-  "started_at",
-  "finished_at"
+  "updated_at"
 ] as const
+
+/** Those that a claim returns. The body of a message may have megabytes: only its owner needs it. */
+export const claimColumns = [
+  ...columns,
+  "input",
+  "user_metadata",
+  "log_context",
+  "failures",
+  "started_at"
+] as const
+
+const names = (fields: ReadonlyArray<string>) => fields.map((name) => `"${name}"`).join(", ")
 
 const keys = String.raw`
 local prefix, origin = ARGV[1], ARGV[2]
@@ -68,7 +73,8 @@ end
 `
 
 const tasks = String.raw`
-local function row(id) return call("HMGET", key("task", id), ${columns.map((name) => `"${name}"`).join(", ")}) end
+local function row(id) return call("HMGET", key("task", id), ${names(columns)}) end
+local function claimed(id) return call("HMGET", key("task", id), ${names(claimColumns)}) end
 
 local function find(id)
   local v = call("HMGET", key("task", id), "conversation_id", "user_id", "status", "token", "attempt", "runner_id",

@@ -6,7 +6,7 @@ import type { AgentId, ConversationId, TaskId } from "@perennial/domain/Ids"
 import type { TaskStatus } from "@perennial/domain/Task"
 import { taskScript } from "./redisPrelude.ts"
 
-/** The values of `columns`, null where a field is absent. */
+/** The values of `columns` (of `claimColumns` where a task is claimed), null where a field is absent. */
 export type Values = ReadonlyArray<string | null>
 /** A task that may run: id, conversation, agent, token. */
 export type HeadValues = readonly [TaskId, ConversationId, AgentId, string]
@@ -95,7 +95,7 @@ local task, runner, expected = find(ARGV[3]), ARGV[4], tonumber(ARGV[5])
 local time = now()
 if not task or not task.active or not isHead(task) then return false end
 -- A claim whose reply was lost.
-if task.runner == runner and task.token == expected + 1 then return row(task.id) end
+if task.runner == runner and task.token == expected + 1 then return claimed(task.id) end
 if task.token ~= expected or not isUnowned(task, time) then return false end
 local fields = key("task", task.id)
 if task.runner then call("HINCRBY", fields, "failures", 1) end
@@ -107,7 +107,7 @@ call("ZADD", key("owned", runner), task.created, task.id)
 call("HSET", fields, "runner_id", runner, "token", expected + 1, "attempt", task.attempt + 1,
   "claimed_at", time, "updated_at", time)
 call("HSETNX", fields, "started_at", time)
-return row(task.id)`)
+return claimed(task.id)`)
 
 /** Again, then for each task: task, token, first seq, progress, count of events, and their times and payloads. Returns
  * for each whether it was appended, and the number of intents. */

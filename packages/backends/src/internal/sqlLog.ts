@@ -70,7 +70,8 @@ const makePage = (sql: SqlClient.SqlClient): SqlLog["page"] =>
   Effect.fnUntraced(function*(id, { after, limit, maxBytes }) {
     // One statement: the task and its log as they were at one moment, also while the log is pruned.
     const rows = yield* sql<
-      Pick<TaskRow, "last_seq" | "status" | "pruned"> & {
+      Pick<TaskRow, "last_seq" | "status"> & {
+        readonly pruned: number
         readonly seq: number | null
         readonly at: number | bigint
         readonly payload: string

@@ -63,10 +63,43 @@ const replaces = Effect.gen(function*() {
   yield* sql`ALTER TABLE perennial_tasks ADD COLUMN replaces ${id}`
 })
 
+/**
+ * The body of a message is beside its `ack`, out of the row that every append writes again: SQLite goes through all of a
+ * row to reach its last column. A task that has ended is not claimed any more.
+ */
+const inputs = Effect.gen(function*() {
+  const { sql } = yield* types
+  yield* sql`ALTER TABLE perennial_task_events ADD COLUMN input TEXT`
+  yield* sql`UPDATE perennial_task_events SET input = (SELECT input FROM perennial_tasks WHERE id = task_id)
+    WHERE seq = 1 AND task_id IN (SELECT id FROM perennial_tasks WHERE finished_at IS NULL)`
+  yield* sql`ALTER TABLE perennial_tasks DROP COLUMN input`
+})
+
+/** For lists: of a conversation, and of what is active of a user's many tasks. */
+const lists = Effect.gen(function*() {
+  const { sql } = yield* types
+  yield* sql`CREATE INDEX perennial_tasks_of_conversation ON perennial_tasks (conversation_id, id)`
+  yield* sql`CREATE INDEX perennial_tasks_active ON perennial_tasks (user_id, id) WHERE finished_at IS NULL`
+})
+
+/** For lists of conversations, newest first: clients bring ids of their own, which say nothing about time. */
+const newest = Effect.gen(function*() {
+  const { sql } = yield* types
+  yield* sql`CREATE INDEX perennial_conversations_newest ON perennial_conversations (user_id, created_at, id)`
+  yield* sql`DROP INDEX perennial_conversations_user`
+})
+
 /** Brings the tables up to date. Safe in several processes at once. */
 export const layer = Layer.effectDiscard(
   Migrator.make({})({
     table: "perennial_migrations",
-    loader: Migrator.fromRecord({ "1_tasks": tasks, "2_conversations": conversations, "3_replaces": replaces })
+    loader: Migrator.fromRecord({
+      "1_tasks": tasks,
+      "2_conversations": conversations,
+      "3_replaces": replaces,
+      "4_inputs": inputs,
+      "5_lists": lists,
+      "6_newest": newest
+    })
   })
 )

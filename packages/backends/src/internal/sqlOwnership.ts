@@ -7,8 +7,8 @@ import { TaskBackendError } from "@perennial/domain/TaskError"
 import { Duration, Effect, Option } from "effect"
 import type { SqlClient, SqlError, Statement } from "effect/sql"
 import { read } from "./persistence.ts"
-import { persistence, storeTime } from "./sqlPersistence.ts"
-import { type TaskRow, toClaim, toHead } from "./taskRow.ts"
+import { persistence, storeTime, taskColumns } from "./sqlPersistence.ts"
+import { type ClaimRow, type TaskRow, toClaim, toHead } from "./taskRow.ts"
 
 type Service = TaskBackend["Service"]
 
@@ -34,16 +34,19 @@ export const make = (sql: SqlClient.SqlClient): Pick<Service, "claim" | "release
   const { persistently, withTransaction } = persistence(sql)
   const failed = (operation: string) => (cause: unknown) => new TaskBackendError({ operation, cause })
 
+  const claimColumns = sql`${taskColumns(sql)}, user_metadata, log_context, failures, started_at,
+    (SELECT input FROM perennial_task_events WHERE task_id = id AND seq = 1) AS input`
+
   const claim: Service["claim"] = (id, { expectedToken, runnerId }) =>
     persistently(() =>
       Effect.gen(function*() {
         const now = yield* time
-        const won = yield* sql<TaskRow>`UPDATE perennial_tasks AS t SET token = token + 1, attempt = attempt + 1,
+        const won = yield* sql<ClaimRow>`UPDATE perennial_tasks AS t SET token = token + 1, attempt = attempt + 1,
             failures = failures + CASE WHEN runner_id IS NULL THEN 0 ELSE 1 END, runner_id = ${runnerId},
             status = 'running', started_at = COALESCE(started_at, ${now}), claimed_at = ${now}, updated_at = ${now}
-          WHERE id = ${id} AND token = ${expectedToken} AND ${unowned(sql, now)} RETURNING *`
+          WHERE id = ${id} AND token = ${expectedToken} AND ${unowned(sql, now)} RETURNING ${claimColumns}`
         // A claim whose reply was lost.
-        const [row] = won.length > 0 ? won : yield* sql<TaskRow>`SELECT * FROM perennial_tasks
+        const [row] = won.length > 0 ? won : yield* sql<ClaimRow>`SELECT ${claimColumns} FROM perennial_tasks
           WHERE id = ${id} AND head = 1 AND runner_id = ${runnerId} AND token = ${expectedToken + 1}`
         return row === undefined ? Option.none() : Option.some(yield* read(() => toClaim(row, runnerId)))
       }), failed("claim"))

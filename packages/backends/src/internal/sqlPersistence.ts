@@ -101,3 +101,13 @@ export const storeTime = (sql: SqlClient.SqlClient): Effect.Effect<Statement.Fra
     pg: () => Effect.succeed(sql.literal("(EXTRACT(EPOCH FROM clock_timestamp()) * 1000)::bigint")),
     orElse: () => Effect.map(Clock.currentTimeMillis, (now) => sql`${now}`)
   })
+
+/** What a text column holds of any text: PostgreSQL takes no U+0000. JSON escapes it. */
+export const storable = (text: string): string => text.replaceAll("\0", "\uFFFD")
+
+/** The columns of a `TaskRow`. Columns of their own names, as long as no other table is joined. */
+export const taskColumns = (sql: SqlClient.SqlClient): Statement.Fragment =>
+  sql.literal(
+    "id, conversation_id, user_id, agent_id, status, error, metadata, replaces, request_hash, token, attempt, last_seq, "
+      + "intents, created_at, updated_at"
+  )

@@ -34,7 +34,7 @@ import { encodeEvent } from "./eventPayload.ts"
 import { read } from "./persistence.ts"
 import type { SqlLog } from "./sqlLog.ts"
 import { unowned } from "./sqlOwnership.ts"
-import { boundedLock, isTask, persistence, storeTime } from "./sqlPersistence.ts"
+import { boundedLock, isTask, persistence, storable, storeTime, taskColumns } from "./sqlPersistence.ts"
 import { type TaskRow, toHead, toTask, toText } from "./taskRow.ts"
 
 type Service = TaskBackend["Service"]
@@ -80,6 +80,7 @@ export const make = (
   const time = storeTime(sql)
   const { persistently, withTransaction } = persistence(sql)
   const bounded = boundedLock(sql)
+  const columns = taskColumns(sql)
   const forUpdate = sql.literal(sql.onDialectOrElse({ pg: () => "FOR UPDATE", orElse: () => "" }))
 
   const lockOf = (id: TaskId, userId?: UserId) =>
@@ -91,19 +92,21 @@ export const make = (
       sql<TaskRow>`UPDATE perennial_tasks SET head = 1, updated_at = ${now}
         WHERE head = 0 AND id = (SELECT id FROM perennial_tasks
           WHERE conversation_id = ${conversationId} AND finished_at IS NULL ORDER BY position LIMIT 1)
-        RETURNING *`,
+        RETURNING ${columns}`,
       ([row]): Option.Option<Head> => Option.map(Option.fromUndefinedOr(row), toHead)
     )
 
   /** What an earlier try promoted, if nobody owns it yet. */
   const promoted = (conversationId: ConversationId, now: Statement.Fragment) =>
     Effect.map(
-      sql<TaskRow>`SELECT * FROM perennial_tasks t WHERE conversation_id = ${conversationId} AND ${unowned(sql, now)}`,
+      sql<TaskRow>`SELECT ${columns} FROM perennial_tasks t
+        WHERE conversation_id = ${conversationId} AND ${unowned(sql, now)}`,
       ([row]): Option.Option<Head> => Option.map(Option.fromUndefinedOr(row), toHead)
     )
 
-  const insertEvent = (id: TaskId, seq: number, now: Statement.Fragment, payload: string) =>
-    sql`INSERT INTO perennial_task_events (task_id, seq, at, payload) VALUES (${id}, ${seq}, ${now}, ${payload})`
+  const insertEvent = (id: TaskId, seq: number, now: Statement.Fragment, payload: string, input?: string) =>
+    sql`INSERT INTO perennial_task_events (task_id, seq, at, payload, input)
+      VALUES (${id}, ${seq}, ${now}, ${payload}, ${input ?? null})`
 
   /** Ends a task that was never claimed, whose log nobody else writes to. */
   const endUnbegun = Effect.fnUntraced(function*(row: TaskRow, reason: string | undefined, now: Statement.Fragment) {
@@ -115,14 +118,14 @@ export const make = (
     }
     yield* insertEvent(row.id, row.last_seq + 1, now, encodeEvent(event))
     return yield* sql<TaskRow>`UPDATE perennial_tasks SET status = 'cancelled', head = 0, last_seq = last_seq + 1,
-      finished_at = ${now}, updated_at = ${now} WHERE id = ${row.id} RETURNING *`
+      finished_at = ${now}, updated_at = ${now} WHERE id = ${row.id} RETURNING ${columns}`
   })
 
   const record = Effect.fnUntraced(function*(row: TaskRow, intent: Intent, now: Statement.Fragment) {
     yield* sql`INSERT INTO perennial_task_intents (task_id, key, ordinal, value)
       VALUES (${row.id}, ${intent.key}, ${row.intents + 1}, ${JSON.stringify(intent.value)})`
     return yield* sql<TaskRow>`UPDATE perennial_tasks SET intents = intents + 1, updated_at = ${now}
-      WHERE id = ${row.id} RETURNING *`
+      WHERE id = ${row.id} RETURNING ${columns}`
   })
 
   const intentOf = (id: TaskId, key: string) =>
@@ -131,18 +134,19 @@ export const make = (
       ([row]) => row?.value
     )
 
-  const taskColumns = sql.literal(
-    "id, conversation_id, user_id, agent_id, input, user_metadata, metadata, replaces, log_context, idempotency_key, "
+  const newColumns = sql.literal(
+    "id, conversation_id, user_id, agent_id, user_metadata, metadata, replaces, log_context, idempotency_key, "
       + "request_hash, status, last_seq, created_at, updated_at"
   )
 
   const taskValues = (task: NewTask, now: Statement.Fragment) =>
-    sql`${task.id}, ${task.conversationId}, ${task.userId}, ${task.agentId}, ${JSON.stringify(task.input)},
-      ${toText(task.userMetadata)}, ${toText(task.metadata)}, ${task.replaces ?? null}, ${toText(task.logContext)},
+    sql`${task.id}, ${task.conversationId}, ${task.userId}, ${task.agentId}, ${toText(task.userMetadata)},
+      ${toText(task.metadata)}, ${task.replaces ?? null}, ${toText(task.logContext)},
       ${task.idempotency?.key ?? null}, ${task.idempotency?.requestHash ?? null}, 'queued', 1, ${now}, ${now}`
 
   const findExisting = Effect.fnUntraced(function*(task: NewTask, now: Statement.Fragment) {
-    const select = sql`SELECT t.*, CASE WHEN ${unowned(sql, now)} THEN 1 ELSE 0 END AS unowned FROM perennial_tasks t`
+    const select = sql`SELECT ${columns}, CASE WHEN ${unowned(sql, now)} THEN 1 ELSE 0 END AS unowned
+      FROM perennial_tasks t`
     type Found = Existing["row"]
     if (task.idempotency !== undefined) {
       const { key, requestHash } = task.idempotency
@@ -184,7 +188,7 @@ export const make = (
       RETURNING user_id, last_position, ${bounded}`
     yield* findExisting(task, now)
     if (queue === undefined || queue.user_id !== userId) return yield* new ConversationNotFound({ conversationId })
-    const active = yield* sql<TaskRow>`SELECT * FROM perennial_tasks
+    const active = yield* sql<TaskRow>`SELECT ${columns} FROM perennial_tasks
       WHERE conversation_id = ${conversationId} AND finished_at IS NULL ORDER BY position ${forUpdate}`
     const [busy] = active
     if (busy !== undefined && onBusy === "reject") {
@@ -195,9 +199,9 @@ export const make = (
     }
     const { cancelled, cancelling } = yield* interrupt(onBusy === "interrupt" ? active : [], now)
     const isHead = active.length === cancelled.length
-    const rows = yield* sql<TaskRow>`INSERT INTO perennial_tasks (position, head, ${taskColumns})
-      VALUES (${queue.last_position}, ${isHead ? 1 : 0}, ${taskValues(task, now)}) RETURNING *`
-    yield* insertEvent(task.id, 1, now, encodeAck(task))
+    const rows = yield* sql<TaskRow>`INSERT INTO perennial_tasks (position, head, ${newColumns})
+      VALUES (${queue.last_position}, ${isHead ? 1 : 0}, ${taskValues(task, now)}) RETURNING ${columns}`
+    yield* insertEvent(task.id, 1, now, encodeAck(task), JSON.stringify(task.input))
     return yield* read(() => rows.map((row) => toCreated(row, isHead, { cancelled, cancelling })))
   })
 
@@ -208,10 +212,11 @@ export const make = (
         INSERT INTO perennial_task_queues (conversation_id, user_id, last_position)
         VALUES (${task.conversationId}, ${task.userId}, 1) ON CONFLICT (conversation_id) DO NOTHING RETURNING 1
       ), task AS (
-        INSERT INTO perennial_tasks (position, head, ${taskColumns})
-        SELECT 1, 1, ${taskValues(task, now)} FROM queue RETURNING *
+        INSERT INTO perennial_tasks (position, head, ${newColumns})
+        SELECT 1, 1, ${taskValues(task, now)} FROM queue RETURNING ${columns}
       ), event AS (
-        INSERT INTO perennial_task_events (task_id, seq, at, payload) SELECT id, 1, ${now}, ${encodeAck(task)} FROM task
+        INSERT INTO perennial_task_events (task_id, seq, at, payload, input)
+        SELECT id, 1, ${now}, ${encodeAck(task)}, ${JSON.stringify(task.input)} FROM task
       ) SELECT * FROM task`
     return yield* read(() => rows.map((row) => toCreated(row, true)))
   })
@@ -240,7 +245,9 @@ export const make = (
     )
 
   const ending = (fence: Fence, { first, last, terminal }: Ending, now: Statement.Fragment) => ({
-    values: sql`status = ${terminalStatus(terminal)}, error = ${terminal.type === "error" ? terminal.detail : null},
+    values: sql`status = ${terminalStatus(terminal)}, error = ${
+      terminal.type === "error" ? storable(terminal.detail) : null
+    },
       head = 0, runner_id = NULL, last_seq = ${last}, finished_at = ${now}, updated_at = ${now}`,
     isFenced: sql`t.id = ${fence.taskId} AND t.token = ${fence.token} AND t.last_seq = ${first - 1}
       AND t.runner_id IS NOT NULL AND t.finished_at IS NULL`
@@ -252,7 +259,8 @@ export const make = (
       const now = yield* time
       const { isFenced, values } = ending(claim, ended, now)
       yield* lockOf(claim.taskId)
-      const [row] = yield* sql<TaskRow>`UPDATE perennial_tasks AS t SET ${values} WHERE ${isFenced} RETURNING *`
+      const [row] = yield* sql<TaskRow>`UPDATE perennial_tasks AS t SET ${values} WHERE ${isFenced}
+        RETURNING ${columns}`
       if (row === undefined) return yield* again ? applied(claim, ended.last, now) : new LeaseLost(claim)
       yield* log.insert(claim, events)
       return yield* promote(row.conversation_id, now)
@@ -291,7 +299,7 @@ export const make = (
 
   /** Whether the try before was applied though its reply was lost. */
   const applied = Effect.fnUntraced(function*(claim: Fence, lastSeq: number, now: Statement.Fragment) {
-    const [row] = yield* sql<TaskRow>`SELECT * FROM perennial_tasks WHERE id = ${claim.taskId}`
+    const [row] = yield* sql<TaskRow>`SELECT ${columns} FROM perennial_tasks WHERE id = ${claim.taskId}`
     return row?.token === claim.token && row.last_seq === lastSeq && isEnded(row.status)
       ? yield* promoted(row.conversation_id, now)
       : yield* new LeaseLost({ taskId: claim.taskId, token: claim.token })
@@ -303,7 +311,8 @@ export const make = (
         const now = yield* time
         const userId = options?.userId
         yield* lockOf(id, userId)
-        const [row] = yield* sql<TaskRow>`SELECT * FROM perennial_tasks WHERE ${isTask(sql, id, userId)} ${forUpdate}`
+        const [row] = yield* sql<TaskRow>`SELECT ${columns} FROM perennial_tasks
+          WHERE ${isTask(sql, id, userId)} ${forUpdate}`
         if (row === undefined) return yield* new TaskNotFound({ taskId: id })
         const before = yield* intentOf(id, intent.key)
         if (before !== undefined || isEnded(row.status)) {
@@ -331,7 +340,7 @@ export const make = (
         const [queue] = yield* sql<{ readonly user_id: string }>`SELECT user_id, ${bounded} FROM perennial_task_queues
           WHERE conversation_id = ${conversationId} ${forUpdate}`
         if (queue?.user_id !== userId) return
-        const [active] = yield* sql<TaskRow>`SELECT * FROM perennial_tasks
+        const [active] = yield* sql<TaskRow>`SELECT id FROM perennial_tasks
           WHERE conversation_id = ${conversationId} AND finished_at IS NULL ORDER BY position LIMIT 1`
         if (active !== undefined) return yield* new ConversationBusy({ conversationId, activeTaskId: active.id })
         const tasks = sql`(SELECT id FROM perennial_tasks WHERE conversation_id = ${conversationId})`

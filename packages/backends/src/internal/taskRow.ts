@@ -17,38 +17,33 @@ import { DateTime, Schema } from "effect"
 /** Milliseconds: PostgreSQL's BIGINT arrives as a bigint. */
 type Millis = number | bigint
 
-/** A row of `perennial_tasks`. */
+/** What most operations read of the row of a task, in columns of these names. */
 export interface TaskRow {
   readonly id: TaskId
   readonly conversation_id: ConversationId
   readonly user_id: UserId
   readonly agent_id: string
-  /** 1 for the one task of a conversation that may run, else 0. */
-  readonly head: number
   readonly status: TaskStatus
   readonly error: string | null
-  readonly input: string
-  readonly user_metadata: string | null
   readonly metadata: string | null
   readonly replaces: MessageId | null
-  readonly log_context: string | null
-  readonly idempotency_key: string | null
   readonly request_hash: string | null
-  readonly runner_id: RunnerId | null
   readonly token: number
   readonly attempt: number
-  readonly failures: number
   readonly last_seq: number
   readonly intents: number
-  readonly pruned: number
   readonly created_at: Millis
   readonly updated_at: Millis
-  readonly started_at: Millis | null
-  readonly finished_at: Millis | null
 }
 
-/** What the port makes of a row. */
-export type PortRow = Omit<TaskRow, "head" | "idempotency_key" | "request_hash">
+/** What only an owner needs. The body of a message may have megabytes. */
+export interface ClaimRow extends TaskRow {
+  readonly input: string
+  readonly user_metadata: string | null
+  readonly log_context: string | null
+  readonly failures: number
+  readonly started_at: Millis | null
+}
 
 const decodeInput = Schema.decodeSync(Schema.fromJsonString(UserMessage))
 const decodeMetadata = Schema.decodeSync(Schema.fromJsonString(Metadata))
@@ -61,7 +56,7 @@ const optional = <A>(text: string | null, decode: (text: string) => A): A | unde
 export const toText = (value: unknown): string | null => value === undefined ? null : JSON.stringify(value)
 
 /** Throws when a column cannot be read. */
-export const toTask = (row: PortRow): Task => ({
+export const toTask = (row: TaskRow): Task => ({
   id: row.id,
   conversationId: row.conversation_id,
   agentId: AgentId.make(row.agent_id),
@@ -76,7 +71,7 @@ export const toTask = (row: PortRow): Task => ({
 })
 
 /** Throws when a column cannot be read. */
-export const toClaim = (row: PortRow, runnerId: RunnerId): Claim => ({
+export const toClaim = (row: ClaimRow, runnerId: RunnerId): Claim => ({
   taskId: row.id,
   conversationId: row.conversation_id,
   userId: row.user_id,

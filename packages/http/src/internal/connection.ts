@@ -67,7 +67,7 @@ export const connect = (
 
   const onExit = (exit: Pulled) => {
     pending = undefined
-    // A heartbeat may be on its way to the socket: then the next pull finds the exit.
+    // A heartbeat may be on its way to the socket, or the reader on its way to `wait`: it finds the exit.
     if (waiting === undefined) arrived = exit
     else resume(Effect.suspend(() => deliver(exit)))
   }
@@ -76,6 +76,8 @@ export const connect = (
     waiting = undefined
   })
   const wait = Effect.callback<Bytes, Cause.Done>((reader) => {
+    // The fiber may have given way on its way here: what came meanwhile found nobody who waited.
+    if (pending === undefined || connections.draining) return reader(next)
     waiting = reader
     return stopWaiting
   })

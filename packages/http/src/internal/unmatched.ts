@@ -13,8 +13,11 @@ import {
 import { Api } from "../Api.ts"
 import { MethodNotAllowed, RouteNotFound } from "../Problems.ts"
 
+/** Ids may have 200 characters of up to three bytes, each percent-encoded. */
+export const routerConfig: Partial<FindMyWay.RouterConfig> = { maxParamLength: 2000 }
+
 /** Knows the methods of every path; asked only when a request has failed. */
-const table = FindMyWay.make<true>()
+const table = FindMyWay.make<true>(routerConfig)
 const methods = new Set<string>(["GET"])
 for (const path of ["/docs", "/openapi.json"] as const) table.on("GET", path, true)
 for (const group of Object.values(Api.groups)) {

@@ -1,0 +1,44 @@
+import { assert, it } from "@effect/vitest"
+import { readFileSync } from "node:fs"
+import { dirname, join } from "node:path"
+import { fileURLToPath } from "node:url"
+
+const packages = fileURLToPath(new URL("../../", import.meta.url))
+const valueImports = /^(?:import|export)\s+(?!type\s)(?:[^"']*?\sfrom\s+)?["']([^"']+)["']/gm
+
+const sourceOf = (from: string, specifier: string): string | undefined => {
+  if (specifier.startsWith(".")) return join(dirname(from), specifier)
+  const [, name, module = "index"] = /^@perennial\/(\w+)(?:\/(\w+))?$/.exec(specifier) ?? []
+  return name === undefined ? undefined : join(packages, name, "src", `${module}.ts`)
+}
+
+/** What a module loads, itself and by what it imports: our own files, and the names of everybody else's modules. */
+const loads = (file: string, seen = new Set<string>()): ReadonlySet<string> => {
+  if (seen.has(file)) return seen
+  seen.add(file)
+  for (const [, specifier = ""] of readFileSync(file, "utf8").matchAll(valueImports)) {
+    const source = sourceOf(file, specifier)
+    if (source === undefined) seen.add(specifier)
+    else loads(source, seen)
+  }
+  return seen
+}
+
+const inBrowsers = /^effect(?:\/(?:encoding|http|http-api|crypto))?$/
+
+it.each(["Client", "Api", "index"])(
+  "%s.ts is for browsers: it loads the schemas, effect, and nothing else",
+  (module) => {
+    const loaded = [...loads(join(packages, "http", "src", `${module}.ts`))].map((name) => name.replace(packages, ""))
+    assert.include(loaded, "domain/src/Task.ts")
+    const foreign = loaded.filter((name) => !/^(?:domain|http)\//.test(name) && !inBrowsers.test(name))
+    assert.deepStrictEqual(foreign, [])
+  }
+)
+
+it("an application with a client alone installs no runtime", () => {
+  const manifest: unknown = JSON.parse(readFileSync(join(packages, "http", "package.json"), "utf8"))
+  assert.nestedPropertyVal(manifest, "dependencies.@perennial/domain", "workspace:^")
+  assert.notNestedProperty(manifest, "dependencies.@perennial/runtime")
+  assert.nestedPropertyVal(manifest, "peerDependenciesMeta.@perennial/runtime.optional", true)
+})

@@ -1,0 +1,60 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Effect } from "effect"
+import { body, json, layerTokens, makeCall, problem } from "./support.ts"
+
+describe("paths", () => {
+  it.effect("an unknown path is 404, a wrong method 405 with Allow", () =>
+    Effect.gen(function*() {
+      const call = yield* makeCall()
+      const unknown = yield* call("/nothing?x=1")
+      assert.strictEqual(unknown.status, 404)
+      assert.deepInclude(yield* problem(unknown), { type: "urn:perennial:problem:route-not-found", path: "/nothing" })
+      const wrong = yield* call("/tasks", { method: "PUT" })
+      assert.strictEqual(wrong.status, 405)
+      assert.strictEqual(wrong.headers.get("allow"), "GET, POST")
+      assert.deepStrictEqual((yield* problem(wrong)).allow, ["GET", "POST"])
+      const removal = yield* call("/tasks/t1", { method: "DELETE" })
+      assert.strictEqual(removal.headers.get("allow"), "GET")
+      yield* body(removal)
+      assert.strictEqual((yield* call("/tasks/t1/status")).status, 404)
+      assert.strictEqual((yield* call("/tasks", { method: "HEAD" })).status, 200)
+    }))
+
+  it.effect("an id may have 200 characters: it is found or not, and a longer one is named", () =>
+    Effect.gen(function*() {
+      const call = yield* makeCall()
+      const longest = `/tasks/${encodeURIComponent("é".repeat(200))}`
+      assert.strictEqual((yield* problem(yield* call(longest))).type, "urn:perennial:problem:task-not-found")
+      const wrong = yield* call(longest, { method: "PUT" })
+      assert.strictEqual(wrong.status, 405)
+      assert.deepStrictEqual((yield* problem(wrong)).allow, ["GET"])
+      const longer = yield* problem(yield* call(`/tasks/${"x".repeat(201)}/events`))
+      assert.strictEqual(longer.status, 400)
+      assert.deepStrictEqual(longer.errors[0]?.path, ["params", "id"])
+    }))
+
+  it.effect("health, readiness, OpenAPI and docs are served", () =>
+    Effect.gen(function*() {
+      const call = yield* makeCall({ auth: layerTokens })
+      assert.isTrue((yield* json(yield* call("/health"))).ok)
+      assert.isTrue((yield* json(yield* call("/ready"))).ok)
+      const api = yield* json(yield* call("/openapi.json"))
+      assert.sameMembers(Object.keys(api.paths), [
+        "/tasks",
+        "/chat",
+        "/tasks/{id}",
+        "/tasks/{id}/events",
+        "/tasks/{id}/cancel",
+        "/tasks/{id}/decisions/{toolCallId}",
+        "/conversations",
+        "/conversations/{id}",
+        "/conversations/{id}/messages",
+        "/conversations/{id}/regenerate",
+        "/health",
+        "/ready"
+      ])
+      const docs = yield* call("/docs")
+      assert.strictEqual(docs.headers.get("content-type"), "text/html")
+      yield* body(docs)
+    }))
+})
