@@ -53,13 +53,22 @@ export const make: Effect.Effect<Service, never, SqlClient.SqlClient> = Effect.g
     return row ?? (yield* new ConversationNotFound({ conversationId: id }))
   })
 
+  const insertNew = (key: ConversationKey, now: Statement.Fragment) =>
+    sql<Row>`INSERT INTO perennial_conversations (id, user_id, created_at, updated_at)
+      VALUES (${key.id}, ${key.userId}, ${now}, ${now}) ON CONFLICT (id) DO NOTHING RETURNING *`
+  // Most are there already, which PostgreSQL finds in the same round trip.
+  const createOrFind = sql.onDialectOrElse({
+    pg: () => (key: ConversationKey, now: Statement.Fragment) =>
+      sql<Row>`WITH created AS (${insertNew(key, now)}) SELECT * FROM created
+        UNION ALL SELECT * FROM perennial_conversations WHERE id = ${key.id} AND user_id = ${key.userId}`,
+    orElse: () => insertNew
+  })
+
   const create: Service["create"] = (key) =>
     persistently(() =>
       Effect.gen(function*() {
-        const now = yield* time
-        const [created] = yield* sql<Row>`INSERT INTO perennial_conversations (id, user_id, created_at, updated_at)
-          VALUES (${key.id}, ${key.userId}, ${now}, ${now}) ON CONFLICT (id) DO NOTHING RETURNING *`
-        return toConversation(created ?? (yield* find(key)))
+        const [conversation] = yield* createOrFind(key, yield* time)
+        return toConversation(conversation ?? (yield* find(key)))
       }), failed("create"))
 
   const list: Service["list"] = ({ before, limit, userId }) => {

@@ -46,7 +46,7 @@ withPostgres("PgTaskBackend on a line that goes dead", (url) => {
   const request = { arrives: false }
   const answer = { arrives: true }
 
-  it.live("P1: the answer of a first task's `create` is lost", () =>
+  it.live("P1: the answer of `create` is lost", () =>
     Effect.gen(function*() {
       const process = yield* start()
       const created = yield* underFault(process, "INTO perennial_task_queues", answer, create(process.backend))

@@ -267,19 +267,23 @@ withPostgres("PgTaskBackend in several processes", (url) => {
     Effect.gen(function*() {
       const config = yield* makeSchema(url)
       const processes = yield* Effect.forEach(Array.range(1, 3), () => start(config))
-      const exits = yield* Effect.forEach(
-        Array.range(1, 100),
-        (n) =>
-          Effect.result(
-            (processes[n % 3] ?? processes[0]).backend.create(newTask(`t${n}`, "c1"), reject)
-          ),
-        { concurrency: "unbounded" }
-      )
-      const accepted = exits.flatMap((exit) => exit._tag === "Success" ? [exit.success.task.id] : [])
-      assert.strictEqual(accepted.length, 1)
-      for (const exit of exits) {
-        if (exit._tag === "Success") continue
-        assert.strictEqual(exit.failure._tag === "ConversationBusy" && exit.failure.activeTaskId, accepted[0])
+      // The first message of the conversation, and a later one.
+      for (const turn of ["first", "later"]) {
+        const exits = yield* Effect.forEach(
+          Array.range(1, 100),
+          (n) =>
+            Effect.result(
+              (processes[n % 3] ?? processes[0]).backend.create(newTask(`${turn} ${n}`, "c1"), reject)
+            ),
+          { concurrency: "unbounded" }
+        )
+        const [accepted, ...others] = exits.flatMap((exit) => exit._tag === "Success" ? [exit.success.task.id] : [])
+        assert.deepStrictEqual(others, [])
+        for (const exit of exits) {
+          if (exit._tag === "Success") continue
+          assert.strictEqual(exit.failure._tag === "ConversationBusy" && exit.failure.activeTaskId, accepted)
+        }
+        yield* processes[0].backend.putIntent(TaskId.make(accepted ?? ""), { key: "cancel", value: {} })
       }
     }).pipe(Effect.scoped))
 

@@ -2,8 +2,8 @@
  * What changes the queue of a conversation: accepting, ending and deleting tasks.
  *
  * Each is one transaction that locks the row of the conversation first, in a statement of its own: what it reads after
- * that is what every earlier one left (P2, P4). SQLite has one writer at a time anyway (`BEGIN IMMEDIATE`). A
- * conversation without that row has no tasks: on PostgreSQL its first one is accepted by one statement.
+ * that is what every earlier one left (P2, P4). SQLite has one writer at a time anyway (`BEGIN IMMEDIATE`). What happens
+ * with every message is one statement on PostgreSQL, where nothing stands in its way.
  */
 import type { ConversationId, TaskId, UserId } from "@perennial/domain/Ids"
 import { isTerminal as isEnded } from "@perennial/domain/Task"
@@ -205,15 +205,30 @@ export const make = (
     return yield* read(() => rows.map((row) => toCreated(row, isHead, { cancelled, cancelling })))
   })
 
-  /** Accepts the first task of a conversation, or nothing. */
-  const acceptFirst = Effect.fnUntraced(function*(task: NewTask) {
+  /**
+   * Accepts a task of a conversation that has no active one, new or not; or nothing. It sees what there was before it
+   * waited for the lock: of a task that was accepted meanwhile it would be a second head, which the index refuses (P2).
+   */
+  const acceptIdle = Effect.fnUntraced(function*(task: NewTask) {
+    const { conversationId, id, idempotency, userId } = task
     const now = yield* time
+    const none = (where: Statement.Fragment) => sql`NOT EXISTS (SELECT 1 FROM perennial_tasks WHERE ${where})`
+    const isIdle = sql.and([
+      none(sql`conversation_id = ${conversationId} AND head = 1`),
+      none(sql`id = ${id}`),
+      ...idempotency === undefined
+        ? []
+        : [none(sql`user_id = ${userId} AND idempotency_key = ${idempotency.key}`)]
+    ])
     const rows = yield* sql<TaskRow>`WITH queue AS (
-        INSERT INTO perennial_task_queues (conversation_id, user_id, last_position)
-        VALUES (${task.conversationId}, ${task.userId}, 1) ON CONFLICT (conversation_id) DO NOTHING RETURNING 1
+        INSERT INTO perennial_task_queues AS q (conversation_id, user_id, last_position)
+        SELECT ${conversationId}, ${userId}, 1 WHERE ${isIdle}
+        ON CONFLICT (conversation_id) DO UPDATE SET last_position = q.last_position + 1
+          WHERE q.user_id = excluded.user_id
+        RETURNING last_position
       ), task AS (
         INSERT INTO perennial_tasks (position, head, ${newColumns})
-        SELECT 1, 1, ${taskValues(task, now)} FROM queue RETURNING ${columns}
+        SELECT last_position, 1, ${taskValues(task, now)} FROM queue RETURNING ${columns}
       ), event AS (
         INSERT INTO perennial_task_events (task_id, seq, at, payload, input)
         SELECT id, 1, ${now}, ${encodeAck(task)}, ${JSON.stringify(task.input)} FROM task
@@ -229,7 +244,7 @@ export const make = (
 
   const acceptance = sql.onDialectOrElse({
     pg: () => (task: NewTask, options: Parameters<Service["create"]>[1]) =>
-      acceptFirst(task).pipe(
+      acceptIdle(task).pipe(
         Effect.catchIf(isDuplicate, () => Effect.succeed([])),
         Effect.filterOrElse((created) => created.length > 0, () => acceptAny(task, options))
       ),

@@ -1,6 +1,6 @@
 import { AgentId, ConversationId, RunnerId, TaskId, UserId } from "@perennial/domain/Ids"
 import { userText } from "@perennial/domain/Message"
-import type { TaskBackend } from "@perennial/domain/TaskBackend"
+import type { NewTask, TaskBackend } from "@perennial/domain/TaskBackend"
 import type { StoredEvent } from "@perennial/domain/TaskEvent"
 import { Duration, Effect, Option } from "effect"
 
@@ -8,14 +8,16 @@ export const ids = { taskId: TaskId.make("t1"), conversationId: ConversationId.m
 export const next = TaskId.make("t2")
 export const runnerId = RunnerId.make("runner")
 
+export const newTask = (id: TaskId): NewTask => ({
+  id,
+  conversationId: ids.conversationId,
+  userId: UserId.make("alice"),
+  agentId: AgentId.make("agent"),
+  input: userText("hello")
+})
+
 export const create = (backend: TaskBackend["Service"], id = ids.taskId) =>
-  backend.create({
-    id,
-    conversationId: ids.conversationId,
-    userId: UserId.make("alice"),
-    agentId: AgentId.make("agent"),
-    input: userText("hello")
-  }, { onBusy: "enqueue", maxQueued: 5 })
+  backend.create(newTask(id), { onBusy: "enqueue", maxQueued: 5 })
 
 export const begin = Effect.fnUntraced(function*(backend: TaskBackend["Service"]) {
   yield* create(backend)
