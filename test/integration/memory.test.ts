@@ -4,20 +4,9 @@ import { TaskBackend } from "@perennial/domain/TaskBackend"
 import * as TaskLimits from "@perennial/runtime/TaskLimits"
 import { TaskManager } from "@perennial/runtime/TaskManager"
 import { Clock, Effect, Layer, Stream } from "effect"
-import { setFlagsFromString } from "node:v8"
-import { runInNewContext } from "node:vm"
+import { heapBytes } from "../support/heap.ts"
 import { stores } from "../support/stores.ts"
 import * as Talker from "../support/talker.ts"
-
-setFlagsFromString("--expose-gc")
-const collect: () => void = runInNewContext("gc")
-
-/** Bytes in use; what finalizers and later turns let go of is gone. */
-const heapBytes = Effect.sync(collect).pipe(
-  Effect.andThen(Effect.sleep("20 millis")),
-  Effect.repeat({ times: 3 }),
-  Effect.andThen(Effect.sync(() => process.memoryUsage().heapUsed))
-)
 
 describe.each(stores)("memory, on %s", (name, store) => {
   // Each task is several commits, and one commit to SQLite takes milliseconds.

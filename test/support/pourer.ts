@@ -1,11 +1,14 @@
 /**
- * A server process whose agent pours out as many events as the user's message says, onto a database file.
+ * A server process whose agent pours out as many events as the user's message says, onto a database file. It answers
+ * `GET /memory` with the bytes it holds.
  */
 import { NodeRuntime } from "@effect/platform-node"
 import * as SqlConversationStore from "@perennial/backends/SqlConversationStore"
 import * as SqliteClient from "@perennial/backends/SqliteClient"
 import * as SqlTaskBackend from "@perennial/backends/SqlTaskBackend"
 import { Console, Effect, Layer } from "effect"
+import { HttpRouter, HttpServerResponse } from "effect/http"
+import { heldBytes } from "./heap.ts"
 import * as Talker from "./talker.ts"
 
 const filename = process.env["FILE"] ?? ":memory:"
@@ -17,8 +20,10 @@ const store = Layer.mergeAll(SqlTaskBackend.layer, SqlConversationStore.layer).p
 const { agent, gate } = Talker.makeTalker(200)
 gate.openUnsafe()
 
+const routes = HttpRouter.add("GET", "/memory", Effect.map(heldBytes, HttpServerResponse.jsonUnsafe))
+
 Layer.effectDiscard(Effect.flatMap(Talker.address, Console.log)).pipe(
-  Layer.provide(Talker.layer(agent, store)),
+  Layer.provide(Talker.layer(agent, store, { routes })),
   Layer.launch,
   NodeRuntime.runMain
 )
