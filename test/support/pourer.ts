@@ -1,12 +1,14 @@
 /**
  * A server process whose agent pours out as many events as the user's message says, into the database of `STORE`, or onto a
- * database file.
+ * database file. It answers `GET /memory` with the bytes it holds.
  */
 import { NodeRuntime } from "@effect/platform-node"
 import * as SqlConversationStore from "@perennial/backends/SqlConversationStore"
 import * as SqliteClient from "@perennial/backends/SqliteClient"
 import * as SqlTaskBackend from "@perennial/backends/SqlTaskBackend"
 import { Console, Effect, Layer } from "effect"
+import { HttpRouter, HttpServerResponse } from "effect/http"
+import { heldBytes } from "./heap.ts"
 import * as Storage from "./storage.ts"
 import * as Talker from "./talker.ts"
 
@@ -19,9 +21,11 @@ const sqlite = Layer.mergeAll(SqlTaskBackend.layer, SqlConversationStore.layer).
 const { agent, gate } = Talker.makeTalker(200)
 gate.openUnsafe()
 
+const routes = HttpRouter.add("GET", "/memory", Effect.map(heldBytes, HttpServerResponse.jsonUnsafe))
+
 const launch = <E>(store: Parameters<typeof Talker.layer<E>>[1]) =>
   Layer.effectDiscard(Effect.flatMap(Talker.address, Console.log)).pipe(
-    Layer.provide(Talker.layer(agent, store)),
+    Layer.provide(Talker.layer(agent, store, { routes })),
     Layer.launch,
     NodeRuntime.runMain
   )

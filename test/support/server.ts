@@ -3,7 +3,6 @@
  */
 import { Effect, Stream } from "effect"
 import { ChildProcess } from "effect/process"
-import { readFile } from "node:fs/promises"
 
 export interface Options {
   /** The module to run; the complete example by default. */
@@ -43,11 +42,6 @@ export const start = Effect.fnUntraced(function*(options: Options) {
     /** SIGSTOP: it does nothing more, and its connections stay open. */
     freeze: Effect.sync(() => process.kill(handle.pid, "SIGSTOP")),
     /** SIGCONT. */
-    thaw: Effect.sync(() => process.kill(handle.pid, "SIGCONT")),
-    /** Resident memory in bytes. */
-    residentBytes: Effect.promise(async () => {
-      const status = await readFile(`/proc/${handle.pid}/status`, "utf8")
-      return Number(/VmRSS:\s+(\d+)/.exec(status)?.[1]) * 1_024
-    })
+    thaw: Effect.sync(() => process.kill(handle.pid, "SIGCONT"))
   }
 })

@@ -47,8 +47,12 @@ export const makeTalker = (batch = 1) => {
 }
 
 /** Serves an agent over HTTP on a free port, beside the manager itself. */
-export const layer = <E>(agent: Agent.Agent, store: Layer.Layer<TaskBackend | ConversationStore, E>) =>
-  NodeServer.layer({ port: 0, shutdownTimeout: 0 }).pipe(
+export const layer = <E>(
+  agent: Agent.Agent,
+  store: Layer.Layer<TaskBackend | ConversationStore, E>,
+  options?: Omit<NodeServer.Options, "port">
+) =>
+  NodeServer.layer({ port: 0, shutdownTimeout: 0, ...options }).pipe(
     Layer.provide(Tokens.layerLocal),
     Layer.provideMerge(TaskManager.layer),
     Layer.provide(Agent.Agents.layer([agent])),

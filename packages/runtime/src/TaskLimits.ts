@@ -40,7 +40,10 @@ export interface TaskLimits {
   readonly logBytes: number
   /** Bytes of a conversation that its agent is given; beyond, the oldest turns are left out. The last turn stays whole. */
   readonly historyBytes: number
-  /** Bytes of log pages kept in memory for readers. */
+  /**
+   * Bytes of log pages kept in memory for readers (the same). A server keeps the texts of their frames beside them, at
+   * most as much again.
+   */
   readonly pageCacheBytes: number
   /** How long the store believes in a process that says nothing. */
   readonly leaseTtl: Duration.Duration

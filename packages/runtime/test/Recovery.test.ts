@@ -22,12 +22,15 @@ const shared = Effect.map(
   (context) => ({ backend: Context.get(context, TaskBackend), store: Context.get(context, ConversationStore) })
 )
 
-/** A process: its manager, a switch that cuts it off from the store, and its end by SIGTERM. */
+/**
+ * A process: its manager, a switch that cuts it off from the store, a gate that holds up what it appends on the way
+ * there, the answers to that, and its end by SIGTERM.
+ */
 const startProcess = Effect.fnUntraced(function*(
   { backend, store }: Effect.Success<typeof shared>,
   ...[agent, ...others]: readonly [Agent, ...Array<Agent>]
 ) {
-  const line = { cut: false }
+  const line = { cut: false, gate: Latch.makeUnsafe(true), late: new Array<boolean>() }
   const guarded = <A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, E | TaskBackendError> =>
     Effect.suspend((): Effect.Effect<A, E | TaskBackendError> =>
       line.cut ? Effect.fail(new TaskBackendError({ operation: "any", cause: "the line is cut" })) : effect
@@ -39,7 +42,13 @@ const startProcess = Effect.fnUntraced(function*(
     get: (...args) => guarded(backend.get(...args)),
     list: (...args) => guarded(backend.list(...args)),
     claim: (...args) => guarded(backend.claim(...args)),
-    append: (...args) => guarded(backend.append(...args)),
+    append: (...args) =>
+      guarded(
+        line.gate.isOpen()
+          ? backend.append(...args)
+          : Effect.tap(Effect.andThen(line.gate.await, backend.append(...args)), (results) =>
+            Effect.sync(() => line.late.push(...results.map(({ ok }) => ok))))
+      ),
     finish: (...args) => guarded(backend.finish(...args)),
     release: (...args) => guarded(backend.release(...args)),
     events: (...args) => guarded(backend.events(...args)),
@@ -108,6 +117,10 @@ describe("recovery", () => {
       const a = yield* startProcess(both, first.agent)
       const task = yield* a.manager.start({ message: "x" })
       yield* Deferred.await(first.begun)
+      // It writes once more: that is on its way while it dies, and arrives when the task has another owner.
+      yield* a.line.gate.close
+      yield* first.release.open
+      yield* settle
       a.line.cut = true
       const second = waiting([text("after ")])
       const b = yield* startProcess(both, second.agent)
@@ -115,8 +128,9 @@ describe("recovery", () => {
       yield* TestClock.adjust("11 seconds")
       yield* Deferred.await(second.begun)
       a.line.cut = false
-      yield* first.release.open
+      yield* a.line.gate.open
       yield* settle
+      assert.deepStrictEqual(a.line.late, [false])
       yield* second.release.open
       const log = yield* logOf(b.manager, task.id)
       assert.deepStrictEqual(types(log), ["ack", "started", "text", "resumed", "text", "message", "done"])

@@ -1,16 +1,37 @@
 /**
  * The bytes of an event stream (WHATWG HTML, section 9.2), encoded once for all readers.
  *
- * Readers of one task share event objects. What was encoded is kept by their identity and goes when they go: a thousand
- * readers of a batch cost one encode and share one buffer, also where each has an array of its own.
+ * Readers of one task share event objects, and what was encoded is found by their identity: a thousand readers of a batch
+ * cost one encode and share one buffer, also where each has an array of its own. The text of an event goes when the event
+ * goes: beside the bounded caches of events it is as much again. Of the buffers 16 MiB are kept, the newest, as readers may
+ * begin a batch at any event (P11).
  */
 import type { StoredEvent } from "@perennial/domain/TaskEvent"
 import type { Array } from "effect"
 
 const utf8 = new TextEncoder()
 const texts = new WeakMap<StoredEvent, string>()
-/** By the first event of a batch, the bytes of the batch that began with it last. */
-const batches = new WeakMap<StoredEvent, { readonly length: number; readonly bytes: Uint8Array }>()
+
+interface Encoded {
+  /** How many events. */
+  readonly length: number
+  readonly bytes: Uint8Array
+}
+
+/** By the first event of a batch, what began with it last: the newest, and those before, at most 8 MiB each. */
+let newest = new WeakMap<StoredEvent, Encoded>()
+let before = new WeakMap<StoredEvent, Encoded>()
+const maxBytes = 8 * 1024 * 1024
+let newestBytes = 0
+
+const keep = (first: StoredEvent, encoded: Encoded): void => {
+  newest.set(first, encoded)
+  newestBytes += encoded.bytes.byteLength
+  if (newestBytes < maxBytes) return
+  before = newest
+  newest = new WeakMap()
+  newestBytes = 0
+}
 
 /** A comment: readers ignore it, proxies and sockets see traffic. */
 export const comment = (text: string): Uint8Array => utf8.encode(`: ${text}\n\n`)
@@ -30,11 +51,11 @@ const text = (stored: StoredEvent): string => {
 
 /** The frames of a batch, in one buffer. A task's events have no gaps (P3): first event and length say which they are. */
 export const frames = (batch: Array.NonEmptyReadonlyArray<StoredEvent>): Uint8Array => {
-  const known = batches.get(batch[0])
+  const known = newest.get(batch[0]) ?? before.get(batch[0])
   if (known !== undefined && known.length === batch.length) return known.bytes
   let joined = ""
   for (const stored of batch) joined += text(stored)
   const bytes = utf8.encode(joined)
-  batches.set(batch[0], { length: batch.length, bytes })
+  keep(batch[0], { length: batch.length, bytes })
   return bytes
 }
