@@ -173,7 +173,9 @@ describe("recovery", () => {
         process.line.cut = true
         yield* settle
       }
-      const last = yield* startProcess(both, waiting().agent)
+      const survivor = waiting()
+      yield* survivor.release.open
+      const last = yield* startProcess(both, survivor.agent)
       yield* settle
       yield* TestClock.adjust("15 seconds")
       if (task === undefined) return assert.fail("no task")
