@@ -2,6 +2,7 @@
  * P8: a task that lost four owners in a row without progress is given up: not sooner, and nothing is asked of a model any
  * more then.
  */
+import { isProgress } from "@perennial/domain/TaskBackend"
 import * as TaskLimits from "@perennial/runtime/TaskLimits"
 import { type Of, ofType } from "./ledger.ts"
 import type { Kept, Observed, Violation } from "./observed.ts"
@@ -38,7 +39,7 @@ export const loops = (observed: Observed): ReadonlyArray<Violation> => {
   return observed.kept.flatMap((one) => {
     const { log, task } = one
     const own = (claims.get(task.id) ?? []).toSorted((a, b) => a.at - b.at)
-    const progress = log.flatMap(({ at, event: { type } }) => type === "message" || type === "tool_result" ? [at] : [])
+    const progress = log.filter(isProgress).map(({ at }) => at)
     const losses = (claim: Claim) => lossesBefore(claim, own, released.get(task.id) ?? [], progress)
     const last = own.at(-1)
     const tooOften = own.filter((claim) => asked.has(`${task.id} ${claim.attempt}`) && losses(claim) >= most)

@@ -4,7 +4,7 @@
 import { AgentId, ConversationId, MessageId, RunnerId, TaskId, UserId } from "@perennial/domain/Ids"
 import { UserMessage, userText } from "@perennial/domain/Message"
 import { isTerminal, Metadata, type Task, TaskStatus } from "@perennial/domain/Task"
-import { cancelKey, cancelReason, type Claim, type Head, type Intent } from "@perennial/domain/TaskBackend"
+import { cancelKey, cancelReason, type Claim, type Head, type Intent, isProgress } from "@perennial/domain/TaskBackend"
 import * as TaskEvent from "@perennial/domain/TaskEvent"
 import { DateTime, Schema } from "effect"
 
@@ -78,8 +78,6 @@ export const initial = (id: TaskId): State => ({
   intents: [],
   updatedAt: 0
 })
-
-const isProgress = ({ event }: TaskEvent.StoredEvent) => event.type === "message" || event.type === "tool_result"
 
 /** Appends events to the log of a task. A terminal one ends it, and it has no owner then (P4). */
 export const append = (state: State, events: ReadonlyArray<TaskEvent.StoredEvent>, now: number): Change => {

@@ -28,6 +28,7 @@ import {
   type Head,
   type Intent,
   interruptReason,
+  isProgress,
   type NewTask,
   TaskBackend
 } from "./TaskBackend.ts"
@@ -94,7 +95,7 @@ export const make: Effect.Effect<Service> = Effect.sync(() => {
   const write = (row: Row, events: ReadonlyArray<StoredEvent>, now: number) => {
     for (const stored of events) {
       row.log?.push(stored)
-      if (stored.event.type === "message" || stored.event.type === "tool_result") row.failures = 0
+      if (isProgress(stored)) row.failures = 0
     }
     row.lastSeq += events.length
     row.updatedAt = now

@@ -165,6 +165,16 @@ export const interruptReason = "interrupted by a newer message"
 export const decisionKey = (toolCallId: string): string => `decision/${toolCallId}`
 
 /**
+ * Whether an event shows that its task gets on: a whole message, or the result of a call that ended. What settles the log
+ * of an owner that died shows nothing.
+ *
+ * @since 0.1.0
+ * @category predicates
+ */
+export const isProgress = ({ event }: StoredEvent): boolean =>
+  event.type === "message" ? event.partial !== true : event.type === "tool_result" && event.status !== "interrupted"
+
+/**
  * What `putIntent` did.
  *
  * @since 0.1.0
@@ -270,8 +280,9 @@ export class TaskBackend extends Context.Service<TaskBackend, {
 
   /**
    * Appends to the logs of many tasks in one commit. An entry whose token is not the task's, or whose first seq is not
-   * `lastSeq + 1`, is not `ok` and changes nothing; it does not disturb the others (P9). A `message` or `tool_result`
-   * sets `failures` to 0. A claim comes at most once in a batch. `intents` is how many are recorded, where it is `ok`.
+   * `lastSeq + 1`, is not `ok` and changes nothing; it does not disturb the others (P9). An event that shows progress
+   * (`isProgress`) sets `failures` to 0. A claim comes at most once in a batch. `intents` is how many are recorded, where
+   * it is `ok`.
    */
   readonly append: (
     batch: Array.NonEmptyReadonlyArray<{

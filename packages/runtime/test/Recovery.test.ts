@@ -30,7 +30,7 @@ const startProcess = Effect.fnUntraced(function*(
   { backend, store }: Effect.Success<typeof shared>,
   ...[agent, ...others]: readonly [Agent, ...Array<Agent>]
 ) {
-  const line = { cut: false, gate: Latch.makeUnsafe(true), late: new Array<boolean>() }
+  const line = { cut: false, cutsAtFinish: false, gate: Latch.makeUnsafe(true), late: new Array<boolean>() }
   const guarded = <A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, E | TaskBackendError> =>
     Effect.suspend((): Effect.Effect<A, E | TaskBackendError> =>
       line.cut ? Effect.fail(new TaskBackendError({ operation: "any", cause: "the line is cut" })) : effect
@@ -49,7 +49,11 @@ const startProcess = Effect.fnUntraced(function*(
           : Effect.tap(Effect.andThen(line.gate.await, backend.append(...args)), (results) =>
             Effect.sync(() => line.late.push(...results.map(({ ok }) => ok))))
       ),
-    finish: (...args) => guarded(backend.finish(...args)),
+    finish: (...args) =>
+      Effect.suspend(() => {
+        line.cut ||= line.cutsAtFinish
+        return guarded(backend.finish(...args))
+      }),
     release: (...args) => guarded(backend.release(...args)),
     events: (...args) => guarded(backend.events(...args)),
     lastSeqs: (...args) => guarded(backend.lastSeqs(...args)),
@@ -187,17 +191,46 @@ describe("recovery", () => {
         process.line.cut = true
         yield* settle
       }
-      const last = waiting()
-      const { manager } = yield* startProcess(both, last.agent)
+      const survivor = waiting()
+      yield* survivor.release.open
+      const { manager } = yield* startProcess(both, survivor.agent)
       yield* settle
       yield* TestClock.adjust("15 seconds")
       if (task === undefined) return assert.fail("no task")
       const end = (yield* logOf(manager, task)).at(-1)?.event
       assert.isTrue(end?.type === "error" && end.error === "CrashLoop")
       const next = yield* manager.start({ message: "y", conversationId })
-      yield* last.release.open
       assert.strictEqual((yield* manager.await(next.id)).task.status, "completed")
       assert.deepStrictEqual(yield* rolesOf(both.store, conversationId), ["user", "assistant", "user", "assistant"])
+    }))
+
+  it.effect("P8, SCENARIO 28: a task whose owner dies while it ends it with CrashLoop is ended by the next one", () =>
+    Effect.gen(function*() {
+      const both = yield* shared
+      let task: TaskId | undefined
+      for (let i = 0; i < 4; i++) {
+        const victim = waiting([text("again ")])
+        const process = yield* startProcess(both, victim.agent)
+        if (task === undefined) task = (yield* process.manager.start({ message: "x" })).id
+        yield* settle
+        yield* TestClock.adjust("12 seconds")
+        yield* Deferred.await(victim.begun)
+        process.line.cut = true
+        yield* settle
+      }
+      const settling = yield* startProcess(both, waiting().agent)
+      settling.line.cutsAtFinish = true
+      yield* settle
+      yield* TestClock.adjust("12 seconds")
+      assert.isTrue(settling.line.cut)
+      const last = yield* startProcess(both, waiting().agent)
+      yield* settle
+      yield* TestClock.adjust("15 seconds")
+      if (task === undefined) return assert.fail("no task")
+      const log = yield* logOf(last.manager, task)
+      assert.deepStrictEqual(types(log).slice(-3), ["text", "message", "error"])
+      const end = log.at(-1)?.event
+      assert.isTrue(end?.type === "error" && end.error === "CrashLoop")
     }))
 
   it.effect("P10: what the log shows as finished is given to the next owner", () =>

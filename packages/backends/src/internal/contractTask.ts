@@ -44,6 +44,11 @@ export const toolResult = (id: string): TaskEvent =>
 export const message = (id: string): TaskEvent =>
   event(taskId(id), { type: "message", message: { role: "assistant", content: [] }, usage: zero })
 
+/** What settles a log whose owner could not finish: a cut answer, a cut call. */
+export const partial = (id: string): TaskEvent => ({ ...message(id), partial: true }) as TaskEvent
+
+export const interrupted = (id: string): TaskEvent => ({ ...toolResult(id), status: "interrupted" }) as TaskEvent
+
 export const done = (id: string): Terminal => event(taskId(id), { type: "done", usage: zero }) as Terminal
 
 export const failure = (id: string, detail = "It broke."): Terminal =>

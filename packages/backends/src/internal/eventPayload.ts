@@ -1,6 +1,7 @@
 /**
  * Events as the text that a log holds.
  */
+import { isProgress } from "@perennial/domain/TaskBackend"
 import { type StoredEvent, TaskEvent } from "@perennial/domain/TaskEvent"
 import { Schema } from "effect"
 
@@ -19,8 +20,5 @@ export const decodeEvent = (payload: string): TaskEvent => {
   return event.type === "unknown" ? event : json as TaskEvent
 }
 
-/** Whether an event shows that a task gets on: its owners' deaths before it no longer count. */
-const isProgress = ({ event }: StoredEvent) => event.type === "message" || event.type === "tool_result"
-
-/** 1 when a task made progress with these events. */
+/** 1 when a task made progress with these events: its owners' deaths before them no longer count. */
 export const progress = (events: ReadonlyArray<StoredEvent>): number => events.some(isProgress) ? 1 : 0

@@ -16,10 +16,12 @@ import {
   end,
   enqueue,
   headIds,
+  interrupted,
   live,
   log,
   message,
   newTask,
+  partial,
   reject,
   runnerA,
   runnerB,
@@ -183,6 +185,19 @@ const claims = (test: Test): void => {
       yield* backend.append([{ claim: fifth, events: stored(4, toolResult("t1")) }])
       yield* backend.release(fifth)
       assert.strictEqual((yield* claim("t1", runnerB, 5)).failures, 0)
+    })
+  )
+
+  test(
+    "P8: what settles a log is no progress: a cut answer, the result of a cut call",
+    Effect.gen(function*() {
+      const backend = yield* TaskBackend
+      yield* begin("t1")
+      yield* die(runnerA)
+      const second = yield* claim("t1", runnerB, 1)
+      yield* backend.append([{ claim: second, events: stored(2, partial("t1"), interrupted("t1")) }])
+      yield* die(runnerB)
+      assert.strictEqual((yield* claim("t1", runnerA, 2)).failures, 2)
     })
   )
 }
