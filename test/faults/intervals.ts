@@ -39,6 +39,9 @@ interface Change {
   readonly away: number
 }
 
+/** A place is taken before the claim that needs it: of many tasks that are taken up at once, for the last one so long. */
+const admittedMillis = 1_000
+
 /** When no process had a place for one more task. */
 export const full = (observed: Observed, all: ReadonlyArray<Tenure>): ReadonlyArray<Interval> => {
   const { capacity, lives } = observed
@@ -49,7 +52,10 @@ export const full = (observed: Observed, all: ReadonlyArray<Tenure>): ReadonlyAr
     during({ from, to }, pid, { taken: 0, away: -1 })
     for (const frozen of freezes(observed, pid)) during(frozen, pid, { taken: 0, away: 1 })
   }
-  for (const tenure of all) during(occupied(observed, tenure), tenure.claim.pid, { taken: 1, away: 0 })
+  for (const tenure of all) {
+    const { from, to } = occupied(observed, tenure)
+    during({ from: from - admittedMillis, to }, tenure.claim.pid, { taken: 1, away: 0 })
+  }
 
   const states = new Map<number, { taken: number; away: number }>()
   const intervals: Array<Interval> = []

@@ -4,7 +4,7 @@
  *
  *     pnpm test:faults [--seconds 120] [--seed 7] [--store postgres,redis] [--only storm] [--require]
  *
- * `--seconds` is about how long all of it takes; the cases take three quarters of a minute for each store, the storm the
+ * `--seconds` is about how long all of it takes; the cases take a minute for each store, the storm the
  * rest. `--require`: a store that is not installed is a failure. Ends with 1 when a promise was broken, or nothing was
  * shown, and says which, and with which seed.
  */

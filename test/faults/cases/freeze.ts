@@ -18,7 +18,7 @@ export const freeze = Effect.fnUntraced(function*(run: Run) {
   const [a, b, c] = world.slots
   const pid = a?.process?.pid
   if (a === undefined || b === undefined || c === undefined) return
-  yield* atLeast(run, { "processes frozen": 1, orphans: count })
+  yield* atLeast(run, { "processes frozen": 1, orphans: count / 2 })
   const tasks = yield* Effect.forEach(
     Array.from({ length: count }, (_, i) => `freeze-${i}`),
     (name) =>
@@ -36,10 +36,8 @@ export const freeze = Effect.fnUntraced(function*(run: Run) {
   yield* world.freeze(a)
   // Not what readers see: those that have turned to the frozen process wait for it.
   const takenOver = Ledger.until(world.ledger, (entries) => {
-    const again = new Set(
-      Ledger.ofType(entries, "claimed").flatMap(({ attempt, taskId }) => attempt > 1 ? [taskId] : [])
-    )
-    return tasks.every(({ id }) => again.has(id))
+    const owners = new Map(Ledger.ofType(entries, "claimed").map((claim) => [claim.taskId, claim.pid]))
+    return tasks.every(({ id }) => owners.get(id) !== pid)
   })
   yield* takenOver.pipe(Effect.andThen(Effect.sleep("1 second")), Effect.ensuring(world.thaw(a)))
   const refused = (entries: ReadonlyArray<Ledger.Entry>) =>

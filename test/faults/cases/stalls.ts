@@ -7,13 +7,13 @@ import * as Clients from "../clients.ts"
 import type { Plan } from "../plan.ts"
 import { atLeast, type Run, seeded } from "../run.ts"
 
-/** About 4 MB of text, and as much again in messages, each of which is just below the largest event there may be. */
+/** About 3 MB of text, and as much again in messages, each of which is just below the largest event there may be. */
 const plan = (name: string): Plan => ({
   name,
   words: 30,
   drip: 10,
   pad: 8_000,
-  steps: Array.from({ length: 16 }, () => [{ tool: "lookup", millis: 20 }])
+  steps: Array.from({ length: 11 }, () => [{ tool: "lookup", millis: 20 }])
 })
 
 /** Begins such tasks until a time, and lets readers stall until then, at the least until all others have read everything. */
