@@ -10,6 +10,16 @@ import { text } from "./support/agents.ts"
 import { blocking, checkCapacity, checkEnded, settle, untilEnded } from "./support/invariants.ts"
 import { shared, startProcess } from "./support/processes.ts"
 
+/** Asks a person about one call, and ends. */
+const asks = make(
+  "asks",
+  ({ awaitDecision }, emit) =>
+    emit([{ type: "tool_approval", tool: "rm", toolCallId: "t1", args: {} }]).pipe(
+      Effect.andThen(awaitDecision("t1")),
+      Effect.as({ usage: zero })
+    )
+)
+
 describe("bounds of one task (P11)", () => {
   it.effect("P4: a log that reached its limit ends with LogTooLarge, and its text is kept", () =>
     Effect.gen(function*() {
@@ -197,14 +207,6 @@ describe("capacity of a process (P11)", () => {
     Effect.gen(function*() {
       const both = yield* shared
       const block = { release: Latch.makeUnsafe(false), active: Ref.makeUnsafe(0) }
-      const asks = make(
-        "asks",
-        ({ awaitDecision }, emit) =>
-          emit([{ type: "tool_approval", tool: "rm", toolCallId: "t1", args: {} }]).pipe(
-            Effect.andThen(awaitDecision("t1")),
-            Effect.as({ usage: zero })
-          )
-      )
       const holds = Latch.makeUnsafe(false)
       const holder = make("holds", () => Effect.as(holds.await, { usage: zero }))
       const agents = [asks, blocking(block.release, block.active), holder] as const
@@ -226,14 +228,6 @@ describe("capacity of a process (P11)", () => {
   it.effect("P11: tasks that wait for a person are counted; one that goes on or ends makes room", () =>
     Effect.gen(function*() {
       const both = yield* shared
-      const asks = make(
-        "asks",
-        ({ awaitDecision }, emit) =>
-          emit([{ type: "tool_approval", tool: "rm", toolCallId: "t1", args: {} }]).pipe(
-            Effect.andThen(awaitDecision("t1")),
-            Effect.as({ usage: zero })
-          )
-      )
       const { manager } = yield* startProcess(both, [asks], { capacity: 1, waiting: 2 })
       const start = Effect.tap(manager.start({ message: "x" }), settle)
       const one = yield* start
