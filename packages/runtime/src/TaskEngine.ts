@@ -3,9 +3,8 @@
  *
  * @since 0.1.0
  */
-import type { TaskId } from "@perennial/domain/Ids"
 import type { Head } from "@perennial/domain/TaskBackend"
-import { Context, Effect, FiberMap, Layer, Option } from "effect"
+import { Context, Effect, Layer, Option } from "effect"
 import { TaskExecutor } from "./TaskExecutor.ts"
 import { CurrentTaskLimits } from "./TaskLimits.ts"
 
@@ -25,47 +24,30 @@ export class TaskEngine extends Context.Service<TaskEngine, {
   readonly submit: (head: Head) => Effect.Effect<void>
 }>()("@perennial/runtime/TaskEngine") {
   /**
-   * Runs tasks as fibers of this process, each in a `FiberMap` under its id. When the scope closes, tasks are handed
-   * over: their fibers are interrupted, their finalizers run, and they are released for another process (P8).
+   * Runs tasks as fibers of this process. When the scope closes, tasks are handed over: their fibers are interrupted,
+   * their finalizers run, and they are released for another process (P8).
    */
   static readonly layerLocal: Layer.Layer<TaskEngine, never, TaskExecutor> = Layer.effect(
     TaskEngine,
     Effect.gen(function*() {
       const executor = yield* TaskExecutor
       const limits = yield* CurrentTaskLimits
-      const fibers = yield* FiberMap.make<TaskId, void, never>()
-      // A task keeps nothing of the fiber that submitted it: neither its context nor its lifetime.
-      const run = yield* FiberMap.runtime(fibers)<never>()
+      const run = Effect.runForkWith(yield* Effect.context<never>())
 
       const submit = (head: Head): Effect.Effect<void> =>
-        Effect.suspend(() => {
-          if (FiberMap.hasUnsafe(fibers, head.taskId)) return Effect.void
-          return Effect.flatMap(executor.admit, (admitted) => {
-            if (!admitted) {
-              if (executor.waiting.size < limits.waiting) executor.waiting.add(head.taskId)
-              return Effect.void
-            }
-            // Another submit may have been faster.
-            if (FiberMap.hasUnsafe(fibers, head.taskId)) return executor.dismiss
-            run(head.taskId, execute(head), { onlyIfMissing: true })
-            return Effect.void
+        Effect.suspend(() =>
+          executor.isExecuting(head.taskId) ? Effect.void : Effect.map(executor.admit, (admitted) => {
+            if (admitted) executor.launch(head, submitNext)
+            else if (executor.waiting.size < limits.waiting) executor.waiting.add(head.taskId)
           })
-        })
-
-      /** The task, and then the one that its end has promoted. */
-      const execute = (head: Head): Effect.Effect<void> =>
-        Effect.flatMap(
-          executor.execute(head),
-          (promoted) => Option.isSome(promoted) ? submit(promoted.value) : Effect.void
         )
 
-      yield* Effect.addFinalizer(() =>
-        executor.drain.pipe(
-          Effect.andThen(Effect.timeoutOption(FiberMap.awaitEmpty(fibers), limits.cancelGrace)),
-          // Finalizers that cling are given up: their tasks are handed over without them.
-          Effect.andThen(executor.tick)
-        )
-      )
+      /** The task that the end of another has promoted. */
+      const submitNext = (promoted: Option.Option<Head>): void => {
+        if (Option.isSome(promoted)) run(submit(promoted.value))
+      }
+
+      yield* Effect.addFinalizer(() => executor.drain)
       return TaskEngine.of({ submit })
     })
   )

@@ -17,11 +17,11 @@ import {
   Context,
   Duration,
   Effect,
-  type Latch,
+  Latch,
   Layer,
   Option,
   Schedule,
-  Scope,
+  Scheduler,
   type Stream
 } from "effect"
 import { executeClaimed, type Shared } from "./internal/executeClaimed.ts"
@@ -64,10 +64,16 @@ export class TaskExecutor extends Context.Service<TaskExecutor, {
   /** Whether as many tasks wait here, for a place or for a person, as this process takes (P11). */
   readonly isFull: Effect.Effect<boolean>
 
+  /** Whether a task is executed here. */
+  readonly isExecuting: (id: TaskId) => boolean
+
   /**
-   * Claims a head and executes it to its end, a hand-over or a loss; returns the head that its end promoted, if this
-   * process has its agent. Does nothing when another owner has it. `checkpoint` runs between steps.
+   * Claims a head and executes it in the background to its end, a hand-over or a loss. `onEnd` is given the head that its
+   * end promoted, if this process has its agent. Does nothing when another owner has it. Nothing waits in the meantime.
    */
+  readonly launch: (head: Head, onEnd: (promoted: Option.Option<Head>) => void) => void
+
+  /** The same for a fiber that waits. `checkpoint` runs between steps. */
   readonly execute: (
     head: Head,
     options?: { readonly checkpoint?: Effect.Effect<void> | undefined }
@@ -85,7 +91,10 @@ export class TaskExecutor extends Context.Service<TaskExecutor, {
   /** Ends what time ends: deadlines and graces. */
   readonly tick: Effect.Effect<void>
 
-  /** Stops taking tasks and begins to hand over those that are executed: each ends when its finalizers have run. */
+  /**
+   * Stops taking tasks and hands over those that are executed, each when its finalizers have run. Finalizers that cling
+   * are given up: their tasks are handed over without them. Returns when all are.
+   */
   readonly drain: Effect.Effect<void>
 
   /** Whether this process may take tasks from owners that seem dead: not just after its own lease had run out. */
@@ -105,6 +114,7 @@ const make = Effect.gen(function*() {
   const agents = yield* Agents
   const limits = yield* CurrentTaskLimits
   const clock = yield* Clock.Clock
+  const context = yield* Effect.context<never>()
   const scope = yield* Effect.scope
   const runnerId = RunnerId.make(yield* Effect.flatten(NewId))
   const now = () => clock.currentTimeMillisUnsafe()
@@ -131,9 +141,6 @@ const make = Effect.gen(function*() {
   const writer = yield* Writer.make(backend)
   const watch = yield* Watch.make(backend, hubs)
 
-  // Never closed: every agent is interrupted by `stop`, and one that clings must not hold up the end of the process.
-  const agentScope = yield* Scope.make()
-
   const notify = Effect.fnUntraced(function*(id: TaskId) {
     const execution = executions.get(id)
     if (execution !== undefined) execution.apply(yield* backend.intents(id), now())
@@ -151,8 +158,9 @@ const make = Effect.gen(function*() {
 
   const shared: Shared = {
     agents,
-    agentScope,
     backend,
+    context,
+    dispatcher: Context.get(context, Scheduler.Scheduler).makeDispatcher(),
     hubs,
     limits,
     notify: (id) => Effect.ignore(Effect.suspend(() => notify(id)), { log: "Warn" }),
@@ -163,37 +171,46 @@ const make = Effect.gen(function*() {
     store,
     writer
   }
-  const graceMillis = Duration.toMillis(limits.cancelGrace)
-
   /** From here on others write to its log: whoever reads it here follows it like that of any other process. */
   const disown = (id: TaskId) => {
     hubs.disown(id)
     watch.grewUnsafe(id)
   }
 
-  const execute = (head: Head, checkpoint: Effect.Effect<void>) =>
-    Effect.uninterruptible(Effect.suspend(() => {
-      const { taskId } = head
-      const execution = new Execution(head, {
-        checkpoint,
-        losses: losses.get(taskId) ?? 0,
-        onLost: disown,
-        graceMillis
-      })
-      if (draining || executions.has(taskId)) return Effect.as(places.leave(execution), Watch.noHead)
-      executions.set(taskId, execution)
-      waiting.delete(taskId)
-      return executeClaimed(shared, execution).pipe(
-        Effect.map(Option.filter((promoted) => agents.ids.includes(promoted.agentId))),
-        Effect.ensuring(Effect.suspend(() => {
-          executions.delete(taskId)
-          disown(taskId)
-          noteLoss(execution)
-          execution.over = true
-          return places.leave(execution)
-        }))
-      )
-    }))
+  const process = {
+    onLost: disown,
+    look: (id: TaskId) => Effect.asVoid(Effect.forkIn(shared.notify(id), scope)),
+    graceMillis: Duration.toMillis(limits.cancelGrace),
+    now
+  }
+  /** Opens when a process that drains executes nothing any more. */
+  const drained = Latch.makeUnsafe(false)
+
+  const launch = (
+    head: Head,
+    checkpoint: Effect.Effect<void>,
+    onEnd: (promoted: Option.Option<Head>) => void
+  ): void => {
+    const { taskId } = head
+    const execution = new Execution(head, { checkpoint, losses: losses.get(taskId) ?? 0, process })
+    if (draining || executions.has(taskId)) {
+      Effect.runForkWith(context)(Effect.map(places.leave(execution), () => onEnd(Watch.noHead)))
+      return
+    }
+    executions.set(taskId, execution)
+    waiting.delete(taskId)
+    executeClaimed(shared, execution, (promoted) =>
+      Effect.suspend(() => {
+        executions.delete(taskId)
+        disown(taskId)
+        noteLoss(execution)
+        execution.over = true
+        return Effect.map(places.leave(execution), () => {
+          onEnd(Option.filter(promoted, ({ agentId }) => agents.ids.includes(agentId)))
+          if (draining && executions.size === 0) drained.openUnsafe()
+        })
+      }))
+  }
 
   /** One task's trouble must not keep the others from being looked after. */
   const alone = Effect.catchCause((cause: Cause.Cause<TaskBackendError>) =>
@@ -254,15 +271,24 @@ const make = Effect.gen(function*() {
     roomMade: places.made,
     waiting,
     isFull: Effect.sync(() => waiting.size + executions.size - places.taken >= limits.waiting),
-    execute: (head, options) => execute(head, options?.checkpoint ?? Effect.void),
+    isExecuting: (id) => executions.has(id),
+    launch: (head, onEnd) => launch(head, Effect.void, onEnd),
+    execute: (head, options) =>
+      Effect.uninterruptible(Effect.callback<Option.Option<Head>>((resume) =>
+        launch(head, options?.checkpoint ?? Effect.void, (promoted) => resume(Effect.succeed(promoted)))
+      )),
     notify,
     grew: watch.grew,
     grewAll: watch.grewAll,
     tick,
     drain: Effect.suspend(() => {
       draining = true
+      if (executions.size === 0) return Effect.void
       for (const execution of executions.values()) execution.stop("shutdown", now())
-      return Effect.void
+      return Effect.timeoutOption(drained.await, limits.cancelGrace).pipe(
+        Effect.andThen(tick),
+        Effect.andThen(drained.await)
+      )
     }),
     mayRob: Effect.sync(() => now() >= robsFrom && now() - renewedAt <= leaseMillis),
     read: (id, after) => read(hubs, pages, id, after)

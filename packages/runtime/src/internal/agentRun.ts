@@ -1,5 +1,6 @@
 /**
- * Runs the agent in a fiber of its own, so that its finalizers can be waited for, and given up.
+ * Runs the agent in a fiber of its own, so that its finalizers can be given up. No other fiber waits for it: what comes
+ * after it begins when it has ended, so that a task costs little while its agent waits.
  */
 import type { Agent, AgentInput, Emit } from "@perennial/domain/Agent"
 import { CurrentTask, type TaskContext } from "@perennial/domain/CurrentTask"
@@ -8,7 +9,7 @@ import type { Message } from "@perennial/domain/Message"
 import type { Metadata } from "@perennial/domain/Task"
 import { type Claim, decisionKey } from "@perennial/domain/TaskBackend"
 import type { StoredEvent } from "@perennial/domain/TaskEvent"
-import { Cause, Deferred, Effect, Exit, Option } from "effect"
+import { Cause, Context, Effect, Exit, Option } from "effect"
 import { malformed } from "./agentEvent.ts"
 import type { Shared } from "./executeClaimed.ts"
 import type { AgentExit, Execution } from "./execution.ts"
@@ -20,6 +21,8 @@ import { Titling } from "./titling.ts"
 export interface Begun {
   readonly agent: Agent
   readonly execution: Execution
+  /** What its fibers have. */
+  readonly context: Context.Context<never>
   readonly journal: Journal
   /** The log so far, without the chunks that complete messages replaced. */
   readonly journaled: ReadonlyArray<StoredEvent>
@@ -103,7 +106,7 @@ class Run implements AgentInput {
   }
 
   readonly emit: Emit = (events) =>
-    Effect.suspend(() => Deferred.isDoneUnsafe(this.#execution.ended) ? Effect.interrupt : this.#write(events))
+    Effect.suspend(() => this.#execution.agentEnded ? Effect.interrupt : this.#write(events))
 
   readonly makeTitle: AgentInput["makeTitle"] = (title) => {
     const { scope, store } = this.#shared
@@ -144,7 +147,7 @@ class Run implements AgentInput {
   }
 
   /** The agent has ended: what it and its fibers left unwritten is written before the log is settled. */
-  end(exit: AgentExit): Effect.Effect<AgentExit> {
+  end(exit: AgentExit): Effect.Effect<void> {
     const log = this.#log
     const completed = exit !== "abandoned" && Exit.isSuccess(exit)
     const titled = this.#titling === undefined ? Effect.void : this.#titling.end(completed)
@@ -157,23 +160,31 @@ class Run implements AgentInput {
     const died = exit !== "abandoned" && Exit.isFailure(exit) && Cause.hasDies(exit.cause)
       ? Effect.logError("The agent died.", exit.cause)
       : Effect.void
-    return titled.pipe(Effect.andThen(written), Effect.andThen(died), Effect.as(exit))
+    return titled.pipe(Effect.andThen(written), Effect.andThen(died))
   }
 }
 
-/** Runs the agent of a task to its end. */
-export const runAgent = (shared: Shared, begun: Begun): Effect.Effect<AgentExit> =>
-  Effect.suspend(() => {
-    const { agent, execution, journal } = begun
-    const run = new Run(shared, begun)
-    const forked = Effect.suspend(() => agent.run(run, run.emit)).pipe(
-      Effect.provideService(CurrentTask, Option.some(run.task)),
-      Effect.provideService(CurrentUser, journal.claim.userId),
-      Effect.interruptible,
-      Effect.forkIn(shared.agentScope)
-    )
-    return Effect.flatMap(forked, (fiber) => {
-      execution.run(fiber)
-      return Effect.flatMap(Deferred.await(execution.ended), (exit) => run.end(exit))
-    })
-  })
+/**
+ * Has the agent of a task begin in the next turn of the event loop. `onEnd` is called when it has ended or was given up,
+ * with what is left to be written then.
+ */
+export const runAgent = (
+  shared: Shared,
+  begun: Begun,
+  onEnd: (exit: AgentExit, written: Effect.Effect<void>) => void
+): void => {
+  const { agent, execution, journal } = begun
+  const run = new Run(shared, begun)
+  const own = begun.context.pipe(
+    Context.add(CurrentTask, Option.some(run.task)),
+    Context.add(CurrentUser, journal.claim.userId)
+  )
+  shared.dispatcher.scheduleTask(
+    () =>
+      execution.run(
+        Effect.runForkWith(own)(Effect.suspend(() => agent.run(run, run.emit))),
+        (exit) => onEnd(exit, run.end(exit))
+      ),
+    0
+  )
+}

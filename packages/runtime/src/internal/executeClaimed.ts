@@ -1,12 +1,16 @@
 /**
  * The life of one execution: claim, catch up with the log, run the agent, settle, finish.
+ *
+ * Each phase is a fiber of its own: one up to where the agent begins, the agent's, and one from where it has ended. While
+ * an agent waits, nothing else of its task does.
  */
 import type { Agents } from "@perennial/domain/Agent"
 import type { ConversationStore } from "@perennial/domain/ConversationStore"
 import type { RunnerId, TaskId } from "@perennial/domain/Ids"
 import { type Outcome, settleUnsettled } from "@perennial/domain/Settlement"
 import type { Claim, Head, TaskBackend } from "@perennial/domain/TaskBackend"
-import { Cause, Duration, Effect, Option, type Scope } from "effect"
+import { LeaseLost } from "@perennial/domain/TaskError"
+import { Cause, Context, Duration, Effect, Option, References, type Scheduler, type Scope } from "effect"
 import type { TaskLimits } from "../TaskLimits.ts"
 import { type Begun, runAgent } from "./agentRun.ts"
 import { catchUp } from "./catchUp.ts"
@@ -31,8 +35,10 @@ export interface Shared {
   readonly limits: TaskLimits
   readonly runnerId: RunnerId
   readonly scope: Scope.Scope
-  /** Owns the agents' fibers. */
-  readonly agentScope: Scope.Scope
+  /** What a task has of its process, and nothing of the fiber that submitted it. */
+  readonly context: Context.Context<never>
+  /** Has agents begin. */
+  readonly dispatcher: Scheduler.SchedulerDispatcher
   readonly now: () => number
   /** Reads the intents of a task that is executed here. */
   readonly notify: (id: TaskId) => Effect.Effect<void>
@@ -90,19 +96,8 @@ const endForeign = (shared: Shared, execution: Execution, journal: Journal): Ret
   })
 }
 
-const makeJournal = ({ hubs, limits, notify, now, scope }: Shared, execution: Execution, claim: Claim): Journal =>
-  new Journal({
-    claim,
-    hub: hubs.own(claim.taskId, claim.lastSeq),
-    limits,
-    onLoss: (loss) => execution.stop(loss, now()),
-    onIntents: (count) => {
-      if (count <= Math.max(execution.intents, execution.noticed)) return Effect.void
-      // Only once they are read they count for the heartbeat, which looks again where this look fails.
-      execution.noticed = count
-      return Effect.asVoid(Effect.forkIn(notify(claim.taskId), scope))
-    }
-  })
+const makeJournal = ({ hubs, limits }: Shared, execution: Execution, claim: Claim): Journal =>
+  new Journal({ claim, hub: hubs.own(claim.taskId, claim.lastSeq), limits, owner: execution })
 
 /** The task ended before its agent began. */
 class Ended {
@@ -114,7 +109,12 @@ class Ended {
 }
 
 /** Brings everything up to where the agent may begin, or ends the task. */
-const begin = Effect.fnUntraced(function*(shared: Shared, execution: Execution, claim: Claim) {
+const begin = Effect.fnUntraced(function*(
+  shared: Shared,
+  execution: Execution,
+  claim: Claim,
+  context: Context.Context<never>
+) {
   const { agents, backend, limits, now, store, writer } = shared
   const agent = Option.getOrUndefined(yield* Effect.option(agents.get(claim.agentId)))
   // The agent's or the process's, whichever is shorter; without its agent it ends for want of that.
@@ -123,7 +123,7 @@ const begin = Effect.fnUntraced(function*(shared: Shared, execution: Execution, 
     agent === undefined ? Duration.infinity : Duration.min(agent.timeout ?? limits.taskTimeout, limits.taskTimeout)
   )
   const journal = makeJournal(shared, execution, claim)
-  execution.openCalls = () => journal.unsettled.calls.size
+  execution.journal = journal
   const journaled = yield* catchUp(backend, journal)
   if (claim.intents > 0) yield* shared.notify(claim.taskId)
   execution.tick(now())
@@ -147,7 +147,7 @@ const begin = Effect.fnUntraced(function*(shared: Shared, execution: Execution, 
   ])
   yield* storeMessages(shared, execution, journal)
   const read = yield* readHistory(store, { id: conversationId, userId: claim.userId }, limits.historyBytes)
-  return { agent, execution, journal, journaled, ...read } satisfies Begun
+  return { agent, execution, context, journal, journaled, ...read } satisfies Begun
 })
 
 /** Ends the task as its agent ended, hands it over, or leaves it as it is. */
@@ -163,15 +163,8 @@ const conclude = (
   return outcome === "release" ? Effect.as(shared.backend.release(journal.claim), noHead) : Effect.succeed(noHead)
 }
 
-/** No generator: this is what a task keeps for as long as its agent runs. */
-const live = (shared: Shared, execution: Execution, claim: Claim) =>
-  Effect.flatMap(
-    begin(shared, execution, claim),
-    (begun): ReturnType<typeof finish> =>
-      begun instanceof Ended
-        ? Effect.succeed(begun.promoted)
-        : Effect.flatMap(runAgent(shared, begun), (exit) => conclude(shared, begun, exit))
-  )
+/** What ends the execution of a task, with the head that its end has promoted. */
+type End = (promoted: Option.Option<Head>) => Effect.Effect<void>
 
 const toAnnotations = ({ attempt, conversationId, logContext, taskId }: Claim) => ({
   ...logContext,
@@ -180,27 +173,57 @@ const toAnnotations = ({ attempt, conversationId, logContext, taskId }: Claim) =
   attempt
 })
 
-/** Claims a head and executes it; a store that fails stops it as if this process had crashed. */
-export const executeClaimed = (shared: Shared, execution: Execution): Effect.Effect<Option.Option<Head>> =>
-  shared.backend.claim(execution.taskId, {
-    runnerId: shared.runnerId,
-    expectedToken: execution.head.token
-  }).pipe(
-    Effect.flatMap((claim) =>
-      Option.isNone(claim)
-        ? Effect.succeed(noHead)
-        : Effect.annotateLogs(live(shared, execution, claim.value), toAnnotations(claim.value))
-    ),
-    Effect.catchCause((cause) => {
-      const error = Cause.findErrorOption(cause)
-      if (execution.reason === "fenced" || (Option.isSome(error) && error.value._tag === "LeaseLost")) {
-        return Effect.succeed(noHead)
-      }
-      // A claim that failed says nothing about the task.
-      execution.failed = execution.claim !== undefined
-      return Effect.as(
-        Effect.logError("The task stopped here as if crashed; it will be taken up again.", cause),
-        noHead
-      )
-    })
+/** Every log line of the task names it. */
+const toContext = ({ context }: Shared, claim: Claim): Context.Context<never> =>
+  Context.add(context, References.CurrentLogAnnotations, {
+    ...Context.get(context, References.CurrentLogAnnotations),
+    ...toAnnotations(claim)
+  })
+
+/** A store that fails stops the task as if this process had crashed. */
+const lose = (execution: Execution, cause: Cause.Cause<unknown>): Effect.Effect<Option.Option<Head>> => {
+  const error = Cause.findErrorOption(cause)
+  if (execution.reason === "fenced" || (Option.isSome(error) && error.value instanceof LeaseLost)) {
+    return Effect.succeed(noHead)
+  }
+  // A claim that failed says nothing about the task.
+  execution.failed = execution.claim !== undefined
+  return Effect.logError("The task stopped here as if crashed; it will be taken up again.", cause).pipe(
+    Effect.annotateLogs("taskId", execution.taskId),
+    Effect.as(noHead)
   )
+}
+
+/** Claims a head and brings it up to where its agent begins. */
+const claimed = (shared: Shared, execution: Execution) => {
+  const { backend, runnerId } = shared
+  return Effect.flatMap(
+    backend.claim(execution.taskId, { runnerId, expectedToken: execution.head.token }),
+    (claim) => {
+      if (Option.isNone(claim)) return Effect.succeed(new Ended(noHead))
+      const context = toContext(shared, claim.value)
+      return Effect.updateContext<never, never>(() => context)(begin(shared, execution, claim.value, context))
+    }
+  )
+}
+
+/** Has the agent run, and ends the task when it has ended or was given up. */
+const run = (shared: Shared, begun: Begun, end: End): void =>
+  runAgent(shared, begun, (exit, written) => {
+    const concluded = Effect.flatMap(written, () => conclude(shared, begun, exit)).pipe(
+      Effect.catchCause((cause) => lose(begun.execution, cause)),
+      Effect.flatMap(end)
+    )
+    Effect.runForkWith(begun.context)(concluded, { uninterruptible: true })
+  })
+
+/** Claims a head and executes it, until it calls `end`. */
+export const executeClaimed = (shared: Shared, execution: Execution, end: End): void => {
+  const begun = claimed(shared, execution).pipe(
+    Effect.catchCause((cause) => Effect.map(lose(execution, cause), (head) => new Ended(head))),
+    Effect.flatMap((begun) =>
+      begun instanceof Ended ? end(begun.promoted) : Effect.sync(() => run(shared, begun, end))
+    )
+  )
+  Effect.runForkWith(shared.context)(begun, { uninterruptible: true })
+}

@@ -6,6 +6,7 @@ import { Decision } from "@perennial/domain/Decision"
 import type { TaskId } from "@perennial/domain/Ids"
 import { cancelKey, type Claim, decisionKey, type Head, type Intent } from "@perennial/domain/TaskBackend"
 import { Deferred, Duration, Effect, Exit, type Fiber, Option, Schema, Semaphore } from "effect"
+import type { Journal, JournalOwner, Loss } from "./journal.ts"
 
 /**
  * Recorded before a fiber is interrupted, so that the outcome never has to be guessed. `fenced` and `store`: nothing may
@@ -13,7 +14,7 @@ import { Deferred, Duration, Effect, Exit, type Fiber, Option, Schema, Semaphore
  */
 export type StopReason = "cancel" | "timeout" | "shutdown" | "fenced" | "store"
 
-/** How the agent's fiber ended; `abandoned`: its finalizers took longer than the grace. */
+/** How the agent ended; `abandoned`: its finalizers took longer than the grace. */
 export type AgentExit = Exit.Exit<AgentResult, AgentError> | "abandoned"
 
 const decodeCancel = Schema.decodeUnknownOption(Schema.Struct({ reason: Schema.optionalKey(Schema.String) }))
@@ -21,13 +22,23 @@ const decodeDecision = Schema.decodeUnknownOption(Decision)
 
 const never = Number.POSITIVE_INFINITY
 
-export class Execution {
+/** What all executions of a process have in common. */
+export interface ExecutionProcess {
+  /** Called when nothing may be written any more, at once: what clings to the agent does not delay it. */
+  readonly onLost: (id: TaskId) => void
+  /** Reads what was asked of a task, beside it. */
+  readonly look: (id: TaskId) => Effect.Effect<void>
+  /** How long finalizers may take. */
+  readonly graceMillis: number
+  readonly now: () => number
+}
+
+export class Execution implements JournalOwner {
   readonly head: Head
   /** To be run between two steps. */
   readonly checkpoint: Effect.Effect<void>
   /** How often this process gave the task up because of the store, without progress. */
   readonly losses: number
-  readonly ended = Deferred.makeUnsafe<AgentExit>()
   reason: StopReason | undefined
   cancelReason: string | undefined
   claim: Claim | undefined
@@ -43,8 +54,10 @@ export class Execution {
   admitted = true
   /** Its waits for a person. */
   outside = 0
-  /** How many tool calls have no result yet. */
-  openCalls: () => number = () => 0
+  /** The writing end of its log, once it is claimed. */
+  journal: Journal | undefined
+  /** Whether its agent has ended, or was given up. */
+  agentEnded = false
   /** Whether it has ended here. */
   over = false
   /** Whether a message or tool result was written. */
@@ -53,28 +66,24 @@ export class Execution {
   failed = false
   /** Whether that was because the conversation store did not answer: it says nothing about the task. */
   excused = false
-  /** Called when nothing may be written any more, at once: what clings to the agent does not delay it. */
-  readonly #onLost: (id: TaskId) => void
-  readonly #graceMillis: number
+  readonly #process: ExecutionProcess
   #deadline = never
   #graceEnds = never
   #onStop: (() => void) | undefined
   #entering: Semaphore.Semaphore | undefined
   #fiber: Fiber.Fiber<AgentResult, AgentError> | undefined
+  #onAgentEnd: ((exit: AgentExit) => void) | undefined
   #decisions: Map<string, Deferred.Deferred<Decision>> | undefined
 
   constructor(head: Head, options: {
     readonly checkpoint: Effect.Effect<void>
     readonly losses: number
-    readonly onLost: (id: TaskId) => void
-    /** How long finalizers may take. */
-    readonly graceMillis: number
+    readonly process: ExecutionProcess
   }) {
     this.head = head
     this.checkpoint = options.checkpoint
     this.losses = options.losses
-    this.#onLost = options.onLost
-    this.#graceMillis = options.graceMillis
+    this.#process = options.process
   }
 
   get taskId(): TaskId {
@@ -94,11 +103,34 @@ export class Execution {
     this.dueAt = Math.min(this.dueAt, this.#deadline)
   }
 
-  /** The agent's fiber; interrupted at once if the task was stopped before it began. */
-  run(fiber: Fiber.Fiber<AgentResult, AgentError>): void {
+  /** The agent's fiber; interrupted at once if the task was stopped before it began. `onEnd` is called once. */
+  run(fiber: Fiber.Fiber<AgentResult, AgentError>, onEnd: (exit: AgentExit) => void): void {
     this.#fiber = fiber
-    fiber.addObserver((exit) => Deferred.doneUnsafe(this.ended, Exit.succeed(exit)))
+    this.#onAgentEnd = onEnd
+    fiber.addObserver((exit) => this.#endAgent(exit))
     if (this.reason !== undefined) fiber.interruptUnsafe()
+  }
+
+  #endAgent(exit: AgentExit): void {
+    if (this.agentEnded) return
+    this.agentEnded = true
+    this.#onAgentEnd?.(exit)
+  }
+
+  /** How many tool calls have no result yet. */
+  get openCalls(): number {
+    return this.journal?.unsettled.calls.size ?? 0
+  }
+
+  onLoss(loss: Loss): void {
+    this.stop(loss, this.#process.now())
+  }
+
+  onIntents(count: number): Effect.Effect<void> {
+    if (count <= Math.max(this.intents, this.noticed)) return Effect.void
+    // Only once they are read they count for the heartbeat, which looks again where this look fails.
+    this.noticed = count
+    return this.#process.look(this.taskId)
   }
 
   /** Whether nothing may be written any more. */
@@ -119,9 +151,9 @@ export class Execution {
     const final = reason === "fenced" || reason === "store"
     if (this.reason !== undefined && !final) return
     this.reason = reason
-    if (final) this.#onLost(this.taskId)
+    if (final) this.#process.onLost(this.taskId)
     this.#onStop?.()
-    this.#graceEnds = Math.min(this.#graceEnds, now + this.#graceMillis)
+    this.#graceEnds = Math.min(this.#graceEnds, now + this.#process.graceMillis)
     this.dueAt = Math.min(this.dueAt, this.#graceEnds)
     this.#fiber?.interruptUnsafe()
   }
@@ -130,9 +162,7 @@ export class Execution {
   tick(now: number): void {
     if (now < this.dueAt) return
     if (now >= this.#deadline) this.stop("timeout", now)
-    if (now >= this.#graceEnds && this.#fiber !== undefined) {
-      Deferred.doneUnsafe(this.ended, Exit.succeed("abandoned" as const))
-    }
+    if (now >= this.#graceEnds && this.#fiber !== undefined) this.#endAgent("abandoned")
   }
 
   /** Takes note of what was asked; again is harmless. */

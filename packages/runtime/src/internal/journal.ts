@@ -18,6 +18,14 @@ export type Unnumbered = TaskEvent | AgentEvent
 /** Why a process stopped to write to a task it owned: somebody else owns it, or the store failed. */
 export type Loss = "fenced" | "store"
 
+/** Who executes the task of a journal. */
+export interface JournalOwner {
+  /** Called once, when nothing can be written any more. */
+  readonly onLoss: (loss: Loss) => void
+  /** Called when the store says that so much was asked of the owner. */
+  readonly onIntents: (count: number) => Effect.Effect<void>
+}
+
 /** The message that an event adds to the conversation, if any. */
 export const toMessage = (claim: Claim, { at, event, seq }: StoredEvent): StoredMessage | undefined => {
   const base = { id: messageId(claim.taskId, seq), taskId: claim.taskId, createdAt: DateTime.makeUnsafe(at) }
@@ -60,11 +68,8 @@ export const toMessage = (claim: Claim, { at, event, seq }: StoredEvent): Stored
 export class Journal {
   readonly claim: Claim
   readonly hub: Hub
+  readonly owner: JournalOwner
   readonly #limits: TaskLimits
-  /** Called once, when nothing can be written any more. */
-  readonly onLoss: (loss: Loss) => void
-  /** Called when the store says that more was asked of the owner than is known. */
-  readonly onIntents: (count: number) => Effect.Effect<void>
   unsettled: Settlement.Unsettled = Settlement.empty
   /** Durable messages that the conversation store does not hold yet, oldest first. */
   unstored: Array<StoredMessage> = []
@@ -86,15 +91,13 @@ export class Journal {
     readonly claim: Claim
     readonly hub: Hub
     readonly limits: TaskLimits
-    readonly onLoss: (loss: Loss) => void
-    readonly onIntents: (count: number) => Effect.Effect<void>
+    readonly owner: JournalOwner
   }) {
     this.claim = options.claim
     this.replaces = options.claim.replaces
     this.hub = options.hub
     this.#limits = options.limits
-    this.onLoss = options.onLoss
-    this.onIntents = options.onIntents
+    this.owner = options.owner
     this.lastSeq = options.claim.lastSeq
   }
 

@@ -56,7 +56,7 @@ export class Places {
   /** Gives back the place of a task of which nothing works: every tool call that is open waits. */
   rest(execution: Execution): Effect.Effect<void> {
     return Effect.suspend(() =>
-      execution.outside > 0 && execution.outside >= execution.openCalls() ? this.leave(execution) : Effect.void
+      execution.outside > 0 && execution.outside >= execution.openCalls ? this.leave(execution) : Effect.void
     )
   }
 

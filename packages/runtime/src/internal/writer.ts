@@ -100,7 +100,7 @@ export const make = Effect.fnUntraced(function*(backend: TaskBackend["Service"])
         isNonEmpty(events) ? journal.publish(events) : Effect.void,
         Effect.suspend(() => {
           complete(group, Exit.succeed(journal.lastSeq))
-          return journal.onIntents(appended.intents)
+          return journal.owner.onIntents(appended.intents)
         })
       )
     }).pipe(
@@ -202,6 +202,6 @@ const complete = (group: Group, exit: Exit.Exit<number>): void => {
 const lose = (group: Group, loss: "fenced" | "store"): Effect.Effect<void> =>
   Effect.sync(() => {
     group.journal.closed = true
-    group.journal.onLoss(loss)
+    group.journal.owner.onLoss(loss)
     complete(group, Exit.interrupt())
   })
