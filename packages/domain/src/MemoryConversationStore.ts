@@ -17,20 +17,23 @@ interface Entry {
   readonly createdAt: number
   updatedAt: number
   title: string | undefined
-  readonly messages: Array<StoredMessage>
-  /** Where each message is in `messages`; undefined where it was removed. */
-  readonly index: Map<MessageId, number | undefined>
+  messages: Array<StoredMessage>
+  /** Where each message is in `messages`, undefined where it was removed; made when it is first asked for. */
+  index: Map<MessageId, number | undefined> | undefined
 }
 
 /** By the time of creation, then by id. */
 const newestFirst = (a: Entry, b: Entry): number => b.createdAt - a.createdAt || (a.id < b.id ? 1 : -1)
 
-const toConversation = (entry: Entry): Conversation => ({
-  id: entry.id,
-  ...(entry.title === undefined ? undefined : { title: entry.title }),
-  createdAt: DateTime.makeUnsafe(entry.createdAt),
-  updatedAt: DateTime.makeUnsafe(entry.updatedAt)
-})
+const toConversation = ({ createdAt: at, id, title, updatedAt }: Entry): Conversation => {
+  const createdAt = DateTime.makeUnsafe(at)
+  return {
+    id,
+    ...(title === undefined ? undefined : { title }),
+    createdAt,
+    updatedAt: updatedAt === at ? createdAt : DateTime.makeUnsafe(updatedAt)
+  }
+}
 
 /**
  * @since 0.1.0
@@ -39,42 +42,45 @@ const toConversation = (entry: Entry): Conversation => ({
 export const make: Effect.Effect<ConversationStore["Service"]> = Effect.sync(() => {
   const entries = new Map<ConversationId, Entry>()
 
-  const find = (id: ConversationId, userId?: UserId): Effect.Effect<Entry, ConversationNotFound> =>
+  /** One step on a conversation, of a user if one asks. */
+  const use = <A>(
+    id: ConversationId,
+    userId: UserId | undefined,
+    body: (entry: Entry) => A
+  ): Effect.Effect<A, ConversationNotFound> =>
     Effect.suspend(() => {
       const entry = entries.get(id)
       return entry === undefined || (userId !== undefined && entry.userId !== userId)
         ? Effect.fail(new ConversationNotFound({ conversationId: id }))
-        : Effect.succeed(entry)
+        : Effect.succeed(body(entry))
     })
 
   const create = ({ id, userId }: ConversationKey) =>
     Clock.clockWith((clock) => {
-      if (!entries.has(id)) {
+      let entry = entries.get(id)
+      if (entry === undefined) {
         const now = clock.currentTimeMillisUnsafe()
-        entries.set(id, {
-          id,
-          userId,
-          createdAt: now,
-          updatedAt: now,
-          title: undefined,
-          messages: [],
-          index: new Map()
-        })
+        entry = { id, userId, createdAt: now, updatedAt: now, title: undefined, messages: [], index: undefined }
+        entries.set(id, entry)
       }
-      return Effect.map(find(id, userId), toConversation)
+      return entry.userId === userId
+        ? Effect.succeed(toConversation(entry))
+        : Effect.fail(new ConversationNotFound({ conversationId: id }))
     })
 
   const change = (id: ConversationId, body: (entry: Entry) => void): Effect.Effect<void, ConversationNotFound> =>
     Clock.clockWith((clock) =>
-      Effect.map(find(id), (entry) => {
+      use(id, undefined, (entry) => {
         entry.updatedAt = clock.currentTimeMillisUnsafe()
         body(entry)
       })
     )
 
+  const indexOf = (entry: Entry) => entry.index ??= new Map(entry.messages.map(({ id }, i) => [id, i]))
+
   return {
     create,
-    get: ({ id, userId }) => Effect.map(find(id, userId), toConversation),
+    get: ({ id, userId }) => use(id, userId, toConversation),
     list: ({ before, limit, userId }) =>
       Effect.sync(() => {
         const own = [...entries.values()].filter((entry) => entry.userId === userId).toSorted(newestFirst)
@@ -82,19 +88,25 @@ export const make: Effect.Effect<ConversationStore["Service"]> = Effect.sync(() 
         return before !== undefined && from === 0 ? [] : own.slice(from, from + limit).map(toConversation)
       }),
     messages: ({ id, userId }, { after, limit }) =>
-      Effect.map(find(id, userId), ({ index, messages }) => {
-        const at = after === undefined ? -1 : index.get(after)
-        return at === undefined ? [] : messages.slice(at + 1, at + 1 + limit)
+      use(id, userId, (entry) => {
+        const at = after === undefined ? -1 : indexOf(entry).get(after)
+        return at === undefined ? [] : entry.messages.slice(at + 1, at + 1 + limit)
       }),
     append: (id, messages, options) =>
       change(id, (entry) => {
-        const at = options?.replaces === undefined ? undefined : entry.index.get(options.replaces)
+        const [first] = messages
+        if (first !== undefined && messages.length === 1 && entry.messages.length === 0 && entry.index === undefined) {
+          entry.messages = [first]
+          return
+        }
+        const index = indexOf(entry)
+        const at = options?.replaces === undefined ? undefined : index.get(options.replaces)
         if (at !== undefined) {
-          for (const { id } of entry.messages.splice(at)) entry.index.set(id, undefined)
+          for (const { id } of entry.messages.splice(at)) index.set(id, undefined)
         }
         for (const message of messages) {
-          if (entry.index.has(message.id)) continue
-          entry.index.set(message.id, entry.messages.length)
+          if (index.has(message.id)) continue
+          index.set(message.id, entry.messages.length)
           entry.messages.push(message)
         }
       }),
@@ -108,7 +120,7 @@ export const make: Effect.Effect<ConversationStore["Service"]> = Effect.sync(() 
           const entry = entries.get(id)
           if (entry?.userId === userId && entry.messages.length === 0) entries.delete(id)
         })
-        : Effect.map(find(id, userId), () => {
+        : use(id, userId, () => {
           entries.delete(id)
         })
   }

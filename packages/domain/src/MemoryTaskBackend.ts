@@ -11,9 +11,11 @@ import { Clock, Duration, Effect, Layer, Option, Stream } from "effect"
 import type { ConversationId, RunnerId, TaskId, UserId } from "./Ids.ts"
 import {
   type ConversationQueue,
+  added,
   forget,
   intentValue,
   isHead,
+  makeQueue,
   makeRow,
   type Row,
   toClaim,
@@ -94,7 +96,7 @@ export const make: Effect.Effect<Service> = Effect.sync(() => {
 
   const write = (row: Row, events: ReadonlyArray<StoredEvent>, now: number) => {
     for (const stored of events) {
-      row.log?.push(stored)
+      if (row.log !== undefined) row.log = added(row.log, stored)
       if (isProgress(stored)) row.failures = 0
     }
     row.lastSeq += events.length
@@ -177,7 +179,7 @@ export const make: Effect.Effect<Service> = Effect.sync(() => {
         return Effect.succeed({ task: toTask(found), created: false, head, cancelled: [], cancelling: [] })
       }
       const { conversationId, userId } = task
-      const queue = queues.get(conversationId) ?? { userId, rows: [], active: [] }
+      const queue = queues.get(conversationId) ?? makeQueue(userId)
       if (queue.userId !== userId) return Effect.fail(new ConversationNotFound({ conversationId }))
       const [busy] = queue.active
       if (busy !== undefined && onBusy === "reject") {
@@ -190,8 +192,8 @@ export const make: Effect.Effect<Service> = Effect.sync(() => {
       const row = makeRow(task, queue, now, ack({ id: task.id, conversationId, at: now }))
       queues.set(conversationId, queue)
       rows.set(task.id, row)
-      queue.rows.push(row)
-      queue.active.push(row)
+      queue.rows = added(queue.rows, row)
+      queue.active = added(queue.active, row)
       if (task.idempotency !== undefined) byKey.set(keyOf(userId, task.idempotency.key), row)
       if (isHead(row)) waiting.add(row)
       const head = isHead(row) ? Option.some(toHead(row)) : Option.none()

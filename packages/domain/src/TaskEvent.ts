@@ -393,7 +393,18 @@ export const ack = (
  * @since 0.1.0
  * @category accessors
  */
-export const size = (event: TaskEvent | AgentEvent): number =>
-  event.type === "text" || event.type === "reasoning"
-    ? event.content.length + 120
-    : JSON.stringify(event.type === "unknown" ? event.raw : event).length
+export const size = (event: TaskEvent | AgentEvent): number => {
+  switch (event.type) {
+    case "text":
+    case "reasoning":
+      return event.content.length + 120
+    case "ack":
+      return 2 * event.messageId.length + event.conversationId.length + 80
+    case "started":
+      return event.taskId.length + event.conversationId.length + 80
+    case "unknown":
+      return JSON.stringify(event.raw).length
+    default:
+      return JSON.stringify(event).length
+  }
+}

@@ -31,11 +31,20 @@ export interface Row {
 /** The tasks of one conversation in the order of acceptance. The first of `active` is the head. */
 export interface ConversationQueue {
   readonly userId: UserId
-  readonly rows: Array<Row>
+  rows: Array<Row>
   active: Array<Row>
 }
 
 const none: ReadonlyArray<Intent> = []
+
+/** One more element. A short array is copied: `push` would make room for 16 more. */
+export const added = <A>(array: Array<A>, element: A): Array<A> => {
+  if (array.length < 4) return [...array, element]
+  array.push(element)
+  return array
+}
+
+export const makeQueue = (userId: UserId): ConversationQueue => ({ userId, rows: [], active: [] })
 
 export const makeRow = (task: NewTask, queue: ConversationQueue, now: number, ack: StoredEvent): Row => ({
   task,
@@ -65,19 +74,22 @@ export const forget = (row: Row): void => {
 
 export const isHead = (row: Row): boolean => row.queue.active[0] === row
 
-export const toTask = (row: Row): Task => ({
-  id: row.task.id,
-  conversationId: row.task.conversationId,
-  agentId: row.task.agentId,
-  status: row.status,
-  attempt: row.attempt,
-  lastSeq: row.lastSeq,
-  createdAt: DateTime.makeUnsafe(row.createdAt),
-  updatedAt: DateTime.makeUnsafe(row.updatedAt),
-  ...(row.error === undefined ? undefined : { error: row.error }),
-  ...(row.task.metadata === undefined ? undefined : { metadata: row.task.metadata }),
-  ...(row.task.replaces === undefined ? undefined : { replaces: row.task.replaces })
-})
+export const toTask = (row: Row): Task => {
+  const createdAt = DateTime.makeUnsafe(row.createdAt)
+  return {
+    id: row.task.id,
+    conversationId: row.task.conversationId,
+    agentId: row.task.agentId,
+    status: row.status,
+    attempt: row.attempt,
+    lastSeq: row.lastSeq,
+    createdAt,
+    updatedAt: row.updatedAt === row.createdAt ? createdAt : DateTime.makeUnsafe(row.updatedAt),
+    ...(row.error === undefined ? undefined : { error: row.error }),
+    ...(row.task.metadata === undefined ? undefined : { metadata: row.task.metadata }),
+    ...(row.task.replaces === undefined ? undefined : { replaces: row.task.replaces })
+  }
+}
 
 export const toHead = (row: Row): Head => ({
   taskId: row.task.id,

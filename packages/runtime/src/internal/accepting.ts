@@ -5,6 +5,7 @@ import { CurrentUser } from "@perennial/domain/CurrentUser"
 import { type AgentId, ConversationId, type MessageId, messageId, NewId, TaskId, taskIdOf } from "@perennial/domain/Ids"
 import { type UserMessage, userText } from "@perennial/domain/Message"
 import * as MessageFiles from "@perennial/domain/MessageFiles"
+import type { OnBusy } from "@perennial/domain/Task"
 import type { Head, NewTask, TaskBackend } from "@perennial/domain/TaskBackend"
 import { CapacityExceeded, InvalidInput, MessageNotFound } from "@perennial/domain/TaskError"
 import { Effect, type Option, Predicate } from "effect"
@@ -13,6 +14,7 @@ import type { TaskExecutor } from "../TaskExecutor.ts"
 import type { TaskLimits } from "../TaskLimits.ts"
 import type { RegenerateOptions, StartInput } from "../TaskManager.ts"
 import { lastOfUser } from "./conversation.ts"
+import { traced } from "./traced.ts"
 import * as Utf8 from "./utf8.ts"
 
 export interface Options {
@@ -65,19 +67,26 @@ export const makeAccepting = (options: Options) => {
       idempotency
     }
     yield* store.create({ id: conversationId, userId })
-    // Once accepted it is also submitted; a crash in between is the sweep's to mend.
-    return yield* Effect.uninterruptible(Effect.gen(function*() {
-      const created = yield* backend.create(task, {
-        onBusy: input.onBusy ?? "reject",
-        maxQueued: limits.queuedPerConversation
-      }).pipe(Effect.tapErrorTag("IdempotencyConflict", () => discardUnused({ id: conversationId, userId })))
-      for (const cancelled of created.cancelled) yield* options.endedUnbegun(cancelled)
-      for (const cancelling of created.cancelling) yield* options.notify(cancelling)
-      yield* options.submit(created.head)
-      if (created.task.conversationId !== conversationId) yield* discardUnused({ id: conversationId, userId })
-      return created.task
-    }))
+    return yield* createTask(task, input.onBusy ?? "reject")
   })
+
+  /** Once accepted it is also submitted; a crash in between is the sweep's to mend. */
+  const createTask = (task: NewTask, onBusy: OnBusy) => {
+    const key = { id: task.conversationId, userId: task.userId }
+    const created = backend.create(task, { onBusy, maxQueued: limits.queuedPerConversation })
+    const wanted = task.idempotency === undefined
+      ? created
+      : Effect.tapErrorTag(created, "IdempotencyConflict", () => discardUnused(key))
+    return Effect.uninterruptible(Effect.flatMap(wanted, ({ cancelled, cancelling, head, task }) => {
+      const submitted = Effect.as(options.submit(head), task)
+      const accepted = task.conversationId === key.id ? submitted : Effect.tap(submitted, () => discardUnused(key))
+      if (cancelled.length === 0 && cancelling.length === 0) return accepted
+      return Effect.forEach(cancelled, options.endedUnbegun, { discard: true }).pipe(
+        Effect.andThen(Effect.forEach(cancelling, options.notify, { discard: true })),
+        Effect.andThen(accepted)
+      )
+    }))
+  }
 
   /** The task of a message of the user. That one is there does not change, so that a request may be repeated. */
   const taskOfMessage = Effect.fnUntraced(function*(conversationId: ConversationId, id: MessageId) {
@@ -92,7 +101,7 @@ export const makeAccepting = (options: Options) => {
     return task.conversationId === conversationId ? task : yield* notFound
   })
 
-  const start = Effect.fn("TaskManager.start")(function*(input: StartInput) {
+  const startTask = Effect.fnUntraced(function*(input: StartInput) {
     const message = yield* toUserMessage(input.message)
     if (input.replaces !== undefined) {
       if (input.conversationId === undefined) {
@@ -104,6 +113,8 @@ export const makeAccepting = (options: Options) => {
     const request = { agentId, conversationId, message: input.message, metadata, onBusy, replaces, userMetadata }
     return yield* accept({ ...input, message, request })
   })
+
+  const start = (input: StartInput) => traced("TaskManager.start", startTask(input))
 
   /** Who answered is asked again. */
   const agentOf = (id: MessageId): Effect.Effect<AgentId | undefined> =>

@@ -44,14 +44,16 @@ const crash = (
     })
   )
 
+const none: Metadata = {}
+
 const toContext = (claim: Claim): TaskContext => ({
   taskId: claim.taskId,
   conversationId: claim.conversationId,
   userId: claim.userId,
   agentId: claim.agentId,
   attempt: claim.attempt,
-  metadata: claim.metadata ?? {},
-  userMetadata: claim.userMetadata ?? {}
+  metadata: claim.metadata ?? none,
+  userMetadata: claim.userMetadata ?? none
 })
 
 /** What the agent is given to do its work. */
@@ -81,11 +83,11 @@ class Run implements AgentInput {
   #write(events: Parameters<Emit>[0]): Effect.Effect<number> {
     const wrong = malformed(events, this.#log.claim)
     return wrong === undefined
-      ? Effect.flatMap(this.#shared.writer.emitByAgent(this.#log, events), this.#stored)
+      ? Effect.flatMap(this.#shared.writer.emitByAgent(this.#log, events), (seq) => this.#store(seq))
       : Effect.die(wrong)
   }
 
-  readonly #stored = (seq: number): Effect.Effect<number> => {
+  #store(seq: number): Effect.Effect<number> {
     const log = this.#log
     if (log.unstored.length === 0 && log.title === undefined) return Effect.succeed(seq)
     this.#execution.progressed ||= log.unstored.length > 0

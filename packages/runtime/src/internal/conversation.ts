@@ -19,36 +19,46 @@ const pageBytes = 4 * 1024 * 1024
 const sizeOf = ({ content }: Message): number => {
   let size = 0
   for (const part of content) {
-    size += part.type === "file" ? part.data?.length ?? part.url?.length ?? 0 : JSON.stringify(part).length
+    size += part.type === "file"
+      ? part.data?.length ?? part.url?.length ?? 0
+      : part.type === "text" && part.providerData === undefined
+      ? part.text.length + 25
+      : JSON.stringify(part).length
   }
   return size
 }
 
 /** All messages after one, or from the first on. */
-const forEachMessage = Effect.fnUntraced(function*(
+const forEachMessage = (
   store: Store,
   key: ConversationKey,
   from: MessageId | undefined,
   use: (stored: StoredMessage, size: number) => void
-) {
-  let after = from
-  let limit = firstPage
-  while (true) {
-    const page: ReadonlyArray<StoredMessage> = yield* store.messages(key, { after, limit })
-    let bytes = 0
-    for (const stored of page) {
-      const size = sizeOf(stored.message)
-      bytes += size
-      use(stored, size)
-    }
-    const last = page[page.length - 1]
-    if (page.length < limit || last === undefined) return
-    after = last.id
-    limit = bytes > pageBytes
-      ? Math.max(1, Math.floor(limit * pageBytes / bytes))
-      : Math.min(largestPage, limit * 2)
-  }
-})
+) => {
+  const readPage = (
+    after: MessageId | undefined,
+    limit: number
+  ): Effect.Effect<void, Effect.Error<ReturnType<Store["messages"]>>> =>
+    Effect.flatMap(store.messages(key, { after, limit }), (page) => {
+      let bytes = 0
+      for (const stored of page) {
+        const size = sizeOf(stored.message)
+        bytes += size
+        use(stored, size)
+      }
+      const last = page[page.length - 1]
+      if (page.length < limit || last === undefined) return Effect.void
+      return readPage(
+        last.id,
+        bytes > pageBytes
+          ? Math.max(1, Math.floor(limit * pageBytes / bytes))
+          : Math.min(largestPage, limit * 2)
+      )
+    })
+  return readPage(from, firstPage)
+}
+
+const noMetadata: ReadonlyMap<Message, Metadata> = new Map()
 
 /** What is left of a history that was too large: it may grow again before its beginning changes, for prompt caches. */
 const keptPart = 0.6
@@ -57,38 +67,48 @@ const keptPart = 0.6
  * The messages of a conversation, without the oldest turns where they are more than `maxBytes`. The last turn is always
  * whole: a task's own messages are bounded by its log.
  */
-export const readHistory = Effect.fnUntraced(function*(store: Store, key: ConversationKey, maxBytes: number) {
-  const turns: Array<{ readonly messages: Array<Message>; bytes: number }> = []
-  const historyMetadata = new Map<Message, Metadata>()
-  let total = 0
-  let dropped = 0
+export const readHistory = (store: Store, key: ConversationKey, maxBytes: number) =>
+  Effect.suspend(() => {
+    const turns: Array<{ readonly messages: Array<Message>; bytes: number }> = []
+    let metadataOf: Map<Message, Metadata> | undefined
+    let total = 0
+    let dropped = 0
 
-  const cut = () => {
-    while (total > maxBytes * keptPart && turns.length > 1) {
-      const oldest = turns.shift()
-      if (oldest === undefined) return
-      total -= oldest.bytes
-      dropped += oldest.messages.length
-      for (const message of oldest.messages) historyMetadata.delete(message)
+    const cut = () => {
+      while (total > maxBytes * keptPart && turns.length > 1) {
+        const oldest = turns.shift()
+        if (oldest === undefined) return
+        total -= oldest.bytes
+        dropped += oldest.messages.length
+        for (const message of oldest.messages) metadataOf?.delete(message)
+      }
     }
-  }
 
-  yield* forEachMessage(store, key, undefined, ({ message, metadata }, size) => {
-    let turn = turns[turns.length - 1]
-    if (turn === undefined || message.role === "user") turns.push(turn = { messages: [], bytes: 0 })
-    turn.messages.push(message)
-    turn.bytes += size
-    total += size
-    if (metadata !== undefined) historyMetadata.set(message, metadata)
-    if (total > maxBytes) cut()
+    const read = forEachMessage(store, key, undefined, ({ message, metadata }, size) => {
+      const turn = turns[turns.length - 1]
+      if (turn === undefined || message.role === "user") turns.push({ messages: [message], bytes: size })
+      else {
+        turn.messages.push(message)
+        turn.bytes += size
+      }
+      total += size
+      if (metadata !== undefined) (metadataOf ??= new Map()).set(message, metadata)
+      if (total > maxBytes) cut()
+    })
+    return Effect.flatMap(read, () => {
+      const [first] = turns
+      const history: ReadonlyArray<Message> = first !== undefined && turns.length === 1
+        ? first.messages
+        : turns.flatMap(({ messages }) => messages)
+      const given = { history, historyMetadata: metadataOf ?? noMetadata }
+      return dropped === 0 ? Effect.succeed(given) : Effect.as(
+        Effect.logWarning(
+          `The conversation is too large: its oldest ${dropped} messages are not given to the agent.`
+        ),
+        given
+      )
+    })
   })
-  if (dropped > 0) {
-    yield* Effect.logWarning(
-      `The conversation is too large: its oldest ${dropped} messages are not given to the agent.`
-    )
-  }
-  return { history: turns.flatMap(({ messages }) => messages), historyMetadata }
-})
 
 /** Tasks that are looked at for the end of a conversation. */
 const recentTasks = 10

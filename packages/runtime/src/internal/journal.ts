@@ -65,6 +65,8 @@ export const toMessage = (claim: Claim, { at, event, seq }: StoredEvent): Stored
   }
 }
 
+const nothing: ReadonlyArray<StoredMessage> = []
+
 export class Journal {
   readonly claim: Claim
   readonly hub: Hub
@@ -72,7 +74,7 @@ export class Journal {
   readonly #limits: TaskLimits
   unsettled: Settlement.Unsettled = Settlement.empty
   /** Durable messages that the conversation store does not hold yet, oldest first. */
-  unstored: Array<StoredMessage> = []
+  unstored: ReadonlyArray<StoredMessage> = nothing
   /** The message whose place the first one of this task takes in the conversation store, until it did. */
   replaces: MessageId | undefined
   /** A durable title that the conversation store does not hold yet. */
@@ -107,8 +109,7 @@ export class Journal {
   }
 
   /** What is wrong with events of these sizes from an agent, if anything. What the runtime owes to the log is bounded by it. */
-  refuse(bytes: ReadonlyArray<number>): AgentError | undefined {
-    const largest = bytes.reduce((most, n) => Math.max(most, n), 0)
+  refuse(bytes: number, largest: number): AgentError | undefined {
     if (largest > this.#limits.eventBytes) {
       return new AgentError({
         error: "EventTooLarge",
@@ -116,7 +117,7 @@ export class Journal {
         retryable: false
       })
     }
-    if (this.#bytes + bytes.reduce((sum, n) => sum + n, 0) <= this.#limits.logBytes) return undefined
+    if (this.#bytes + bytes <= this.#limits.logBytes) return undefined
     return new AgentError({
       error: "LogTooLarge",
       detail: `The log of this task has reached its limit of ${this.#limits.logBytes} bytes.`,
@@ -146,10 +147,15 @@ export class Journal {
       this.#bytes += size(stored.event)
       if (isBoundary(stored.event)) this.#boundary = stored.seq
       const message = toMessage(this.claim, stored)
-      if (message !== undefined) this.unstored.push(message)
+      if (message !== undefined) this.unstored = [...this.unstored, message]
       if (stored.event.type === "title") this.title = stored.event.title
       this.#durableSeq = stored.seq
     }
+  }
+
+  /** The conversation store holds these. */
+  stored(messages: ReadonlyArray<StoredMessage>): void {
+    this.unstored = this.unstored === messages ? nothing : this.unstored.filter((message) => !messages.includes(message))
   }
 
   /** Durable events of this process: noted, then shown (P5). */

@@ -57,15 +57,21 @@ const storeTitle = ({ store }: Shared, journal: Journal, title: string) =>
     })
   )
 
-const storeOwed = Effect.fnUntraced(function*(shared: Shared, journal: Journal) {
-  if (journal.title !== undefined) yield* storeTitle(shared, journal, journal.title)
+const storeOwedMessages = (shared: Shared, journal: Journal) => {
   // Another one may come meanwhile, and is stored after these: by whoever stores it, again together with them.
-  const messages = [...journal.unstored]
-  if (messages.length === 0) return
-  yield* append(shared, journal, messages)
-  const stored = new Set(messages.map((message) => message.id))
-  journal.unstored = journal.unstored.filter((message) => !stored.has(message.id))
-})
+  const messages = journal.unstored
+  return messages.length === 0
+    ? Effect.void
+    : Effect.map(append(shared, journal, messages), () => journal.stored(messages))
+}
+
+const storeOwed = (shared: Shared, journal: Journal) =>
+  journal.title === undefined
+    ? storeOwedMessages(shared, journal)
+    : Effect.andThen(
+      storeTitle(shared, journal, journal.title),
+      Effect.suspend(() => storeOwedMessages(shared, journal))
+    )
 
 /** What is durable and not yet in the conversation goes there. */
 export const storeMessages = (shared: Shared, execution: Execution, journal: Journal) =>
@@ -99,7 +105,7 @@ export const storeWhatIsTaken = Effect.fnUntraced(function*(shared: Shared, exec
   }
   for (const message of journal.unstored) {
     yield* unless(append(shared, journal, [message]), () => refused.push(message.id))
-    journal.unstored = journal.unstored.filter(({ id }) => id !== message.id)
+    journal.stored([message])
   }
   return refused
 })

@@ -31,6 +31,9 @@ interface Group {
   readonly events: Array<StoredEvent>
 }
 
+/** The last seq that is durable, or an interruption. */
+type Emitted = Exit.Exit<number>
+
 type Appended = Effect.Success<ReturnType<TaskBackend["Service"]["append"]>>[number]
 
 export interface Writer {
@@ -62,15 +65,19 @@ export const make = Effect.fnUntraced(function*(backend: TaskBackend["Service"])
   const emitAs = (byAgent: boolean): Writer["emit"] => (journal, events) =>
     Effect.uninterruptibleMask((restore) => {
       if (isRefused(journal, byAgent)) return Effect.interrupt
-      const sizes = events.map((event) => size(event))
-      const refused = byAgent ? journal.refuse(sizes) : undefined
+      let bytes = 0
+      let largest = 0
+      for (const event of events) {
+        const eventBytes = size(event)
+        bytes += eventBytes
+        if (eventBytes > largest) largest = eventBytes
+      }
+      const refused = byAgent ? journal.refuse(bytes, largest) : undefined
       if (refused !== undefined) return Effect.die(refused)
-      const bytes = sizes.reduce((sum, n) => sum + n, 0)
-      const entry: Emit = { journal, events, bytes, byAgent, done: Deferred.makeUnsafe(), state: "queued" }
       const isAlone = !waits && !crowded && !flushing && undisturbed.isOpen() && Queue.sizeUnsafe(queue) === 0
-      return isAlone
-        ? Effect.andThen(commitAlone(entry), Deferred.await(entry.done))
-        : restore(Effect.andThen(enqueue(entry), Deferred.await(entry.done)))
+      if (isAlone) return commitAlone(journal, events, byAgent)
+      const entry: Emit = { journal, events, bytes, byAgent, done: Deferred.makeUnsafe(), state: "queued" }
+      return restore(Effect.andThen(enqueue(entry), Deferred.await(entry.done)))
     })
 
   const enqueue = (entry: Emit): Effect.Effect<void> => {
@@ -92,43 +99,49 @@ export const make = Effect.fnUntraced(function*(backend: TaskBackend["Service"])
   }
 
   /** After its commit: whatever happens here, happens to this task alone. */
-  const settle = (group: Group, appended: Appended): Effect.Effect<void> =>
+  const settle = (journal: Journal, events: ReadonlyArray<StoredEvent>, appended: Appended): Effect.Effect<Emitted> =>
     Effect.suspend(() => {
-      const { events, journal } = group
-      if (!appended.ok) return lose(group, "fenced")
-      return Effect.andThen(
-        isNonEmpty(events) ? journal.publish(events) : Effect.void,
-        Effect.suspend(() => {
-          complete(group, Exit.succeed(journal.lastSeq))
-          return journal.owner.onIntents(appended.intents)
-        })
-      )
+      if (!appended.ok) return Effect.succeed(lose(journal, "fenced"))
+      const published = isNonEmpty(events) ? journal.publish(events) : Effect.void
+      return Effect.flatMap(published, () => Effect.as(journal.owner.onIntents(appended.intents), succeed(journal)))
     }).pipe(
       Effect.catchCause((cause) =>
-        Effect.andThen(Effect.logError("A task stops here as if crashed.", cause), lose(group, "store"))
+        Effect.map(Effect.logError("A task stops here as if crashed.", cause), () => lose(journal, "store"))
       )
     )
 
-  const settleAll = (groups: ReadonlyArray<Group>, results: ReadonlyArray<Appended>): Effect.Effect<void> => {
-    let next = 0
-    const settled = groups.map((group) => settle(group, group.events.length === 0 ? nothing : results[next++] ?? lost))
-    return settled.length === 1 && settled[0] !== undefined ? settled[0] : Effect.all(settled, { discard: true })
-  }
+  /** Events of one task. */
+  const commitOne = (journal: Journal, events: ReadonlyArray<StoredEvent>): Effect.Effect<Emitted> =>
+    !isNonEmpty(events)
+      ? settle(journal, events, nothing)
+      : Effect.matchCauseEffect(backend.append([{ claim: journal.claim, events }]), {
+        onSuccess: ([appended = lost]) => settle(journal, events, appended),
+        // Also defects: the flusher must outlive whatever a store does.
+        onFailure: (cause) =>
+          Effect.map(
+            Effect.logError("The store refused a commit; its task stops here as if crashed.", cause),
+            () => lose(journal, "store")
+          )
+      })
+
+  const commitGroup = (group: Group): Effect.Effect<void> =>
+    Effect.map(commitOne(group.journal, group.events), (emitted) => complete(group, emitted))
 
   const commit = (groups: ReadonlyArray<Group>): Effect.Effect<void> => {
     const batch = groups.flatMap(({ events, journal }) => isNonEmpty(events) ? [{ claim: journal.claim, events }] : [])
-    if (!isNonEmpty(batch)) return settleAll(groups, [])
+    const each = Effect.forEach(groups, commitGroup, { discard: true })
+    if (groups.length === 1 || !isNonEmpty(batch)) return each
     return Effect.matchCauseEffect(backend.append(batch), {
-      onSuccess: (results) => settleAll(groups, results),
-      // Also defects: the flusher must outlive whatever a store does.
-      onFailure: (cause) =>
-        groups.length > 1
-          // One task's bad event must not take the others with it.
-          ? Effect.forEach(groups, (group) => commit([group]), { discard: true })
-          : Effect.andThen(
-            Effect.logError("The store refused a commit; its task stops here as if crashed.", cause),
-            Effect.forEach(groups, (group) => lose(group, "store"), { discard: true })
-          )
+      onSuccess: (results) => {
+        let next = 0
+        return Effect.forEach(groups, (group) => {
+          const { events, journal } = group
+          const appended = events.length === 0 ? nothing : results[next++] ?? lost
+          return Effect.map(settle(journal, events, appended), (emitted) => complete(group, emitted))
+        }, { discard: true })
+      },
+      // One task's bad event must not take the others with it.
+      onFailure: () => each
     })
   }
 
@@ -154,12 +167,16 @@ export const make = Effect.fnUntraced(function*(backend: TaskBackend["Service"])
 
   const done = Effect.sync(() => undisturbed.openUnsafe())
 
-  const commitAlone = (entry: Emit): Effect.Effect<void> => {
+  /** By the fiber that emits: nobody else does. */
+  const commitAlone = (
+    journal: Journal,
+    events: ReadonlyArray<Unnumbered>,
+    byAgent: boolean
+  ): Effect.Effect<number> => {
     undisturbed.closeUnsafe()
-    return Effect.suspend(() => commit(numbered([entry]))).pipe(
-      Effect.ensuring(done),
-      Effect.updateContext<never, never>(() => services)
-    )
+    const stored = journal.number(events, clock.currentTimeMillisUnsafe())
+    const committed = Effect.ensuring(commitOne(journal, stored), done)
+    return Effect.flatten(byAgent ? Effect.updateContext<never, never>(() => services)(committed) : committed)
   }
 
   const drain = (first: Emit): ReadonlyArray<Emit> => {
@@ -194,14 +211,15 @@ export const make = Effect.fnUntraced(function*(backend: TaskBackend["Service"])
 const nothing: Appended = { ok: true, intents: 0 }
 const lost: Appended = { ok: false, intents: 0 }
 
-const complete = (group: Group, exit: Exit.Exit<number>): void => {
-  for (const { done } of group.emits) Deferred.doneUnsafe(done, exit)
+const succeed = (journal: Journal): Emitted => Exit.succeed(journal.lastSeq)
+
+const complete = (group: Group, emitted: Emitted): void => {
+  for (const { done } of group.emits) Deferred.doneUnsafe(done, emitted)
 }
 
 /** The task is stopped first, so that an emit that ends by interruption finds its reason recorded. */
-const lose = (group: Group, loss: "fenced" | "store"): Effect.Effect<void> =>
-  Effect.sync(() => {
-    group.journal.closed = true
-    group.journal.owner.onLoss(loss)
-    complete(group, Exit.interrupt())
-  })
+const lose = (journal: Journal, loss: "fenced" | "store"): Emitted => {
+  journal.closed = true
+  journal.owner.onLoss(loss)
+  return Exit.interrupt()
+}
