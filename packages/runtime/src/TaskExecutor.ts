@@ -160,7 +160,6 @@ const make = Effect.gen(function*() {
     agents,
     backend,
     context,
-    dispatcher: Context.get(context, Scheduler.Scheduler).makeDispatcher(),
     hubs,
     limits,
     notify: (id) => Effect.ignore(Effect.suspend(() => notify(id)), { log: "Warn" }),
@@ -177,6 +176,7 @@ const make = Effect.gen(function*() {
     watch.grewUnsafe(id)
   }
 
+  const dispatcher = Context.get(context, Scheduler.Scheduler).makeDispatcher()
   const process = {
     onLost: disown,
     look: (id: TaskId) => Effect.asVoid(Effect.forkIn(shared.notify(id), scope)),
@@ -199,7 +199,7 @@ const make = Effect.gen(function*() {
     }
     executions.set(taskId, execution)
     waiting.delete(taskId)
-    executeClaimed(shared, execution, (promoted) =>
+    const end = (promoted: Option.Option<Head>) =>
       Effect.suspend(() => {
         executions.delete(taskId)
         disown(taskId)
@@ -209,7 +209,10 @@ const make = Effect.gen(function*() {
           onEnd(Option.filter(promoted, ({ agentId }) => agents.ids.includes(agentId)))
           if (draining && executions.size === 0) drained.openUnsafe()
         })
-      }))
+      })
+    // After what this turn of the event loop still does: whoever submits is answered first, and what begins together is
+    // executed together.
+    dispatcher.scheduleTask(() => executeClaimed(shared, execution, end), 0)
   }
 
   /** One task's trouble must not keep the others from being looked after. */

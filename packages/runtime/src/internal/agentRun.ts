@@ -166,10 +166,7 @@ class Run implements AgentInput {
   }
 }
 
-/**
- * Has the agent of a task begin in the next turn of the event loop. `onEnd` is called when it has ended or was given up,
- * with what is left to be written then.
- */
+/** Runs the agent of a task. `onEnd` is called when it has ended or was given up, with what is left to be written then. */
 export const runAgent = (
   shared: Shared,
   begun: Begun,
@@ -181,12 +178,6 @@ export const runAgent = (
     Context.add(CurrentTask, Option.some(run.task)),
     Context.add(CurrentUser, journal.claim.userId)
   )
-  shared.dispatcher.scheduleTask(
-    () =>
-      execution.run(
-        Effect.runForkWith(own)(Effect.suspend(() => agent.run(run, run.emit))),
-        (exit) => onEnd(exit, run.end(exit))
-      ),
-    0
-  )
+  const fiber = Effect.runForkWith(own)(Effect.suspend(() => agent.run(run, run.emit)))
+  execution.run(fiber, (exit) => onEnd(exit, run.end(exit)))
 }

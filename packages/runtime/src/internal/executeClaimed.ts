@@ -10,7 +10,7 @@ import type { RunnerId, TaskId } from "@perennial/domain/Ids"
 import { type Outcome, settleUnsettled } from "@perennial/domain/Settlement"
 import type { Claim, Head, TaskBackend } from "@perennial/domain/TaskBackend"
 import { LeaseLost } from "@perennial/domain/TaskError"
-import { Cause, Context, Duration, Effect, Option, References, type Scheduler, type Scope } from "effect"
+import { Cause, Context, Duration, Effect, Option, References, type Scope } from "effect"
 import type { TaskLimits } from "../TaskLimits.ts"
 import { type Begun, runAgent } from "./agentRun.ts"
 import { catchUp } from "./catchUp.ts"
@@ -37,8 +37,6 @@ export interface Shared {
   readonly scope: Scope.Scope
   /** What a task has of its process, and nothing of the fiber that submitted it. */
   readonly context: Context.Context<never>
-  /** Has agents begin. */
-  readonly dispatcher: Scheduler.SchedulerDispatcher
   readonly now: () => number
   /** Reads the intents of a task that is executed here. */
   readonly notify: (id: TaskId) => Effect.Effect<void>
