@@ -155,6 +155,7 @@ export class Journal {
 
   /** The conversation store holds these. */
   stored(messages: ReadonlyArray<StoredMessage>): void {
+    this.replaces = undefined
     this.unstored = this.unstored === messages ? nothing : this.unstored.filter((message) => !messages.includes(message))
   }
 

@@ -35,17 +35,17 @@ const answers = ({ store }: Shared, { claim }: Journal): Effect.Effect<boolean> 
  */
 const append = ({ store }: Shared, journal: Journal, messages: ReadonlyArray<StoredMessage>) => {
   const { conversationId: id, userId } = journal.claim
-  const { replaces } = journal
-  return store.append(id, messages, { replaces }).pipe(
-    Effect.catchTag(
-      "ConversationNotFound",
-      // Deleted between the two steps of `start`: the task was accepted, so its conversation is there again.
-      () => Effect.andThen(store.create({ id, userId }), store.append(id, messages))
-    ),
-    Effect.map(() => {
-      journal.replaces = undefined
-    })
-  )
+  return Effect.matchEffect(store.append(id, messages, { replaces: journal.replaces }), {
+    onSuccess: () => Effect.succeed(journal.stored(messages)),
+    onFailure: (error) =>
+      error._tag === "ConversationNotFound"
+        // Deleted between the two steps of `start`: the task was accepted, so its conversation is there again.
+        ? Effect.map(
+          Effect.andThen(store.create({ id, userId }), store.append(id, messages)),
+          () => journal.stored(messages)
+        )
+        : Effect.fail(error)
+  })
 }
 
 const storeTitle = ({ store }: Shared, journal: Journal, title: string) =>
@@ -60,9 +60,7 @@ const storeTitle = ({ store }: Shared, journal: Journal, title: string) =>
 const storeOwedMessages = (shared: Shared, journal: Journal) => {
   // Another one may come meanwhile, and is stored after these: by whoever stores it, again together with them.
   const messages = journal.unstored
-  return messages.length === 0
-    ? Effect.void
-    : Effect.map(append(shared, journal, messages), () => journal.stored(messages))
+  return messages.length === 0 ? Effect.void : append(shared, journal, messages)
 }
 
 const storeOwed = (shared: Shared, journal: Journal) =>
@@ -104,8 +102,10 @@ export const storeWhatIsTaken = Effect.fnUntraced(function*(shared: Shared, exec
     })
   }
   for (const message of journal.unstored) {
-    yield* unless(append(shared, journal, [message]), () => refused.push(message.id))
-    journal.stored([message])
+    yield* unless(append(shared, journal, [message]), () => {
+      refused.push(message.id)
+      journal.stored([message])
+    })
   }
   return refused
 })
