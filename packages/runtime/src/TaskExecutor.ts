@@ -156,10 +156,31 @@ const make = Effect.gen(function*() {
     for (const oldest of losses.keys()) if (losses.size > maxLosses) losses.delete(oldest)
   }
 
+  /** From here on others write to its log: whoever reads it here follows it like that of any other process. */
+  const disown = (id: TaskId) => {
+    hubs.disown(id)
+    watch.grewUnsafe(id)
+  }
+
+  /** Opens when a process that drains executes nothing any more. */
+  const drained = Latch.makeUnsafe(false)
+
   const shared: Shared = {
     agents,
     backend,
     context,
+    end: (execution, promoted) =>
+      Effect.suspend(() => {
+        const { taskId } = execution
+        executions.delete(taskId)
+        disown(taskId)
+        noteLoss(execution)
+        execution.over = true
+        return Effect.map(places.leave(execution), () => {
+          execution.onEnd(Option.filter(promoted, ({ agentId }) => agents.ids.includes(agentId)))
+          if (draining && executions.size === 0) drained.openUnsafe()
+        })
+      }),
     hubs,
     limits,
     notify: (id) => Effect.ignore(Effect.suspend(() => notify(id)), { log: "Warn" }),
@@ -170,12 +191,6 @@ const make = Effect.gen(function*() {
     store,
     writer
   }
-  /** From here on others write to its log: whoever reads it here follows it like that of any other process. */
-  const disown = (id: TaskId) => {
-    hubs.disown(id)
-    watch.grewUnsafe(id)
-  }
-
   const dispatcher = Context.get(context, Scheduler.Scheduler).makeDispatcher()
   const process = {
     onLost: disown,
@@ -183,36 +198,22 @@ const make = Effect.gen(function*() {
     graceMillis: Duration.toMillis(limits.cancelGrace),
     now
   }
-  /** Opens when a process that drains executes nothing any more. */
-  const drained = Latch.makeUnsafe(false)
-
   const launch = (
     head: Head,
     checkpoint: Effect.Effect<void>,
     onEnd: (promoted: Option.Option<Head>) => void
   ): void => {
     const { taskId } = head
-    const execution = new Execution(head, { checkpoint, losses: losses.get(taskId) ?? 0, process })
+    const execution = new Execution(head, { checkpoint, losses: losses.get(taskId) ?? 0, onEnd, process })
     if (draining || executions.has(taskId)) {
       Effect.runForkWith(context)(Effect.map(places.leave(execution), () => onEnd(Watch.noHead)))
       return
     }
     executions.set(taskId, execution)
     waiting.delete(taskId)
-    const end = (promoted: Option.Option<Head>) =>
-      Effect.suspend(() => {
-        executions.delete(taskId)
-        disown(taskId)
-        noteLoss(execution)
-        execution.over = true
-        return Effect.map(places.leave(execution), () => {
-          onEnd(Option.filter(promoted, ({ agentId }) => agents.ids.includes(agentId)))
-          if (draining && executions.size === 0) drained.openUnsafe()
-        })
-      })
     // After what this turn of the event loop still does: whoever submits is answered first, and what begins together is
     // executed together.
-    dispatcher.scheduleTask(() => executeClaimed(shared, execution, end), 0)
+    dispatcher.scheduleTask(() => executeClaimed(shared, execution), 0)
   }
 
   /** One task's trouble must not keep the others from being looked after. */

@@ -38,8 +38,8 @@ export interface ConversationQueue {
 const none: ReadonlyArray<Intent> = []
 
 /** One more element. A short array is copied: `push` would make room for 16 more. */
-export const added = <A>(array: Array<A>, element: A): Array<A> => {
-  if (array.length < 4) return [...array, element]
+export const added = <A extends object>(array: Array<A>, element: A): Array<A> => {
+  if (array.length < 4) return array.concat(element)
   array.push(element)
   return array
 }

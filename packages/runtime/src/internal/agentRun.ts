@@ -2,14 +2,14 @@
  * Runs the agent in a fiber of its own, so that its finalizers can be given up. No other fiber waits for it: what comes
  * after it begins when it has ended, so that a task costs little while its agent waits.
  */
-import type { Agent, AgentInput, Emit } from "@perennial/domain/Agent"
+import type { Agent, AgentError, AgentInput, AgentResult, Emit } from "@perennial/domain/Agent"
 import { CurrentTask, type TaskContext } from "@perennial/domain/CurrentTask"
 import { CurrentUser } from "@perennial/domain/CurrentUser"
 import type { Message } from "@perennial/domain/Message"
 import type { Metadata } from "@perennial/domain/Task"
 import { type Claim, decisionKey } from "@perennial/domain/TaskBackend"
 import type { StoredEvent } from "@perennial/domain/TaskEvent"
-import { Cause, Context, Effect, Exit, Option } from "effect"
+import { Cause, Context, Effect, Exit, type Fiber, Option } from "effect"
 import { malformed } from "./agentEvent.ts"
 import type { Shared } from "./executeClaimed.ts"
 import type { AgentExit, Execution } from "./execution.ts"
@@ -57,7 +57,7 @@ const toContext = (claim: Claim): TaskContext => ({
 })
 
 /** What the agent is given to do its work. */
-class Run implements AgentInput {
+export class Run implements AgentInput {
   readonly task: TaskContext
   readonly history: ReadonlyArray<Message>
   readonly historyMetadata: ReadonlyMap<Message, Metadata>
@@ -166,18 +166,9 @@ class Run implements AgentInput {
   }
 }
 
-/** Runs the agent of a task. `onEnd` is called when it has ended or was given up, with what is left to be written then. */
-export const runAgent = (
-  shared: Shared,
-  begun: Begun,
-  onEnd: (exit: AgentExit, written: Effect.Effect<void>) => void
-): void => {
-  const { agent, execution, journal } = begun
-  const run = new Run(shared, begun)
-  const own = begun.context.pipe(
+/** Runs the agent of a task, in a fiber of its own. */
+export const runAgent = (run: Run, { agent, context }: Begun): Fiber.Fiber<AgentResult, AgentError> =>
+  Effect.runForkWith(context.pipe(
     Context.add(CurrentTask, Option.some(run.task)),
-    Context.add(CurrentUser, journal.claim.userId)
-  )
-  const fiber = Effect.runForkWith(own)(Effect.suspend(() => agent.run(run, run.emit)))
-  execution.run(fiber, (exit) => onEnd(exit, run.end(exit)))
-}
+    Context.add(CurrentUser, run.task.userId)
+  ))(Effect.suspend(() => agent.run(run, run.emit)))

@@ -12,7 +12,7 @@ import type { Claim, Head, TaskBackend } from "@perennial/domain/TaskBackend"
 import { LeaseLost } from "@perennial/domain/TaskError"
 import { Cause, Context, Duration, Effect, Option, References, type Scope } from "effect"
 import type { TaskLimits } from "../TaskLimits.ts"
-import { type Begun, runAgent } from "./agentRun.ts"
+import { type Begun, Run, runAgent } from "./agentRun.ts"
 import { catchUp } from "./catchUp.ts"
 import { readHistory } from "./conversation.ts"
 import type { AgentExit, Execution } from "./execution.ts"
@@ -38,6 +38,8 @@ export interface Shared {
   /** What a task has of its process, and nothing of the fiber that submitted it. */
   readonly context: Context.Context<never>
   readonly now: () => number
+  /** Ends the execution of a task, with the head that its end has promoted. */
+  readonly end: (execution: Execution, promoted: Option.Option<Head>) => Effect.Effect<void>
   /** Reads the intents of a task that is executed here. */
   readonly notify: (id: TaskId) => Effect.Effect<void>
 }
@@ -149,20 +151,15 @@ const begin = Effect.fnUntraced(function*(
 })
 
 /** Ends the task as its agent ended, hands it over, or leaves it as it is. */
-const conclude = (
-  shared: Shared,
-  { execution, journal }: Begun,
-  exit: AgentExit
-): ReturnType<typeof finish> => {
+const conclude = (shared: Shared, execution: Execution, exit: AgentExit): ReturnType<typeof finish> => {
+  const { journal } = execution
   const outcome = outcomeOf(execution, exit)
+  if (journal === undefined) return Effect.succeed(noHead)
   if (outcome !== "nothing" && outcome !== "release") return finish(shared, execution, journal, outcome)
   journal.closed = true
   execution.failed = execution.reason === "store"
   return outcome === "release" ? Effect.as(shared.backend.release(journal.claim), noHead) : Effect.succeed(noHead)
 }
-
-/** What ends the execution of a task, with the head that its end has promoted. */
-type End = (promoted: Option.Option<Head>) => Effect.Effect<void>
 
 const toAnnotations = ({ attempt, conversationId, logContext, taskId }: Claim) => ({
   ...logContext,
@@ -206,21 +203,24 @@ const claimed = (shared: Shared, execution: Execution) => {
 }
 
 /** Has the agent run, and ends the task when it has ended or was given up. */
-const run = (shared: Shared, begun: Begun, end: End): void =>
-  runAgent(shared, begun, (exit, written) => {
-    const concluded = Effect.flatMap(written, () => conclude(shared, begun, exit)).pipe(
-      Effect.catchCause((cause) => lose(begun.execution, cause)),
-      Effect.flatMap(end)
+const run = (shared: Shared, begun: Begun): void => {
+  const { context, execution } = begun
+  const run = new Run(shared, begun)
+  execution.run(runAgent(run, begun), (exit) => {
+    const concluded = Effect.flatMap(run.end(exit), () => conclude(shared, execution, exit)).pipe(
+      Effect.catchCause((cause) => lose(execution, cause)),
+      Effect.flatMap((promoted) => shared.end(execution, promoted))
     )
-    Effect.runForkWith(begun.context)(concluded, { uninterruptible: true })
+    Effect.runForkWith(context)(concluded, { uninterruptible: true })
   })
+}
 
-/** Claims a head and executes it, until it calls `end`. */
-export const executeClaimed = (shared: Shared, execution: Execution, end: End): void => {
+/** Claims a head and executes it, until it calls `shared.end`. */
+export const executeClaimed = (shared: Shared, execution: Execution): void => {
   const begun = claimed(shared, execution).pipe(
     Effect.catchCause((cause) => Effect.map(lose(execution, cause), (head) => new Ended(head))),
     Effect.flatMap((begun) =>
-      begun instanceof Ended ? end(begun.promoted) : Effect.sync(() => run(shared, begun, end))
+      begun instanceof Ended ? shared.end(execution, begun.promoted) : Effect.sync(() => run(shared, begun))
     )
   )
   Effect.runForkWith(shared.context)(begun, { uninterruptible: true })

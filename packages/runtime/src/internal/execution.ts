@@ -75,14 +75,19 @@ export class Execution implements JournalOwner {
   #onAgentEnd: ((exit: AgentExit) => void) | undefined
   #decisions: Map<string, Deferred.Deferred<Decision>> | undefined
 
+  /** Called when it has ended here, with the head that its end has promoted. */
+  readonly onEnd: (promoted: Option.Option<Head>) => void
+
   constructor(head: Head, options: {
     readonly checkpoint: Effect.Effect<void>
+    readonly onEnd: (promoted: Option.Option<Head>) => void
     readonly losses: number
     readonly process: ExecutionProcess
   }) {
     this.head = head
     this.checkpoint = options.checkpoint
     this.losses = options.losses
+    this.onEnd = options.onEnd
     this.#process = options.process
   }
 

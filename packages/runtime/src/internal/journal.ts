@@ -26,27 +26,34 @@ export interface JournalOwner {
   readonly onIntents: (count: number) => Effect.Effect<void>
 }
 
+const messageBase = ({ taskId }: Claim, at: number, seq: number) => ({
+  id: messageId(taskId, seq),
+  taskId,
+  createdAt: DateTime.makeUnsafe(at)
+})
+
 /** The message that an event adds to the conversation, if any. */
 export const toMessage = (claim: Claim, { at, event, seq }: StoredEvent): StoredMessage | undefined => {
-  const base = { id: messageId(claim.taskId, seq), taskId: claim.taskId, createdAt: DateTime.makeUnsafe(at) }
   switch (event.type) {
     case "ack":
       return {
-        ...base,
+        id: event.messageId,
+        taskId: claim.taskId,
+        createdAt: DateTime.makeUnsafe(at),
         message: claim.input,
         status: "complete",
         ...(claim.userMetadata === undefined ? {} : { metadata: claim.userMetadata })
       }
     case "message":
       return {
-        ...base,
+        ...messageBase(claim, at, seq),
         message: event.message,
         usage: event.usage,
         status: event.partial === true ? "partial" : "complete"
       }
     case "tool_result":
       return {
-        ...base,
+        ...messageBase(claim, at, seq),
         message: {
           role: "tool",
           content: [{
@@ -147,7 +154,7 @@ export class Journal {
       this.#bytes += size(stored.event)
       if (isBoundary(stored.event)) this.#boundary = stored.seq
       const message = toMessage(this.claim, stored)
-      if (message !== undefined) this.unstored = [...this.unstored, message]
+      if (message !== undefined) this.unstored = this.unstored.concat(message)
       if (stored.event.type === "title") this.title = stored.event.title
       this.#durableSeq = stored.seq
     }
