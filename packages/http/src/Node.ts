@@ -11,6 +11,7 @@ import { Config, Duration, Effect, Layer, Option, Schema, SchemaIssue } from "ef
 import type { HttpServer, HttpServerError } from "effect/http"
 import { createServer } from "node:http"
 import type { Authorization } from "./Authorization.ts"
+import { GatheredResponse } from "./internal/gatheredResponse.ts"
 import { isLoopback } from "./internal/origin.ts"
 import * as Server from "./Server.ts"
 import * as Tokens from "./Tokens.ts"
@@ -53,7 +54,12 @@ export const layer = (
 > => {
   const heartbeatMillis = Duration.toMillis(options.heartbeat ?? "15 seconds")
   const evaluate = () => {
-    const server = createServer({ requestTimeout: 60_000, headersTimeout: 20_000, keepAliveTimeout: 65_000 })
+    const server = createServer({
+      ServerResponse: GatheredResponse,
+      requestTimeout: 60_000,
+      headersTimeout: 20_000,
+      keepAliveTimeout: 65_000
+    })
     server.setTimeout(4 * heartbeatMillis)
     // `close` ends the connections that are idle at that moment. One that becomes idle later, such as when its event
     // stream has been drained, would hold the shutdown up for as long as the client likes to keep it.
