@@ -14,7 +14,7 @@ import * as Settlement from "@perennial/domain/Settlement"
 import type { Metadata } from "@perennial/domain/Task"
 import type { AgentEvent } from "@perennial/domain/TaskEvent"
 import * as Usage from "@perennial/domain/Usage"
-import { Array, type Cause, Context, Duration, Effect, Layer, Option, Result, type Scope } from "effect"
+import { Array, type Cause, Clock, Context, Duration, Effect, Layer, Option, Result, type Scope } from "effect"
 import { LanguageModel, Prompt, type Tool, type Toolkit } from "effect/ai"
 import * as AgentTools from "./AgentTools.ts"
 import type { TitleMaker } from "./ConversationTitle.ts"
@@ -26,8 +26,10 @@ import type { ModelAnswer } from "./internal/modelAnswer.ts"
 import { makeModelStep, type Member } from "./internal/modelStep.ts"
 import { PromptFitting } from "./internal/promptFitting.ts"
 import { makeToolCalls, resultPart } from "./internal/toolCalls.ts"
+import { withSpan } from "./internal/traced.ts"
 import * as ModelSettings from "./ModelSettings.ts"
 import { TaskData } from "./TaskData.ts"
+import { CurrentTaskLimits } from "./TaskLimits.ts"
 
 /**
  * What an application can hang on to an agent. A hook that fails is logged and changes nothing.
@@ -150,7 +152,7 @@ export function make<E, R, Tools extends Record<string, Tool.Any>>(
 ): Effect.Effect<Agent, E, LanguageModel.LanguageModel | R | Scope.Scope | ToolServices<Tools>> {
   return Effect.gen(function*() {
     const models = "model" in config ? yield* modelsOf(config) : Array.of(yield* member)
-    return fromParts(config, models, yield* toolsOf(config.tools))
+    return fromParts(config, models, yield* toolsOf(config.tools), yield* Clock.Clock)
   })
 }
 
@@ -201,7 +203,8 @@ const toolsOf = <Tools extends Record<string, Tool.Any>>(
 const fromParts = (
   config: Omit<AgentConfig, "tools">,
   models: Array.NonEmptyReadonlyArray<Member>,
-  tools: AgentTools.AgentTools
+  tools: AgentTools.AgentTools,
+  clock: Clock.Clock
 ): Agent => {
   const maxIterations = config.maxIterations ?? 6
   const { maxContextTokens, maxSteps, maxTotalTokens } = config.budget ?? {}
@@ -211,6 +214,7 @@ const fromParts = (
     models,
     tools: () => tools.tools,
     settings: ModelSettings.from(config),
+    clock,
     retry: {
       times: config.retry?.times ?? 4,
       baseDelay: Duration.fromInputUnsafe(config.retry?.baseDelay ?? "500 millis"),
@@ -229,14 +233,14 @@ const fromParts = (
     }
   })
 
-  const run = Effect.fn("LlmAgent.run")(function*(
+  const run = Effect.fnUntraced(function*(
     input: AgentInput,
     write: Emit
   ): Effect.fn.Return<AgentResult, AgentError> {
     const emit = withHook(write, config.hooks?.onEvent)
     const history = shown(input, config.userMessage)
     const before = fromJournal(input.journal)
-    const room = yield* eventRoom
+    const room = eventRoom(yield* CurrentTaskLimits)
     const request = requests()
     const prompts = new PromptFitting({
       system,
@@ -314,7 +318,7 @@ const fromParts = (
     timeout: durationOf(config.timeouts?.task),
     run: (input, emit) =>
       Effect.provideService(
-        withErrorHook(run(input, emit), config.hooks?.onError),
+        withErrorHook(withSpan(run(input, emit), "LlmAgent.run"), config.hooks?.onError),
         TaskData,
         // Past the hook `onEvent`, which may write such events itself.
         (name, data) => {
