@@ -48,22 +48,28 @@ type Part = Response.StreamPart<{}, "deferred">
 const isDelta = (part: Part): part is Extract<Part, { readonly type: "text-delta" | "reasoning-delta" }> =>
   part.type === "text-delta" || part.type === "reasoning-delta"
 
-/** What one request has received. */
+/** What one request has received, while it is read. */
 class Received implements Watched {
   /** What its message is made of: the deltas of a block as one. */
   readonly parts: Array<Part> = []
   finish: Response.FinishPart | undefined
   waitingSince: number | undefined
-  /** The model has fallen silent. */
-  silent = false
+  isSilent = false
+  /** Reads it. */
   fiber: Fiber.Fiber<unknown, unknown> | undefined
+  readonly #clock: Clock.Clock
 
-  constructor(now: number) {
-    this.waitingSince = now
+  constructor(clock: Clock.Clock) {
+    this.#clock = clock
+    this.wait()
+  }
+
+  wait(): void {
+    this.waitingSince = this.#clock.currentTimeMillisUnsafe()
   }
 
   onSilence(): void {
-    this.silent = true
+    this.isSilent = true
     this.fiber?.interruptUnsafe()
   }
 
@@ -152,9 +158,8 @@ const unreachable = (description: string) =>
   })
 
 export const makeModelAnswer = (options: ModelAnswerOptions) => {
-  const { clock, settings } = options
   const idleMillis = Duration.toMillis(options.idleTimeout)
-  const silences = new SilenceWatch(clock, idleMillis)
+  const silences = new SilenceWatch(options.clock, idleMillis)
 
   const streamOf = (model: LanguageModel.LanguageModel, { last, prompt }: ModelRequest) => {
     const tools = options.tools()
@@ -169,58 +174,58 @@ export const makeModelAnswer = (options: ModelAnswerOptions) => {
     })
   }
 
-  /** Reads until there is no more: it fails, with `Cause.Done` in the end. */
+  /** Reads on until there is no more, which is `Cause.Done`. */
   const read = (
     pull: Pull.Pull<ReadonlyArray<Part>, AiError.AiError>,
-    received: Received,
-    emit: Emit,
-    room: number
+    take: (parts: ReadonlyArray<Part>) => Effect.Effect<void>
   ) => {
-    const next: Pull.Pull<never, AiError.AiError> = Effect.flatMap(pull, (parts) => {
-      const events = received.take(parts, room)
-      if (!Array.isReadonlyArrayNonEmpty(events)) {
-        received.waitingSince = clock.currentTimeMillisUnsafe()
-        return next
-      }
-      // While the events become durable nobody waits for the model.
-      received.waitingSince = undefined
-      return Effect.flatMap(emit(events), () => {
-        received.waitingSince = clock.currentTimeMillisUnsafe()
-        return next
-      })
-    })
+    const next: Pull.Pull<never, AiError.AiError> = Effect.flatMap(
+      pull,
+      (parts) => Effect.flatMap(take(parts), () => next)
+    )
     return next
   }
+
+  const context = (own: Context.Context<never>, received: Received) =>
+    own.pipe(
+      Context.add(CurrentModelSettings, options.settings),
+      Context.add(CurrentModelActivity, () => {
+        if (received.waitingSince !== undefined) received.wait()
+      })
+    )
 
   /** In a fiber of its own, so that a model that has fallen silent can be left. */
   const request = (
     model: LanguageModel.LanguageModel,
     asked: ModelRequest
   ): Effect.Effect<Received, AiError.AiError> =>
-    Effect.contextWith((context) =>
+    Effect.contextWith((own) =>
       Effect.callback((resume) => {
-        const room = eventRoom(Context.get(context, CurrentTaskLimits))
-        const received = new Received(clock.currentTimeMillisUnsafe())
+        const received = new Received(options.clock)
+        const room = eventRoom(Context.get(own, CurrentTaskLimits))
         const scope = Scope.makeUnsafe()
+        const take = (parts: ReadonlyArray<Part>): Effect.Effect<void> => {
+          const events = received.take(parts, room)
+          if (!Array.isReadonlyArrayNonEmpty(events)) return Effect.sync(() => received.wait())
+          // While the events become durable nobody waits for the model.
+          received.waitingSince = undefined
+          return Effect.map(asked.emit(events), () => received.wait())
+        }
         const reading = Effect.suspend(() =>
-          Effect.flatMap(
-            Channel.toPullScoped(streamOf(model, asked).channel, scope),
-            (pull) => read(pull, received, asked.emit, room)
-          )
+          Effect.flatMap(Channel.toPullScoped(streamOf(model, asked).channel, scope), (pull) => read(pull, take))
         )
-        const fiber = context.pipe(
-          Context.add(CurrentModelSettings, settings),
-          Context.add(CurrentModelActivity, () => {
-            if (received.waitingSince !== undefined) received.waitingSince = clock.currentTimeMillisUnsafe()
-          }),
-          Effect.runForkWith
-        )(Effect.onExit(reading, (exit) => Scope.close(scope, exit)))
+        const fiber = Effect.runForkWith(context(own, received))(
+          Effect.onExit(reading, (exit) => Scope.close(scope, exit))
+        )
         received.fiber = fiber
         silences.begin(received)
         fiber.addObserver((exit) => {
           silences.end(received)
-          if (received.silent) resume(Effect.fail(unreachable(`no sign of life from the model for ${idleMillis} ms`)))
-          else resume(Pull.catchDone(exit, () => Effect.succeed(received)))
+          resume(
+            received.isSilent
+              ? Effect.fail(unreachable(`no sign of life from the model for ${idleMillis} ms`))
+              : Pull.catchDone(exit, () => Effect.succeed(received))
+          )
         })
         return Fiber.interrupt(fiber)
       })
