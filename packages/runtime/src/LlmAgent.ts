@@ -7,7 +7,14 @@
  *
  * @since 0.1.0
  */
-import { type Agent, AgentError, type AgentInput, type AgentResult, Agents, type Emit } from "@perennial/domain/Agent"
+import {
+  type Agent,
+  type AgentError,
+  type AgentInput,
+  type AgentResult,
+  Agents,
+  type Emit
+} from "@perennial/domain/Agent"
 import { AgentId } from "@perennial/domain/Ids"
 import type { Message, ToolCallPart, ToolResultPart, UserMessage } from "@perennial/domain/Message"
 import * as Settlement from "@perennial/domain/Settlement"
@@ -21,6 +28,7 @@ import type { TitleMaker } from "./ConversationTitle.ts"
 import { withErrorHook, withHook } from "./internal/agentHooks.ts"
 import { type AgentProgress, callsOf, fromJournal, noPast } from "./internal/agentProgress.ts"
 import { eventRoom, messageEvents, storable } from "./internal/answerSize.ts"
+import { budgetExceeded, Meter } from "./internal/budget.ts"
 import { toJson } from "./internal/json.ts"
 import type { ModelAnswer } from "./internal/modelAnswer.ts"
 import { makeModelStep, type Member } from "./internal/modelStep.ts"
@@ -280,7 +288,7 @@ const fromParts = (
     for (let iteration = before.iterations + 1; iteration <= maxIterations; iteration++) {
       if (maxSteps !== undefined && iteration > maxSteps) return yield* budgetExceeded(`${maxSteps} steps`)
       const last = iteration === maxIterations
-      const meter = makeMeter(usage, maxTotalTokens)
+      const meter = new Meter(usage, maxTotalTokens)
       const answer = yield* request({
         meter,
         prompt: (limits) => prompts.prompt(history, limits),
@@ -290,7 +298,7 @@ const fromParts = (
       })
       const step = withUniqueIds(answer, history)
       if (step.usage !== undefined) prompts.learn(step.usage)
-      const spent = meter.spent()
+      const { spent } = meter
       usage = Usage.add(usage, spent)
       const { message, tooLong } = storable(step.message, room)
       const calls = callsOf(message)
@@ -358,28 +366,6 @@ const cutOff = AgentTools.failed(
 const argumentsTooLong = AgentTools.failed(
   "The call was not executed: its arguments are too long. Use shorter arguments, or several calls."
 )
-
-const budgetExceeded = (limit: string): AgentError =>
-  new AgentError({
-    error: "BudgetExceeded",
-    detail: `The task has used its ${limit}.`,
-    retryable: false
-  })
-
-/** What the requests of one step cost, beside what the task has used before. */
-const makeMeter = (before: Usage.Usage, maxTotalTokens: number | undefined) => {
-  let spent = Usage.zero
-  return {
-    spent: () => spent,
-    add: (usage: Usage.Usage) => {
-      spent = Usage.add(spent, usage)
-    },
-    exhausted: () =>
-      maxTotalTokens !== undefined && Usage.total(before) + Usage.total(spent) >= maxTotalTokens
-        ? budgetExceeded(`${maxTotalTokens} tokens`)
-        : undefined
-  }
-}
 
 /** Models may repeat the id of a call; ours are unique in the conversation. */
 const withUniqueIds = (step: ModelAnswer, history: ReadonlyArray<Message>): ModelAnswer => {

@@ -10,6 +10,7 @@ import { CurrentModelActivity, CurrentModelSettings, type ModelSettings } from "
 import { CurrentTaskLimits } from "../TaskLimits.ts"
 import { callsOf } from "./agentProgress.ts"
 import { eventRoom } from "./answerSize.ts"
+import type { Meter } from "./budget.ts"
 import { SilenceWatch, type Watched } from "./silenceWatch.ts"
 
 export interface ModelAnswerOptions {
@@ -26,13 +27,6 @@ export interface ModelAnswer {
   /** Of the request that the prompt was made for, if it was the only one. */
   readonly usage: Usage.Usage | undefined
   readonly finish: Response.FinishReason
-}
-
-/** What the requests of one step cost. */
-export interface Meter {
-  readonly add: (usage: Usage.Usage) => void
-  /** Why no request may begin any more. */
-  readonly exhausted: () => AgentError | undefined
 }
 
 export interface ModelRequest {
