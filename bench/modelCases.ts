@@ -36,19 +36,39 @@ const deltas: ModelCase = async (quick) => {
   }
 }
 
+const heapFigure = (what: string, bytes: number, target?: Figure["target"]): Figure => ({
+  name: `heap of an agent's task that waits for ${what}`,
+  unit: "KiB",
+  value: bytes / 1_024,
+  target
+})
+
 const heap: ModelCase = async (quick) => {
   const figures: Array<Figure> = []
   for (const waitsFor of ["model", "person"] as const) {
     await using user = await spawn<ModelUser>("./modelUser.ts", { exposeGc: true })
-    const bytes = await user.call("heap", { tasks: quick ? 500 : 5_000, waitsFor })
-    figures.push({
-      name: `heap of an agent's task that waits for a ${waitsFor}`,
-      unit: "KiB",
-      value: bytes / 1_024,
-      target: { value: 25 }
-    })
+    const bytes = await user.call("heap", { count: quick ? 500 : 5_000, waitsFor })
+    figures.push(heapFigure(`a ${waitsFor}`, bytes, { value: 25 }))
   }
   return { perennial: figures, baseline: [] }
 }
 
-export const onModels: { readonly [name: string]: ModelCase } = { agentDeltas: deltas, agentHeap: heap }
+/** With the connection of each, which the bare SDK has as well. */
+const heapOnSockets: ModelCase = async (quick) => {
+  await using server = await spawn<ModelServer>("./modelServer.ts")
+  await using user = await spawn<ModelUser>("./modelUser.ts", { exposeGc: true })
+  await using bare = await spawn<ModelUser>("./modelUser.ts", { exposeGc: true })
+  const port = await server.call("port")
+  const count = quick ? 200 : 1_000
+  const what = "Claude, with the connection"
+  return {
+    perennial: [heapFigure(what, await user.call("heap", { count, waitsFor: { port } }))],
+    baseline: [heapFigure(what, await bare.call("bareHeap", { count, port }))]
+  }
+}
+
+export const onModels: { readonly [name: string]: ModelCase } = {
+  agentDeltas: deltas,
+  agentHeap: heap,
+  agentHeapOnSockets: heapOnSockets
+}

@@ -1,6 +1,7 @@
 /**
  * A model on a socket that does the least: each request is answered with as many deltas as its last message says, one
- * network write each, at a pace. `deltas 250 10`: 250 of them, 10 ms apart.
+ * network write each, at a pace. `deltas 250 10`: 250 of them, 10 ms apart. A message that says nothing of it is answered
+ * with one, and with no more.
  */
 // @effect-diagnostics globalTimers:off
 import { once } from "node:events"
@@ -34,10 +35,12 @@ const end = [
   { type: "message_stop" }
 ].map(frame).join("")
 
-const answer = (response: ServerResponse, count: number, pause: number): void => {
+const answer = (response: ServerResponse, asked: RegExpExecArray | null): void => {
   response.writeHead(200, { "content-type": "text/event-stream", "request-id": "req_1" })
   response.write(begin)
-  let left = count
+  if (asked === null) return void response.write(delta)
+  const [count, pause] = asked.slice(1).map(Number)
+  let left = count ?? 0
   const timer = setInterval(() => {
     if (left-- > 0) return void response.write(delta)
     clearInterval(timer)
@@ -50,10 +53,7 @@ const server = createServer((request, response) => {
   let body = ""
   request.setEncoding("utf8")
   request.on("data", (chunk: string) => (body += chunk))
-  request.on("end", () => {
-    const [, count = "", pause = ""] = /deltas (\d+) (\d+)/.exec(body) ?? []
-    answer(response, Number(count), Number(pause))
-  })
+  request.on("end", () => answer(response, /deltas (\d+) (\d+)/.exec(body)))
 })
 
 server.listen(0, "127.0.0.1")

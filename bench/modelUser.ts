@@ -5,7 +5,7 @@ import Anthropic from "@anthropic-ai/sdk"
 import { Agents } from "@perennial/domain/Agent"
 import { AgentId, ConversationId, TaskId, UserId } from "@perennial/domain/Ids"
 import { userText } from "@perennial/domain/Message"
-import { ack } from "@perennial/domain/TaskEvent"
+import { ack, type AgentEvent } from "@perennial/domain/TaskEvent"
 import * as AnthropicModel from "@perennial/runtime/AnthropicModel"
 import * as LlmAgent from "@perennial/runtime/LlmAgent"
 import * as ScriptedModel from "@perennial/runtime/ScriptedModel"
@@ -27,7 +27,7 @@ export interface Answers {
 
 const prompt = ({ deltas, pause }: Answers): string => `deltas ${deltas} ${pause}`
 
-const baseUrl = ({ port }: Answers): string => `http://127.0.0.1:${port}`
+const baseUrl = ({ port }: Pick<Answers, "port">): string => `http://127.0.0.1:${port}`
 
 /** Microseconds of CPU that each delta costs this process. */
 const measured = async (answers: Answers, read: (index: number) => Promise<void>): Promise<number> => {
@@ -53,11 +53,11 @@ const handlers = tools.toLayer({ search: noTool, read: noTool, remove: noTool })
 
 const config = { agentId: "bench", systemPrompt: "You are a helpful assistant.", tools }
 
+const anthropic = (server: Pick<Answers, "port">) =>
+  AnthropicModel.layer({ apiKey: Redacted.make("k"), baseUrl: baseUrl(server) })
+
 const agentOver = (answers: Answers) =>
-  LlmAgent.make({
-    ...config,
-    model: AnthropicModel.layer({ apiKey: Redacted.make("k"), baseUrl: baseUrl(answers) })
-  }).pipe(Effect.provide(handlers))
+  LlmAgent.make({ ...config, model: anthropic(answers) }).pipe(Effect.provide(handlers))
 
 const tasksOf = (agents: Layer.Layer<Agents>) =>
   ManagedRuntime.make(
@@ -88,6 +88,33 @@ const inputOf = (answers: Answers) => ({
   makeTitle: () => Effect.void,
   checkpoint: Effect.void
 })
+
+/** Heap bytes of each of those that `start` begins and that wait from then on. */
+const held = async (count: number, start: (count: number) => Promise<void>): Promise<number> => {
+  await start(200)
+  const before = await resources()
+  await start(count)
+  const after = await resources()
+  return (after.heapBytes - before.heapBytes) / count
+}
+
+/** What waits: a task whose model follows a script or is on a socket, or whose tool waits for a person. */
+export interface Waiting {
+  readonly count: number
+  readonly waitsFor: "model" | "person" | { readonly port: number }
+}
+
+const modelOf = ({ waitsFor }: Waiting) => {
+  if (typeof waitsFor === "object") return anthropic(waitsFor)
+  const turn: ScriptedModel.Turn = waitsFor === "model"
+    ? ["Lorem ipsum ", "dolor ", { never: true }]
+    : ["Lorem ipsum ", { tool: "remove", params: { path: "a" } }]
+  return ScriptedModel.layer({ otherwise: () => turn })
+}
+
+/** The last event before the wait. */
+const waits = (event: AgentEvent): boolean =>
+  event.type === "tool_approval" || (event.type === "text" && event.content.endsWith("dolor "))
 
 const calls = {
   /** The least that any program over the SDK does. */
@@ -133,34 +160,47 @@ const calls = {
   },
 
   /** Heap bytes of each task of an agent that waits, in the middle of an answer or for a person. */
-  heap: async (options: { readonly tasks: number; readonly waitsFor: "model" | "person" }) => {
+  heap: async (waiting: Waiting) => {
     let reached = 0
     let target = 0
     let all = Deferred.makeUnsafe<void>()
     const note = Effect.sync(() => {
       if (++reached === target) Deferred.doneUnsafe(all, Effect.void)
     })
-    const turn: ScriptedModel.Turn = options.waitsFor === "model"
-      ? ["Lorem ipsum ", "dolor ", { run: note }, { never: true }]
-      : ["Lorem ipsum ", { tool: "remove", params: { path: "a" } }]
     const agent = LlmAgent.make({
       ...config,
-      model: ScriptedModel.layer({ otherwise: () => turn }),
-      hooks: { onEvent: (event) => event.type === "tool_approval" ? note : Effect.void }
+      model: modelOf(waiting),
+      hooks: { onEvent: (event) => waits(event) ? note : Effect.void }
     })
     const runtime = tasksOf(Agents.layerEffect([Effect.provide(agent, handlers)]))
     const manager = await runtime.runPromise(TaskManager)
-    const start = async (count: number): Promise<void> => {
+    return await held(waiting.count, async (count) => {
       target += count
       all = Deferred.makeUnsafe()
       for (let i = 0; i < count; i++) await runtime.runPromise(manager.start({ message: "Go on." }))
       await runtime.runPromise(Deferred.await(all))
-    }
-    await start(200)
-    const before = await resources()
-    await start(options.tasks)
-    const after = await resources()
-    return (after.heapBytes - before.heapBytes) / options.tasks
+    })
+  },
+
+  /** Heap bytes of each answer that the bare SDK waits in the middle of. */
+  bareHeap: (options: { readonly count: number; readonly port: number }) => {
+    const client = new Anthropic({ apiKey: "k", baseURL: baseUrl(options), maxRetries: 0 })
+    const answers: Array<AsyncIterator<unknown>> = []
+    return held(options.count, async (count) => {
+      for (let i = 0; i < count; i++) {
+        const events = await client.messages.create({
+          model: "m",
+          max_tokens: 16_000,
+          messages: [{ role: "user", content: "Go on." }],
+          stream: true
+        })
+        const answer = events[Symbol.asyncIterator]()
+        answers.push(answer)
+        // The beginning of the message and of its text, and the delta.
+        for (let n = 0; n < 3; n++) await answer.next()
+        void answer.next()
+      }
+    })
   }
 }
 

@@ -16,12 +16,12 @@ import {
   Context,
   Duration,
   Effect,
-  Latch,
   Layer,
   Option,
   Queue,
   Redacted,
   Schema,
+  Scope,
   Stream
 } from "effect"
 import { AiError, LanguageModel, type Response, Telemetry } from "effect/ai"
@@ -29,6 +29,7 @@ import { toCodecAnthropic } from "effect/ai/AnthropicStructuredOutput"
 import { contextFull, network, requestIdOf, toReason } from "./internal/anthropicError.ts"
 import { defaultMaxTokens, toRequest } from "./internal/anthropicRequest.ts"
 import { isContextFull, ResponseDecoder, toParts } from "./internal/anthropicResponse.ts"
+import { SilenceWatch } from "./internal/silenceWatch.ts"
 import {
   CurrentModelActivity,
   CurrentModelLimits,
@@ -98,6 +99,8 @@ export const make = Effect.fnUntraced(function*(
   const model = settings.model ?? defaultModel
   const idleMillis = Duration.toMillis(Duration.fromInputUnsafe(settings.idleTimeout ?? "2 minutes"))
 
+  const silences = new SilenceWatch(clock, idleMillis)
+
   /** Tools that are left out, to be logged once each. */
   const reported = new Set<string>()
 
@@ -126,60 +129,67 @@ export const make = Effect.fnUntraced(function*(
     return request
   })
 
+  /** The request is not kept for as long as its answer takes. */
+  const send = (options: LanguageModel.ProviderOptions, signal: AbortSignal) =>
+    Effect.flatMap(requestOf(options), (request) =>
+      Effect.tryPromise({
+        try: () => client.messages.create({ ...request, stream: true }, { signal }).asResponse(),
+        catch: failed("streamText")
+      })).pipe(Effect.tapError((error) => logFailure(error)))
+
   const streamText = Effect.fnUntraced(function*(options: LanguageModel.ProviderOptions) {
     const alive = yield* CurrentModelActivity
-    const request = yield* requestOf(options)
+    const scope = yield* Effect.scope
     // Aborted when the scope of the stream closes: at its end, a failure, an interruption, or when its reader leaves.
     const signal = yield* Effect.abortSignal
-    const response = yield* Effect.tryPromise({
-      try: () => client.messages.create({ ...request, stream: true }, { signal }).asResponse(),
-      catch: failed("streamText")
-    }).pipe(Effect.tapError((error) => logFailure(error)))
+    const response = yield* send(options, signal)
     const requestId = response.headers.get("request-id") ?? "none"
     yield* logAnswer(requestId)
-    let last = clock.currentTimeMillisUnsafe()
+    const queue = yield* Queue.unbounded<Response.StreamPartEncoded, AiError.AiError | Cause.Done>()
+    const decoder = new ResponseDecoder()
+    const fail = (reason: AiError.AiErrorReason) =>
+      Queue.failCauseUnsafe(queue, Cause.fail(failWith("streamText", reason)))
+    const end = () => {
+      if (decoder.contextFull) fail(contextFull(requestId))
+      // The iteration ends silently when the request is aborted, and when the body ends early.
+      else if (decoder.done || signal.aborted) Queue.endUnsafe(queue)
+      else fail(network(url, "the response ended before message_stop"))
+    }
+    const watched = {
+      waitingSince: clock.currentTimeMillisUnsafe(),
+      onSilence: () => decoder.done ? end() : fail(network(url, `not a byte for ${idleMillis} ms`))
+    }
     const events = eventsOf(client, response, () => {
-      last = clock.currentTimeMillisUnsafe()
+      watched.waitingSince = clock.currentTimeMillisUnsafe()
       alive()
     })
-    return Stream.callback<Response.StreamPartEncoded, AiError.AiError>(Effect.fnUntraced(function*(queue) {
-      const decoder = new ResponseDecoder()
-      const complete = Latch.makeUnsafe()
-      const fail = (error: AiError.AiError) => Queue.failCauseUnsafe(queue, Cause.fail(error))
-      const end = () => {
-        if (decoder.contextFull) fail(failWith("streamText", contextFull(requestId)))
-        // The iteration ends silently when the request is aborted, and when the body ends early.
-        else if (decoder.done || signal.aborted) Queue.endUnsafe(queue)
-        else fail(failWith("streamText", network(url, "the response ended before message_stop")))
-      }
-      // The SDK parses all events of one network read in a row of microtasks, and the reader wakes up after them: the
-      // queue hands them over as one array. The queue holds no more than one answer, which `maxTokens` bounds.
-      const pump = async () => {
-        try {
-          for await (const event of events) {
-            const parts = decoder.read(event)
-            if (parts.length > 0) Queue.offerAllUnsafe(queue, parts)
-            if (decoder.done) complete.openUnsafe()
-          }
-          end()
-        } catch (error) {
-          // What becomes of the connection after `message_stop` does not matter.
-          if (decoder.done) end()
-          else fail(failed("streamText")(error))
+    // The SDK parses all events of one network read in a row of microtasks, and the reader wakes up after them: the
+    // queue hands them over as one array. The queue holds no more than one answer, which `maxTokens` bounds.
+    const pump = async () => {
+      try {
+        for await (const event of events) {
+          const parts = decoder.read(event)
+          if (parts.length > 0) Queue.offerAllUnsafe(queue, parts)
         }
+        end()
+      } catch (error) {
+        // What becomes of the connection after `message_stop` does not matter.
+        if (decoder.done) end()
+        else fail(toReason(error, url, clock.currentTimeMillisUnsafe()))
       }
-      // Owned by the scope of the stream: `signal` ends it.
-      void pump()
-      const silence: Effect.Effect<void> = Effect.suspend(() => {
-        const left = last + idleMillis - clock.currentTimeMillisUnsafe()
-        return left > 0
-          ? Effect.flatMap(Effect.sleep(left), () => silence)
-          : Effect.sync(() => fail(failWith("streamText", network(url, `not a byte for ${idleMillis} ms`))))
-      })
-      // The body is read to its end, so that the connection can be used again; but that end is not waited for.
-      const linger = complete.await.pipe(Effect.andThen(Effect.sleep("1 second")), Effect.andThen(Effect.sync(end)))
-      yield* Effect.forkScoped(Effect.raceFirst(silence, linger))
-    })).pipe(Stream.tapError((error) => logFailure(error, requestId)))
+    }
+    // Owned by the scope of the stream: `signal` ends it.
+    void pump()
+    silences.begin(watched)
+    yield* Scope.addFinalizer(scope, Effect.sync(() => silences.end(watched)))
+    const next = Effect.tapError(
+      Queue.takeAll(queue),
+      (error) => Cause.isDone(error) ? Effect.void : logFailure(error, requestId)
+    )
+    // The body is read to its end, so that the connection can be used again; but that end is not waited for.
+    const last = () =>
+      Effect.timeoutOrElse(next, { duration: "1 second", orElse: () => Effect.andThen(Effect.sync(end), next) })
+    return Stream.fromPull(Effect.succeed(Effect.suspend(() => decoder.done ? last() : next)))
   })
 
   const generateText = Effect.fnUntraced(function*(options: LanguageModel.ProviderOptions) {

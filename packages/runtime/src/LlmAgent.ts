@@ -7,27 +7,37 @@
  *
  * @since 0.1.0
  */
-import { type Agent, AgentError, type AgentInput, type AgentResult, Agents, type Emit } from "@perennial/domain/Agent"
+import {
+  type Agent,
+  type AgentError,
+  type AgentInput,
+  type AgentResult,
+  Agents,
+  type Emit
+} from "@perennial/domain/Agent"
 import { AgentId } from "@perennial/domain/Ids"
 import type { Message, ToolCallPart, ToolResultPart, UserMessage } from "@perennial/domain/Message"
 import * as Settlement from "@perennial/domain/Settlement"
 import type { Metadata } from "@perennial/domain/Task"
 import type { AgentEvent } from "@perennial/domain/TaskEvent"
 import * as Usage from "@perennial/domain/Usage"
-import { Array, type Cause, Context, Duration, Effect, Layer, Option, Result, type Scope } from "effect"
+import { Array, type Cause, Clock, Context, Duration, Effect, Layer, Option, Result, type Scope } from "effect"
 import { LanguageModel, Prompt, type Tool, type Toolkit } from "effect/ai"
 import * as AgentTools from "./AgentTools.ts"
 import type { TitleMaker } from "./ConversationTitle.ts"
 import { withErrorHook, withHook } from "./internal/agentHooks.ts"
 import { type AgentProgress, callsOf, fromJournal, noPast } from "./internal/agentProgress.ts"
 import { eventRoom, messageEvents, storable } from "./internal/answerSize.ts"
+import { budgetExceeded, Meter } from "./internal/budget.ts"
 import { toJson } from "./internal/json.ts"
 import type { ModelAnswer } from "./internal/modelAnswer.ts"
 import { makeModelStep, type Member } from "./internal/modelStep.ts"
 import { PromptFitting } from "./internal/promptFitting.ts"
 import { makeToolCalls, resultPart } from "./internal/toolCalls.ts"
+import { withSpan } from "./internal/spans.ts"
 import * as ModelSettings from "./ModelSettings.ts"
 import { TaskData } from "./TaskData.ts"
+import { CurrentTaskLimits } from "./TaskLimits.ts"
 
 /**
  * What an application can hang on to an agent. A hook that fails is logged and changes nothing.
@@ -150,7 +160,7 @@ export function make<E, R, Tools extends Record<string, Tool.Any>>(
 ): Effect.Effect<Agent, E, LanguageModel.LanguageModel | R | Scope.Scope | ToolServices<Tools>> {
   return Effect.gen(function*() {
     const models = "model" in config ? yield* modelsOf(config) : Array.of(yield* member)
-    return fromParts(config, models, yield* toolsOf(config.tools))
+    return fromParts(config, models, yield* toolsOf(config.tools), yield* Clock.Clock)
   })
 }
 
@@ -201,7 +211,8 @@ const toolsOf = <Tools extends Record<string, Tool.Any>>(
 const fromParts = (
   config: Omit<AgentConfig, "tools">,
   models: Array.NonEmptyReadonlyArray<Member>,
-  tools: AgentTools.AgentTools
+  tools: AgentTools.AgentTools,
+  clock: Clock.Clock
 ): Agent => {
   const maxIterations = config.maxIterations ?? 6
   const { maxContextTokens, maxSteps, maxTotalTokens } = config.budget ?? {}
@@ -211,6 +222,7 @@ const fromParts = (
     models,
     tools: () => tools.tools,
     settings: ModelSettings.from(config),
+    clock,
     retry: {
       times: config.retry?.times ?? 4,
       baseDelay: Duration.fromInputUnsafe(config.retry?.baseDelay ?? "500 millis"),
@@ -229,14 +241,14 @@ const fromParts = (
     }
   })
 
-  const run = Effect.fn("LlmAgent.run")(function*(
+  const run = Effect.fnUntraced(function*(
     input: AgentInput,
     write: Emit
   ): Effect.fn.Return<AgentResult, AgentError> {
     const emit = withHook(write, config.hooks?.onEvent)
     const history = shown(input, config.userMessage)
     const before = fromJournal(input.journal)
-    const room = yield* eventRoom
+    const room = eventRoom(yield* CurrentTaskLimits)
     const request = requests()
     const prompts = new PromptFitting({
       system,
@@ -276,7 +288,7 @@ const fromParts = (
     for (let iteration = before.iterations + 1; iteration <= maxIterations; iteration++) {
       if (maxSteps !== undefined && iteration > maxSteps) return yield* budgetExceeded(`${maxSteps} steps`)
       const last = iteration === maxIterations
-      const meter = makeMeter(usage, maxTotalTokens)
+      const meter = new Meter(usage, maxTotalTokens)
       const answer = yield* request({
         meter,
         prompt: (limits) => prompts.prompt(history, limits),
@@ -286,7 +298,7 @@ const fromParts = (
       })
       const step = withUniqueIds(answer, history)
       if (step.usage !== undefined) prompts.learn(step.usage)
-      const spent = meter.spent()
+      const { spent } = meter
       usage = Usage.add(usage, spent)
       const { message, tooLong } = storable(step.message, room)
       const calls = callsOf(message)
@@ -314,7 +326,7 @@ const fromParts = (
     timeout: durationOf(config.timeouts?.task),
     run: (input, emit) =>
       Effect.provideService(
-        withErrorHook(run(input, emit), config.hooks?.onError),
+        withErrorHook(withSpan(run(input, emit), "LlmAgent.run"), config.hooks?.onError),
         TaskData,
         // Past the hook `onEvent`, which may write such events itself.
         (name, data) => {
@@ -354,28 +366,6 @@ const cutOff = AgentTools.failed(
 const argumentsTooLong = AgentTools.failed(
   "The call was not executed: its arguments are too long. Use shorter arguments, or several calls."
 )
-
-const budgetExceeded = (limit: string): AgentError =>
-  new AgentError({
-    error: "BudgetExceeded",
-    detail: `The task has used its ${limit}.`,
-    retryable: false
-  })
-
-/** What the requests of one step cost, beside what the task has used before. */
-const makeMeter = (before: Usage.Usage, maxTotalTokens: number | undefined) => {
-  let spent = Usage.zero
-  return {
-    spent: () => spent,
-    add: (usage: Usage.Usage) => {
-      spent = Usage.add(spent, usage)
-    },
-    exhausted: () =>
-      maxTotalTokens !== undefined && Usage.total(before) + Usage.total(spent) >= maxTotalTokens
-        ? budgetExceeded(`${maxTotalTokens} tokens`)
-        : undefined
-  }
-}
 
 /** Models may repeat the id of a call; ours are unique in the conversation. */
 const withUniqueIds = (step: ModelAnswer, history: ReadonlyArray<Message>): ModelAnswer => {

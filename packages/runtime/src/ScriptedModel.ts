@@ -4,7 +4,7 @@
  *
  * @since 0.1.0
  */
-import { Context, type Duration, Effect, Layer, Stream } from "effect"
+import { type Array, Cause, Context, type Duration, Effect, Layer, Stream } from "effect"
 import { AiError, LanguageModel, type Prompt, type Response } from "effect/ai"
 import { CurrentModelSettings, type ModelSettings } from "./ModelSettings.ts"
 
@@ -99,13 +99,12 @@ export const layer = (options: ScriptOptions = {}): Layer.Layer<LanguageModel.La
       return yield* failure(method, new AiError.UnknownError({ description: "the script has no turn left" }))
     })
 
+    const play = (asked: LanguageModel.ProviderOptions, method: string) =>
+      Stream.fromPull(Effect.map(next(asked, method), (turn) => new Playback(asked.prompt, turn).pull))
+
     return LanguageModel.make({
-      streamText: (asked) => Stream.unwrap(Effect.map(next(asked, "streamText"), (turn) => play(asked.prompt, turn))),
-      generateText: (asked) =>
-        next(asked, "generateText").pipe(
-          Effect.flatMap((turn) => Stream.runCollect(play(asked.prompt, turn))),
-          Effect.map(whole)
-        )
+      streamText: (asked) => play(asked, "streamText"),
+      generateText: (asked) => Effect.map(Stream.runCollect(play(asked, "generateText")), whole)
     }).pipe(Effect.map((model) =>
       Context.make(LanguageModel.LanguageModel, model).pipe(Context.add(Script, {
         push: (...more) => Effect.sync(() => void turns.push(...more)),
@@ -136,9 +135,11 @@ const callsIn = (prompt: Prompt.Prompt): number => {
   return count
 }
 
-type Parts = Array<Response.StreamPartEncoded>
+type Parts = Array.NonEmptyReadonlyArray<Response.StreamPartEncoded>
 
-/** The state of one answer while it is played. */
+type Pull = Effect.Effect<Array.NonEmptyReadonlyArray<Response.StreamPartEncoded>, AiError.AiError | Cause.Done>
+
+/** One answer while it is played. */
 class Playback {
   private blocks = 0
   private openText: string | undefined
@@ -147,24 +148,25 @@ class Playback {
   private calls: number
   private called = false
   private end: Extract<Step, { readonly finish: unknown }> | undefined
+  private next = 0
   private readonly prompt: Prompt.Prompt
+  private readonly turn: Turn
 
-  constructor(prompt: Prompt.Prompt) {
+  constructor(prompt: Prompt.Prompt, turn: Turn) {
     this.prompt = prompt
+    this.turn = turn
     this.calls = callsIn(prompt)
   }
 
-  private dripping(parts: Parts): Stream.Stream<Response.StreamPartEncoded> {
-    return this.drip === undefined
-      ? Stream.fromArray(parts)
-      : Stream.unwrap(Effect.as(Effect.sleep(this.drip), Stream.fromArray(parts)))
+  private dripping(parts: Parts): Pull {
+    return this.drip === undefined ? Effect.succeed(parts) : Effect.as(Effect.sleep(this.drip), parts)
   }
 
-  private closeText(): Parts {
-    if (this.openText === undefined) return []
+  private afterText(parts: Parts): Parts {
+    if (this.openText === undefined) return parts
     const id = this.openText
     this.openText = undefined
-    return [{ type: "text-end", id }]
+    return [{ type: "text-end", id }, ...parts]
   }
 
   private text(delta: string): Parts {
@@ -177,67 +179,59 @@ class Playback {
   private thinking(deltas: ReadonlyArray<string>): Parts {
     const id = String(this.blocks++)
     this.written += deltas.join("").length
-    return [
-      ...this.closeText(),
+    return this.afterText([
       { type: "reasoning-start", id },
       ...deltas.map((delta) => ({ type: "reasoning-delta" as const, id, delta })),
       { type: "reasoning-end", id, metadata: { anthropic: { signature: "scripted" } } }
-    ]
+    ])
   }
 
   private call(step: Extract<Step, { readonly tool: string }>): Parts {
     this.called = true
     const id = step.id ?? `call_${++this.calls}`
     const params = step.params ?? {}
-    return [
-      ...this.closeText(),
+    return this.afterText([
       { type: "tool-params-start", id, name: step.tool },
       { type: "tool-params-delta", id, delta: JSON.stringify(params) },
       { type: "tool-params-end", id },
       { type: "tool-call", id, name: step.tool, params }
-    ]
+    ])
   }
 
-  step(step: Step): Stream.Stream<Response.StreamPartEncoded, AiError.AiError> {
+  private step(step: Step): Pull {
     if (typeof step === "string") return this.dripping(this.text(step))
     if ("thinking" in step) return this.dripping(this.thinking(step.thinking))
     if ("tool" in step) return this.dripping(this.call(step))
-    if ("sleep" in step) return Stream.fromEffectDrain(Effect.sleep(step.sleep))
-    if ("run" in step) return Stream.fromEffectDrain(step.run)
-    if ("never" in step) return Stream.never
-    if ("fail" in step) return Stream.fromEffect(failure("streamText", step.fail))
+    if ("sleep" in step) return Effect.andThen(Effect.sleep(step.sleep), this.pull)
+    if ("run" in step) return Effect.andThen(step.run, this.pull)
+    if ("never" in step) return Effect.never
+    if ("fail" in step) return failure("streamText", step.fail)
     if ("drip" in step) this.drip = step.drip
     else this.end = step
-    return Stream.empty
+    return this.pull
   }
 
-  finish(): Parts {
+  private finish(): Parts {
     const input = this.end?.usage?.input ?? estimate(JSON.stringify(this.prompt.content).length)
     const total = this.end?.usage?.output ?? estimate(this.written)
-    return [...this.closeText(), {
+    return this.afterText([{
       type: "finish",
       reason: this.end?.finish ?? (this.called ? "tool-calls" : "stop"),
       usage: {
         inputTokens: { total: input, uncached: input, cacheRead: 0, cacheWrite: 0 },
         outputTokens: { total, text: undefined, reasoning: undefined }
       }
-    }]
+    }])
   }
-}
 
-const play = (
-  prompt: Prompt.Prompt,
-  turn: Turn
-): Stream.Stream<Response.StreamPartEncoded, AiError.AiError> =>
-  Stream.suspend(() => {
-    const playback = new Playback(prompt)
-    return Stream.fromArray(turn).pipe(
-      // One delta a chunk, like one network read each.
-      Stream.rechunk(1),
-      Stream.flatMap((step) => playback.step(step)),
-      Stream.concat(Stream.suspend(() => Stream.fromArray(playback.finish())))
-    )
+  /** The parts of the next step: one delta a chunk, like one network read each. */
+  readonly pull: Pull = Effect.suspend(() => {
+    const at = this.next++
+    const step = this.turn[at]
+    if (step !== undefined) return this.step(step)
+    return at === this.turn.length ? Effect.succeed(this.finish()) : Cause.done()
   })
+}
 
 /** The parts of a stream as those of an answer in one piece. */
 const whole = (parts: ReadonlyArray<Response.StreamPartEncoded>): Array<Response.PartEncoded> => {

@@ -14,7 +14,7 @@ import type { TaskExecutor } from "../TaskExecutor.ts"
 import type { TaskLimits } from "../TaskLimits.ts"
 import type { RegenerateOptions, StartInput } from "../TaskManager.ts"
 import { lastOfUser } from "./conversation.ts"
-import { traced } from "./traced.ts"
+import { withSpan } from "./spans.ts"
 import * as Utf8 from "./utf8.ts"
 
 export interface Options {
@@ -114,7 +114,7 @@ export const makeAccepting = (options: Options) => {
     return yield* accept({ ...input, message, request })
   })
 
-  const start = (input: StartInput) => traced("TaskManager.start", startTask(input))
+  const start = (input: StartInput) => withSpan(startTask(input), "TaskManager.start")
 
   /** Who answered is asked again. */
   const agentOf = (id: MessageId): Effect.Effect<AgentId | undefined> =>

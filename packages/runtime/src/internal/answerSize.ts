@@ -2,11 +2,10 @@
 import { type AssistantMessage, split } from "@perennial/domain/Message"
 import type { AgentEvent } from "@perennial/domain/TaskEvent"
 import * as Usage from "@perennial/domain/Usage"
-import { Effect } from "effect"
-import { CurrentTaskLimits } from "../TaskLimits.ts"
+import type { TaskLimits } from "../TaskLimits.ts"
 
 /** Bytes of one event, without room for its other fields. */
-export const eventRoom = Effect.map(CurrentTaskLimits, ({ eventBytes }) => eventBytes - 2048)
+export const eventRoom = ({ eventBytes }: TaskLimits): number => eventBytes - 2048
 
 export interface StorableAnswer {
   readonly message: AssistantMessage

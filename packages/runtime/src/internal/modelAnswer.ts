@@ -3,17 +3,21 @@ import { AgentError, type Emit } from "@perennial/domain/Agent"
 import { type AssistantMessage, cutText } from "@perennial/domain/Message"
 import type { AgentEvent } from "@perennial/domain/TaskEvent"
 import type * as Usage from "@perennial/domain/Usage"
-import { Array, Clock, Duration, Effect, Schema, Stream } from "effect"
+import { Array, Channel, type Clock, Context, Duration, Effect, Fiber, Pull, Schema, Scope } from "effect"
 import { AiError, type LanguageModel, Prompt, type Response, type Tool, type Toolkit } from "effect/ai"
 import { fromAssistantMessage, toPromptMessage } from "../History.ts"
 import { CurrentModelActivity, CurrentModelSettings, type ModelSettings } from "../ModelSettings.ts"
+import { CurrentTaskLimits } from "../TaskLimits.ts"
 import { callsOf } from "./agentProgress.ts"
 import { eventRoom } from "./answerSize.ts"
+import type { Meter } from "./budget.ts"
+import { SilenceWatch, type Watched } from "./silenceWatch.ts"
 
 export interface ModelAnswerOptions {
   /** Asked before every request: the tools of remote servers come and go. */
   readonly tools: () => Readonly<Record<string, Tool.Any>>
   readonly settings: ModelSettings
+  readonly clock: Clock.Clock
   /** No sign of life from the model for this long is a failure that is retried. */
   readonly idleTimeout: Duration.Duration
 }
@@ -23,13 +27,6 @@ export interface ModelAnswer {
   /** Of the request that the prompt was made for, if it was the only one. */
   readonly usage: Usage.Usage | undefined
   readonly finish: Response.FinishReason
-}
-
-/** What the requests of one step cost. */
-export interface Meter {
-  readonly add: (usage: Usage.Usage) => void
-  /** Why no request may begin any more. */
-  readonly exhausted: () => AgentError | undefined
 }
 
 export interface ModelRequest {
@@ -42,28 +39,60 @@ export interface ModelRequest {
 
 type Part = Response.StreamPart<{}, "deferred">
 
-/** What one request has received. */
-interface Received {
-  readonly parts: Array<Part>
-  finish: Response.FinishPart | undefined
-}
+const isDelta = (part: Part): part is Extract<Part, { readonly type: "text-delta" | "reasoning-delta" }> =>
+  part.type === "text-delta" || part.type === "reasoning-delta"
 
-const toEvents = (parts: ReadonlyArray<Part>, received: Received, room: number): ReadonlyArray<AgentEvent> => {
-  const events: Array<AgentEvent> = []
-  for (const part of parts) {
-    received.parts.push(part)
-    if (part.type === "finish") received.finish = part
-    if (part.type !== "text-delta" && part.type !== "reasoning-delta") continue
-    const type = part.type === "text-delta" ? "text" : "reasoning"
-    for (const content of part.delta.length <= room ? [part.delta] : cutText(part.delta, room)) {
-      const last = events.at(-1)
-      if (content === "") continue
-      if (last?.type === type && last.content.length + content.length <= room) {
-        events[events.length - 1] = { type, content: last.content + content }
-      } else events.push({ type, content })
-    }
+/** What one request has received, while it is read. */
+class Received implements Watched {
+  /** What its message is made of: the deltas of a block as one. */
+  readonly parts: Array<Part> = []
+  finish: Response.FinishPart | undefined
+  waitingSince: number | undefined
+  isSilent = false
+  /** Reads it. */
+  fiber: Fiber.Fiber<unknown, unknown> | undefined
+  readonly #clock: Clock.Clock
+
+  constructor(clock: Clock.Clock) {
+    this.#clock = clock
+    this.wait()
   }
-  return events
+
+  wait(): void {
+    this.waitingSince = this.#clock.currentTimeMillisUnsafe()
+  }
+
+  onSilence(): void {
+    this.isSilent = true
+    this.fiber?.interruptUnsafe()
+  }
+
+  take(parts: ReadonlyArray<Part>, room: number): ReadonlyArray<AgentEvent> {
+    const events: Array<AgentEvent> = []
+    for (const part of parts) {
+      this.#keep(part)
+      if (part.type === "finish") this.finish = part
+      if (!isDelta(part)) continue
+      const type = part.type === "text-delta" ? "text" : "reasoning"
+      for (const content of part.delta.length <= room ? [part.delta] : cutText(part.delta, room)) {
+        const last = events.at(-1)
+        if (content === "") continue
+        if (last?.type === type && last.content.length + content.length <= room) {
+          events[events.length - 1] = { type, content: last.content + content }
+        } else events.push({ type, content })
+      }
+    }
+    return events
+  }
+
+  #keep(part: Part): void {
+    if (part.type === "tool-params-delta") return
+    const last = this.parts.at(-1)
+    if (
+      isDelta(part) && last?.type === part.type && last.id === part.id && Object.keys(part.metadata).length === 0
+    ) this.parts[this.parts.length - 1] = { ...last, delta: last.delta + part.delta }
+    else this.parts.push(part)
+  }
 }
 
 const tokens = (count: number | undefined): number => count === undefined || !(count > 0) ? 0 : Math.round(count)
@@ -124,77 +153,111 @@ const unreachable = (description: string) =>
 
 export const makeModelAnswer = (options: ModelAnswerOptions) => {
   const idleMillis = Duration.toMillis(options.idleTimeout)
+  const silences = new SilenceWatch(options.clock, idleMillis)
 
-  const request = Effect.fnUntraced(
-    function*(model: LanguageModel.LanguageModel, { emit, last, prompt }: ModelRequest) {
-      const received: Received = { parts: [], finish: undefined }
-      const room = yield* eventRoom
-      const tools = options.tools()
-      // Calls are not resolved by the model service, so only the names and schemas are read.
-      const toolkit: Toolkit.WithHandler<{}> = { tools, handle: () => Effect.die("not resolved here") }
-      const clock = yield* Clock.Clock
-      // A timestamp and one watching fiber, not a timer for every part.
-      let waitingSince: number | undefined = clock.currentTimeMillisUnsafe()
-      const wait = () => {
-        waitingSince = clock.currentTimeMillisUnsafe()
-      }
-      const consume = model.streamText({
-        prompt,
-        toolkit,
-        toolChoice: last && Object.keys(tools).length > 0 ? "none" : "auto",
-        disableToolCallResolution: true,
-        toolCallValidation: "deferred"
-      }).pipe(
-        Stream.runForEachArray((parts) => {
-          const events = toEvents(parts, received, room)
-          if (!Array.isReadonlyArrayNonEmpty(events)) return Effect.sync(wait)
-          // While the events become durable nobody waits for the model.
-          waitingSince = undefined
-          return Effect.map(emit(events), wait)
-        }),
-        Effect.provideService(CurrentModelSettings, options.settings),
-        Effect.provideService(CurrentModelActivity, () => {
-          if (waitingSince !== undefined) wait()
-        })
-      )
-      const watch: Effect.Effect<never, AiError.AiError> = Effect.suspend(() => {
-        const left = waitingSince === undefined
-          ? idleMillis
-          : waitingSince + idleMillis - clock.currentTimeMillisUnsafe()
-        return left > 0
-          ? Effect.flatMap(Effect.sleep(left), () => watch)
-          : Effect.fail(unreachable(`no sign of life from the model for ${idleMillis} ms`))
+  const streamOf = (model: LanguageModel.LanguageModel, { last, prompt }: ModelRequest) => {
+    const tools = options.tools()
+    // Calls are not resolved by the model service, so only the names and schemas are read.
+    const toolkit: Toolkit.WithHandler<{}> = { tools, handle: () => Effect.die("not resolved here") }
+    return model.streamText({
+      prompt,
+      toolkit,
+      toolChoice: last && Object.keys(tools).length > 0 ? "none" : "auto",
+      disableToolCallResolution: true,
+      toolCallValidation: "deferred"
+    })
+  }
+
+  /** Reads on until there is no more, which is `Cause.Done`. */
+  const read = (
+    pull: Pull.Pull<ReadonlyArray<Part>, AiError.AiError>,
+    take: (parts: ReadonlyArray<Part>) => Effect.Effect<void>
+  ) => {
+    const next: Pull.Pull<never, AiError.AiError> = Effect.flatMap(
+      pull,
+      (parts) => Effect.flatMap(take(parts), () => next)
+    )
+    return next
+  }
+
+  const context = (own: Context.Context<never>, received: Received) =>
+    own.pipe(
+      Context.add(CurrentModelSettings, options.settings),
+      Context.add(CurrentModelActivity, () => {
+        if (received.waitingSince !== undefined) received.wait()
       })
-      yield* Effect.raceFirst(consume, watch)
-      // Without its end an answer may be half of one, and what it has cost is not known.
-      if (received.finish === undefined) return yield* unreachable("the answer ended without a `finish` part")
-      return { ...received, finish: received.finish }
-    }
-  )
+    )
 
-  /** Asks a model. An answer that it pauses is handed back to it, to be continued, until it is whole. */
-  return Effect.fnUntraced(function*(
+  /** In a fiber of its own, so that a model that has fallen silent can be left. */
+  const request = (
     model: LanguageModel.LanguageModel,
     asked: ModelRequest
-  ): Effect.fn.Return<ModelAnswer, AiError.AiError | AgentError> {
-    let message: AssistantMessage = { role: "assistant", content: [] }
-    for (let pauses = 0; pauses <= maxPauses; pauses++) {
-      const prompt = message.content.length === 0
-        ? asked.prompt
-        : Prompt.fromMessages([...asked.prompt.content, toPromptMessage(message)])
-      const exhausted = asked.meter.exhausted()
-      if (exhausted !== undefined) return yield* exhausted
-      const received = yield* request(model, { ...asked, prompt })
+  ): Effect.Effect<Received, AiError.AiError> =>
+    Effect.contextWith((own) =>
+      Effect.callback((resume) => {
+        const received = new Received(options.clock)
+        const room = eventRoom(Context.get(own, CurrentTaskLimits))
+        const scope = Scope.makeUnsafe()
+        const take = (parts: ReadonlyArray<Part>): Effect.Effect<void> => {
+          const events = received.take(parts, room)
+          if (!Array.isReadonlyArrayNonEmpty(events)) return Effect.sync(() => received.wait())
+          // While the events become durable nobody waits for the model.
+          received.waitingSince = undefined
+          return Effect.map(asked.emit(events), () => received.wait())
+        }
+        const reading = Effect.suspend(() =>
+          Effect.flatMap(Channel.toPullScoped(streamOf(model, asked).channel, scope), (pull) => read(pull, take))
+        )
+        const fiber = Effect.runForkWith(context(own, received))(
+          Effect.onExit(reading, (exit) => Scope.close(scope, exit))
+        )
+        received.fiber = fiber
+        silences.begin(received)
+        fiber.addObserver((exit) => {
+          silences.end(received)
+          resume(
+            received.isSilent
+              ? Effect.fail(unreachable(`no sign of life from the model for ${idleMillis} ms`))
+              : Pull.catchDone(exit, () => Effect.succeed(received))
+          )
+        })
+        return Fiber.interrupt(fiber)
+      })
+    )
+
+  /**
+   * Asks a model. An answer that it pauses is handed back to it, to be continued, until it is whole. No generators here,
+   * nor around it: this is what a task keeps for as long as it waits for the model.
+   */
+  const ask = (
+    model: LanguageModel.LanguageModel,
+    asked: ModelRequest,
+    before: ReadonlyArray<AssistantMessage["content"][number]> = [],
+    pauses = 0
+  ): Effect.Effect<ModelAnswer, AiError.AiError | AgentError> => {
+    const exhausted = asked.meter.exhausted()
+    if (exhausted !== undefined) return Effect.fail(exhausted)
+    const prompt = before.length === 0
+      ? asked.prompt
+      : Prompt.fromMessages([...asked.prompt.content, toPromptMessage({ role: "assistant", content: before })])
+    return Effect.flatMap(request(model, { ...asked, prompt }), (received) => {
       const { finish } = received
+      // Without its end an answer may be half of one, and what it has cost is not known.
+      if (finish === undefined) return Effect.fail(unreachable("the answer ended without a `finish` part"))
       const usage = usageOf(finish)
       asked.meter.add(usage)
-      message = { role: "assistant", content: [...message.content, ...messageOf(received).content] }
-      if (finish.reason === "content-filter") return yield* refused(finish)
-      if (finish.reason === "length" && isThoughtOnly(message)) return yield* cutBeforeAnswer
-      if (finish.reason !== "pause" || callsOf(message).length > 0) {
-        return { message, usage: pauses === 0 ? usage : undefined, finish: finish.reason }
+      const message: AssistantMessage = {
+        role: "assistant",
+        content: [...before, ...messageOf(received).content]
       }
-    }
-    return yield* pausedTooOften
-  })
+      if (finish.reason === "content-filter") return Effect.fail(refused(finish))
+      if (finish.reason === "length" && isThoughtOnly(message)) return Effect.fail(cutBeforeAnswer)
+      if (finish.reason !== "pause" || callsOf(message).length > 0) {
+        return Effect.succeed({ message, usage: pauses === 0 ? usage : undefined, finish: finish.reason })
+      }
+      return pauses === maxPauses ? Effect.fail(pausedTooOften) : ask(model, asked, message.content, pauses + 1)
+    })
+  }
+
+  return (model: LanguageModel.LanguageModel, asked: ModelRequest) => Effect.suspend(() => ask(model, asked))
 }

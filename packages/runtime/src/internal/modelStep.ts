@@ -6,6 +6,7 @@ import type { ModelLimits } from "../ModelSettings.ts"
 import { makeModelAnswer, type ModelAnswer, type ModelAnswerOptions, type ModelRequest } from "./modelAnswer.ts"
 import { fromAiError, isTooLong, isUnavailable, modelErrorCode } from "./modelError.ts"
 import { fromError } from "./retryAfter.ts"
+import { withSpan } from "./spans.ts"
 
 /** A model of the chain. */
 export interface Member {
@@ -78,49 +79,59 @@ export const makeModelStep = (options: ModelStepOptions) => {
     return error.isRetryable || isUnavailable(error)
   })
 
-  const step = Effect.fn("LlmAgent.request")(function*(
+  const candidateOf = (member: Member): Candidate => ({ ...member, member, failures: 0, readyAt: 0 })
+
+  /** Asks again, after a first failure. */
+  const again = Effect.fnUntraced(function*(
     chain: Chain,
-    asked: ModelStepRequest
+    asked: ModelStepRequest,
+    failure: AiError.AiError | AgentError
   ): Effect.fn.Return<ModelAnswer, AgentError> {
-    const candidateOf = (member: Member): Candidate => ({ ...member, member, failures: 0, readyAt: 0 })
     const first = candidateOf(chain.preferred)
     const others = models.filter((member) => member !== chain.preferred)
     const candidates = [first, ...others.map(candidateOf)]
     let current = first
+    let error = failure
     let shortened = false
-    let prompt = asked.prompt(current.limits)
     for (let tryNumber = 2;; tryNumber++) {
+      if (!AiError.isAiError(error)) return yield* error
+      let prompt = isTooLong(error) && !shortened ? asked.shorter(current.limits) : undefined
+      if (prompt !== undefined) {
+        shortened = true
+        yield* asked.emit([{ type: "retry", tryNumber, delayMillis: 0, reason: modelErrorCode(error) }])
+      } else {
+        const next = (yield* failed(current, error)) ? soonest(candidates) : undefined
+        if (next === undefined) {
+          yield* Effect.logWarning("The model request failed.", error.message)
+          return yield* fromAiError(error)
+        }
+        const delayMillis = Math.max(0, Math.ceil(next.readyAt - (yield* Clock.currentTimeMillis)))
+        yield* Effect.logDebug("The model request is repeated.", error.message)
+        yield* asked.emit([{ type: "retry", tryNumber, delayMillis, reason: modelErrorCode(error) }])
+        yield* Effect.sleep(delayMillis)
+        current = next
+        prompt = asked.prompt(current.limits)
+      }
       const tried = yield* Effect.result(answer(current.model, { ...asked, prompt }))
       if (Result.isSuccess(tried)) {
         chain.preferred = current.member
         return tried.success
       }
-      const error = tried.failure
-      if (!AiError.isAiError(error)) return yield* error
-      const shorter = isTooLong(error) && !shortened ? asked.shorter(current.limits) : undefined
-      if (shorter !== undefined) {
-        shortened = true
-        prompt = shorter
-        yield* asked.emit([{ type: "retry", tryNumber, delayMillis: 0, reason: modelErrorCode(error) }])
-        continue
-      }
-      const next = (yield* failed(current, error)) ? soonest(candidates) : undefined
-      if (next === undefined) {
-        yield* Effect.logWarning("The model request failed.", error.message)
-        return yield* fromAiError(error)
-      }
-      const delayMillis = Math.max(0, Math.ceil(next.readyAt - (yield* Clock.currentTimeMillis)))
-      yield* Effect.logDebug("The model request is repeated.", error.message)
-      yield* asked.emit([{ type: "retry", tryNumber, delayMillis, reason: modelErrorCode(error) }])
-      yield* Effect.sleep(delayMillis)
-      current = next
-      prompt = asked.prompt(current.limits)
+      error = tried.failure
     }
   })
+
+  const step = (chain: Chain, asked: ModelStepRequest): Effect.Effect<ModelAnswer, AgentError> => {
+    const { limits, model } = chain.preferred
+    return Effect.catch(
+      answer(model, { ...asked, prompt: asked.prompt(limits) }),
+      (error) => again(chain, asked, error)
+    )
+  }
 
   /** The requests of one task: the model that has answered one is asked first for the next. */
   return () => {
     const chain: Chain = { preferred: models[0] }
-    return (asked: ModelStepRequest) => step(chain, asked)
+    return (asked: ModelStepRequest) => withSpan(Effect.suspend(() => step(chain, asked)), "LlmAgent.request")
   }
 }

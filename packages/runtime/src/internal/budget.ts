@@ -1,0 +1,34 @@
+/** What a task may use. */
+import { AgentError } from "@perennial/domain/Agent"
+import * as Usage from "@perennial/domain/Usage"
+
+export const budgetExceeded = (limit: string): AgentError =>
+  new AgentError({
+    error: "BudgetExceeded",
+    detail: `The task has used its ${limit}.`,
+    retryable: false
+  })
+
+/** What the requests of one step cost, beside what the task has used before. */
+export class Meter {
+  spent = Usage.zero
+  readonly #before: Usage.Usage
+  readonly #maxTotalTokens: number | undefined
+
+  constructor(before: Usage.Usage, maxTotalTokens: number | undefined) {
+    this.#before = before
+    this.#maxTotalTokens = maxTotalTokens
+  }
+
+  add(usage: Usage.Usage): void {
+    this.spent = Usage.add(this.spent, usage)
+  }
+
+  /** Why no request may begin any more. */
+  exhausted(): AgentError | undefined {
+    const max = this.#maxTotalTokens
+    return max !== undefined && Usage.total(this.#before) + Usage.total(this.spent) >= max
+      ? budgetExceeded(`${max} tokens`)
+      : undefined
+  }
+}

@@ -1,0 +1,51 @@
+/** Notices models that have fallen silent: one fiber watches all answers that are open, however many they are. */
+import { Clock, Context, Effect, type Fiber } from "effect"
+
+export interface Watched {
+  /** The last sign of life, in milliseconds; undefined while the model is not waited for. */
+  readonly waitingSince: number | undefined
+  /** Called once, when it is too long ago. */
+  readonly onSilence: () => void
+}
+
+export class SilenceWatch {
+  readonly #clock: Clock.Clock
+  readonly #millis: number
+  readonly #open = new Set<Watched>()
+  #fiber: Fiber.Fiber<void> | undefined
+
+  constructor(clock: Clock.Clock, millis: number) {
+    this.#clock = clock
+    this.#millis = millis
+  }
+
+  begin(watched: Watched): void {
+    this.#open.add(watched)
+    // Owned by what is open: it ends with the last of them.
+    this.#fiber ??= Effect.runForkWith(Context.make(Clock.Clock, this.#clock))(this.#watch)
+  }
+
+  end(watched: Watched): void {
+    this.#open.delete(watched)
+    if (this.#open.size > 0) return
+    this.#fiber?.interruptUnsafe()
+    this.#fiber = undefined
+  }
+
+  /** What begins later falls silent later: it is seen in time. */
+  readonly #watch: Effect.Effect<void> = Effect.suspend(() => {
+    const now = this.#clock.currentTimeMillisUnsafe()
+    let pause = this.#millis
+    const silent: Array<Watched> = []
+    for (const watched of this.#open) {
+      const left = (watched.waitingSince ?? now) + this.#millis - now
+      if (left > 0) pause = Math.min(pause, left)
+      else silent.push(watched)
+    }
+    for (const watched of silent) {
+      this.#open.delete(watched)
+      watched.onSilence()
+    }
+    return Effect.flatMap(Effect.sleep(pause), () => this.#watch)
+  })
+}
