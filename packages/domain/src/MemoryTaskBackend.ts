@@ -10,8 +10,8 @@
 import { Clock, Duration, Effect, Layer, Option, Stream } from "effect"
 import type { ConversationId, RunnerId, TaskId, UserId } from "./Ids.ts"
 import {
-  type ConversationQueue,
   added,
+  type ConversationQueue,
   forget,
   intentValue,
   isHead,

@@ -278,9 +278,11 @@ const make = Effect.gen(function*() {
     isExecuting: (id) => executions.has(id),
     launch: (head, onEnd) => launch(head, Effect.void, onEnd),
     execute: (head, options) =>
-      Effect.uninterruptible(Effect.callback<Option.Option<Head>>((resume) =>
-        launch(head, options?.checkpoint ?? Effect.void, (promoted) => resume(Effect.succeed(promoted)))
-      )),
+      Effect.uninterruptible(
+        Effect.callback<Option.Option<Head>>((resume) =>
+          launch(head, options?.checkpoint ?? Effect.void, (promoted) => resume(Effect.succeed(promoted)))
+        )
+      ),
     notify,
     grew: watch.grew,
     grewAll: watch.grewAll,

@@ -88,6 +88,23 @@ const rolesOf = Effect.fnUntraced(function*(store: ConversationStore["Service"],
 })
 
 describe("recovery", () => {
+  it.effect("P8: a task whose process ends before its agent begins is handed over, and the agent does not run there", () =>
+    Effect.gen(function*() {
+      const both = yield* shared
+      let ran = 0
+      const a = yield* startProcess(both, make("agent", () => Effect.andThen(Effect.sync(() => ++ran), Effect.never)))
+      yield* a.line.gate.close
+      const task = yield* a.manager.start({ message: "x" })
+      yield* settle
+      const ended = yield* Effect.forkChild(a.terminate)
+      yield* settle
+      yield* a.line.gate.open
+      yield* Fiber.join(ended)
+      assert.strictEqual(ran, 0)
+      const [head] = yield* both.backend.unowned({ limit: 10 })
+      assert.strictEqual(head?.taskId, task.id)
+    }))
+
   it.effect("P8, SCENARIO 26: a process that ends hands its tasks over", () =>
     Effect.gen(function*() {
       const both = yield* shared

@@ -166,9 +166,9 @@ export class Run implements AgentInput {
   }
 }
 
-/** Runs the agent of a task, in a fiber of its own. */
-export const runAgent = (run: Run, { agent, context }: Begun): Fiber.Fiber<AgentResult, AgentError> =>
+/** Runs the agent of a task in a fiber of its own, unless the task was stopped before. */
+export const runAgent = (run: Run, { agent, context, execution }: Begun): Fiber.Fiber<AgentResult, AgentError> =>
   Effect.runForkWith(context.pipe(
     Context.add(CurrentTask, Option.some(run.task)),
     Context.add(CurrentUser, run.task.userId)
-  ))(Effect.suspend(() => agent.run(run, run.emit)))
+  ))(execution.reason === undefined ? Effect.suspend(() => agent.run(run, run.emit)) : Effect.interrupt)

@@ -163,7 +163,9 @@ export class Journal {
   /** The conversation store holds these. */
   stored(messages: ReadonlyArray<StoredMessage>): void {
     this.replaces = undefined
-    this.unstored = this.unstored === messages ? nothing : this.unstored.filter((message) => !messages.includes(message))
+    this.unstored = this.unstored === messages
+      ? nothing
+      : this.unstored.filter((message) => !messages.includes(message))
   }
 
   /** Durable events of this process: noted, then shown (P5). */
