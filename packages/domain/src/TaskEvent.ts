@@ -387,24 +387,14 @@ export const ack = (
 })
 
 /**
- * The size of an event, for bounds: near the length of its JSON, cheap for text. A code unit of UTF-16 counts as a byte,
- * so that what is not ASCII may have up to three times as many bytes of UTF-8.
+ * The size of an event, for bounds: about the UTF-16 code units of its JSON. In UTF-8 it may have three times as many bytes.
  *
  * @since 0.1.0
  * @category accessors
  */
-export const size = (event: TaskEvent | AgentEvent): number => {
-  switch (event.type) {
-    case "text":
-    case "reasoning":
-      return event.content.length + 120
-    case "ack":
-      return 2 * event.messageId.length + event.conversationId.length + 80
-    case "started":
-      return event.taskId.length + event.conversationId.length + 80
-    case "unknown":
-      return JSON.stringify(event.raw).length
-    default:
-      return JSON.stringify(event).length
-  }
-}
+export const size = (event: TaskEvent | AgentEvent): number =>
+  event.type === "text" || event.type === "reasoning"
+    ? event.content.length + 120
+    : event.type === "ack" || event.type === "started"
+    ? 2 * event.taskId.length + event.conversationId.length + 80
+    : JSON.stringify(event.type === "unknown" ? event.raw : event).length
