@@ -7,18 +7,19 @@ import type { StoredMessage } from "@perennial/domain/Conversation"
 import { type ConversationKey, ConversationStore } from "@perennial/domain/ConversationStore"
 import { CurrentUser } from "@perennial/domain/CurrentUser"
 import type { MessageId } from "@perennial/domain/Ids"
-import { isTerminal, Task } from "@perennial/domain/Task"
+import { isTerminal, type Task } from "@perennial/domain/Task"
 import { StreamLost } from "@perennial/domain/TaskError"
 import { size, type StoredEvent } from "@perennial/domain/TaskEvent"
 import { TaskManager } from "@perennial/runtime/TaskManager"
 import { Effect, type Layer, Schema, Stream } from "effect"
 import { HttpServerResponse } from "effect/http"
-import { HttpApiBuilder, type HttpApiGroup, HttpApiSchema } from "effect/http-api"
+import { HttpApiBuilder, type HttpApiGroup } from "effect/http-api"
 import { Api, EventPage } from "./Api.ts"
 import type { Authorization } from "./Authorization.ts"
 import { answer } from "./internal/answer.ts"
 import { makeReadiness } from "./internal/readiness.ts"
 import { compiled } from "./internal/routes.ts"
+import { taskResponse } from "./internal/taskResponse.ts"
 import { type RequestProblems, Unavailable } from "./Problems.ts"
 import { EventStreams } from "./Sse.ts"
 
@@ -32,10 +33,9 @@ const maxPageBytes = 1024 * 1024
 const maxFileBytes = 8 * 1024 * 1024
 
 const noContent = HttpServerResponse.empty({ status: 204 })
-const encodeTask = Schema.encodeSync(Schema.toCodecJson(Task))
 const encodePage = Schema.encodeSync(Schema.toCodecJson(EventPage))
 const location = (task: Task) => ({ location: `/tasks/${encodeURIComponent(task.id)}` })
-const started = (task: Task) => HttpApiSchema.withHeaders({ body: task, headers: location(task) })
+const started = (task: Task) => taskResponse(task, { status: 201, headers: location(task) })
 
 /** One entry more than asked for was read: it tells whether there is a next page. */
 const paged = <A extends { readonly id: string }>(
@@ -124,7 +124,7 @@ export const layerTasks: Layer.Layer<
           const limit = query.limit ?? 20
           return answer(Effect.map(manager.list({ ...query, limit: limit + 1 }), (tasks) => paged(tasks, limit)))
         },
-        get: ({ params }) => answer(manager.get(params.id)),
+        get: ({ params }) => answer(Effect.map(manager.get(params.id), (task) => taskResponse(task))),
         events: ({ headers, params, query }) =>
           answer(Effect.gen(function*() {
             const after = headers["last-event-id"] ?? query.after ?? 0
@@ -138,7 +138,7 @@ export const layerTasks: Layer.Layer<
           answer(Effect.gen(function*() {
             yield* Effect.timeoutOption(manager.cancel(params.id, payload), cancelPatience)
             const task = yield* manager.get(params.id)
-            return isTerminal(task.status) ? task : HttpServerResponse.jsonUnsafe(encodeTask(task), { status: 202 })
+            return taskResponse(task, { status: isTerminal(task.status) ? 200 : 202 })
           })),
         decide: ({ params, payload }) => answer(manager.decide(params.id, params.toolCallId, payload))
       })
