@@ -7,14 +7,7 @@
  */
 import { Context, Effect, Exit, Layer, Redacted, Schema, SchemaAST, SchemaIssue, Scope, type Types } from "effect"
 import { HttpRouter, HttpServerRequest, HttpServerRespondable, HttpServerResponse } from "effect/http"
-import {
-  HttpApiBuilder,
-  type HttpApiEndpoint,
-  HttpApiError,
-  type HttpApiGroup,
-  HttpApiSchema,
-  type HttpApiSecurity
-} from "effect/http-api"
+import { HttpApiBuilder, type HttpApiEndpoint, HttpApiError, type HttpApiGroup, HttpApiSchema } from "effect/http-api"
 import { Api } from "../Api.ts"
 import { Authorization } from "../Authorization.ts"
 import { Forbidden, RequestProblems, Unauthorized, UnsupportedMediaType } from "../Problems.ts"
@@ -121,29 +114,27 @@ const responder = ({ success }: HttpApiEndpoint.Top) => {
 const opaque = (handled: Handled) =>
   handled as Effect.Effect<HttpServerResponse.HttpServerResponse, Types.unhandled, never>
 
-const absent = Effect.succeed(Redacted.make(""))
-
-/** Most requests bring no token in a header: the secret that is empty is made once. */
-const credentialOf = (security: HttpApiSecurity.Http | HttpApiSecurity.ApiKey) => {
-  const decode = HttpApiBuilder.securityDecode(security)
-  return security._tag === "ApiKey" ? decode : Effect.flatMap(
-    HttpServerRequest.HttpServerRequest,
-    ({ headers }) => headers["authorization"] === undefined ? absent : decode
-  )
-}
-
 const isDenied = (error: unknown) => error instanceof Unauthorized || error instanceof Forbidden
 
 /** Tries one credential after the other until one is accepted. What a handler fails with is never a denial. */
 const authorize = (handled: Handled, service: Authorization["Service"], of: Of): Handled => {
+  const verify = (name: keyof typeof Authorization.security, credential: Redacted.Redacted): Handled =>
+    service[name](opaque(handled), { ...of, credential })
   const attempt = (name: keyof typeof Authorization.security): Handled =>
     Effect.flatMap(
-      credentialOf(Authorization.security[name]),
-      (credential) => service[name](opaque(handled), { ...of, credential })
+      HttpApiBuilder.securityDecode(Authorization.security[name]),
+      (credential) => verify(name, credential)
     )
   const orElse = (self: Handled, next: Handled): Handled => Effect.catchIf(self, isDenied, () => next)
 
-  return orElse(attempt("bearer"), orElse(attempt("query"), attempt("cookie")))
+  const withToken = attempt("bearer")
+  // Most requests of a server without tokens: nothing of this is made for each of them.
+  const withoutToken = verify("bearer", Redacted.make(""))
+  const bearer = Effect.flatMap(
+    HttpServerRequest.HttpServerRequest,
+    ({ headers }) => headers["authorization"] === undefined ? withoutToken : withToken
+  )
+  return orElse(bearer, orElse(attempt("query"), attempt("cookie")))
 }
 
 const refuse = (error: unknown): Effect.Effect<HttpServerResponse.HttpServerResponse> =>
