@@ -3,7 +3,7 @@
  *
  * `HttpApiBuilder` serves whatever can be declared, and looks at each request for what its endpoint needs. Here that is
  * settled when the server starts, for what this API declares: bodies are JSON, errors are problems, and no schema needs
- * a service. A request costs half as much (measured).
+ * a service. What the API adds to the cost of a request is less than half (measured).
  */
 import { Context, Effect, Exit, Layer, Redacted, Schema, SchemaAST, SchemaIssue, Scope, type Types } from "effect"
 import { HttpRouter, HttpServerRequest, HttpServerRespondable, HttpServerResponse } from "effect/http"
