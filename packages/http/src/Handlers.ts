@@ -7,17 +7,19 @@ import type { StoredMessage } from "@perennial/domain/Conversation"
 import { type ConversationKey, ConversationStore } from "@perennial/domain/ConversationStore"
 import { CurrentUser } from "@perennial/domain/CurrentUser"
 import type { MessageId } from "@perennial/domain/Ids"
-import { isTerminal, Task } from "@perennial/domain/Task"
+import { isTerminal, type Task } from "@perennial/domain/Task"
 import { StreamLost } from "@perennial/domain/TaskError"
 import { size, type StoredEvent } from "@perennial/domain/TaskEvent"
 import { TaskManager } from "@perennial/runtime/TaskManager"
 import { Effect, type Layer, Schema, Stream } from "effect"
 import { HttpServerResponse } from "effect/http"
-import { HttpApiBuilder, type HttpApiGroup, HttpApiSchema } from "effect/http-api"
+import { HttpApiBuilder, type HttpApiGroup } from "effect/http-api"
 import { Api, EventPage } from "./Api.ts"
 import type { Authorization } from "./Authorization.ts"
 import { answer } from "./internal/answer.ts"
 import { makeReadiness } from "./internal/readiness.ts"
+import { compiled } from "./internal/routes.ts"
+import { taskResponse } from "./internal/taskResponse.ts"
 import { type RequestProblems, Unavailable } from "./Problems.ts"
 import { EventStreams } from "./Sse.ts"
 
@@ -31,10 +33,9 @@ const maxPageBytes = 1024 * 1024
 const maxFileBytes = 8 * 1024 * 1024
 
 const noContent = HttpServerResponse.empty({ status: 204 })
-const encodeTask = Schema.encodeSync(Schema.toCodecJson(Task))
 const encodePage = Schema.encodeSync(Schema.toCodecJson(EventPage))
 const location = (task: Task) => ({ location: `/tasks/${encodeURIComponent(task.id)}` })
-const started = (task: Task) => HttpApiSchema.withHeaders({ body: task, headers: location(task) })
+const started = (task: Task) => taskResponse(task, { status: 201, headers: location(task) })
 
 /** One entry more than asked for was read: it tells whether there is a next page. */
 const paged = <A extends { readonly id: string }>(
@@ -95,51 +96,54 @@ export const layerTasks: Layer.Layer<
   HttpApiGroup.Service<"perennial", "tasks">,
   never,
   TaskManager | EventStreams | Authorization | RequestProblems
-> = HttpApiBuilder.group(
-  Api,
+> = compiled(
   "tasks",
-  Effect.fnUntraced(function*(handlers) {
-    const manager = yield* TaskManager
-    const streams = yield* EventStreams
+  HttpApiBuilder.group(
+    Api,
+    "tasks",
+    Effect.fnUntraced(function*(handlers) {
+      const manager = yield* TaskManager
+      const streams = yield* EventStreams
 
-    return handlers.handleAll({
-      start: ({ headers, payload }) =>
-        answer(Effect.map(manager.start({ ...payload, idempotencyKey: headers["idempotency-key"] }), started)),
-      chat: ({ headers, payload }) =>
-        answer(Effect.flatMap(
-          manager.start({ ...payload, idempotencyKey: headers["idempotency-key"] }),
-          (task) =>
-            manager.events(task.id).pipe(
-              // The task has started: the client must learn its id, so that it can resume.
-              Effect.catch((error) =>
-                Effect.succeed(Stream.fail(new StreamLost({ taskId: task.id, after: 0, reason: error.message })))
-              ),
-              Effect.map((events) => streams.response(events, { headers: location(task) }))
-            )
-        )),
-      list: ({ query }) => {
-        const limit = query.limit ?? 20
-        return answer(Effect.map(manager.list({ ...query, limit: limit + 1 }), (tasks) => paged(tasks, limit)))
-      },
-      get: ({ params }) => answer(manager.get(params.id)),
-      events: ({ headers, params, query }) =>
-        answer(Effect.gen(function*() {
-          const after = headers["last-event-id"] ?? query.after ?? 0
-          const task = yield* manager.get(params.id)
-          const page = wantsPage(headers.accept)
-          if (!page && isTerminal(task.status) && after === task.lastSeq) return noContent
-          const events = yield* manager.events(params.id, { after })
-          return page ? yield* readPage(events, task, after, query.limit ?? 256) : streams.response(events)
-        })),
-      cancel: ({ params, payload }) =>
-        answer(Effect.gen(function*() {
-          yield* Effect.timeoutOption(manager.cancel(params.id, payload), cancelPatience)
-          const task = yield* manager.get(params.id)
-          return isTerminal(task.status) ? task : HttpServerResponse.jsonUnsafe(encodeTask(task), { status: 202 })
-        })),
-      decide: ({ params, payload }) => answer(manager.decide(params.id, params.toolCallId, payload))
+      return handlers.handleAll({
+        start: ({ headers, payload }) =>
+          answer(Effect.map(manager.start({ ...payload, idempotencyKey: headers["idempotency-key"] }), started)),
+        chat: ({ headers, payload }) =>
+          answer(Effect.flatMap(
+            manager.start({ ...payload, idempotencyKey: headers["idempotency-key"] }),
+            (task) =>
+              manager.events(task.id).pipe(
+                // The task has started: the client must learn its id, so that it can resume.
+                Effect.catch((error) =>
+                  Effect.succeed(Stream.fail(new StreamLost({ taskId: task.id, after: 0, reason: error.message })))
+                ),
+                Effect.map((events) => streams.response(events, { headers: location(task) }))
+              )
+          )),
+        list: ({ query }) => {
+          const limit = query.limit ?? 20
+          return answer(Effect.map(manager.list({ ...query, limit: limit + 1 }), (tasks) => paged(tasks, limit)))
+        },
+        get: ({ params }) => answer(Effect.map(manager.get(params.id), (task) => taskResponse(task))),
+        events: ({ headers, params, query }) =>
+          answer(Effect.gen(function*() {
+            const after = headers["last-event-id"] ?? query.after ?? 0
+            const task = yield* manager.get(params.id)
+            const page = wantsPage(headers.accept)
+            if (!page && isTerminal(task.status) && after === task.lastSeq) return noContent
+            const events = yield* manager.events(params.id, { after })
+            return page ? yield* readPage(events, task, after, query.limit ?? 256) : streams.response(events)
+          })),
+        cancel: ({ params, payload }) =>
+          answer(Effect.gen(function*() {
+            yield* Effect.timeoutOption(manager.cancel(params.id, payload), cancelPatience)
+            const task = yield* manager.get(params.id)
+            return taskResponse(task, { status: isTerminal(task.status) ? 200 : 202 })
+          })),
+        decide: ({ params, payload }) => answer(manager.decide(params.id, params.toolCallId, payload))
+      })
     })
-  })
+  )
 )
 
 /**
@@ -152,35 +156,38 @@ export const layerConversations: Layer.Layer<
   HttpApiGroup.Service<"perennial", "conversations">,
   never,
   TaskManager | ConversationStore | Authorization | RequestProblems
-> = HttpApiBuilder.group(
-  Api,
+> = compiled(
   "conversations",
-  Effect.fnUntraced(function*(handlers) {
-    const manager = yield* TaskManager
-    const store = yield* ConversationStore
+  HttpApiBuilder.group(
+    Api,
+    "conversations",
+    Effect.fnUntraced(function*(handlers) {
+      const manager = yield* TaskManager
+      const store = yield* ConversationStore
 
-    return handlers.handleAll({
-      list: ({ query }) =>
-        Effect.gen(function*() {
-          const userId = yield* CurrentUser
-          const limit = query.limit ?? 20
-          return paged(yield* store.list({ ...query, userId, limit: limit + 1 }), limit)
-        }).pipe(answer),
-      get: ({ params }) => answer(Effect.flatMap(CurrentUser, (userId) => store.get({ id: params.id, userId }))),
-      messages: ({ params, query }) =>
-        Effect.gen(function*() {
-          const userId = yield* CurrentUser
-          const limit = query.limit ?? 100
-          return yield* messagesPage(store, { id: params.id, userId }, { after: query.after, limit })
-        }).pipe(answer),
-      regenerate: ({ headers, params, payload }) =>
-        answer(Effect.map(
-          manager.regenerate(params.id, { ...payload, idempotencyKey: headers["idempotency-key"] }),
-          started
-        )),
-      remove: ({ params }) => answer(manager.deleteConversation(params.id))
+      return handlers.handleAll({
+        list: ({ query }) =>
+          Effect.gen(function*() {
+            const userId = yield* CurrentUser
+            const limit = query.limit ?? 20
+            return paged(yield* store.list({ ...query, userId, limit: limit + 1 }), limit)
+          }).pipe(answer),
+        get: ({ params }) => answer(Effect.flatMap(CurrentUser, (userId) => store.get({ id: params.id, userId }))),
+        messages: ({ params, query }) =>
+          Effect.gen(function*() {
+            const userId = yield* CurrentUser
+            const limit = query.limit ?? 100
+            return yield* messagesPage(store, { id: params.id, userId }, { after: query.after, limit })
+          }).pipe(answer),
+        regenerate: ({ headers, params, payload }) =>
+          answer(Effect.map(
+            manager.regenerate(params.id, { ...payload, idempotencyKey: headers["idempotency-key"] }),
+            started
+          )),
+        remove: ({ params }) => answer(manager.deleteConversation(params.id))
+      })
     })
-  })
+  )
 )
 
 /**
@@ -193,22 +200,25 @@ export const layerSystem: Layer.Layer<
   HttpApiGroup.Service<"perennial", "system">,
   never,
   TaskManager | EventStreams | RequestProblems
-> = HttpApiBuilder.group(
-  Api,
+> = compiled(
   "system",
-  Effect.fnUntraced(function*(handlers) {
-    const manager = yield* TaskManager
-    const streams = yield* EventStreams
-    const ready = yield* makeReadiness(answer(manager.list({ limit: 1 })))
+  HttpApiBuilder.group(
+    Api,
+    "system",
+    Effect.fnUntraced(function*(handlers) {
+      const manager = yield* TaskManager
+      const streams = yield* EventStreams
+      const ready = yield* makeReadiness(answer(manager.list({ limit: 1 })))
 
-    return handlers.handleAll({
-      health: () => Effect.succeed({ ok: true as const }),
-      ready: () =>
-        Effect.gen(function*() {
-          if (yield* streams.draining) return yield* new Unavailable({ detail: "The server is shutting down." })
-          yield* ready
-          return { ok: true as const }
-        })
+      return handlers.handleAll({
+        health: () => Effect.succeed({ ok: true as const }),
+        ready: () =>
+          Effect.gen(function*() {
+            if (yield* streams.draining) return yield* new Unavailable({ detail: "The server is shutting down." })
+            yield* ready
+            return { ok: true as const }
+          })
+      })
     })
-  })
+  )
 )

@@ -81,16 +81,15 @@ export const layer = (tokens: ReadonlyArray<Token>): Layer.Layer<Authorization> 
   })
 }
 
-const local: Authorization["Service"]["bearer"] = Effect.fnUntraced(function*(handler) {
-  const request = yield* HttpServerRequest.HttpServerRequest
-  if (!isAddressedToLoopback(request)) {
-    return yield* new Forbidden({
-      detail: "A server without tokens answers only requests to localhost, 127.0.0.1 or [::1]."
-    })
-  }
-  if (isWrite(request) && !Option.getOrElse(isSameOrigin(request), () => true)) return yield* foreignOrigin
-  return yield* handler
-})
+const foreignHost = Effect.fail(
+  new Forbidden({ detail: "A server without tokens answers only requests to localhost, 127.0.0.1 or [::1]." })
+)
+
+const local: Authorization["Service"]["bearer"] = (handler) =>
+  Effect.flatMap(HttpServerRequest.HttpServerRequest, (request): ReturnType<typeof local> => {
+    if (!isAddressedToLoopback(request)) return foreignHost
+    return isWrite(request) && !Option.getOrElse(isSameOrigin(request), () => true) ? foreignOrigin : handler
+  })
 
 /**
  * Accepts everybody who can reach the loopback address, as the user `local`.

@@ -2,15 +2,9 @@
  * Problems for what happens around a handler: a request that does not decode, a body that is too large, a bug.
  */
 import { ByteSize, Cause, Effect, Layer, SchemaIssue } from "effect"
-import {
-  HttpIncomingMessage,
-  HttpRouter,
-  HttpServerError,
-  HttpServerRequest,
-  type HttpServerResponse
-} from "effect/http"
+import { HttpIncomingMessage, HttpRouter, HttpServerError, HttpServerRequest } from "effect/http"
 import { HttpApiError } from "effect/http-api"
-import { InternalError, InvalidRequest, PayloadTooLarge, RequestProblems, UnsupportedMediaType } from "../Problems.ts"
+import { InternalError, InvalidRequest, PayloadTooLarge, RequestProblems } from "../Problems.ts"
 import { withSent } from "./shown.ts"
 
 const formatIssues = SchemaIssue.makeFormatterStandardSchemaV1()
@@ -63,17 +57,9 @@ const isBodyTooLarge = (defect: unknown): boolean =>
 const isResponse = (error: HttpApiError.HttpApiSchemaError): boolean =>
   error.kind === "Body" || error.kind === "ResponseHeaders"
 
-const unsupported = Effect.fail(
-  new UnsupportedMediaType({ detail: "Send the body as `content-type: application/json`." })
-)
-
 /** Where every defect ends: logged here, and not a word of it goes out (P12). */
 const bug = (cause: Cause.Cause<unknown>) =>
   Effect.andThen(Effect.logError("A request failed by a bug.", cause), Effect.fail(new InternalError()))
-
-// HttpApi answers a body of another media type by itself, in plain text.
-const onSuccess = (response: HttpServerResponse.HttpServerResponse) =>
-  response.status === 415 ? unsupported : Effect.succeed(response)
 
 export const layerRequestProblems: Layer.Layer<RequestProblems> = Layer.effect(
   RequestProblems,
@@ -96,6 +82,6 @@ export const layerRequestProblems: Layer.Layer<RequestProblems> = Layer.effect(
       }
       return Cause.hasDies(cause) ? bug(cause) : Effect.failCause(cause)
     }
-    return (handler) => Effect.matchCauseEffect(handler, { onSuccess, onFailure })
+    return (handler) => Effect.catchCause(handler, onFailure)
   })
 )
