@@ -35,14 +35,16 @@ const start = Effect.fnUntraced(function*(shares?: number) {
   const next = Queue.take(asked)
   const end = (statement: Asked, exit: Exit.Exit<void, SqlError.SqlError> = Exit.void) =>
     Deferred.done(statement.end, exit)
-  /** Two statements are under way, as many as there may be. */
+  /** That of a caller who met no other, and two more: as many as there may be. */
   const busy = Effect.gen(function*() {
+    const lone = yield* begin("lone")
+    const own = yield* next
     const one = yield* begin("one")
     const first = yield* next
     const two = yield* begin("two")
     const second = yield* next
-    assert.deepStrictEqual([first.items, second.items], [["one"], ["two"]])
-    return { one, two, first, second }
+    assert.deepStrictEqual([own.items, first.items, second.items], [["lone"], ["one"], ["two"]])
+    return { lone, one, two, own, first, second }
   })
   return { begin, busy, end, next, asked, sql }
 })
@@ -64,7 +66,7 @@ describe("a statement that callers share", () => {
   )
 
   test(
-    "P11: has what was asked while two were under way, and no more than may share it",
+    "P11: has what was asked while others were under way, and no more than may share it",
     Effect.gen(function*() {
       const { begin, busy, end, next } = yield* start(3)
       const { first, one } = yield* busy
@@ -136,14 +138,35 @@ describe("a statement that callers share", () => {
     "is not waited for by others while it has no answer, and is given up",
     Effect.gen(function*() {
       const { begin, busy, end, next } = yield* start()
-      const { first, two } = yield* busy
+      const { first, lone, own, two } = yield* busy
+      yield* end(first)
       for (const item of ["a", "b"]) {
-        yield* end(item === "a" ? first : yield* next)
-        yield* begin(item)
+        const caller = yield* begin(item)
+        const statement = yield* next
+        assert.deepStrictEqual(statement.items, [item])
+        yield* end(statement)
+        assert.strictEqual(yield* Fiber.join(caller), `${item}!`)
       }
-      yield* end(yield* next)
       yield* TestClock.adjust("15 seconds")
       assert.isTrue(Exit.isFailure(yield* Fiber.await(two)))
+      // Its caller has patience of its own.
+      yield* end(own)
+      assert.strictEqual(yield* Fiber.join(lone), "lone!")
+    })
+  )
+
+  test(
+    "is the caller's own where it meets no other: it is interrupted with it",
+    Effect.gen(function*() {
+      const { begin, end, next } = yield* start()
+      const lone = yield* begin("lone")
+      yield* next
+      yield* Fiber.interrupt(lone)
+      const caller = yield* begin("a")
+      const statement = yield* next
+      assert.deepStrictEqual(statement.items, ["a"])
+      yield* end(statement)
+      assert.strictEqual(yield* Fiber.join(caller), "a!")
     })
   )
 

@@ -6,6 +6,7 @@ import type { ConversationKey } from "@perennial/domain/ConversationStore"
 import type { ConversationId, MessageId } from "@perennial/domain/Ids"
 import { Array as Arr, Effect, type Scope } from "effect"
 import type { SqlClient, Statement } from "effect/sql"
+import { rowsOf } from "./pgInput.ts"
 import * as SharedStatement from "./sharedStatement.ts"
 import { storeTime } from "./sqlPersistence.ts"
 
@@ -48,10 +49,10 @@ const createOrFind = (
   now: Statement.Fragment
 ): SharedStatement.Ask<ConversationKey, ConversationRow | undefined> =>
 (keys) => {
+  const given = rowsOf(sql, keys, { id: ["text", ({ id }) => id], user_id: ["text", ({ userId }) => userId] })
   // Most are there already, which is found in the same round trip.
   const found = sql<ConversationRow>`WITH input AS MATERIALIZED (
-      SELECT * FROM unnest(${keys.map(({ id }) => id)}::text[], ${keys.map(({ userId }) => userId)}::text[])
-        AS i(id, user_id) ORDER BY id
+      SELECT * FROM ${given} ORDER BY id
     ), created AS (
       INSERT INTO perennial_conversations (id, user_id, created_at, updated_at)
       SELECT id, user_id, ${now}, ${now} FROM input ON CONFLICT (id) DO NOTHING RETURNING *
@@ -73,19 +74,23 @@ const append = (sql: SqlClient.SqlClient, now: Statement.Fragment): SharedStatem
     counts.set(id, before + messages.length)
     return messages.map((message, i) => ({ ...message, conversationId: id, ordinal: before + i + 1 }))
   })
+  const given = rowsOf(sql, [...counts], { id: ["text", ([id]) => id], added: ["int", ([, added]) => added] })
+  const newMessages = rowsOf(sql, added, {
+    conversation_id: ["text", (message) => message.conversationId],
+    ordinal: ["int", (message) => message.ordinal],
+    id: ["text", (message) => message.id],
+    payload: ["text", (message) => message.payload]
+  })
   const changed = sql<Pick<ConversationRow, "id">>`WITH input AS MATERIALIZED (
-      SELECT i.* FROM (
-        SELECT * FROM unnest(${[...counts.keys()]}::text[], ${[...counts.values()]}::int[]) AS i(id, added) ORDER BY id
-      ) i CROSS JOIN LATERAL (SELECT FROM perennial_conversations WHERE id = i.id FOR UPDATE) c
+      SELECT i.* FROM (SELECT * FROM ${given} ORDER BY id) i
+      CROSS JOIN LATERAL (SELECT FROM perennial_conversations WHERE id = i.id FOR UPDATE) c
     ), conversation AS (
       UPDATE perennial_conversations c SET last_position = last_position + i.added, updated_at = ${now}
       FROM input i WHERE c.id = i.id RETURNING c.id, c.last_position - i.added AS position
     ), message AS (
       INSERT INTO perennial_messages (conversation_id, position, id, payload)
-      SELECT c.id, c.position + m.ordinal, m.id, m.payload FROM unnest(
-        ${added.map((message) => message.conversationId)}::text[], ${added.map((message) => message.ordinal)}::int[],
-        ${added.map((message) => message.id)}::text[], ${added.map((message) => message.payload)}::text[]
-      ) AS m(conversation_id, ordinal, id, payload) JOIN conversation c ON c.id = m.conversation_id
+      SELECT c.id, c.position + i.ordinal, i.id, i.payload
+      FROM conversation c JOIN ${newMessages} ON i.conversation_id = c.id
       ON CONFLICT (conversation_id, id) DO NOTHING
     ) SELECT id FROM conversation`
   return Effect.map(changed, (rows) => {
@@ -95,10 +100,14 @@ const append = (sql: SqlClient.SqlClient, now: Statement.Fragment): SharedStatem
 }
 
 const messages = (sql: SqlClient.SqlClient): SharedStatement.Ask<Reading, ReadonlyArray<MessageRow>> => (asked) => {
-  const found = sql<MessageRow & { readonly item: number }>`SELECT i.item::int, m.payload FROM unnest(
-      ${asked.map(({ id }) => id)}::text[], ${asked.map(({ userId }) => userId)}::text[],
-      ${asked.map(({ after }) => after ?? "")}::text[], ${asked.map(({ limit }) => limit)}::int[]
-    ) WITH ORDINALITY AS i(id, user_id, after, most, item)
+  const given = rowsOf(sql, asked, {
+    item: ["int", (_, i) => i],
+    id: ["text", ({ id }) => id],
+    user_id: ["text", ({ userId }) => userId],
+    after: ["text", ({ after }) => after ?? ""],
+    most: ["int", ({ limit }) => limit]
+  })
+  const found = sql<MessageRow & { readonly item: number }>`SELECT i.item, m.payload FROM ${given}
     CROSS JOIN LATERAL (SELECT FROM perennial_conversations WHERE id = i.id AND user_id = i.user_id LIMIT 1) c
     LEFT JOIN LATERAL (
       SELECT position, payload FROM perennial_messages
@@ -110,7 +119,7 @@ const messages = (sql: SqlClient.SqlClient): SharedStatement.Ask<Reading, Readon
     ORDER BY i.item, m.position`
   return Effect.map(found, (rows) => {
     const pages = Arr.groupBy(rows, ({ item }) => String(item))
-    return (_, index) => pages[index + 1] ?? []
+    return (_, index) => pages[index] ?? []
   })
 }
 

@@ -1,9 +1,7 @@
 /**
  * What PostgreSQL is asked with every message: each a statement that callers share.
  *
- * Rows are locked in an order, so that no two statements wait for each other, in whichever process. They are looked up
- * one by one (`LATERAL`, or a query in a condition), so that a plan made while the tables were empty is good when they
- * have grown.
+ * Rows are locked in an order, so that no two statements wait for each other, in whichever process.
  */
 import type { RunnerId, TaskId, UserId } from "@perennial/domain/Ids"
 import type { TaskStatus } from "@perennial/domain/Task"
@@ -11,6 +9,7 @@ import type { Fence, NewTask, TaskBackend } from "@perennial/domain/TaskBackend"
 import { Array as Arr, Effect, type Scope } from "effect"
 import type { SqlClient, Statement } from "effect/sql"
 import { encodeAck } from "./eventPayload.ts"
+import { rowsOf } from "./pgInput.ts"
 import * as SharedStatement from "./sharedStatement.ts"
 import { type EventRow, eventValues, type PageRow } from "./sqlLog.ts"
 import { claimColumns } from "./sqlOwnership.ts"
@@ -91,14 +90,22 @@ type Make<A, B> = (sql: SqlClient.SqlClient, now: Statement.Fragment) => SharedS
 
 const acceptIdle: Make<NewRow, TaskRow | undefined> = (sql, now) => (asked) => {
   const rows = firstOfEach(asked)
-  const column = (name: keyof NewRow) => Array.from(rows, (row) => row[name])
+  const given = rowsOf(sql, [...rows], {
+    id: ["text", (row) => row.id],
+    conversation_id: ["text", (row) => row.conversationId],
+    user_id: ["text", (row) => row.userId],
+    agent_id: ["text", (row) => row.agentId],
+    user_metadata: ["text", (row) => row.userMetadata],
+    metadata: ["text", (row) => row.metadata],
+    replaces: ["text", (row) => row.replaces],
+    log_context: ["text", (row) => row.logContext],
+    idempotency_key: ["text", (row) => row.idempotencyKey],
+    request_hash: ["text", (row) => row.requestHash],
+    ack: ["text", (row) => row.ack],
+    input: ["text", (row) => row.input]
+  })
   const accepted = sql<TaskRow>`WITH input AS MATERIALIZED (
-      SELECT * FROM unnest(${column("id")}::text[], ${column("conversationId")}::text[], ${column("userId")}::text[],
-        ${column("agentId")}::text[], ${column("userMetadata")}::text[], ${column("metadata")}::text[],
-        ${column("replaces")}::text[], ${column("logContext")}::text[], ${column("idempotencyKey")}::text[],
-        ${column("requestHash")}::text[], ${column("ack")}::text[], ${column("input")}::text[]
-      ) AS i(id, conversation_id, user_id, agent_id, user_metadata, metadata, replaces, log_context, idempotency_key,
-        request_hash, ack, input)
+      SELECT * FROM ${given}
       WHERE (SELECT 1 FROM perennial_tasks t WHERE t.conversation_id = i.conversation_id AND t.head = 1) IS NULL
         AND (SELECT 1 FROM perennial_tasks t WHERE t.id = i.id) IS NULL
         AND (i.request_hash = '' OR (SELECT 1 FROM perennial_tasks t
@@ -129,12 +136,11 @@ const acceptIdle: Make<NewRow, TaskRow | undefined> = (sql, now) => (asked) => {
 
 /** Shared since nobody owns these: nobody writes to their logs. */
 const claimFirst: Make<FirstClaim, ClaimRow | undefined> = (sql, now) => (asked) => {
+  const given = rowsOf(sql, asked, { task: ["text", ({ id }) => id], runner: ["text", ({ runnerId }) => runnerId] })
   const unclaimed = sql`t.id = i.task AND t.head = 1 AND t.token = 0`
   const won = sql<ClaimRow & Pick<FirstClaim, "runnerId">>`WITH input AS MATERIALIZED (
-      SELECT i.* FROM (
-        SELECT * FROM unnest(${asked.map(({ id }) => id)}::text[], ${asked.map(({ runnerId }) => runnerId)}::text[])
-          AS i(task, runner) ORDER BY task
-      ) i CROSS JOIN LATERAL (SELECT FROM perennial_tasks t WHERE ${unclaimed} FOR UPDATE) t
+      SELECT i.* FROM (SELECT * FROM ${given} ORDER BY task) i
+      CROSS JOIN LATERAL (SELECT FROM perennial_tasks t WHERE ${unclaimed} FOR UPDATE) t
     ) UPDATE perennial_tasks AS t SET token = 1, attempt = attempt + 1, runner_id = i.runner, status = 'running',
       started_at = ${now}, claimed_at = ${now}, updated_at = ${now}
     FROM input i WHERE ${unclaimed} RETURNING ${claimColumns(sql)}, runner_id AS "runnerId"`
@@ -148,13 +154,17 @@ const claimFirst: Make<FirstClaim, ClaimRow | undefined> = (sql, now) => (asked)
 }
 
 const finishNewest: Make<Ending, boolean> = (sql, now) => (asked) => {
+  const given = rowsOf(sql, asked, {
+    task: ["text", ({ claim }) => claim.taskId],
+    fence: ["int", ({ claim }) => claim.token],
+    first: ["int", ({ first }) => first],
+    last: ["int", ({ last }) => last],
+    status: ["text", ({ status }) => status],
+    error: ["text", ({ error }) => error ?? ""]
+  })
   // Whoever accepts another task waits for the lock, and sees the end after it.
   const ended = sql<Pick<TaskRow, "id" | "token">>`WITH input AS MATERIALIZED (
-      SELECT i.*, t.conversation_id FROM unnest(
-        ${asked.map(({ claim }) => claim.taskId)}::text[], ${asked.map(({ claim }) => claim.token)}::int[],
-        ${asked.map(({ first }) => first)}::int[], ${asked.map(({ last }) => last)}::int[],
-        ${asked.map(({ status }) => status)}::text[], ${asked.map(({ error }) => error ?? "")}::text[]
-      ) AS i(task, fence, first, last, status, error)
+      SELECT i.*, t.conversation_id FROM ${given}
       CROSS JOIN LATERAL (SELECT conversation_id FROM perennial_tasks WHERE id = i.task LIMIT 1) t
       ORDER BY t.conversation_id
     ), queue AS MATERIALIZED (
@@ -179,9 +189,10 @@ const finishNewest: Make<Ending, boolean> = (sql, now) => (asked) => {
 }
 
 const find: Make<Finding, TaskRow | undefined> = (sql) => (asked) => {
-  const found = sql<TaskRow>`SELECT t.* FROM
-    unnest(${asked.map(({ id }) => id)}::text[], ${asked.map(({ userId }) => userId ?? "")}::text[]) AS i(task, owner)
-    CROSS JOIN LATERAL (SELECT ${taskColumns(sql)} FROM perennial_tasks
+  const given = rowsOf(sql, asked, { task: ["text", ({ id }) => id], owner: ["text", ({ userId }) => userId ?? ""] })
+  const found = sql<TaskRow>`SELECT t.* FROM ${given} CROSS JOIN LATERAL (SELECT ${
+    taskColumns(sql)
+  } FROM perennial_tasks
       WHERE id = i.task AND (i.owner = '' OR user_id = i.owner) LIMIT 1) t`
   return Effect.map(found, (rows) => {
     const byId = new Map(rows.map((row) => [row.id, row]))
@@ -194,14 +205,17 @@ const find: Make<Finding, TaskRow | undefined> = (sql) => (asked) => {
 }
 
 const page: Make<Paging, ReadonlyArray<PageRow>> = (sql) => (asked) => {
-  // As text: an array of numbers has the type of the smallest that holds them, and that must not differ.
-  const numbers = (of: (item: Paging) => number) => asked.map((item) => String(of(item)))
+  const given = rowsOf(sql, asked, {
+    item: ["int", (_, i) => i],
+    task: ["text", ({ id }) => id],
+    after: ["bigint", ({ after }) => after],
+    most: ["bigint", ({ limit }) => limit],
+    bytes: ["bigint", ({ maxBytes }) => maxBytes]
+  })
   // One statement: a task and its log as they were at one moment, also while the log is pruned.
-  const found = sql<PageRow & { readonly item: number }>`
-    SELECT i.item::int, t.last_seq, t.status, t.pruned, e.seq, e.at, e.payload FROM unnest(
-      ${asked.map(({ id }) => id)}::text[], ${numbers(({ after }) => after)}::bigint[],
-      ${numbers(({ limit }) => limit)}::bigint[], ${numbers(({ maxBytes }) => maxBytes)}::bigint[]
-    ) WITH ORDINALITY AS i(task, after, most, bytes, item)
+  const found = sql<
+    PageRow & { readonly item: number }
+  >`SELECT i.item, t.last_seq, t.status, t.pruned, e.seq, e.at, e.payload FROM ${given}
     CROSS JOIN LATERAL (SELECT last_seq, status, pruned FROM perennial_tasks WHERE id = i.task LIMIT 1) t
     LEFT JOIN LATERAL (
       SELECT seq, at, payload, SUM(octet_length(payload)) OVER (ORDER BY seq) AS bytes FROM (
@@ -211,7 +225,7 @@ const page: Make<Paging, ReadonlyArray<PageRow>> = (sql) => (asked) => {
     ORDER BY i.item, e.seq`
   return Effect.map(found, (rows) => {
     const pages = Arr.groupBy(rows, ({ item }) => String(item))
-    return (_, index) => pages[index + 1] ?? []
+    return (_, index) => pages[index] ?? []
   })
 }
 

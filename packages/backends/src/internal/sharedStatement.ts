@@ -1,13 +1,13 @@
 /**
  * Group commit and group read: callers that meet share a statement. What is asked while statements of its kind are under
- * way goes into the next one; a caller that meets no other waits for nobody.
+ * way goes into the next one; a caller that meets no other asks by itself, at once.
  */
 import { Deferred, Effect, Exit, Option, Queue, type Scope } from "effect"
 import type { SqlClient, SqlError } from "effect/sql"
 import { answered, isRefusal } from "./sqlPersistence.ts"
 
-/** Statements of a kind that are under way at once: where one waits for a lock or a dead line, the others go on. */
-const underWay = 2
+/** Shared statements of a kind that are under way at once: where one waits for a lock or a dead line, others go on. */
+const lanes = 2
 /** Callers that share a statement, unless a kind says less. */
 const shares = 64
 /** Callers that wait for a statement; more wait in their own fibers. */
@@ -47,6 +47,19 @@ export const make = Effect.fnUntraced(function*<A, B>(
   { ask, shares: most = shares, size = () => 0 }: Options<A, B>
 ): Effect.fn.Return<SharedStatement<A, B>, never, Scope.Scope> {
   const queue = yield* Queue.bounded<Entry<A, B>>(waiting)
+  let underWay = 0
+  /** Whether the last statement was for several: then the next callers are likely to meet, too. */
+  let crowded = false
+
+  const ended = Effect.sync(() => {
+    underWay--
+  })
+  const counted = <Answer>(statement: Effect.Effect<Answer, SqlError.SqlError>) =>
+    Effect.suspend(() => {
+      underWay++
+      return Effect.ensuring(statement, ended)
+    })
+
   const askAlone = (item: A) => Effect.map(ask([item]), (answerTo) => answerTo(item, 0))
 
   const settle = (entries: ReadonlyArray<Entry<A, B>>, exit: Answers<A, B>) => {
@@ -59,17 +72,20 @@ export const make = Effect.fnUntraced(function*<A, B>(
 
   const serve = Effect.gen(function*() {
     const entries = (yield* Queue.takeBetween(queue, 1, most)).filter(({ withdrawn }) => !withdrawn)
+    crowded = entries.length > 1
     if (entries.length === 0) return
     yield* Effect.suspend(() => ask(entries.map(({ item }) => item))).pipe(
       answered,
+      counted,
       Effect.onExit((exit) => Effect.sync(() => settle(entries, exit))),
       Effect.exit
     )
   })
-  for (let i = 0; i < underWay; i++) yield* Effect.forkScoped(Effect.forever(serve))
+  for (let i = 0; i < lanes; i++) yield* Effect.forkScoped(Effect.forever(serve))
 
   const askTogether = (item: A) =>
     Effect.suspend(() => {
+      if (underWay === 0 && !crowded && Queue.sizeUnsafe(queue) === 0) return counted(askAlone(item))
       const entry: Entry<A, B> = { item, done: Deferred.makeUnsafe(), withdrawn: false }
       const withdrawn = Effect.sync(() => {
         entry.withdrawn = true
