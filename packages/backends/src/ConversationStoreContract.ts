@@ -255,6 +255,41 @@ const messages = (test: Test): void => {
   )
 
   test(
+    "P12: of many operations at once each has its own answer",
+    Effect.gen(function*() {
+      const store = yield* ConversationStore
+      const own = Array.range(1, 10).map((n) => key(`own ${n}`))
+      yield* store.create(key("bobs", bob))
+      const together = <A, E>(effects: ReadonlyArray<Effect.Effect<A, E>>) =>
+        Effect.forEach(effects, Effect.result, { concurrency: "unbounded" })
+      const created = yield* together([...own, key("bobs"), ...own].map(store.create))
+      assert.deepStrictEqual(
+        created.map((one) => one._tag === "Success" ? one.success.id : one.failure._tag),
+        [...own.map(({ id }) => id), "ConversationNotFound", ...own.map(({ id }) => id)]
+      )
+      const appended = yield* together([
+        ...own.map(({ id }, i) => store.append(id, Array.range(1, i + 1).map((seq) => stored(seq)))),
+        store.append(key("none").id, [stored(1)]),
+        store.append(key("own 1").id, []),
+        ...own.map(({ id }, i) => store.append(id, [stored(i + 1), stored(i + 2)]))
+      ])
+      assert.deepStrictEqual(appended.map((one) => one._tag), [
+        ...Array.makeBy(10, () => "Success" as const),
+        "Failure",
+        ...Array.makeBy(11, () => "Success" as const)
+      ])
+      const read = yield* together([
+        ...own.map((one) => store.messages(one, page)),
+        store.messages({ ...key("own 1"), userId: bob }, page),
+        store.messages(key("own 9"), { limit: 2, after: messageId(taskId, 3) })
+      ])
+      const seqs = read.map((one) => one._tag === "Success" ? one.success.map(({ id }) => id) : one.failure._tag)
+      const ids = (first: number, last: number) => Array.range(first, last).map((seq) => messageId(taskId, seq))
+      assert.deepStrictEqual(seqs, [...own.map((_, i) => ids(1, i + 2)), "ConversationNotFound", ids(4, 5)])
+    })
+  )
+
+  test(
     "pages of messages join without gap or repetition; an unknown `after` yields nothing",
     Effect.gen(function*() {
       const store = yield* ConversationStore

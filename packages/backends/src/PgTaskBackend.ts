@@ -70,7 +70,7 @@ export const make: Effect.Effect<
   // Not out of the pool: a lease must not run out because every connection is busy, and a task that is given up because
   // they do not answer must not be kept.
   const own = yield* PgClient.make({ ...PgWakes.ownConfig(client), maxConnections: 1 })
-  const { heartbeat, release } = SqlOwnership.make(own.withoutTransforms())
+  const { heartbeat, release } = SqlOwnership.make(own.withoutTransforms(), undefined)
   return { ...telling({ ...backend, heartbeat, release }, hint), wakes }
 })
 

@@ -11,9 +11,10 @@ import type { TaskId } from "@perennial/domain/Ids"
 import { isTerminal } from "@perennial/domain/Task"
 import { TaskBackend } from "@perennial/domain/TaskBackend"
 import { TaskBackendError, TaskNotFound } from "@perennial/domain/TaskError"
-import { Duration, Effect, Layer, Schema, Stream } from "effect"
+import { Duration, Effect, Layer, Schema, type Scope, Stream } from "effect"
 import { type Migrator, SqlClient, type SqlError } from "effect/sql"
 import { read } from "./internal/persistence.ts"
+import * as PgTasks from "./internal/pgTasks.ts"
 import * as SqlLog from "./internal/sqlLog.ts"
 import * as migrations from "./internal/sqlMigrations.ts"
 import * as SqlOwnership from "./internal/sqlOwnership.ts"
@@ -81,13 +82,16 @@ const makeLogMethods = (
 
 const makeReads = (
   sql: SqlClient.SqlClient,
-  { persistently }: SqlPersistence
+  { persistently }: SqlPersistence,
+  shared: Pick<PgTasks.PgTasks, "find"> | undefined
 ): Pick<Service, "get" | "list" | "intents"> => ({
   get: (id, options) =>
     persistently(() =>
       Effect.gen(function*() {
-        const [row] = yield* sql<TaskRow>`SELECT ${taskColumns(sql)} FROM perennial_tasks
-          WHERE ${isTask(sql, id, options?.userId)}`
+        const userId = options?.userId
+        const [row] = shared === undefined
+          ? yield* sql<TaskRow>`SELECT ${taskColumns(sql)} FROM perennial_tasks WHERE ${isTask(sql, id, userId)}`
+          : [yield* shared.find({ id, userId })]
         return row === undefined ? yield* new TaskNotFound({ taskId: id }) : yield* read(() => toTask(row))
       }), failed("get")),
   list: ({ before, conversationId, limit, status, userId }) => {
@@ -150,23 +154,26 @@ const forgetRunners = Effect.fnUntraced(function*(sql: SqlClient.SqlClient, isSh
  * @since 0.1.0
  * @category constructors
  */
-export const make: Effect.Effect<Service, SqlError.SqlError, SqlClient.SqlClient> = Effect.gen(function*() {
-  const sql = (yield* SqlClient.SqlClient).withoutTransforms()
-  const isShared = sql.onDialectOrElse({ pg: () => true, orElse: () => false })
-  yield* forgetRunners(sql, isShared)
-  const log = SqlLog.make(sql)
-  const persisting = persistence(sql)
-  return {
-    // PostgreSQL shares the cost of concurrent commits; SQLite blocks the process for each.
-    commitWindow: isShared ? Duration.zero : Duration.millis(5),
-    ...SqlQueue.make(sql, log),
-    ...SqlOwnership.make(sql),
-    ...makeLogMethods(sql, persisting, log),
-    ...makeReads(sql, persisting),
-    prune: makePrune(sql, persisting),
-    wakes: Stream.never
+export const make: Effect.Effect<Service, SqlError.SqlError, SqlClient.SqlClient | Scope.Scope> = Effect.gen(
+  function*() {
+    const sql = (yield* SqlClient.SqlClient).withoutTransforms()
+    const isShared = sql.onDialectOrElse({ pg: () => true, orElse: () => false })
+    yield* forgetRunners(sql, isShared)
+    const shared = isShared ? yield* PgTasks.make(sql) : undefined
+    const log = SqlLog.make(sql, shared)
+    const persisting = persistence(sql)
+    return {
+      // PostgreSQL shares the cost of concurrent commits; SQLite blocks the process for each.
+      commitWindow: isShared ? Duration.zero : Duration.millis(5),
+      ...SqlQueue.make(sql, log, shared),
+      ...SqlOwnership.make(sql, shared),
+      ...makeLogMethods(sql, persisting, log),
+      ...makeReads(sql, persisting, shared),
+      prune: makePrune(sql, persisting),
+      wakes: Stream.never
+    }
   }
-})
+)
 
 /**
  * @since 0.1.0

@@ -18,6 +18,7 @@ import type { TaskBackend } from "@perennial/domain/TaskBackend"
 import { Effect, type Layer, type Scope } from "effect"
 import * as accepting from "./internal/acceptingContract.ts"
 import * as agent from "./internal/agentContract.ts"
+import * as concurrency from "./internal/concurrencyContract.ts"
 import type { Test } from "./internal/contractTask.ts"
 import * as intent from "./internal/intentContract.ts"
 import * as log from "./internal/logContract.ts"
@@ -55,6 +56,7 @@ export const suite = <E, E2 = never>(
     agent.define(test)
     log.define(test)
     intent.define(test)
+    concurrency.define(test)
     if (options.time !== "store") {
       ownership.defineClock(test)
       agent.defineClock(test)

@@ -2,39 +2,56 @@
  * How often PostgreSQL is asked: what happens with every message is one statement.
  */
 import { assert, it } from "@effect/vitest"
-import * as PgTaskBackend from "@perennial/backends/PgTaskBackend"
 import * as SqlConversationStore from "@perennial/backends/SqlConversationStore"
+import * as SqlTaskBackend from "@perennial/backends/SqlTaskBackend"
 import { ConversationStore } from "@perennial/domain/ConversationStore"
-import { TaskId } from "@perennial/domain/Ids"
-import { TaskBackend } from "@perennial/domain/TaskBackend"
-import { Duration, Effect, Layer, Tracer } from "effect"
+import { ConversationId, TaskId } from "@perennial/domain/Ids"
+import { type NewTask, TaskBackend } from "@perennial/domain/TaskBackend"
+import { Array, Duration, Effect, Layer, Tracer } from "effect"
 import { cancelled, ids, newTask, runnerId, text } from "./support/oneTask.ts"
 import { layerEmpty, withPostgres } from "./support/postgres.ts"
 
-/** How many statements and transactions an effect takes: each has a span. */
-const counted = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
-  Effect.suspend(() => {
-    let spans = 0
-    const tracer = Tracer.make({
-      span: (options) => {
-        spans++
-        return new Tracer.NativeSpan(options)
-      }
-    })
-    return Effect.map(Effect.withTracer(effect, tracer), (value) => [value, spans] as const)
+/** How many statements and transactions there were: each has a span. */
+const makeCounter = () => {
+  let spans = 0
+  const tracer = Tracer.make({
+    span: (options) => {
+      spans++
+      return new Tracer.NativeSpan(options)
+    }
   })
+  return {
+    tracer,
+    /** How many an effect takes. */
+    count: <A, E, R>(effect: Effect.Effect<A, E, R>) =>
+      Effect.suspend(() => {
+        spans = 0
+        return Effect.map(effect, (value) => [value, spans] as const)
+      })
+  }
+}
 
 withPostgres("PostgreSQL is asked once", (url) => {
-  const layer = Layer.mergeAll(PgTaskBackend.layer, SqlConversationStore.layer).pipe(Layer.provide(layerEmpty(url)))
+  // Without hints, which are statements, too.
+  const layer = Layer.mergeAll(SqlTaskBackend.layer, SqlConversationStore.layer).pipe(Layer.provide(layerEmpty(url)))
+
+  /** Statements that callers share are run by fibers of the layer. */
+  const counting = <A, E>(
+    body: (count: ReturnType<typeof makeCounter>["count"]) => Effect.Effect<A, E, TaskBackend | ConversationStore>
+  ) =>
+    Effect.suspend(() => {
+      const { count, tracer } = makeCounter()
+      return Effect.withTracer(Effect.provide(body(count), layer), tracer)
+    })
 
   it.live("by a turn of a conversation for each of its steps, also by a later one", () =>
-    Effect.gen(function*() {
+    counting(Effect.fnUntraced(function*(count) {
       const backend = yield* TaskBackend
       const store = yield* ConversationStore
       const key = { id: ids.conversationId, userId: newTask(ids.taskId).userId }
       for (const [turn, id] of [ids.taskId, TaskId.make("t2"), TaskId.make("t3")].entries()) {
         const asked = Effect.fnUntraced(function*<A, E>(name: string, effect: Effect.Effect<A, E>) {
-          const [value, statements] = yield* counted(effect)
+          const [value, statements] = yield* count(effect)
           assert.deepStrictEqual({ name, turn, statements }, { name, turn, statements: 1 })
           return value
         })
@@ -44,7 +61,40 @@ withPostgres("PostgreSQL is asked once", (url) => {
         const claiming = backend.claim(id, { runnerId, expectedToken: 0 })
         const claim = yield* Effect.flatMap(asked("claim", claiming), Effect.fromOption)
         yield* asked("append", backend.append([{ claim, events: [text(2)] }]))
+        yield* asked("events", backend.events(id, { after: 0, limit: 10, maxBytes: 1_000 }))
         yield* asked("finish", backend.finish(claim, [cancelled(3)]))
+        yield* asked("get", backend.get(id))
       }
-    }).pipe(Effect.provide(layer)))
+    })))
+
+  it.live("by all who meet, for each of their steps", () =>
+    counting(Effect.fnUntraced(function*(count) {
+      const backend = yield* TaskBackend
+      const store = yield* ConversationStore
+      const tasks = Array.range(1, 20).map((n): NewTask =>
+        Object.assign(newTask(TaskId.make(`t${n}`)), { conversationId: ConversationId.make(`c${n}`) })
+      )
+      yield* backend.heartbeat(runnerId, Duration.hours(1))
+      const together = Effect.fnUntraced(function*<A, E>(step: (task: NewTask) => Effect.Effect<A, E>) {
+        const [values, statements] = yield* count(Effect.forEach(tasks, step, { concurrency: "unbounded" }))
+        // Two may be under way at once, and the next one has the others.
+        assert.isAtMost(statements, 3)
+        return values
+      })
+      yield* together(({ conversationId, userId }) => store.create({ id: conversationId, userId }))
+      yield* together((task) => backend.create(task, { onBusy: "reject", maxQueued: 0 }))
+      const claims = yield* together(({ id }) =>
+        Effect.flatMap(backend.claim(id, { runnerId, expectedToken: 0 }), Effect.fromOption)
+      )
+      yield* together(({ conversationId }) => store.append(conversationId, []))
+      const byId = new Map(claims.map((claim) => [claim.taskId, claim]))
+      yield* together(({ id }) =>
+        Effect.flatMap(
+          Effect.fromNullishOr(byId.get(id)),
+          (claim) => backend.finish(claim, [{ seq: 2, at: 1, event: { type: "cancelled", ...ids, taskId: id } }])
+        )
+      )
+      const ended = yield* together(({ id }) => backend.get(id))
+      assert.deepStrictEqual(ended.map(({ status }) => status), Array.makeBy(20, () => "cancelled" as const))
+    })))
 })

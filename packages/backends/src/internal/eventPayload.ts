@@ -1,14 +1,18 @@
 /**
  * Events as the text that a log holds.
  */
-import { isProgress } from "@perennial/domain/TaskBackend"
-import { type StoredEvent, TaskEvent } from "@perennial/domain/TaskEvent"
+import { isProgress, type NewTask } from "@perennial/domain/TaskBackend"
+import { ack, type StoredEvent, TaskEvent } from "@perennial/domain/TaskEvent"
 import { Schema } from "effect"
 
 const decode = Schema.decodeUnknownSync(TaskEvent)
 
 /** The schemas of known events transform nothing: such an event is its own JSON. */
 export const encodeEvent = (event: TaskEvent): string => JSON.stringify(event.type === "unknown" ? event.raw : event)
+
+/** The first event of a task. Its log gives it the store's time. */
+export const encodeAck = ({ conversationId, id }: Pick<NewTask, "id" | "conversationId">): string =>
+  encodeEvent(ack({ id, conversationId, at: 0 }).event)
 
 /**
  * Throws when the text is not an event. A known event is returned as it was stored, with fields that a newer version

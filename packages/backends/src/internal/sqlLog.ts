@@ -9,6 +9,7 @@ import { Effect } from "effect"
 import type { SqlClient, SqlError, Statement } from "effect/sql"
 import { decodeEvent, encodeEvent, progress } from "./eventPayload.ts"
 import { read } from "./persistence.ts"
+import type { PgTasks } from "./pgTasks.ts"
 import type { TaskRow } from "./taskRow.ts"
 
 type Entry = Parameters<TaskBackend["Service"]["append"]>[0][number]
@@ -21,21 +22,26 @@ interface Fenced extends Fence {
   readonly progress: number
 }
 
-interface EventRow extends Fence {
+/** An event, and the claim it is written with. */
+export interface EventRow extends Fence {
   readonly seq: number
   readonly at: number
+  readonly payload: string
+}
+
+/** A task, and an event of its log if there is one. */
+export interface PageRow extends Pick<TaskRow, "last_seq" | "status"> {
+  readonly pruned: number
+  readonly seq: number | null
+  readonly at: number | bigint
   readonly payload: string
 }
 
 type AppendedRow = Pick<TaskRow, "id" | "token" | "intents">
 
 export interface SqlLog {
-  /** Adds events whose place in the log was secured by the same transaction; on PostgreSQL once for each row of `from`. */
-  readonly insert: (
-    claim: Fence,
-    events: ReadonlyArray<StoredEvent>,
-    from?: Statement.Fragment
-  ) => Statement.Statement<object>
+  /** Adds events whose place in the log was secured by the same transaction. */
+  readonly insert: (claim: Fence, events: ReadonlyArray<StoredEvent>) => Statement.Statement<object>
   /** Appends to many logs in one commit, and returns the rows of those that were appended to. */
   readonly append: (
     batch: ReadonlyArray<Entry>,
@@ -57,7 +63,7 @@ const toFenced = ({ claim, events }: Entry): Fenced => ({
   progress: progress(events)
 })
 
-const toRows = ({ taskId, token }: Fence, events: ReadonlyArray<StoredEvent>): ReadonlyArray<EventRow> =>
+export const toRows = ({ taskId, token }: Fence, events: ReadonlyArray<StoredEvent>): ReadonlyArray<EventRow> =>
   events.map(({ at, event, seq }) => ({ taskId, token, seq, at, payload: encodeEvent(event) }))
 
 /** Finds the row a claim wrote to. By token, too: a batch may hold an owner beside one that lost the same task. */
@@ -66,26 +72,17 @@ export const byClaim = <Row extends Pick<TaskRow, "id" | "token">>(rows: Readonl
   return ({ taskId, token }: Fence): Row | undefined => byKey.get(`${token}/${taskId}`)
 }
 
-const makePage = (sql: SqlClient.SqlClient): SqlLog["page"] =>
-  Effect.fnUntraced(function*(id, { after, limit, maxBytes }) {
-    // One statement: the task and its log as they were at one moment, also while the log is pruned.
-    const rows = yield* sql<
-      Pick<TaskRow, "last_seq" | "status"> & {
-        readonly pruned: number
-        readonly seq: number | null
-        readonly at: number | bigint
-        readonly payload: string
-      }
-    >`SELECT t.last_seq, t.status, t.pruned, e.seq, e.at, e.payload FROM perennial_tasks t
-      LEFT JOIN (
-        SELECT seq, at, payload, SUM(octet_length(payload)) OVER (ORDER BY seq) AS bytes FROM (
-          SELECT seq, at, payload FROM perennial_task_events WHERE task_id = ${id} AND seq > ${after}
-          ORDER BY seq LIMIT ${limit}) page
-      ) e ON e.bytes <= ${maxBytes} OR e.seq = ${after + 1}
-      WHERE t.id = ${id} ORDER BY e.seq`
+type ReadPage = (
+  ...args: Parameters<TaskBackend["Service"]["events"]>
+) => Effect.Effect<ReadonlyArray<PageRow>, SqlError.SqlError>
+
+const makePage = (readPage: ReadPage): SqlLog["page"] =>
+  Effect.fnUntraced(function*(id, options) {
+    const rows = yield* readPage(id, options)
     const [task] = rows
     if (task === undefined) return yield* new TaskNotFound({ taskId: id })
     if (task.pruned === 1) return yield* new EventsExpired({ taskId: id })
+    const { after } = options
     const lastSeq = task.last_seq
     if (after > lastSeq) return yield* new CursorAhead({ taskId: id, after, lastSeq })
     const events = yield* read(() =>
@@ -94,19 +91,21 @@ const makePage = (sql: SqlClient.SqlClient): SqlLog["page"] =>
     return { events, lastSeq, ended: isTerminal(task.status) }
   })
 
+/** Rows of events as a table `e`. */
+export const eventValues = (sql: SqlClient.SqlClient, rows: ReadonlyArray<EventRow>): Statement.Fragment =>
+  sql`unnest(
+    ${rows.map((row) => row.taskId)}::text[], ${rows.map((row) => row.token)}::int[],
+    ${rows.map((row) => row.seq)}::int[], ${rows.map((row) => BigInt(row.at))}::bigint[],
+    ${rows.map((row) => row.payload)}::text[]
+  ) AS e(task_id, token, seq, at, payload)`
+
 /** PostgreSQL: one round trip for any number of tasks. */
-const makePg = (sql: SqlClient.SqlClient): SqlLog => {
-  const events = (rows: ReadonlyArray<EventRow>) =>
-    sql`unnest(
-      ${rows.map((row) => row.taskId)}::text[], ${rows.map((row) => row.token)}::int[],
-      ${rows.map((row) => row.seq)}::int[], ${rows.map((row) => row.at)}::bigint[],
-      ${rows.map((row) => row.payload)}::text[]
-    ) AS e(task_id, token, seq, at, payload)`
+const makePg = (sql: SqlClient.SqlClient, { page }: Pick<PgTasks, "page">): SqlLog => {
+  const values = (rows: ReadonlyArray<EventRow>) => eventValues(sql, rows)
   return {
-    insert: (claim, added, from) =>
+    insert: (claim, added) =>
       sql`INSERT INTO perennial_task_events (task_id, seq, at, payload)
-        SELECT e.task_id, e.seq, e.at, e.payload FROM ${events(toRows(claim, added))}
-        ${from === undefined ? sql`` : sql`, ${from}`}`,
+        SELECT e.task_id, e.seq, e.at, e.payload FROM ${values(toRows(claim, added))}`,
     append: (batch, now) => {
       const fenced = batch.map(toFenced)
       return sql<AppendedRow>`WITH input AS (
@@ -122,11 +121,11 @@ const makePg = (sql: SqlClient.SqlClient): SqlLog => {
         ), added AS (
           INSERT INTO perennial_task_events (task_id, seq, at, payload)
           SELECT e.task_id, e.seq, e.at, e.payload
-          FROM ${events(batch.flatMap(({ claim, events }) => toRows(claim, events)))}
+          FROM ${values(batch.flatMap(({ claim, events }) => toRows(claim, events)))}
           JOIN fence f ON f.id = e.task_id AND f.token = e.token
         ) SELECT id, token, intents FROM fence`
     },
-    page: makePage(sql)
+    page: makePage((id, options) => page({ id, ...options }))
   }
 }
 
@@ -154,9 +153,19 @@ const makeSqlite = (sql: SqlClient.SqlClient): SqlLog => {
         return appended
       }))
     },
-    page: makePage(sql)
+    page: makePage((id, { after, limit, maxBytes }) =>
+      // One statement: the task and its log as they were at one moment.
+      sql<PageRow>`SELECT t.last_seq, t.status, t.pruned, e.seq, e.at, e.payload FROM perennial_tasks t
+        LEFT JOIN (
+          SELECT seq, at, payload, SUM(octet_length(payload)) OVER (ORDER BY seq) AS bytes FROM (
+            SELECT seq, at, payload FROM perennial_task_events WHERE task_id = ${id} AND seq > ${after}
+            ORDER BY seq LIMIT ${limit}) page
+        ) e ON e.bytes <= ${maxBytes} OR e.seq = ${after + 1}
+        WHERE t.id = ${id} ORDER BY e.seq`
+    )
   }
 }
 
-export const make = (sql: SqlClient.SqlClient): SqlLog =>
-  sql.onDialectOrElse({ pg: () => makePg(sql), orElse: () => makeSqlite(sql) })
+/** On PostgreSQL with what callers share there. */
+export const make = (sql: SqlClient.SqlClient, shared: Pick<PgTasks, "page"> | undefined): SqlLog =>
+  shared === undefined ? makeSqlite(sql) : makePg(sql, shared)

@@ -1,16 +1,18 @@
 /**
  * Who may execute a task: claims, leases and heads without an owner.
  */
-import type { AgentId, RunnerId } from "@perennial/domain/Ids"
+import type { AgentId, RunnerId, TaskId } from "@perennial/domain/Ids"
 import { cancelKey, type TaskBackend } from "@perennial/domain/TaskBackend"
 import { TaskBackendError } from "@perennial/domain/TaskError"
 import { Duration, Effect, Option } from "effect"
 import type { SqlClient, SqlError, Statement } from "effect/sql"
 import { read } from "./persistence.ts"
+import type { PgTasks } from "./pgTasks.ts"
 import { persistence, storeTime, taskColumns } from "./sqlPersistence.ts"
 import { type ClaimRow, type TaskRow, toClaim, toHead } from "./taskRow.ts"
 
 type Service = TaskBackend["Service"]
+type Claiming = Parameters<Service["claim"]>[1]
 
 /** An owner that has been alive this long on a task, in milliseconds, is not what kills its owners. */
 const aliveMillis = 60_000
@@ -29,24 +31,39 @@ const concerns = (sql: SqlClient.SqlClient, agentIds: ReadonlyArray<AgentId>, st
       SELECT 1 FROM perennial_task_intents i WHERE i.task_id = t.id AND i.key = ${cancelKey}))`
   ])
 
-export const make = (sql: SqlClient.SqlClient): Pick<Service, "claim" | "release" | "heartbeat" | "unowned"> => {
+/** The columns of a `ClaimRow`. */
+export const claimColumns = (sql: SqlClient.SqlClient): Statement.Fragment =>
+  sql`${taskColumns(sql)}, user_metadata, log_context, failures, started_at,
+    (SELECT input FROM perennial_task_events WHERE task_id = id AND seq = 1) AS input`
+
+export const make = (
+  sql: SqlClient.SqlClient,
+  shared: Pick<PgTasks, "claimFirst"> | undefined
+): Pick<Service, "claim" | "release" | "heartbeat" | "unowned"> => {
   const time = storeTime(sql)
   const { persistently, withTransaction } = persistence(sql)
   const failed = (operation: string) => (cause: unknown) => new TaskBackendError({ operation, cause })
 
-  const claimColumns = sql`${taskColumns(sql)}, user_metadata, log_context, failures, started_at,
-    (SELECT input FROM perennial_task_events WHERE task_id = id AND seq = 1) AS input`
+  const columns = claimColumns(sql)
 
-  const claim: Service["claim"] = (id, { expectedToken, runnerId }) =>
+  const claimAny = Effect.fnUntraced(function*(id: TaskId, { expectedToken, runnerId }: Claiming) {
+    const now = yield* time
+    const [row] = yield* sql<ClaimRow>`UPDATE perennial_tasks AS t SET token = token + 1, attempt = attempt + 1,
+        failures = failures + CASE WHEN runner_id IS NULL THEN 0 ELSE 1 END, runner_id = ${runnerId},
+        status = 'running', started_at = COALESCE(started_at, ${now}), claimed_at = ${now}, updated_at = ${now}
+      WHERE id = ${id} AND token = ${expectedToken} AND ${unowned(sql, now)} RETURNING ${columns}`
+    return row
+  })
+
+  const claim: Service["claim"] = (id, claiming) =>
     persistently(() =>
       Effect.gen(function*() {
-        const now = yield* time
-        const won = yield* sql<ClaimRow>`UPDATE perennial_tasks AS t SET token = token + 1, attempt = attempt + 1,
-            failures = failures + CASE WHEN runner_id IS NULL THEN 0 ELSE 1 END, runner_id = ${runnerId},
-            status = 'running', started_at = COALESCE(started_at, ${now}), claimed_at = ${now}, updated_at = ${now}
-          WHERE id = ${id} AND token = ${expectedToken} AND ${unowned(sql, now)} RETURNING ${claimColumns}`
+        const { expectedToken, runnerId } = claiming
+        const won = shared !== undefined && expectedToken === 0
+          ? yield* shared.claimFirst({ id, runnerId })
+          : yield* claimAny(id, claiming)
         // A claim whose reply was lost.
-        const [row] = won.length > 0 ? won : yield* sql<ClaimRow>`SELECT ${claimColumns} FROM perennial_tasks
+        const [row] = won !== undefined ? [won] : yield* sql<ClaimRow>`SELECT ${columns} FROM perennial_tasks
           WHERE id = ${id} AND head = 1 AND runner_id = ${runnerId} AND token = ${expectedToken + 1}`
         return row === undefined ? Option.none() : Option.some(yield* read(() => toClaim(row, runnerId)))
       }), failed("claim"))

@@ -17,6 +17,10 @@ const isTransient = (error: SqlError.SqlError): boolean => {
   return Predicate.hasProperty(cause, "code") && /^(?:08|53|57P|25P03|0A000)/.test(String(cause.code))
 }
 
+/** Whether a statement that ended so was not applied, and would end so again. */
+export const isRefusal = (cause: Cause.Cause<SqlError.SqlError>): boolean =>
+  !Cause.hasInterrupts(cause) && !Option.exists(Cause.findErrorOption(cause), isTransient)
+
 const unanswered = new SqlError.SqlError({
   reason: new SqlError.ConnectionError({
     message: "The database did not answer in time",

@@ -2,8 +2,9 @@
  * What changes the queue of a conversation: accepting, ending and deleting tasks.
  *
  * Each is one transaction that locks the row of the conversation first, in a statement of its own: what it reads after
- * that is what every earlier one left (P2, P4). SQLite has one writer at a time anyway (`BEGIN IMMEDIATE`). What happens
- * with every message is one statement on PostgreSQL, where nothing stands in its way.
+ * that is what every earlier one left (P2, P4). SQLite has one writer at a time anyway (`BEGIN IMMEDIATE`). On PostgreSQL
+ * what happens with every message is one statement, where nothing stands in its way, that is shared with others
+ * (`pgTasks.ts`).
  */
 import type { ConversationId, TaskId, UserId } from "@perennial/domain/Ids"
 import { isTerminal as isEnded } from "@perennial/domain/Task"
@@ -27,12 +28,13 @@ import {
   TaskBackendError,
   TaskNotFound
 } from "@perennial/domain/TaskError"
-import { ack, isTerminal, type StoredEvent, type Terminal, terminalStatus } from "@perennial/domain/TaskEvent"
+import { isTerminal, type StoredEvent, terminalStatus } from "@perennial/domain/TaskEvent"
 import { type Array as Arr, Data, Effect, Option, Schema } from "effect"
 import { type SqlClient, SqlError, type Statement } from "effect/sql"
-import { encodeEvent } from "./eventPayload.ts"
+import { encodeAck, encodeEvent } from "./eventPayload.ts"
 import { read } from "./persistence.ts"
-import type { SqlLog } from "./sqlLog.ts"
+import type { Ending, PgTasks } from "./pgTasks.ts"
+import { type SqlLog, toRows } from "./sqlLog.ts"
 import { unowned } from "./sqlOwnership.ts"
 import { boundedLock, isTask, persistence, storable, storeTime, taskColumns } from "./sqlPersistence.ts"
 import { type TaskRow, toHead, toTask, toText } from "./taskRow.ts"
@@ -45,8 +47,6 @@ class Existing extends Data.TaggedError("Existing")<{ readonly row: TaskRow & { 
 const failed = (operation: string) => (cause: unknown) => new TaskBackendError({ operation, cause })
 
 const decodeValue = Schema.decodeSync(Schema.fromJsonString(Schema.Json))
-
-const encodeAck = ({ conversationId, id }: NewTask) => encodeEvent(ack({ id, conversationId, at: 0 }).event)
 
 type Interrupted = Pick<Created, "cancelled" | "cancelling">
 
@@ -62,20 +62,14 @@ const toCreated = (
   cancelling
 })
 
-/** The terminal event of a task, and the seqs of the first and last event that end it. */
-interface Ending {
-  readonly first: number
-  readonly last: number
-  readonly terminal: Terminal
-}
-
 /** Another writer was faster with the same id or idempotency key: what it wrote is there now. */
 const isDuplicate = (error: unknown) =>
   SqlError.isSqlError(error) && (error.reason._tag === "UniqueViolation" || error.reason._tag === "ConstraintError")
 
 export const make = (
   sql: SqlClient.SqlClient,
-  log: SqlLog
+  log: SqlLog,
+  shared: Pick<PgTasks, "acceptIdle" | "finishNewest"> | undefined
 ): Pick<Service, "create" | "finish" | "putIntent" | "deleteConversation"> => {
   const time = storeTime(sql)
   const { persistently, withTransaction } = persistence(sql)
@@ -205,51 +199,17 @@ export const make = (
     return yield* read(() => rows.map((row) => toCreated(row, isHead, { cancelled, cancelling })))
   })
 
-  /**
-   * Accepts a task of a conversation that has no active one, new or not; or nothing. It sees what there was before it
-   * waited for the lock: of a task that was accepted meanwhile it would be a second head, which the index refuses (P2).
-   */
-  const acceptIdle = Effect.fnUntraced(function*(task: NewTask) {
-    const { conversationId, id, idempotency, userId } = task
-    const now = yield* time
-    const none = (where: Statement.Fragment) => sql`NOT EXISTS (SELECT 1 FROM perennial_tasks WHERE ${where})`
-    const isIdle = sql.and([
-      none(sql`conversation_id = ${conversationId} AND head = 1`),
-      none(sql`id = ${id}`),
-      ...idempotency === undefined
-        ? []
-        : [none(sql`user_id = ${userId} AND idempotency_key = ${idempotency.key}`)]
-    ])
-    const rows = yield* sql<TaskRow>`WITH queue AS (
-        INSERT INTO perennial_task_queues AS q (conversation_id, user_id, last_position)
-        SELECT ${conversationId}, ${userId}, 1 WHERE ${isIdle}
-        ON CONFLICT (conversation_id) DO UPDATE SET last_position = q.last_position + 1
-          WHERE q.user_id = excluded.user_id
-        RETURNING last_position
-      ), task AS (
-        INSERT INTO perennial_tasks (position, head, ${newColumns})
-        SELECT last_position, 1, ${taskValues(task, now)} FROM queue RETURNING ${columns}
-      ), event AS (
-        INSERT INTO perennial_task_events (task_id, seq, at, payload, input)
-        SELECT id, 1, ${now}, ${encodeAck(task)}, ${JSON.stringify(task.input)} FROM task
-      ) SELECT * FROM task`
-    return yield* read(() => rows.map((row) => toCreated(row, true)))
-  })
-
   const acceptAny = (task: NewTask, options: Parameters<Service["create"]>[1]) =>
     withTransaction(accept(task, options)).pipe(
       Effect.retry({ while: isDuplicate, times: 2 }),
       Effect.catchTag("Existing", ({ row }) => read(() => [{ ...toCreated(row, row.unowned === 1), created: false }]))
     )
 
-  const acceptance = sql.onDialectOrElse({
-    pg: () => (task: NewTask, options: Parameters<Service["create"]>[1]) =>
-      acceptIdle(task).pipe(
-        Effect.catchIf(isDuplicate, () => Effect.succeed([])),
-        Effect.filterOrElse((created) => created.length > 0, () => acceptAny(task, options))
-      ),
-    orElse: () => acceptAny
-  })
+  const acceptance: typeof acceptAny = shared === undefined ? acceptAny : (task, options) =>
+    Effect.flatMap(
+      Effect.catchIf(shared.acceptIdle(task), isDuplicate, () => Effect.undefined),
+      (row) => row === undefined ? acceptAny(task, options) : read(() => [toCreated(row, true)])
+    )
 
   const create: Service["create"] = (task, options) =>
     persistently(
@@ -259,57 +219,42 @@ export const make = (
       failed("create")
     )
 
-  const ending = (fence: Fence, { first, last, terminal }: Ending, now: Statement.Fragment) => ({
-    values: sql`status = ${terminalStatus(terminal)}, error = ${
-      terminal.type === "error" ? storable(terminal.detail) : null
-    },
-      head = 0, runner_id = NULL, last_seq = ${last}, finished_at = ${now}, updated_at = ${now}`,
-    isFenced: sql`t.id = ${fence.taskId} AND t.token = ${fence.token} AND t.last_seq = ${first - 1}
-      AND t.runner_id IS NOT NULL AND t.finished_at IS NULL`
-  })
-
   /** Ends a task, and makes the next one of its conversation the head. */
-  const finishAny = (claim: Fence, events: Arr.NonEmptyReadonlyArray<StoredEvent>, ended: Ending, again: boolean) =>
+  const finishAny = (events: Arr.NonEmptyReadonlyArray<StoredEvent>, ending: Ending, again: boolean) =>
     withTransaction(Effect.gen(function*() {
       const now = yield* time
-      const { isFenced, values } = ending(claim, ended, now)
+      const { claim, error, first, last, status } = ending
       yield* lockOf(claim.taskId)
-      const [row] = yield* sql<TaskRow>`UPDATE perennial_tasks AS t SET ${values} WHERE ${isFenced}
+      const [row] = yield* sql<TaskRow>`UPDATE perennial_tasks SET status = ${status}, error = ${error}, head = 0,
+          runner_id = NULL, last_seq = ${last}, finished_at = ${now}, updated_at = ${now}
+        WHERE id = ${claim.taskId} AND token = ${claim.token} AND last_seq = ${first - 1}
+          AND runner_id IS NOT NULL AND finished_at IS NULL
         RETURNING ${columns}`
-      if (row === undefined) return yield* again ? applied(claim, ended.last, now) : new LeaseLost(claim)
+      if (row === undefined) return yield* again ? applied(claim, last, now) : new LeaseLost(claim)
       yield* log.insert(claim, events)
       return yield* promote(row.conversation_id, now)
     }))
 
-  /** Ends the newest task of a conversation, so that there is nothing to promote; or does nothing. */
-  const finishNewest = Effect.fnUntraced(
-    function*(claim: Fence, events: Arr.NonEmptyReadonlyArray<StoredEvent>, ended: Ending) {
-      const now = yield* time
-      const { isFenced, values } = ending(claim, ended, now)
-      // Whoever accepts another task waits for the lock, and sees the end after it.
-      const rows = yield* sql`WITH queue AS MATERIALIZED (${lockOf(claim.taskId)}), ended AS (
-          UPDATE perennial_tasks t SET ${values} FROM queue q
-          WHERE ${isFenced} AND t.conversation_id = q.conversation_id AND t.position = q.last_position RETURNING t.id
-        ), added AS (${log.insert(claim, events, sql`ended`)}) SELECT id FROM ended`
-      return rows.length > 0
-    }
-  )
+  const finishing: typeof finishAny = shared === undefined ? finishAny : (events, ending, again) =>
+    Effect.flatMap(
+      shared.finishNewest(ending),
+      (done) => done ? Effect.succeedNone : finishAny(events, ending, again)
+    )
 
-  const finishing = sql.onDialectOrElse({
-    pg: () => (...[claim, events, ended, again]: Parameters<typeof finishAny>) =>
-      Effect.flatMap(
-        finishNewest(claim, events, ended),
-        (done) => done ? Effect.succeedNone : finishAny(claim, events, ended, again)
-      ),
-    orElse: () => finishAny
-  })
-
-  const finish: Service["finish"] = (claim, events) => {
+  const finish: Service["finish"] = ({ taskId, token }, events) => {
     const terminal = events.at(-1)?.event
     if (terminal === undefined || !isTerminal(terminal)) return Effect.die("The last event of a task is terminal (P4)")
     const [{ seq: first }] = events
-    const ended = { first, last: first + events.length - 1, terminal }
-    return persistently((again) => finishing(claim, events, ended, again), failed("finish"))
+    const claim = { taskId, token }
+    const ending: Ending = {
+      claim,
+      rows: toRows(claim, events),
+      first,
+      last: first + events.length - 1,
+      status: terminalStatus(terminal),
+      error: terminal.type === "error" ? storable(terminal.detail) : null
+    }
+    return persistently((again) => finishing(events, ending, again), failed("finish"))
   }
 
   /** Whether the try before was applied though its reply was lost. */
