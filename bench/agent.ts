@@ -1,41 +1,41 @@
 /**
- * The agent of the bench: it waits until it is told to emit, or for ever.
+ * The agent of the bench: it waits until it is told to emit, or for ever. What it keeps meanwhile is not to be measured:
+ * it is as little as can be.
  */
 import * as Agent from "@perennial/domain/Agent"
 import * as Usage from "@perennial/domain/Usage"
-import { Deferred, Effect } from "effect"
+import { Effect } from "effect"
 import { content, type Emission, message, pace } from "./server.ts"
 
-const commands = new Map<string, Deferred.Deferred<Emission>>()
-
-const commandOf = (taskId: string): Deferred.Deferred<Emission> => {
-  const known = commands.get(taskId)
-  if (known !== undefined) return known
-  const made = Deferred.makeUnsafe<Emission>()
-  commands.set(taskId, made)
-  return made
-}
+/** By task: what it was told before it asked, or what it does when it is told. */
+const commands = new Map<string, Emission | ((emission: Emission) => void)>()
 
 /** Tells the agent of a task to emit. */
 export const command = (emission: Emission): void => {
-  Deferred.doneUnsafe(commandOf(emission.taskId), Effect.succeed(emission))
+  const waiting = commands.get(emission.taskId)
+  if (typeof waiting === "function") waiting(emission)
+  else commands.set(emission.taskId, emission)
 }
 
 const told = (taskId: string) =>
-  Effect.suspend(() => Deferred.await(commandOf(taskId))).pipe(
-    Effect.ensuring(Effect.sync(() => commands.delete(taskId)))
-  )
+  Effect.callback<Emission>((resume) => {
+    const emission = commands.get(taskId)
+    if (typeof emission === "object") resume(Effect.succeed(emission))
+    else commands.set(taskId, (emission) => resume(Effect.succeed(emission)))
+  })
+
+const emitAll = Effect.fnUntraced(function*(emission: Emission, emit: Agent.Emit) {
+  commands.delete(emission.taskId)
+  const began = performance.now()
+  for (let i = 0; i < emission.count; i++) {
+    yield* emit([{ type: "text", content: content() }])
+    yield* Effect.callback<void>((resume) => pace(emission, began, i, () => resume(Effect.void)))
+  }
+  yield* emit([{ type: "message", message, usage: Usage.zero }])
+  return { usage: Usage.zero }
+})
 
 export const agent = Agent.make(
   "bench",
-  Effect.fnUntraced(function*({ task }, emit) {
-    const emission = yield* told(task.taskId)
-    const began = performance.now()
-    for (let i = 0; i < emission.count; i++) {
-      yield* emit([{ type: "text", content: content() }])
-      yield* Effect.callback<void>((resume) => pace(emission, began, i, () => resume(Effect.void)))
-    }
-    yield* emit([{ type: "message", message, usage: Usage.zero }])
-    return { usage: Usage.zero }
-  })
+  ({ task }, emit) => Effect.flatMap(told(task.taskId), (emission) => emitAll(emission, emit))
 )
