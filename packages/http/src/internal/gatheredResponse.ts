@@ -9,18 +9,32 @@
 import { type IncomingMessage, ServerResponse } from "node:http"
 
 let ended: Array<() => void> = []
+let booked = false
 
 const leave = (): void => {
   const all = ended
   ended = []
+  booked = false
   for (const end of all) end()
 }
 
+const book = (): void => {
+  if (booked) return
+  booked = true
+  setImmediate(leave)
+}
+
 export class GatheredResponse<Request extends IncomingMessage = IncomingMessage> extends ServerResponse<Request> {
+  constructor(...args: ConstructorParameters<typeof ServerResponse<Request>>) {
+    super(...args)
+    // Before the handler books anything: clients are answered before what they have begun goes on.
+    book()
+  }
+
   // Node's own three forms, passed on as they come.
   override end(...args: ReadonlyArray<unknown>): this {
-    const end = () => super.end(...(args as Parameters<ServerResponse["end"]>))
-    if (ended.push(end) === 1) setImmediate(leave)
+    ended.push(() => super.end(...(args as Parameters<ServerResponse["end"]>)))
+    book()
     return this
   }
 }
