@@ -103,7 +103,11 @@ export const make = Effect.fnUntraced(function*(backend: TaskBackend["Service"])
     Effect.suspend(() => {
       if (!appended.ok) return Effect.succeed(lose(journal, "fenced"))
       const published = isNonEmpty(events) ? journal.publish(events) : Effect.void
-      return Effect.flatMap(published, () => Effect.as(journal.owner.onIntents(appended.intents), succeed(journal)))
+      return Effect.flatMap(published, () => {
+        const noticed = journal.owner.onIntents(appended.intents)
+        const emitted = succeed(journal)
+        return noticed === Effect.void ? Effect.succeed(emitted) : Effect.as(noticed, emitted)
+      })
     }).pipe(
       Effect.catchCause((cause) =>
         Effect.map(Effect.logError("A task stops here as if crashed.", cause), () => lose(journal, "store"))
