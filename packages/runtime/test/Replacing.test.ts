@@ -207,6 +207,7 @@ describe("P1, P8: a store or a process that fails while an answer is replaced", 
       )
     )
     const task = yield* joinInTime(starting)
+    yield* settle
     const reached = a.line.calls >= built + n
     assert.deepStrictEqual((yield* textsOf(both)).at(0), "a", "the conversation is never without the message")
     yield* untilEnded(both, task.id)

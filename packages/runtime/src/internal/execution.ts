@@ -20,8 +20,6 @@ export type AgentExit = Exit.Exit<AgentResult, AgentError> | "abandoned"
 const decodeCancel = Schema.decodeUnknownOption(Schema.Struct({ reason: Schema.optionalKey(Schema.String) }))
 const decodeDecision = Schema.decodeUnknownOption(Decision)
 
-const never = Number.POSITIVE_INFINITY
-
 /** What all executions of a process have in common. */
 export interface ExecutionProcess {
   /** Called when nothing may be written any more, at once: what clings to the agent does not delay it. */
@@ -44,8 +42,6 @@ export class Execution implements JournalOwner {
   claim: Claim | undefined
   /** How long the task may take, counted from its first claim. */
   timeout: Duration.Duration = Duration.infinity
-  /** When time next ends something here, in milliseconds: the task, or the grace of its finalizers. */
-  dueAt = never
   /** How many intents were taken note of. */
   intents = 0
   /** How many intents the writer has seen recorded; they may still have to be read. */
@@ -67,8 +63,8 @@ export class Execution implements JournalOwner {
   /** Whether that was because the conversation store did not answer: it says nothing about the task. */
   excused = false
   readonly #process: ExecutionProcess
-  #deadline = never
-  #graceEnds = never
+  /** When its finalizers have had their time, in milliseconds, once they are waited for. */
+  #graceEnds: number | undefined
   #onStop: (() => void) | undefined
   #entering: Semaphore.Semaphore | undefined
   #fiber: Fiber.Fiber<AgentResult, AgentError> | undefined
@@ -104,8 +100,6 @@ export class Execution implements JournalOwner {
   own(claim: Claim, timeout: Duration.Duration): void {
     this.claim = claim
     this.timeout = timeout
-    this.#deadline = claim.startedAt + Duration.toMillis(timeout)
-    this.dueAt = Math.min(this.dueAt, this.#deadline)
   }
 
   /** The agent's fiber; interrupted at once if the task was stopped before it began. `onEnd` is called once. */
@@ -158,16 +152,18 @@ export class Execution implements JournalOwner {
     this.reason = reason
     if (final) this.#process.onLost(this.taskId)
     this.#onStop?.()
-    this.#graceEnds = Math.min(this.#graceEnds, now + this.#process.graceMillis)
-    this.dueAt = Math.min(this.dueAt, this.#graceEnds)
+    this.#graceEnds ??= now + this.#process.graceMillis
     this.#fiber?.interruptUnsafe()
   }
 
   /** Ends what time ends: the task at its deadline, finalizers after the grace. */
   tick(now: number): void {
-    if (now < this.dueAt) return
-    if (now >= this.#deadline) this.stop("timeout", now)
-    if (now >= this.#graceEnds && this.#fiber !== undefined) this.#endAgent("abandoned")
+    if (this.claim !== undefined && now - this.claim.startedAt >= Duration.toMillis(this.timeout)) {
+      this.stop("timeout", now)
+    }
+    if (this.#graceEnds !== undefined && now >= this.#graceEnds && this.#fiber !== undefined) {
+      this.#endAgent("abandoned")
+    }
   }
 
   /** Takes note of what was asked; again is harmless. */

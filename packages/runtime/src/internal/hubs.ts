@@ -91,10 +91,10 @@ export class Hub {
   }
 
   #keep(batch: Batch): void {
-    for (const stored of batch) {
-      this.#tail.push(stored)
-      this.#tailBytes += size(stored.event)
-    }
+    for (const stored of batch) this.#tailBytes += size(stored.event)
+    // `push` would make room for 16 more.
+    if (this.#tail.length < 4) this.#tail = this.#tail.concat(batch)
+    else this.#tail.push(...batch)
     if (this.#tail.length <= 2 * tailEvents && this.#tailBytes <= 2 * tailBytes) return
     let bytes = 0
     let from = this.#tail.length
