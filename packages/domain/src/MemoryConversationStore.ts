@@ -5,10 +5,11 @@
  *
  * @since 0.1.0
  */
-import { Clock, DateTime, Effect, Layer } from "effect"
+import { Clock, Effect, Layer } from "effect"
 import type { Conversation, StoredMessage } from "./Conversation.ts"
 import { type ConversationKey, ConversationStore } from "./ConversationStore.ts"
 import type { ConversationId, MessageId, UserId } from "./Ids.ts"
+import { utc } from "./internal/utc.ts"
 import { ConversationNotFound } from "./TaskError.ts"
 
 interface Entry {
@@ -25,15 +26,12 @@ interface Entry {
 /** By the time of creation, then by id. */
 const newestFirst = (a: Entry, b: Entry): number => b.createdAt - a.createdAt || (a.id < b.id ? 1 : -1)
 
-const toConversation = ({ createdAt: at, id, title, updatedAt }: Entry): Conversation => {
-  const createdAt = DateTime.makeUnsafe(at)
-  return {
-    id,
-    ...(title === undefined ? undefined : { title }),
-    createdAt,
-    updatedAt: updatedAt === at ? createdAt : DateTime.makeUnsafe(updatedAt)
-  }
-}
+const toConversation = ({ createdAt, id, title, updatedAt }: Entry): Conversation => ({
+  id,
+  ...(title === undefined ? undefined : { title }),
+  createdAt: utc(createdAt),
+  updatedAt: utc(updatedAt)
+})
 
 /**
  * @since 0.1.0

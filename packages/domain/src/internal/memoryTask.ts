@@ -1,12 +1,13 @@
 /**
  * What the memory backend keeps of a task and of a conversation.
  */
-import { DateTime, Option } from "effect"
+import { Option } from "effect"
 import type { RunnerId, UserId } from "../Ids.ts"
 import { userText } from "../Message.ts"
 import type { Task, TaskStatus } from "../Task.ts"
 import type { Claim, Head, Intent, NewTask } from "../TaskBackend.ts"
 import type { StoredEvent } from "../TaskEvent.ts"
+import { utc } from "./utc.ts"
 
 /** One task. `log` holds the events as they were given, event `seq` at index `seq - 1`; undefined once pruned. */
 export interface Row {
@@ -74,22 +75,19 @@ export const forget = (row: Row): void => {
 
 export const isHead = (row: Row): boolean => row.queue.active[0] === row
 
-export const toTask = (row: Row): Task => {
-  const createdAt = DateTime.makeUnsafe(row.createdAt)
-  return {
-    id: row.task.id,
-    conversationId: row.task.conversationId,
-    agentId: row.task.agentId,
-    status: row.status,
-    attempt: row.attempt,
-    lastSeq: row.lastSeq,
-    createdAt,
-    updatedAt: row.updatedAt === row.createdAt ? createdAt : DateTime.makeUnsafe(row.updatedAt),
-    ...(row.error === undefined ? undefined : { error: row.error }),
-    ...(row.task.metadata === undefined ? undefined : { metadata: row.task.metadata }),
-    ...(row.task.replaces === undefined ? undefined : { replaces: row.task.replaces })
-  }
-}
+export const toTask = (row: Row): Task => ({
+  id: row.task.id,
+  conversationId: row.task.conversationId,
+  agentId: row.task.agentId,
+  status: row.status,
+  attempt: row.attempt,
+  lastSeq: row.lastSeq,
+  createdAt: utc(row.createdAt),
+  updatedAt: utc(row.updatedAt),
+  ...(row.error === undefined ? undefined : { error: row.error }),
+  ...(row.task.metadata === undefined ? undefined : { metadata: row.task.metadata }),
+  ...(row.task.replaces === undefined ? undefined : { replaces: row.task.replaces })
+})
 
 export const toHead = (row: Row): Head => ({
   taskId: row.task.id,

@@ -177,8 +177,8 @@ export const make = Effect.fnUntraced(function*(backend: TaskBackend["Service"])
     events: ReadonlyArray<Unnumbered>,
     byAgent: boolean
   ): Effect.Effect<number> => {
-    undisturbed.closeUnsafe()
     const stored = journal.number(events, clock.currentTimeMillisUnsafe())
+    undisturbed.closeUnsafe()
     const committed = Effect.ensuring(commitOne(journal, stored), done)
     return Effect.flatten(byAgent ? Effect.updateContext<never, never>(() => services)(committed) : committed)
   }
