@@ -126,7 +126,7 @@ const server = Effect.map(settings, ({ capacity, leaseMillis, ledger, port, stor
   const write = Ledger.writer(ledger)
   const storage = Storage.layer(store)
   const leaseTtl = Duration.millis(leaseMillis)
-  return NodeServer.layer({ port }).pipe(
+  return NodeServer.layer({ port, handOver: true }).pipe(
     Layer.provide(Tokens.layerLocal),
     Layer.provide(TaskManager.layer),
     Layer.provide(agents(write)),

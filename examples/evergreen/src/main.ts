@@ -94,7 +94,7 @@ const agents = (model: ServerConfig.ServerConfig["model"]) =>
     })))
 
 const server = (config: ServerConfig.ServerConfig) =>
-  NodeServer.layer({ host: config.host, port: config.port, routes: Web.layer }).pipe(
+  NodeServer.layer({ host: config.host, port: config.port, routes: Web.layer, handOver: true }).pipe(
     Layer.provide(config.tokens.length === 0 ? Tokens.layerLocal : Tokens.layer(config.tokens)),
     Layer.provide(TaskManager.layer),
     Layer.provide(agents(config.model)),

@@ -3,7 +3,8 @@
  *
  * @since 0.1.0
  */
-import { ByteSize, Layer } from "effect"
+import { TaskManager } from "@perennial/runtime/TaskManager"
+import { ByteSize, Effect, Layer } from "effect"
 import { type FindMyWay, HttpIncomingMessage, HttpRouter } from "effect/http"
 import { HttpApiBuilder, HttpApiScalar } from "effect/http-api"
 import { Api } from "./Api.ts"
@@ -21,6 +22,11 @@ import * as Sse from "./Sse.ts"
 export interface Options extends Sse.Options {
   /** How large the body of a request may be; 8 MiB by default, room for a message with files. More is answered 413. */
   readonly maxBodySize?: ByteSize.Input | undefined
+  /**
+   * Whether the process ends with the server: then its tasks are handed over before the server waits for open requests,
+   * not after them. False by default: tasks go on without the server.
+   */
+  readonly handOver?: boolean | undefined
   /** Routes of the application, served beside the API. */
   readonly routes?: Layer.Layer<never, never, HttpRouter.HttpRouter> | undefined
 }
@@ -60,6 +66,11 @@ export const routes = (options?: Pick<Options, "maxBodySize" | "routes">) => {
   ).pipe(Layer.provide(Layer.succeed(HttpIncomingMessage.MaxBodySize, maxBodySize)))
 }
 
+/** Of the requests that a server waits for one may take long: tasks do not wait with it. */
+const layerHandOver = Layer.effectDiscard(
+  Effect.flatMap(TaskManager, (manager) => Effect.addFinalizer(() => manager.drain))
+)
+
 /**
  * Serves the routes, and ends open event streams with a `retry:` hint before the server closes.
  *
@@ -69,7 +80,7 @@ export const routes = (options?: Pick<Options, "maxBodySize" | "routes">) => {
  * @category layers
  */
 export const layer = (options?: Options) =>
-  Sse.layerDrain.pipe(
+  Layer.mergeAll(Sse.layerDrain, options?.handOver === true ? layerHandOver : Layer.empty).pipe(
     Layer.provide(HttpRouter.serve(routes(options), {
       disableLogger: true,
       disableListenLog: true,

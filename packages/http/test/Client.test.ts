@@ -1,4 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
+import * as Agent from "@perennial/domain/Agent"
 import { TaskId } from "@perennial/domain/Ids"
 import * as TaskEvent from "@perennial/domain/TaskEvent"
 import * as Client from "@perennial/http/Client"
@@ -226,6 +227,30 @@ describe("watch", () => {
 })
 
 describe("the server on Node.js", () => {
+  it.live("P8: where the process ends with it, tasks are handed over while it still waits for a request", () =>
+    Effect.gen(function*() {
+      const began = yield* Latch.make()
+      const stopped = yield* Latch.make()
+      const waiting = Agent.make(
+        "waiting",
+        () => Effect.ensuring(Effect.andThen(began.open, Effect.never), stopped.open)
+      )
+      const manager = Layer.orDie(Layer.provide(TaskManager.layerMemory, Agent.Agents.layer([waiting])))
+      const { close, port } = yield* serve(manager, { handOver: true })
+      yield* start(yield* clientOf(port), "x")
+      yield* began.await
+      // The body of this request does not come.
+      const request = Http.request({ port, host: "127.0.0.1", method: "POST", path: "/tasks" })
+      request.on("error", () => {})
+      request.setHeader("content-length", 10).flushHeaders()
+      yield* Effect.promise(() => fetch(`http://127.0.0.1:${port}/health`))
+      const closing = yield* Effect.forkChild(close)
+      yield* stopped.await
+      assert.isUndefined(closing.pollUnsafe())
+      request.destroy()
+      yield* Fiber.join(closing)
+    }))
+
   it.live("SCENARIO 16: a reader that leaves frees its connection and its source", () =>
     Effect.gen(function*() {
       const manager = yield* makeManager(makeEcho())

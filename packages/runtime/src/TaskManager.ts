@@ -192,6 +192,12 @@ export class TaskManager extends Context.Service<TaskManager, {
   readonly deleteConversation: (
     id: ConversationId
   ) => Effect.Effect<void, ConversationNotFound | ConversationBusy | ConversationStoreError | TaskBackendError>
+
+  /**
+   * Hands the tasks of this process over, and takes no more: what is started from now on waits for another process. The
+   * end of the layer does the same; a server that still waits for its requests then need not keep tasks waiting with it.
+   */
+  readonly drain: Effect.Effect<void>
 }>()("@perennial/runtime/TaskManager") {
   /** Over any engine. */
   static readonly layerEngine: Layer.Layer<
@@ -378,7 +384,8 @@ const make = Effect.gen(function*() {
     running: Effect.withSpan(running, "TaskManager.running"),
     await: await_,
     decide,
-    deleteConversation
+    deleteConversation,
+    drain: executor.drain
   })
 })
 
