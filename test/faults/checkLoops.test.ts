@@ -38,6 +38,8 @@ describe("the checker of crash loops", () => {
     // One that gave it up was not lost.
     const released: Entry = { at: 1_150, pid: 2, taskId: "t1", type: "released" }
     assertCaught("P8", /t1 was given up after it had lost 3 owners in a row/, lost(4, [released]))
+    // Nor did one give it up that had lost it before.
+    assert.deepStrictEqual(found(lost(4, [{ ...released, pid: 1 }])), [])
   })
 
   it("P8, SCENARIO 28: a task that has lost four owners in a row is not tried again", () => {

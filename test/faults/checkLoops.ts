@@ -29,7 +29,11 @@ const lossesBefore = (
 ): number => {
   const since = progress.findLast((at) => at < claim.at) ?? 0
   const first = claims.findLast(({ at }) => at <= since)?.attempt ?? 1
-  return claim.attempt - first - released.filter(({ at }) => at > since && at < claim.at).length
+  // What a process gives up that has lost it already is no hand-over: the store refuses it.
+  const handedOver = released.filter(({ at, pid }) =>
+    at > since && at < claim.at && claims.findLast((one) => one.at <= at)?.pid === pid
+  )
+  return claim.attempt - first - handedOver.length
 }
 
 export const loops = (observed: Observed): ReadonlyArray<Violation> => {
