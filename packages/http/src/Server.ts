@@ -66,10 +66,12 @@ export const routes = (options?: Pick<Options, "maxBodySize" | "routes">) => {
   ).pipe(Layer.provide(Layer.succeed(HttpIncomingMessage.MaxBodySize, maxBodySize)))
 }
 
-/** Of the requests that a server waits for one may take long: tasks do not wait with it. */
-const layerHandOver = Layer.effectDiscard(
-  Effect.flatMap(TaskManager, (manager) => Effect.addFinalizer(() => manager.drain))
-)
+/** Of the requests that a server waits for one may take long: tasks do not wait with it. It is not ready any more first. */
+const layerHandOver = Layer.effectDiscard(Effect.gen(function*() {
+  const manager = yield* TaskManager
+  const streams = yield* Sse.EventStreams
+  yield* Effect.addFinalizer(() => Effect.andThen(streams.drain, manager.drain))
+}))
 
 /**
  * Serves the routes, and ends open event streams with a `retry:` hint before the server closes.
@@ -80,7 +82,7 @@ const layerHandOver = Layer.effectDiscard(
  * @category layers
  */
 export const layer = (options?: Options) =>
-  Layer.mergeAll(Sse.layerDrain, options?.handOver === true ? layerHandOver : Layer.empty).pipe(
+  (options?.handOver === true ? layerHandOver : Sse.layerDrain).pipe(
     Layer.provide(HttpRouter.serve(routes(options), {
       disableLogger: true,
       disableListenLog: true,
