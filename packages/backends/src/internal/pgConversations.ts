@@ -4,9 +4,9 @@
  */
 import type { ConversationKey } from "@perennial/domain/ConversationStore"
 import type { ConversationId, MessageId } from "@perennial/domain/Ids"
-import { Array as Arr, Effect, type Scope } from "effect"
+import { Effect, type Scope } from "effect"
 import type { SqlClient, Statement } from "effect/sql"
-import { rowsOf } from "./pgInput.ts"
+import { byItem, rowsOf } from "./pgInput.ts"
 import * as SharedStatement from "./sharedStatement.ts"
 import { storeTime } from "./sqlPersistence.ts"
 
@@ -117,10 +117,7 @@ const messages = (sql: SqlClient.SqlClient): SharedStatement.Ask<Reading, Readon
       ORDER BY position LIMIT i.most
     ) m ON TRUE
     ORDER BY i.item, m.position`
-  return Effect.map(found, (rows) => {
-    const pages = Arr.groupBy(rows, ({ item }) => String(item))
-    return (_, index) => pages[index] ?? []
-  })
+  return Effect.map(found, byItem)
 }
 
 /** Histories in one answer: messages may hold files. */

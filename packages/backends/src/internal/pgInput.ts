@@ -1,6 +1,7 @@
 /**
- * What a statement is given for PostgreSQL, as rows.
+ * What a statement is given for PostgreSQL, as rows, and what belongs to each of them in its answer.
  */
+import { Array as Arr } from "effect"
 import type { SqlClient, Statement } from "effect/sql"
 
 /** The type of a column and its values. */
@@ -25,4 +26,10 @@ export const rowsOf = <A>(
   })
   const names = sql.literal(Object.keys(columns).join(", "))
   return sql`(SELECT * FROM unnest(${sql.csv(arrays)}) AS i(${names}) LIMIT ${items.length}) AS i`
+}
+
+/** The rows of an answer that belong to each item, where they say by its index which one that is. */
+export const byItem = <Row extends { readonly item: number }>(rows: ReadonlyArray<Row>) => {
+  const found = Arr.groupBy(rows, ({ item }) => String(item))
+  return (_: unknown, index: number): ReadonlyArray<Row> => found[index] ?? []
 }

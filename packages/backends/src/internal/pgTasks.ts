@@ -6,10 +6,10 @@
 import type { RunnerId, TaskId, UserId } from "@perennial/domain/Ids"
 import type { TaskStatus } from "@perennial/domain/Task"
 import type { Fence, NewTask, TaskBackend } from "@perennial/domain/TaskBackend"
-import { Array as Arr, Effect, type Scope } from "effect"
+import { Effect, type Scope } from "effect"
 import type { SqlClient, Statement } from "effect/sql"
 import { encodeAck } from "./eventPayload.ts"
-import { rowsOf } from "./pgInput.ts"
+import { byItem, rowsOf } from "./pgInput.ts"
 import * as SharedStatement from "./sharedStatement.ts"
 import { type EventRow, eventValues, type PageRow } from "./sqlLog.ts"
 import { claimColumns } from "./sqlOwnership.ts"
@@ -223,10 +223,7 @@ const page: Make<Paging, ReadonlyArray<PageRow>> = (sql) => (asked) => {
         ORDER BY seq LIMIT i.most) page
     ) e ON e.bytes <= i.bytes OR e.seq = i.after + 1
     ORDER BY i.item, e.seq`
-  return Effect.map(found, (rows) => {
-    const pages = Arr.groupBy(rows, ({ item }) => String(item))
-    return (_, index) => pages[index] ?? []
-  })
+  return Effect.map(found, byItem)
 }
 
 /** Pages in one answer, each of which may be large. */
