@@ -126,24 +126,7 @@ export const messageId = (taskId: TaskId, seq: number): MessageId => `${taskId}/
  */
 export const taskIdOf = (id: MessageId): TaskId => id.slice(0, Math.max(0, id.lastIndexOf("/"))) as TaskId
 
-/** Secure random bytes, asked of the platform by the page: a call for each id is most of what an id costs. */
-const randomBytes = (() => {
-  const pageSize = 4096
-  let page: Uint8Array = new Uint8Array(0)
-  let used = 0
-  return (size: number): Uint8Array => {
-    if (size > pageSize) return SecureRandom.randomBytesUnsafe(size)
-    if (used + size > page.length) {
-      page = SecureRandom.randomBytesUnsafe(pageSize)
-      used = 0
-    }
-    used += size
-    // A copy: what is handed out is the caller's to change.
-    return page.slice(used - size, used)
-  }
-})()
-
-const random = SecureRandom.make(randomBytes)
+const random = SecureRandom.make(SecureRandom.randomBytesUnsafe)
 
 /**
  * Makes every new id of Perennial: UUIDv7 from `Clock` and the platform's secure random bytes.

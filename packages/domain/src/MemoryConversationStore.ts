@@ -5,11 +5,10 @@
  *
  * @since 0.1.0
  */
-import { Clock, Effect, Layer } from "effect"
+import { Clock, DateTime, Effect, Layer } from "effect"
 import type { Conversation, StoredMessage } from "./Conversation.ts"
 import { type ConversationKey, ConversationStore } from "./ConversationStore.ts"
 import type { ConversationId, MessageId, UserId } from "./Ids.ts"
-import { utc } from "./internal/utc.ts"
 import { ConversationNotFound } from "./TaskError.ts"
 
 interface Entry {
@@ -29,8 +28,8 @@ const newestFirst = (a: Entry, b: Entry): number => b.createdAt - a.createdAt ||
 const toConversation = ({ createdAt, id, title, updatedAt }: Entry): Conversation => ({
   id,
   ...(title === undefined ? undefined : { title }),
-  createdAt: utc(createdAt),
-  updatedAt: utc(updatedAt)
+  createdAt: DateTime.makeUnsafe(createdAt),
+  updatedAt: DateTime.makeUnsafe(updatedAt)
 })
 
 /**

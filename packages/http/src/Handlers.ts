@@ -7,19 +7,17 @@ import type { StoredMessage } from "@perennial/domain/Conversation"
 import { type ConversationKey, ConversationStore } from "@perennial/domain/ConversationStore"
 import { CurrentUser } from "@perennial/domain/CurrentUser"
 import type { MessageId } from "@perennial/domain/Ids"
-import { isTerminal, type Task } from "@perennial/domain/Task"
+import { isTerminal, Task } from "@perennial/domain/Task"
 import { StreamLost } from "@perennial/domain/TaskError"
 import { size, type StoredEvent } from "@perennial/domain/TaskEvent"
 import { TaskManager } from "@perennial/runtime/TaskManager"
 import { Effect, type Layer, Schema, Stream } from "effect"
 import { HttpServerResponse } from "effect/http"
-import { HttpApiBuilder, type HttpApiGroup } from "effect/http-api"
+import { HttpApiBuilder, type HttpApiGroup, HttpApiSchema } from "effect/http-api"
 import { Api, EventPage } from "./Api.ts"
 import type { Authorization } from "./Authorization.ts"
-import { answer } from "./internal/answer.ts"
 import { makeReadiness } from "./internal/readiness.ts"
-import { compiled } from "./internal/routes.ts"
-import { taskResponse } from "./internal/taskResponse.ts"
+import { withProblems } from "./internal/withProblems.ts"
 import { type RequestProblems, Unavailable } from "./Problems.ts"
 import { EventStreams } from "./Sse.ts"
 
@@ -34,8 +32,9 @@ const maxFileBytes = 8 * 1024 * 1024
 
 const noContent = HttpServerResponse.empty({ status: 204 })
 const encodePage = Schema.encodeSync(Schema.toCodecJson(EventPage))
+const encodeTask = Schema.encodeSync(Schema.toCodecJson(Task))
 const location = (task: Task) => ({ location: `/tasks/${encodeURIComponent(task.id)}` })
-const started = (task: Task) => taskResponse(task, { status: 201, headers: location(task) })
+const started = (task: Task) => HttpApiSchema.withHeaders({ body: task, headers: location(task) })
 
 /** One entry more than asked for was read: it tells whether there is a next page. */
 const paged = <A extends { readonly id: string }>(
@@ -96,54 +95,51 @@ export const layerTasks: Layer.Layer<
   HttpApiGroup.Service<"perennial", "tasks">,
   never,
   TaskManager | EventStreams | Authorization | RequestProblems
-> = compiled(
+> = HttpApiBuilder.group(
+  Api,
   "tasks",
-  HttpApiBuilder.group(
-    Api,
-    "tasks",
-    Effect.fnUntraced(function*(handlers) {
-      const manager = yield* TaskManager
-      const streams = yield* EventStreams
+  Effect.fnUntraced(function*(handlers) {
+    const manager = yield* TaskManager
+    const streams = yield* EventStreams
 
-      return handlers.handleAll({
-        start: ({ headers, payload }) =>
-          answer(Effect.map(manager.start({ ...payload, idempotencyKey: headers["idempotency-key"] }), started)),
-        chat: ({ headers, payload }) =>
-          answer(Effect.flatMap(
-            manager.start({ ...payload, idempotencyKey: headers["idempotency-key"] }),
-            (task) =>
-              manager.events(task.id).pipe(
-                // The task has started: the client must learn its id, so that it can resume.
-                Effect.catch((error) =>
-                  Effect.succeed(Stream.fail(new StreamLost({ taskId: task.id, after: 0, reason: error.message })))
-                ),
-                Effect.map((events) => streams.response(events, { headers: location(task) }))
-              )
-          )),
-        list: ({ query }) => {
-          const limit = query.limit ?? 20
-          return answer(Effect.map(manager.list({ ...query, limit: limit + 1 }), (tasks) => paged(tasks, limit)))
-        },
-        get: ({ params }) => answer(Effect.map(manager.get(params.id), (task) => taskResponse(task))),
-        events: ({ headers, params, query }) =>
-          answer(Effect.gen(function*() {
-            const after = headers["last-event-id"] ?? query.after ?? 0
-            const task = yield* manager.get(params.id)
-            const page = wantsPage(headers.accept)
-            if (!page && isTerminal(task.status) && after === task.lastSeq) return noContent
-            const events = yield* manager.events(params.id, { after })
-            return page ? yield* readPage(events, task, after, query.limit ?? 256) : streams.response(events)
-          })),
-        cancel: ({ params, payload }) =>
-          answer(Effect.gen(function*() {
-            yield* Effect.timeoutOption(manager.cancel(params.id, payload), cancelPatience)
-            const task = yield* manager.get(params.id)
-            return taskResponse(task, { status: isTerminal(task.status) ? 200 : 202 })
-          })),
-        decide: ({ params, payload }) => answer(manager.decide(params.id, params.toolCallId, payload))
-      })
+    return handlers.handleAll({
+      start: ({ headers, payload }) =>
+        withProblems(Effect.map(manager.start({ ...payload, idempotencyKey: headers["idempotency-key"] }), started)),
+      chat: ({ headers, payload }) =>
+        withProblems(Effect.flatMap(
+          manager.start({ ...payload, idempotencyKey: headers["idempotency-key"] }),
+          (task) =>
+            manager.events(task.id).pipe(
+              // The task has started: the client must learn its id, so that it can resume.
+              Effect.catch((error) =>
+                Effect.succeed(Stream.fail(new StreamLost({ taskId: task.id, after: 0, reason: error.message })))
+              ),
+              Effect.map((events) => streams.response(events, { headers: location(task) }))
+            )
+        )),
+      list: ({ query }) => {
+        const limit = query.limit ?? 20
+        return withProblems(Effect.map(manager.list({ ...query, limit: limit + 1 }), (tasks) => paged(tasks, limit)))
+      },
+      get: ({ params }) => withProblems(manager.get(params.id)),
+      events: ({ headers, params, query }) =>
+        withProblems(Effect.gen(function*() {
+          const after = headers["last-event-id"] ?? query.after ?? 0
+          const task = yield* manager.get(params.id)
+          const page = wantsPage(headers.accept)
+          if (!page && isTerminal(task.status) && after === task.lastSeq) return noContent
+          const events = yield* manager.events(params.id, { after })
+          return page ? yield* readPage(events, task, after, query.limit ?? 256) : streams.response(events)
+        })),
+      cancel: ({ params, payload }) =>
+        withProblems(Effect.gen(function*() {
+          yield* Effect.timeoutOption(manager.cancel(params.id, payload), cancelPatience)
+          const task = yield* manager.get(params.id)
+          return isTerminal(task.status) ? task : HttpServerResponse.jsonUnsafe(encodeTask(task), { status: 202 })
+        })),
+      decide: ({ params, payload }) => withProblems(manager.decide(params.id, params.toolCallId, payload))
     })
-  )
+  })
 )
 
 /**
@@ -156,38 +152,35 @@ export const layerConversations: Layer.Layer<
   HttpApiGroup.Service<"perennial", "conversations">,
   never,
   TaskManager | ConversationStore | Authorization | RequestProblems
-> = compiled(
+> = HttpApiBuilder.group(
+  Api,
   "conversations",
-  HttpApiBuilder.group(
-    Api,
-    "conversations",
-    Effect.fnUntraced(function*(handlers) {
-      const manager = yield* TaskManager
-      const store = yield* ConversationStore
+  Effect.fnUntraced(function*(handlers) {
+    const manager = yield* TaskManager
+    const store = yield* ConversationStore
 
-      return handlers.handleAll({
-        list: ({ query }) =>
-          Effect.gen(function*() {
-            const userId = yield* CurrentUser
-            const limit = query.limit ?? 20
-            return paged(yield* store.list({ ...query, userId, limit: limit + 1 }), limit)
-          }).pipe(answer),
-        get: ({ params }) => answer(Effect.flatMap(CurrentUser, (userId) => store.get({ id: params.id, userId }))),
-        messages: ({ params, query }) =>
-          Effect.gen(function*() {
-            const userId = yield* CurrentUser
-            const limit = query.limit ?? 100
-            return yield* messagesPage(store, { id: params.id, userId }, { after: query.after, limit })
-          }).pipe(answer),
-        regenerate: ({ headers, params, payload }) =>
-          answer(Effect.map(
-            manager.regenerate(params.id, { ...payload, idempotencyKey: headers["idempotency-key"] }),
-            started
-          )),
-        remove: ({ params }) => answer(manager.deleteConversation(params.id))
-      })
+    return handlers.handleAll({
+      list: ({ query }) =>
+        Effect.gen(function*() {
+          const userId = yield* CurrentUser
+          const limit = query.limit ?? 20
+          return paged(yield* store.list({ ...query, userId, limit: limit + 1 }), limit)
+        }).pipe(withProblems),
+      get: ({ params }) => withProblems(Effect.flatMap(CurrentUser, (userId) => store.get({ id: params.id, userId }))),
+      messages: ({ params, query }) =>
+        Effect.gen(function*() {
+          const userId = yield* CurrentUser
+          const limit = query.limit ?? 100
+          return yield* messagesPage(store, { id: params.id, userId }, { after: query.after, limit })
+        }).pipe(withProblems),
+      regenerate: ({ headers, params, payload }) =>
+        withProblems(Effect.map(
+          manager.regenerate(params.id, { ...payload, idempotencyKey: headers["idempotency-key"] }),
+          started
+        )),
+      remove: ({ params }) => withProblems(manager.deleteConversation(params.id))
     })
-  )
+  })
 )
 
 /**
@@ -200,25 +193,22 @@ export const layerSystem: Layer.Layer<
   HttpApiGroup.Service<"perennial", "system">,
   never,
   TaskManager | EventStreams | RequestProblems
-> = compiled(
+> = HttpApiBuilder.group(
+  Api,
   "system",
-  HttpApiBuilder.group(
-    Api,
-    "system",
-    Effect.fnUntraced(function*(handlers) {
-      const manager = yield* TaskManager
-      const streams = yield* EventStreams
-      const ready = yield* makeReadiness(answer(manager.list({ limit: 1 })))
+  Effect.fnUntraced(function*(handlers) {
+    const manager = yield* TaskManager
+    const streams = yield* EventStreams
+    const ready = yield* makeReadiness(withProblems(manager.list({ limit: 1 })))
 
-      return handlers.handleAll({
-        health: () => Effect.succeed({ ok: true as const }),
-        ready: () =>
-          Effect.gen(function*() {
-            if (yield* streams.draining) return yield* new Unavailable({ detail: "The server is shutting down." })
-            yield* ready
-            return { ok: true as const }
-          })
-      })
+    return handlers.handleAll({
+      health: () => Effect.succeed({ ok: true as const }),
+      ready: () =>
+        Effect.gen(function*() {
+          if (yield* streams.draining) return yield* new Unavailable({ detail: "The server is shutting down." })
+          yield* ready
+          return { ok: true as const }
+        })
     })
-  )
+  })
 )

@@ -11,7 +11,6 @@ import { Config, Duration, Effect, Layer, Option, Schema, SchemaIssue } from "ef
 import type { HttpServer, HttpServerError } from "effect/http"
 import { createServer } from "node:http"
 import type { Authorization } from "./Authorization.ts"
-import { GatheredResponse } from "./internal/gatheredResponse.ts"
 import { isLoopback } from "./internal/origin.ts"
 import * as Server from "./Server.ts"
 import * as Tokens from "./Tokens.ts"
@@ -55,7 +54,6 @@ export const layer = (
   const heartbeatMillis = Duration.toMillis(options.heartbeat ?? "15 seconds")
   const evaluate = () => {
     const server = createServer({
-      ServerResponse: GatheredResponse,
       requestTimeout: 60_000,
       headersTimeout: 20_000,
       keepAliveTimeout: 65_000

@@ -7,9 +7,13 @@
  *
  * @since 0.1.0
  */
-import { AgentId, ConversationId, MessageId, TaskId } from "@perennial/domain/Ids"
-import { Schema } from "effect"
+import * as TaskError from "@perennial/domain/TaskError"
+import { Schema, Struct } from "effect"
 import { HttpApiError, HttpApiMiddleware } from "effect/http-api"
+
+/** The fields of an error of the domain: its problem has the same. */
+const fieldsOf = <Fields extends { readonly _tag: Schema.Top }>(error: { readonly fields: Fields }) =>
+  Struct.omit(error.fields, ["_tag"])
 
 /**
  * A part of the request does not decode. `errors` names each field: the first segment of `path` is `params`, `query`,
@@ -58,7 +62,7 @@ export class TaskNotFound extends HttpApiError.Problem<TaskNotFound>()("TaskNotF
   type: "urn:perennial:problem:task-not-found",
   status: 404,
   title: "There is no such task"
-}, { taskId: TaskId }) {}
+}, fieldsOf(TaskError.TaskNotFound)) {}
 
 /**
  * There is no such conversation for this user (P12).
@@ -70,7 +74,7 @@ export class ConversationNotFound extends HttpApiError.Problem<ConversationNotFo
   type: "urn:perennial:problem:conversation-not-found",
   status: 404,
   title: "There is no such conversation"
-}, { conversationId: ConversationId }) {}
+}, fieldsOf(TaskError.ConversationNotFound)) {}
 
 /**
  * There is no such message of the user in the conversation; none at all without `messageId`.
@@ -82,7 +86,7 @@ export class MessageNotFound extends HttpApiError.Problem<MessageNotFound>()("Me
   type: "urn:perennial:problem:message-not-found",
   status: 404,
   title: "There is no such message of the user"
-}, { conversationId: ConversationId, messageId: Schema.optionalKey(MessageId) }) {}
+}, fieldsOf(TaskError.MessageNotFound)) {}
 
 /**
  * No tool call of this id waits for a decision, or was decided. One whose task ended before anybody decided waits for
@@ -95,10 +99,7 @@ export class ToolCallNotFound extends HttpApiError.Problem<ToolCallNotFound>()("
   type: "urn:perennial:problem:tool-call-not-found",
   status: 404,
   title: "No such tool call waits for a decision"
-}, {
-  taskId: TaskId,
-  toolCallId: Schema.String
-}) {}
+}, fieldsOf(TaskError.ToolCallNotFound)) {}
 
 /**
  * The path is none of this API's.
@@ -136,10 +137,7 @@ export class ConversationBusy extends HttpApiError.Problem<ConversationBusy>()("
   type: "urn:perennial:problem:conversation-busy",
   status: 409,
   title: "The conversation has an active task"
-}, {
-  conversationId: ConversationId,
-  activeTaskId: TaskId
-}) {}
+}, fieldsOf(TaskError.ConversationBusy)) {}
 
 /**
  * As many tasks as allowed wait behind the active one already.
@@ -151,10 +149,7 @@ export class QueueFull extends HttpApiError.Problem<QueueFull>()("QueueFull", {
   type: "urn:perennial:problem:queue-full",
   status: 409,
   title: "Too many tasks wait in the conversation"
-}, {
-  conversationId: ConversationId,
-  limit: Schema.Natural
-}) {}
+}, fieldsOf(TaskError.QueueFull)) {}
 
 /**
  * The tool call was decided otherwise before. The first decision stands.
@@ -166,10 +161,7 @@ export class AlreadyDecided extends HttpApiError.Problem<AlreadyDecided>()("Alre
   type: "urn:perennial:problem:already-decided",
   status: 409,
   title: "The tool call was decided otherwise"
-}, {
-  taskId: TaskId,
-  toolCallId: Schema.String
-}) {}
+}, fieldsOf(TaskError.AlreadyDecided)) {}
 
 /**
  * The log of the task was removed by retention. The messages of its conversation are still there.
@@ -181,7 +173,7 @@ export class EventsExpired extends HttpApiError.Problem<EventsExpired>()("Events
   type: "urn:perennial:problem:events-expired",
   status: 410,
   title: "The events of the task have expired"
-}, { taskId: TaskId }) {}
+}, fieldsOf(TaskError.EventsExpired)) {}
 
 /**
  * The body is larger than `limitBytes`.
@@ -217,10 +209,7 @@ export class AgentNotFound extends HttpApiError.Problem<AgentNotFound>()("AgentN
   type: "urn:perennial:problem:agent-not-found",
   status: 422,
   title: "There is no such agent"
-}, {
-  agentId: AgentId,
-  known: Schema.Array(AgentId)
-}) {}
+}, fieldsOf(TaskError.AgentNotFound)) {}
 
 /**
  * The idempotency key was used before with another request.
@@ -232,9 +221,7 @@ export class IdempotencyConflict extends HttpApiError.Problem<IdempotencyConflic
   type: "urn:perennial:problem:idempotency-conflict",
   status: 422,
   title: "The idempotency key was used with another request"
-}, {
-  idempotencyKey: Schema.String
-}) {}
+}, fieldsOf(TaskError.IdempotencyConflict)) {}
 
 /**
  * The cursor is beyond the end of the log: it belongs to another task, or the log was reset.
@@ -246,11 +233,7 @@ export class CursorAhead extends HttpApiError.Problem<CursorAhead>()("CursorAhea
   type: "urn:perennial:problem:cursor-ahead",
   status: 422,
   title: "The cursor is beyond the end of the log"
-}, {
-  taskId: TaskId,
-  after: Schema.Natural,
-  lastSeq: Schema.Natural
-}) {}
+}, fieldsOf(TaskError.CursorAhead)) {}
 
 /**
  * A bug. The cause is in the server's log, never here (P12).
@@ -274,7 +257,7 @@ export class CapacityExceeded extends HttpApiError.Problem<CapacityExceeded>()("
   type: "urn:perennial:problem:capacity-exceeded",
   status: 503,
   title: "The server takes no more tasks now"
-}, { limit: Schema.Natural }) {}
+}, fieldsOf(TaskError.CapacityExceeded)) {}
 
 /**
  * The store failed, or the server is shutting down. Whether a write happened is not known: repeat it with the same

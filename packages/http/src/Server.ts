@@ -9,8 +9,8 @@ import { type FindMyWay, HttpIncomingMessage, HttpRouter } from "effect/http"
 import { HttpApiBuilder, HttpApiScalar } from "effect/http-api"
 import { Api } from "./Api.ts"
 import * as Handlers from "./Handlers.ts"
+import { layerNotFound, routerConfig as config } from "./internal/notFound.ts"
 import { layerRequestProblems } from "./internal/requestProblems.ts"
-import { layerUnmatched, routerConfig as config } from "./internal/unmatched.ts"
 import * as Sse from "./Sse.ts"
 
 /**
@@ -61,7 +61,7 @@ export const routes = (options?: Pick<Options, "maxBodySize" | "routes">) => {
     ),
     // Embedded: the page loads nothing from elsewhere.
     HttpApiScalar.layer(Api, { path: "/docs", scalar: { withDefaultFonts: false } }),
-    layerUnmatched,
+    layerNotFound,
     options?.routes ?? Layer.empty
   ).pipe(Layer.provide(Layer.succeed(HttpIncomingMessage.MaxBodySize, maxBodySize)))
 }

@@ -1,9 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Task } from "@perennial/domain/Task"
 import { Authorization } from "@perennial/http/Authorization"
-import { Effect, Layer, Logger, Schema } from "effect"
-import { HttpServerResponse } from "effect/http"
-import { taskResponse } from "../src/internal/taskResponse.ts"
+import { Effect, Layer, Logger } from "effect"
 import { makeCall, post, problem } from "./support.ts"
 
 describe("routes", () => {
@@ -30,13 +27,5 @@ describe("routes", () => {
       assert.deepStrictEqual([answer.status, answer.type], [500, "urn:perennial:problem:internal-error"])
       assert.notInclude(JSON.stringify(answer), "secret")
       assert.lengthOf(logged, 1)
-    }))
-
-  const encode = Schema.encodeSync(Schema.toCodecJson(Task))
-
-  it.effect.prop("a task is shown as its schema says", [Task], ([task]) =>
-    Effect.gen(function*() {
-      const shown = yield* Effect.promise(() => HttpServerResponse.toWeb(taskResponse(task)).text())
-      assert.strictEqual(shown, JSON.stringify(encode(task)))
     }))
 })

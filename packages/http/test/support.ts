@@ -64,7 +64,13 @@ export type Call = (path: string, init?: RequestInit) => Effect.Effect<Response>
 
 /** Calls all routes without a port: what goes over the wire, byte by byte. */
 export const makeCall = (
-  options?: { readonly echo?: Echo; readonly auth?: Layer.Layer<Authorization>; readonly server?: Server.Options }
+  options?: {
+    readonly echo?: Echo
+    readonly auth?: Layer.Layer<Authorization>
+    readonly server?: Server.Options
+    /** Middleware that a test has added to the API. */
+    readonly guards?: Layer.Layer<never>
+  }
 ) =>
   Effect.map(
     Effect.acquireRelease(
@@ -72,6 +78,7 @@ export const makeCall = (
         HttpRouter.toWebHandler(
           Server.routes(options?.server).pipe(
             Layer.provide([layerMemory(options?.echo ?? makeEcho()), Sse.layer(), options?.auth ?? Tokens.layerLocal]),
+            Layer.provide(options?.guards ?? Layer.empty),
             Layer.provideMerge(HttpServer.layerServices)
           ),
           { disableLogger: true, routerConfig: Server.routerConfig }

@@ -1,13 +1,12 @@
 /**
  * What the memory backend keeps of a task and of a conversation.
  */
-import { Option } from "effect"
+import { DateTime, Option } from "effect"
 import type { RunnerId, UserId } from "../Ids.ts"
 import { userText } from "../Message.ts"
 import type { Task, TaskStatus } from "../Task.ts"
 import type { Claim, Head, Intent, NewTask } from "../TaskBackend.ts"
 import type { StoredEvent } from "../TaskEvent.ts"
-import { utc } from "./utc.ts"
 
 /** One task. `log` holds the events as they were given, event `seq` at index `seq - 1`; undefined once pruned. */
 export interface Row {
@@ -82,8 +81,8 @@ export const toTask = (row: Row): Task => ({
   status: row.status,
   attempt: row.attempt,
   lastSeq: row.lastSeq,
-  createdAt: utc(row.createdAt),
-  updatedAt: utc(row.updatedAt),
+  createdAt: DateTime.makeUnsafe(row.createdAt),
+  updatedAt: DateTime.makeUnsafe(row.updatedAt),
   ...(row.error === undefined ? undefined : { error: row.error }),
   ...(row.task.metadata === undefined ? undefined : { metadata: row.task.metadata }),
   ...(row.task.replaces === undefined ? undefined : { replaces: row.task.replaces })

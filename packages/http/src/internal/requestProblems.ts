@@ -1,27 +1,27 @@
 /**
- * Problems for what happens around a handler: a request that does not decode, a body that is too large, a bug.
+ * Problems for what goes wrong around a handler: a request that does not decode, a body that is too large or of another
+ * media type, a bug.
  */
-import { ByteSize, Cause, Effect, Layer, SchemaIssue } from "effect"
-import { HttpIncomingMessage, HttpRouter, HttpServerError, HttpServerRequest } from "effect/http"
-import { HttpApiError } from "effect/http-api"
-import { InternalError, InvalidRequest, PayloadTooLarge, RequestProblems } from "../Problems.ts"
-import { withSent } from "./shown.ts"
+import { ByteSize, Cause, Effect, Layer } from "effect"
+import {
+  HttpIncomingMessage,
+  HttpRouter,
+  HttpServerError,
+  HttpServerRequest,
+  type HttpServerResponse
+} from "effect/http"
+import { HttpApiError, HttpApiMiddleware } from "effect/http-api"
+import { InternalError, InvalidRequest, PayloadTooLarge, RequestProblems, UnsupportedMediaType } from "../Problems.ts"
+import { describeSent } from "./describeSent.ts"
 
-const formatIssues = SchemaIssue.makeFormatterStandardSchemaV1()
-
-const segment = (part: PropertyKey | { readonly key: PropertyKey }): string | number => {
-  const key = typeof part === "object" ? part.key : part
-  return typeof key === "number" ? key : String(key)
-}
-
-/** What came in a part of the request, as far as it can be read. Headers may hold secrets: they are not shown. */
-const sentIn = Effect.fnUntraced(function*(kind: HttpApiError.HttpApiSchemaError["kind"]) {
-  switch (kind) {
-    case "Params":
+/** The content of one part of the request, as far as it can be read. Headers may hold secrets: they are not shown. */
+const sentIn = Effect.fnUntraced(function*(part: string | number | undefined) {
+  switch (part) {
+    case "params":
       return (yield* HttpRouter.RouteContext).params
-    case "Query":
+    case "query":
       return yield* HttpServerRequest.ParsedSearchParams
-    case "Payload": {
+    case "payload": {
       const { json } = yield* HttpServerRequest.HttpServerRequest
       return yield* Effect.orElseSucceed(json, () => undefined)
     }
@@ -33,18 +33,15 @@ const sentIn = Effect.fnUntraced(function*(kind: HttpApiError.HttpApiSchemaError
 /** The name of a schema says nothing to a client. */
 const wholeBody = (message: string, sent: unknown): string => {
   if (!message.startsWith("Expected ") || message === "Expected a valid JSON body") return message
-  return sent === undefined ? "Expected a JSON object, got no body" : withSent("Expected a JSON object", sent, [])
+  return sent === undefined ? "Expected a JSON object, got no body" : describeSent("Expected a JSON object", sent, [])
 }
 
-const invalidRequest = Effect.fnUntraced(function*(error: HttpApiError.HttpApiSchemaError) {
-  const sent = yield* sentIn(error.kind)
-  const slot = error.kind.toLowerCase()
-  const errors = formatIssues(error.cause.issue).issues.map((issue) => {
-    const path = (issue.path ?? []).map(segment)
-    return {
-      path: [slot, ...path],
-      message: path.length === 0 ? wholeBody(issue.message, sent) : withSent(issue.message, sent, path)
-    }
+/** Adds to each issue what was sent. All issues of one request are about the same part. */
+const invalidRequest = Effect.fnUntraced(function*(issues: ReadonlyArray<typeof HttpApiError.ProblemIssue.Type>) {
+  const sent = yield* sentIn(issues[0]?.path[0])
+  const errors = issues.map(({ message, path }) => {
+    const [, ...inside] = path
+    return { path, message: inside.length === 0 ? wholeBody(message, sent) : describeSent(message, sent, inside) }
   })
   const detail = errors.map((e) => `${e.path.join(".")}: ${e.message}`).join("; ")
   return yield* new InvalidRequest({ errors, detail })
@@ -54,16 +51,26 @@ const isBodyTooLarge = (defect: unknown): boolean =>
   HttpServerError.isHttpServerError(defect) && defect.reason._tag === "RequestParseError" &&
   defect.reason.reason === "BodyTooLarge"
 
-const isResponse = (error: HttpApiError.HttpApiSchemaError): boolean =>
-  error.kind === "Body" || error.kind === "ResponseHeaders"
+/** A response that its own schema refuses is a bug of the server. */
+const isResponseError = (error: unknown): boolean =>
+  HttpApiError.HttpApiSchemaError.is(error) && (error.kind === "Body" || error.kind === "ResponseHeaders")
 
-/** Where every defect ends: logged here, and not a word of it goes out (P12). */
+const unsupported = Effect.fail(
+  new UnsupportedMediaType({ detail: "Send the body as `content-type: application/json`." })
+)
+
+// `HttpApiBuilder` answers a body of another media type itself, in plain text.
+const onSuccess = (response: HttpServerResponse.HttpServerResponse) =>
+  response.status === 415 ? unsupported : Effect.succeed(response)
+
+/** Every defect ends here: it is logged, and the response does not mention its cause (P12). */
 const bug = (cause: Cause.Cause<unknown>) =>
   Effect.andThen(Effect.logError("A request failed by a bug.", cause), Effect.fail(new InternalError()))
 
 export const layerRequestProblems: Layer.Layer<RequestProblems> = Layer.effect(
   RequestProblems,
   Effect.gen(function*() {
+    const withIssues = yield* HttpApiMiddleware.ProblemDetails
     const limit = yield* HttpIncomingMessage.MaxBodySize
     const limitBytes = limit === undefined ? Number.MAX_SAFE_INTEGER : ByteSize.toNumberUnsafe(limit)
     const tooLarge = Effect.fail(
@@ -72,16 +79,20 @@ export const layerRequestProblems: Layer.Layer<RequestProblems> = Layer.effect(
 
     const onFailure = <E>(
       cause: Cause.Cause<E>
-    ): Effect.Effect<never, E | InvalidRequest | PayloadTooLarge | InternalError, HttpRouter.Provided> => {
+    ): Effect.Effect<never, E | PayloadTooLarge | InternalError> => {
       for (const reason of cause.reasons) {
         const error: unknown = reason._tag === "Fail" ? reason.error : reason._tag === "Die" ? reason.defect : undefined
         if (isBodyTooLarge(error)) return tooLarge
-        if (HttpApiError.HttpApiSchemaError.is(error)) {
-          return isResponse(error) ? bug(cause) : invalidRequest(error)
-        }
       }
       return Cause.hasDies(cause) ? bug(cause) : Effect.failCause(cause)
     }
-    return (handler) => Effect.catchCause(handler, onFailure)
+    return (handler, options) =>
+      withIssues(Effect.catchIf(handler, isResponseError, Effect.die), options).pipe(
+        Effect.catchTags({
+          BadRequestProblem: ({ errors = [] }) => invalidRequest(errors),
+          InternalServerErrorProblem: Effect.die
+        }),
+        Effect.matchCauseEffect({ onSuccess, onFailure })
+      )
   })
-)
+).pipe(Layer.provide(HttpApiMiddleware.layerProblemDetails({ includeDetails: true })))

@@ -44,7 +44,7 @@ const respond = (request: HttpServerRequest.HttpServerRequest) => {
 const requestWithoutRoute = (error: unknown): HttpServerRequest.HttpServerRequest | undefined =>
   HttpServerError.isHttpServerError(error) && error.reason._tag === "RouteNotFound" ? error.request : undefined
 
-export const layerUnmatched = HttpRouter.middleware(
+export const layerNotFound = HttpRouter.middleware(
   (app) =>
     Effect.catch(app, (error) => {
       const request = requestWithoutRoute(error)

@@ -27,7 +27,7 @@ const find = (sent: unknown, path: ReadonlyArray<string | number>): unknown => {
 }
 
 /** Adds what was found at the path to what was expected there; not to a message that says more by itself. */
-export const withSent = (message: string, sent: unknown, path: ReadonlyArray<string | number>): string => {
+export const describeSent = (message: string, sent: unknown, path: ReadonlyArray<string | number>): string => {
   const found = message.startsWith("Expected ") ? find(sent, path) : undefined
   return found === undefined ? message : `${message}, got ${show(found)}`
 }

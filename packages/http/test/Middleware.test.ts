@@ -1,0 +1,49 @@
+/** A middleware that is added to the API is applied: to each endpoint of each group, or to the one endpoint that has it. */
+import { assert, describe, it } from "@effect/vitest"
+import { Effect } from "effect"
+import { vi } from "vitest"
+import { Api } from "../src/Api.ts"
+import { layerGuards } from "./guards.ts"
+import { body, makeCall, problem } from "./support.ts"
+
+// The API as if its own source had these middlewares.
+vi.mock("../src/Api.ts", async (original) => {
+  const actual = await original<{ readonly Api: typeof Api }>()
+  const { guard } = await import("./guards.ts")
+  return { ...actual, Api: guard(actual.Api) }
+})
+
+const endpoints = Object.values(Api.groups).flatMap((group) =>
+  Object.values(group.endpoints).map(({ identifier, method, path }) => ({
+    name: `${group.identifier}.${identifier}`,
+    method,
+    path: path.replaceAll(/:\w+/g, "x")
+  }))
+)
+
+/** The endpoints that deny a request. */
+const denying = Effect.fnUntraced(function*(armed: "groups" | "endpoint") {
+  const call = yield* makeCall({ guards: layerGuards(armed) })
+  const names: Array<string> = []
+  for (const { method, name, path } of endpoints) {
+    const response = yield* call(path, { method })
+    if (response.status === 429) {
+      assert.strictEqual((yield* problem(response)).type, "urn:test:denied")
+      names.push(name)
+    } else yield* body(response)
+  }
+  return names
+})
+
+describe("a middleware of the API", () => {
+  it.effect("P12: added to every group, it is applied to every endpoint", () =>
+    Effect.gen(function*() {
+      assert.isAtLeast(endpoints.length, 14)
+      assert.deepStrictEqual(yield* denying("groups"), endpoints.map(({ name }) => name))
+    }))
+
+  it.effect("P12: added to one endpoint, it is applied to that endpoint and to no other", () =>
+    Effect.gen(function*() {
+      assert.deepStrictEqual(yield* denying("endpoint"), ["tasks.get"])
+    }))
+})

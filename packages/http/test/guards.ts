@@ -1,0 +1,33 @@
+/**
+ * Middleware that a test adds to the API: it denies every request of the place that it guards, once it is armed.
+ */
+import type { Api } from "@perennial/http/Api"
+import { Effect, Layer } from "effect"
+import { HttpApiError, HttpApiMiddleware } from "effect/http-api"
+
+export class Denied extends HttpApiError.Problem<Denied>()("Denied", {
+  type: "urn:test:denied",
+  status: 429,
+  title: "Denied"
+}) {}
+
+class GroupGuard extends HttpApiMiddleware.Service<GroupGuard>()("test/GroupGuard", { error: Denied }) {}
+class EndpointGuard extends HttpApiMiddleware.Service<EndpointGuard>()("test/EndpointGuard", { error: Denied }) {}
+
+/** Every group is guarded, and the endpoint `tasks.get` has one more guard of its own. */
+export const guard = (api: typeof Api) => {
+  const { conversations, system, tasks } = api.groups
+  return api
+    .add(tasks.middleware(GroupGuard).add(tasks.endpoints.get.middleware(GroupGuard).middleware(EndpointGuard)))
+    .add(conversations.middleware(GroupGuard))
+    .add(system.middleware(GroupGuard))
+}
+
+/** The guards: those that are armed deny. */
+export const layerGuards = (armed: "groups" | "endpoint") => {
+  const denied = Effect.fail(new Denied({ detail: "Denied by a middleware of the test." }))
+  return Layer.mergeAll(
+    Layer.succeed(GroupGuard, (handler) => armed === "groups" ? denied : handler),
+    Layer.succeed(EndpointGuard, (handler) => armed === "endpoint" ? denied : handler)
+  )
+}
