@@ -3,15 +3,16 @@
  */
 import { Agents } from "@perennial/domain/Agent"
 import type { StoredEvent } from "@perennial/domain/TaskEvent"
+import { TaskManager } from "@perennial/domain/TaskManager"
 import * as TaskLimits from "@perennial/runtime/TaskLimits"
-import { TaskManager } from "@perennial/runtime/TaskManager"
+import * as TaskRuntime from "@perennial/runtime/TaskRuntime"
 import { Effect, Fiber, Latch, Layer, ManagedRuntime, Stream } from "effect"
 import { agent, command } from "./agent.ts"
 import { serve } from "./ipc.ts"
 import { resources } from "./server.ts"
 
 const runtime = ManagedRuntime.make(
-  TaskManager.layerMemory.pipe(
+  TaskRuntime.layerMemory.pipe(
     Layer.provide(Agents.layer([agent])),
     Layer.provide(Layer.succeed(TaskLimits.CurrentTaskLimits, { ...TaskLimits.defaults, capacity: 100_000 }))
   )

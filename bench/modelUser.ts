@@ -6,11 +6,12 @@ import { Agents } from "@perennial/domain/Agent"
 import { AgentId, ConversationId, TaskId, UserId } from "@perennial/domain/Ids"
 import { userText } from "@perennial/domain/Message"
 import { ack, type AgentEvent } from "@perennial/domain/TaskEvent"
+import { TaskManager } from "@perennial/domain/TaskManager"
 import * as AnthropicModel from "@perennial/runtime/AnthropicModel"
 import * as LlmAgent from "@perennial/runtime/LlmAgent"
 import * as ScriptedModel from "@perennial/runtime/ScriptedModel"
 import * as TaskLimits from "@perennial/runtime/TaskLimits"
-import { TaskManager } from "@perennial/runtime/TaskManager"
+import * as TaskRuntime from "@perennial/runtime/TaskRuntime"
 import { Deferred, Effect, Layer, ManagedRuntime, Redacted, Schema, Scope } from "effect"
 import { Tool, Toolkit } from "effect/ai"
 import { serve } from "./ipc.ts"
@@ -61,7 +62,7 @@ const agentOver = (answers: Answers) =>
 
 const tasksOf = (agents: Layer.Layer<Agents>) =>
   ManagedRuntime.make(
-    TaskManager.layerMemory.pipe(
+    TaskRuntime.layerMemory.pipe(
       Layer.provide(agents),
       Layer.provide(Layer.succeed(TaskLimits.CurrentTaskLimits, { ...TaskLimits.defaults, capacity: 100_000 }))
     )

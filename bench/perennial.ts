@@ -3,10 +3,11 @@
  */
 import { Agents } from "@perennial/domain/Agent"
 import { TaskId } from "@perennial/domain/Ids"
+import { TaskManager } from "@perennial/domain/TaskManager"
 import * as NodeServer from "@perennial/http/Node"
 import * as Tokens from "@perennial/http/Tokens"
 import * as TaskLimits from "@perennial/runtime/TaskLimits"
-import { TaskManager } from "@perennial/runtime/TaskManager"
+import * as TaskRuntime from "@perennial/runtime/TaskRuntime"
 import { Effect, Layer, ManagedRuntime, Stream } from "effect"
 import { HttpServer } from "effect/http"
 import { agent, command } from "./agent.ts"
@@ -16,7 +17,7 @@ import { layer as storeLayer, type StoreName } from "./stores.ts"
 
 const layer = NodeServer.layer({ port: 0 }).pipe(
   Layer.provide(Tokens.layerLocal),
-  Layer.provideMerge(TaskManager.layer),
+  Layer.provideMerge(TaskRuntime.layer),
   Layer.provide(Agents.layer([agent])),
   Layer.provide(storeLayer((process.env["BENCH_STORE"] ?? "memory") as StoreName, process.env["BENCH_URL"] ?? "")),
   Layer.provide(Layer.succeed(TaskLimits.CurrentTaskLimits, { ...TaskLimits.defaults, capacity: 100_000 }))

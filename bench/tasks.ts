@@ -2,9 +2,10 @@
  * Perennial on one store, without HTTP.
  */
 import * as Agent from "@perennial/domain/Agent"
+import { TaskManager } from "@perennial/domain/TaskManager"
 import * as Usage from "@perennial/domain/Usage"
 import * as TaskLimits from "@perennial/runtime/TaskLimits"
-import { TaskManager } from "@perennial/runtime/TaskManager"
+import * as TaskRuntime from "@perennial/runtime/TaskRuntime"
 import { Effect, Fiber, Latch, Layer, ManagedRuntime, Stream } from "effect"
 import { type Engine, runJobs, value } from "./engine.ts"
 import { serve } from "./ipc.ts"
@@ -34,7 +35,7 @@ const writer = Agent.make(
 )
 
 const runtime = ManagedRuntime.make(
-  TaskManager.layer.pipe(
+  TaskRuntime.layer.pipe(
     Layer.provide(Agent.Agents.layer([job, writer])),
     Layer.provide(layer(process.env["BENCH_STORE"] as StoreName, process.env["BENCH_URL"] ?? "")),
     Layer.provide(Layer.succeed(TaskLimits.CurrentTaskLimits, { ...TaskLimits.defaults, capacity: 100_000 }))

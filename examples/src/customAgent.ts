@@ -6,8 +6,9 @@
  */
 import { Agents, make } from "@perennial/domain/Agent"
 import { isTerminal } from "@perennial/domain/TaskEvent"
+import { TaskManager } from "@perennial/domain/TaskManager"
 import * as Usage from "@perennial/domain/Usage"
-import { TaskManager } from "@perennial/runtime/TaskManager"
+import * as TaskRuntime from "@perennial/runtime/TaskRuntime"
 import { Console, Effect, Layer, Stream } from "effect"
 
 const chapters = ["Seed", "Sapling", "Tree"]
@@ -37,6 +38,6 @@ const program = Effect.gen(function*() {
 })
 
 await program.pipe(
-  Effect.provide(TaskManager.layerMemory.pipe(Layer.provide(Agents.layer([storyteller])))),
+  Effect.provide(TaskRuntime.layerMemory.pipe(Layer.provide(Agents.layer([storyteller])))),
   Effect.runPromise
 )

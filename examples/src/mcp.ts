@@ -7,11 +7,12 @@
  *     MCP_URL=http://127.0.0.1:4000/mcp node examples/src/mcp.ts
  */
 import { NodeServices } from "@effect/platform-node"
+import { TaskManager } from "@perennial/domain/TaskManager"
 import * as AgentTools from "@perennial/runtime/AgentTools"
 import * as LlmAgent from "@perennial/runtime/LlmAgent"
 import * as McpTools from "@perennial/runtime/McpTools"
 import * as ScriptedModel from "@perennial/runtime/ScriptedModel"
-import { TaskManager } from "@perennial/runtime/TaskManager"
+import * as TaskRuntime from "@perennial/runtime/TaskRuntime"
 import { Config, Console, Effect, Layer, Option, Stream } from "effect"
 import { FetchHttpClient } from "effect/http"
 import { ChildProcess } from "effect/process"
@@ -48,6 +49,6 @@ const program = Effect.gen(function*() {
 })
 
 await program.pipe(
-  Effect.provide(TaskManager.layerMemory.pipe(Layer.provide(agent))),
+  Effect.provide(TaskRuntime.layerMemory.pipe(Layer.provide(agent))),
   Effect.runPromise
 )

@@ -3,9 +3,10 @@
  *
  *     node examples/src/quickstart.ts
  */
+import { TaskManager } from "@perennial/domain/TaskManager"
 import * as LlmAgent from "@perennial/runtime/LlmAgent"
 import * as ScriptedModel from "@perennial/runtime/ScriptedModel"
-import { TaskManager } from "@perennial/runtime/TaskManager"
+import * as TaskRuntime from "@perennial/runtime/TaskRuntime"
 import { Console, Effect, Layer, Stream } from "effect"
 
 const agent = LlmAgent.layer({
@@ -22,6 +23,6 @@ const program = Effect.gen(function*() {
 })
 
 await program.pipe(
-  Effect.provide(TaskManager.layerMemory.pipe(Layer.provide(agent))),
+  Effect.provide(TaskRuntime.layerMemory.pipe(Layer.provide(agent))),
   Effect.runPromise
 )

@@ -11,7 +11,7 @@ import * as AgentTools from "@perennial/runtime/AgentTools"
 import * as LlmAgent from "@perennial/runtime/LlmAgent"
 import * as ScriptedModel from "@perennial/runtime/ScriptedModel"
 import * as TaskLimits from "@perennial/runtime/TaskLimits"
-import { TaskManager } from "@perennial/runtime/TaskManager"
+import * as TaskRuntime from "@perennial/runtime/TaskRuntime"
 import { Cause, Config, Console, Duration, Effect, Exit, Layer, Option, Runtime, Schema } from "effect"
 import { type Prompt, Tool, Toolkit } from "effect/ai"
 import { HttpServer } from "effect/http"
@@ -128,7 +128,7 @@ const server = Effect.map(settings, ({ capacity, leaseMillis, ledger, port, stor
   const leaseTtl = Duration.millis(leaseMillis)
   return NodeServer.layer({ port, handOver: true }).pipe(
     Layer.provide(Tokens.layerLocal),
-    Layer.provide(TaskManager.layer),
+    Layer.provide(TaskRuntime.layer),
     Layer.provide(agents(write)),
     Layer.provide(Layer.effect(TaskBackend, Effect.map(TaskBackend, (backend) => watched(backend, write)))),
     Layer.provide(storage),

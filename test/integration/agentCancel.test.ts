@@ -3,11 +3,12 @@ import { type Agent, Agents } from "@perennial/domain/Agent"
 import { ConversationStore } from "@perennial/domain/ConversationStore"
 import { ConversationId, type TaskId, UserId } from "@perennial/domain/Ids"
 import type { StoredEvent } from "@perennial/domain/TaskEvent"
+import { TaskManager } from "@perennial/domain/TaskManager"
 import * as AnthropicModel from "@perennial/runtime/AnthropicModel"
 import * as Fake from "@perennial/runtime/FakeAnthropic"
 import * as LlmAgent from "@perennial/runtime/LlmAgent"
 import * as TaskData from "@perennial/runtime/TaskData"
-import { TaskManager } from "@perennial/runtime/TaskManager"
+import * as TaskRuntime from "@perennial/runtime/TaskRuntime"
 import { Context, Effect, Layer, Redacted, Ref, Schema, Stream } from "effect"
 import { Tool, Toolkit } from "effect/ai"
 import { stores } from "../support/stores.ts"
@@ -160,7 +161,7 @@ const assistantText = Effect.map(
 )
 
 describe.each(stores)("an agent over the Anthropic SDK is cancelled, on %s", (_, store) => {
-  const layer = TaskManager.layer.pipe(
+  const layer = TaskRuntime.layer.pipe(
     Layer.provide(agents),
     Layer.provideMerge(Layer.mergeAll(store, FakeAnthropic.layer, Finalized.layer))
   )
@@ -176,7 +177,7 @@ describe.each(stores)("an agent over the Anthropic SDK is cancelled, on %s", (_,
         const before = moment.after === undefined
           ? yield* Effect.as(fake.nextRequest, ["ack", "started"])
           : yield* readUntil(id, moment.after)
-        assert.isTrue(yield* manager.cancel(id))
+        assert.strictEqual((yield* manager.cancel(id)).status, "cancelled")
         assert.deepStrictEqual(yield* Ref.get(yield* Finalized), moment.finalized)
         assert.deepStrictEqual((yield* readUntil(id, "cancelled")).slice(before.length), moment.added)
         const requests = yield* fake.requests

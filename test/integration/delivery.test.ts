@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { TaskId } from "@perennial/domain/Ids"
-import { TaskManager } from "@perennial/runtime/TaskManager"
+import { TaskManager } from "@perennial/domain/TaskManager"
 import { Effect, Fiber, Stream } from "effect"
 import * as Rest from "../support/rest.ts"
 import * as Sse from "../support/sse.ts"

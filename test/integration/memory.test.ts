@@ -1,8 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Agents } from "@perennial/domain/Agent"
 import { TaskBackend } from "@perennial/domain/TaskBackend"
+import { TaskManager } from "@perennial/domain/TaskManager"
 import * as TaskLimits from "@perennial/runtime/TaskLimits"
-import { TaskManager } from "@perennial/runtime/TaskManager"
+import * as TaskRuntime from "@perennial/runtime/TaskRuntime"
 import { Clock, Effect, Layer, Stream } from "effect"
 import { heapBytes } from "../support/heap.ts"
 import { stores } from "../support/stores.ts"
@@ -37,7 +38,7 @@ describe.each(stores)("memory, on %s", (name, store) => {
       // Its events took 30 KiB and more. The memory store has the records on its heap.
       assert.isBelow(kibibytes, name === "memory" ? 6 : 2)
     }).pipe(Effect.provide(
-      TaskManager.layer.pipe(
+      TaskRuntime.layer.pipe(
         Layer.provide(Agents.layer([Talker.makeTalker(25).agent])),
         Layer.provideMerge(store),
         // Pages that were read stay in a cache of this size, as they should.

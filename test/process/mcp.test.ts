@@ -2,11 +2,12 @@ import { NodeServices } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
 import { ConversationId } from "@perennial/domain/Ids"
 import type { StoredEvent } from "@perennial/domain/TaskEvent"
+import { TaskManager } from "@perennial/domain/TaskManager"
 import type { AgentTools } from "@perennial/runtime/AgentTools"
 import * as LlmAgent from "@perennial/runtime/LlmAgent"
 import * as McpTools from "@perennial/runtime/McpTools"
 import * as ScriptedModel from "@perennial/runtime/ScriptedModel"
-import { TaskManager } from "@perennial/runtime/TaskManager"
+import * as TaskRuntime from "@perennial/runtime/TaskRuntime"
 import { Context, Effect, Fiber, Layer, Queue, Stream } from "effect"
 import { FetchHttpClient } from "effect/http"
 import { ChildProcess, ChildProcessSpawner } from "effect/process"
@@ -57,7 +58,7 @@ const start = Effect.fnUntraced(function*(tools: AgentTools, turns: ReadonlyArra
     tools,
     model: ScriptedModel.layer({ turns })
   })
-  const context = yield* Layer.build(TaskManager.layerMemory.pipe(Layer.provide(agent)))
+  const context = yield* Layer.build(TaskRuntime.layerMemory.pipe(Layer.provide(agent)))
   const tasks = Context.get(context, TaskManager)
   const read = Effect.fnUntraced(function*(conversationId: ConversationId) {
     const task = yield* tasks.start({ message: "Go on.", conversationId })

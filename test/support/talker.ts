@@ -9,7 +9,7 @@ import type { AgentEvent } from "@perennial/domain/TaskEvent"
 import * as Usage from "@perennial/domain/Usage"
 import * as NodeServer from "@perennial/http/Node"
 import * as Tokens from "@perennial/http/Tokens"
-import { TaskManager } from "@perennial/runtime/TaskManager"
+import * as TaskRuntime from "@perennial/runtime/TaskRuntime"
 import { Array, Effect, Latch, Layer } from "effect"
 import { HttpServer } from "effect/http"
 
@@ -54,7 +54,7 @@ export const layer = <E>(
 ) =>
   NodeServer.layer({ port: 0, shutdownTimeout: 0, ...options }).pipe(
     Layer.provide(Tokens.layerLocal),
-    Layer.provideMerge(TaskManager.layer),
+    Layer.provideMerge(TaskRuntime.layer),
     Layer.provide(Agent.Agents.layer([agent])),
     Layer.provideMerge(store)
   )

@@ -5,9 +5,10 @@
  */
 import { NodeServices } from "@effect/platform-node"
 import { ConversationId } from "@perennial/domain/Ids"
+import { TaskManager } from "@perennial/domain/TaskManager"
 import * as LlmAgent from "@perennial/runtime/LlmAgent"
 import * as ScriptedModel from "@perennial/runtime/ScriptedModel"
-import { TaskManager } from "@perennial/runtime/TaskManager"
+import * as TaskRuntime from "@perennial/runtime/TaskRuntime"
 import { Console, Effect, Layer, Stream } from "effect"
 import * as FileConversationStore from "./FileConversationStore.ts"
 import * as FileTaskBackend from "./FileTaskBackend.ts"
@@ -35,6 +36,6 @@ const program = Effect.gen(function*() {
 })
 
 await program.pipe(
-  Effect.provide(TaskManager.layer.pipe(Layer.provide([files, agent]), Layer.provide(NodeServices.layer))),
+  Effect.provide(TaskRuntime.layer.pipe(Layer.provide([files, agent]), Layer.provide(NodeServices.layer))),
   Effect.runPromise
 )

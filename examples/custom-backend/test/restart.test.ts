@@ -7,8 +7,9 @@ import { AgentId, ConversationId, RunnerId, TaskId, UserId } from "@perennial/do
 import { userText } from "@perennial/domain/Message"
 import { TaskBackend } from "@perennial/domain/TaskBackend"
 import type { AgentEvent } from "@perennial/domain/TaskEvent"
+import { TaskManager } from "@perennial/domain/TaskManager"
 import { zero } from "@perennial/domain/Usage"
-import { TaskManager } from "@perennial/runtime/TaskManager"
+import * as TaskRuntime from "@perennial/runtime/TaskRuntime"
 import { Context, Deferred, Duration, Effect, FileSystem, Layer, Stream } from "effect"
 import * as FileTaskBackend from "../src/FileTaskBackend.ts"
 import { directory, files } from "./files.ts"
@@ -161,7 +162,7 @@ it.live("P8, P10: a task goes on after a crash of its process, and repeats nothi
         return yield* Effect.never
       }))
     const process = (directory: string) =>
-      Layer.build(TaskManager.layer.pipe(Layer.provideMerge(files(directory)), Layer.provide(Agents.layer([agent]))))
+      Layer.build(TaskRuntime.layer.pipe(Layer.provideMerge(files(directory)), Layer.provide(Agents.layer([agent]))))
 
     const first = yield* directory
     const manager = Context.get(yield* process(first), TaskManager)

@@ -25,7 +25,7 @@ import * as DemoModel from "@perennial/runtime/DemoModel"
 import * as LlmAgent from "@perennial/runtime/LlmAgent"
 import * as ModelScript from "@perennial/runtime/ModelScript"
 import * as Retention from "@perennial/runtime/Retention"
-import { TaskManager } from "@perennial/runtime/TaskManager"
+import * as TaskRuntime from "@perennial/runtime/TaskRuntime"
 import { Cause, Console, Data, Effect, Exit, FileSystem, Layer, Logger, Option, Redacted, Runtime } from "effect"
 import { HttpServer } from "effect/http"
 import * as ServerConfig from "./ServerConfig.ts"
@@ -96,7 +96,7 @@ const agents = (model: ServerConfig.ServerConfig["model"]) =>
 const server = (config: ServerConfig.ServerConfig) =>
   NodeServer.layer({ host: config.host, port: config.port, routes: Web.layer, handOver: true }).pipe(
     Layer.provide(config.tokens.length === 0 ? Tokens.layerLocal : Tokens.layer(config.tokens)),
-    Layer.provide(TaskManager.layer),
+    Layer.provide(TaskRuntime.layer),
     Layer.provide(agents(config.model)),
     Layer.merge(
       Option.match(config.retention, { onNone: () => Layer.empty, onSome: (keep) => Retention.layer({ keep }) })

@@ -67,6 +67,11 @@ export * as Settlement from "./Settlement.ts"
 /**
  * @since 0.1.0
  */
+export * as StartInput from "./StartInput.ts"
+
+/**
+ * @since 0.1.0
+ */
 export * as Task from "./Task.ts"
 
 /**
@@ -83,6 +88,11 @@ export * as TaskError from "./TaskError.ts"
  * @since 0.1.0
  */
 export * as TaskEvent from "./TaskEvent.ts"
+
+/**
+ * @since 0.1.0
+ */
+export * as TaskManager from "./TaskManager.ts"
 
 /**
  * @since 0.1.0

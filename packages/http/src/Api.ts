@@ -7,10 +7,9 @@
  */
 import { Conversation, StoredMessage } from "@perennial/domain/Conversation"
 import { Decision, problemOf } from "@perennial/domain/Decision"
-import { AgentId, ConversationId, MessageId, TaskId } from "@perennial/domain/Ids"
-import { FilePart, text, TextPart, UserMessage } from "@perennial/domain/Message"
-import * as MessageFiles from "@perennial/domain/MessageFiles"
-import { Metadata as AnyMetadata, OnBusy, Task, TaskStatus } from "@perennial/domain/Task"
+import { ConversationId, MessageId, TaskId } from "@perennial/domain/Ids"
+import { IdempotencyKey, RegenerateOptions, StartInput } from "@perennial/domain/StartInput"
+import { Task, TaskStatus } from "@perennial/domain/Task"
 import { StoredEvent, TaskEvent } from "@perennial/domain/TaskEvent"
 import { Schema, Struct } from "effect"
 import { HttpApi, HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
@@ -18,82 +17,14 @@ import { Authorization } from "./Authorization.ts"
 import * as Problems from "./Problems.ts"
 
 /**
- * How much text a user's message may hold, in bytes of UTF-8.
- *
- * @since 0.1.0
- * @category constants
- */
-export const maxMessageBytes = 256 * 1024
-
-const utf8 = new TextEncoder()
-
-// One UTF-16 code unit is one to three bytes of UTF-8: almost every message is decided without encoding it.
-const fits = (value: string): boolean =>
-  value.length * 3 <= maxMessageBytes ||
-  (value.length <= maxMessageBytes && utf8.encode(value).byteLength <= maxMessageBytes)
-
-const notEmpty = { expected: "a message that is not empty" }
-const notTooLong = { expected: `at most ${maxMessageBytes} bytes of text` }
-
-const TextMessage = Schema.String.check(
-  Schema.makeFilter((value: string) => value.trim() !== "", notEmpty),
-  Schema.makeFilter((value: string) => fits(value), notTooLong)
-)
-
-// What only a model's provider understands comes from its answers. From a client it is passed over, as unknown fields are.
-const UserPart = Schema.Union([
-  TextPart.mapFields(Struct.omit(["providerData"])),
-  FilePart.mapFields(Struct.omit(["providerData"]), { unsafePreserveChecks: true })
-])
-
-const PartsMessage = Schema.Struct({ ...UserMessage.fields, content: Schema.NonEmptyArray(UserPart) }).check(
-  Schema.makeFilter(
-    (message: UserMessage) => message.content.some((part) => part.type === "file") || text(message).trim() !== "",
-    notEmpty
-  ),
-  Schema.makeFilter((message: UserMessage) => fits(text(message)), notTooLong),
-  Schema.makeFilter((message: UserMessage) => {
-    const problem = MessageFiles.problemOf(message)
-    return problem === undefined ? undefined : `The message ${problem}`
-  })
-)
-
-/**
- * How large `metadata` and `userMetadata` may be, in characters of JSON: 64 Ki.
- *
- * @since 0.1.0
- * @category constants
- */
-export const maxMetadataLength = 64 * 1024
-
-const Metadata = AnyMetadata.check(
-  Schema.makeFilter((value: AnyMetadata) =>
-    JSON.stringify(value).length <= maxMetadataLength ? undefined : `at most ${maxMetadataLength} characters of JSON`
-  )
-)
-
-/**
- * What starts a task.
+ * What starts a task: `StartInput`, but the idempotency key is a header, and logs are the server's.
  *
  * @since 0.1.0
  * @category models
  */
-export const Start = Schema.Struct({
-  /** Text, or a message with files. Not empty, at most 256 KiB of text, 10 files and 5 MiB of them. */
-  message: Schema.Union([TextMessage, PartsMessage]).annotate({ expected: "a string or a user message" }),
-  /** An unknown id is created for the caller; without one a new conversation begins. */
-  conversationId: Schema.optionalKey(ConversationId),
-  /** Without one the first registered agent runs. */
-  agentId: Schema.optionalKey(AgentId),
-  /** What to do when the conversation has an active task; `reject` by default. */
-  onBusy: Schema.optionalKey(OnBusy),
-  /** Kept with the user's message. */
-  userMetadata: Schema.optionalKey(Metadata),
-  /** Kept with the task. */
-  metadata: Schema.optionalKey(Metadata),
-  /** One of the user's messages of the conversation: this one takes its place, and what came after it goes. */
-  replaces: Schema.optionalKey(MessageId)
-}).annotate({ identifier: "Start" })
+export const Start = StartInput.mapFields(Struct.omit(["idempotencyKey", "logContext"])).annotate({
+  identifier: "Start"
+})
 
 /**
  * How to answer again; the whole body may be left out.
@@ -101,14 +32,9 @@ export const Start = Schema.Struct({
  * @since 0.1.0
  * @category models
  */
-export const Regenerate = Schema.Struct({
-  /** Without one the agent that ran before. */
-  agentId: Schema.optionalKey(AgentId),
-  /** What to do when the conversation has an active task; `reject` by default. */
-  onBusy: Schema.optionalKey(OnBusy),
-  /** Kept with the task. */
-  metadata: Schema.optionalKey(Metadata)
-}).annotate({ identifier: "Regenerate" })
+export const Regenerate = RegenerateOptions.mapFields(Struct.omit(["idempotencyKey", "logContext"])).annotate({
+  identifier: "Regenerate"
+})
 
 /**
  * Why a task is cancelled; the whole body may be left out.
@@ -175,7 +101,7 @@ const limit = (maximum: number) => Schema.optionalKey(Schema.Int.check(Schema.is
 
 const taskParams = { id: TaskId }
 const conversationParams = { id: ConversationId }
-const idempotencyKey = Schema.optionalKey(Schema.NonEmptyString.check(Schema.isMaxLength(200)))
+const idempotencyKey = Schema.optionalKey(IdempotencyKey)
 
 const startErrors = [
   Problems.ConversationBusy,

@@ -1,5 +1,5 @@
 /**
- * Answers the API from the runtime's `TaskManager` and the `ConversationStore`.
+ * Answers the API from a `TaskManager` and the `ConversationStore`.
  *
  * @since 0.1.0
  */
@@ -10,8 +10,8 @@ import type { MessageId } from "@perennial/domain/Ids"
 import { isTerminal, Task } from "@perennial/domain/Task"
 import { StreamLost } from "@perennial/domain/TaskError"
 import { size, type StoredEvent } from "@perennial/domain/TaskEvent"
-import { TaskManager } from "@perennial/runtime/TaskManager"
-import { Effect, type Layer, Schema, Stream } from "effect"
+import { TaskManager } from "@perennial/domain/TaskManager"
+import { Effect, type Layer, Option, Schema, Stream } from "effect"
 import { HttpServerResponse } from "effect/http"
 import { HttpApiBuilder, type HttpApiGroup, HttpApiSchema } from "effect/http-api"
 import { Api, EventPage } from "./Api.ts"
@@ -125,16 +125,15 @@ export const layerTasks: Layer.Layer<
       events: ({ headers, params, query }) =>
         withProblems(Effect.gen(function*() {
           const after = headers["last-event-id"] ?? query.after ?? 0
-          const task = yield* manager.get(params.id)
+          const { events, task } = yield* manager.open(params.id, { after })
           const page = wantsPage(headers.accept)
           if (!page && isTerminal(task.status) && after === task.lastSeq) return noContent
-          const events = yield* manager.events(params.id, { after })
           return page ? yield* readPage(events, task, after, query.limit ?? 256) : streams.response(events)
         })),
       cancel: ({ params, payload }) =>
         withProblems(Effect.gen(function*() {
-          yield* Effect.timeoutOption(manager.cancel(params.id, payload), cancelPatience)
-          const task = yield* manager.get(params.id)
+          const ended = yield* Effect.timeoutOption(manager.cancel(params.id, payload), cancelPatience)
+          const task = Option.isSome(ended) ? ended.value : yield* manager.get(params.id)
           return isTerminal(task.status) ? task : HttpServerResponse.jsonUnsafe(encodeTask(task), { status: 202 })
         })),
       decide: ({ params, payload }) => withProblems(manager.decide(params.id, params.toolCallId, payload))

@@ -6,7 +6,7 @@
 // @effect-diagnostics nodeBuiltinImport:off
 import { NodeHttpServer } from "@effect/platform-node"
 import type { ConversationStore } from "@perennial/domain/ConversationStore"
-import type { TaskManager } from "@perennial/runtime/TaskManager"
+import type { TaskManager } from "@perennial/domain/TaskManager"
 import { Config, Duration, Effect, Layer, Option, Schema, SchemaIssue } from "effect"
 import type { HttpServer, HttpServerError } from "effect/http"
 import { createServer } from "node:http"

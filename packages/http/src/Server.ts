@@ -3,7 +3,7 @@
  *
  * @since 0.1.0
  */
-import { TaskManager } from "@perennial/runtime/TaskManager"
+import { TaskManager } from "@perennial/domain/TaskManager"
 import { ByteSize, Effect, Layer } from "effect"
 import { type FindMyWay, HttpIncomingMessage, HttpRouter } from "effect/http"
 import { HttpApiBuilder, HttpApiScalar } from "effect/http-api"

@@ -22,7 +22,17 @@ export * as Client from "./Client.ts"
 /**
  * @since 0.1.0
  */
+export * as Handlers from "./Handlers.ts"
+
+/**
+ * @since 0.1.0
+ */
 export * as Problems from "./Problems.ts"
+
+/**
+ * @since 0.1.0
+ */
+export * as Server from "./Server.ts"
 
 /**
  * @since 0.1.0

@@ -2,10 +2,11 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Agent from "@perennial/domain/Agent"
 import { TaskId } from "@perennial/domain/Ids"
 import * as TaskEvent from "@perennial/domain/TaskEvent"
+import { TaskManager } from "@perennial/domain/TaskManager"
 import * as Client from "@perennial/http/Client"
 import * as Node from "@perennial/http/Node"
 import * as Tokens from "@perennial/http/Tokens"
-import { TaskManager } from "@perennial/runtime/TaskManager"
+import * as TaskRuntime from "@perennial/runtime/TaskRuntime"
 import { Context, Effect, Exit, Fiber, Latch, Layer, Queue, Redacted, Schedule, Scope, Stream } from "effect"
 import { FetchHttpClient, HttpServer } from "effect/http"
 import * as Http from "node:http"
@@ -235,7 +236,7 @@ describe("the server on Node.js", () => {
         "waiting",
         () => Effect.ensuring(Effect.andThen(began.open, Effect.never), stopped.open)
       )
-      const manager = Layer.orDie(Layer.provide(TaskManager.layerMemory, Agent.Agents.layer([waiting])))
+      const manager = Layer.orDie(Layer.provide(TaskRuntime.layerMemory, Agent.Agents.layer([waiting])))
       const { close, port } = yield* serve(manager, { handOver: true })
       yield* start(yield* clientOf(port), "x")
       yield* began.await

@@ -11,7 +11,7 @@ import type { Authorization } from "@perennial/http/Authorization"
 import * as Server from "@perennial/http/Server"
 import * as Sse from "@perennial/http/Sse"
 import * as Tokens from "@perennial/http/Tokens"
-import { TaskManager } from "@perennial/runtime/TaskManager"
+import * as TaskRuntime from "@perennial/runtime/TaskRuntime"
 import { Array, Effect, Latch, Layer, Redacted } from "effect"
 import { HttpRouter, HttpServer } from "effect/http"
 
@@ -53,7 +53,7 @@ export const makeEcho = (): Echo => {
   return { gate, agent }
 }
 
-export const layerMemory = (echo: Echo) => TaskManager.layerMemory.pipe(Layer.provide(Agents.layer([echo.agent])))
+export const layerMemory = (echo: Echo) => TaskRuntime.layerMemory.pipe(Layer.provide(Agents.layer([echo.agent])))
 
 export const layerTokens = Tokens.layer([
   { userId: UserId.make("alice"), secret: Redacted.make("alice-secret") },

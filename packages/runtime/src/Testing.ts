@@ -12,12 +12,13 @@ import { isTerminal } from "@perennial/domain/Task"
 import type { TaskBackend } from "@perennial/domain/TaskBackend"
 import type { EventsExpired, StreamLost, TaskBackendError, TaskNotFound } from "@perennial/domain/TaskError"
 import type { StoredEvent } from "@perennial/domain/TaskEvent"
+import { TaskManager } from "@perennial/domain/TaskManager"
 import { Duration, Effect, Layer, Option, Stream } from "effect"
 import type { Tool } from "effect/ai"
 import { TestClock } from "effect/testing"
 import * as LlmAgent from "./LlmAgent.ts"
 import * as ScriptedModel from "./ScriptedModel.ts"
-import { TaskManager } from "./TaskManager.ts"
+import * as TaskRuntime from "./TaskRuntime.ts"
 
 /**
  * A configuration of an agent, of which a test gives what matters to it, and the script of its model.
@@ -45,7 +46,7 @@ export const layer = <Tools extends Record<string, Tool.Any> = {}>(
 > => {
   const { otherwise, turns, ...config } = options
   const agent = LlmAgent.layer<Tools>({ agentId: "assistant", systemPrompt: "You are under test.", ...config })
-  return TaskManager.layerMemory.pipe(
+  return TaskRuntime.layerMemory.pipe(
     Layer.provide(agent),
     Layer.provideMerge(ScriptedModel.layer({ otherwise, turns })),
     Layer.provideMerge(layerIds)

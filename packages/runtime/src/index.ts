@@ -77,7 +77,7 @@ export * as TaskLimits from "./TaskLimits.ts"
 /**
  * @since 0.1.0
  */
-export * as TaskManager from "./TaskManager.ts"
+export * as TaskRuntime from "./TaskRuntime.ts"
 
 /**
  * @since 0.1.0

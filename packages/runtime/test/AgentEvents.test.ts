@@ -1,8 +1,9 @@
 import { assert, it } from "@effect/vitest"
 import { Agents, make } from "@perennial/domain/Agent"
 import type { AgentEvent } from "@perennial/domain/TaskEvent"
+import { TaskManager } from "@perennial/domain/TaskManager"
 import { zero } from "@perennial/domain/Usage"
-import { TaskManager } from "@perennial/runtime/TaskManager"
+import * as TaskRuntime from "@perennial/runtime/TaskRuntime"
 import { Effect, Layer, Stream } from "effect"
 
 // What code without types may do.
@@ -25,7 +26,7 @@ it.effect.each(wrongEvents)(
       const last = log.at(-1)?.event
       assert.isTrue(last?.type === "error" && last.error === "InvalidEvent")
     }).pipe(Effect.provide(
-      TaskManager.layerMemory.pipe(
+      TaskRuntime.layerMemory.pipe(
         Layer.provide(Agents.layer([make("untyped", (_, emit) => Effect.as(emit([wrong]), { usage: zero }))]))
       )
     ))

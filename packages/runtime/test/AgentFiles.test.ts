@@ -2,10 +2,11 @@
 import { assert, describe, it } from "@effect/vitest"
 import { ConversationId } from "@perennial/domain/Ids"
 import { type FilePart, type UserMessage, userText } from "@perennial/domain/Message"
+import { TaskManager } from "@perennial/domain/TaskManager"
 import { History, LlmAgent } from "@perennial/runtime"
 import * as AnthropicModel from "@perennial/runtime/AnthropicModel"
 import * as Fake from "@perennial/runtime/FakeAnthropic"
-import { TaskManager } from "@perennial/runtime/TaskManager"
+import * as TaskRuntime from "@perennial/runtime/TaskRuntime"
 import { Effect, Layer, Redacted } from "effect"
 
 const { FakeAnthropic } = Fake
@@ -17,7 +18,7 @@ const agents = Layer.unwrap(Effect.map(FakeAnthropic, ({ url }) =>
     model: AnthropicModel.layer({ apiKey: Redacted.make("k"), baseUrl: url })
   })))
 
-const env = TaskManager.layerMemory.pipe(Layer.provide(agents), Layer.provideMerge(FakeAnthropic.layer))
+const env = TaskRuntime.layerMemory.pipe(Layer.provide(agents), Layer.provideMerge(FakeAnthropic.layer))
 
 const file = (mediaType: string, fields: Partial<FilePart>): FilePart => ({ type: "file", mediaType, ...fields })
 const message = (...files: ReadonlyArray<FilePart>): UserMessage => ({

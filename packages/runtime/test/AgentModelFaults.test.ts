@@ -1,10 +1,10 @@
 /** The whole way, task to wire: whatever a model provider does, the task ends in the right event, and none hangs. */
 import { assert, describe, it } from "@effect/vitest"
 import type { StoredEvent } from "@perennial/domain/TaskEvent"
+import { TaskManager } from "@perennial/domain/TaskManager"
 import { LlmAgent } from "@perennial/runtime"
 import * as AnthropicModel from "@perennial/runtime/AnthropicModel"
 import * as Fake from "@perennial/runtime/FakeAnthropic"
-import { TaskManager } from "@perennial/runtime/TaskManager"
 import { Context, Effect, Fiber, Layer, Queue, Redacted, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import { brief } from "./support/agentTask.ts"

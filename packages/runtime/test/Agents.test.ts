@@ -116,7 +116,7 @@ describe("a process that does not have the agent of a task (P8)", () => {
         onBusy: "enqueue"
       })
       yield* settle
-      assert.isTrue(yield* b.manager.cancel(task.id))
+      assert.strictEqual((yield* b.manager.cancel(task.id)).status, "cancelled")
       yield* settle
       assert.strictEqual((yield* both.backend.get(next.id)).status, "queued")
       assert.strictEqual((yield* untilEnded(both, next.id)).status, "completed")
@@ -150,7 +150,7 @@ describe("a process that does not have the agent of a task (P8)", () => {
       let refused = 0
       b.line.fault = () => b.line.names.at(-1) === "intents" && ++refused === 1 ? "refused" : undefined
       const cancelling = yield* Effect.forkChild(b.manager.cancel(id))
-      assert.isTrue(yield* joinInTime(cancelling))
+      assert.strictEqual((yield* joinInTime(cancelling)).status, "cancelled")
       assert.isAbove(refused, 1)
       yield* checkEnded(both, id)
     }))

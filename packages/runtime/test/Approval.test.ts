@@ -297,7 +297,7 @@ describe("approval over processes", () => {
       yield* adjust("12 seconds")
       const cancel = yield* Effect.forkChild(manager.cancel(id))
       yield* untilEnded(both, id)
-      assert.isTrue(yield* Fiber.join(cancel))
+      assert.strictEqual((yield* Fiber.join(cancel)).status, "cancelled")
       const late = yield* Effect.flip(manager.decide(id, "delete-50", { approved: true }))
       assert.strictEqual(late._tag, "ToolCallNotFound")
       assert.strictEqual(late.message, `Task "${id}" has no tool call "delete-50" that waits for a decision.`)

@@ -2,8 +2,9 @@ import { assert, describe, it } from "@effect/vitest"
 import { ConversationStore } from "@perennial/domain/ConversationStore"
 import { ConversationId, UserId } from "@perennial/domain/Ids"
 import { userText } from "@perennial/domain/Message"
+import { TaskManager } from "@perennial/domain/TaskManager"
 import { ConversationTitle, LlmAgent, ScriptedModel } from "@perennial/runtime"
-import { TaskManager } from "@perennial/runtime/TaskManager"
+import * as TaskRuntime from "@perennial/runtime/TaskRuntime"
 import { Deferred, Effect, Fiber, Layer, Option, Stream } from "effect"
 import { AiError } from "effect/ai"
 import { adjust, settle } from "./support/agentTask.ts"
@@ -15,7 +16,7 @@ const key = { id, userId: UserId.make("local") }
 
 /** An agent whose titles are made by this. */
 const withTitles = (titles: ConversationTitle.TitleMaker, ...turns: ReadonlyArray<ScriptedModel.Turn>) =>
-  TaskManager.layerMemory.pipe(
+  TaskRuntime.layerMemory.pipe(
     Layer.provide(
       LlmAgent.layer({ agentId: "a", systemPrompt: "", titles, model: ScriptedModel.layer({ turns }) })
     )
@@ -84,7 +85,7 @@ describe("titles of conversations", () => {
     return Effect.gen(function*() {
       const task = yield* start
       yield* Deferred.await(asked)
-      assert.isTrue(yield* (yield* TaskManager).cancel(task.id))
+      assert.strictEqual((yield* (yield* TaskManager).cancel(task.id)).status, "cancelled")
       yield* Deferred.await(aborted)
       assert.strictEqual((yield* typesOf(task.id)).at(-1), "cancelled")
     }).pipe(Effect.provide(withTitles(titles, [{ never: true }])))

@@ -1,10 +1,11 @@
 /** An agent over a provider that is not Anthropic's: another wire format, over HTTP, with the same loop. */
 import { assert, describe, it } from "@effect/vitest"
 import type { Agents } from "@perennial/domain/Agent"
+import { TaskManager } from "@perennial/domain/TaskManager"
 import { LlmAgent } from "@perennial/runtime"
 import * as AnthropicModel from "@perennial/runtime/AnthropicModel"
 import * as Fake from "@perennial/runtime/FakeAnthropic"
-import { TaskManager } from "@perennial/runtime/TaskManager"
+import * as TaskRuntime from "@perennial/runtime/TaskRuntime"
 import { Deferred, Effect, Fiber, Layer, Logger, Redacted, Stream } from "effect"
 import { FetchHttpClient } from "effect/http"
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http"
@@ -94,7 +95,7 @@ const run = Effect.gen(function*() {
 const env = Layer.mergeAll(toolsLayer, FetchHttpClient.layer, Logger.layer([]))
 
 const withAgent = <A, E, R, E2, R2>(effect: Effect.Effect<A, E, R>, agents: Layer.Layer<Agents, E2, R2>) =>
-  Effect.provide(effect, TaskManager.layerMemory.pipe(Layer.provide(agents)))
+  Effect.provide(effect, TaskRuntime.layerMemory.pipe(Layer.provide(agents)))
 
 describe("LlmAgent over another provider", () => {
   it.live("runs tools, repeats what failed, sums up usage", () =>

@@ -78,7 +78,7 @@ describe("a message that the conversation store refuses for ever", () => {
       yield* settle
       const cancelling = yield* Effect.forkChild(manager.cancel(id))
       assert.strictEqual((yield* untilEnded(both, id)).status, "cancelled")
-      assert.isTrue(yield* Fiber.join(cancelling))
+      assert.strictEqual((yield* Fiber.join(cancelling)).status, "cancelled")
       assert.deepStrictEqual(yield* inConversation(both), ["hello"])
     }))
 

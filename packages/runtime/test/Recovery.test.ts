@@ -7,8 +7,9 @@ import * as MemoryTaskBackend from "@perennial/domain/MemoryTaskBackend"
 import { TaskBackend } from "@perennial/domain/TaskBackend"
 import { TaskBackendError } from "@perennial/domain/TaskError"
 import type { StoredEvent } from "@perennial/domain/TaskEvent"
+import { TaskManager } from "@perennial/domain/TaskManager"
 import { zero } from "@perennial/domain/Usage"
-import { TaskManager } from "@perennial/runtime/TaskManager"
+import * as TaskRuntime from "@perennial/runtime/TaskRuntime"
 import { Context, Deferred, Effect, Exit, Fiber, Latch, Layer, Scope, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import { counting, message, text, waiting } from "./support/agents.ts"
@@ -66,7 +67,7 @@ const startProcess = Effect.fnUntraced(function*(
   })
   const scope = yield* Scope.fork(yield* Effect.scope)
   const context = yield* Layer.buildWithScope(
-    TaskManager.layer.pipe(
+    TaskRuntime.layer.pipe(
       Layer.provide(Layer.mergeAll(
         Layer.succeed(TaskBackend, reached),
         Layer.succeed(ConversationStore, store),
@@ -169,7 +170,7 @@ describe("recovery", () => {
       const cancelled = yield* Effect.forkChild(b.manager.cancel(task.id))
       yield* settle
       yield* TestClock.adjust("20 seconds")
-      assert.isTrue(yield* Fiber.join(cancelled))
+      assert.strictEqual((yield* Fiber.join(cancelled)).status, "cancelled")
       assert.deepStrictEqual(types(yield* logOf(b.manager, task.id)), [
         "ack",
         "started",
@@ -190,7 +191,7 @@ describe("recovery", () => {
       const cancelled = yield* Effect.forkChild(b.manager.cancel(task.id))
       yield* settle
       yield* TestClock.adjust("9 seconds")
-      assert.isTrue(yield* Fiber.join(cancelled))
+      assert.strictEqual((yield* Fiber.join(cancelled)).status, "cancelled")
     }))
 
   it.effect("P8, SCENARIO 28: a task that kills its owners ends with CrashLoop, and frees its conversation", () =>

@@ -7,8 +7,9 @@ import { ConversationStore } from "@perennial/domain/ConversationStore"
 import { CurrentUser } from "@perennial/domain/CurrentUser"
 import { AgentId, ConversationId, messageId, type TaskId, UserId } from "@perennial/domain/Ids"
 import * as Message from "@perennial/domain/Message"
+import { TaskManager } from "@perennial/domain/TaskManager"
 import { zero } from "@perennial/domain/Usage"
-import { TaskManager } from "@perennial/runtime/TaskManager"
+import * as TaskRuntime from "@perennial/runtime/TaskRuntime"
 import { Deferred, Effect, Layer, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import { message, text, waiting } from "./support/agents.ts"
@@ -29,7 +30,7 @@ const remembering = (agentId = "remembering"): Agent => {
 }
 
 const layer = (agent: Agent, ...others: ReadonlyArray<Agent>) =>
-  TaskManager.layerMemory.pipe(Layer.provide(Agents.layer([agent, ...others])))
+  TaskRuntime.layerMemory.pipe(Layer.provide(Agents.layer([agent, ...others])))
 
 const c1 = ConversationId.make("c1")
 const asUser = (id: string) => Effect.provideService(CurrentUser, UserId.make(id))
@@ -177,7 +178,7 @@ describe("P2: a conversation that is busy", () => {
       const a = yield* manager.start({ message: "a", conversationId: c1 })
       yield* Deferred.await(begun)
       const queued = yield* manager.regenerate(c1, { onBusy: "enqueue" })
-      assert.isTrue(yield* manager.cancel(queued.id))
+      assert.strictEqual((yield* manager.cancel(queued.id)).status, "cancelled")
       yield* release.open
       yield* manager.await(a.id)
       assert.deepStrictEqual(yield* said, ["a", "done waiting"])

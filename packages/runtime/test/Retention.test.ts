@@ -3,8 +3,9 @@ import { Agents } from "@perennial/domain/Agent"
 import * as MemoryTaskBackend from "@perennial/domain/MemoryTaskBackend"
 import { TaskBackend } from "@perennial/domain/TaskBackend"
 import { TaskBackendError } from "@perennial/domain/TaskError"
+import { TaskManager } from "@perennial/domain/TaskManager"
 import * as Retention from "@perennial/runtime/Retention"
-import { TaskManager } from "@perennial/runtime/TaskManager"
+import * as TaskRuntime from "@perennial/runtime/TaskRuntime"
 import { Effect, Layer } from "effect"
 import { TestClock } from "effect/testing"
 import { counting } from "./support/agents.ts"
@@ -26,7 +27,7 @@ it.effect("SCENARIO 9: logs older than asked for are removed, and reading one sa
     assert.strictEqual((yield* manager.get(first.id)).status, "completed")
   }).pipe(Effect.provide(
     Retention.layer({ keep: "1 minute", interval: "1 second" }).pipe(
-      Layer.provideMerge(TaskManager.layerMemory),
+      Layer.provideMerge(TaskRuntime.layerMemory),
       Layer.provide(Agents.layer([counting(1)]))
     )
   )))

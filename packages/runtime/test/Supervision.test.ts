@@ -34,7 +34,7 @@ describe("what was asked of an owner (P7)", () => {
       assert.strictEqual(a.line.names[calls + 1], "intents")
       yield* untilEnded(both, id, 10)
       yield* TestClock.adjust("6 seconds")
-      assert.isTrue(yield* Fiber.join(cancelling))
+      assert.strictEqual((yield* Fiber.join(cancelling)).status, "cancelled")
     }))
 
   it.effect("one task whose intents cannot be read does not keep others from being fenced or released", () =>
@@ -54,8 +54,8 @@ describe("what was asked of an owner (P7)", () => {
       yield* settle
       a.line.restore()
       yield* TestClock.adjust("10 seconds")
-      assert.isTrue(yield* Fiber.join(cancelling))
-      assert.isTrue(yield* Fiber.join(other))
+      assert.strictEqual((yield* Fiber.join(cancelling)).status, "cancelled")
+      assert.strictEqual((yield* Fiber.join(other)).status, "cancelled")
     }))
 })
 

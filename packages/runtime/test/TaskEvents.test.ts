@@ -6,13 +6,14 @@ import * as MemoryTaskBackend from "@perennial/domain/MemoryTaskBackend"
 import { TaskBackend } from "@perennial/domain/TaskBackend"
 import { TaskBackendError } from "@perennial/domain/TaskError"
 import type { StoredEvent } from "@perennial/domain/TaskEvent"
+import { TaskManager } from "@perennial/domain/TaskManager"
 import { zero } from "@perennial/domain/Usage"
-import { TaskManager } from "@perennial/runtime/TaskManager"
+import * as TaskRuntime from "@perennial/runtime/TaskRuntime"
 import { Context, Deferred, Effect, Fiber, Latch, Layer, Schema, Stream } from "effect"
 import { counting, text } from "./support/agents.ts"
 
 const withAgents = (agent: Agent, ...others: ReadonlyArray<Agent>) =>
-  TaskManager.layerMemory.pipe(Layer.provide(Agents.layer([agent, ...others])))
+  TaskRuntime.layerMemory.pipe(Layer.provide(Agents.layer([agent, ...others])))
 
 const seqs = (events: ReadonlyArray<StoredEvent>) => events.map(({ seq }) => seq)
 const upTo = (n: number) => Array.from({ length: n }, (_, i) => i + 1)
@@ -51,7 +52,7 @@ describe("events", () => {
       assert.deepStrictEqual([...new Set(seen)], ["none"])
       assert.isAtLeast(seen.length, 3)
     }).pipe(
-      Effect.provide(TaskManager.layer.pipe(
+      Effect.provide(TaskRuntime.layer.pipe(
         Layer.provide(Agents.layer([agent])),
         Layer.provide(Layer.mergeAll(watched, MemoryConversationStore.layer))
       ))
@@ -209,7 +210,7 @@ describe("events", () => {
       assert.deepStrictEqual(seen, ["ack", "started", "kept "])
       assert.isUndefined(reader.pollUnsafe())
       assert.strictEqual((yield* manager.get(id)).lastSeq, 3)
-    }).pipe(Effect.provide(TaskManager.layer.pipe(
+    }).pipe(Effect.provide(TaskRuntime.layer.pipe(
       Layer.provide(Layer.mergeAll(refusing, MemoryConversationStore.layer, Agents.layer([agent])))
     )))
   })

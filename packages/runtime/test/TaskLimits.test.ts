@@ -51,7 +51,7 @@ describe("bounds of one task (P11)", () => {
       yield* begun.await
       const cancelling = yield* Effect.forkChild(manager.cancel(id))
       yield* untilEnded(both, id)
-      assert.isTrue(yield* Fiber.join(cancelling))
+      assert.strictEqual((yield* Fiber.join(cancelling)).status, "cancelled")
       const kept = (yield* checkEnded(both, id)).flatMap(({ event }) => event.type === "message" ? [event] : [])
       assert.isAbove(kept.length, 1)
       for (const event of kept) assert.isAtMost(JSON.stringify(event).length, 3_000)
@@ -219,7 +219,7 @@ describe("capacity of a process (P11)", () => {
       yield* settle
       const cancelling = yield* Effect.forkChild(manager.cancel(asking.id))
       yield* untilEnded(both, asking.id)
-      assert.isTrue(yield* Fiber.join(cancelling))
+      assert.strictEqual((yield* Fiber.join(cancelling)).status, "cancelled")
       yield* holds.open
       yield* untilEnded(both, holding.id)
       yield* checkCapacity(manager, both, block, 1)
@@ -250,7 +250,7 @@ describe("capacity of a process (P11)", () => {
       for (let i = 0; i < 4; i++) {
         const { id } = yield* manager.start({ message: "x" })
         yield* settle
-        if (i > 0) assert.isTrue(yield* manager.cancel(id))
+        if (i > 0) assert.strictEqual((yield* manager.cancel(id)).status, "cancelled")
       }
     }))
 })

@@ -6,15 +6,16 @@ import { CurrentUser } from "@perennial/domain/CurrentUser"
 import { AgentId, ConversationId, TaskId, UserId } from "@perennial/domain/Ids"
 import * as Message from "@perennial/domain/Message"
 import type { StoredEvent } from "@perennial/domain/TaskEvent"
+import { TaskManager } from "@perennial/domain/TaskManager"
 import { zero } from "@perennial/domain/Usage"
 import * as TaskLimits from "@perennial/runtime/TaskLimits"
-import { TaskManager } from "@perennial/runtime/TaskManager"
+import * as TaskRuntime from "@perennial/runtime/TaskRuntime"
 import { Deferred, Duration, Effect, Exit, Fiber, Latch, Layer, Option, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import { counting, message, text, waiting } from "./support/agents.ts"
 
 const withAgents = (agent: Agent, ...others: ReadonlyArray<Agent>) =>
-  TaskManager.layerMemory.pipe(Layer.provide(Agents.layer([agent, ...others])))
+  TaskRuntime.layerMemory.pipe(Layer.provide(Agents.layer([agent, ...others])))
 
 const c1 = ConversationId.make("c1")
 const asUser = (id: string) => Effect.provideService(CurrentUser, UserId.make(id))
@@ -122,13 +123,13 @@ describe("how tasks end", () => {
       const manager = yield* TaskManager
       const { id } = yield* manager.start({ message: "x", conversationId: c1 })
       yield* begun.await
-      assert.isTrue(yield* manager.cancel(id, { reason: "enough" }))
+      assert.strictEqual((yield* manager.cancel(id, { reason: "enough" })).status, "cancelled")
       assert.isTrue(finalized.isOpen())
       const log = yield* readAll(id)
       assert.deepStrictEqual(types(log), ["ack", "started", "text", "message", "cancelled"])
       const last = log.at(-1)?.event
       assert.strictEqual(last?.type === "cancelled" ? last.reason : "", "enough")
-      assert.isTrue(yield* manager.cancel(id))
+      assert.strictEqual((yield* manager.cancel(id)).status, "cancelled")
       assert.deepStrictEqual((yield* messagesOf(c1)).map(({ status }) => status), ["complete", "partial"])
       assert.strictEqual((yield* manager.start({ message: "next", conversationId: c1 })).status, "queued")
     }).pipe(Effect.provide(withAgents(agent)))
@@ -139,7 +140,7 @@ describe("how tasks end", () => {
       const manager = yield* TaskManager
       const { id } = yield* manager.start({ message: "x" })
       yield* manager.await(id)
-      assert.isFalse(yield* manager.cancel(id))
+      assert.strictEqual((yield* manager.cancel(id)).status, "completed")
       assert.strictEqual((yield* manager.get(id)).status, "completed")
     }).pipe(Effect.provide(withAgents(counting(1)))))
 
@@ -196,7 +197,7 @@ describe("how tasks end", () => {
       const cancelled = yield* Effect.forkChild(manager.cancel(id))
       yield* settle
       yield* TestClock.adjust("12 seconds")
-      assert.isTrue(yield* Fiber.join(cancelled))
+      assert.strictEqual((yield* Fiber.join(cancelled)).status, "cancelled")
       yield* TestClock.adjust("2 minutes")
       assert.deepStrictEqual(types(yield* readAll(id)), ["ack", "started", "cancelled"])
     }).pipe(Effect.provide(withAgents(agent)))
@@ -281,7 +282,7 @@ describe("one task at a time per conversation", () => {
       yield* Deferred.await(begun)
       const reader = yield* Effect.forkChild(readAll(queued.id))
       yield* settle
-      assert.isTrue(yield* manager.cancel(queued.id))
+      assert.strictEqual((yield* manager.cancel(queued.id)).status, "cancelled")
       assert.deepStrictEqual(types(yield* Fiber.join(reader)), ["ack", "cancelled"])
       assert.strictEqual(
         (yield* Effect.flip(manager.start({ message: "c", conversationId: c1 })))._tag,

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { NewId } from "@perennial/domain/Ids"
+import { TaskManager } from "@perennial/domain/TaskManager"
 import { AgentTools, ScriptedModel } from "@perennial/runtime"
-import { TaskManager } from "@perennial/runtime/TaskManager"
 import * as Testing from "@perennial/runtime/Testing"
 import { Effect, Layer, Option, Schema } from "effect"
 import { Tool, Toolkit } from "effect/ai"

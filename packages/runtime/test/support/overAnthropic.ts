@@ -3,10 +3,11 @@ import { assert } from "@effect/vitest"
 import type { Agents } from "@perennial/domain/Agent"
 import { text as textOf } from "@perennial/domain/Message"
 import type { StoredEvent, TaskEvent } from "@perennial/domain/TaskEvent"
+import { TaskManager } from "@perennial/domain/TaskManager"
 import { LlmAgent } from "@perennial/runtime"
 import * as AnthropicModel from "@perennial/runtime/AnthropicModel"
 import * as Fake from "@perennial/runtime/FakeAnthropic"
-import { TaskManager } from "@perennial/runtime/TaskManager"
+import * as TaskRuntime from "@perennial/runtime/TaskRuntime"
 import { Effect, Layer, Logger, Redacted, Stream } from "effect"
 import { view } from "./agentTask.ts"
 import { type Effects, Tools, toolsLayer } from "./agentToolkit.ts"
@@ -24,7 +25,7 @@ const agents = Layer.unwrap(Effect.map(FakeAnthropic, ({ url }) =>
     model: AnthropicModel.layer({ apiKey: Redacted.make("k"), baseUrl: url })
   })))
 
-export const env: Layer.Layer<TaskManager | Fake.FakeAnthropic | Effects> = TaskManager.layerMemory.pipe(
+export const env: Layer.Layer<TaskManager | Fake.FakeAnthropic | Effects> = TaskRuntime.layerMemory.pipe(
   Layer.provide([agents, quiet]),
   Layer.provideMerge(Layer.mergeAll(FakeAnthropic.layer, toolsLayer)),
   Layer.orDie
@@ -42,7 +43,7 @@ export const run = Effect.gen(function*() {
 
 /** The same with agents of its own. */
 export const runWith = <E, R>(agents: Layer.Layer<Agents, E, R>) =>
-  Effect.provide(run, TaskManager.layerMemory.pipe(Layer.provide([agents, quiet])))
+  Effect.provide(run, TaskRuntime.layerMemory.pipe(Layer.provide([agents, quiet])))
 
 export const eventOf = <Type extends TaskEvent["type"]>(log: ReadonlyArray<StoredEvent>, type: Type) =>
   log.flatMap(({ event }) => event.type === type ? [event as Extract<TaskEvent, { readonly type: Type }>] : [])

@@ -8,8 +8,9 @@ import * as MemoryConversationStore from "@perennial/domain/MemoryConversationSt
 import * as MemoryTaskBackend from "@perennial/domain/MemoryTaskBackend"
 import { TaskBackend } from "@perennial/domain/TaskBackend"
 import { ConversationStoreError, TaskBackendError } from "@perennial/domain/TaskError"
+import { TaskManager } from "@perennial/domain/TaskManager"
 import * as TaskLimits from "@perennial/runtime/TaskLimits"
-import { TaskManager } from "@perennial/runtime/TaskManager"
+import * as TaskRuntime from "@perennial/runtime/TaskRuntime"
 import { type Array as Arr, Context, Effect, Exit, Layer, Scope } from "effect"
 
 export type Store = Effect.Success<typeof shared>
@@ -92,7 +93,7 @@ export const startProcess = Effect.fnUntraced(function*(
   const line = new Line()
   const scope = yield* Scope.fork(yield* Effect.scope)
   const context = yield* Layer.buildWithScope(
-    TaskManager.layer.pipe(
+    TaskRuntime.layer.pipe(
       Layer.provide(Layer.mergeAll(
         Layer.succeed(
           TaskBackend,

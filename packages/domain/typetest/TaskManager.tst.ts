@@ -18,11 +18,11 @@ import type {
   ToolCallNotFound
 } from "@perennial/domain/TaskError"
 import type { StoredEvent } from "@perennial/domain/TaskEvent"
-import type { TaskManager } from "@perennial/runtime"
+import type { TaskManager } from "@perennial/domain/TaskManager"
 import type { Effect, Stream } from "effect"
 import { describe, expect, it } from "tstyche"
 
-type Service = TaskManager.TaskManager["Service"]
+type Service = TaskManager["Service"]
 type Method = Exclude<keyof Service, "running" | "drain">
 
 describe("TaskManager", () => {
@@ -58,7 +58,7 @@ describe("TaskManager", () => {
   })
 
   it("cancel and decide answer for unknown tasks and calls", () => {
-    expect<ReturnType<Service["cancel"]>>().type.toBe<Effect.Effect<boolean, TaskNotFound | TaskBackendError>>()
+    expect<ReturnType<Service["cancel"]>>().type.toBe<Effect.Effect<Task, TaskNotFound | TaskBackendError>>()
     expect<ReturnType<Service["decide"]>>().type.toBe<
       Effect.Effect<void, InvalidInput | TaskNotFound | ToolCallNotFound | AlreadyDecided | TaskBackendError>
     >()

@@ -1,0 +1,176 @@
+/**
+ * What a caller gives to start a task: one schema, with the bounds that hold in process and over HTTP (P11).
+ *
+ * The bounds are checked where a task is started, not where a stored task is read, so that they may change.
+ *
+ * @since 0.1.0
+ */
+import { Schema, Struct } from "effect"
+import { AgentId, ConversationId, MessageId } from "./Ids.ts"
+import { FilePart, text, TextPart, UserMessage } from "./Message.ts"
+import * as MessageFiles from "./MessageFiles.ts"
+import { Metadata, OnBusy } from "./Task.ts"
+
+/**
+ * How much text a user's message may hold, in bytes of UTF-8: 256 KiB.
+ *
+ * @since 0.1.0
+ * @category constants
+ */
+export const maxMessageBytes = 256 * 1024
+
+/**
+ * How large `metadata` and `userMetadata` may be, each in characters of JSON: 64 Ki.
+ *
+ * @since 0.1.0
+ * @category constants
+ */
+export const maxMetadataLength = 64 * 1024
+
+/**
+ * How long an idempotency key may be, in characters.
+ *
+ * @since 0.1.0
+ * @category constants
+ */
+export const maxIdempotencyKeyLength = 200
+
+/**
+ * How large `logContext` may be, in characters of JSON: 4 Ki.
+ *
+ * @since 0.1.0
+ * @category constants
+ */
+export const maxLogContextLength = 4 * 1024
+
+/** The bytes of a text in UTF-8. Halves of surrogate pairs count as the replacement character. */
+const utf8Bytes = (value: string): number => {
+  let bytes = 0
+  for (const character of value) {
+    const codePoint = character.codePointAt(0) ?? 0
+    bytes += codePoint < 0x80 ? 1 : codePoint < 0x800 ? 2 : codePoint < 0x1_0000 ? 3 : 4
+  }
+  return bytes
+}
+
+// One UTF-16 code unit is one to three bytes of UTF-8: the bytes of almost every message need not be counted.
+const fits = (value: string): boolean =>
+  value.length * 3 <= maxMessageBytes ||
+  (value.length <= maxMessageBytes && utf8Bytes(value) <= maxMessageBytes)
+
+const notEmpty = { expected: "a message that is not empty" }
+const notTooLong = { expected: `at most ${maxMessageBytes} bytes of text` }
+
+const TextMessage = Schema.String.check(
+  Schema.makeFilter((value: string) => value.trim() !== "", notEmpty),
+  Schema.makeFilter((value: string) => fits(value), notTooLong)
+)
+
+// `providerData` comes from the answers of a model's provider. From a caller it is ignored, as unknown fields are.
+const UserPart = Schema.Union([
+  TextPart.mapFields(Struct.omit(["providerData"])),
+  FilePart.mapFields(Struct.omit(["providerData"]), { unsafePreserveChecks: true })
+])
+
+const PartsMessage = Schema.Struct({ ...UserMessage.fields, content: Schema.NonEmptyArray(UserPart) }).check(
+  Schema.makeFilter(
+    (message: UserMessage) => message.content.some((part) => part.type === "file") || text(message).trim() !== "",
+    notEmpty
+  ),
+  Schema.makeFilter((message: UserMessage) => fits(text(message)), notTooLong),
+  Schema.makeFilter((message: UserMessage) => {
+    const problem = MessageFiles.problemOf(message)
+    return problem === undefined ? undefined : `The message ${problem}`
+  })
+)
+
+const BoundedMetadata = Metadata.check(
+  Schema.makeFilter((value: Metadata) =>
+    JSON.stringify(value).length <= maxMetadataLength ? undefined : `at most ${maxMetadataLength} characters of JSON`
+  )
+)
+
+const LogContext = Schema.Record(Schema.String, Schema.String).check(
+  Schema.makeFilter((value: Readonly<Record<string, string>>) =>
+    JSON.stringify(value).length <= maxLogContextLength
+      ? undefined
+      : `at most ${maxLogContextLength} characters of JSON`
+  )
+)
+
+/**
+ * Names a request, so that repeating it starts nothing new: 1 to 200 characters.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const IdempotencyKey = Schema.NonEmptyString.check(Schema.isMaxLength(maxIdempotencyKeyLength))
+
+/**
+ * What to start.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const StartInput = Schema.Struct({
+  /** Text, or a message with files. Not empty, at most 256 KiB of text, 10 files and 5 MiB of them. */
+  message: Schema.Union([TextMessage, PartsMessage]).annotate({ expected: "a string or a user message" }),
+  /** An unknown id is created for the caller; without one a new conversation begins. */
+  conversationId: Schema.optionalKey(ConversationId),
+  /** Without one the first registered agent runs. */
+  agentId: Schema.optionalKey(AgentId),
+  /** What to do when the conversation has an active task; `reject` by default. */
+  onBusy: Schema.optionalKey(OnBusy),
+  /** Kept with the user's message. */
+  userMetadata: Schema.optionalKey(BoundedMetadata),
+  /** Kept with the task. */
+  metadata: Schema.optionalKey(BoundedMetadata),
+  /**
+   * One of the user's messages of the conversation, to edit it and send it again: the new message takes its place. The
+   * old message, and everything after it, leaves the conversation when the task begins; the events of their tasks stay.
+   * If the old message has already left the conversation, the new message is added at the end.
+   */
+  replaces: Schema.optionalKey(MessageId),
+  /** Annotates every log line of the task, also after a recovery. A remote manager does not send it. */
+  logContext: Schema.optionalKey(LogContext),
+  /** The same key with the same input returns the same task; kept as long as the task. */
+  idempotencyKey: Schema.optionalKey(IdempotencyKey)
+}).annotate({ identifier: "StartInput" })
+
+/**
+ * What to start.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type StartInput = OrUndefined<typeof StartInput.Type>
+
+const { agentId, idempotencyKey, logContext, metadata, onBusy } = StartInput.fields
+
+/**
+ * How to answer a message again.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const RegenerateOptions = Schema.Struct({
+  /** Without one the agent that ran before. */
+  agentId,
+  onBusy,
+  metadata,
+  logContext,
+  idempotencyKey
+}).annotate({ identifier: "RegenerateOptions" })
+
+/**
+ * How to answer a message again.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type RegenerateOptions = OrUndefined<typeof RegenerateOptions.Type>
+
+/** Callers may also leave a field out by giving it `undefined`. */
+type OrUndefined<Input> = {
+  readonly [Key in keyof Input]: object extends Pick<Input, Key> ? Input[Key] | undefined : Input[Key]
+}

@@ -1,0 +1,166 @@
+/**
+ * The port to tasks: starts, watches, cancels and awaits them. Applications and the HTTP layer use it; the runtime provides
+ * it in process, the HTTP client over the network.
+ *
+ * A task belongs to the engine that executes it, never to the fiber that started it: the task goes on when its caller, its
+ * readers or their connections are gone.
+ *
+ * @since 0.1.0
+ */
+import { Context, type Effect, type Stream } from "effect"
+import type { Decision } from "./Decision.ts"
+import type { ConversationId, TaskId } from "./Ids.ts"
+import type { AssistantMessage } from "./Message.ts"
+import type { RegenerateOptions, StartInput } from "./StartInput.ts"
+import type { Task, TaskStatus } from "./Task.ts"
+import type {
+  AgentNotFound,
+  AlreadyDecided,
+  CapacityExceeded,
+  ConversationBusy,
+  ConversationNotFound,
+  ConversationStoreError,
+  CursorAhead,
+  EventsExpired,
+  IdempotencyConflict,
+  InvalidInput,
+  MessageNotFound,
+  QueueFull,
+  StreamLost,
+  TaskBackendError,
+  TaskNotFound,
+  ToolCallNotFound
+} from "./TaskError.ts"
+import type { StoredEvent } from "./TaskEvent.ts"
+import type { Usage } from "./Usage.ts"
+
+/**
+ * Why a task was not accepted. A failing store may have accepted it: start again with the same `idempotencyKey`.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export type StartError =
+  | InvalidInput
+  | ConversationBusy
+  | QueueFull
+  | CapacityExceeded
+  | AgentNotFound
+  | ConversationNotFound
+  | MessageNotFound
+  | IdempotencyConflict
+  | ConversationStoreError
+  | TaskBackendError
+
+/**
+ * How a task ended.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface TaskResult {
+  readonly task: Task
+  /** The last message of the assistant, if there is one. */
+  readonly message?: AssistantMessage | undefined
+  /** Only of completed tasks. */
+  readonly usage?: Usage | undefined
+}
+
+/**
+ * Why the events of a task cannot be read.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export type EventsError = TaskNotFound | EventsExpired | CursorAhead | TaskBackendError
+
+/**
+ * The tasks of the current user. Every method answers for the user of its fiber (`CurrentUser`, P12).
+ *
+ * @since 0.1.0
+ * @category services
+ */
+export class TaskManager extends Context.Service<TaskManager, {
+  /**
+   * Accepts a task and returns as soon as it is stored with the user's message (P1). It runs in the background.
+   */
+  readonly start: (input: StartInput) => Effect.Effect<Task, StartError>
+
+  /**
+   * Answers the user's last message again, by a new task with the same message in its place: `start` with `replaces`.
+   * Fails with `MessageNotFound` when there is none.
+   */
+  readonly regenerate: (
+    conversationId: ConversationId,
+    options?: RegenerateOptions
+  ) => Effect.Effect<Task, Exclude<StartError, InvalidInput>>
+
+  /**
+   * The events after a seq (0 by default): first what the log holds, then live, each once and in order (P3). Ends after
+   * the terminal event. Fails before the stream when there is nothing to read from. A reader that stalls slows nobody;
+   * it holds one page of at most 256 events and 1 MiB, and all readers of a task together at most 4 MiB of its
+   * newest events (P6).
+   */
+  readonly events: (
+    id: TaskId,
+    options?: { readonly after?: number | undefined }
+  ) => Effect.Effect<Stream.Stream<StoredEvent, StreamLost>, EventsError>
+
+  /**
+   * `events`, with the task as it was when the events were opened. `events` of an ended task whose `lastSeq` is `after`
+   * are empty, also when its log has expired.
+   */
+  readonly open: (
+    id: TaskId,
+    options?: { readonly after?: number | undefined }
+  ) => Effect.Effect<{ readonly task: Task; readonly events: Stream.Stream<StoredEvent, StreamLost> }, EventsError>
+
+  /**
+   * Cancels a task, on whichever process it runs, and waits for its end (P7). Returns the task as it ended: its status is
+   * `cancelled`, unless it had ended otherwise before.
+   */
+  readonly cancel: (
+    id: TaskId,
+    options?: { readonly reason?: string | undefined }
+  ) => Effect.Effect<Task, TaskNotFound | TaskBackendError>
+
+  /** Reads a task. */
+  readonly get: (id: TaskId) => Effect.Effect<Task, TaskNotFound | TaskBackendError>
+
+  /** A page of tasks, newest first; `before` is the last id of the page before. `limit` is 1 to 1,000, 100 by default. */
+  readonly list: (options?: {
+    readonly conversationId?: ConversationId | undefined
+    readonly status?: ReadonlyArray<TaskStatus> | undefined
+    readonly before?: TaskId | undefined
+    readonly limit?: number | undefined
+  }) => Effect.Effect<ReadonlyArray<Task>, TaskBackendError>
+
+  /** The ids of the user's running tasks on all processes, newest first, at most 10,000. */
+  readonly running: Effect.Effect<ReadonlyArray<TaskId>, TaskBackendError>
+
+  /** Waits for the end of a task. */
+  readonly await: (
+    id: TaskId
+  ) => Effect.Effect<TaskResult, TaskNotFound | EventsExpired | StreamLost | TaskBackendError>
+
+  /**
+   * Answers a tool call that waits for approval. The first decision stands; the same one again is fine. `reason` has at
+   * most 1,000 characters; `args` at most 64 Ki of JSON, and fits into one event with the call's own.
+   */
+  readonly decide: (
+    id: TaskId,
+    toolCallId: string,
+    decision: Decision
+  ) => Effect.Effect<void, InvalidInput | TaskNotFound | ToolCallNotFound | AlreadyDecided | TaskBackendError>
+
+  /** Removes a conversation with its tasks, logs and messages, unless a task of it is active. */
+  readonly deleteConversation: (
+    id: ConversationId
+  ) => Effect.Effect<void, ConversationNotFound | ConversationBusy | ConversationStoreError | TaskBackendError>
+
+  /**
+   * Hands the tasks of this process over, and takes no more: what is started from now on waits for another process. The
+   * end of the layer does the same; a server that still waits for its requests then need not keep tasks waiting with it.
+   */
+  readonly drain: Effect.Effect<void>
+}>()("@perennial/domain/TaskManager") {}

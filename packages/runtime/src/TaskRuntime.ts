@@ -1,0 +1,52 @@
+/**
+ * The runtime as Layers: each provides `TaskManager`.
+ *
+ * @since 0.1.0
+ */
+import type { Agents } from "@perennial/domain/Agent"
+import type { ConversationStore } from "@perennial/domain/ConversationStore"
+import * as MemoryConversationStore from "@perennial/domain/MemoryConversationStore"
+import * as MemoryTaskBackend from "@perennial/domain/MemoryTaskBackend"
+import type { TaskBackend } from "@perennial/domain/TaskBackend"
+import type { TaskBackendError } from "@perennial/domain/TaskError"
+import { TaskManager } from "@perennial/domain/TaskManager"
+import { Layer } from "effect"
+import { Digest } from "effect/crypto"
+import { make } from "./internal/manager/taskManager.ts"
+import { TaskEngine } from "./TaskEngine.ts"
+import { TaskExecutor } from "./TaskExecutor.ts"
+
+/**
+ * Only the manager: executor and engine are the application's.
+ *
+ * **When to use** To execute tasks with an engine of your own. Else use `layer`.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerManager: Layer.Layer<
+  TaskManager,
+  never,
+  TaskEngine | TaskExecutor | TaskBackend | ConversationStore | Agents
+> = Layer.effect(TaskManager, make).pipe(Layer.provide(Digest.layerWebCrypto))
+
+/**
+ * Executes tasks in this process, over any store.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layer: Layer.Layer<TaskManager, TaskBackendError, TaskBackend | ConversationStore | Agents> = layerManager
+  .pipe(
+    Layer.provide(TaskEngine.layerLocal),
+    Layer.provide(TaskExecutor.layer)
+  )
+
+/**
+ * All in one for tests and first steps: executes tasks in this process, over a store that is gone with the process.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerMemory: Layer.Layer<TaskManager | TaskBackend | ConversationStore, TaskBackendError, Agents> = layer
+  .pipe(Layer.provideMerge(Layer.mergeAll(MemoryTaskBackend.layer, MemoryConversationStore.layer)))

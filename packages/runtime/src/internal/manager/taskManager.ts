@@ -1,0 +1,209 @@
+/** `TaskManager` of this process: over a store, an executor and whatever engine there is. */
+import { Agents } from "@perennial/domain/Agent"
+import { ConversationStore } from "@perennial/domain/ConversationStore"
+import { CurrentUser } from "@perennial/domain/CurrentUser"
+import { type Decision, problemOf } from "@perennial/domain/Decision"
+import type { ConversationId, TaskId } from "@perennial/domain/Ids"
+import { isTerminal, type Task } from "@perennial/domain/Task"
+import { cancelKey, decisionKey, type Head, type Intent, TaskBackend } from "@perennial/domain/TaskBackend"
+import {
+  AlreadyDecided,
+  CursorAhead,
+  InvalidInput,
+  StreamLost,
+  TaskBackendError,
+  ToolCallNotFound
+} from "@perennial/domain/TaskError"
+import { size } from "@perennial/domain/TaskEvent"
+import { TaskManager } from "@perennial/domain/TaskManager"
+import * as TaskView from "@perennial/domain/TaskView"
+import type { Usage } from "@perennial/domain/Usage"
+import { Effect, Equal, Option, Stream } from "effect"
+import { Digest } from "effect/crypto"
+import { TaskEngine } from "../../TaskEngine.ts"
+import { TaskExecutor } from "../../TaskExecutor.ts"
+import { CurrentTaskLimits } from "../../TaskLimits.ts"
+import { supervise } from "../supervision.ts"
+import { makeAccepting } from "./accepting.ts"
+
+export const make = Effect.gen(function*() {
+  const backend = yield* TaskBackend
+  const store = yield* ConversationStore
+  const agents = yield* Agents
+  const executor = yield* TaskExecutor
+  const engine = yield* TaskEngine
+  const limits = yield* CurrentTaskLimits
+  const digest = yield* Digest.Digest
+  yield* supervise({ agents, backend, engine, executor, limits })
+
+  /** A head of an agent that this process does not have is left to others. */
+  const submit = (head: Option.Option<Head>) =>
+    Option.isSome(head) && agents.ids.includes(head.value.agentId) ? engine.submit(head.value) : Effect.void
+
+  const get = (id: TaskId) => Effect.flatMap(CurrentUser, (userId) => backend.get(id, { userId }))
+
+  /** A task that ended before it began waits for no place, and its readers do not wait for it. */
+  const endedUnbegun = (id: TaskId) => {
+    executor.waiting.delete(id)
+    return executor.grew(id)
+  }
+
+  /** The intent is durable: an owner that cannot be told now sees it with its next heartbeat. */
+  const notify = (id: TaskId) => Effect.ignore(executor.notify(id), { log: "Warn" })
+
+  const { regenerate, start } = makeAccepting({
+    backend,
+    store,
+    agents,
+    executor,
+    limits,
+    digest,
+    submit,
+    endedUnbegun,
+    notify
+  })
+
+  const open = Effect.fn("TaskManager.open")(
+    function*(id: TaskId, options?: { readonly after?: number | undefined }) {
+      const after = options?.after ?? 0
+      const task = yield* get(id)
+      if (after > task.lastSeq) return yield* new CursorAhead({ taskId: id, after, lastSeq: task.lastSeq })
+      if (isTerminal(task.status)) {
+        if (after === task.lastSeq) return { task, events: Stream.empty }
+        // Only logs of ended tasks expire.
+        yield* backend.events(id, { after, limit: 1, maxBytes: 0 })
+      }
+      return { task, events: executor.read(id, after) }
+    }
+  )
+
+  const events: TaskManager["Service"]["events"] = (id, options) =>
+    Effect.map(open(id, options), ({ events }) => events)
+
+  const ended = (task: Task) =>
+    isTerminal(task.status) ? Effect.void : Stream.runDrain(executor.read(task.id, task.lastSeq))
+
+  const putIntent = Effect.fnUntraced(function*(id: TaskId, intent: Intent) {
+    const recorded = yield* backend.putIntent(id, intent, { userId: yield* CurrentUser })
+    if (recorded.written) {
+      yield* isTerminal(recorded.task.status) ? endedUnbegun(id) : executor.grew(id)
+      yield* submit(recorded.promoted)
+    }
+    if (!isTerminal(recorded.task.status)) yield* notify(id)
+    return recorded
+  }, Effect.uninterruptible)
+
+  const cancel = Effect.fn("TaskManager.cancel")(
+    function*(id: TaskId, options?: { readonly reason?: string | undefined }) {
+      const { task } = yield* putIntent(id, {
+        key: cancelKey,
+        value: options?.reason === undefined ? {} : { reason: options.reason }
+      })
+      yield* ended(task).pipe(
+        Effect.mapError((cause) => new TaskBackendError({ operation: "cancel", cause }))
+      )
+      return yield* get(id)
+    }
+  )
+
+  const list: TaskManager["Service"]["list"] = Effect.fn("TaskManager.list")(function*(options = {}) {
+    return yield* backend.list({
+      ...options,
+      userId: yield* CurrentUser,
+      limit: Math.min(1_000, Math.max(1, options.limit ?? 100))
+    })
+  })
+
+  const running = Effect.gen(function*() {
+    const ids: Array<TaskId> = []
+    while (ids.length < 10_000) {
+      const page = yield* list({ status: ["running"], before: ids[ids.length - 1], limit: 1_000 })
+      for (const task of page) ids.push(task.id)
+      if (page.length < 1_000) break
+    }
+    return ids
+  })
+
+  /** The last message, and what the task used. Backwards from the end: both are near it. */
+  const lastOf = Effect.fnUntraced(function*(task: Task) {
+    let usage: Usage | undefined
+    for (let after = Math.max(0, task.lastSeq - 256);; after = Math.max(0, after - 256)) {
+      const { events } = yield* backend.events(task.id, { after, limit: 256, maxBytes: Number.MAX_SAFE_INTEGER })
+      const last = events.at(-1)?.event
+      if (last?.type === "done") usage = last.usage
+      const message = events.reduce(TaskView.apply, TaskView.empty).messages.at(-1)?.message
+      if (message !== undefined || after === 0) {
+        return { ...(message === undefined ? {} : { message }), ...(usage === undefined ? {} : { usage }) }
+      }
+    }
+  })
+
+  const await_ = Effect.fn("TaskManager.await")(function*(id: TaskId) {
+    yield* ended(yield* get(id))
+    const task = yield* get(id)
+    return { task, ...(yield* toStreamErrors(task, lastOf(task))) }
+  })
+
+  /** What a person was asked about a tool call, if anything. */
+  const questionOf = Effect.fnUntraced(function*(task: Task, toolCallId: string) {
+    let after = 0
+    while (after < task.lastSeq) {
+      const { events } = yield* backend.events(task.id, { after, limit: 500, maxBytes: 1024 * 1024 })
+      const found = events.find(({ event }) => event.type === "tool_approval" && event.toolCallId === toolCallId)
+      if (found?.event.type === "tool_approval") return found.event
+      after = events[events.length - 1]?.seq ?? task.lastSeq
+    }
+    return undefined
+  })
+
+  const decide = Effect.fn("TaskManager.decide")(function*(id: TaskId, toolCallId: string, decision: Decision) {
+    const problem = problemOf(decision)
+    if (problem !== undefined) return yield* new InvalidInput(problem)
+    const asked = yield* Effect.catchTags(questionOf(yield* get(id), toolCallId), {
+      CursorAhead: () => Effect.undefined,
+      EventsExpired: () => Effect.undefined
+    })
+    if (asked === undefined) return yield* new ToolCallNotFound({ taskId: id, toolCallId })
+    if (size({ ...asked, decision }) > limits.eventBytes) {
+      return yield* new InvalidInput({
+        field: decision.args === undefined ? "reason" : "args",
+        problem: `does not fit into an event of ${limits.eventBytes} bytes beside the call's own arguments`
+      })
+    }
+    const { value } = yield* putIntent(id, { key: decisionKey(toolCallId), value: { ...decision } })
+    // The task has ended, and nobody had decided.
+    if (Option.isNone(value)) return yield* new ToolCallNotFound({ taskId: id, toolCallId })
+    if (!Equal.equals(value.value, { ...decision })) return yield* new AlreadyDecided({ taskId: id, toolCallId })
+  })
+
+  const deleteConversation = Effect.fn("TaskManager.deleteConversation")(function*(id: ConversationId) {
+    const key = { id, userId: yield* CurrentUser }
+    yield* store.get(key)
+    yield* backend.deleteConversation({ conversationId: id, userId: key.userId })
+    yield* store.delete(key)
+  }, Effect.uninterruptible)
+
+  return TaskManager.of({
+    start,
+    regenerate,
+    events,
+    open,
+    cancel,
+    get: Effect.fn("TaskManager.get")(get),
+    list,
+    running: Effect.withSpan(running, "TaskManager.running"),
+    await: await_,
+    decide,
+    deleteConversation,
+    drain: executor.drain
+  })
+})
+
+/** An end of the log that cannot be, but for a store that lost data. */
+const toStreamErrors = <A, E, R>(task: Task, effect: Effect.Effect<A, E | CursorAhead, R>) =>
+  Effect.catchTag(
+    effect,
+    "CursorAhead",
+    (error) =>
+      Effect.fail(new StreamLost({ taskId: task.id, after: task.lastSeq, reason: (error as CursorAhead).message }))
+  )
