@@ -3,7 +3,10 @@
  *
  * @since 0.1.0
  */
-import { Schema } from "effect"
+import { type Effect, Schema } from "effect"
+import * as Input from "./Input.ts"
+import { jsonProblem } from "./internal/jsonBounds.ts"
+import type { InvalidInput } from "./TaskError.ts"
 
 /**
  * A person's answer to a tool call that waits for approval.
@@ -14,7 +17,7 @@ import { Schema } from "effect"
 export const Decision = Schema.Struct({
   approved: Schema.Boolean,
   reason: Schema.optionalKey(Schema.String),
-  /** Replaces the arguments of the call; only with `approved`. */
+  /** Replaces the arguments of the call. Ignored unless `approved`. */
   args: Schema.optionalKey(Schema.Json)
 })
 
@@ -33,44 +36,52 @@ export type Decision = typeof Decision.Type
 export const maxReasonLength = 1_000
 
 /**
- * How large `args` may be, in characters of JSON: 64 Ki.
+ * How large `args` may be, in characters of JSON: 64 Ki, nested at most 64 levels deep.
  *
  * @since 0.1.0
  * @category constants
  */
 export const maxArgsLength = 64 * 1024
 
-const isJson = Schema.is(Schema.Json)
+/**
+ * A decision as a person gives it. Its bounds are not those of `Decision`, which stored ones are read by, so that they may
+ * change (P11).
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const DecisionInput = Schema.Struct({
+  approved: Decision.fields.approved,
+  reason: Schema.optionalKey(
+    Schema.String.check(
+      Schema.makeFilter(({ length }: string) =>
+        length > maxReasonLength ? `has ${length} characters: at most ${maxReasonLength} are accepted` : undefined
+      )
+    )
+  ),
+  args: Schema.optionalKey(
+    Schema.Json.check(Schema.makeFilter((args: Schema.Json) => jsonProblem(args, maxArgsLength)))
+  )
+}).annotate({ identifier: "DecisionInput" })
 
 /**
- * Which field of a decision cannot be accepted, and why, to be read after the field's name; nothing if it can. Checked
- * where a decision is given, not where a stored one is read, so that the bounds may change (P11).
+ * Checks a decision that a person gives.
  *
  * **Example**
  *
  * ```ts import.meta.vitest
  * import { Decision } from "@perennial/domain"
+ * import { Effect } from "effect"
  *
- * Decision.problemOf({ approved: true, args: { id: 1 } }) // => undefined
- * Decision.problemOf({ approved: false, reason: "x".repeat(2_000) })?.problem // => "has 2000 characters: at most 1000 are accepted"
+ * Effect.runSync(Decision.decode({ approved: true, args: { id: 1 } })) // => { approved: true, args: { id: 1 } }
+ * const refused = Effect.runSync(Effect.flip(Decision.decode({ approved: false, reason: "x".repeat(2_000) })))
+ * refused.message // => "`reason` has 2000 characters: at most 1000 are accepted."
  * ```
  *
  * @since 0.1.0
- * @category predicates
+ * @category decoding
  */
-export const problemOf = (
-  { args, reason }: Decision
-): { readonly field: "reason" | "args"; readonly problem: string } | undefined => {
-  if (reason !== undefined && reason.length > maxReasonLength) {
-    return {
-      field: "reason",
-      problem: `has ${reason.length} characters: at most ${maxReasonLength} are accepted`
-    }
-  }
-  if (args === undefined) return undefined
-  if (!isJson(args)) return { field: "args", problem: "is not JSON" }
-  const { length } = JSON.stringify(args)
-  return length > maxArgsLength
-    ? { field: "args", problem: `has ${length} characters of JSON: at most ${maxArgsLength} are accepted` }
-    : undefined
-}
+export const decode: (decision: Decision) => Effect.Effect<Decision, InvalidInput> = Input.decoder(
+  DecisionInput,
+  "decision"
+)

@@ -44,7 +44,9 @@ const bytesOf = ({ data }: FilePart): number => {
 }
 
 const fileProblem = ({ data, mediaType: type, name, url }: FilePart): string | undefined => {
-  if (!mediaType.test(type)) return "whose `mediaType` is none: write it like `image/png`, without parameters"
+  if (!mediaType.test(type)) {
+    return "whose `mediaType` is not a media type: write it like `image/png`, without parameters"
+  }
   if (name !== undefined && name.length > maxNameLength) {
     return `whose \`name\` is longer than ${maxNameLength} characters`
   }
@@ -58,7 +60,7 @@ const fileProblem = ({ data, mediaType: type, name, url }: FilePart): string | u
 }
 
 /**
- * What is wrong with the files of a message, to be read after "the message"; nothing if they are accepted.
+ * What is wrong with the files of a message, to be read after "the message"; undefined if they are accepted.
  *
  * **Example**
  *

@@ -5,11 +5,14 @@
  *
  * @since 0.1.0
  */
-import { Schema, Struct } from "effect"
+import { type Effect, Schema, Struct } from "effect"
 import { AgentId, ConversationId, MessageId } from "./Ids.ts"
+import * as Input from "./Input.ts"
+import { jsonProblem } from "./internal/jsonBounds.ts"
 import { FilePart, text, TextPart, UserMessage } from "./Message.ts"
 import * as MessageFiles from "./MessageFiles.ts"
 import { Metadata, OnBusy } from "./Task.ts"
+import type { InvalidInput } from "./TaskError.ts"
 
 /**
  * How much text a user's message may hold, in bytes of UTF-8: 256 KiB.
@@ -20,7 +23,7 @@ import { Metadata, OnBusy } from "./Task.ts"
 export const maxMessageBytes = 256 * 1024
 
 /**
- * How large `metadata` and `userMetadata` may be, each in characters of JSON: 64 Ki.
+ * How large `metadata` and `userMetadata` may be, each in characters of JSON: 64 Ki, nested at most 64 levels deep.
  *
  * @since 0.1.0
  * @category constants
@@ -59,7 +62,7 @@ const fits = (value: string): boolean =>
   (value.length <= maxMessageBytes && utf8Bytes(value) <= maxMessageBytes)
 
 const notEmpty = { expected: "a message that is not empty" }
-const notTooLong = { expected: `at most ${maxMessageBytes} bytes of text` }
+const notTooLong = { expected: `text of at most ${maxMessageBytes} bytes` }
 
 const TextMessage = Schema.String.check(
   Schema.makeFilter((value: string) => value.trim() !== "", notEmpty),
@@ -78,24 +81,13 @@ const PartsMessage = Schema.Struct({ ...UserMessage.fields, content: Schema.NonE
     notEmpty
   ),
   Schema.makeFilter((message: UserMessage) => fits(text(message)), notTooLong),
-  Schema.makeFilter((message: UserMessage) => {
-    const problem = MessageFiles.problemOf(message)
-    return problem === undefined ? undefined : `The message ${problem}`
-  })
+  Schema.makeFilter(MessageFiles.problemOf)
 )
 
-const BoundedMetadata = Metadata.check(
-  Schema.makeFilter((value: Metadata) =>
-    JSON.stringify(value).length <= maxMetadataLength ? undefined : `at most ${maxMetadataLength} characters of JSON`
-  )
-)
+const BoundedMetadata = Metadata.check(Schema.makeFilter((value: Metadata) => jsonProblem(value, maxMetadataLength)))
 
 const LogContext = Schema.Record(Schema.String, Schema.String).check(
-  Schema.makeFilter((value: Readonly<Record<string, string>>) =>
-    JSON.stringify(value).length <= maxLogContextLength
-      ? undefined
-      : `at most ${maxLogContextLength} characters of JSON`
-  )
+  Schema.makeFilter((value: Readonly<Record<string, string>>) => jsonProblem(value, maxLogContextLength))
 )
 
 /**
@@ -138,12 +130,23 @@ export const StartInput = Schema.Struct({
 }).annotate({ identifier: "StartInput" })
 
 /**
- * What to start.
+ * What to start, as callers write it: ids are plain text, and a field may be left out by giving it `undefined`.
  *
  * @since 0.1.0
  * @category models
  */
-export type StartInput = OrUndefined<typeof StartInput.Type>
+export type StartInput = OrUndefined<typeof StartInput.Encoded>
+
+/**
+ * Checks what a caller gives to start a task.
+ *
+ * @since 0.1.0
+ * @category decoding
+ */
+export const decodeStart: (input: StartInput) => Effect.Effect<typeof StartInput.Type, InvalidInput> = Input.decoder(
+  StartInput,
+  "input"
+)
 
 const { agentId, idempotencyKey, logContext, metadata, onBusy } = StartInput.fields
 
@@ -163,12 +166,22 @@ export const RegenerateOptions = Schema.Struct({
 }).annotate({ identifier: "RegenerateOptions" })
 
 /**
- * How to answer a message again.
+ * How to answer a message again, as callers write it.
  *
  * @since 0.1.0
  * @category models
  */
-export type RegenerateOptions = OrUndefined<typeof RegenerateOptions.Type>
+export type RegenerateOptions = OrUndefined<typeof RegenerateOptions.Encoded>
+
+/**
+ * Checks what a caller gives to answer a message again.
+ *
+ * @since 0.1.0
+ * @category decoding
+ */
+export const decodeRegenerate: (
+  options: RegenerateOptions
+) => Effect.Effect<typeof RegenerateOptions.Type, InvalidInput> = Input.decoder(RegenerateOptions, "options")
 
 /** Callers may also leave a field out by giving it `undefined`. */
 type OrUndefined<Input> = {

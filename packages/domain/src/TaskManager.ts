@@ -7,9 +7,10 @@
  *
  * @since 0.1.0
  */
-import { Context, type Effect, type Stream } from "effect"
+import { Context, type Effect, Schema, type Stream } from "effect"
 import type { Decision } from "./Decision.ts"
 import type { ConversationId, TaskId } from "./Ids.ts"
+import * as Input from "./Input.ts"
 import type { AssistantMessage } from "./Message.ts"
 import type { RegenerateOptions, StartInput } from "./StartInput.ts"
 import type { Task, TaskStatus } from "./Task.ts"
@@ -67,6 +68,34 @@ export interface TaskResult {
 }
 
 /**
+ * How to cancel.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const CancelOptions = Schema.Struct({
+  /** Told to everybody who watches; at most 1,000 characters. */
+  reason: Schema.optionalKey(Schema.String.check(Schema.isMaxLength(1_000)))
+}).annotate({ identifier: "CancelOptions" })
+
+/**
+ * How to cancel, as callers write it.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type CancelOptions = { readonly reason?: string | undefined }
+
+/**
+ * Checks what a caller gives to cancel a task.
+ *
+ * @since 0.1.0
+ * @category decoding
+ */
+export const decodeCancel: (options: CancelOptions) => Effect.Effect<typeof CancelOptions.Type, InvalidInput> = Input
+  .decoder(CancelOptions, "options")
+
+/**
  * Why the events of a task cannot be read.
  *
  * @since 0.1.0
@@ -82,7 +111,7 @@ export type EventsError = TaskNotFound | EventsExpired | CursorAhead | TaskBacke
  */
 export class TaskManager extends Context.Service<TaskManager, {
   /**
-   * Accepts a task and returns as soon as it is stored with the user's message (P1). It runs in the background.
+   * Accepts a task and returns as soon as the task is stored with the user's message (P1). The task runs in the background.
    */
   readonly start: (input: StartInput) => Effect.Effect<Task, StartError>
 
@@ -90,10 +119,7 @@ export class TaskManager extends Context.Service<TaskManager, {
    * Answers the user's last message again, by a new task with the same message in its place: `start` with `replaces`.
    * Fails with `MessageNotFound` when there is none.
    */
-  readonly regenerate: (
-    conversationId: ConversationId,
-    options?: RegenerateOptions
-  ) => Effect.Effect<Task, Exclude<StartError, InvalidInput>>
+  readonly regenerate: (conversationId: string, options?: RegenerateOptions) => Effect.Effect<Task, StartError>
 
   /**
    * The events after a seq (0 by default): first what the log holds, then live, each once and in order (P3). Ends after
@@ -121,8 +147,8 @@ export class TaskManager extends Context.Service<TaskManager, {
    */
   readonly cancel: (
     id: TaskId,
-    options?: { readonly reason?: string | undefined }
-  ) => Effect.Effect<Task, TaskNotFound | TaskBackendError>
+    options?: CancelOptions
+  ) => Effect.Effect<Task, InvalidInput | TaskNotFound | TaskBackendError>
 
   /** Reads a task. */
   readonly get: (id: TaskId) => Effect.Effect<Task, TaskNotFound | TaskBackendError>

@@ -42,6 +42,11 @@ export * as Ids from "./Ids.ts"
 /**
  * @since 0.1.0
  */
+export * as Input from "./Input.ts"
+
+/**
+ * @since 0.1.0
+ */
 export * as MemoryConversationStore from "./MemoryConversationStore.ts"
 
 /**

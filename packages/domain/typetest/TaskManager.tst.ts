@@ -1,3 +1,6 @@
+import type { AgentId } from "@perennial/domain/Ids"
+import type { UserMessage } from "@perennial/domain/Message"
+import type { StartInput } from "@perennial/domain/StartInput"
 import type { Task } from "@perennial/domain/Task"
 import type {
   AgentNotFound,
@@ -48,6 +51,18 @@ describe("TaskManager", () => {
     >()
   })
 
+  it("start takes plain text for ids, and undefined for what is left out", () => {
+    expect<StartInput>().type.toBeAssignableFrom<{
+      message: string
+      agentId: "writer"
+      conversationId: "c1"
+      replaces: undefined
+    }>()
+    expect<StartInput>().type.toBeAssignableFrom<{ message: UserMessage; agentId: AgentId }>()
+    expect<StartInput>().type.not.toBeAssignableFrom<{ agentId: "writer" }>()
+    expect<StartInput>().type.not.toBeAssignableFrom<{ message: string; agentId: number }>()
+  })
+
   it("events fails before the stream; the stream itself only with StreamLost", () => {
     expect<ReturnType<Service["events"]>>().type.toBe<
       Effect.Effect<
@@ -58,7 +73,9 @@ describe("TaskManager", () => {
   })
 
   it("cancel and decide answer for unknown tasks and calls", () => {
-    expect<ReturnType<Service["cancel"]>>().type.toBe<Effect.Effect<Task, TaskNotFound | TaskBackendError>>()
+    expect<ReturnType<Service["cancel"]>>().type.toBe<
+      Effect.Effect<Task, InvalidInput | TaskNotFound | TaskBackendError>
+    >()
     expect<ReturnType<Service["decide"]>>().type.toBe<
       Effect.Effect<void, InvalidInput | TaskNotFound | ToolCallNotFound | AlreadyDecided | TaskBackendError>
     >()

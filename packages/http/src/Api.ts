@@ -6,11 +6,12 @@
  * @since 0.1.0
  */
 import { Conversation, StoredMessage } from "@perennial/domain/Conversation"
-import { Decision, problemOf } from "@perennial/domain/Decision"
+import { DecisionInput } from "@perennial/domain/Decision"
 import { ConversationId, MessageId, TaskId } from "@perennial/domain/Ids"
 import { IdempotencyKey, RegenerateOptions, StartInput } from "@perennial/domain/StartInput"
 import { Task, TaskStatus } from "@perennial/domain/Task"
 import { StoredEvent, TaskEvent } from "@perennial/domain/TaskEvent"
+import { CancelOptions } from "@perennial/domain/TaskManager"
 import { Schema, Struct } from "effect"
 import { HttpApi, HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
 import { Authorization } from "./Authorization.ts"
@@ -42,10 +43,7 @@ export const Regenerate = RegenerateOptions.mapFields(Struct.omit(["idempotencyK
  * @since 0.1.0
  * @category models
  */
-export const Cancel = Schema.Struct({
-  /** Told to everybody who watches; at most 1,000 characters. */
-  reason: Schema.optionalKey(Schema.String.check(Schema.isMaxLength(1000)))
-}).annotate({ identifier: "Cancel" })
+export const Cancel = CancelOptions.annotate({ identifier: "Cancel" })
 
 /**
  * A person's answer to a tool call that waits: `reason` of at most 1,000 characters, `args` of at most 64 Ki of JSON.
@@ -53,10 +51,7 @@ export const Cancel = Schema.Struct({
  * @since 0.1.0
  * @category models
  */
-export const Decide = Decision.check(Schema.makeFilter((decision: Decision) => {
-  const wrong = problemOf(decision)
-  return wrong === undefined ? undefined : { path: [wrong.field], issue: wrong.problem }
-})).annotate({ identifier: "Decide" })
+export const Decide = DecisionInput.annotate({ identifier: "Decide" })
 
 /**
  * One frame of an event stream, decoded: `id` is the event's seq.

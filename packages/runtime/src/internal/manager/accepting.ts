@@ -3,13 +3,13 @@ import type { Agents } from "@perennial/domain/Agent"
 import type { ConversationKey, ConversationStore } from "@perennial/domain/ConversationStore"
 import { CurrentUser } from "@perennial/domain/CurrentUser"
 import { type AgentId, ConversationId, type MessageId, messageId, NewId, TaskId, taskIdOf } from "@perennial/domain/Ids"
+import * as Input from "@perennial/domain/Input"
 import { type UserMessage, userText } from "@perennial/domain/Message"
-import * as MessageFiles from "@perennial/domain/MessageFiles"
-import type { RegenerateOptions, StartInput } from "@perennial/domain/StartInput"
+import { decodeRegenerate, decodeStart, RegenerateOptions, StartInput } from "@perennial/domain/StartInput"
 import type { OnBusy } from "@perennial/domain/Task"
 import type { Head, NewTask, TaskBackend } from "@perennial/domain/TaskBackend"
 import { CapacityExceeded, InvalidInput, MessageNotFound } from "@perennial/domain/TaskError"
-import { Effect, type Option, Predicate } from "effect"
+import { Effect, type Option, Predicate, Schema } from "effect"
 import { Digest } from "effect/crypto"
 import type { TaskExecutor } from "../../TaskExecutor.ts"
 import type { TaskLimits } from "../../TaskLimits.ts"
@@ -31,10 +31,9 @@ export interface Options {
 }
 
 /** What becomes a task, with what the client asked for: a repeated request is known by it. */
-interface Accepted extends Omit<StartInput, "message"> {
-  readonly message: UserMessage
-  readonly request: object
-}
+type Accepted =
+  & { readonly message: UserMessage; readonly request: object }
+  & { readonly [Field in Exclude<keyof StartInput, "message">]?: (typeof StartInput.Type)[Field] | undefined }
 
 export const makeAccepting = (options: Options) => {
   const { agents, backend, executor, limits, store } = options
@@ -101,17 +100,16 @@ export const makeAccepting = (options: Options) => {
     return task.conversationId === conversationId ? task : yield* notFound
   })
 
-  const startTask = Effect.fnUntraced(function*(input: StartInput) {
-    const message = yield* toUserMessage(input.message)
+  const startTask = Effect.fnUntraced(function*(given: StartInput) {
+    const input = yield* decodeStart(given)
     if (input.replaces !== undefined) {
       if (input.conversationId === undefined) {
         return yield* new InvalidInput({ field: "replaces", problem: "needs the `conversationId` of the message" })
       }
       yield* taskOfMessage(input.conversationId, input.replaces)
     }
-    const { agentId, conversationId, metadata, onBusy, replaces, userMetadata } = input
-    const request = { agentId, conversationId, message: input.message, metadata, onBusy, replaces, userMetadata }
-    return yield* accept({ ...input, message, request })
+    const message = typeof input.message === "string" ? userText(input.message) : input.message
+    return yield* accept({ ...input, message, request: requestOf(encodeStart(input)) })
   })
 
   const start = (input: StartInput) => withSpan(startTask(input), "TaskManager.start")
@@ -121,18 +119,19 @@ export const makeAccepting = (options: Options) => {
     backend.get(taskIdOf(id)).pipe(Effect.map((task) => task.agentId), Effect.orElseSucceed(() => undefined))
 
   const regenerate = Effect.fn("TaskManager.regenerate")(
-    function*(conversationId: ConversationId, asked: RegenerateOptions = {}) {
+    function*(id: string, given: RegenerateOptions = {}) {
+      const { conversationId } = yield* decodeConversation({ conversationId: id })
+      const asked = yield* decodeRegenerate(given)
       const last = yield* lastOfUser(options, { id: conversationId, userId: yield* CurrentUser })
       if (last === undefined) return yield* new MessageNotFound({ conversationId })
-      const { agentId, metadata, onBusy } = asked
       return yield* accept({
         ...asked,
         conversationId,
         message: last.message,
         userMetadata: last.metadata,
-        agentId: agentId ?? (yield* agentOf(last.id)),
+        agentId: asked.agentId ?? (yield* agentOf(last.id)),
         replaces: last.id,
-        request: { regenerate: conversationId, agentId, metadata, onBusy }
+        request: requestOf({ ...encodeRegenerate(asked), regenerate: conversationId })
       })
     }
   )
@@ -140,15 +139,17 @@ export const makeAccepting = (options: Options) => {
   return { start, regenerate }
 }
 
-const toUserMessage = (message: string | UserMessage): Effect.Effect<UserMessage, InvalidInput> => {
-  const user = typeof message === "string" ? userText(message) : message
-  const problem = user.content.some((part) => part.type === "file" || part.text.trim() !== "")
-    ? MessageFiles.problemOf(user)
-    : "is empty: say something"
-  return problem === undefined
-    ? Effect.succeed(user)
-    : Effect.fail(new InvalidInput({ field: "message", problem }))
-}
+const decodeConversation = Input.decoder(Schema.Struct({ conversationId: ConversationId }), "input")
+const encodeStart = Schema.encodeSync(StartInput)
+const encodeRegenerate = Schema.encodeSync(RegenerateOptions)
+
+/**
+ * What a repeated request must have in common with the first: all fields but the key itself, and the log context, which may
+ * name the try.
+ */
+const requestOf = <Input extends { readonly idempotencyKey?: string; readonly logContext?: object }>(
+  { idempotencyKey: _key, logContext: _logContext, ...request }: Input
+): object => request
 
 /** SHA-256 of what makes the request: two requests with one idempotency key must have the same. */
 const hashOf = (digest: Digest.Digest["Service"], request: object) =>

@@ -2,7 +2,7 @@
 import { Agents } from "@perennial/domain/Agent"
 import { ConversationStore } from "@perennial/domain/ConversationStore"
 import { CurrentUser } from "@perennial/domain/CurrentUser"
-import { type Decision, problemOf } from "@perennial/domain/Decision"
+import * as Decision from "@perennial/domain/Decision"
 import type { ConversationId, TaskId } from "@perennial/domain/Ids"
 import { isTerminal, type Task } from "@perennial/domain/Task"
 import { cancelKey, decisionKey, type Head, type Intent, TaskBackend } from "@perennial/domain/TaskBackend"
@@ -15,7 +15,7 @@ import {
   ToolCallNotFound
 } from "@perennial/domain/TaskError"
 import { size } from "@perennial/domain/TaskEvent"
-import { TaskManager } from "@perennial/domain/TaskManager"
+import { type CancelOptions, decodeCancel, TaskManager } from "@perennial/domain/TaskManager"
 import * as TaskView from "@perennial/domain/TaskView"
 import type { Usage } from "@perennial/domain/Usage"
 import { Effect, Equal, Option, Stream } from "effect"
@@ -94,11 +94,9 @@ export const make = Effect.gen(function*() {
   }, Effect.uninterruptible)
 
   const cancel = Effect.fn("TaskManager.cancel")(
-    function*(id: TaskId, options?: { readonly reason?: string | undefined }) {
-      const { task } = yield* putIntent(id, {
-        key: cancelKey,
-        value: options?.reason === undefined ? {} : { reason: options.reason }
-      })
+    function*(id: TaskId, options: CancelOptions = {}) {
+      const value = yield* decodeCancel(options)
+      const { task } = yield* putIntent(id, { key: cancelKey, value })
       yield* ended(task).pipe(
         Effect.mapError((cause) => new TaskBackendError({ operation: "cancel", cause }))
       )
@@ -156,9 +154,8 @@ export const make = Effect.gen(function*() {
     return undefined
   })
 
-  const decide = Effect.fn("TaskManager.decide")(function*(id: TaskId, toolCallId: string, decision: Decision) {
-    const problem = problemOf(decision)
-    if (problem !== undefined) return yield* new InvalidInput(problem)
+  const decide: TaskManager["Service"]["decide"] = Effect.fn("TaskManager.decide")(function*(id, toolCallId, given) {
+    const decision = yield* Decision.decode(given)
     const asked = yield* Effect.catchTags(questionOf(yield* get(id), toolCallId), {
       CursorAhead: () => Effect.undefined,
       EventsExpired: () => Effect.undefined
@@ -170,10 +167,10 @@ export const make = Effect.gen(function*() {
         problem: `does not fit into an event of ${limits.eventBytes} bytes beside the call's own arguments`
       })
     }
-    const { value } = yield* putIntent(id, { key: decisionKey(toolCallId), value: { ...decision } })
+    const { value } = yield* putIntent(id, { key: decisionKey(toolCallId), value: decision })
     // The task has ended, and nobody had decided.
     if (Option.isNone(value)) return yield* new ToolCallNotFound({ taskId: id, toolCallId })
-    if (!Equal.equals(value.value, { ...decision })) return yield* new AlreadyDecided({ taskId: id, toolCallId })
+    if (!Equal.equals(value.value, decision)) return yield* new AlreadyDecided({ taskId: id, toolCallId })
   })
 
   const deleteConversation = Effect.fn("TaskManager.deleteConversation")(function*(id: ConversationId) {
