@@ -1,0 +1,36 @@
+/**
+ * Every link of the documentation to another page, and to a heading in one, leads somewhere.
+ */
+import { assert, it } from "@effect/vitest"
+import { existsSync, globSync, readFileSync, statSync } from "node:fs"
+import { dirname, join, normalize } from "node:path"
+
+const root = join(import.meta.dirname, "../..")
+const pages = globSync(["*.md", "docs/**/*.md", "packages/*/README.md"], { cwd: root })
+
+const withoutCode = (markdown: string): string => markdown.replace(/^```[\s\S]*?^```/gm, "").replace(/`[^`\n]*`/g, "")
+
+/** The anchors of a page, as GitHub makes them from its headings. */
+const anchorsOf = (page: string): ReadonlyArray<string> =>
+  [...readFileSync(join(root, page), "utf8").replace(/^```[\s\S]*?^```/gm, "").matchAll(/^#+ (.+)$/gm)].map((
+    [, text = ""]
+  ) => text.toLowerCase().replace(/[^\p{L}\p{N} _-]/gu, "").replaceAll(" ", "-"))
+
+const linksOf = (page: string): ReadonlyArray<string> =>
+  [...withoutCode(readFileSync(join(root, page), "utf8")).matchAll(/\]\(([^)\s]+)\)/g)].flatMap(([, target = ""]) =>
+    /^[a-z]+:/.test(target) ? [] : [target]
+  )
+
+const problemOf = (page: string, link: string): string | undefined => {
+  const [path = "", anchor] = link.split("#")
+  const target = path === "" ? page : normalize(join(dirname(page), path))
+  if (!existsSync(join(root, target))) return `${page}: ${link} does not exist`
+  if (anchor === undefined || statSync(join(root, target)).isDirectory() || !target.endsWith(".md")) return undefined
+  return anchorsOf(target).includes(anchor) ? undefined : `${page}: ${link} has no such heading`
+}
+
+it("every link between pages leads to a page and a heading that exist", () => {
+  assert.isAbove(pages.length, 10)
+  const broken = pages.flatMap((page) => linksOf(page).flatMap((link) => problemOf(page, link) ?? []))
+  assert.deepStrictEqual(broken, [])
+})
