@@ -4,7 +4,8 @@
 import { Agents } from "@perennial/domain/Agent"
 import { TaskId } from "@perennial/domain/Ids"
 import { TaskManager } from "@perennial/domain/TaskManager"
-import * as NodeServer from "@perennial/http/Node"
+import * as NodeServer from "@perennial/http/NodeServer"
+import * as HttpApiServer from "@perennial/http/Server"
 import * as Tokens from "@perennial/http/Tokens"
 import * as TaskLimits from "@perennial/runtime/TaskLimits"
 import * as TaskRuntime from "@perennial/runtime/TaskRuntime"
@@ -15,8 +16,9 @@ import { serve } from "./ipc.ts"
 import { resources, type Server } from "./server.ts"
 import { layer as storeLayer, type StoreName } from "./stores.ts"
 
-const layer = NodeServer.layer({ port: 0 }).pipe(
+const layer = HttpApiServer.layer().pipe(
   Layer.provide(Tokens.layerLocal),
+  Layer.provideMerge(NodeServer.layer({ port: 0 })),
   Layer.provideMerge(TaskRuntime.layer),
   Layer.provide(Agents.layer([agent])),
   Layer.provide(storeLayer((process.env["BENCH_STORE"] ?? "memory") as StoreName, process.env["BENCH_URL"] ?? "")),

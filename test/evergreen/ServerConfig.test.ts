@@ -12,6 +12,7 @@ describe("ServerConfig", () => {
       assert.deepStrictEqual(config, {
         host: "127.0.0.1",
         port: 3000,
+        publicUrl: undefined,
         store: { type: "sqlite", path: ".perennial/perennial.db" },
         tokens: [],
         retention: Option.some(Duration.days(30)),
@@ -31,6 +32,7 @@ describe("ServerConfig", () => {
       const config = yield* loadFrom({
         HOST: "0.0.0.0",
         PORT: "0",
+        PERENNIAL_PUBLIC_URL: "https://example.com/agents",
         PERENNIAL_STORE: "memory",
         PERENNIAL_TOKENS: "alice:secret1,bob:secret2",
         PERENNIAL_MODEL: "claude-haiku-5-5",
@@ -44,6 +46,7 @@ describe("ServerConfig", () => {
         config.tokens.map(({ secret, userId }) => `${userId}:${Redacted.value(secret)}`),
         ["alice:secret1", "bob:secret2"]
       )
+      assert.strictEqual(config.publicUrl, "https://example.com/agents")
       assert.deepStrictEqual([config.host, config.port, config.store, config.model.name], [
         "0.0.0.0",
         0,

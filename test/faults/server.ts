@@ -5,7 +5,8 @@
 import { NodeRuntime } from "@effect/platform-node"
 import { CurrentTask } from "@perennial/domain/CurrentTask"
 import { TaskBackend } from "@perennial/domain/TaskBackend"
-import * as NodeServer from "@perennial/http/Node"
+import * as NodeServer from "@perennial/http/NodeServer"
+import * as Server from "@perennial/http/Server"
 import * as Tokens from "@perennial/http/Tokens"
 import * as AgentTools from "@perennial/runtime/AgentTools"
 import * as LlmAgent from "@perennial/runtime/LlmAgent"
@@ -126,8 +127,9 @@ const server = Effect.map(settings, ({ capacity, leaseMillis, ledger, port, stor
   const write = Ledger.writer(ledger)
   const storage = Storage.layer(store)
   const leaseTtl = Duration.millis(leaseMillis)
-  return NodeServer.layer({ port, handOver: true }).pipe(
+  return Server.layer({ handOver: true }).pipe(
     Layer.provide(Tokens.layerLocal),
+    Layer.provideMerge(NodeServer.layer({ port })),
     Layer.provide(TaskRuntime.layer),
     Layer.provide(agents(write)),
     Layer.provide(Layer.effect(TaskBackend, Effect.map(TaskBackend, (backend) => watched(backend, write)))),

@@ -7,11 +7,12 @@ import * as Message from "@perennial/domain/Message"
 import type { TaskBackend } from "@perennial/domain/TaskBackend"
 import type { AgentEvent } from "@perennial/domain/TaskEvent"
 import * as Usage from "@perennial/domain/Usage"
-import * as NodeServer from "@perennial/http/Node"
+import * as NodeServer from "@perennial/http/NodeServer"
+import * as Server from "@perennial/http/Server"
 import * as Tokens from "@perennial/http/Tokens"
 import * as TaskRuntime from "@perennial/runtime/TaskRuntime"
 import { Array, Effect, Latch, Layer } from "effect"
-import { HttpServer } from "effect/http"
+import { type HttpRouter, HttpServer } from "effect/http"
 
 export const text = (content: string): AgentEvent => ({ type: "text", content })
 
@@ -50,10 +51,13 @@ export const makeTalker = (batch = 1) => {
 export const layer = <E>(
   agent: Agent.Agent,
   store: Layer.Layer<TaskBackend | ConversationStore, E>,
-  options?: Omit<NodeServer.Options, "port">
+  options?: Server.Options & Omit<NodeServer.Options, "port"> & {
+    readonly routes?: Layer.Layer<never, never, HttpRouter.HttpRouter>
+  }
 ) =>
-  NodeServer.layer({ port: 0, shutdownTimeout: 0, ...options }).pipe(
+  Server.serve(Layer.merge(Server.layerRoutes(options), options?.routes ?? Layer.empty), options).pipe(
     Layer.provide(Tokens.layerLocal),
+    Layer.provideMerge(NodeServer.layer({ port: 0, shutdownTimeout: 0, ...options })),
     Layer.provideMerge(TaskRuntime.layer),
     Layer.provide(Agent.Agents.layer([agent])),
     Layer.provideMerge(store)

@@ -4,7 +4,7 @@
  * A wrong value stops the start with one line that names the variable, the value and what is accepted. Secrets are
  * `Redacted` and never shown. An empty variable counts as absent.
  */
-import * as NodeServer from "@perennial/http/Node"
+import * as ListenConfig from "@perennial/http/ListenConfig"
 import * as AnthropicModel from "@perennial/runtime/AnthropicModel"
 import { Config, Duration, Effect, Option, Redacted, Schema } from "effect"
 
@@ -24,7 +24,7 @@ export type StoreSetting =
   | { readonly type: "sqlite"; readonly path: string }
   | { readonly type: "postgres" | "redis"; readonly url: Redacted.Redacted }
 
-export interface ServerConfig extends NodeServer.Listen {
+export interface ServerConfig extends ListenConfig.ListenConfig {
   readonly store: StoreSetting
   /** How long the events of a task are kept after its end; none: as long as the task. */
   readonly retention: Option.Option<Duration.Duration>
@@ -100,7 +100,7 @@ const retention = read("PERENNIAL_RETENTION", {
   }
 })
 
-const listen = Effect.mapError(NodeServer.config, (error) => new InvalidSetting({ message: error.cause.message }))
+const listen = Effect.mapError(ListenConfig.config, (error) => new InvalidSetting({ message: error.cause.message }))
 
 const apiKey = read("ANTHROPIC_API_KEY", {
   accepted: "an Anthropic API key, without spaces",

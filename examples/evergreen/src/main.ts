@@ -18,7 +18,8 @@ import * as SqliteClient from "@perennial/backends/SqliteClient"
 import * as SqlTaskBackend from "@perennial/backends/SqlTaskBackend"
 import type { ConversationStore } from "@perennial/domain/ConversationStore"
 import type { TaskBackend } from "@perennial/domain/TaskBackend"
-import * as NodeServer from "@perennial/http/Node"
+import * as NodeServer from "@perennial/http/NodeServer"
+import * as Server from "@perennial/http/Server"
 import * as Tokens from "@perennial/http/Tokens"
 import * as AnthropicModel from "@perennial/runtime/AnthropicModel"
 import * as DemoModel from "@perennial/runtime/DemoModel"
@@ -94,8 +95,9 @@ const agents = (model: ServerConfig.ServerConfig["model"]) =>
     })))
 
 const server = (config: ServerConfig.ServerConfig) =>
-  NodeServer.layer({ host: config.host, port: config.port, routes: Web.layer, handOver: true }).pipe(
+  Server.serve(Layer.merge(Server.layerRoutes(config), Web.layer), { handOver: true }).pipe(
     Layer.provide(config.tokens.length === 0 ? Tokens.layerLocal : Tokens.layer(config.tokens)),
+    Layer.provideMerge(NodeServer.layer(config)),
     Layer.provide(TaskRuntime.layer),
     Layer.provide(agents(config.model)),
     Layer.merge(
@@ -145,6 +147,7 @@ const run = (config: ServerConfig.ServerConfig) => {
       SqlError: (error) => refuseStore(why(error.reason)),
       MigrationError: (error) => refuseStore(`its tables cannot be brought up to date: ${why(error)}`),
       RedisError: (error) => refuseStore(String(error.cause).replace(/^Error: /, "")),
+      NotLoopback: (error) => refuse(error.message),
       ServeError: (error) => refuse(`The server cannot listen on HOST and PORT: ${String(error.cause)}`)
     })
   )

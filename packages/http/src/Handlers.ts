@@ -16,6 +16,7 @@ import { HttpServerResponse } from "effect/http"
 import { HttpApiBuilder, type HttpApiGroup, HttpApiSchema } from "effect/http-api"
 import { Api, EventPage } from "./Api.ts"
 import type { Authorization } from "./Authorization.ts"
+import { LinkBase } from "./internal/linkBase.ts"
 import { makeReadiness } from "./internal/readiness.ts"
 import { withProblems } from "./internal/withProblems.ts"
 import { type RequestProblems, Unavailable } from "./Problems.ts"
@@ -33,8 +34,14 @@ const maxFileBytes = 8 * 1024 * 1024
 const noContent = HttpServerResponse.empty({ status: 204 })
 const encodePage = Schema.encodeSync(Schema.toCodecJson(EventPage))
 const encodeTask = Schema.encodeSync(Schema.toCodecJson(Task))
-const location = (task: Task) => ({ location: `/tasks/${encodeURIComponent(task.id)}` })
-const started = (task: Task) => HttpApiSchema.withHeaders({ body: task, headers: location(task) })
+
+/** The header that names a task that was started. */
+const makeLocation = Effect.map(LinkBase, (base) => (task: Task) => ({
+  location: `${base}/tasks/${encodeURIComponent(task.id)}`
+}))
+
+const started = (location: (task: Task) => { readonly location: string }) => (task: Task) =>
+  HttpApiSchema.withHeaders({ body: task, headers: location(task) })
 
 /** One entry more than asked for was read: it tells whether there is a next page. */
 const paged = <A extends { readonly id: string }>(
@@ -101,10 +108,13 @@ export const layerTasks: Layer.Layer<
   Effect.fnUntraced(function*(handlers) {
     const manager = yield* TaskManager
     const streams = yield* EventStreams
+    const location = yield* makeLocation
 
     return handlers.handleAll({
       start: ({ headers, payload }) =>
-        withProblems(Effect.map(manager.start({ ...payload, idempotencyKey: headers["idempotency-key"] }), started)),
+        withProblems(
+          Effect.map(manager.start({ ...payload, idempotencyKey: headers["idempotency-key"] }), started(location))
+        ),
       chat: ({ headers, payload }) =>
         withProblems(Effect.flatMap(
           manager.start({ ...payload, idempotencyKey: headers["idempotency-key"] }),
@@ -157,6 +167,7 @@ export const layerConversations: Layer.Layer<
   Effect.fnUntraced(function*(handlers) {
     const manager = yield* TaskManager
     const store = yield* ConversationStore
+    const location = yield* makeLocation
 
     return handlers.handleAll({
       list: ({ query }) =>
@@ -175,7 +186,7 @@ export const layerConversations: Layer.Layer<
       regenerate: ({ headers, params, payload }) =>
         withProblems(Effect.map(
           manager.regenerate(params.id, { ...payload, idempotencyKey: headers["idempotency-key"] }),
-          started
+          started(location)
         )),
       remove: ({ params }) => withProblems(manager.deleteConversation(params.id))
     })

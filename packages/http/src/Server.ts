@@ -1,17 +1,55 @@
 /**
- * The server: routes, documentation, limits and an orderly end, on whatever platform provides an `HttpServer`.
+ * The server: routes, documentation, limits and an orderly end, on whatever platform provides an `HttpServer`, beside
+ * whatever other routes an application has.
  *
  * @since 0.1.0
  */
+import type { ConversationStore } from "@perennial/domain/ConversationStore"
 import { TaskManager } from "@perennial/domain/TaskManager"
 import { ByteSize, Effect, Layer } from "effect"
-import { type FindMyWay, HttpIncomingMessage, HttpRouter } from "effect/http"
-import { HttpApiBuilder, HttpApiScalar } from "effect/http-api"
+import { type FindMyWay, HttpIncomingMessage, HttpRouter, HttpServer } from "effect/http"
+import { HttpApiBuilder, HttpApiScalar, OpenApi } from "effect/http-api"
 import { Api } from "./Api.ts"
+import type { Authorization } from "./Authorization.ts"
 import * as Handlers from "./Handlers.ts"
-import { layerNotFound, routerConfig as config } from "./internal/notFound.ts"
+import { LinkBase } from "./internal/linkBase.ts"
+import { layerNotFound } from "./internal/notFound.ts"
 import { layerRequestProblems } from "./internal/requestProblems.ts"
 import * as Sse from "./Sse.ts"
+
+/**
+ * Where the routes are, and what they accept.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface RouteOptions {
+  /**
+   * The path that all routes are under, such as `/agents`; none by default. Paths outside it belong to the application.
+   */
+  readonly prefix?: `/${string}` | undefined
+  /**
+   * The URL at which clients reach the routes, prefix included, such as `https://example.com/agents`: for `Location` and
+   * the OpenAPI document. By default both have the path alone, which is right unless a proxy changes it.
+   */
+  readonly publicUrl?: string | undefined
+  /** How large the body of a request may be; 8 MiB by default, room for a message with files. More is answered 413. */
+  readonly maxBodySize?: ByteSize.Input | undefined
+}
+
+/**
+ * How event streams behave, and how the server ends.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface ServeOptions extends Sse.Options {
+  /**
+   * Whether the process ends with the server: then its tasks are handed over before the server waits for open requests,
+   * not after them. False by default: tasks go on without the server.
+   */
+  readonly handOver?: boolean | undefined
+}
 
 /**
  * How the server behaves.
@@ -19,54 +57,59 @@ import * as Sse from "./Sse.ts"
  * @since 0.1.0
  * @category models
  */
-export interface Options extends Sse.Options {
-  /** How large the body of a request may be; 8 MiB by default, room for a message with files. More is answered 413. */
-  readonly maxBodySize?: ByteSize.Input | undefined
-  /**
-   * Whether the process ends with the server: then its tasks are handed over before the server waits for open requests,
-   * not after them. False by default: tasks go on without the server.
-   */
-  readonly handOver?: boolean | undefined
-  /** Routes of the application, served beside the API. */
-  readonly routes?: Layer.Layer<never, never, HttpRouter.HttpRouter> | undefined
-}
+export interface Options extends RouteOptions, ServeOptions {}
 
 /**
- * What a router of the routes has to be told: ids in paths are longer than it allows by default.
+ * The setting of the router that the routes need: ids in paths are longer than a router allows by default.
  *
  * @since 0.1.0
  * @category config
  */
-export const routerConfig: Partial<FindMyWay.RouterConfig> = config
+export const routerConfig: Partial<FindMyWay.RouterConfig> = {
+  // An id has at most 200 characters, of up to three bytes each, percent-encoded.
+  maxParamLength: 2000
+}
+
+const withoutSlash = (text: string): string => text.replace(/\/+$/, "")
 
 /**
- * All routes: the API, `/openapi.json` and `/docs`.
+ * All routes of the API, `/openapi.json` and `/docs`, under a prefix.
  *
- * **When to use** To serve them together with routes of your own, or by `HttpRouter.toWebHandler`. Else use `layer`.
+ * **When to use** To embed the API in an application with routes of its own: see `serve`. `layer` serves them alone.
  *
- * **Gotchas** `HttpRouter.serve` and `HttpRouter.toWebHandler` want the `routerConfig` of this module, or long ids are
- * not found.
+ * **Gotchas** `serve` and `toWebHandler` see to the router's setting and to the end of event streams. With
+ * `HttpRouter.serve` both are up to you: pass `routerConfig`, and build `Sse.layerDrain` after the server.
  *
  * @since 0.1.0
  * @category layers
  */
-export const routes = (options?: Pick<Options, "maxBodySize" | "routes">) => {
+export const layerRoutes = (options?: RouteOptions) => {
+  const prefix = withoutSlash(options?.prefix ?? "")
+  const base = options?.publicUrl === undefined ? prefix : withoutSlash(options.publicUrl)
   const maxBodySize = options?.maxBodySize === undefined
     ? ByteSize.mebibytes(8)
     : ByteSize.fromInputUnsafe(options.maxBodySize)
+  const api = Api.annotate(OpenApi.Servers, [{ url: base === "" ? "/" : base }])
+  const underPrefix = Layer.effect(
+    HttpRouter.HttpRouter,
+    Effect.map(HttpRouter.HttpRouter, (router) => prefix === "" ? router : router.prefixed(prefix))
+  )
   return Layer.mergeAll(
-    HttpApiBuilder.layer(Api, { openapiPath: "/openapi.json" }).pipe(
+    HttpApiBuilder.layer(api, { openapiPath: "/openapi.json" }).pipe(
       Layer.provide([Handlers.layerTasks, Handlers.layerConversations, Handlers.layerSystem]),
       Layer.provide(layerRequestProblems)
     ),
     // Embedded: the page loads nothing from elsewhere.
-    HttpApiScalar.layer(Api, { path: "/docs", scalar: { withDefaultFonts: false } }),
-    layerNotFound,
-    options?.routes ?? Layer.empty
-  ).pipe(Layer.provide(Layer.succeed(HttpIncomingMessage.MaxBodySize, maxBodySize)))
+    HttpApiScalar.layer(api, { path: "/docs", scalar: { withDefaultFonts: false } })
+  ).pipe(
+    Layer.provide(underPrefix),
+    Layer.merge(layerNotFound(prefix)),
+    Layer.provide(Layer.succeed(LinkBase, base)),
+    Layer.provide(Layer.succeed(HttpIncomingMessage.MaxBodySize, maxBodySize))
+  )
 }
 
-/** Of the requests that a server waits for one may take long: tasks do not wait with it. It is not ready any more first. */
+/** A slow request holds the server up, and must not hold tasks up with it. The server stops being ready first. */
 const layerHandOver = Layer.effectDiscard(Effect.gen(function*() {
   const manager = yield* TaskManager
   const streams = yield* Sse.EventStreams
@@ -74,19 +117,68 @@ const layerHandOver = Layer.effectDiscard(Effect.gen(function*() {
 }))
 
 /**
- * Serves the routes, and ends open event streams with a `retry:` hint before the server closes.
+ * Serves the routes of an application, `layerRoutes` among them. At the end it first ends open event streams with a
+ * `retry:` hint, and then waits for other requests.
  *
- * **Details** Requests are not logged one by one; add `HttpMiddleware.logger` to `routes` where that is wanted.
+ * **Details** Requests are not logged one by one; add `HttpMiddleware.logger` to the routes where that is wanted.
+ *
+ * **Example** (beside the routes of an application)
+ *
+ * ```ts
+ * import * as Server from "@perennial/http/Server"
+ * import { Layer } from "effect"
+ * import { HttpRouter, HttpServerResponse } from "effect/http"
+ *
+ * const Hello = HttpRouter.add("GET", "/hello", HttpServerResponse.text("Hello"))
+ *
+ * const App = Server.serve(Layer.merge(Hello, Server.layerRoutes({ prefix: "/agents" })))
+ * ```
  *
  * @since 0.1.0
  * @category layers
  */
-export const layer = (options?: Options) =>
+export const serve = <A, E, R>(routes: Layer.Layer<A, E, R>, options?: ServeOptions) =>
   (options?.handOver === true ? layerHandOver : Sse.layerDrain).pipe(
-    Layer.provide(HttpRouter.serve(routes(options), {
-      disableLogger: true,
-      disableListenLog: true,
-      routerConfig
-    })),
-    Layer.provide(Sse.layer(options))
+    Layer.provide(HttpRouter.serve(routes, { disableLogger: true, disableListenLog: true, routerConfig })),
+    Layer.provide(Sse.layer({ coalesce: "5 millis", ...options }))
+  )
+
+/**
+ * Serves the API: `serve` with `layerRoutes` alone.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layer = (options?: Options) => serve(layerRoutes(options), options)
+
+/**
+ * A web-standard handler for hosts that are not Effect: Express, Hono, Next.js and the like.
+ *
+ * **Details** The host passes on the requests whose path is under the prefix, with their whole path. A request that is
+ * aborted, or whose response body is cancelled, ends its event stream. The layer is built at the first request; where
+ * that fails, every request is rejected with the reason. `dispose` ends open event streams with a `retry:` hint, and then
+ * closes the layer.
+ *
+ * **Gotchas** `Tokens.layerLocal` cannot be used here: nobody knows where the host listens.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const toWebHandler = <E>(
+  layer: Layer.Layer<Authorization | TaskManager | ConversationStore, E>,
+  options?: Options
+): {
+  readonly handler: (request: Request) => Promise<Response>
+  readonly dispose: () => Promise<void>
+} =>
+  HttpRouter.toWebHandler(
+    Layer.merge(
+      layerRoutes(options),
+      options?.handOver === true ? layerHandOver : Sse.layerDrain
+    ).pipe(
+      Layer.provide(Sse.layer(options)),
+      Layer.provide(layer),
+      Layer.provideMerge(HttpServer.layerServices)
+    ),
+    { disableLogger: true, routerConfig }
   )

@@ -33,11 +33,11 @@ export interface Options {
   /** How long a reader shall wait before it connects again after an early end; one second by default. */
   readonly retry?: Duration.Input | undefined
   /**
-   * How long a stream that has just written a few events lets more gather before it writes again; not at all by
+   * How long a stream that has just written a few events lets more coalesce before it writes again; not at all by
    * default. An event after a quiet moment is never held back. With many readers of a fast task a few milliseconds
    * save most of the writes.
    */
-  readonly gather?: Duration.Input | undefined
+  readonly coalesce?: Duration.Input | undefined
 }
 
 /**
@@ -73,7 +73,7 @@ export const layer = (options?: Options): Layer.Layer<EventStreams> =>
       const connections: Connections = {
         open: new Set(),
         goodbye: retry(Duration.toMillis(options?.retry ?? "1 second")),
-        pause: options?.gather === undefined ? undefined : yield* makePause(options.gather),
+        pause: options?.coalesce === undefined ? undefined : yield* makePause(options.coalesce),
         draining: false
       }
       const wakeAll = Effect.sync(() => {

@@ -1,19 +1,22 @@
 /**
- * Two ways to know the user of a request: static tokens, or none at all on a machine of one's own.
+ * Three ways to know the user of a request: a check of your own, static tokens, or none at all on your own machine.
  *
- * Cookies count on writes only if the page that sends them was served by this server (no cross-site request forgery).
- * Without tokens, requests must be addressed to a loopback name (no DNS rebinding), and writes of browsers must come
- * from this server's own pages; such a server must listen on a loopback address only.
+ * A credential counts as a header, in the query or as a cookie. A write with a cookie must come from a page of this server
+ * (no cross-site request forgery). Without tokens, requests must be addressed to a loopback name (no DNS rebinding), and
+ * the server must listen on a loopback address.
  *
  * @since 0.1.0
  */
 import { CurrentUser } from "@perennial/domain/CurrentUser"
-import { UserId } from "@perennial/domain/Ids"
-import { Config, Effect, Layer, Option, Redacted, Schema, SchemaIssue } from "effect"
-import { HttpEffect, HttpServerRequest, HttpServerResponse } from "effect/http"
+import type { UserId } from "@perennial/domain/Ids"
+import { Config, Effect, Layer, Option, Redacted, Schema } from "effect"
+import { Mac } from "effect/crypto"
+import { HttpEffect, HttpServer, HttpServerRequest, HttpServerResponse } from "effect/http"
 import { Authorization } from "./Authorization.ts"
-import { isAddressedToLoopback, isSameOrigin, isWrite } from "./internal/origin.ts"
-import { Forbidden, Unauthorized } from "./Problems.ts"
+import { isLoopback } from "./internal/origin.ts"
+import { parseTokens } from "./internal/parseTokens.ts"
+import { fromOwnPage, fromThisMachine } from "./internal/sameOrigin.ts"
+import { Unauthorized } from "./Problems.ts"
 
 /**
  * A token and the user it stands for. A user may have several, so that they can be changed without a pause.
@@ -24,13 +27,6 @@ import { Forbidden, Unauthorized } from "./Problems.ts"
 export interface Token {
   readonly userId: UserId
   readonly secret: Redacted.Redacted
-}
-
-/** Takes the same time wherever the first difference is. The length of a secret is not one. */
-const equals = (given: string, secret: string): boolean => {
-  let difference = given.length ^ secret.length
-  for (let i = 0; i < secret.length; i++) difference |= secret.charCodeAt(i) ^ given.charCodeAt(i)
-  return difference === 0
 }
 
 // Another credential of the same request may still be accepted: the response knows.
@@ -45,9 +41,33 @@ const unauthorized = Effect.andThen(
   Effect.fail(new Unauthorized({ detail: "Send `Authorization: Bearer <token>` with a token of this server." }))
 )
 
-const foreignOrigin = Effect.fail(
-  new Forbidden({ detail: "Writes are accepted only from pages that this server itself has served." })
-)
+/**
+ * Accepts the credentials that `verify` finds a user for, such as signed tokens of an identity provider.
+ *
+ * **Details** `verify` gets the credential of the header, of the query and of the cookie, in this order, until it finds a
+ * user; it never gets an empty one.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerVerify = (
+  verify: (credential: Redacted.Redacted) => Effect.Effect<Option.Option<UserId>>
+): Layer.Layer<Authorization> => {
+  const userOf = Effect.fnUntraced(function*(credential: Redacted.Redacted) {
+    const userId = Redacted.value(credential) === "" ? Option.none() : yield* verify(credential)
+    return Option.isSome(userId) ? userId.value : yield* unauthorized
+  })
+  const accept: Authorization["Service"]["bearer"] = (handler, { credential }) =>
+    Effect.flatMap(userOf(credential), (userId) => Effect.provideService(handler, CurrentUser, userId))
+  const acceptCookie: Authorization["Service"]["cookie"] = Effect.fnUntraced(function*(handler, { credential }) {
+    const userId = yield* userOf(credential)
+    yield* fromOwnPage(yield* HttpServerRequest.HttpServerRequest)
+    return yield* Effect.provideService(handler, CurrentUser, userId)
+  })
+  return Layer.succeed(Authorization, { bearer: accept, query: accept, cookie: acceptCookie })
+}
+
+const utf8 = new TextEncoder()
 
 /**
  * Accepts these tokens.
@@ -56,85 +76,54 @@ const foreignOrigin = Effect.fail(
  * @category layers
  */
 export const layer = (tokens: ReadonlyArray<Token>): Layer.Layer<Authorization> => {
-  const find = (given: Redacted.Redacted): Option.Option<UserId> => {
-    const text = Redacted.value(given)
-    let found = Option.none<UserId>()
-    if (text === "") return found
-    for (const { secret, userId } of tokens) if (equals(text, Redacted.value(secret))) found = Option.some(userId)
-    return found
-  }
-  const verify: Authorization["Service"]["bearer"] = (handler, { credential }) =>
-    Option.match(find(credential), {
-      onNone: () => unauthorized,
-      onSome: (userId) => Effect.provideService(handler, CurrentUser, userId)
+  const known = tokens.map(({ secret, userId }) => ({ userId, secret: utf8.encode(Redacted.value(secret)) }))
+  return layerVerify((credential) =>
+    Effect.sync(() => {
+      const given = utf8.encode(Redacted.value(credential))
+      // Every token is compared: the time does not tell which one, or how much of it, was right.
+      let found = Option.none<UserId>()
+      for (const { secret, userId } of known) if (Mac.timingSafeEqual(given, secret)) found = Option.some(userId)
+      return found
     })
-
-  return Layer.succeed(Authorization, {
-    bearer: verify,
-    query: verify,
-    cookie: Effect.fnUntraced(function*(handler, options) {
-      const request = yield* HttpServerRequest.HttpServerRequest
-      const foreign = isWrite(request) && !Option.getOrElse(isSameOrigin(request), () => false)
-      if (foreign && Option.isSome(find(options.credential))) return yield* foreignOrigin
-      return yield* verify(handler, options)
-    })
-  })
+  )
 }
 
-const foreignHost = Effect.fail(
-  new Forbidden({ detail: "A server without tokens answers only requests to localhost, 127.0.0.1 or [::1]." })
-)
+/**
+ * `layerLocal` was given to a server that other machines may reach.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class NotLoopback extends Schema.TaggedError<NotLoopback>()("NotLoopback", { address: Schema.String }) {
+  override get message() {
+    return `A server without users must listen on a loopback address such as 127.0.0.1, not on ${this.address}. Use Tokens.layer to serve others.`
+  }
+}
 
 const local: Authorization["Service"]["bearer"] = (handler) =>
-  Effect.flatMap(HttpServerRequest.HttpServerRequest, (request): ReturnType<typeof local> => {
-    if (!isAddressedToLoopback(request)) return foreignHost
-    return isWrite(request) && !Option.getOrElse(isSameOrigin(request), () => true) ? foreignOrigin : handler
-  })
+  Effect.flatMap(
+    HttpServerRequest.HttpServerRequest,
+    (request) => Effect.andThen(fromThisMachine(request), handler)
+  )
+
+const isLocal = ({ address }: HttpServer.HttpServer["Service"]): boolean =>
+  address._tag === "UnixPathAddress" || isLoopback(new URL(HttpServer.formatAddress(address)).hostname)
 
 /**
- * Accepts everybody who can reach the loopback address, as the user `local`.
- *
- * **Gotchas** Only for servers that listen on a loopback address.
+ * Accepts every client of this machine as the user `local`. Fails where the server listens on an address that other
+ * machines may reach (P12).
  *
  * @since 0.1.0
  * @category layers
  */
-export const layerLocal: Layer.Layer<Authorization> = Layer.succeed(Authorization, {
-  bearer: local,
-  query: local,
-  cookie: local
-})
-
-/** Never shows the value: it holds secrets. */
-const invalid = (name: string, entry: number, problem: string) =>
-  Effect.fail(
-    new Config.ConfigError(
-      new Schema.SchemaError(
-        new SchemaIssue.InvalidValue({
-          message: `${name}: entry ${entry} ${problem}. Expected <user>:<token>, separated by commas.`
-        })
-      )
-    )
-  )
-
-const parse = Effect.fnUntraced(function*(name: string, text: string) {
-  const tokens: Array<Token> = []
-  const seen = new Set<string>()
-  for (const [i, entry] of text.split(",").entries()) {
-    const at = entry.indexOf(":")
-    const user = entry.slice(0, at).trim()
-    const secret = entry.slice(at + 1).trim()
-    if (at === -1) return yield* invalid(name, i + 1, "has no `:`")
-    if (!Schema.is(UserId)(user)) {
-      return yield* invalid(name, i + 1, "has no user of 1 to 200 characters, or one with a control character")
-    }
-    if (secret === "") return yield* invalid(name, i + 1, "has an empty token")
-    if (seen.has(secret)) return yield* invalid(name, i + 1, "repeats the token of another entry")
-    seen.add(secret)
-    tokens.push({ userId: user, secret: Redacted.make(secret) })
-  }
-  return tokens
-})
+export const layerLocal: Layer.Layer<Authorization, NotLoopback, HttpServer.HttpServer> = Layer.effect(
+  Authorization,
+  Effect.gen(function*() {
+    const server = yield* HttpServer.HttpServer
+    if (!isLocal(server)) return yield* new NotLoopback({ address: HttpServer.formatAddress(server.address) })
+    return Authorization.of({ bearer: local, query: local, cookie: local })
+  })
+)
 
 /**
  * Reads tokens from a variable, `PERENNIAL_TOKENS` by default: `alice:secret1,bob:secret2`. None when it is not set, or
@@ -149,6 +138,6 @@ export const config = (name = "PERENNIAL_TOKENS"): Config.Config<Option.Option<R
     Config.mapEffect((value) =>
       Redacted.value(value).trim() === ""
         ? Effect.succeedNone
-        : Effect.asSome(parse(name, Redacted.value(value)))
+        : Effect.asSome(parseTokens(name, Redacted.value(value)))
     )
   )

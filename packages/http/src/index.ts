@@ -27,6 +27,11 @@ export * as Handlers from "./Handlers.ts"
 /**
  * @since 0.1.0
  */
+export * as ListenConfig from "./ListenConfig.ts"
+
+/**
+ * @since 0.1.0
+ */
 export * as Problems from "./Problems.ts"
 
 /**

@@ -6,13 +6,12 @@ import { Api } from "@perennial/http/Api"
 import { Authorization } from "@perennial/http/Authorization"
 import * as Handlers from "@perennial/http/Handlers"
 import * as Sse from "@perennial/http/Sse"
-import * as Tokens from "@perennial/http/Tokens"
 import { Effect, Exit, Fiber, Latch, Layer, Stream } from "effect"
 import { HttpServer } from "effect/http"
 import { HttpApiMiddleware, HttpApiTest } from "effect/http-api"
 import { TestClock } from "effect/testing"
 import { layerRequestProblems } from "../src/internal/requestProblems.ts"
-import { layerMemory, makeEcho } from "./support.ts"
+import { layerLocal, layerMemory, makeEcho } from "./support.ts"
 
 const environment = (manager: ReturnType<typeof layerMemory>) =>
   Layer.mergeAll(
@@ -22,7 +21,7 @@ const environment = (manager: ReturnType<typeof layerMemory>) =>
     HttpServer.layerServices
   ).pipe(Layer.provideMerge([
     layerRequestProblems,
-    Tokens.layerLocal,
+    layerLocal,
     HttpApiMiddleware.layerClient(Authorization, ({ next, request }) => next(request))
   ]))
 

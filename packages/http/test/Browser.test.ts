@@ -36,9 +36,9 @@ it.each(["Client", "Api", "index"])(
   }
 )
 
-it("an application with a client alone installs no runtime", () => {
+it("neither a client nor a server installs a runtime: both know the port alone", () => {
   const manifest: unknown = JSON.parse(readFileSync(join(packages, "http", "package.json"), "utf8"))
   assert.nestedPropertyVal(manifest, "dependencies.@perennial/domain", "workspace:^")
   assert.notNestedProperty(manifest, "dependencies.@perennial/runtime")
-  assert.nestedPropertyVal(manifest, "peerDependenciesMeta.@perennial/runtime.optional", true)
+  assert.notNestedProperty(manifest, "peerDependencies.@perennial/runtime")
 })

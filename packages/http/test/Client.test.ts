@@ -4,7 +4,8 @@ import { TaskId } from "@perennial/domain/Ids"
 import * as TaskEvent from "@perennial/domain/TaskEvent"
 import { TaskManager } from "@perennial/domain/TaskManager"
 import * as Client from "@perennial/http/Client"
-import * as Node from "@perennial/http/Node"
+import * as NodeServer from "@perennial/http/NodeServer"
+import * as Server from "@perennial/http/Server"
 import * as Tokens from "@perennial/http/Tokens"
 import * as TaskRuntime from "@perennial/runtime/TaskRuntime"
 import { Context, Effect, Exit, Fiber, Latch, Layer, Queue, Redacted, Schedule, Scope, Stream } from "effect"
@@ -27,13 +28,14 @@ const portOf = (server: HttpServer.HttpServer["Service"]) =>
 
 const serve = Effect.fnUntraced(function*(
   manager: Layer.Layer<Layer.Success<ReturnType<typeof layerMemory>>>,
-  options?: Partial<Node.Options>
+  options?: Server.Options & Partial<NodeServer.Options>
 ) {
   const scope = yield* Scope.make()
   yield* Effect.addFinalizer(() => Scope.close(scope, Exit.void))
   const context = yield* Layer.buildWithScope(
-    Node.layer({ port: 0, retry: "10 millis", ...options }).pipe(
-      Layer.provide([manager, Tokens.layerLocal])
+    Server.layer({ retry: "10 millis", ...options }).pipe(
+      Layer.provide([manager, Tokens.layerLocal]),
+      Layer.provideMerge(NodeServer.layer({ port: 0, ...options }))
     ),
     scope
   )
@@ -261,7 +263,11 @@ describe("the server on Node.js", () => {
         Effect.map(TaskManager, (inner) =>
           TaskManager.of({
             ...inner,
-            events: (id, options) => Effect.map(inner.events(id, options), Stream.ensuring(left.open))
+            open: (id, options) =>
+              Effect.map(inner.open(id, options), ({ events, task }) => ({
+                task,
+                events: Stream.ensuring(events, left.open)
+              }))
           }))
       ).pipe(Layer.provideMerge(manager))
       const { port } = yield* serve(spied)
@@ -275,7 +281,10 @@ describe("the server on Node.js", () => {
   it.live("tokens reach the server, and a wrong one is a typed error", () =>
     Effect.gen(function*() {
       const context = yield* Layer.build(
-        Node.layer({ port: 0 }).pipe(Layer.provide([yield* makeManager(makeEcho()), layerTokens]))
+        Server.layer().pipe(
+          Layer.provide([yield* makeManager(makeEcho()), layerTokens]),
+          Layer.provideMerge(NodeServer.layer({ port: 0 }))
+        )
       )
       const port = yield* portOf(Context.get(context, HttpServer.HttpServer))
       assert.strictEqual((yield* start(yield* clientOf(port, "alice-secret"), "a")).status, "queued")

@@ -4,11 +4,9 @@ import { TaskBackend } from "@perennial/domain/TaskBackend"
 import { TaskManager } from "@perennial/domain/TaskManager"
 import * as Client from "@perennial/http/Client"
 import * as Server from "@perennial/http/Server"
-import * as Sse from "@perennial/http/Sse"
-import * as Tokens from "@perennial/http/Tokens"
 import { Context, Effect, Layer, Stream } from "effect"
-import { FetchHttpClient, HttpRouter, HttpServer } from "effect/http"
-import { json, layerMemory, makeEcho } from "./support.ts"
+import { FetchHttpClient } from "effect/http"
+import { json, layerLocal, layerMemory, makeEcho } from "./support.ts"
 
 const baseUrl = "http://localhost:3000"
 
@@ -16,15 +14,7 @@ const baseUrl = "http://localhost:3000"
 const serve = Effect.gen(function*() {
   const context = yield* Layer.build(layerMemory(makeEcho()))
   const web = yield* Effect.acquireRelease(
-    Effect.sync(() =>
-      HttpRouter.toWebHandler(
-        Server.routes().pipe(
-          Layer.provide([Layer.succeedContext(context), Sse.layer(), Tokens.layerLocal]),
-          Layer.provideMerge(HttpServer.layerServices)
-        ),
-        { disableLogger: true, routerConfig: Server.routerConfig }
-      )
-    ),
+    Effect.sync(() => Server.toWebHandler(Layer.merge(Layer.succeedContext(context), layerLocal))),
     (web) => Effect.promise(() => web.dispose())
   )
   const fetch: typeof globalThis.fetch = (input, init) => web.handler(new Request(input, init))

@@ -118,7 +118,7 @@ describe("a stream", () => {
     }).pipe(Effect.provide(layer)))
 })
 
-describe("gathering", () => {
+describe("coalescing", () => {
   it.effect("holds back what follows closely, never what follows a quiet moment, and not the end", () =>
     Effect.gen(function*() {
       const queue = yield* Queue.unbounded<StoredEvent, Cause.Done>()
@@ -140,14 +140,14 @@ describe("gathering", () => {
       assert.strictEqual((yield* written).length, 4)
       yield* Queue.end(queue)
       yield* Fiber.join(fiber)
-    }).pipe(Effect.provide(Sse.layer({ gather: "5 millis" }))))
+    }).pipe(Effect.provide(Sse.layer({ coalesce: "5 millis" }))))
 })
 
 describe("drain", () => {
-  it.effect("does not wait for a stream that gathers, also when its timer is gone", () =>
+  it.effect("does not wait for a stream that coalesces, also when its timer is gone", () =>
     Effect.gen(function*() {
       const scope = yield* Scope.make()
-      const context = yield* Layer.buildWithScope(Sse.layer({ gather: "5 millis" }), scope)
+      const context = yield* Layer.buildWithScope(Sse.layer({ coalesce: "5 millis" }), scope)
       const { fiber, written } = yield* Effect.provide(
         collect(Stream.concat(Stream.make(stored(1)), Stream.never)),
         context

@@ -9,11 +9,11 @@ import type { AgentEvent } from "@perennial/domain/TaskEvent"
 import { zero } from "@perennial/domain/Usage"
 import type { Authorization } from "@perennial/http/Authorization"
 import * as Server from "@perennial/http/Server"
-import * as Sse from "@perennial/http/Sse"
 import * as Tokens from "@perennial/http/Tokens"
 import * as TaskRuntime from "@perennial/runtime/TaskRuntime"
 import { Array, Effect, Latch, Layer, Redacted } from "effect"
-import { HttpRouter, HttpServer } from "effect/http"
+import { HttpServer } from "effect/http"
+import { NetAddress } from "effect/net"
 
 export interface Echo {
   readonly agent: Agent
@@ -60,6 +60,18 @@ export const layerTokens = Tokens.layer([
   { userId: UserId.make("bob"), secret: Redacted.make("bob-secret") }
 ])
 
+/** A web handler knows no address. The tests say that it is one of this machine. */
+export const layerLocal = Tokens.layerLocal.pipe(
+  Layer.provide(Layer.succeed(
+    HttpServer.HttpServer,
+    HttpServer.make({
+      address: NetAddress.inetAddressUnsafe(NetAddress.ipv4Loopback, 3000),
+      serve: () => Effect.die("nothing is served here")
+    })
+  )),
+  Layer.orDie
+)
+
 export type Call = (path: string, init?: RequestInit) => Effect.Effect<Response>
 
 /** Calls all routes without a port: what goes over the wire, byte by byte. */
@@ -75,13 +87,13 @@ export const makeCall = (
   Effect.map(
     Effect.acquireRelease(
       Effect.sync(() =>
-        HttpRouter.toWebHandler(
-          Server.routes(options?.server).pipe(
-            Layer.provide([layerMemory(options?.echo ?? makeEcho()), Sse.layer(), options?.auth ?? Tokens.layerLocal]),
-            Layer.provide(options?.guards ?? Layer.empty),
-            Layer.provideMerge(HttpServer.layerServices)
+        Server.toWebHandler(
+          Layer.mergeAll(
+            layerMemory(options?.echo ?? makeEcho()),
+            options?.auth ?? layerLocal,
+            options?.guards ?? Layer.empty
           ),
-          { disableLogger: true, routerConfig: Server.routerConfig }
+          options?.server
         )
       ),
       (web) => Effect.promise(() => web.dispose())
@@ -110,6 +122,7 @@ export interface Fields {
   readonly conversationId: string
   readonly allow: ReadonlyArray<string>
   readonly paths: object
+  readonly servers: ReadonlyArray<object>
   readonly agentId: string
   readonly metadata: object
   readonly replaces: string

@@ -1,23 +1,21 @@
 /**
- * Answers what no route takes: 405 with `Allow` where the path is known with other methods, else 404.
+ * Answers the requests under the prefix of the API that no endpoint takes: 405 with `Allow` where the path has other
+ * methods, 400 where the path cannot be an endpoint's, else 404. Paths outside the prefix belong to the host application.
  */
-import { Effect } from "effect"
+import { Effect, Layer } from "effect"
 import {
   FindMyWay,
   HttpRouter,
   HttpServerError,
-  type HttpServerRequest,
+  HttpServerRequest,
   HttpServerRespondable,
   HttpServerResponse
 } from "effect/http"
 import { Api } from "../Api.ts"
-import { MethodNotAllowed, RouteNotFound } from "../Problems.ts"
+import { InvalidRequest, MethodNotAllowed, RouteNotFound } from "../Problems.ts"
 
-/** Ids may have 200 characters of up to three bytes, each percent-encoded. */
-export const routerConfig: Partial<FindMyWay.RouterConfig> = { maxParamLength: 2000 }
-
-/** Knows the methods of every path; asked only when a request has failed. */
-const table = FindMyWay.make<true>(routerConfig)
+/** Knows the methods of every path, also of paths with ids that are too long; asked only when a request has failed. */
+const table = FindMyWay.make<true>({ maxParamLength: Number.MAX_SAFE_INTEGER })
 const methods = new Set<string>(["GET"])
 for (const path of ["/docs", "/openapi.json"] as const) table.on("GET", path, true)
 for (const group of Object.values(Api.groups)) {
@@ -27,28 +25,71 @@ for (const group of Object.values(Api.groups)) {
   }
 }
 
-const respond = (request: HttpServerRequest.HttpServerRequest) => {
-  const allow = [...methods].filter((method) => table.find(method, request.url) !== undefined)
-  const path = request.url.replace(/[?#].*$/s, "")
-  if (allow.length === 0) {
-    const problem = new RouteNotFound({ path, detail: `There is nothing at ${path}. GET /docs lists what there is.` })
-    return HttpServerRespondable.toResponse(problem)
+const wellEncoded = (path: string): boolean => {
+  try {
+    decodeURIComponent(path)
+    return true
+  } catch {
+    return false
   }
-  const problem = new MethodNotAllowed({ allow, detail: `${path} takes ${allow.join(", ")}, not ${request.method}.` })
+}
+
+const invalidPath = (message: string) =>
+  new InvalidRequest({ errors: [{ path: ["params"], message }], detail: `params: ${message}` })
+
+const respond = (path: string, prefix: string, method: string) => {
+  if (!wellEncoded(path)) {
+    return HttpServerRespondable.toResponse(invalidPath("Expected a path in which percent-encoding is valid UTF-8"))
+  }
+  const inside = path.slice(prefix.length) || "/"
+  const allow = [...methods].filter((method) => table.find(method, inside) !== undefined)
+  if (allow.includes(method === "HEAD" ? "GET" : method)) {
+    return HttpServerRespondable.toResponse(invalidPath("Expected ids of at most 200 characters"))
+  }
+  if (allow.length === 0) {
+    const shown = path.length <= 200 ? path : `${path.slice(0, 200)}…`
+    const detail = `There is nothing at ${shown}. GET ${prefix}/docs lists what there is.`
+    return HttpServerRespondable.toResponse(new RouteNotFound({ path: shown, detail }))
+  }
+  const problem = new MethodNotAllowed({ allow, detail: `${path} takes ${allow.join(", ")}, not ${method}.` })
   return Effect.map(
     HttpServerRespondable.toResponse(problem),
     HttpServerResponse.setHeader("allow", allow.join(", "))
   )
 }
 
-const requestWithoutRoute = (error: unknown): HttpServerRequest.HttpServerRequest | undefined =>
-  HttpServerError.isHttpServerError(error) && error.reason._tag === "RouteNotFound" ? error.request : undefined
+/** The path as the client sent it. A web-standard request has its whole URL there. */
+const pathOf = (request: HttpServerRequest.HttpServerRequest): string =>
+  request.originalUrl.replace(/^https?:\/\/[^/?#]*/i, "").replace(/[?#].*$/s, "") || "/"
 
-export const layerNotFound = HttpRouter.middleware(
-  (app) =>
-    Effect.catch(app, (error) => {
-      const request = requestWithoutRoute(error)
-      return request === undefined ? Effect.fail(error) : respond(request)
-    }),
-  { global: true }
-)
+const isRouteNotFound = (error: unknown): boolean =>
+  HttpServerError.isHttpServerError(error) && error.reason._tag === "RouteNotFound"
+
+/** Not `HEAD`: the router takes it for `GET` only where it has no route for it. */
+const routed = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"] as const
+
+/**
+ * Under a prefix, a route for the rest of its paths comes before a host's own route for all paths. The middleware answers
+ * what no route can match.
+ */
+export const layerNotFound = (prefix: string): Layer.Layer<never, never, HttpRouter.HttpRouter> => {
+  const answer = Effect.flatMap(
+    HttpServerRequest.HttpServerRequest,
+    (request) => respond(pathOf(request), prefix, request.method)
+  )
+  const middleware = HttpRouter.middleware(
+    (app) =>
+      Effect.catch(app, (error) =>
+        Effect.flatMap(HttpServerRequest.HttpServerRequest, (request) => {
+          const path = pathOf(request)
+          const inside = path === prefix || path.startsWith(`${prefix}/`)
+          return inside && isRouteNotFound(error) ? answer : Effect.fail(error)
+        })),
+    { global: true }
+  )
+  if (prefix === "") return middleware
+  const rest = HttpRouter.use((router) =>
+    Effect.forEach(routed, (method) => router.add(method, `/${prefix.slice(1)}/*`, answer), { discard: true })
+  )
+  return Layer.merge(middleware, rest)
+}

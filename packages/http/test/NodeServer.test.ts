@@ -1,11 +1,11 @@
 import { assert, describe, it } from "@effect/vitest"
-import * as Node from "@perennial/http/Node"
+import * as NodeServer from "@perennial/http/NodeServer"
 import { ConfigProvider, Context, Effect, Layer } from "effect"
 import { HttpServer } from "effect/http"
 import { layerMemory, makeEcho } from "./support.ts"
 
 const serve = (environment: Record<string, string>) =>
-  Layer.build(Node.layerConfig().pipe(Layer.provide(layerMemory(makeEcho())))).pipe(
+  Layer.build(NodeServer.layerConfig().pipe(Layer.provide(layerMemory(makeEcho())))).pipe(
     Effect.map(Context.get(HttpServer.HttpServer)),
     Effect.provideService(ConfigProvider.ConfigProvider, ConfigProvider.fromEnvRecord(environment))
   )
@@ -19,7 +19,7 @@ const ask = Effect.fnUntraced(
   }
 )
 
-describe("Node.layerConfig", () => {
+describe("NodeServer.layerConfig", () => {
   it.live("serves one local user on a loopback address, or those that have a token", () =>
     Effect.gen(function*() {
       assert.strictEqual(yield* ask(yield* serve({ PORT: "0", PERENNIAL_TOKENS: " " })), 200)

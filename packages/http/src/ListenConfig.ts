@@ -1,0 +1,87 @@
+/**
+ * The settings of a server that come from the environment: the address to listen on, the public URL, the tokens.
+ *
+ * @since 0.1.0
+ */
+import { Config, Effect, Option, Schema, SchemaIssue } from "effect"
+import { isLoopback } from "./internal/origin.ts"
+import * as Tokens from "./Tokens.ts"
+
+/**
+ * The settings.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface ListenConfig {
+  readonly host: string
+  readonly port: number
+  /** The URL at which clients reach the server, if it is not the address that they connect to. */
+  readonly publicUrl: string | undefined
+  /** Empty: every client on this machine is the user `local`. */
+  readonly tokens: ReadonlyArray<Tokens.Token>
+}
+
+const refuse = (variable: string, value: string, accepted: string) =>
+  Effect.fail(
+    new Config.ConfigError(
+      new Schema.SchemaError(
+        new SchemaIssue.InvalidValue({ message: `${variable}=${value} is not valid. Accepted: ${accepted}.` })
+      )
+    )
+  )
+
+const setting = <A>(variable: string, options: {
+  readonly otherwise: A
+  readonly accepted: string
+  readonly parse: (value: string) => Option.Option<A>
+}): Config.Config<A> =>
+  Config.String(variable).pipe(
+    Config.withDefault(""),
+    Config.mapEffect((found) => {
+      const value = found.trim()
+      return value === "" ? Effect.succeed(options.otherwise) : Option.match(options.parse(value), {
+        onNone: () => refuse(variable, value, options.accepted),
+        onSome: Effect.succeed
+      })
+    })
+  )
+
+const isPublicUrl = (value: string): boolean => {
+  if (!URL.canParse(value)) return false
+  const { hash, protocol, search, username } = new URL(value)
+  return /^https?:$/.test(protocol) && `${search}${hash}${username}` === ""
+}
+
+/**
+ * Reads `HOST` (127.0.0.1), `PORT` (3000), `PERENNIAL_PUBLIC_URL` (none) and `PERENNIAL_TOKENS` (none). An empty variable
+ * counts as absent.
+ *
+ * **Details** Without tokens `HOST` must be a loopback address. A wrong value is an error of one line that names the
+ * variable, the value and what is accepted; tokens are never shown.
+ *
+ * @since 0.1.0
+ * @category config
+ */
+export const config: Config.Config<ListenConfig> = Config.all({
+  host: setting("HOST", {
+    otherwise: "127.0.0.1",
+    accepted: "a host name or address to listen on, such as 127.0.0.1 or 0.0.0.0",
+    parse: Option.liftPredicate((value: string) => /^[\w.:-]+$/.test(value))
+  }),
+  port: setting("PORT", {
+    otherwise: 3000,
+    accepted: "a whole number from 0 (any free port) to 65535",
+    parse: (value) => /^\d{1,5}$/.test(value) && Number(value) <= 65_535 ? Option.some(Number(value)) : Option.none()
+  }),
+  publicUrl: setting<string | undefined>("PERENNIAL_PUBLIC_URL", {
+    otherwise: undefined,
+    accepted: "an http:// or https:// address without query, such as https://example.com",
+    parse: Option.liftPredicate(isPublicUrl)
+  }),
+  tokens: Config.map(Tokens.config(), Option.getOrElse((): ReadonlyArray<Tokens.Token> => []))
+}).pipe(Config.mapEffect((listen) =>
+  listen.tokens.length > 0 || isLoopback(listen.host)
+    ? Effect.succeed(listen)
+    : refuse("HOST", listen.host, "a loopback address such as 127.0.0.1, unless PERENNIAL_TOKENS is set")
+))

@@ -1,0 +1,81 @@
+/**
+ * An `HttpServer` on Node.js with the limits and the shutdown that event streams need.
+ *
+ * @since 0.1.0
+ */
+// @effect-diagnostics nodeBuiltinImport:off
+import { NodeHttpServer } from "@effect/platform-node"
+import type { ConversationStore } from "@perennial/domain/ConversationStore"
+import type { TaskManager } from "@perennial/domain/TaskManager"
+import { type Config, Duration, Effect, Layer } from "effect"
+import type { HttpServer, HttpServerError } from "effect/http"
+import { createServer } from "node:http"
+import { config } from "./ListenConfig.ts"
+import * as Server from "./Server.ts"
+import * as Tokens from "./Tokens.ts"
+
+/**
+ * Where the server listens, and how long it waits.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Options {
+  /** An address of this machine; `127.0.0.1` by default. */
+  readonly host?: string | undefined
+  /** 0 to 65,535; 0 lets the system choose. */
+  readonly port: number
+  /**
+   * How long a socket may neither send nor receive before the server closes it; one minute by default. It must be several
+   * heartbeats of the event streams, or idle streams are cut.
+   */
+  readonly socketTimeout?: Duration.Input | undefined
+  /** How long open requests may take to end at shutdown; 20 seconds by default. Event streams end at once. */
+  readonly shutdownTimeout?: Duration.Input | undefined
+}
+
+/**
+ * An `HttpServer` on Node.js: provide it to `Server.layer`, or to a server of your own.
+ *
+ * **Details** A request must arrive within a minute, its headers within 20 seconds. A reader that never reads, or that is
+ * gone without closing its connection, is disconnected after `socketTimeout`.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layer = (options: Options) =>
+  NodeHttpServer.layer(() => {
+    const server = createServer({ requestTimeout: 60_000, headersTimeout: 20_000, keepAliveTimeout: 65_000 })
+    server.setTimeout(Duration.toMillis(options.socketTimeout ?? "1 minute"))
+    // `close` ends the connections that are idle at that moment. A connection that becomes idle later, such as when its
+    // event stream has been drained, would hold the shutdown up for as long as the client keeps the connection.
+    server.on("request", (_, response) => {
+      response.once("finish", () => {
+        if (!server.listening) server.closeIdleConnections()
+      })
+    })
+    return server
+  }, {
+    host: options.host ?? "127.0.0.1",
+    port: options.port,
+    gracefulShutdownTimeout: options.shutdownTimeout ?? "20 seconds"
+  })
+
+/**
+ * Serves the API on Node.js as the environment says: see `ListenConfig.config`.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerConfig = (
+  options?: Omit<Server.Options, "publicUrl"> & Omit<Options, "host" | "port">
+): Layer.Layer<
+  HttpServer.HttpServer,
+  HttpServerError.ServeError | Config.ConfigError | Tokens.NotLoopback,
+  TaskManager | ConversationStore
+> =>
+  Layer.unwrap(Effect.map(config, ({ host, port, publicUrl, tokens }) =>
+    Server.layer({ ...options, publicUrl }).pipe(
+      Layer.provide(tokens.length === 0 ? Tokens.layerLocal : Tokens.layer(tokens)),
+      Layer.provideMerge(layer({ ...options, host, port }))
+    )))
