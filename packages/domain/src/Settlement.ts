@@ -9,7 +9,8 @@
  */
 import type { Decision } from "./Decision.ts"
 import type { ConversationId, TaskId } from "./Ids.ts"
-import { type AssistantMessage, split } from "./Message.ts"
+import type { AssistantMessage } from "./Message.ts"
+import { split } from "./MessagePieces.ts"
 import { isTerminal, type OfType, type StoredEvent, type TaskEvent } from "./TaskEvent.ts"
 import { add, type Usage, zero } from "./Usage.ts"
 

@@ -67,6 +67,11 @@ export * as MessageFiles from "./MessageFiles.ts"
 /**
  * @since 0.1.0
  */
+export * as MessagePieces from "./MessagePieces.ts"
+
+/**
+ * @since 0.1.0
+ */
 export * as Settlement from "./Settlement.ts"
 
 /**

@@ -26,17 +26,11 @@ import {
 } from "effect"
 import { AiError, LanguageModel, type Response, Telemetry } from "effect/ai"
 import { toCodecAnthropic } from "effect/ai/AnthropicStructuredOutput"
-import { contextFull, network, requestIdOf, toReason } from "./internal/anthropicError.ts"
-import { defaultMaxTokens, toRequest } from "./internal/anthropicRequest.ts"
-import { isContextFull, ResponseDecoder, toParts } from "./internal/anthropicResponse.ts"
-import { SilenceWatch } from "./internal/silenceWatch.ts"
-import {
-  CurrentModelActivity,
-  CurrentModelLimits,
-  CurrentModelSettings,
-  from,
-  type ModelSettings
-} from "./ModelSettings.ts"
+import { IdleTimeout } from "./internal/agent/idleTimeout.ts"
+import { contextFull, network, requestIdOf, toReason } from "./internal/anthropic/error.ts"
+import { defaultMaxTokens, type RequestSettings, toRequest } from "./internal/anthropic/request.ts"
+import { isContextFull, ResponseDecoder, toParts } from "./internal/anthropic/response.ts"
+import { CurrentModelActivity, CurrentModelLimits, CurrentModelSettings, from } from "./ModelSettings.ts"
 
 /**
  * The model that is asked where none is named.
@@ -53,16 +47,9 @@ export const defaultModel = "claude-opus-5-5"
  * @since 0.1.0
  * @category models
  */
-export interface AnthropicSettings extends Omit<ModelSettings, "thinking"> {
-  readonly model?: Anthropic.Model | undefined
-  /** The longest answer in tokens, thinking included; 16,000 by default. */
-  readonly maxTokens?: number | undefined
+export interface AnthropicSettings extends RequestSettings {
   /** Tokens of a prompt and its answer together, which `layer` tells to agents; 200,000 by default. */
   readonly contextTokens?: number | undefined
-  /** Also in the API's own form, which knows more. */
-  readonly thinking?: ModelSettings["thinking"] | Anthropic.ThinkingConfigParam
-  /** 5 minutes by default. */
-  readonly promptCache?: "5m" | "1h" | false | undefined
   /** No byte for this long, not even a ping, fails the request, to be repeated; 2 minutes by default. */
   readonly idleTimeout?: Duration.Input | undefined
 }
@@ -99,7 +86,7 @@ export const make = Effect.fnUntraced(function*(
   const model = settings.model ?? defaultModel
   const idleMillis = Duration.toMillis(Duration.fromInputUnsafe(settings.idleTimeout ?? "2 minutes"))
 
-  const silences = new SilenceWatch(clock, idleMillis)
+  const silences = new IdleTimeout(clock, idleMillis)
 
   /** Tools that are left out, to be logged once each. */
   const reported = new Set<string>()
@@ -157,7 +144,7 @@ export const make = Effect.fnUntraced(function*(
     }
     const watched = {
       waitingSince: clock.currentTimeMillisUnsafe(),
-      onSilence: () => decoder.done ? end() : fail(network(url, `not a byte for ${idleMillis} ms`))
+      onTimeout: () => decoder.done ? end() : fail(network(url, `not a byte for ${idleMillis} ms`))
     }
     const events = eventsOf(client, response, () => {
       watched.waitingSince = clock.currentTimeMillisUnsafe()

@@ -11,73 +11,32 @@
 import type Anthropic from "@anthropic-ai/sdk"
 import { Context, Deferred, Effect, FiberSet, Layer, Option, Queue, Schema, type Scope } from "effect"
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http"
-import * as Rules from "./internal/fakeAnthropicRules.ts"
-import { streamReply, wholeReply } from "./internal/fakeAnthropicWire.ts"
+import {
+  errorReply,
+  type HttpReply,
+  type Reply,
+  type StreamReply,
+  unauthorized
+} from "./internal/anthropic/fakeReply.ts"
+import * as Rules from "./internal/anthropic/fakeRules.ts"
+import { streamReply, wholeReply } from "./internal/anthropic/fakeWire.ts"
 
 /**
- * A part of an answer, or something that happens in the middle of it.
+ * Answers, and the replies that are none.
  *
  * @since 0.1.0
- * @category models
+ * @category replies
  */
-export type Step =
-  | { readonly text: ReadonlyArray<string> }
-  | { readonly thinking: ReadonlyArray<string>; readonly signature: string }
-  | { readonly redactedThinking: string }
-  | { readonly toolUse: { readonly id: string; readonly name: string; readonly input: unknown } }
-  /** The arguments of a call, cut in the middle as `max_tokens` does. */
-  | { readonly cutToolUse: { readonly id: string; readonly name: string; readonly json: string } }
-  /** Milliseconds before each of the following deltas. */
-  | { readonly drip: number }
-  | { readonly ping: true }
-  /** `event: error` in the middle: the status was 200. */
-  | { readonly error: { readonly type: string; readonly message: string } }
-  /** The connection is reset, or the body ends without `message_stop`. */
-  | { readonly cut: "reset" | "end" }
-  /** Nothing more comes; the connection stays open. */
-  | { readonly hang: true }
-  /** Bytes as they are. */
-  | { readonly raw: string }
-  /** Something of the test, before the next event. */
-  | { readonly run: Effect.Effect<unknown> }
-
-/**
- * An answer, streamed or in one piece, as it is asked for.
- *
- * @since 0.1.0
- * @category models
- */
-export interface StreamReply {
-  readonly steps: ReadonlyArray<Step>
-  /** After so many events, from 0, the connection is reset, the body ends, or nothing more comes. */
-  readonly stop?: { readonly after: number; readonly how: "reset" | "end" | "hang" }
-  /** `tool_use` where there is a `toolUse`, else `end_turn`. */
-  readonly stopReason?: Anthropic.StopReason
-  readonly stopDetails?: Anthropic.RefusalStopDetails
-  readonly usage?: Partial<Anthropic.Usage>
-  /** As proxies and compatible servers send it: without the fields that are null. */
-  readonly bare?: boolean
-}
-
-/**
- * A response that is no answer.
- *
- * @since 0.1.0
- * @category models
- */
-export interface HttpReply {
-  readonly status: number
-  readonly body: unknown
-  readonly headers?: Readonly<Record<string, string>>
-  /** In place of the response nothing comes, or the connection is reset. */
-  readonly instead?: "hang" | "reset"
-}
-
-/**
- * @since 0.1.0
- * @category models
- */
-export type Reply = StreamReply | HttpReply
+export {
+  errorReply,
+  type HttpReply,
+  overloaded,
+  rateLimited,
+  type Reply,
+  type Step,
+  type StreamReply,
+  unauthorized
+} from "./internal/anthropic/fakeReply.ts"
 
 /**
  * A request as it arrived.
@@ -94,46 +53,6 @@ export interface RecordedRequest {
   /** `aborted`: the client went away before the end. */
   readonly end: Effect.Effect<"sent" | "aborted">
 }
-
-/**
- * An error as the API writes it.
- *
- * @since 0.1.0
- * @category replies
- */
-export const errorReply = (
-  status: number,
-  type: string,
-  message: string,
-  headers: Readonly<Record<string, string>> = {}
-): HttpReply => ({ status, headers, body: { type: "error", error: { type, message } } })
-
-/**
- * 429, to be repeated after so many seconds.
- *
- * @since 0.1.0
- * @category replies
- */
-export const rateLimited = (retryAfterSeconds: number): HttpReply =>
-  errorReply(429, "rate_limit_error", "This request would exceed your rate limit.", {
-    "retry-after": String(retryAfterSeconds)
-  })
-
-/**
- * 529.
- *
- * @since 0.1.0
- * @category replies
- */
-export const overloaded: HttpReply = errorReply(529, "overloaded_error", "Overloaded")
-
-/**
- * 401.
- *
- * @since 0.1.0
- * @category replies
- */
-export const unauthorized: HttpReply = errorReply(401, "authentication_error", "invalid x-api-key")
 
 /**
  * What the API would answer with 400; nothing if it would accept the body of this request.

@@ -14,7 +14,7 @@ import type { Schema } from "effect"
  * @since 0.1.0
  * @category conversions
  */
-export { fromAssistantMessage, toPromptMessage } from "./internal/promptMessages.ts"
+export { fromAssistantMessage, toPromptMessage } from "./internal/agent/promptMessages.ts"
 
 const isBlank = (part: { readonly type: string; readonly text?: string }): boolean =>
   part.type === "text" && part.text?.trim() === ""

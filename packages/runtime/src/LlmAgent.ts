@@ -21,36 +21,23 @@ import * as Settlement from "@perennial/domain/Settlement"
 import type { Metadata } from "@perennial/domain/Task"
 import type { AgentEvent } from "@perennial/domain/TaskEvent"
 import * as Usage from "@perennial/domain/Usage"
-import { Array, type Cause, Clock, Context, Duration, Effect, Layer, Option, Result, type Scope } from "effect"
+import { Array, Clock, Context, Duration, Effect, Layer, Option, Result, type Scope } from "effect"
 import { LanguageModel, Prompt, type Tool, type Toolkit } from "effect/ai"
+import { type AgentHooks, withErrorHook, withEventHook } from "./AgentHooks.ts"
 import * as AgentTools from "./AgentTools.ts"
 import type { TitleMaker } from "./ConversationTitle.ts"
-import { withErrorHook, withHook } from "./internal/agentHooks.ts"
-import { type AgentProgress, callsOf, fromJournal, noPast } from "./internal/agentProgress.ts"
-import { eventRoom, messageEvents, storable } from "./internal/answerSize.ts"
-import { budgetExceeded, Meter } from "./internal/budget.ts"
-import { toJson } from "./internal/json.ts"
-import type { ModelAnswer } from "./internal/modelAnswer.ts"
-import { makeModelStep, type Member } from "./internal/modelStep.ts"
-import { PromptFitting } from "./internal/promptFitting.ts"
+import { budgetExceeded, Meter } from "./internal/agent/budget.ts"
+import { toJson } from "./internal/agent/json.ts"
+import type { ModelAnswer } from "./internal/agent/modelAnswer.ts"
+import { type ChainedModel, makeModelRequest } from "./internal/agent/modelRequest.ts"
+import { PromptFitting } from "./internal/agent/promptFitting.ts"
+import { callsOf, noPast, type ResumePoint, resumePoint } from "./internal/agent/resumePoint.ts"
+import { eventRoom, fitIntoEvents, messageEvents } from "./internal/agent/splitAnswer.ts"
+import { makeToolCalls, resultPart } from "./internal/agent/toolCalls.ts"
 import { withSpan } from "./internal/spans.ts"
-import { makeToolCalls, resultPart } from "./internal/toolCalls.ts"
 import * as ModelSettings from "./ModelSettings.ts"
 import { TaskData } from "./TaskData.ts"
 import { CurrentTaskLimits } from "./TaskLimits.ts"
-
-/**
- * What an application can hang on to an agent. A hook that fails is logged and changes nothing.
- *
- * @since 0.1.0
- * @category models
- */
-export interface AgentHooks {
-  /** After an event of the agent is durable; the agent waits for it. */
-  readonly onEvent?: ((event: AgentEvent) => Effect.Effect<void>) | undefined
-  /** When the agent fails, with a defect or an `AgentError`. */
-  readonly onError?: ((cause: Cause.Cause<AgentError>) => Effect.Effect<void>) | undefined
-}
 
 /**
  * @since 0.1.0
@@ -196,7 +183,7 @@ const modelsOf = <E, R>({ fallbacks = [], model }: Pick<AgentConfigWithModel<{},
 
 const member = Effect.map(Effect.context<LanguageModel.LanguageModel>(), (context) => memberOf(context))
 
-const memberOf = (context: Context.Context<LanguageModel.LanguageModel>): Member => ({
+const memberOf = (context: Context.Context<LanguageModel.LanguageModel>): ChainedModel => ({
   model: Context.get(context, LanguageModel.LanguageModel),
   limits: Context.get(context, ModelSettings.CurrentModelLimits)
 })
@@ -210,7 +197,7 @@ const toolsOf = <Tools extends Record<string, Tool.Any>>(
 
 const fromParts = (
   config: Omit<AgentConfig, "tools">,
-  models: Array.NonEmptyReadonlyArray<Member>,
+  models: Array.NonEmptyReadonlyArray<ChainedModel>,
   tools: AgentTools.AgentTools,
   clock: Clock.Clock
 ): Agent => {
@@ -218,7 +205,7 @@ const fromParts = (
   const { maxContextTokens, maxSteps, maxTotalTokens } = config.budget ?? {}
   const system = Prompt.systemMessage({ content: config.systemPrompt })
 
-  const requests = makeModelStep({
+  const requests = makeModelRequest({
     models,
     tools: () => tools.tools,
     settings: ModelSettings.from(config),
@@ -245,9 +232,9 @@ const fromParts = (
     input: AgentInput,
     write: Emit
   ): Effect.fn.Return<AgentResult, AgentError> {
-    const emit = withHook(write, config.hooks?.onEvent)
+    const emit = withEventHook(write, config.hooks?.onEvent)
     const history = shown(input, config.userMessage)
-    const before = fromJournal(input.journal)
+    const before = resumePoint(input.journal)
     const room = eventRoom(yield* CurrentTaskLimits)
     const request = requests()
     const prompts = new PromptFitting({
@@ -258,13 +245,12 @@ const fromParts = (
     })
     let usage = before.usage
 
-    const runTools = (calls: ReadonlyArray<ToolCallPart>, past: AgentProgress["past"]) => {
+    const runTools = (calls: ReadonlyArray<ToolCallPart>, past: ResumePoint["past"]) => {
       const { awaitDecision } = input
       const before = history.findLastIndex((message) => message.role === "assistant")
       const messages = () => prompts.prompt(history.slice(0, before), models[0].limits).content
-      return Effect.flatMap(callTools({ calls, past, messages, awaitDecision, emit }), (results) => {
+      return Effect.map(callTools({ calls, past, messages, awaitDecision, emit }), (results) => {
         history.push({ role: "tool", content: results })
-        return input.checkpoint
       })
     }
 
@@ -300,7 +286,7 @@ const fromParts = (
       if (step.usage !== undefined) prompts.learn(step.usage)
       const { spent } = meter
       usage = Usage.add(usage, spent)
-      const { message, tooLong } = storable(step.message, room)
+      const { message, tooLong } = fitIntoEvents(step.message, room)
       const calls = callsOf(message)
       const refused = last ? limitReached : step.finish === "length" ? cutOff : undefined
       const refusals = calls.flatMap((call): ReadonlyArray<ToolResultPart> => {

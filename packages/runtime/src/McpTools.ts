@@ -13,7 +13,7 @@ import { McpClient, type McpClientError, McpProtocol, type McpSchema, Tool } fro
 import { HttpClient } from "effect/http"
 import { type ChildProcess, ChildProcessSpawner } from "effect/process"
 import { type AgentTools, failed, SafeToRepeat, Timeout, type ToolOutcome } from "./AgentTools.ts"
-import { type Connection, keepConnected } from "./internal/mcpConnection.ts"
+import { type Connection, keepConnected } from "./internal/mcp/connection.ts"
 
 /**
  * @since 0.1.0

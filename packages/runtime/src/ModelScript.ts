@@ -10,7 +10,7 @@
  */
 import { Duration, Effect, Layer, Option, Result, Schema } from "effect"
 import { AiError, type LanguageModel, type Prompt, Response } from "effect/ai"
-import { contextExceeded } from "./internal/modelError.ts"
+import { contextExceeded } from "./ModelError.ts"
 import * as ScriptedModel from "./ScriptedModel.ts"
 
 /**

@@ -7,6 +7,11 @@
 /**
  * @since 0.1.0
  */
+export * as AgentHooks from "./AgentHooks.ts"
+
+/**
+ * @since 0.1.0
+ */
 export * as AgentTools from "./AgentTools.ts"
 
 /**
@@ -33,6 +38,11 @@ export * as LlmAgent from "./LlmAgent.ts"
  * @since 0.1.0
  */
 export * as McpTools from "./McpTools.ts"
+
+/**
+ * @since 0.1.0
+ */
+export * as ModelError from "./ModelError.ts"
 
 /**
  * @since 0.1.0

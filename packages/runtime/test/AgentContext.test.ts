@@ -1,7 +1,7 @@
 /** Prompts that would be too long for the model. */
 import { assert, describe, it } from "@effect/vitest"
 import { type Message, userText } from "@perennial/domain/Message"
-import { History, LlmAgent, ScriptedModel } from "@perennial/runtime"
+import { History, LlmAgent, ModelError, ScriptedModel } from "@perennial/runtime"
 import * as AnthropicModel from "@perennial/runtime/AnthropicModel"
 import { FakeAnthropic } from "@perennial/runtime/FakeAnthropic"
 import { CurrentModelLimits, type ModelLimits } from "@perennial/runtime/ModelSettings"
@@ -10,7 +10,9 @@ import { AiError } from "effect/ai"
 import { brief, startAgent } from "./support/agentTask.ts"
 import { Tools, toolsLayer } from "./support/agentToolkit.ts"
 
-const tooLong: ScriptedModel.Step = { fail: new AiError.InvalidRequestError({ constraint: "context window exceeded" }) }
+const tooLong: ScriptedModel.Step = {
+  fail: new AiError.InvalidRequestError({ constraint: ModelError.contextExceeded })
+}
 const config = { agentId: "agent-1", systemPrompt: "Be brief." }
 
 const modelWith = (limits: ModelLimits) => Layer.merge(ScriptedModel.layer(), Layer.succeed(CurrentModelLimits, limits))

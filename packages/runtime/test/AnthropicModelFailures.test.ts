@@ -2,6 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as AnthropicModel from "@perennial/runtime/AnthropicModel"
 import * as Fake from "@perennial/runtime/FakeAnthropic"
+import * as ModelError from "@perennial/runtime/ModelError"
 import { CurrentModelActivity } from "@perennial/runtime/ModelSettings"
 import { Deferred, Duration, Effect, Fiber, Layer, Logger, Queue, Redacted, References, Stream } from "effect"
 import { AiError, LanguageModel, type Prompt } from "effect/ai"
@@ -90,7 +91,7 @@ describe("AnthropicModel, failures", () => {
       const limited = yield* Effect.flip(Stream.runDrain(ask("hi")))
       assert.deepStrictEqual(limited.retryAfter, Duration.seconds(7))
       const { reason } = yield* Effect.flip(Stream.runDrain(ask("hi")))
-      assert.isTrue(reason._tag === "InvalidRequestError" && reason.constraint === "context window exceeded")
+      assert.isTrue(reason._tag === "InvalidRequestError" && reason.constraint === ModelError.contextExceeded)
     }).pipe(Effect.provide(env)))
 
   it.live("P7: an interruption while streaming aborts the request on the wire", () =>
@@ -210,7 +211,7 @@ describe("AnthropicModel, failures", () => {
       yield* fake.push(full, full)
       for (const attempt of [Stream.runDrain(ask("hi")), Effect.asVoid(LanguageModel.generateText({ prompt: "hi" }))]) {
         const { reason } = yield* Effect.flip(attempt)
-        assert.isTrue(reason._tag === "InvalidRequestError" && reason.constraint === "context window exceeded")
+        assert.isTrue(reason._tag === "InvalidRequestError" && reason.constraint === ModelError.contextExceeded)
       }
     }).pipe(Effect.provide(env)))
 })

@@ -1,6 +1,6 @@
 /** What an agent does when its model cannot answer and it has others. */
 import { assert, describe, it } from "@effect/vitest"
-import { LlmAgent, ScriptedModel } from "@perennial/runtime"
+import { LlmAgent, ModelError, ScriptedModel } from "@perennial/runtime"
 import { Duration, Effect, Fiber, Layer, Stream } from "effect"
 import { AiError, LanguageModel, type Response } from "effect/ai"
 import { adjust, brief, settle, startAgent, view } from "./support/agentTask.ts"
@@ -45,7 +45,7 @@ describe("LlmAgent with fallback models", () => {
   const unavailable: ReadonlyArray<readonly [AiError.AiErrorReason, string]> = [
     [new AiError.AuthenticationError({ kind: "InvalidKey" }), "ModelUnauthorized"],
     [new AiError.QuotaExhaustedError({}), "ModelQuotaExhausted"],
-    [new AiError.InvalidRequestError({ constraint: "unknown model" }), "ModelNotFound"],
+    [new AiError.InvalidRequestError({ constraint: ModelError.unknownModel }), "ModelNotFound"],
     [new AiError.RateLimitError({ retryAfter: Duration.hours(2) }), "ModelRateLimited"],
     [new AiError.InvalidResponseError({ description: "not the protocol" }), "ModelResponseInvalid"],
     [new AiError.NetworkError({ reason: "TransportError", method: "POST", url: "" }), "ModelUnreachable"]

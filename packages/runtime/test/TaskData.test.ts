@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { LlmAgent, ScriptedModel, TaskData } from "@perennial/runtime"
+import { type AgentHooks, LlmAgent, ScriptedModel, TaskData } from "@perennial/runtime"
 import { Effect, Exit, Fiber, Schema } from "effect"
 import { Tool, Toolkit } from "effect/ai"
 import { startAgent } from "./support/agentTask.ts"
@@ -31,7 +31,7 @@ describe("data events", () => {
   it.effect("a hook writes them too, and is not called for them", () =>
     Effect.gen(function*() {
       const seen: Array<string> = []
-      const onEvent: LlmAgent.AgentHooks["onEvent"] = (event) => {
+      const onEvent: AgentHooks.AgentHooks["onEvent"] = (event) => {
         seen.push(event.type)
         return event.type === "message" ? TaskData.emit("cost", { cents: 2 }) : Effect.void
       }

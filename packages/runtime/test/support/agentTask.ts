@@ -50,7 +50,6 @@ export const startAgent = Effect.fnUntraced(function*(agent: Agent, options: {
   readonly message?: string
   readonly before?: ReadonlyArray<Message>
   readonly log?: ReadonlyArray<StoredEvent>
-  readonly checkpoint?: Effect.Effect<void>
   /** After so many events nothing becomes durable any more: where a crash or a cancel cuts. */
   readonly stopAfter?: number
 } = {}) {
@@ -101,7 +100,7 @@ export const startAgent = Effect.fnUntraced(function*(agent: Agent, options: {
       onNone: () => Effect.void,
       onSome: (title) => Effect.sync(() => write({ type: "title", title }))
     })),
-    checkpoint: options.checkpoint ?? Effect.void
+    checkpoint: Effect.void
   }
   const fiber = yield* agent.run(input, emit).pipe(
     Effect.provideService(CurrentTask, Option.some(task)),

@@ -2,7 +2,7 @@
 import type { AnthropicSettings } from "@perennial/runtime/AnthropicModel"
 import { problemOf } from "@perennial/runtime/FakeAnthropic"
 import type { Prompt } from "effect/ai"
-import { toRequest } from "../../src/internal/anthropicRequest.ts"
+import { toRequest } from "../../src/internal/anthropic/request.ts"
 
 /** Nothing if it would accept the prompt, with and without thinking. */
 export const problemOfPrompt = (prompt: Prompt.Prompt): string | undefined => {

@@ -4,11 +4,22 @@ import { Predicate, Result, type Schema } from "effect"
 import { type LanguageModel, type Prompt, Tool } from "effect/ai"
 import { toCodecAnthropic } from "effect/ai/AnthropicStructuredOutput"
 import { Base64 } from "effect/encoding"
-import type { AnthropicSettings } from "../AnthropicModel.ts"
+import type { ModelSettings } from "../../ModelSettings.ts"
 
 type Block = Anthropic.ContentBlockParam
 
 export const defaultMaxTokens = 16_000
+
+/** The settings that become fields of a request. */
+export interface RequestSettings extends Omit<ModelSettings, "thinking"> {
+  readonly model?: Anthropic.Model | undefined
+  /** The longest answer in tokens, thinking included; 16,000 by default. */
+  readonly maxTokens?: number | undefined
+  /** Also in the API's own form, which has more kinds. */
+  readonly thinking?: ModelSettings["thinking"] | Anthropic.ThinkingConfigParam
+  /** 5 minutes by default. */
+  readonly promptCache?: "5m" | "1h" | false | undefined
+}
 
 const imageTypes = ["image/jpeg", "image/png", "image/gif", "image/webp"] as const
 
@@ -215,7 +226,7 @@ const toToolChoice = (choice: LanguageModel.ProviderOptions["toolChoice"]): Anth
 }
 
 const toOutputConfig = (
-  settings: AnthropicSettings,
+  settings: RequestSettings,
   format: LanguageModel.ProviderOptions["responseFormat"]
 ): Anthropic.OutputConfig => ({
   ...(settings.effort === undefined ? {} : { effort: settings.effort }),
@@ -225,14 +236,14 @@ const toOutputConfig = (
 })
 
 const toThinking = (
-  thinking: Exclude<AnthropicSettings["thinking"], undefined>
+  thinking: Exclude<RequestSettings["thinking"], undefined>
 ): Anthropic.ThinkingConfigParam => {
   if (typeof thinking === "string") return { type: thinking }
   return "budgetTokens" in thinking ? { type: "enabled", budget_tokens: thinking.budgetTokens } : thinking
 }
 
 export const toRequest = (
-  settings: AnthropicSettings & { readonly model: string },
+  settings: RequestSettings & { readonly model: string },
   options: Pick<LanguageModel.ProviderOptions, "prompt" | "tools" | "toolChoice" | "responseFormat">
 ): { readonly request: Anthropic.MessageCreateParamsNonStreaming; readonly leftOut: ReadonlyArray<LeftOut> } => {
   const { leftOut, tools } = toTools(options.tools)

@@ -4,7 +4,7 @@ import type { StoredEvent } from "@perennial/domain/TaskEvent"
 import { add, type Usage, zero } from "@perennial/domain/Usage"
 import type { PastCall } from "./toolCalls.ts"
 
-export interface AgentProgress {
+export interface ResumePoint {
   readonly usage: Usage
   /** Model requests that were answered completely. */
   readonly iterations: number
@@ -16,12 +16,12 @@ export interface AgentProgress {
 }
 
 /** Nothing is known of calls: they are new. */
-export const noPast: AgentProgress["past"] = new Map()
+export const noPast: ResumePoint["past"] = new Map()
 
 export const callsOf = (message: Message): ReadonlyArray<ToolCallPart> =>
   message.role === "assistant" ? message.content.filter((part) => part.type === "tool_call") : []
 
-export const fromJournal = (journal: ReadonlyArray<StoredEvent>): AgentProgress => {
+export const resumePoint = (journal: ReadonlyArray<StoredEvent>): ResumePoint => {
   let usage = zero
   let iterations = 0
   let calls: ReadonlyArray<ToolCallPart> = []

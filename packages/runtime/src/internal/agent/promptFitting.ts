@@ -2,8 +2,8 @@
 import type { Message } from "@perennial/domain/Message"
 import type { Usage } from "@perennial/domain/Usage"
 import { Prompt, Tool } from "effect/ai"
-import * as History from "../History.ts"
-import type { ModelLimits } from "../ModelSettings.ts"
+import * as History from "../../History.ts"
+import type { ModelLimits } from "../../ModelSettings.ts"
 
 export interface PromptOptions {
   readonly system: Prompt.SystemMessage

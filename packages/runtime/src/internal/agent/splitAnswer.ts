@@ -1,20 +1,21 @@
-/** What of an answer the log can hold: one event has a bound (P11). */
-import { type AssistantMessage, split } from "@perennial/domain/Message"
+/** An answer as events: each has a bound (P11). */
+import type { AssistantMessage } from "@perennial/domain/Message"
+import * as MessagePieces from "@perennial/domain/MessagePieces"
 import type { AgentEvent } from "@perennial/domain/TaskEvent"
 import * as Usage from "@perennial/domain/Usage"
-import type { TaskLimits } from "../TaskLimits.ts"
+import type { TaskLimits } from "../../TaskLimits.ts"
 
-/** Bytes of one event, without room for its other fields. */
+/** The room for the content of one event: its bound without its other fields. */
 export const eventRoom = ({ eventBytes }: TaskLimits): number => eventBytes - 2048
 
-export interface StorableAnswer {
+export interface FittedAnswer {
   readonly message: AssistantMessage
-  /** Calls whose arguments were too long, and are gone. */
+  /** Ids of calls whose arguments were too long and were removed. */
   readonly tooLong: ReadonlySet<string>
 }
 
-/** Thinking cannot be cut, since it is signed, and neither can arguments. */
-export const storable = (message: AssistantMessage, room: number): StorableAnswer => {
+/** Drops what is too long for one event and cannot be cut: thinking, since it is signed, and arguments. */
+export const fitIntoEvents = (message: AssistantMessage, room: number): FittedAnswer => {
   const tooLong = new Set<string>()
   if (JSON.stringify(message).length <= room) return { message, tooLong }
   const content = message.content.flatMap((part): AssistantMessage["content"] => {
@@ -26,21 +27,21 @@ export const storable = (message: AssistantMessage, room: number): StorableAnswe
   return { message: { role: "assistant", content }, tooLong }
 }
 
-/** The events of a message: several if it is too large for one. To be written together. */
+/** The events of a message: several if it is too large for one. They have to be written together. */
 export const messageEvents = (
   { message, truncated, usage }: {
     readonly message: AssistantMessage
     readonly usage: Usage.Usage
-    /** The model has reached the longest answer. */
+    /** The model has reached its longest answer. */
     readonly truncated: boolean
   },
   room: number
 ): ReadonlyArray<AgentEvent> => {
-  const pieces = split(message, room)
+  const pieces = MessagePieces.split(message, room)
   return [
-    ...pieces.slice(0, -1).map((
-      message
-    ) => ({ type: "message", message, usage: Usage.zero, continued: true } as const)),
+    ...pieces.slice(0, -1).map((message) =>
+      ({ type: "message", message, usage: Usage.zero, continued: true }) as const
+    ),
     { type: "message", message: pieces.at(-1) ?? message, usage, ...(truncated ? { truncated } : {}) }
   ]
 }

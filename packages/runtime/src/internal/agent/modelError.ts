@@ -4,6 +4,7 @@
  */
 import { AgentError } from "@perennial/domain/Agent"
 import type { AiError } from "effect/ai"
+import * as ModelError from "../../ModelError.ts"
 
 const describe = (reason: AiError.AiErrorReason): readonly [error: string, detail: string] => {
   switch (reason._tag) {
@@ -22,10 +23,10 @@ const describe = (reason: AiError.AiErrorReason): readonly [error: string, detai
     case "ContentPolicyError":
       return ["ModelRefused", "The model provider refused the content."]
     case "InvalidRequestError":
-      if (reason.constraint === contextExceeded) {
+      if (reason.constraint === ModelError.contextExceeded) {
         return ["ContextTooLong", "The conversation is too long for the model."]
       }
-      return reason.constraint === unknownModel
+      return reason.constraint === ModelError.unknownModel
         ? ["ModelNotFound", "The model provider does not know the model."]
         : ["ModelRequestInvalid", "The model provider did not accept the request."]
     case "InvalidResponseError":
@@ -42,21 +43,15 @@ const describe = (reason: AiError.AiErrorReason): readonly [error: string, detai
   }
 }
 
-/** The `constraint` by which a provider says that the prompt is larger than the model's context window. */
-export const contextExceeded = "context window exceeded"
-
-/** The `constraint` by which a provider says that it has no such model. */
-export const unknownModel = "unknown model"
-
 /** It is this model that cannot be asked, or understood, not the request that is wrong: another one may answer it. */
 export const isUnavailable = ({ reason }: AiError.AiError): boolean =>
   reason._tag === "AuthenticationError" || reason._tag === "QuotaExhaustedError" ||
   reason._tag === "InvalidResponseError" ||
-  (reason._tag === "InvalidRequestError" && reason.constraint === unknownModel)
+  (reason._tag === "InvalidRequestError" && reason.constraint === ModelError.unknownModel)
 
 /** The prompt, or the prompt and its answer, are larger than the model's context window. */
 export const isTooLong = ({ reason }: AiError.AiError): boolean =>
-  reason._tag === "InvalidRequestError" && reason.constraint === contextExceeded
+  reason._tag === "InvalidRequestError" && reason.constraint === ModelError.contextExceeded
 
 /** The code that `retry` events and failed tasks carry. */
 export const modelErrorCode = (error: AiError.AiError): string => describe(error.reason)[0]

@@ -2,9 +2,9 @@
 import { AnthropicError, APIConnectionError, APIConnectionTimeoutError, APIError } from "@anthropic-ai/sdk"
 import { type Duration, Schema } from "effect"
 import { AiError } from "effect/ai"
-import { Unreadable } from "./anthropicResponse.ts"
-import { contextExceeded, unknownModel } from "./modelError.ts"
-import { fromHeaders } from "./retryAfter.ts"
+import { contextExceeded, unknownModel } from "../../ModelError.ts"
+import { fromHeaders } from "../agent/retryAfter.ts"
+import { Unreadable } from "./response.ts"
 
 const retryAfter = ({ headers }: APIError, nowMillis: number): Duration.Duration | undefined =>
   fromHeaders((name) => headers?.get(name) ?? "", nowMillis)

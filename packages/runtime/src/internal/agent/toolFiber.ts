@@ -3,8 +3,8 @@
  * waited for as long as finalizers may take (`TaskLimits.cancelGrace`), then its task goes on without it.
  */
 import { Cause, Duration, Effect, Exit, Fiber, Option, Scope } from "effect"
-import { failed, type ToolOutcome } from "../AgentTools.ts"
-import { CurrentTaskLimits } from "../TaskLimits.ts"
+import { failed, type ToolOutcome } from "../../AgentTools.ts"
+import { CurrentTaskLimits } from "../../TaskLimits.ts"
 
 export interface ToolRun {
   readonly tool: string

@@ -2,26 +2,26 @@
 import type { AgentError } from "@perennial/domain/Agent"
 import { type Array, Clock, Duration, Effect, Random, Result } from "effect"
 import { AiError, type LanguageModel, type Prompt } from "effect/ai"
-import type { ModelLimits } from "../ModelSettings.ts"
+import type { ModelLimits } from "../../ModelSettings.ts"
+import { withSpan } from "../spans.ts"
 import { makeModelAnswer, type ModelAnswer, type ModelAnswerOptions, type ModelRequest } from "./modelAnswer.ts"
 import { fromAiError, isTooLong, isUnavailable, modelErrorCode } from "./modelError.ts"
 import { fromError } from "./retryAfter.ts"
-import { withSpan } from "./spans.ts"
 
 /** A model of the chain. */
-export interface Member {
+export interface ChainedModel {
   readonly model: LanguageModel.LanguageModel
   readonly limits: ModelLimits
 }
 
-export interface ModelStepRequest extends Omit<ModelRequest, "prompt"> {
+export interface ChainRequest extends Omit<ModelRequest, "prompt"> {
   readonly prompt: (limits: ModelLimits) => Prompt.Prompt
   /** When the prompt was too long; nothing if it cannot be shortened. */
   readonly shorter: (limits: ModelLimits) => Prompt.Prompt | undefined
 }
 
-export interface ModelStepOptions extends ModelAnswerOptions {
-  readonly models: Array.NonEmptyReadonlyArray<Member>
+export interface ModelRequestOptions extends ModelAnswerOptions {
+  readonly models: Array.NonEmptyReadonlyArray<ChainedModel>
   readonly retry: {
     /** Repeats by each model. */
     readonly times: number
@@ -37,8 +37,8 @@ const isWorthRetrying = (error: AiError.AiError, retryAfter: Duration.Duration |
   error.isRetryable && (retryAfter === undefined || Duration.isLessThanOrEqualTo(retryAfter, longestPause))
 
 /** A model of the chain during one request. */
-interface Candidate extends Member {
-  readonly member: Member
+interface Candidate extends ChainedModel {
+  readonly chained: ChainedModel
   failures: number
   /** When it may be asked again, in milliseconds; never if it cannot answer this request. */
   readyAt: number
@@ -46,7 +46,7 @@ interface Candidate extends Member {
 
 /** The models as one task has come to know them. */
 interface Chain {
-  preferred: Member
+  preferred: ChainedModel
 }
 
 /** The one that may be asked first; among several the first of the chain. */
@@ -58,13 +58,13 @@ const soonest = (candidates: ReadonlyArray<Candidate>): Candidate | undefined =>
   return found
 }
 
-export const makeModelStep = (options: ModelStepOptions) => {
-  const { models, retry } = options
+export const makeModelRequest = (options: ModelRequestOptions) => {
+  const { models, retry: policy } = options
   const answer = makeModelAnswer(options)
 
   const pause = Effect.fnUntraced(function*(failures: number) {
     const jitter = yield* Random.nextBetween(0.75, 1)
-    return Math.min(Duration.toMillis(retry.baseDelay) * 2 ** (failures - 1), Duration.toMillis(retry.maxDelay)) *
+    return Math.min(Duration.toMillis(policy.baseDelay) * 2 ** (failures - 1), Duration.toMillis(policy.maxDelay)) *
       jitter
   })
 
@@ -73,22 +73,22 @@ export const makeModelStep = (options: ModelStepOptions) => {
     candidate.failures++
     const now = yield* Clock.currentTimeMillis
     const retryAfter = fromError(error, now)
-    const again = isWorthRetrying(error, retryAfter) && candidate.failures <= retry.times
+    const isRetried = isWorthRetrying(error, retryAfter) && candidate.failures <= policy.times
     const wait = retryAfter === undefined ? yield* pause(candidate.failures) : Duration.toMillis(retryAfter)
-    candidate.readyAt = again ? now + wait : Infinity
+    candidate.readyAt = isRetried ? now + wait : Infinity
     return error.isRetryable || isUnavailable(error)
   })
 
-  const candidateOf = (member: Member): Candidate => ({ ...member, member, failures: 0, readyAt: 0 })
+  const candidateOf = (chained: ChainedModel): Candidate => ({ ...chained, chained, failures: 0, readyAt: 0 })
 
-  /** Asks again, after a first failure. */
-  const again = Effect.fnUntraced(function*(
+  /** Repeats a request whose first try has failed. */
+  const retry = Effect.fnUntraced(function*(
     chain: Chain,
-    asked: ModelStepRequest,
+    asked: ChainRequest,
     failure: AiError.AiError | AgentError
   ): Effect.fn.Return<ModelAnswer, AgentError> {
     const first = candidateOf(chain.preferred)
-    const others = models.filter((member) => member !== chain.preferred)
+    const others = models.filter((model) => model !== chain.preferred)
     const candidates = [first, ...others.map(candidateOf)]
     let current = first
     let error = failure
@@ -114,24 +114,24 @@ export const makeModelStep = (options: ModelStepOptions) => {
       }
       const tried = yield* Effect.result(answer(current.model, { ...asked, prompt }))
       if (Result.isSuccess(tried)) {
-        chain.preferred = current.member
+        chain.preferred = current.chained
         return tried.success
       }
       error = tried.failure
     }
   })
 
-  const step = (chain: Chain, asked: ModelStepRequest): Effect.Effect<ModelAnswer, AgentError> => {
+  const request = (chain: Chain, asked: ChainRequest): Effect.Effect<ModelAnswer, AgentError> => {
     const { limits, model } = chain.preferred
     return Effect.catch(
       answer(model, { ...asked, prompt: asked.prompt(limits) }),
-      (error) => again(chain, asked, error)
+      (error) => retry(chain, asked, error)
     )
   }
 
   /** The requests of one task: the model that has answered one is asked first for the next. */
   return () => {
     const chain: Chain = { preferred: models[0] }
-    return (asked: ModelStepRequest) => withSpan(Effect.suspend(() => step(chain, asked)), "LlmAgent.request")
+    return (asked: ChainRequest) => withSpan(Effect.suspend(() => request(chain, asked)), "LlmAgent.request")
   }
 }

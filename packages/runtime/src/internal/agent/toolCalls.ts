@@ -13,12 +13,12 @@ import {
   timeoutOf,
   type ToolInvocation,
   type ToolOutcome
-} from "../AgentTools.ts"
-import { CurrentTaskLimits } from "../TaskLimits.ts"
-import { ToolProgress } from "../ToolProgress.ts"
+} from "../../AgentTools.ts"
+import { CurrentTaskLimits } from "../../TaskLimits.ts"
+import { ToolProgress } from "../../ToolProgress.ts"
+import * as Utf8 from "../utf8.ts"
 import { toJson } from "./json.ts"
 import { makeRunTool } from "./toolFiber.ts"
-import * as Utf8 from "./utf8.ts"
 
 export interface ToolCallsOptions {
   readonly tools: AgentTools

@@ -3,7 +3,7 @@
 import type Anthropic from "@anthropic-ai/sdk"
 import { Data, Effect } from "effect"
 import type { ServerResponse } from "node:http"
-import type { Step, StreamReply } from "../FakeAnthropic.ts"
+import type { Step, StreamReply } from "./fakeReply.ts"
 
 const usageOf = (reply: StreamReply, body: Anthropic.MessageCreateParams, output: number): Anthropic.Usage => ({
   input_tokens: Math.ceil(JSON.stringify(body.messages).length / 4),

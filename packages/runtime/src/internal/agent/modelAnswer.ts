@@ -1,17 +1,18 @@
 /** One answer of a model: its chunks become events as they come, its end is one whole message. */
 import { AgentError, type Emit } from "@perennial/domain/Agent"
-import { type AssistantMessage, cutText } from "@perennial/domain/Message"
+import type { AssistantMessage } from "@perennial/domain/Message"
+import { cutText } from "@perennial/domain/MessagePieces"
 import type { AgentEvent } from "@perennial/domain/TaskEvent"
 import type * as Usage from "@perennial/domain/Usage"
 import { Array, Channel, type Clock, Context, Duration, Effect, Fiber, Pull, Schema, Scope } from "effect"
 import { AiError, type LanguageModel, Prompt, type Response, type Tool, type Toolkit } from "effect/ai"
-import { fromAssistantMessage, toPromptMessage } from "../History.ts"
-import { CurrentModelActivity, CurrentModelSettings, type ModelSettings } from "../ModelSettings.ts"
-import { CurrentTaskLimits } from "../TaskLimits.ts"
-import { callsOf } from "./agentProgress.ts"
-import { eventRoom } from "./answerSize.ts"
+import { fromAssistantMessage, toPromptMessage } from "../../History.ts"
+import { CurrentModelActivity, CurrentModelSettings, type ModelSettings } from "../../ModelSettings.ts"
+import { CurrentTaskLimits } from "../../TaskLimits.ts"
 import type { Meter } from "./budget.ts"
-import { SilenceWatch, type Watched } from "./silenceWatch.ts"
+import { type Idle, IdleTimeout } from "./idleTimeout.ts"
+import { callsOf } from "./resumePoint.ts"
+import { eventRoom } from "./splitAnswer.ts"
 
 export interface ModelAnswerOptions {
   /** Asked before every request: the tools of remote servers come and go. */
@@ -43,7 +44,7 @@ const isDelta = (part: Part): part is Extract<Part, { readonly type: "text-delta
   part.type === "text-delta" || part.type === "reasoning-delta"
 
 /** What one request has received, while it is read. */
-class Received implements Watched {
+class Received implements Idle {
   /** What its message is made of: the deltas of a block as one. */
   readonly parts: Array<Part> = []
   finish: Response.FinishPart | undefined
@@ -62,7 +63,7 @@ class Received implements Watched {
     this.waitingSince = this.#clock.currentTimeMillisUnsafe()
   }
 
-  onSilence(): void {
+  onTimeout(): void {
     this.isSilent = true
     this.fiber?.interruptUnsafe()
   }
@@ -153,7 +154,7 @@ const unreachable = (description: string) =>
 
 export const makeModelAnswer = (options: ModelAnswerOptions) => {
   const idleMillis = Duration.toMillis(options.idleTimeout)
-  const silences = new SilenceWatch(options.clock, idleMillis)
+  const idleTimeout = new IdleTimeout(options.clock, idleMillis)
 
   const streamOf = (model: LanguageModel.LanguageModel, { last, prompt }: ModelRequest) => {
     const tools = options.tools()
@@ -212,9 +213,9 @@ export const makeModelAnswer = (options: ModelAnswerOptions) => {
           Effect.onExit(reading, (exit) => Scope.close(scope, exit))
         )
         received.fiber = fiber
-        silences.begin(received)
+        idleTimeout.begin(received)
         fiber.addObserver((exit) => {
-          silences.end(received)
+          idleTimeout.end(received)
           resume(
             received.isSilent
               ? Effect.fail(unreachable(`no sign of life from the model for ${idleMillis} ms`))

@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Message from "@perennial/domain/Message"
+import { split } from "@perennial/domain/MessagePieces"
 import { Schema } from "effect"
 
 const Text = Schema.Literals(["", "short", "x".repeat(5_000), "\u0001😀\"".repeat(1_000), "漢".repeat(3_000)])
@@ -15,12 +16,12 @@ const Part = Schema.Union([
 ])
 const Assistant = Schema.Struct({ role: Schema.Literal("assistant"), content: Schema.Array(Part) })
 
-describe("Message.split", () => {
+describe("MessagePieces.split", () => {
   it.prop(
     "nothing is lost, nothing is longer than allowed, and no character is cut",
     [Assistant, Schema.Literals([2_000, 3_000, 10_000, 1_000_000])],
     ([message, length]) => {
-      const pieces = Message.split(message, length)
+      const pieces = split(message, length)
       for (const piece of pieces) {
         assert.isAtMost(JSON.stringify(piece).length, length)
         for (const part of piece.content) if (part.type === "text") assert.isTrue(part.text.isWellFormed())
@@ -38,8 +39,8 @@ describe("Message.split", () => {
       role: "assistant",
       content: [{ type: "reasoning", text: "hm" }, { type: "text", text: "x".repeat(5_000) }]
     }
-    const [first] = Message.split(message, 4_000)
+    const [first] = split(message, 4_000)
     assert.deepStrictEqual(first?.content.map(({ type }) => type), ["reasoning", "text"])
-    assert.deepStrictEqual(Message.split(message, 6_000), [message])
+    assert.deepStrictEqual(split(message, 6_000), [message])
   })
 })
