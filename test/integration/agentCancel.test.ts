@@ -78,7 +78,7 @@ const moments: { readonly [name: string]: Moment } = {
     kept: ""
   },
   "in thinking": {
-    replies: [{ steps: [{ thinking: ["hm"], signature: "s" }, { hang: true }] }],
+    replies: [{ actions: [{ thinking: ["hm"], signature: "s" }, { hang: true }] }],
     after: "reasoning hm",
     wire: "aborted",
     finalized: ["agent"],
@@ -86,7 +86,7 @@ const moments: { readonly [name: string]: Moment } = {
     kept: ""
   },
   "in text": {
-    replies: [{ steps: [{ text: ["I was about to"] }, { hang: true }] }],
+    replies: [{ actions: [{ text: ["I was about to"] }, { hang: true }] }],
     after: "text I was about to",
     wire: "aborted",
     finalized: ["agent"],
@@ -94,7 +94,7 @@ const moments: { readonly [name: string]: Moment } = {
     kept: "I was about to"
   },
   "in text after a step": {
-    replies: [{ steps: [{ text: ["First. "] }, finished] }, { steps: [{ text: ["Then"] }, { hang: true }] }],
+    replies: [{ actions: [{ text: ["First. "] }, finished] }, { actions: [{ text: ["Then"] }, { hang: true }] }],
     after: "text Then",
     wire: "aborted",
     finalized: ["agent"],
@@ -102,7 +102,7 @@ const moments: { readonly [name: string]: Moment } = {
     kept: "First. Then"
   },
   "in a tool": {
-    replies: [{ steps: [{ text: ["Wait."] }, { toolUse: { id: "toolu_2", name: "hold", input: {} } }] }],
+    replies: [{ actions: [{ text: ["Wait."] }, { toolUse: { id: "toolu_2", name: "hold", input: {} } }] }],
     after: "data",
     wire: "sent",
     finalized: ["tool", "agent"],
@@ -118,7 +118,7 @@ const moments: { readonly [name: string]: Moment } = {
     kept: ""
   },
   "while it waits for approval": {
-    replies: [{ steps: [{ text: ["May I?"] }, { toolUse: { id: "toolu_3", name: "remove", input: {} } }] }],
+    replies: [{ actions: [{ text: ["May I?"] }, { toolUse: { id: "toolu_3", name: "remove", input: {} } }] }],
     after: "tool_approval",
     wire: "sent",
     finalized: ["agent"],
@@ -172,7 +172,7 @@ describe.each(stores)("an agent over the Anthropic SDK is cancelled, on %s", (_,
       Effect.gen(function*() {
         const fake = yield* FakeAnthropic
         const manager = yield* TaskManager
-        yield* fake.push(...moment.replies, { steps: [{ text: ["fine"] }] })
+        yield* fake.push(...moment.replies, { actions: [{ text: ["fine"] }] })
         const { id } = yield* manager.start({ message: "Go on.", conversationId })
         const before = moment.after === undefined
           ? yield* Effect.as(fake.nextRequest, ["ack", "started"])

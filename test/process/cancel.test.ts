@@ -11,7 +11,7 @@ import * as Sse from "../support/sse.ts"
 
 const layer = Layer.merge(FakeAnthropic.layer, NodeServices.layer)
 
-const answer = { steps: [{ text: ["All is well."] }] }
+const answer = { actions: [{ text: ["All is well."] }] }
 
 /** The fake refuses a history that the API would refuse, and the task would end with `error`. */
 const assertNextTurn = Effect.fnUntraced(function*(address: string, conversationId: string) {
@@ -27,7 +27,7 @@ describe("cancel", () => {
   it.live("P7, SCENARIO 23: while text streams: the request is aborted on the wire, the partial text kept, nothing written after", () =>
     Effect.gen(function*() {
       const { address, fake } = yield* Evergreen.make
-      yield* fake.push({ steps: [{ text: ["I was ", "about to"] }, { hang: true }] }, answer)
+      yield* fake.push({ actions: [{ text: ["I was ", "about to"] }, { hang: true }] }, answer)
       const id = yield* Rest.start(address, { message: "Say something.", conversationId: "c1" })
       const request = yield* fake.nextRequest
       const { cancelled, rest } = yield* Effect.scoped(Effect.gen(function*() {
@@ -56,7 +56,7 @@ describe("cancel", () => {
     Effect.gen(function*() {
       const { address, fake } = yield* Evergreen.make
       yield* fake.push({
-        steps: [
+        actions: [
           { text: ["Two things."] },
           { toolUse: { id: "now", name: "current_time", input: {} } },
           { toolUse: { id: "later", name: "wait", input: { seconds: 600 } } }
@@ -86,7 +86,7 @@ describe("cancel", () => {
   it.live("SCENARIO 22: leaving is not cancelling; after a resume the stop button still works", () =>
     Effect.gen(function*() {
       const { address, fake } = yield* Evergreen.make
-      yield* fake.push({ steps: [{ text: ["One ", "two"] }, { hang: true }] })
+      yield* fake.push({ actions: [{ text: ["One ", "two"] }, { hang: true }] })
       const id = yield* Rest.start(address, { message: "Count." })
       const url = `${address}/tasks/${id}/events`
       const untilText = (after: number) =>
@@ -106,7 +106,7 @@ describe("cancel", () => {
   it.live("SCENARIO 24: the typed client of a cancelled task ends after one request", () =>
     Effect.gen(function*() {
       const { address, fake } = yield* Evergreen.make
-      yield* fake.push({ steps: [{ text: ["One "] }, { hang: true }] })
+      yield* fake.push({ actions: [{ text: ["One "] }, { hang: true }] })
       const id = TaskId.make(yield* Rest.start(address, { message: "Count." }))
       let requests = 0
       const counted = Layer.effect(

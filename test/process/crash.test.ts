@@ -11,7 +11,7 @@ import * as Sse from "../support/sse.ts"
 
 const layer = Layer.merge(FakeAnthropic.layer, NodeServices.layer)
 
-const answer = { steps: [{ text: ["All ", "is ", "well."] }] }
+const answer = { actions: [{ text: ["All ", "is ", "well."] }] }
 
 const count = (events: ReadonlyArray<Sse.Seen>, type: string) => events.filter(({ data }) => data.type === type).length
 
@@ -33,7 +33,7 @@ describe("kill -9 and restart on the same database", () => {
   it.live("P8, SCENARIO 25, 29: killed while text streams, the task goes on under its id, and the next turn is accepted", () =>
     Effect.gen(function*() {
       const { address, fake, first, restart } = yield* Evergreen.make
-      yield* fake.push({ steps: [{ text: ["All ", "was "] }, { hang: true }] }, answer, answer)
+      yield* fake.push({ actions: [{ text: ["All ", "was "] }, { hang: true }] }, answer, answer)
       const id = yield* Rest.start(address, { message: "How is it?", conversationId: "c1" })
       const url = `${address}/tasks/${id}/events`
       const before = yield* Effect.scoped(Effect.gen(function*() {
@@ -57,7 +57,7 @@ describe("kill -9 and restart on the same database", () => {
     Effect.gen(function*() {
       const { address, fake, first, restart } = yield* Evergreen.make
       yield* fake.push(
-        { steps: [{ text: ["I wait."] }, { toolUse: { id: "call_1", name: "wait", input: { seconds: 1 } } }] },
+        { actions: [{ text: ["I wait."] }, { toolUse: { id: "call_1", name: "wait", input: { seconds: 1 } } }] },
         answer,
         answer
       )
@@ -85,7 +85,7 @@ describe("kill -9 and restart on the same database", () => {
   it.live("P8: tasks that wait behind the killed one run after it, in their order", () =>
     Effect.gen(function*() {
       const { address, fake, first, restart } = yield* Evergreen.make
-      yield* fake.push({ steps: [{ text: ["Hm "] }, { hang: true }] }, answer, answer, answer)
+      yield* fake.push({ actions: [{ text: ["Hm "] }, { hang: true }] }, answer, answer, answer)
       const ids = yield* Effect.forEach(["one", "two", "three"], (message) =>
         Rest.start(address, { message, conversationId: "c1", onBusy: "enqueue" }))
       yield* Effect.scoped(Effect.flatMap(
@@ -110,7 +110,7 @@ describe("kill -9 and restart on the same database", () => {
   it.live("SCENARIO 29: the typed client watches through the crash and sees every event once", () =>
     Effect.gen(function*() {
       const { address, fake, first, restart } = yield* Evergreen.make
-      yield* fake.push({ steps: [{ text: ["All ", "was "] }, { hang: true }] }, answer)
+      yield* fake.push({ actions: [{ text: ["All ", "was "] }, { hang: true }] }, answer)
       const id = TaskId.make(yield* Rest.start(address, { message: "How is it?" }))
       const streams = yield* Latch.make()
       const watching = yield* Client.PerennialClient.pipe(
@@ -136,7 +136,7 @@ describe("SIGTERM", () => {
   it.live("P8, SCENARIO 26: ends streams cleanly, exits with 0, and the next process goes on at once", () =>
     Effect.gen(function*() {
       const { address, fake, first, restart } = yield* Evergreen.make
-      yield* fake.push({ steps: [{ text: ["All ", "was "] }, { hang: true }] }, answer, answer)
+      yield* fake.push({ actions: [{ text: ["All ", "was "] }, { hang: true }] }, answer, answer)
       const id = yield* Rest.start(address, { message: "How is it?", conversationId: "c1" })
       const url = `${address}/tasks/${id}/events`
       const request = yield* fake.nextRequest

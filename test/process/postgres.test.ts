@@ -21,7 +21,7 @@ withPostgres("servers on a PostgreSQL that fails", () => {
         const { a, b, fake } = yield* TwoServers.start(Redacted.value(database.url))
         const words = Array.from({ length: 150 }, (_, i) => `word${i} `)
         for (const mode of ["fast", "immediate"] as const) {
-          yield* fake.push({ steps: [{ drip: 20 }, { text: words }] })
+          yield* fake.push({ actions: [{ drip: 20 }, { text: words }] })
           const id = yield* Rest.start(a.address, { message: "Talk.", conversationId: mode })
           const readers = yield* Effect.forEach([a, b], ({ address }) => Sse.connect(`${address}/tasks/${id}/events`))
           const seen = yield* Effect.forEach(readers, (reader) => Sse.readUntil(reader, ({ id }) => id === 20))

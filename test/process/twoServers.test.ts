@@ -20,10 +20,10 @@ import * as TwoServers from "../support/twoServers.ts"
 
 const layer = Layer.merge(FakeAnthropic.layer, NodeServices.layer)
 
-const answer: Reply = { steps: [{ text: ["All ", "is ", "well."] }] }
-const begins: Reply = { steps: [{ text: ["All ", "was "] }, { hang: true }] }
+const answer: Reply = { actions: [{ text: ["All ", "is ", "well."] }] }
+const begins: Reply = { actions: [{ text: ["All ", "was "] }, { hang: true }] }
 /** Streams for longer than a lease. */
-const drips: Reply = { steps: [{ drip: 50 }, { text: Array.from({ length: 600 }, () => "zombie ") }] }
+const drips: Reply = { actions: [{ drip: 50 }, { text: Array.from({ length: 600 }, () => "zombie ") }] }
 
 /** A task that streams text on A, the only server there was when it began, and a reader on B that has seen that. */
 const streamingOn = Effect.fnUntraced(function*(database: string, reply: Reply) {

@@ -27,7 +27,7 @@ const resultOf = (block: Block): ReadonlyArray<string> =>
     : []
 
 const say = (body: Body, text: string): Reply => ({
-  steps: [
+  actions: [
     ...body.thinking?.type === "adaptive" || body.thinking?.type === "enabled"
       ? [{ thinking: words("I am a fake and need not think. "), signature: "fake" }]
       : [],
@@ -37,19 +37,19 @@ const say = (body: Body, text: string): Reply => ({
 })
 
 const call = (id: string, name: string, input: unknown, text: string): Reply => ({
-  steps: [{ drip: 40 }, { text: words(text) }, { toolUse: { id: id.replace("req", "toolu"), name, input } }]
+  actions: [{ drip: 40 }, { text: words(text) }, { toolUse: { id: id.replace("req", "toolu"), name, input } }]
 })
 
 /** Faults by the word in brackets in the user's message. Those of the first group cost a retry, the others the task. */
 const once: Readonly<Record<string, Reply>> = {
   overloaded,
   "rate limited": rateLimited(2),
-  cut: { steps: [{ drip: 40 }, { text: words("This sentence is never ") }, { cut: "reset" }] }
+  cut: { actions: [{ drip: 40 }, { text: words("This sentence is never ") }, { cut: "reset" }] }
 }
 const always: Readonly<Record<string, Reply>> = {
-  refusal: { steps: [{ text: ["I"] }], stopReason: "refusal" },
+  refusal: { actions: [{ text: ["I"] }], stopReason: "refusal" },
   "too long": errorReply(400, "invalid_request_error", "prompt is too long: 1000001 tokens > 1000000 maximum"),
-  silence: { steps: [{ text: ["..."] }, { hang: true }] }
+  silence: { actions: [{ text: ["..."] }, { hang: true }] }
 }
 
 /** A script of its own for each server: which faults have been served. */

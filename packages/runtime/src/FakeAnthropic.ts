@@ -28,12 +28,12 @@ import { streamReply, wholeReply } from "./internal/anthropic/fakeWire.ts"
  * @category replies
  */
 export {
+  type Action,
   errorReply,
   type HttpReply,
   overloaded,
   rateLimited,
   type Reply,
-  type Step,
   type StreamReply,
   unauthorized
 } from "./internal/anthropic/fakeReply.ts"
@@ -146,7 +146,7 @@ const sendJson = (response: ServerResponse, reply: HttpReply, requestId: string)
 
 /** The text of an answer, as it comes back when it was paused. */
 const pausedText = (reply: StreamReply): string =>
-  reply.steps.map((step) => "text" in step ? step.text.join("") : "").join("")
+  reply.actions.map((action) => "text" in action ? action.text.join("") : "").join("")
 
 /** What a paused answer continues: the request ends with it. */
 const lastAssistantText = ({ messages }: Anthropic.MessageCreateParams): string => {

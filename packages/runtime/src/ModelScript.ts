@@ -51,7 +51,7 @@ const durationOf = (text: string): Parsed<Duration.Duration> =>
 
 const parseJson = Schema.decodeOption(Schema.fromJsonString(Schema.Json))
 
-const toolOf = (rest: string): Parsed<ScriptedModel.Step> => {
+const toolOf = (rest: string): Parsed<ScriptedModel.Action> => {
   const [tool = "", ...json] = rest.split(/ (.*)/s)
   const params = json[0] === undefined ? Option.some({}) : parseJson(json[0])
   if (tool === "") return Result.fail("names no tool: write @tool <name> <JSON>")
@@ -60,7 +60,7 @@ const toolOf = (rest: string): Parsed<ScriptedModel.Step> => {
     : Result.succeed({ tool, params: params.value })
 }
 
-const failOf = (rest: string): Parsed<ScriptedModel.Step> => {
+const failOf = (rest: string): Parsed<ScriptedModel.Action> => {
   const [name = "", ...after] = rest.split(/ (.*)/s)
   const reason = Object.hasOwn(failures, name) ? failures[name] : undefined
   if (reason === undefined) {
@@ -73,14 +73,14 @@ const failOf = (rest: string): Parsed<ScriptedModel.Step> => {
 
 const finishReasons = Response.FinishReason.literals
 
-const finishOf = (rest: string): Parsed<ScriptedModel.Step> => {
+const finishOf = (rest: string): Parsed<ScriptedModel.Action> => {
   const finish = finishReasons.find((reason) => reason === rest)
   return finish === undefined
     ? Result.fail(`has no reason to finish in "${rest}": use one of ${oneOf(finishReasons)}`)
     : Result.succeed({ finish })
 }
 
-const instructions: Readonly<Record<string, (rest: string) => Parsed<ScriptedModel.Step>>> = {
+const instructions: Readonly<Record<string, (rest: string) => Parsed<ScriptedModel.Action>>> = {
   think: (rest) => Result.succeed({ thinking: ScriptedModel.words(rest) }),
   tool: toolOf,
   sleep: (rest) => Result.map(durationOf(rest), (sleep) => ({ sleep })),
@@ -90,7 +90,7 @@ const instructions: Readonly<Record<string, (rest: string) => Parsed<ScriptedMod
   silence: () => Result.succeed({ never: true })
 }
 
-const instructionOf = (line: string): Parsed<ScriptedModel.Step> => {
+const instructionOf = (line: string): Parsed<ScriptedModel.Action> => {
   const [name = "", ...rest] = line.slice(1).split(/ (.*)/s)
   const parse = Object.hasOwn(instructions, name) ? instructions[name] : undefined
   return parse === undefined
@@ -101,7 +101,7 @@ const instructionOf = (line: string): Parsed<ScriptedModel.Step> => {
 /** The answers of a script while it is read. */
 class Reader {
   readonly turns: Array<ScriptedModel.Turn> = []
-  private steps: Array<ScriptedModel.Step> = []
+  private actions: Array<ScriptedModel.Action> = []
   private text: Array<string> = []
 
   read(line: string): Parsed<void> {
@@ -114,9 +114,9 @@ class Reader {
       this.text.push(line.startsWith("\\") ? line.slice(1) : line)
       return Result.void
     }
-    return Result.map(instructionOf(line.trimEnd()), (step) => {
+    return Result.map(instructionOf(line.trimEnd()), (action) => {
       this.endText()
-      this.steps.push(step)
+      this.actions.push(action)
     })
   }
 
@@ -125,15 +125,17 @@ class Reader {
     const text = this.text.join("\n").replace(/^(\s*\n)+|\s+$/g, "")
     this.text = []
     if (text === "") return
-    const before = this.steps.findLast((step) => typeof step === "string" || "thinking" in step || "tool" in step)
-    if (typeof before === "string") this.steps.push("\n")
-    this.steps.push(...ScriptedModel.words(text))
+    const before = this.actions.findLast((action) =>
+      typeof action === "string" || "thinking" in action || "tool" in action
+    )
+    if (typeof before === "string") this.actions.push("\n")
+    this.actions.push(...ScriptedModel.words(text))
   }
 
   endTurn(): void {
     this.endText()
-    this.turns.push(this.steps)
-    this.steps = []
+    this.turns.push(this.actions)
+    this.actions = []
   }
 }
 

@@ -9,13 +9,13 @@ import { AiError, LanguageModel, type Prompt, type Response } from "effect/ai"
 import { CurrentModelSettings, type ModelSettings } from "./ModelSettings.ts"
 
 /**
- * One thing the model does in an answer: a delta of text (consecutive strings belong to one block), thinking, a tool
+ * One action of the model in an answer: a delta of text (consecutive strings belong to one block), thinking, a tool
  * call, a pause, a failure, an effect of the test, silence, or another end than the usual one.
  *
  * @since 0.1.0
  * @category models
  */
-export type Step =
+export type Action =
   | string
   | { readonly thinking: ReadonlyArray<string> }
   /** Without an `id` the call is `call_<n>`, counting the calls of the conversation. */
@@ -37,7 +37,7 @@ export type Step =
  * @since 0.1.0
  * @category models
  */
-export type Turn = ReadonlyArray<Step>
+export type Turn = ReadonlyArray<Action>
 
 /**
  * What the model was asked.
@@ -147,7 +147,7 @@ class Playback {
   private written = 0
   private calls: number
   private called = false
-  private end: Extract<Step, { readonly finish: unknown }> | undefined
+  private end: Extract<Action, { readonly finish: unknown }> | undefined
   private next = 0
   private readonly prompt: Prompt.Prompt
   private readonly turn: Turn
@@ -186,28 +186,28 @@ class Playback {
     ])
   }
 
-  private call(step: Extract<Step, { readonly tool: string }>): Parts {
+  private call(action: Extract<Action, { readonly tool: string }>): Parts {
     this.called = true
-    const id = step.id ?? `call_${++this.calls}`
-    const params = step.params ?? {}
+    const id = action.id ?? `call_${++this.calls}`
+    const params = action.params ?? {}
     return this.afterText([
-      { type: "tool-params-start", id, name: step.tool },
+      { type: "tool-params-start", id, name: action.tool },
       { type: "tool-params-delta", id, delta: JSON.stringify(params) },
       { type: "tool-params-end", id },
-      { type: "tool-call", id, name: step.tool, params }
+      { type: "tool-call", id, name: action.tool, params }
     ])
   }
 
-  private step(step: Step): Pull {
-    if (typeof step === "string") return this.dripping(this.text(step))
-    if ("thinking" in step) return this.dripping(this.thinking(step.thinking))
-    if ("tool" in step) return this.dripping(this.call(step))
-    if ("sleep" in step) return Effect.andThen(Effect.sleep(step.sleep), this.pull)
-    if ("run" in step) return Effect.andThen(step.run, this.pull)
-    if ("never" in step) return Effect.never
-    if ("fail" in step) return failure("streamText", step.fail)
-    if ("drip" in step) this.drip = step.drip
-    else this.end = step
+  private action(action: Action): Pull {
+    if (typeof action === "string") return this.dripping(this.text(action))
+    if ("thinking" in action) return this.dripping(this.thinking(action.thinking))
+    if ("tool" in action) return this.dripping(this.call(action))
+    if ("sleep" in action) return Effect.andThen(Effect.sleep(action.sleep), this.pull)
+    if ("run" in action) return Effect.andThen(action.run, this.pull)
+    if ("never" in action) return Effect.never
+    if ("fail" in action) return failure("streamText", action.fail)
+    if ("drip" in action) this.drip = action.drip
+    else this.end = action
     return this.pull
   }
 
@@ -224,11 +224,11 @@ class Playback {
     }])
   }
 
-  /** The parts of the next step: one delta a chunk, like one network read each. */
+  /** The parts of the next action: one delta a chunk, like one network read each. */
   readonly pull: Pull = Effect.suspend(() => {
     const at = this.next++
-    const step = this.turn[at]
-    if (step !== undefined) return this.step(step)
+    const action = this.turn[at]
+    if (action !== undefined) return this.action(action)
     return at === this.turn.length ? Effect.succeed(this.finish()) : Cause.done()
   })
 }

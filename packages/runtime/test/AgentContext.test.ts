@@ -10,7 +10,7 @@ import { AiError } from "effect/ai"
 import { brief, startAgent } from "./support/agentTask.ts"
 import { Tools, toolsLayer } from "./support/agentToolkit.ts"
 
-const tooLong: ScriptedModel.Step = {
+const tooLong: ScriptedModel.Action = {
   fail: new AiError.InvalidRequestError({ constraint: ModelError.contextExceeded })
 }
 const config = { agentId: "agent-1", systemPrompt: "Be brief." }
@@ -30,7 +30,7 @@ const sizes = Effect.map(
   (requests) => requests.map(({ prompt }) => History.estimateTextTokens(JSON.stringify(prompt.content)))
 )
 
-const read = (bytes: number): ScriptedModel.Step => ({ tool: "read", params: { bytes } })
+const read = (bytes: number): ScriptedModel.Action => ({ tool: "read", params: { bytes } })
 
 describe("LlmAgent, context of the model", () => {
   it.effect("prompts fit into what the provider says, less the longest answer, without being told to", () =>
@@ -116,7 +116,7 @@ describe("LlmAgent, context of the model", () => {
   it.live("Claude is taken for a model of 200,000 tokens, and is not sent more files than its API takes", () =>
     Effect.gen(function*() {
       const fake = yield* FakeAnthropic
-      yield* fake.push({ steps: [{ text: ["ok"] }] }, { steps: [{ text: ["ok"] }] })
+      yield* fake.push({ actions: [{ text: ["ok"] }] }, { actions: [{ text: ["ok"] }] })
       const model = AnthropicModel.layer({ apiKey: Redacted.make("k"), baseUrl: fake.url })
       const agent = yield* LlmAgent.make({ ...config, model })
       const long = yield* startAgent(agent, { before: turns(300) })

@@ -30,7 +30,7 @@ describe("files in a message", () => {
   it.live("reach the model, which the API accepts, and stay in the conversation", () =>
     Effect.gen(function*() {
       const fake = yield* FakeAnthropic
-      yield* fake.push({ steps: [{ text: ["A cat."] }] }, { steps: [{ text: ["Still."] }] })
+      yield* fake.push({ actions: [{ text: ["A cat."] }] }, { actions: [{ text: ["Still."] }] })
       const manager = yield* TaskManager
       const conversationId = ConversationId.make("c1")
       const files = message(

@@ -11,7 +11,7 @@ import { Tools, toolsLayer } from "./support/agentToolkit.ts"
 import { problemOfPrompt } from "./support/anthropicPrompt.ts"
 
 /** What a model may do, well or badly; some of it goes on until somebody cuts it. */
-const steps: { readonly [name: string]: ScriptedModel.Step } = {
+const actions: { readonly [name: string]: ScriptedModel.Action } = {
   text: "some text ",
   blank: " ",
   thinking: { thinking: ["h", "m"] },
@@ -33,7 +33,7 @@ const steps: { readonly [name: string]: ScriptedModel.Step } = {
   length: { finish: "length" }
 }
 
-const Turn = Schema.Array(Schema.Literals(Object.keys(steps))).check(Schema.isMaxLength(5))
+const Turn = Schema.Array(Schema.Literals(Object.keys(actions))).check(Schema.isMaxLength(5))
 
 /** What the model answers to a user's message, and how the task is cut. */
 const Exchange = Schema.Struct({
@@ -46,7 +46,7 @@ const Exchange = Schema.Struct({
   lost: Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 2 }))
 })
 
-const toTurn = (names: ReadonlyArray<string>): ScriptedModel.Turn => names.map((name) => steps[name] ?? name)
+const toTurn = (names: ReadonlyArray<string>): ScriptedModel.Turn => names.map((name) => actions[name] ?? name)
 
 /** Ends an attempt as a crash would, wherever it is; retries had their time, slow tools had not. */
 const attempt = Effect.fnUntraced(function*(agent: Agent, options: Parameters<typeof startAgent>[1]) {

@@ -14,11 +14,11 @@ import { env, run, runWith, type Summary, summary } from "./support/overAnthropi
 
 const { FakeAnthropic } = Fake
 
-const whole: Fake.Reply = { steps: [{ text: ["who", "le"] }] }
+const whole: Fake.Reply = { actions: [{ text: ["who", "le"] }] }
 
 /** An answer with everything in it; the tool it asks for notes its runs. */
 const recorded: Fake.StreamReply = {
-  steps: [
+  actions: [
     { thinking: ["let me ", "see"], signature: "sig" },
     { text: ["I ", "look"] },
     { toolUse: { id: "toolu_1", name: "weather", input: { city: "Oslo" } } }
@@ -39,60 +39,60 @@ const failed = (error: string, ...messages: ReadonlyArray<string>): Summary => (
 const weather = { id: "toolu_1", name: "weather", input: { city: "Oslo" } }
 
 const stopReasons: ReadonlyArray<Case> = [
-  ["end_turn", [{ steps: [{ text: ["fine"] }] }], answered("fine")],
-  ["stop_sequence", [{ steps: [{ text: ["fine"] }], stopReason: "stop_sequence" }], answered("fine")],
-  ["tool_use", [{ steps: [{ toolUse: weather }] }, whole], answered("", "whole")],
-  ["a reason that is new", [{ steps: [{ text: ["fine"] }], stopReason: "new_reason" as never }], answered("fine")],
-  ["max_tokens in text", [{ steps: [{ text: ["half a"] }], stopReason: "max_tokens" }], answered("half a")],
+  ["end_turn", [{ actions: [{ text: ["fine"] }] }], answered("fine")],
+  ["stop_sequence", [{ actions: [{ text: ["fine"] }], stopReason: "stop_sequence" }], answered("fine")],
+  ["tool_use", [{ actions: [{ toolUse: weather }] }, whole], answered("", "whole")],
+  ["a reason that is new", [{ actions: [{ text: ["fine"] }], stopReason: "new_reason" as never }], answered("fine")],
+  ["max_tokens in text", [{ actions: [{ text: ["half a"] }], stopReason: "max_tokens" }], answered("half a")],
   [
     "max_tokens in a call",
-    [{ steps: [{ cutToolUse: { ...weather, json: "{\"city\":\"Os" } }], stopReason: "max_tokens" }, whole],
+    [{ actions: [{ cutToolUse: { ...weather, json: "{\"city\":\"Os" } }], stopReason: "max_tokens" }, whole],
     answered("", "whole")
   ],
   [
     "max_tokens in thinking",
-    [{ steps: [{ thinking: ["h", "m"], signature: "s" }], stopReason: "max_tokens" }],
+    [{ actions: [{ thinking: ["h", "m"], signature: "s" }], stopReason: "max_tokens" }],
     failed("AnswerCut")
   ],
   [
     "pause_turn",
     [
-      { steps: [{ text: ["one, "] }], stopReason: "pause_turn" },
-      { steps: [{ text: ["two, "] }], stopReason: "pause_turn" },
-      { steps: [{ text: ["three"] }] }
+      { actions: [{ text: ["one, "] }], stopReason: "pause_turn" },
+      { actions: [{ text: ["two, "] }], stopReason: "pause_turn" },
+      { actions: [{ text: ["three"] }] }
     ],
     answered("one, two, three")
   ],
   [
     "pause_turn with a call",
-    [{ steps: [{ text: ["one, "] }, { toolUse: weather }], stopReason: "pause_turn" }, whole],
+    [{ actions: [{ text: ["one, "] }, { toolUse: weather }], stopReason: "pause_turn" }, whole],
     answered("one, ", "whole")
   ],
   [
     "pause_turn, and then a cut",
     [
-      { steps: [{ text: ["one, "] }], stopReason: "pause_turn" },
-      { steps: [{ text: ["two"] }, { cut: "end" }] },
+      { actions: [{ text: ["one, "] }], stopReason: "pause_turn" },
+      { actions: [{ text: ["two"] }, { cut: "end" }] },
       whole
     ],
     repeated("ModelUnreachable")
   ],
   [
     "pause_turn without an end",
-    Array.from({ length: 11 }, (_, i) => ({ steps: [{ text: [`${i} `] }], stopReason: "pause_turn" })),
+    Array.from({ length: 11 }, (_, i) => ({ actions: [{ text: [`${i} `] }], stopReason: "pause_turn" })),
     failed("ModelPaused", `partial: ${Array.from({ length: 11 }, (_, i) => `${i} `).join("")}`)
   ],
-  ["refusal", [{ steps: [{ text: ["I "] }], stopReason: "refusal" }], failed("ModelRefused")],
+  ["refusal", [{ actions: [{ text: ["I "] }], stopReason: "refusal" }], failed("ModelRefused")],
   [
     "model_context_window_exceeded",
-    [{ steps: [{ text: ["half a"] }], stopReason: "model_context_window_exceeded" }],
+    [{ actions: [{ text: ["half a"] }], stopReason: "model_context_window_exceeded" }],
     failed("ContextTooLong", "partial: half a")
   ]
 ]
 
 const http = (status: number, type: string, message = "Oh") => Fake.errorReply(status, type, message)
 const midStream = (type: string): Fake.Reply => ({
-  steps: [{ text: ["par", "t"] }, { error: { type, message: "Oh" } }]
+  actions: [{ text: ["par", "t"] }, { error: { type, message: "Oh" } }]
 })
 const spendLimit: Fake.HttpReply = {
   status: 429,
@@ -155,17 +155,17 @@ const errors: ReadonlyArray<Case> = [
   ["an unknown error in the stream", [midStream("new_error")], failed("ModelFailed", "partial: part")],
   [
     "an event that is not JSON",
-    [{ steps: [{ text: ["par"] }, { raw: "event: x\ndata: {bad\n\n" }] }, whole],
+    [{ actions: [{ text: ["par"] }, { raw: "event: x\ndata: {bad\n\n" }] }, whole],
     repeated("ModelUnreachable")
   ],
   [
     "an event that is not one of the protocol",
-    [{ steps: [{ raw: "event: content_block_start\ndata: {\"type\":\"content_block_start\",\"index\":0}\n\n" }] }],
+    [{ actions: [{ raw: "event: content_block_start\ndata: {\"type\":\"content_block_start\",\"index\":0}\n\n" }] }],
     failed("ModelResponseInvalid")
   ],
   [
     "a body that ends in the middle of an event",
-    [{ steps: [{ text: ["par"] }, { raw: "event: content_block_delta\ndata: {\"ty" }, { cut: "end" }] }, whole],
+    [{ actions: [{ text: ["par"] }, { raw: "event: content_block_delta\ndata: {\"ty" }, { cut: "end" }] }, whole],
     repeated("ModelUnreachable")
   ]
 ]
@@ -173,7 +173,7 @@ const errors: ReadonlyArray<Case> = [
 /** The same from a server that leaves out what is null. */
 const bare = stopReasons.map(([name, replies, expected]): Case => [
   `${name}, of a compatible server`,
-  replies.map((reply) => "steps" in reply ? { ...reply, bare: true } : reply),
+  replies.map((reply) => "actions" in reply ? { ...reply, bare: true } : reply),
   expected
 ])
 
@@ -243,7 +243,7 @@ describe("a task over the Anthropic SDK", () => {
       const fake = yield* FakeAnthropic
       yield* fake.push({ ...recorded, stop: { after: recordedEvents, how: "reset" } }, {
         ...recorded,
-        steps: [{ text: ["whole"] }],
+        actions: [{ text: ["whole"] }],
         // message_start, ping, start, delta, stop, message_delta, message_stop
         stop: { after: 7, how: "hang" }
       })
@@ -266,7 +266,7 @@ describe("a task over the Anthropic SDK", () => {
       const words = Array.from({ length: 10 }, (_, i) => `${i} `)
       const go = yield* Queue.unbounded<void>()
       yield* fake.push({
-        steps: words.flatMap((word) => [{ run: Queue.take(go) }, { text: [word] }])
+        actions: words.flatMap((word) => [{ run: Queue.take(go) }, { text: [word] }])
       })
       const manager = yield* TaskManager
       const { id } = yield* manager.start({ message: "hi" })

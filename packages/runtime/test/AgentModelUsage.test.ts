@@ -8,7 +8,7 @@ import { env, eventOf, run, runWith, summary } from "./support/overAnthropic.ts"
 
 const { FakeAnthropic } = Fake
 
-const whole: Fake.Reply = { steps: [{ text: ["whole"] }] }
+const whole: Fake.Reply = { actions: [{ text: ["whole"] }] }
 
 describe("a task over the Anthropic SDK, its costs", () => {
   const later: ReadonlyArray<readonly [status: number, type: string]> = [
@@ -30,8 +30,8 @@ describe("a task over the Anthropic SDK, its costs", () => {
   it.live("an answer that max_tokens has cut says so", () =>
     Effect.gen(function*() {
       const fake = yield* FakeAnthropic
-      yield* fake.push({ steps: [{ text: ["half a"] }], stopReason: "max_tokens" })
-      yield* fake.push({ steps: [{ text: ["whole"] }] })
+      yield* fake.push({ actions: [{ text: ["half a"] }], stopReason: "max_tokens" })
+      yield* fake.push({ actions: [{ text: ["whole"] }] })
       assert.deepStrictEqual(eventOf(yield* run, "message").map(({ truncated }) => truncated), [true])
       assert.deepStrictEqual(eventOf(yield* run, "message").map(({ truncated }) => truncated), [undefined])
     }).pipe(Effect.provide(env)))
@@ -40,11 +40,11 @@ describe("a task over the Anthropic SDK, its costs", () => {
     Effect.gen(function*() {
       const fake = yield* FakeAnthropic
       const paused: Fake.Reply = {
-        steps: [{ text: ["on and "] }],
+        actions: [{ text: ["on and "] }],
         stopReason: "pause_turn",
         usage: { input_tokens: 40, output_tokens: 10 }
       }
-      yield* fake.push(paused, { steps: [{ text: ["par"] }, { cut: "end" }] }, paused, whole)
+      yield* fake.push(paused, { actions: [{ text: ["par"] }, { cut: "end" }] }, paused, whole)
       const agent = LlmAgent.layer({
         agentId: "agent-1",
         systemPrompt: "",
@@ -66,9 +66,9 @@ describe("a task over the Anthropic SDK, its costs", () => {
       const fake = yield* FakeAnthropic
       const usage = { input_tokens: 40, output_tokens: 10 }
       yield* fake.push(
-        { steps: [{ text: ["on and "] }], stopReason: "pause_turn", usage },
-        { steps: [{ text: ["par"] }, { cut: "end" }] },
-        { steps: [{ text: ["whole"] }], usage }
+        { actions: [{ text: ["on and "] }], stopReason: "pause_turn", usage },
+        { actions: [{ text: ["par"] }, { cut: "end" }] },
+        { actions: [{ text: ["whole"] }], usage }
       )
       const end = (yield* run).at(-1)?.event
       assert.deepInclude(end?.type === "done" ? end.usage : {}, { requests: 2, inputTokens: 80, outputTokens: 20 })
@@ -77,7 +77,7 @@ describe("a task over the Anthropic SDK, its costs", () => {
   it.live("a server that leaves out what is null costs what it says", () =>
     Effect.gen(function*() {
       const fake = yield* FakeAnthropic
-      yield* fake.push({ steps: [{ text: ["fine"] }], usage: { input_tokens: 7, output_tokens: 5 }, bare: true })
+      yield* fake.push({ actions: [{ text: ["fine"] }], usage: { input_tokens: 7, output_tokens: 5 }, bare: true })
       const end = (yield* run).at(-1)?.event
       assert.deepInclude(end?.type === "done" ? end.usage : {}, { requests: 1, inputTokens: 7, outputTokens: 5 })
     }).pipe(Effect.provide(env)))

@@ -35,15 +35,15 @@ describe("LlmAgent over the Anthropic SDK", () => {
       yield* fake.push(
         Fake.rateLimited(0.01),
         {
-          steps: [
+          actions: [
             { thinking: ["h", "m"], signature: "s1" },
             { text: ["Let ", "me ", "see"] },
             { toolUse: { id: "toolu_1", name: "weather", input: { city: "Oslo" } } },
             { toolUse: { id: "toolu_2", name: "slow", input: { millis: 20 } } }
           ]
         },
-        { steps: [{ text: ["half"] }, { cut: "reset" }] },
-        { steps: [{ text: ["It is ", "4"] }] }
+        { actions: [{ text: ["half"] }, { cut: "reset" }] },
+        { actions: [{ text: ["It is ", "4"] }] }
       )
       const run = yield* startAgent(yield* LlmAgent.make(yield* config))
       const { usage } = yield* Fiber.join(run.fiber)
@@ -68,10 +68,10 @@ describe("LlmAgent over the Anthropic SDK", () => {
       const fake = yield* FakeAnthropic
       yield* fake.push(
         {
-          steps: [{ cutToolUse: { id: "toolu_1", name: "weather", json: "{\"city\":\"Os" } }],
+          actions: [{ cutToolUse: { id: "toolu_1", name: "weather", json: "{\"city\":\"Os" } }],
           stopReason: "max_tokens"
         },
-        { steps: [{ text: ["shorter"] }] }
+        { actions: [{ text: ["shorter"] }] }
       )
       const run = yield* startAgent(yield* LlmAgent.make(yield* config))
       yield* Fiber.join(run.fiber)
@@ -82,7 +82,7 @@ describe("LlmAgent over the Anthropic SDK", () => {
     Effect.gen(function*() {
       const fake = yield* FakeAnthropic
       yield* fake.push({
-        steps: [{ text: ["I "] }],
+        actions: [{ text: ["I "] }],
         stopReason: "refusal",
         stopDetails: { type: "refusal", category: "bio", explanation: null }
       })
@@ -91,7 +91,7 @@ describe("LlmAgent over the Anthropic SDK", () => {
       assert.strictEqual(error.detail, "The model refused to answer (bio).")
     }).pipe(Effect.provide(env)))
 
-  const hanging: ReadonlyArray<readonly [string, ReadonlyArray<Fake.Step>]> = [
+  const hanging: ReadonlyArray<readonly [string, ReadonlyArray<Fake.Action>]> = [
     ["text", [{ text: ["par", "tial"] }]],
     ["thinking", [{ thinking: ["hm"], signature: "s" }]],
     ["a tool call", [{ text: ["x"] }, { toolUse: { id: "toolu_3", name: "slow", input: { millis: 1 } } }]]
@@ -99,13 +99,13 @@ describe("LlmAgent over the Anthropic SDK", () => {
 
   it.live.each(hanging)(
     "SCENARIO 21, P7: cancelled in %s, the request is aborted and the next message is accepted",
-    ([, steps]) =>
+    ([, actions]) =>
       Effect.gen(function*() {
         const fake = yield* FakeAnthropic
         const reached = yield* Deferred.make<void>()
         yield* fake.push(
-          { steps: [...steps, { run: Deferred.succeed(reached, undefined) }, { hang: true }] },
-          { steps: [{ text: ["fine"] }] }
+          { actions: [...actions, { run: Deferred.succeed(reached, undefined) }, { hang: true }] },
+          { actions: [{ text: ["fine"] }] }
         )
         const agent = yield* LlmAgent.make(yield* config)
         const first = yield* startAgent(agent)
@@ -124,12 +124,12 @@ describe("LlmAgent over the Anthropic SDK", () => {
       const fake = yield* FakeAnthropic
       yield* fake.push(
         {
-          steps: [
+          actions: [
             { toolUse: { id: "toolu_1", name: "slow", input: { millis: 60_000 } } },
             { toolUse: { id: "toolu_2", name: "weather", input: { city: "Oslo" } } }
           ]
         },
-        { steps: [{ text: ["fine"] }] }
+        { actions: [{ text: ["fine"] }] }
       )
       const weather = yield* Deferred.make<void>()
       const agent = yield* LlmAgent.make({

@@ -12,7 +12,7 @@ const env = Layer.provideMerge(toolsLayer, ScriptedModel.layer())
 const slow = (tool: "slow" | "safe_slow") => ({ tool, params: { millis: 10_000 }, id: tool })
 
 /** Runs until every tool of the first message is entered, then stops as a crash would. */
-const crashInTools = Effect.fnUntraced(function*(...calls: ReadonlyArray<ScriptedModel.Step>) {
+const crashInTools = Effect.fnUntraced(function*(...calls: ReadonlyArray<ScriptedModel.Action>) {
   const script = yield* Script
   yield* script.push(["Calling.", ...calls], ["the end"])
   const agent = yield* LlmAgent.make({ ...config, toolConcurrency: 2 })

@@ -35,7 +35,7 @@ describe("AnthropicModel", () => {
     Effect.gen(function*() {
       const fake = yield* FakeAnthropic
       yield* fake.push({
-        steps: [
+        actions: [
           { thinking: ["let me ", "think"], signature: "sig" },
           { redactedThinking: "xyz" },
           { ping: true },
@@ -100,7 +100,7 @@ describe("AnthropicModel", () => {
       assert.deepStrictEqual(first?.body.tools?.map((tool) => "name" in tool ? tool.name : ""), ["weather", "now"])
       assert.strictEqual(first?.headers.authorization, "Bearer k")
 
-      yield* fake.push({ steps: [{ text: ["done"] }] })
+      yield* fake.push({ actions: [{ text: ["done"] }] })
       const response = yield* LanguageModel.generateText({
         prompt: Prompt.concat(Prompt.concat(Prompt.make("hi"), Prompt.fromResponseParts(parts)), [{
           role: "tool",
@@ -129,7 +129,7 @@ describe("AnthropicModel", () => {
   it.live("images, documents and text files reach the model; what it cannot read is named", () =>
     Effect.gen(function*() {
       const fake = yield* FakeAnthropic
-      yield* fake.push({ steps: [{ text: ["ok"] }] })
+      yield* fake.push({ actions: [{ text: ["ok"] }] })
       const file = (mediaType: string, data: string | URL, fileName?: string): Prompt.UserMessagePart =>
         Prompt.filePart({ mediaType, data, ...(fileName === undefined ? {} : { fileName }) })
       yield* Stream.runDrain(ask(Prompt.fromMessages([Prompt.userMessage({
@@ -177,7 +177,7 @@ describe("AnthropicModel", () => {
   it.live.each(settings)("settings: %j, and of the agent %j", ([own, ofAgent, sent]) =>
     Effect.gen(function*() {
       const fake = yield* FakeAnthropic
-      yield* fake.push({ steps: [{ text: ["ok"] }] })
+      yield* fake.push({ actions: [{ text: ["ok"] }] })
       yield* Stream.runDrain(ask("hi")).pipe(Effect.provideService(CurrentModelSettings, ofAgent))
       const [request] = yield* fake.requests
       const { messages: _, model: __, stream: ___, ...rest } = request?.body ?? {}
@@ -187,7 +187,7 @@ describe("AnthropicModel", () => {
   it.live("tools that the API would reject every request for are left out, and that is logged once", () =>
     Effect.gen(function*() {
       const fake = yield* FakeAnthropic
-      yield* fake.push({ steps: [{ text: ["ok"] }] }, { steps: [{ text: ["ok"] }] })
+      yield* fake.push({ actions: [{ text: ["ok"] }] }, { actions: [{ text: ["ok"] }] })
       const dynamic = (name: string, parameters: object) => Tool.dynamic(name, { parameters: { ...parameters } })
       const tools = [
         dynamic("fine", { type: "object", properties: { a: { anyOf: [{ type: "string" }] } } }),
@@ -221,7 +221,7 @@ describe("AnthropicModel", () => {
   it.live("loses nothing of a burst", () =>
     Effect.gen(function*() {
       const fake = yield* FakeAnthropic
-      yield* fake.push({ steps: [{ text: Array.from({ length: 5000 }, (_, i) => `${i} `) }] })
+      yield* fake.push({ actions: [{ text: Array.from({ length: 5000 }, (_, i) => `${i} `) }] })
       const parts = yield* Stream.runCollect(ask("hi"))
       const text = parts.map((part) => part.type === "text-delta" ? part.delta : "").join("")
       assert.strictEqual(text, Array.from({ length: 5000 }, (_, i) => `${i} `).join(""))
@@ -230,7 +230,7 @@ describe("AnthropicModel", () => {
   it.live("structured output", () =>
     Effect.gen(function*() {
       const fake = yield* FakeAnthropic
-      yield* fake.push({ steps: [{ text: ["{\"title\":\"Hello\"}"] }] })
+      yield* fake.push({ actions: [{ text: ["{\"title\":\"Hello\"}"] }] })
       const response = yield* LanguageModel.generateObject({
         prompt: "hi",
         schema: Schema.Struct({ title: Schema.String }),
@@ -243,7 +243,7 @@ describe("AnthropicModel", () => {
   it.live("takes key, address and model from the environment", () =>
     Effect.gen(function*() {
       const fake = yield* FakeAnthropic
-      yield* fake.push({ steps: [{ text: ["ok"] }] })
+      yield* fake.push({ actions: [{ text: ["ok"] }] })
       const provider = ConfigProvider.fromUnknown({
         ANTHROPIC_API_KEY: "from-env",
         ANTHROPIC_BASE_URL: fake.url,

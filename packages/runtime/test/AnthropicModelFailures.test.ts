@@ -30,19 +30,24 @@ describe("AnthropicModel, failures", () => {
     ["402", Fake.errorReply(402, "billing_error", "no money"), "QuotaExhaustedError", false],
     [
       "an error in the middle of the stream",
-      { steps: [{ text: ["part"] }, { error: { type: "overloaded_error", message: "Overloaded" } }] },
+      { actions: [{ text: ["part"] }, { error: { type: "overloaded_error", message: "Overloaded" } }] },
       "InternalProviderError",
       true
     ],
-    ["a reset connection", { steps: [{ text: ["part"] }, { cut: "reset" }] }, "NetworkError", true],
-    ["a stream that ends without message_stop", { steps: [{ text: ["part"] }, { cut: "end" }] }, "NetworkError", true],
+    ["a reset connection", { actions: [{ text: ["part"] }, { cut: "reset" }] }, "NetworkError", true],
     [
-      "a stream that ends in the middle of an event",
-      { steps: [{ raw: "event: x\ndata: {\"ty" }, { cut: "end" }] },
+      "a stream that ends without message_stop",
+      { actions: [{ text: ["part"] }, { cut: "end" }] },
       "NetworkError",
       true
     ],
-    ["an event that is not JSON", { steps: [{ raw: "event: x\ndata: {bad\n\n" }] }, "NetworkError", true]
+    [
+      "a stream that ends in the middle of an event",
+      { actions: [{ raw: "event: x\ndata: {\"ty" }, { cut: "end" }] },
+      "NetworkError",
+      true
+    ],
+    ["an event that is not JSON", { actions: [{ raw: "event: x\ndata: {bad\n\n" }] }, "NetworkError", true]
   ]
 
   it.live.each(failures)("failure: %s", ([, reply, reason, retryable]) =>
@@ -97,7 +102,7 @@ describe("AnthropicModel, failures", () => {
   it.live("P7: an interruption while streaming aborts the request on the wire", () =>
     Effect.gen(function*() {
       const fake = yield* FakeAnthropic
-      yield* fake.push({ steps: [{ text: ["a"] }, { hang: true }] })
+      yield* fake.push({ actions: [{ text: ["a"] }, { hang: true }] })
       const got = yield* Deferred.make<void>()
       const fiber = yield* ask("hi").pipe(
         Stream.runForEach((part) => part.type === "text-delta" ? Deferred.succeed(got, undefined) : Effect.void),
@@ -121,7 +126,7 @@ describe("AnthropicModel, failures", () => {
   it.live("a reader that leaves early aborts the request on the wire", () =>
     Effect.gen(function*() {
       const fake = yield* FakeAnthropic
-      yield* fake.push({ steps: [{ text: ["a"] }, { hang: true }] })
+      yield* fake.push({ actions: [{ text: ["a"] }, { hang: true }] })
       yield* ask("hi").pipe(Stream.filter((part) => part.type === "text-delta"), Stream.take(1), Stream.runDrain)
       assert.strictEqual(yield* (yield* fake.nextRequest).end, "aborted")
     }).pipe(Effect.provide(env)))
@@ -131,7 +136,7 @@ describe("AnthropicModel, failures", () => {
       const fake = yield* FakeAnthropic
       const pings = yield* Queue.unbounded<void>()
       yield* fake.push({
-        steps: [
+        actions: [
           { text: ["a"] },
           { run: Queue.take(pings) },
           { ping: true },
@@ -180,11 +185,11 @@ describe("AnthropicModel, failures", () => {
     Effect.gen(function*() {
       const fake = yield* FakeAnthropic
       yield* fake.push(
-        { steps: [{ text: ["ok"] }] },
+        { actions: [{ text: ["ok"] }] },
         Fake.overloaded,
-        { steps: [{ text: ["part"] }, { cut: "end" }] },
-        { steps: [{ error: { type: "api_error", message: "Oh" } }] },
-        { steps: [{ text: ["ok"] }] },
+        { actions: [{ text: ["part"] }, { cut: "end" }] },
+        { actions: [{ error: { type: "api_error", message: "Oh" } }] },
+        { actions: [{ text: ["ok"] }] },
         Fake.overloaded
       )
       const stream = Stream.runDrain(ask("hi"))
@@ -207,7 +212,7 @@ describe("AnthropicModel, failures", () => {
   it.live("an answer that fills the context window is an error, streamed or whole", () =>
     Effect.gen(function*() {
       const fake = yield* FakeAnthropic
-      const full: Fake.Reply = { steps: [{ text: ["part"] }], stopReason: "model_context_window_exceeded" }
+      const full: Fake.Reply = { actions: [{ text: ["part"] }], stopReason: "model_context_window_exceeded" }
       yield* fake.push(full, full)
       for (const attempt of [Stream.runDrain(ask("hi")), Effect.asVoid(LanguageModel.generateText({ prompt: "hi" }))]) {
         const { reason } = yield* Effect.flip(attempt)

@@ -6,8 +6,8 @@ import { AiError, LanguageModel, type Response } from "effect/ai"
 import { adjust, brief, settle, startAgent, view } from "./support/agentTask.ts"
 import { Tools, toolsLayer } from "./support/agentToolkit.ts"
 
-const overloaded: ScriptedModel.Step = { fail: new AiError.InternalProviderError({ description: "Overloaded" }) }
-const limited = (retryAfter: Duration.Duration): ScriptedModel.Step => ({
+const overloaded: ScriptedModel.Action = { fail: new AiError.InternalProviderError({ description: "Overloaded" }) }
+const limited = (retryAfter: Duration.Duration): ScriptedModel.Action => ({
   fail: new AiError.RateLimitError({ retryAfter })
 })
 

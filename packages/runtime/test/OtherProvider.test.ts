@@ -178,7 +178,7 @@ describe("LlmAgent over another provider", () => {
       const fake = yield* Fake.FakeAnthropic
       yield* fake.push(
         {
-          steps: [{ thinking: ["hm"], signature: "s" }, { text: ["I look"] }, {
+          actions: [{ thinking: ["hm"], signature: "s" }, { text: ["I look"] }, {
             toolUse: { id: "toolu_1", name: "weather", input: { city: "Oslo" } }
           }]
         },
@@ -200,7 +200,7 @@ describe("LlmAgent over another provider", () => {
   it.live("goes back to Claude in the middle of a task, with its ids and without the thinking that it did not do", () =>
     Effect.gen(function*() {
       const fake = yield* Fake.FakeAnthropic
-      yield* fake.push(Fake.overloaded, { steps: [{ text: ["It is 4."] }] })
+      yield* fake.push(Fake.overloaded, { actions: [{ text: ["It is 4."] }] })
       const weather = (id: string) => call(0, { id, function: { name: "weather", arguments: "{\"city\":\"Oslo\"}" } })
       const server = yield* serve(
         [weather("functions.weather:0"), finish("tool_calls"), "[DONE]"],

@@ -3,7 +3,7 @@ import type Anthropic from "@anthropic-ai/sdk"
 import type { Effect } from "effect"
 
 /** A part of an answer, or something that happens in the middle of it. */
-export type Step =
+export type Action =
   | { readonly text: ReadonlyArray<string> }
   | { readonly thinking: ReadonlyArray<string>; readonly signature: string }
   | { readonly redactedThinking: string }
@@ -26,7 +26,7 @@ export type Step =
 
 /** An answer, streamed or in one piece, as it is asked for. */
 export interface StreamReply {
-  readonly steps: ReadonlyArray<Step>
+  readonly actions: ReadonlyArray<Action>
   /** After so many events, from 0, the connection is reset, the body ends, or nothing more comes. */
   readonly stop?: { readonly after: number; readonly how: "reset" | "end" | "hang" }
   /** `tool_use` where there is a `toolUse`, else `end_turn`. */

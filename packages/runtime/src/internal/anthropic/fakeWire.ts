@@ -1,9 +1,9 @@
-/** Answers of the Messages API, as JSON and as server-sent events, from a list of steps. */
+/** Answers of the Messages API, as JSON and as server-sent events, from a list of actions. */
 // @effect-diagnostics nodeBuiltinImport:off
 import type Anthropic from "@anthropic-ai/sdk"
 import { Data, Effect } from "effect"
 import type { ServerResponse } from "node:http"
-import type { Step, StreamReply } from "./fakeReply.ts"
+import type { Action, StreamReply } from "./fakeReply.ts"
 
 const usageOf = (reply: StreamReply, body: Anthropic.MessageCreateParams, output: number): Anthropic.Usage => ({
   input_tokens: Math.ceil(JSON.stringify(body.messages).length / 4),
@@ -20,7 +20,7 @@ const usageOf = (reply: StreamReply, body: Anthropic.MessageCreateParams, output
 })
 
 const stopReason = (reply: StreamReply): Anthropic.StopReason =>
-  reply.stopReason ?? (reply.steps.some((step) => "toolUse" in step) ? "tool_use" : "end_turn")
+  reply.stopReason ?? (reply.actions.some((action) => "toolUse" in action) ? "tool_use" : "end_turn")
 
 const messageStart = (reply: StreamReply, body: Anthropic.MessageCreateParams, requestId: string) => ({
   id: requestId.replace("req", "msg"),
@@ -43,14 +43,14 @@ export const wholeReply = Effect.fnUntraced(function*(
   requestId: string
 ) {
   const message = messageStart(reply, body, requestId)
-  for (const step of reply.steps) {
-    if ("text" in step) message.content.push({ type: "text", text: step.text.join(""), citations: null })
-    else if ("thinking" in step) {
-      message.content.push({ type: "thinking", thinking: step.thinking.join(""), signature: step.signature })
-    } else if ("toolUse" in step) {
-      message.content.push({ type: "tool_use", ...step.toolUse, caller: { type: "direct" } })
-    } else if ("run" in step) yield* step.run
-    else if ("hang" in step) return yield* Effect.never
+  for (const action of reply.actions) {
+    if ("text" in action) message.content.push({ type: "text", text: action.text.join(""), citations: null })
+    else if ("thinking" in action) {
+      message.content.push({ type: "thinking", thinking: action.thinking.join(""), signature: action.signature })
+    } else if ("toolUse" in action) {
+      message.content.push({ type: "tool_use", ...action.toolUse, caller: { type: "direct" } })
+    } else if ("run" in action) yield* action.run
+    else if ("hang" in action) return yield* Effect.never
   }
   return { ...message, stop_reason: stopReason(reply), stop_details: reply.stopDetails ?? null }
 })
@@ -73,27 +73,29 @@ const toolBlock = (id: string, name: string, json: string): BlockEvents => ({
   deltas: jsonDeltas(json).map((partial_json) => ({ type: "input_json_delta", partial_json }))
 })
 
-const blockOf = (step: Step): BlockEvents | undefined => {
-  if ("text" in step) {
+const blockOf = (action: Action): BlockEvents | undefined => {
+  if ("text" in action) {
     return {
       start: { type: "text", text: "", citations: null },
-      deltas: step.text.map((text) => ({ type: "text_delta", text }))
+      deltas: action.text.map((text) => ({ type: "text_delta", text }))
     }
   }
-  if ("thinking" in step) {
+  if ("thinking" in action) {
     return {
       start: { type: "thinking", thinking: "", signature: "" },
       deltas: [
-        ...step.thinking.map((thinking) => ({ type: "thinking_delta", thinking })),
-        { type: "signature_delta", signature: step.signature }
+        ...action.thinking.map((thinking) => ({ type: "thinking_delta", thinking })),
+        { type: "signature_delta", signature: action.signature }
       ]
     }
   }
-  if ("redactedThinking" in step) {
-    return { start: { type: "redacted_thinking", data: step.redactedThinking }, deltas: [] }
+  if ("redactedThinking" in action) {
+    return { start: { type: "redacted_thinking", data: action.redactedThinking }, deltas: [] }
   }
-  if ("toolUse" in step) return toolBlock(step.toolUse.id, step.toolUse.name, JSON.stringify(step.toolUse.input))
-  if ("cutToolUse" in step) return toolBlock(step.cutToolUse.id, step.cutToolUse.name, step.cutToolUse.json)
+  if ("toolUse" in action) {
+    return toolBlock(action.toolUse.id, action.toolUse.name, JSON.stringify(action.toolUse.input))
+  }
+  if ("cutToolUse" in action) return toolBlock(action.cutToolUse.id, action.cutToolUse.name, action.cutToolUse.json)
   return undefined
 }
 
@@ -160,17 +162,17 @@ const writeReply = Effect.fnUntraced(function*(
   yield* stop
   yield* send("message_start", { message: messageStart(reply, body, requestId) })
   yield* send("ping")
-  for (const step of reply.steps) {
-    const block = blockOf(step)
+  for (const action of reply.actions) {
+    const block = blockOf(action)
     if (block !== undefined) yield* sendBlock(block)
-    else if ("drip" in step) drip = step.drip
-    else if ("ping" in step) yield* send("ping")
-    else if ("raw" in step) yield* write(step.raw)
-    else if ("run" in step) yield* step.run
-    else if ("hang" in step) return yield* stopNow(response, "hang")
-    else if ("cut" in step) return yield* stopNow(response, step.cut)
-    else if ("error" in step) {
-      yield* send("error", { error: step.error, request_id: requestId })
+    else if ("drip" in action) drip = action.drip
+    else if ("ping" in action) yield* send("ping")
+    else if ("raw" in action) yield* write(action.raw)
+    else if ("run" in action) yield* action.run
+    else if ("hang" in action) return yield* stopNow(response, "hang")
+    else if ("cut" in action) return yield* stopNow(response, action.cut)
+    else if ("error" in action) {
+      yield* send("error", { error: action.error, request_id: requestId })
       return response.end()
     }
   }
