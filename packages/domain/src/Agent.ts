@@ -1,5 +1,5 @@
 /**
- * The port to what executes a task.
+ * The port to agents, which execute tasks.
  *
  * @since 0.1.0
  */
@@ -26,7 +26,7 @@ export class AgentError extends Schema.TaggedError<AgentError>()("AgentError", {
   detail: Schema.String,
   /** Whether the same task might succeed later. */
   retryable: Schema.Boolean,
-  /** Text that was streamed since the last complete message is void and not kept (a refusal). */
+  /** True after a refusal: the text that was streamed since the last complete message is void, and is not kept. */
   discardText: Schema.optionalKey(Schema.Boolean),
   cause: Schema.optionalKey(Schema.Defect())
 }) {
@@ -44,30 +44,30 @@ export class AgentError extends Schema.TaggedError<AgentError>()("AgentError", {
 export interface AgentInput {
   readonly task: TaskContext
   /**
-   * All messages of the conversation, oldest first, up to what this task has written so far: the last one is the user's
-   * message at a first attempt. Of a conversation larger than the runtime's limit the oldest turns are left out.
+   * All messages of the conversation, oldest first, including those that this task has written so far. At a first attempt
+   * the last message is the user's. If the conversation is larger than the runtime's limit, the oldest turns are left out.
    */
   readonly history: ReadonlyArray<Message>
-  /** The `userMetadata` of those messages of `history` that were given some. */
+  /** The `userMetadata` of the messages of `history`. A message without metadata is not in the map. */
   readonly historyMetadata: ReadonlyMap<Message, Metadata>
   /**
-   * The events of this task so far, without the chunks that complete messages replaced. Empty but for `ack` at a first
-   * attempt. An agent must not repeat what they show as finished (P10).
+   * The events of this task so far, without the chunks that complete messages replaced. At a first attempt it has only
+   * `ack`. An agent must not repeat work that the journal shows as finished (P10).
    */
   readonly journal: ReadonlyArray<StoredEvent>
   /**
-   * Waits, durably, for a person's answer to a call for which the agent has emitted `tool_approval`. `otherwise` is the
-   * answer from `at` on (milliseconds since 1970-01-01T00:00Z) unless a person was first. While all calls that have no
-   * `tool_result` wait, the task takes no place of the process's capacity.
+   * Waits, durably, for a person's decision about a call for which the agent has emitted `tool_approval`. If nobody has
+   * decided by the time `otherwise.at` (milliseconds since 1970-01-01T00:00Z), the decision is `otherwise.decision`. While
+   * all calls without a `tool_result` wait for a decision, the task does not count towards the capacity of the process.
    */
   readonly awaitDecision: (
     toolCallId: string,
     otherwise?: { readonly at: number; readonly decision: Decision }
   ) => Effect.Effect<Decision>
   /**
-   * Has the title of the conversation made beside the agent, unless it has one: readers get a `title` event. Returns at
-   * once. At the end of a completed task the title is waited for, at most 5 s; one that comes later is stored without an
-   * event. It may take a minute; what goes wrong is logged and changes nothing.
+   * Makes the title of the conversation concurrently with the agent, if the conversation has no title. Returns at once.
+   * Readers get a `title` event. A task that is otherwise complete waits at most 5 s for the title; a later title is stored
+   * without an event. The effect may take one minute. A failure is logged and has no other effect.
    */
   readonly makeTitle: (title: Effect.Effect<Option.Option<string>>) => Effect.Effect<void>
   /** To be run between two steps: a place where the engine may stop the task to hand it over. */
@@ -75,8 +75,8 @@ export interface AgentInput {
 }
 
 /**
- * Writes events and returns the seq of the last one when they are durable. Does not return to a task that was cancelled
- * or lost its lease: its fiber is being interrupted.
+ * Writes events, and returns the seq of the last one when all are durable. It does not return if the task was cancelled or
+ * has lost its lease: the fiber of the agent is then being interrupted.
  *
  * @since 0.1.0
  * @category models
@@ -84,7 +84,7 @@ export interface AgentInput {
 export type Emit = (events: Array.NonEmptyReadonlyArray<AgentEvent>) => Effect.Effect<number>
 
 /**
- * What an agent ends with.
+ * The result of an agent.
  *
  * @since 0.1.0
  * @category models
@@ -95,38 +95,41 @@ export interface AgentResult {
 }
 
 /**
- * Executes tasks. A callback takes the events, not a stream: when it returns they are durable, nothing sits in a buffer
- * when the fiber is interrupted, and back-pressure is direct.
+ * Executes tasks. An agent passes its events to a callback, and does not return a stream. When the callback returns, the
+ * events are durable; no event is in a buffer when the fiber is interrupted; back-pressure is direct.
  *
  * @since 0.1.0
  * @category models
  */
 export interface Agent {
   readonly agentId: AgentId
-  /** From the first claim of a task, recoveries included; then it ends with `DeadlineExceeded`. The runtime has its own. */
+  /**
+   * The longest time from the first claim of a task to its end, recoveries included. Then the task ends with
+   * `DeadlineExceeded`. The limit of the runtime (`taskTimeout`) holds as well.
+   */
   readonly timeout?: Duration.Duration | undefined
   readonly run: (input: AgentInput, emit: Emit) => Effect.Effect<AgentResult, AgentError>
 }
 
 /**
- * The agents of this process, by id. A task records which one it runs, so that recovery finds it. Two agents of one id are
- * a defect of the layer that registers them.
+ * The agents of this process, by id. A task records the id of its agent, so that a recovery finds the agent. A layer with
+ * two agents of the same id dies.
  *
  * @since 0.1.0
  * @category services
  */
 export class Agents extends Context.Service<Agents, {
-  /** The ids of all agents registered, the first one first. */
+  /** The ids of all registered agents, in the order of registration. */
   readonly ids: Array.NonEmptyReadonlyArray<AgentId>
 
-  /** The agent of this id; without an id the first one registered. */
+  /** The agent of this id. Without an id: the first registered agent. */
   readonly get: (agentId?: AgentId) => Effect.Effect<Agent, AgentNotFound>
 }>()("@perennial/domain/Agent/Agents") {
-  /** Registers agents; the first is the default. */
+  /** Registers agents. The first agent is the default. */
   static readonly layer = (agents: Array.NonEmptyReadonlyArray<Agent>): Layer.Layer<Agents> =>
     Layer.effect(Agents, makeAgents(agents))
 
-  /** Registers agents that are made by effects; the first is the default. */
+  /** Registers agents that are made by effects. The first agent is the default. */
   static readonly layerEffect = <E, R>(
     agents: Array.NonEmptyReadonlyArray<Effect.Effect<Agent, E, R>>
   ): Layer.Layer<Agents, E, Exclude<R, Scope.Scope>> =>
@@ -154,7 +157,7 @@ const makeAgents = (agents: Array.NonEmptyReadonlyArray<Agent>): Effect.Effect<A
 }
 
 /**
- * An agent from a function, for tests and for agents without a loop of their own.
+ * Makes an agent from a function.
  *
  * @since 0.1.0
  * @category constructors

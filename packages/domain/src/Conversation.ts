@@ -1,5 +1,5 @@
 /**
- * Conversations: the history that tasks add messages to.
+ * Conversations: histories of messages. Tasks add messages to them.
  *
  * @since 0.1.0
  */
@@ -29,21 +29,21 @@ export const Conversation = Schema.Struct({
 export interface Conversation extends Schema.Schema.Type<typeof Conversation> {}
 
 /**
- * A message as a conversation holds it. Messages of role `tool` hold one result each.
+ * A message as it is stored in a conversation. A message of role `tool` has one result.
  *
  * @since 0.1.0
  * @category models
  */
 export const StoredMessage = Schema.Struct({
-  /** `<taskId>/<seq>` of the event that carried it. */
+  /** `<taskId>/<seq>` of the event that carried the message. */
   id: MessageId,
   taskId: TaskId,
   createdAt: Schema.DateTimeUtcFromString,
   message: Message,
-  /** `partial`: the answer was cut by a cancel, an error or a deadline. */
+  /** `partial`: a cancel, an error or a deadline ended the task before the message was complete. */
   status: Schema.Literals(["complete", "partial"]),
   usage: Schema.optionalKey(Usage),
-  /** What the client attached to the user's message (`userMetadata`). */
+  /** The `userMetadata` that the client gave with the user's message. */
   metadata: Schema.optionalKey(Metadata)
 })
 

@@ -1,5 +1,5 @@
 /**
- * The task a tool handler or hook runs for.
+ * The task that a tool handler or a hook belongs to.
  *
  * @since 0.1.0
  */
@@ -8,7 +8,7 @@ import type { AgentId, ConversationId, TaskId, UserId } from "./Ids.ts"
 import type { Metadata } from "./Task.ts"
 
 /**
- * What a tool handler or hook may know of its task.
+ * The task as tool handlers and hooks see it.
  *
  * @since 0.1.0
  * @category models
@@ -20,14 +20,14 @@ export interface TaskContext {
   readonly agentId: AgentId
   /** Counts claims, from 1. */
   readonly attempt: number
-  /** What was given with the task; empty without any. */
+  /** The `metadata` of the start. Empty if the start had none. */
   readonly metadata: Metadata
-  /** What was given with the user's message; empty without any. */
+  /** The `userMetadata` of the start. Empty if the start had none. */
   readonly userMetadata: Metadata
 }
 
 /**
- * The task of the current fiber; none outside a task.
+ * The task of the current fiber. Outside a task there is none.
  *
  * @since 0.1.0
  * @category services

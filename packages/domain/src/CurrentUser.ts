@@ -1,5 +1,5 @@
 /**
- * The user on whose behalf something is asked.
+ * The user who makes a request.
  *
  * @since 0.1.0
  */
@@ -7,9 +7,9 @@ import { Context } from "effect"
 import { UserId } from "./Ids.ts"
 
 /**
- * The user of the current fiber. The HTTP layer sets it from the request's credentials; without one it is `"local"`.
+ * The user of the current fiber. The HTTP layer sets it from the credentials of the request. The default is `"local"`.
  *
- * **Details** Every read and write a user asks for is filtered by it in the store (P12).
+ * **Details** The store filters every read and every write of a request by the user (P12).
  *
  * @since 0.1.0
  * @category services

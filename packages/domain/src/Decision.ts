@@ -1,5 +1,5 @@
 /**
- * What a person decides about a tool call that waits for approval.
+ * The decision of a person about a tool call that waits for approval.
  *
  * @since 0.1.0
  */
@@ -9,7 +9,7 @@ import { jsonProblem } from "./internal/jsonBounds.ts"
 import type { InvalidInput } from "./TaskError.ts"
 
 /**
- * A person's answer to a tool call that waits for approval.
+ * The decision of a person about a tool call. Stored decisions are decoded with this schema.
  *
  * @since 0.1.0
  * @category models
@@ -44,8 +44,8 @@ export const maxReasonLength = 1_000
 export const maxArgsLength = 64 * 1024
 
 /**
- * A decision as a person gives it. Its bounds are not those of `Decision`, which stored ones are read by, so that they may
- * change (P11).
+ * A decision as a person gives it, with bounds (P11). `Decision`, which decodes stored decisions, has no bounds, so that the
+ * bounds may change.
  *
  * @since 0.1.0
  * @category models
@@ -65,7 +65,7 @@ export const DecisionInput = Schema.Struct({
 }).annotate({ identifier: "DecisionInput" })
 
 /**
- * Checks a decision that a person gives.
+ * Decodes and checks the decision that a person gives.
  *
  * **Example**
  *

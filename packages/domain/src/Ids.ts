@@ -1,16 +1,16 @@
 /**
- * The identifiers of Perennial and the one service that makes new ones.
+ * The identifiers of Perennial, and the service that makes new ones.
  *
- * Ids that we make are UUIDv7 (RFC 9562, section 5.7): they sort by the time of their creation. Ids that clients bring
- * (conversations, idempotency keys) are opaque strings of 1 to 200 characters, without control characters and halves
- * of surrogate pairs.
+ * New ids are UUIDv7 (RFC 9562, section 5.7): they sort by the time of their creation. Ids that clients choose
+ * (conversations, idempotency keys) are opaque strings of 1 to 200 characters, without control characters and without
+ * halves of surrogate pairs.
  *
  * @since 0.1.0
  */
 import { Context, type Effect, Schema } from "effect"
 import { SecureRandom } from "effect/crypto"
 
-// Stores do not keep the others as they are: two ids might become one.
+// Stores change other characters, so that two ids might become the same id.
 const wellFormed = Schema.makeFilter((id: string) => !/[\p{Cc}\p{Cs}]/u.test(id), {
   expected: "text without control characters and halves of surrogate pairs"
 })
@@ -32,7 +32,7 @@ export const TaskId = opaque.pipe(Schema.brand("TaskId"))
 export type TaskId = typeof TaskId.Type
 
 /**
- * Names one conversation; a client may bring its own.
+ * Names one conversation. A client may choose the id.
  *
  * @since 0.1.0
  * @category ids
@@ -88,8 +88,8 @@ export const RunnerId = opaque.pipe(Schema.brand("RunnerId"))
 export type RunnerId = typeof RunnerId.Type
 
 /**
- * Names one message of a conversation: `<taskId>/<seq>` of the event that carried it, so that storing a message again
- * is idempotent.
+ * Names one message of a conversation: `<taskId>/<seq>` of the event that carried the message. Storing a message again is
+ * therefore idempotent.
  *
  * @since 0.1.0
  * @category ids
@@ -103,7 +103,7 @@ export const MessageId = Schema.NonEmptyString.check(wellFormed).pipe(Schema.bra
 export type MessageId = typeof MessageId.Type
 
 /**
- * The id of the message that event `seq` of a task carries. The user's own message is `messageId(taskId, 1)`.
+ * The id of the message that event `seq` of a task carries. The user's message is `messageId(taskId, 1)`.
  *
  * **Example** (the user's message)
  *
@@ -129,9 +129,9 @@ export const taskIdOf = (id: MessageId): TaskId => id.slice(0, Math.max(0, id.la
 const random = SecureRandom.make(SecureRandom.randomBytesUnsafe)
 
 /**
- * Makes every new id of Perennial: UUIDv7 from `Clock` and the platform's secure random bytes.
+ * Makes every new id of Perennial: UUIDv7, from `Clock` and the secure random bytes of the platform.
  *
- * **When to use** Provide another value to make the ids of a test predictable.
+ * **When to use** A test provides another value to get predictable ids.
  *
  * @since 0.1.0
  * @category services

@@ -1,8 +1,8 @@
 /**
- * Messages of a conversation, as they are stored and sent to clients.
+ * Messages of a conversation, as they are stored and as clients get them.
  *
- * The schema is our own, so that what was stored yesterday decodes tomorrow; what only a model provider understands
- * (thinking signatures and the like) travels in `providerData` untouched.
+ * The schema does not depend on a model provider or on `effect/ai`, so that stored messages stay readable. Data that only a
+ * provider understands, such as signatures of thinking, is stored unchanged in `providerData`.
  *
  * @since 0.1.0
  */
@@ -86,8 +86,8 @@ export const ToolCallPart = Schema.Struct({
 export type ToolCallPart = typeof ToolCallPart.Type
 
 /**
- * How a tool call ended: `completed`, `error` (the tool failed, the model is told why) or `interrupted` (it was cut; its
- * outcome is unknown).
+ * How a tool call ended: `completed`, `error` (the tool failed, and the model is told the reason) or `interrupted` (the call
+ * was interrupted, and its outcome is unknown).
  *
  * @since 0.1.0
  * @category parts
@@ -101,7 +101,7 @@ export const ToolResultStatus = Schema.Literals(["completed", "error", "interrup
 export type ToolResultStatus = typeof ToolResultStatus.Type
 
 /**
- * What a tool answered. `decision` is there when the call waited for a person.
+ * The result of a tool call. It has a `decision` if the call waited for a person.
  *
  * @since 0.1.0
  * @category parts
@@ -123,7 +123,7 @@ export const ToolResultPart = Schema.Struct({
 export type ToolResultPart = typeof ToolResultPart.Type
 
 /**
- * What a user said.
+ * A message of a user.
  *
  * @since 0.1.0
  * @category messages
@@ -140,7 +140,7 @@ export const UserMessage = Schema.Struct({
 export type UserMessage = typeof UserMessage.Type
 
 /**
- * What the model answered.
+ * A message of the assistant: an answer of the model.
  *
  * @since 0.1.0
  * @category messages
@@ -157,7 +157,7 @@ export const AssistantMessage = Schema.Struct({
 export type AssistantMessage = typeof AssistantMessage.Type
 
 /**
- * Results of tool calls; stored one result a message.
+ * Results of tool calls. A stored message has one result.
  *
  * @since 0.1.0
  * @category messages

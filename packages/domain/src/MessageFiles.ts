@@ -60,7 +60,8 @@ const fileProblem = ({ data, mediaType: type, name, url }: FilePart): string | u
 }
 
 /**
- * What is wrong with the files of a message, to be read after "the message"; undefined if they are accepted.
+ * Says why the files of a message are not accepted, as the end of a sentence that begins with "The message". Undefined if
+ * the files are accepted.
  *
  * **Example**
  *

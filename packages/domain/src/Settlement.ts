@@ -1,9 +1,9 @@
 /**
- * What is still owed to the log of a task when it ends.
+ * The events that a log still needs when its task ends.
  *
- * Cancel, error, deadline and the closing of an ownerless task all use the same pure function, so that every log ends
- * the same way: the text that was streamed is kept as a message (partial when it was cut), every open tool call has a result, and the
- * terminal event is last (P4, P7).
+ * A cancel, an error, a deadline and the closing of a task without an owner all use the same pure function, so that every
+ * log ends in the same way. Text that was streamed is kept as a message, partial if the task was stopped. Every open tool
+ * call gets a result. The terminal event is the last one (P4, P7).
  *
  * @since 0.1.0
  */
@@ -41,30 +41,30 @@ export type Outcome =
 export interface OpenCall {
   readonly tool: string
   readonly entered: boolean
-  /** What a person decided about it. */
+  /** The decision of a person about the call. */
   readonly decision?: Decision | undefined
 }
 
 /**
- * What a log leaves open.
+ * The part of a log that is not settled.
  *
  * @since 0.1.0
  * @category models
  */
 export interface Unsettled {
-  /** Text that no message holds, without what was discarded. */
+  /** The text that is in no message and was not discarded. */
   readonly text: string
-  /** How many characters of it come before the last event that `discardAfter` can point to: they stay. */
+  /** The first `kept` characters of `text` come before the last event that `discardAfter` can name: they stay. */
   readonly kept: number
   /** Tool calls of complete messages that have no result, by id, in order. */
   readonly calls: ReadonlyMap<string, OpenCall>
-  /** What complete messages have used. */
+  /** The usage of all complete messages. */
   readonly usage: Usage
   readonly ended: boolean
 }
 
 /**
- * Nothing open: before the first event.
+ * The state before the first event.
  *
  * @since 0.1.0
  * @category constructors
@@ -74,7 +74,7 @@ export const empty: Unsettled = { text: "", kept: 0, calls: new Map(), usage: ze
 const keep = (self: Unsettled): Unsettled => self.text.length === self.kept ? self : { ...self, kept: self.text.length }
 
 /**
- * What a log leaves open after one more event.
+ * The state after one more event.
  *
  * @since 0.1.0
  * @category combinators
@@ -124,7 +124,7 @@ const interrupted = (entered: boolean): string =>
     : "The call was not executed: the task ended first."
 
 /**
- * The result of a tool call that was cut in the middle, or never entered.
+ * The result of a tool call that was interrupted, or that never began.
  *
  * @since 0.1.0
  * @category constructors
@@ -141,7 +141,7 @@ export const interruptedResult = (
 })
 
 /**
- * The events that are owed to a log, the terminal one last. Nothing when it has ended.
+ * The events that a log still needs, the terminal event last. None if the log has ended.
  *
  * @since 0.1.0
  * @category combinators
@@ -151,7 +151,7 @@ export const settleUnsettled = (
   task: { readonly taskId: TaskId; readonly conversationId: ConversationId },
   outcome: Outcome,
   options?: {
-    /** Bytes of one event: more text than that is kept as several messages. No bound by default. */
+    /** The largest size of one event. Text that is larger becomes several messages. No bound by default. */
     readonly messageBytes?: number | undefined
   }
 ): ReadonlyArray<TaskEvent> => {
@@ -165,7 +165,7 @@ export const settleUnsettled = (
       ...base,
       message,
       usage: zero,
-      // An agent may leave the message to us; only a cut makes it partial.
+      // An agent may complete without a message of its own. Only a task that was stopped makes the message partial.
       ...(outcome.status === "completed" ? {} : { partial: true }),
       ...(continued ? { continued } : {})
     })
@@ -199,7 +199,7 @@ export const settleUnsettled = (
 }
 
 /**
- * The events that are owed to a log, the terminal one last. Nothing when it has ended: settling twice is settling once.
+ * The events that a log still needs, the terminal event last. None if the log has ended, so that settling is idempotent.
  *
  * @since 0.1.0
  * @category combinators

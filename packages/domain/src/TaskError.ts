@@ -1,5 +1,5 @@
 /**
- * The errors of Perennial: each says in one line what is wrong, with the offending value, and what to do.
+ * The errors of Perennial. The message of each error says in one line what is wrong, with the value, and what to do.
  *
  * @since 0.1.0
  */
@@ -7,7 +7,7 @@ import { Schema } from "effect"
 import { AgentId, ConversationId, MessageId, TaskId } from "./Ids.ts"
 
 /**
- * What the caller gave cannot be accepted; nothing was stored.
+ * The input of the caller is not accepted. Nothing was stored.
  *
  * @since 0.1.0
  * @category errors
@@ -22,7 +22,7 @@ export class InvalidInput extends Schema.TaggedError<InvalidInput>()("InvalidInp
 }
 
 /**
- * There is no such task for this user.
+ * The user has no task of this id.
  *
  * @since 0.1.0
  * @category errors
@@ -34,7 +34,7 @@ export class TaskNotFound extends Schema.TaggedError<TaskNotFound>()("TaskNotFou
 }
 
 /**
- * There is no such conversation for this user.
+ * The user has no conversation of this id.
  *
  * @since 0.1.0
  * @category errors
@@ -48,7 +48,7 @@ export class ConversationNotFound
 }
 
 /**
- * There is no such message of the user in this conversation; none at all where it does not say which.
+ * The conversation has no message of the user with this id. Without an id: the conversation has no message of the user.
  *
  * @since 0.1.0
  * @category errors
@@ -94,7 +94,7 @@ export class QueueFull extends Schema.TaggedError<QueueFull>()("QueueFull", {
 }
 
 /**
- * This process has as many tasks waiting, for capacity or for a person, as it takes.
+ * This process already has the largest number of tasks that may wait for capacity or for a person.
  *
  * @since 0.1.0
  * @category errors
@@ -193,8 +193,7 @@ export class LeaseLost extends Schema.TaggedError<LeaseLost>()("LeaseLost", { ta
 }
 
 /**
- * No tool call of this id waits for a decision, or was decided. One whose task ended before anybody decided waits for
- * none.
+ * No tool call of this id waits for a decision or was decided. After the end of its task a call waits for no decision.
  *
  * @since 0.1.0
  * @category errors
@@ -209,7 +208,7 @@ export class ToolCallNotFound extends Schema.TaggedError<ToolCallNotFound>()("To
 }
 
 /**
- * The tool call was decided otherwise before.
+ * Another decision about the tool call was recorded before.
  *
  * @since 0.1.0
  * @category errors
@@ -224,7 +223,7 @@ export class AlreadyDecided extends Schema.TaggedError<AlreadyDecided>()("Alread
 }
 
 /**
- * The store of tasks failed, after its own retries. Never an outcome of a task.
+ * The store of tasks failed, after its own retries. Such a failure is never the outcome of a task.
  *
  * @since 0.1.0
  * @category errors

@@ -1,9 +1,9 @@
 /**
- * The events of a task: what its log holds and what readers see.
+ * The events of a task. The log stores them, and readers get them.
  *
- * A union on `type`; names and fields are the protocol, the same in TypeScript, on the wire and in storage. Fields are
- * only ever added. A type that this version does not know passes through unchanged as `Unknown`, so that old and new
- * processes can share a log during a deployment.
+ * The events are a union on `type`. Names and fields are part of the protocol: they are the same in TypeScript and on the
+ * wire. Fields are only ever added. An event of a type that this version does not know passes through unchanged as
+ * `Unknown`, so that old and new processes can share a log during a deployment.
  *
  * @since 0.1.0
  */
@@ -18,7 +18,7 @@ const task = { taskId: TaskId, conversationId: ConversationId }
 const Seq = Schema.Natural
 
 /**
- * The task is accepted; always seq 1, stored together with the task (P1).
+ * The task is accepted. The event has always seq 1, and is stored in the same commit as the task (P1).
  *
  * @since 0.1.0
  * @category events
@@ -26,7 +26,7 @@ const Seq = Schema.Natural
 export const Ack = Schema.Struct({ type: Schema.Literal("ack"), ...task, messageId: MessageId })
 
 /**
- * The task begins: its first claim.
+ * The execution begins, with the first claim.
  *
  * @since 0.1.0
  * @category events
@@ -50,7 +50,7 @@ export const Text = Schema.Struct({ type: Schema.Literal("text"), ...task, conte
 export const Reasoning = Schema.Struct({ type: Schema.Literal("reasoning"), ...task, content: Schema.String })
 
 /**
- * A tool is about to be entered. The same `toolCallId` again means that the call was restarted after a recovery.
+ * A tool is about to run. The same `toolCallId` again means that the call was restarted after a recovery.
  *
  * @since 0.1.0
  * @category events
@@ -65,7 +65,8 @@ export const ToolCall = Schema.Struct({
 })
 
 /**
- * A tool reports how far it is: the latest report counts. At most 10 a second and 4 KiB each per call.
+ * A tool reports progress. A later report replaces an earlier one. A call has at most 10 reports a second, of at most 4 KiB
+ * each.
  *
  * @since 0.1.0
  * @category events
@@ -78,7 +79,7 @@ export const ToolProgress = Schema.Struct({
 })
 
 /**
- * A tool call waits for a person; written again with `decision` when it was given.
+ * A tool call waits for a person. The event is written again, with `decision`, when the decision was made.
  *
  * @since 0.1.0
  * @category events
@@ -93,8 +94,8 @@ export const ToolApproval = Schema.Struct({
 })
 
 /**
- * A tool ended. `decision` is there when the call waited for a person: with the result it stays in the conversation, where
- * the call is as the model asked.
+ * A tool call ended. The result has a `decision` if the call waited for a person. The conversation stores the call with the
+ * arguments of the model, and the decision with the result.
  *
  * @since 0.1.0
  * @category events
@@ -110,7 +111,8 @@ export const ToolResult = Schema.Struct({
 })
 
 /**
- * A message of the assistant is complete (or, with `partial`, was cut): the whole message as the conversation holds it.
+ * A message of the assistant is complete, and is stored in the conversation in this form. With `partial` the task ended
+ * before the message was complete.
  *
  * @since 0.1.0
  * @category events
@@ -121,9 +123,9 @@ export const Message = Schema.Struct({
   message: AssistantMessage,
   usage: Usage,
   partial: Schema.optionalKey(Schema.Boolean),
-  /** It goes on in the next event, since it was too large for one; the last one has the usage. */
+  /** The message was too large for one event, and continues in the next `message` event. Only the last one has the usage. */
   continued: Schema.optionalKey(Schema.Boolean),
-  /** The model has reached the longest answer that it may give: it had more to say. */
+  /** The model reached its longest answer before it had finished. */
   truncated: Schema.optionalKey(Schema.Boolean)
 })
 
@@ -137,7 +139,7 @@ export const Message = Schema.Struct({
 export const Retry = Schema.Struct({
   type: Schema.Literal("retry"),
   ...task,
-  /** The number of the try that comes, from 2. */
+  /** The number of the next try, from 2. */
   tryNumber: Schema.Natural,
   delayMillis: Schema.Natural,
   reason: Schema.String,
@@ -145,7 +147,7 @@ export const Retry = Schema.Struct({
 })
 
 /**
- * Another owner continues the task after a crash or hand-over; `discardAfter` as in `retry`.
+ * Another owner continues the task after a crash or a hand-over. `discardAfter` has the same meaning as in `retry`.
  *
  * @since 0.1.0
  * @category events
@@ -158,7 +160,7 @@ export const Resumed = Schema.Struct({
 })
 
 /**
- * An event of the application, written by a tool or hook.
+ * An event of the application. A tool or a hook wrote it.
  *
  * @since 0.1.0
  * @category events
@@ -182,7 +184,7 @@ export const Title = Schema.Struct({ type: Schema.Literal("title"), ...task, tit
 export const Done = Schema.Struct({ type: Schema.Literal("done"), ...task, usage: Usage })
 
 /**
- * Terminal: the task failed. `error` is a stable code, `detail` a sentence that is safe to show.
+ * Terminal: the task failed. `error` is a stable code. `detail` is a sentence that is safe to show.
  *
  * @since 0.1.0
  * @category events
@@ -239,7 +241,7 @@ export const Known = Schema.Union([
 export type Known = typeof Known.Type
 
 /**
- * An event of a type that this version does not know, as it was read.
+ * An event of a type that this version does not know, unchanged.
  *
  * @since 0.1.0
  * @category events
@@ -265,7 +267,7 @@ const UnknownFromRaw = Raw.pipe(Schema.decodeTo(
 ))
 
 /**
- * One event of a task. Decodes what any version wrote.
+ * One event of a task. The schema decodes the events of every version.
  *
  * @since 0.1.0
  * @category events
@@ -279,14 +281,14 @@ export const TaskEvent = Schema.Union([Known, UnknownFromRaw])
 export type TaskEvent = Known | Unknown
 
 /**
- * An event as the log holds it: numbered 1, 2, 3 ... without gaps (P3).
+ * An event with its place in the log. Events are numbered 1, 2, 3 and so on, without gaps (P3).
  *
  * @since 0.1.0
  * @category events
  */
 export const StoredEvent = Schema.Struct({
   seq: Seq,
-  /** When it was written: milliseconds since 1970-01-01T00:00Z. */
+  /** The time of the write, in milliseconds since 1970-01-01T00:00Z. */
   at: Schema.Natural,
   event: TaskEvent
 })
@@ -320,8 +322,8 @@ export type Terminal = OfType<"done" | "error" | "cancelled">
 type WithoutTask<E> = E extends unknown ? Omit<E, "taskId" | "conversationId" | "discardAfter"> : never
 
 /**
- * What an agent may emit. The runtime adds `taskId`, `conversationId` and `discardAfter`, and writes the other types
- * itself.
+ * The events that an agent may emit. The runtime adds `taskId`, `conversationId` and `discardAfter`. It writes the other
+ * types itself.
  *
  * @since 0.1.0
  * @category events
@@ -351,7 +353,7 @@ export const isTerminal = (event: TaskEvent): event is Terminal =>
   event.type === "done" || event.type === "error" || event.type === "cancelled"
 
 /**
- * Whether a step can be taken up again after this event: what `discardAfter` points to.
+ * Whether a recovery can continue after this event. `discardAfter` is the seq of such an event.
  *
  * @since 0.1.0
  * @category predicates
@@ -387,7 +389,8 @@ export const ack = (
 })
 
 /**
- * The size of an event, for bounds: about the UTF-16 code units of its JSON. In UTF-8 it may have three times as many bytes.
+ * The approximate size of an event, in UTF-16 code units of its JSON. Bounds use it. In UTF-8 the event may have three times
+ * as many bytes.
  *
  * @since 0.1.0
  * @category accessors

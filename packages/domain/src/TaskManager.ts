@@ -1,6 +1,6 @@
 /**
- * The port to tasks: starts, watches, cancels and awaits them. Applications and the HTTP layer use it; the runtime provides
- * it in process, the HTTP client over the network.
+ * The port to tasks: it starts, watches, cancels and awaits them. Applications and the HTTP layer use it. The runtime
+ * provides it in process, and the HTTP client provides it over the network.
  *
  * A task belongs to the engine that executes it, never to the fiber that started it: the task goes on when its caller, its
  * readers or their connections are gone.
@@ -36,7 +36,7 @@ import type { StoredEvent } from "./TaskEvent.ts"
 import type { Usage } from "./Usage.ts"
 
 /**
- * Why a task was not accepted. A failing store may have accepted it: start again with the same `idempotencyKey`.
+ * Why `start` failed. If a store failed, the task may have been accepted: start again with the same `idempotencyKey`.
  *
  * @since 0.1.0
  * @category errors
@@ -74,7 +74,7 @@ export interface TaskResult {
  * @category models
  */
 export const CancelOptions = Schema.Struct({
-  /** Told to everybody who watches; at most 1,000 characters. */
+  /** Every reader sees the reason. At most 1,000 characters. */
   reason: Schema.optionalKey(Schema.String.check(Schema.isMaxLength(1_000)))
 }).annotate({ identifier: "CancelOptions" })
 
@@ -122,10 +122,10 @@ export class TaskManager extends Context.Service<TaskManager, {
   readonly regenerate: (conversationId: string, options?: RegenerateOptions) => Effect.Effect<Task, StartError>
 
   /**
-   * The events after a seq (0 by default): first what the log holds, then live, each once and in order (P3). Ends after
-   * the terminal event. Fails before the stream when there is nothing to read from. A reader that stalls slows nobody;
-   * it holds one page of at most 256 events and 1 MiB, and all readers of a task together at most 4 MiB of its
-   * newest events (P6).
+   * The events after a seq (0 by default), each once and in order (P3): first from the log, then live. The stream ends after
+   * the terminal event. If the log cannot be read from this seq, the effect fails and there is no stream. A reader that
+   * stalls does not delay the task or other readers. It holds one page of at most 256 events and 1 MiB; all readers of a task
+   * together hold at most 4 MiB of its newest events (P6).
    */
   readonly events: (
     id: TaskId,
@@ -170,8 +170,9 @@ export class TaskManager extends Context.Service<TaskManager, {
   ) => Effect.Effect<TaskResult, TaskNotFound | EventsExpired | StreamLost | TaskBackendError>
 
   /**
-   * Answers a tool call that waits for approval. The first decision stands; the same one again is fine. `reason` has at
-   * most 1,000 characters; `args` at most 64 Ki of JSON, and fits into one event with the call's own.
+   * Decides about a tool call that waits for approval. The first decision counts; the same decision again is accepted.
+   * `reason` has at most 1,000 characters, and `args` at most 64 Ki characters of JSON. `args` and the original arguments
+   * together must fit into one event.
    */
   readonly decide: (
     id: TaskId,
@@ -185,8 +186,8 @@ export class TaskManager extends Context.Service<TaskManager, {
   ) => Effect.Effect<void, ConversationNotFound | ConversationBusy | ConversationStoreError | TaskBackendError>
 
   /**
-   * Hands the tasks of this process over, and takes no more: what is started from now on waits for another process. The
-   * end of the layer does the same; a server that still waits for its requests then need not keep tasks waiting with it.
+   * Hands over the tasks of this process. From now on the process claims no task: new tasks wait for another process. The
+   * end of the layer does the same. A server calls `drain` first, so that its tasks do not wait for its open requests.
    */
   readonly drain: Effect.Effect<void>
 }>()("@perennial/domain/TaskManager") {}

@@ -1,5 +1,5 @@
 /**
- * What a screen shows of a task: a pure reducer over its events, used by every client.
+ * A task as a screen shows it: a pure reducer over its events. Every client uses it.
  *
  * @since 0.1.0
  */
@@ -11,7 +11,8 @@ import type { OfType, StoredEvent } from "./TaskEvent.ts"
 import type { Usage } from "./Usage.ts"
 
 /**
- * A tool call on the screen. `requested`: the model asked, the tool was not entered yet; `waiting`: for a person.
+ * A tool call on the screen. `requested`: the model has asked for the call, and the tool does not run yet. `waiting`: the
+ * call waits for a person.
  *
  * @since 0.1.0
  * @category models
@@ -34,11 +35,11 @@ export interface ToolCallView {
  */
 export interface MessageView {
   readonly message: AssistantMessage
-  /** The task was cut before the message was complete. */
+  /** The task ended before the message was complete. */
   readonly partial: boolean
-  /** The model has reached the longest answer that it may give. */
+  /** The model reached its longest answer before it had finished. */
   readonly truncated?: boolean | undefined
-  /** It is not all there yet. */
+  /** The rest of the message follows. */
   readonly continued?: boolean | undefined
 }
 
@@ -58,7 +59,7 @@ export interface TaskView {
   readonly text: string
   /** Thinking of the message that is being written. */
   readonly reasoning: string
-  /** How many characters of both no `discardAfter` can make void any more: those before the last `tool_result`. */
+  /** The numbers of characters that come before the last `tool_result`. No `discardAfter` can make them void. */
   readonly kept: { readonly text: number; readonly reasoning: number }
   /** Tool calls in the order the model asked. */
   readonly toolCalls: ReadonlyArray<ToolCallView>
@@ -100,7 +101,7 @@ const updateCall = (
   }
 }
 
-/** What `discardAfter` makes void: text and thinking since then, and progress of open calls. */
+/** Removes the text, the thinking and the progress that `discardAfter` makes void. */
 const discard = (view: TaskView): TaskView => ({
   ...view,
   text: view.text.slice(0, view.kept.text),
@@ -110,10 +111,10 @@ const discard = (view: TaskView): TaskView => ({
   )
 })
 
-/** Nothing is half written any more: a message is complete, or the task has ended. */
+/** Removes the text that was being written: a message is complete, or the task has ended. */
 const clear = (view: TaskView): TaskView => ({ ...view, text: "", reasoning: "", kept: empty.kept })
 
-/** A message that goes on is one with what follows. */
+/** A `continued` message and the next message become one. */
 const addMessage = (
   messages: TaskView["messages"],
   { continued, message, partial = false, truncated }: OfType<"message">
@@ -191,7 +192,7 @@ const reduce = (view: TaskView, { event }: StoredEvent): TaskView => {
 }
 
 /**
- * The view after one more event. An event that was applied before changes nothing, so events may be delivered again.
+ * The view after one more event. Applying an event again changes nothing, so events may be delivered more than once.
  *
  * **Example**
  *

@@ -1,13 +1,13 @@
 /**
- * What model requests cost, in tokens.
+ * The tokens of model requests.
  *
  * @since 0.1.0
  */
 import { Schema } from "effect"
 
 /**
- * Tokens of one or more model requests. `inputTokens` leaves out what was read from or written to the prompt cache;
- * `reasoningTokens` are part of `outputTokens`. Failed requests are not counted: their usage is not known.
+ * Tokens of one or more model requests. `inputTokens` does not include tokens that were read from or written to the prompt
+ * cache. `outputTokens` includes `reasoningTokens`. Failed requests are not counted, because their usage is not known.
  *
  * @since 0.1.0
  * @category models
