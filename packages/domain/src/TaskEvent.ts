@@ -1,9 +1,8 @@
 /**
- * The events of a task. The log stores them, and readers get them.
+ * The events of a task: a union on `type`. The log stores them, and readers get them.
  *
- * The events are a union on `type`. Names and fields are part of the protocol: they are the same in TypeScript and on the
- * wire. Fields are only ever added. An event of a type that this version does not know passes through unchanged as
- * `Unknown`, so that old and new processes can share a log during a deployment.
+ * Names and fields are the protocol: the same in TypeScript and on the wire. Fields are only ever added. An event of a type
+ * that this version does not know is `Unknown`, unchanged: old and new processes can share a log during a deployment.
  *
  * @since 0.1.0
  */
@@ -65,8 +64,7 @@ export const ToolCall = Schema.Struct({
 })
 
 /**
- * A tool reports progress. A later report replaces an earlier one. A call has at most 10 reports a second, of at most 4 KiB
- * each.
+ * A tool reports progress. A later report replaces an earlier one. At most 10 a second and 4 KiB each per call.
  *
  * @since 0.1.0
  * @category events
@@ -389,8 +387,7 @@ export const ack = (
 })
 
 /**
- * The approximate size of an event, in UTF-16 code units of its JSON. Bounds use it. In UTF-8 the event may have three times
- * as many bytes.
+ * The approximate size of an event, for bounds, in UTF-16 code units of its JSON: one to three bytes of UTF-8 each.
  *
  * @since 0.1.0
  * @category accessors
