@@ -113,9 +113,7 @@ const makeWatch = (client: HttpApiClient.ForApi<typeof Api>): PerennialClient["S
       client.tasks.events({
         params: { id },
         query: {},
-        headers: cursor === 0
-          ? { accept: "text/event-stream" }
-          : { accept: "text/event-stream", "last-event-id": cursor }
+        headers: cursor === 0 ? {} : { "last-event-id": cursor }
       })
     )
     const lost = Effect.suspend(() => Effect.fail(new ConnectionLost({ after: cursor })))

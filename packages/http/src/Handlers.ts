@@ -20,7 +20,7 @@ import { LinkBase } from "./internal/linkBase.ts"
 import { makeReadiness } from "./internal/readiness.ts"
 import { withProblems } from "./internal/withProblems.ts"
 import { type RequestProblems, Unavailable } from "./Problems.ts"
-import { EventStreams } from "./Sse.ts"
+import * as Sse from "./Sse.ts"
 
 /** How long a cancel is waited for before the answer is 202. */
 const cancelPatience = "10 seconds"
@@ -75,8 +75,9 @@ const messagesPage = Effect.fnUntraced(function*(
   }
 })
 
-const wantsPage = (accept: string | undefined): boolean =>
-  accept !== undefined && accept.includes("application/json") && !accept.includes("text/event-stream")
+/** What a request asks for by its `Accept`. `EventSource` asks for `text/event-stream`; the typed client names no type. */
+const wantsPage = (accept = ""): boolean => accept.includes("application/json") && !accept.includes("text/event-stream")
+const wireFor = (accept = ""): Sse.Wire => accept.includes("text/event-stream") ? Sse.eventSource : Sse.eventLog
 
 /** What is stored between the cursor and the task's `lastSeq`: all of it can be read without waiting. */
 const readPage = (events: Stream.Stream<StoredEvent, StreamLost>, task: Task, after: number, limit: number) =>
@@ -101,13 +102,13 @@ const readPage = (events: Stream.Stream<StoredEvent, StreamLost>, task: Task, af
 export const layerTasks: Layer.Layer<
   HttpApiGroup.Service<"perennial", "tasks">,
   never,
-  TaskManager | EventStreams | Authorization | RequestProblems
+  TaskManager | Sse.EventStreams | Authorization | RequestProblems
 > = HttpApiBuilder.group(
   Api,
   "tasks",
   Effect.fnUntraced(function*(handlers) {
     const manager = yield* TaskManager
-    const streams = yield* EventStreams
+    const streams = yield* Sse.EventStreams
     const location = yield* makeLocation
 
     return handlers.handleAll({
@@ -137,8 +138,9 @@ export const layerTasks: Layer.Layer<
           const after = headers["last-event-id"] ?? query.after ?? 0
           const { events, task } = yield* manager.open(params.id, { after })
           const page = wantsPage(headers.accept)
-          if (!page && isTerminal(task.status) && after === task.lastSeq) return noContent
-          return page ? yield* readPage(events, task, after, query.limit ?? 256) : streams.response(events)
+          if (page) return yield* readPage(events, task, after, query.limit ?? 256)
+          if (isTerminal(task.status) && after === task.lastSeq) return noContent
+          return streams.response(events, { wire: wireFor(headers.accept) })
         })),
       cancel: ({ params, payload }) =>
         withProblems(Effect.gen(function*() {
@@ -202,13 +204,13 @@ export const layerConversations: Layer.Layer<
 export const layerSystem: Layer.Layer<
   HttpApiGroup.Service<"perennial", "system">,
   never,
-  TaskManager | EventStreams | RequestProblems
+  TaskManager | Sse.EventStreams | RequestProblems
 > = HttpApiBuilder.group(
   Api,
   "system",
   Effect.fnUntraced(function*(handlers) {
     const manager = yield* TaskManager
-    const streams = yield* EventStreams
+    const streams = yield* Sse.EventStreams
     const ready = yield* makeReadiness(withProblems(manager.list({ limit: 1 })))
 
     return handlers.handleAll({

@@ -1,19 +1,64 @@
 /**
  * Event streams over HTTP: Server-Sent Events with heartbeats, made for many readers of the same events.
  *
- * A stream pulls: it holds the one batch that is being written and nothing else, so a reader that stalls costs no
- * memory and slows nobody (P6). An idle stream gets a comment every heartbeat. A stream whose source fails, and every
- * stream when the server drains, ends cleanly after a `retry:` hint: the reader resumes from its cursor.
+ * A stream pulls. It holds the one batch that is being written and nothing else, so a reader that stalls costs no memory
+ * and slows no other reader (P6). An idle stream sends a heartbeat at an interval. A stream whose source fails, and every
+ * stream when the server drains, ends cleanly after a goodbye: the reader resumes from its cursor.
  *
  * @since 0.1.0
  */
 import type { StreamLost } from "@perennial/domain/TaskError"
 import type { StoredEvent } from "@perennial/domain/TaskEvent"
-import { Context, Duration, Effect, Layer, Stream } from "effect"
+import { type Array, Context, Duration, Effect, Fiber, Layer, Stream } from "effect"
 import { HttpServerResponse } from "effect/http"
 import { connect, type Connections } from "./internal/connection.ts"
-import { retry } from "./internal/frames.ts"
-import { makePause } from "./internal/pause.ts"
+import { comment, encode, retry } from "./internal/eventFrames.ts"
+
+/**
+ * What a stream of events looks like on the wire. A stream may keep state in the `encode` of a wire of its own.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Wire {
+  /** Headers of the response, besides those that keep proxies from buffering. */
+  readonly headers: Readonly<Record<string, string>>
+  /** The first bytes, sent at once. `retryMillis` is how long a reader shall wait before it connects again. */
+  readonly opening: (retryMillis: number) => Uint8Array
+  /** What an idle stream sends at an interval. */
+  readonly heartbeat: Uint8Array
+  /** The last bytes of a stream that ends before its source. */
+  readonly goodbye: (retryMillis: number) => Uint8Array
+  readonly encode: (events: Array.NonEmptyReadonlyArray<StoredEvent>) => Uint8Array
+}
+
+const ok = comment("ok")
+
+/**
+ * The protocol of Perennial: `id: <seq>` and `data: <event JSON>` for each event, comments as heartbeats, and `retry:` as
+ * goodbye. Readers of the same events share the encoded bytes.
+ *
+ * @since 0.1.0
+ * @category wires
+ */
+export const eventLog: Wire = {
+  headers: {},
+  opening: () => ok,
+  heartbeat: comment("ping"),
+  goodbye: retry,
+  encode
+}
+
+/**
+ * `eventLog` for the browser's `EventSource`: it opens with `retry:`, because an `EventSource` whose connection is cut
+ * otherwise waits about three seconds.
+ *
+ * **Gotchas** Effect's own decoder of Server-Sent Events ends at a `retry:` line.
+ *
+ * @since 0.1.0
+ * @category wires
+ */
+export const eventSource: Wire = { ...eventLog, opening: retry }
 
 const headers = {
   "cache-control": "no-cache, no-transform",
@@ -28,14 +73,14 @@ const headers = {
  * @category models
  */
 export interface Options {
-  /** How often an idle stream gets a comment; 15 seconds by default. Proxies cut idle responses after 30 to 60. */
+  /** How often an idle stream sends a heartbeat; 15 seconds by default. Proxies cut idle responses after 30 to 60. */
   readonly heartbeat?: Duration.Input | undefined
   /** How long a reader shall wait before it connects again after an early end; one second by default. */
   readonly retry?: Duration.Input | undefined
   /**
-   * How long a stream that has just written a few events lets more coalesce before it writes again; not at all by
-   * default. An event after a quiet moment is never held back. With many readers of a fast task a few milliseconds
-   * save most of the writes.
+   * How long a stream that has just written a few events waits for more before it writes again; not at all by default. The
+   * first event after a quiet moment is never delayed. With many readers of a fast task a few milliseconds save most of the
+   * writes.
    */
   readonly coalesce?: Duration.Input | undefined
 }
@@ -47,18 +92,37 @@ export interface Options {
  * @category services
  */
 export class EventStreams extends Context.Service<EventStreams, {
-  /** The response that streams these events: `id: <seq>` and `data: <event JSON>`, ends with the source. */
+  /** The response that streams these events, as `eventLog` unless a wire is given. It ends with its source. */
   readonly response: (
     events: Stream.Stream<StoredEvent, StreamLost>,
-    options?: { readonly headers?: Readonly<Record<string, string>> | undefined }
+    options?: {
+      readonly headers?: Readonly<Record<string, string>> | undefined
+      readonly wire?: Wire | undefined
+    }
   ) => HttpServerResponse.HttpServerResponse
-  /** Ends every open stream after a `retry:` hint, and every later one too. */
+  /** Ends every open stream after its goodbye, and every later stream at once. */
   readonly drain: Effect.Effect<void>
   /** Whether the server drains. */
   readonly draining: Effect.Effect<boolean>
   /** How many streams are open. */
   readonly open: Effect.Effect<number>
 }>()("@perennial/http/Sse/EventStreams") {}
+
+/** An effect that takes this long for the first caller, and ends for later callers with the first. */
+const makeCoalesce = (length: Duration.Input) =>
+  Effect.map(Effect.scope, (scope) => {
+    let window: Fiber.Fiber<void> | undefined
+    const begin = Effect.map(Effect.forkIn(Effect.sleep(length), scope), (fiber) => {
+      window = fiber
+      fiber.addObserver(() => {
+        window = undefined
+      })
+      return fiber
+    })
+    return Effect.asVoid(
+      Effect.flatMap(Effect.suspend(() => window === undefined ? begin : Effect.succeed(window)), Fiber.await)
+    )
+  })
 
 /**
  * Provides `EventStreams`.
@@ -71,28 +135,31 @@ export const layer = (options?: Options): Layer.Layer<EventStreams> =>
     EventStreams,
     Effect.gen(function*() {
       const connections: Connections = {
-        open: new Set(),
-        goodbye: retry(Duration.toMillis(options?.retry ?? "1 second")),
-        pause: options?.coalesce === undefined ? undefined : yield* makePause(options.coalesce),
+        retryMillis: Duration.toMillis(options?.retry ?? "1 second"),
+        coalesce: options?.coalesce === undefined ? undefined : yield* makeCoalesce(options.coalesce),
+        waiting: new Set(),
+        open: 0,
         draining: false
       }
       const wakeAll = Effect.sync(() => {
-        for (const wake of connections.open) wake()
+        // A connection that is woken may write and wait again at once.
+        const waiting = new Set(connections.waiting)
+        for (const wake of waiting) wake()
       })
       yield* wakeAll.pipe(Effect.delay(options?.heartbeat ?? "15 seconds"), Effect.forever, Effect.forkScoped)
 
       return EventStreams.of({
-        response: (events, options) =>
+        response: (events, { headers: more, wire = eventLog } = {}) =>
           HttpServerResponse.stream(
-            Stream.transformPullBracket(events, (pull, _, scope) => connect(connections, pull, scope)),
-            { contentType: "text/event-stream", headers: { ...headers, ...options?.headers } }
+            Stream.transformPullBracket(events, (pull, _, scope) => connect(connections, wire, pull, scope)),
+            { contentType: "text/event-stream", headers: { ...headers, ...wire.headers, ...more } }
           ),
         drain: Effect.suspend(() => {
           connections.draining = true
           return wakeAll
         }),
         draining: Effect.sync(() => connections.draining),
-        open: Effect.sync(() => connections.open.size)
+        open: Effect.sync(() => connections.open)
       })
     })
   )

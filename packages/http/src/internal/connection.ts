@@ -1,118 +1,105 @@
 /**
- * One open event stream: waits for its source or for a heartbeat, whichever comes first.
+ * One open event stream: it waits for its source, for a heartbeat or for the drain, whichever comes first.
  *
- * A heartbeat does not interrupt the pull of the source; that goes on in a fiber owned by the connection's scope.
+ * A heartbeat does not interrupt the pull of the source. The pull goes on in a fiber that the connection's scope owns.
  */
 import type { StreamLost } from "@perennial/domain/TaskError"
 import { isTerminal, type StoredEvent } from "@perennial/domain/TaskEvent"
 import { type Array, Cause, Effect, Exit, type Fiber, Pull, Scope } from "effect"
-import { comment, frames } from "./frames.ts"
+import type { Wire } from "../Sse.ts"
 
 type Events = Array.NonEmptyReadonlyArray<StoredEvent>
 type Bytes = Array.NonEmptyReadonlyArray<Uint8Array>
-type Pulled = Exit.Exit<Events, StreamLost | Cause.Done>
 
 /** What the connections of one server share. */
 export interface Connections {
-  /** Open connections, by what wakes them if they wait. */
-  readonly open: Set<() => void>
-  /** What a stream says before it ends early. */
-  readonly goodbye: Uint8Array
-  /** Lets events gather before a connection that has just written looks for more. */
-  readonly pause: Effect.Effect<void> | undefined
+  /** How long a reader shall wait before it connects again. */
+  readonly retryMillis: number
+  /** Ends a short while after it was first asked for: connections that have just written wait for it together. */
+  readonly coalesce: Effect.Effect<void> | undefined
+  /** Wakes the connections that wait. At most one entry for each open connection. */
+  readonly waiting: Set<() => void>
+  open: number
   draining: boolean
 }
 
 /** A batch of this many events is worth a write of its own. */
 const worthWriting = 16
 
-const opening: Bytes = [comment("ok")]
-const heartbeat = Effect.succeed<Bytes>([comment("ping")])
+const isSmall = (batch: Events): boolean => batch.length < worthWriting && !batch.some(({ event }) => isTerminal(event))
 
-/** The bytes of a connection whose events come from `source`; it is open until `scope` closes. */
+/** The bytes of a connection whose events come from `source`; the connection is open until `scope` closes. */
 export const connect = (
   connections: Connections,
+  wire: Wire,
   source: Pull.Pull<Events, StreamLost>,
   scope: Scope.Scope
 ): Effect.Effect<Pull.Pull<Bytes>> => {
-  let begun = false
-  let ended = false
-  let pausing = false
-  let pending: Fiber.Fiber<Events, StreamLost | Cause.Done> | undefined
-  let arrived: Pulled | undefined
-  let waiting: ((bytes: Pull.Pull<Bytes>) => void) | undefined
+  let phase: "opening" | "open" | "over" = "opening"
+  let wroteLittle = false
+  /** The pull that is under way, or that ended while a heartbeat was being written. */
+  let pull: Fiber.Fiber<Events, StreamLost | Cause.Done> | undefined
 
+  const heartbeat = Effect.succeed<Bytes>([wire.heartbeat])
   const goodbye = Effect.sync((): Bytes => {
-    ended = true
-    return [connections.goodbye]
+    phase = "over"
+    return [wire.goodbye(connections.retryMillis)]
   })
 
-  const deliver = (exit: Pulled): Pull.Pull<Bytes> => {
+  const deliver = (exit: Exit.Exit<Events, StreamLost | Cause.Done>): Pull.Pull<Bytes> => {
+    pull = undefined
     if (Exit.isSuccess(exit)) {
-      const batch = exit.value
-      pausing = connections.pause !== undefined && batch.length < worthWriting &&
-        !batch.some(({ event }) => isTerminal(event))
-      return Effect.succeed([frames(batch)])
+      wroteLittle = isSmall(exit.value)
+      return Effect.succeed([wire.encode(exit.value)])
     }
     if (Pull.isDoneCause(exit.cause)) return Cause.done()
     if (Cause.hasInterruptsOnly(exit.cause)) return Effect.interrupt
     return Effect.andThen(Effect.logWarning("An event stream was lost; its reader resumes.", exit.cause), goodbye)
   }
 
-  const resume = (bytes: Pull.Pull<Bytes>) => {
-    const reader = waiting
-    waiting = undefined
-    reader?.(bytes)
-  }
-
-  const onExit = (exit: Pulled) => {
-    pending = undefined
-    // A heartbeat may be on its way to the socket, or the reader on its way to `wait`: it finds the exit.
-    if (waiting === undefined) arrived = exit
-    else resume(Effect.suspend(() => deliver(exit)))
-  }
-
-  const stopWaiting = Effect.sync(() => {
-    waiting = undefined
+  // All that is waited for is checked and registered in one synchronous step: nothing is missed in between.
+  const wait = Effect.callback<Bytes, Cause.Done>((resume) => {
+    if (connections.draining || pull === undefined) return resume(next)
+    const exit = pull.pollUnsafe()
+    if (exit !== undefined) return resume(deliver(exit))
+    const settle = (result: Pull.Pull<Bytes>) => {
+      stop()
+      resume(result)
+    }
+    const wake = () => settle(connections.draining ? goodbye : heartbeat)
+    connections.waiting.add(wake)
+    const stopObserving = pull.addObserver((exit) => settle(Effect.suspend(() => deliver(exit))))
+    const stop = () => {
+      connections.waiting.delete(wake)
+      stopObserving()
+    }
+    return Effect.sync(stop)
   })
-  const wait = Effect.callback<Bytes, Cause.Done>((reader) => {
-    // The fiber may have given way on its way here: what came meanwhile found nobody who waited.
-    if (pending === undefined || connections.draining) return reader(next)
-    waiting = reader
-    return stopWaiting
-  })
-  const wake = () => resume(connections.draining ? goodbye : heartbeat)
 
-  const fork = Effect.forkIn(source, scope, { startImmediately: true })
+  const startPull = Effect.map(Effect.forkIn(source, scope, { startImmediately: true }), (fiber) => {
+    pull = fiber
+  })
+
   const next: Pull.Pull<Bytes> = Effect.suspend(() => {
-    if (ended) return Cause.done()
-    if (!begun) {
+    if (phase === "over") return Cause.done()
+    if (phase === "opening") {
       // At once, so that the headers go out before the first event.
-      begun = true
-      return Effect.succeed(opening)
+      phase = "open"
+      return Effect.succeed<Bytes>([wire.opening(connections.retryMillis)])
     }
     if (connections.draining) return goodbye
-    if (arrived !== undefined) {
-      const exit = arrived
-      arrived = undefined
-      return deliver(exit)
-    }
-    if (pending !== undefined) return wait
-    if (pausing && connections.pause !== undefined) {
-      pausing = false
-      return Effect.flatMap(connections.pause, () => next)
-    }
-    return Effect.flatMap(fork, (fiber) => {
-      const exit = fiber.pollUnsafe()
-      if (exit !== undefined) return deliver(exit)
-      pending = fiber
-      fiber.addObserver(onExit)
-      return wait
-    })
+    if (pull !== undefined) return wait
+    const pulled = Effect.andThen(startPull, wait)
+    if (!wroteLittle || connections.coalesce === undefined) return pulled
+    wroteLittle = false
+    return Effect.andThen(connections.coalesce, next)
   })
 
+  const close = Effect.sync(() => {
+    connections.open--
+  })
   return Effect.suspend(() => {
-    connections.open.add(wake)
-    return Effect.as(Scope.addFinalizer(scope, Effect.sync(() => connections.open.delete(wake))), next)
+    connections.open++
+    return Effect.as(Scope.addFinalizer(scope, close), next)
   })
 }
