@@ -13,6 +13,7 @@ import { type Array, Context, Duration, Effect, Fiber, Layer, Stream } from "eff
 import { HttpServerResponse } from "effect/http"
 import { connect, type Connections } from "./internal/connection.ts"
 import { comment, encode, retry } from "./internal/eventFrames.ts"
+import { oneAtATime } from "./internal/oneAtATime.ts"
 
 /**
  * What a stream of events looks like on the wire. A stream may keep state in the `encode` of a wire of its own.
@@ -108,22 +109,6 @@ export class EventStreams extends Context.Service<EventStreams, {
   readonly open: Effect.Effect<number>
 }>()("@perennial/http/Sse/EventStreams") {}
 
-/** An effect that takes this long for the first caller, and ends for later callers with the first. */
-const makeCoalesce = (length: Duration.Input) =>
-  Effect.map(Effect.scope, (scope) => {
-    let window: Fiber.Fiber<void> | undefined
-    const begin = Effect.map(Effect.forkIn(Effect.sleep(length), scope), (fiber) => {
-      window = fiber
-      fiber.addObserver(() => {
-        window = undefined
-      })
-      return fiber
-    })
-    return Effect.asVoid(
-      Effect.flatMap(Effect.suspend(() => window === undefined ? begin : Effect.succeed(window)), Fiber.await)
-    )
-  })
-
 /**
  * Provides `EventStreams`.
  *
@@ -136,7 +121,9 @@ export const layer = (options?: Options): Layer.Layer<EventStreams> =>
     Effect.gen(function*() {
       const connections: Connections = {
         retryMillis: Duration.toMillis(options?.retry ?? "1 second"),
-        coalesce: options?.coalesce === undefined ? undefined : yield* makeCoalesce(options.coalesce),
+        coalesce: options?.coalesce === undefined
+          ? undefined
+          : Effect.asVoid(Effect.flatMap(yield* oneAtATime(Effect.sleep(options.coalesce)), Fiber.await)),
         waiting: new Set(),
         open: 0,
         draining: false

@@ -176,6 +176,14 @@ describe("events", () => {
       assert.strictEqual(frames.at(-1), "")
     }))
 
+  it.effect("an EventSource learns at once how soon to come back: a cut does not cost it three seconds", () =>
+    Effect.gen(function*() {
+      const { call, path } = yield* started("hello")
+      const plain = yield* body(yield* call(path))
+      const asked = yield* body(yield* call(path, { headers: { accept: "text/event-stream" } }))
+      assert.strictEqual(asked, plain.replace(": ok\n\n", "retry: 1000\n\n"))
+    }))
+
   it.effect("SCENARIO 3: after every cursor the rest follows, exactly", () =>
     Effect.gen(function*() {
       const { call, path } = yield* started("5x1")

@@ -143,6 +143,36 @@ describe("coalescing", () => {
     }).pipe(Effect.provide(Sse.layer({ coalesce: "5 millis" }))))
 })
 
+describe("a wire", () => {
+  it.effect("says what headers, opening, heartbeats, events and goodbye look like", () =>
+    Effect.gen(function*() {
+      const utf8 = new TextEncoder()
+      const wire: Sse.Wire = {
+        headers: { "x-protocol": "other" },
+        opening: (retryMillis) => utf8.encode(`begin ${retryMillis};`),
+        heartbeat: utf8.encode("beat;"),
+        goodbye: (retryMillis) => utf8.encode(`end ${retryMillis};`),
+        encode: (events) => utf8.encode(`${events.map(({ seq }) => seq).join(" ")};`)
+      }
+      const streams = yield* Sse.EventStreams
+      const response = streams.response(Stream.concat(Stream.make(stored(1), stored(2)), Stream.never), {
+        wire,
+        headers: { location: "/tasks/t1" }
+      })
+      assert.deepInclude(response.headers, {
+        "content-type": "text/event-stream",
+        "cache-control": "no-cache, no-transform",
+        "x-protocol": "other",
+        location: "/tasks/t1"
+      })
+      assert(response.body._tag === "Stream")
+      const fiber = yield* Effect.forkChild(Stream.mkString(Stream.decodeText(Stream.orDie(response.body.stream))))
+      yield* TestClock.adjust("15 seconds")
+      yield* streams.drain
+      assert.strictEqual(yield* Fiber.join(fiber), "begin 2000;1 2;beat;end 2000;")
+    }).pipe(Effect.provide(layer)))
+})
+
 describe("drain", () => {
   it.effect("does not wait for a stream that coalesces, also when its timer is gone", () =>
     Effect.gen(function*() {
