@@ -3,18 +3,13 @@
  * everything measured on them writes to disk as it would in production.
  */
 import { PgClient } from "@effect/sql-pg"
-import * as MemoryConversationStore from "@perennial/backends/MemoryConversationStore"
-import * as MemoryTaskBackend from "@perennial/backends/MemoryTaskBackend"
-import * as PgTaskBackend from "@perennial/backends/PgTaskBackend"
-import * as RedisClient from "@perennial/backends/RedisClient"
-import * as RedisConversationStore from "@perennial/backends/RedisConversationStore"
-import * as RedisTaskBackend from "@perennial/backends/RedisTaskBackend"
-import * as SqlConversationStore from "@perennial/backends/SqlConversationStore"
-import * as SqliteClient from "@perennial/backends/SqliteClient"
-import * as SqlTaskBackend from "@perennial/backends/SqlTaskBackend"
+import * as MemoryStore from "@perennial/backends/MemoryStore"
+import * as PgStore from "@perennial/backends/PgStore"
+import * as RedisStore from "@perennial/backends/RedisStore"
+import * as SqliteStore from "@perennial/backends/SqliteStore"
 import type { ConversationStore } from "@perennial/domain/ConversationStore"
 import type { TaskBackend } from "@perennial/domain/TaskBackend"
-import { Effect, Layer, Redacted } from "effect"
+import { Effect, type Layer, Redacted } from "effect"
 import { SqlClient } from "effect/sql"
 import { randomUUID } from "node:crypto"
 import { mkdtempSync, rmSync } from "node:fs"
@@ -30,19 +25,13 @@ export type StoreName = "memory" | "sqlite" | "postgres" | "redis"
 export const layer = (name: StoreName, url: string): Layer.Layer<TaskBackend | ConversationStore, Error> => {
   switch (name) {
     case "memory":
-      return Layer.mergeAll(MemoryTaskBackend.layer, MemoryConversationStore.layer)
+      return MemoryStore.layer
     case "sqlite":
-      return Layer.mergeAll(SqlTaskBackend.layer, SqlConversationStore.layer).pipe(
-        Layer.provide(SqliteClient.layer({ filename: url }))
-      )
+      return SqliteStore.layer({ filename: url })
     case "postgres":
-      return Layer.mergeAll(PgTaskBackend.layer, SqlConversationStore.layer).pipe(
-        Layer.provide(PgClient.layer({ url: Redacted.make(url), maxConnections: 10 }))
-      )
+      return PgStore.layer({ url })
     case "redis":
-      return Layer.mergeAll(RedisTaskBackend.layer, RedisConversationStore.layer).pipe(
-        Layer.provide(RedisClient.layer({ url }))
-      )
+      return RedisStore.layer({ url })
   }
 }
 

@@ -3,9 +3,7 @@
  * database file. It answers `GET /memory` with the bytes it holds.
  */
 import { NodeRuntime } from "@effect/platform-node"
-import * as SqlConversationStore from "@perennial/backends/SqlConversationStore"
-import * as SqliteClient from "@perennial/backends/SqliteClient"
-import * as SqlTaskBackend from "@perennial/backends/SqlTaskBackend"
+import * as SqliteStore from "@perennial/backends/SqliteStore"
 import { Console, Effect, Layer } from "effect"
 import { HttpRouter, HttpServerResponse } from "effect/http"
 import { heldBytes } from "./heap.ts"
@@ -14,9 +12,7 @@ import * as Talker from "./talker.ts"
 
 const database = process.env["STORE"] ?? ":memory:"
 
-const sqlite = Layer.mergeAll(SqlTaskBackend.layer, SqlConversationStore.layer).pipe(
-  Layer.provide(SqliteClient.layer({ filename: database }))
-)
+const sqlite = SqliteStore.layer({ filename: database })
 
 const { agent, gate } = Talker.makeTalker(200)
 gate.openUnsafe()

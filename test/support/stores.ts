@@ -1,11 +1,8 @@
 /**
  * Each store that a single process can have.
  */
-import * as MemoryConversationStore from "@perennial/backends/MemoryConversationStore"
-import * as MemoryTaskBackend from "@perennial/backends/MemoryTaskBackend"
-import * as SqlConversationStore from "@perennial/backends/SqlConversationStore"
-import * as SqliteClient from "@perennial/backends/SqliteClient"
-import * as SqlTaskBackend from "@perennial/backends/SqlTaskBackend"
+import * as MemoryStore from "@perennial/backends/MemoryStore"
+import * as SqliteStore from "@perennial/backends/SqliteStore"
 import { Effect, Layer } from "effect"
 import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
@@ -17,13 +14,8 @@ export const directory = Effect.acquireRelease(
   (path) => Effect.sync(() => rmSync(path, { recursive: true, force: true }))
 )
 
-const memory = Layer.mergeAll(MemoryTaskBackend.layer, MemoryConversationStore.layer)
-
 const sqlite = Layer.unwrap(
-  Effect.map(directory, (path) =>
-    Layer.mergeAll(SqlTaskBackend.layer, SqlConversationStore.layer).pipe(
-      Layer.provide(SqliteClient.layer({ filename: join(path, "test.db") }))
-    ))
+  Effect.map(directory, (path) => SqliteStore.layer({ filename: join(path, "test.db") }))
 )
 
-export const stores = [["memory", memory], ["SQLite", sqlite]] as const
+export const stores = [["memory", MemoryStore.layer], ["SQLite", sqlite]] as const

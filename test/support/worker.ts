@@ -6,9 +6,7 @@
  * call that does not end; `ask` is one call that needs approval.
  */
 import { NodeRuntime } from "@effect/platform-node"
-import * as SqlConversationStore from "@perennial/backends/SqlConversationStore"
-import * as SqliteClient from "@perennial/backends/SqliteClient"
-import * as SqlTaskBackend from "@perennial/backends/SqlTaskBackend"
+import * as SqliteStore from "@perennial/backends/SqliteStore"
 import type { ConversationStore } from "@perennial/domain/ConversationStore"
 import type { TaskBackend } from "@perennial/domain/TaskBackend"
 import * as AgentTools from "@perennial/runtime/AgentTools"
@@ -82,9 +80,7 @@ const agent = LlmAgent.make({
   model: ScriptedModel.layer({ otherwise: ({ prompt }) => turn(prompt) })
 }).pipe(Effect.provide(handlers))
 
-const file = Layer.mergeAll(SqlTaskBackend.layer, SqlConversationStore.layer).pipe(
-  Layer.provide(SqliteClient.layer({ filename }))
-)
+const file = SqliteStore.layer({ filename })
 
 const run = <E>(store: Layer.Layer<TaskBackend | ConversationStore, E>): void =>
   Layer.unwrap(

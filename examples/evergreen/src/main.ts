@@ -6,16 +6,10 @@
  * docs/configuration.md lists the environment variables.
  */
 import { NodeRuntime, NodeServices } from "@effect/platform-node"
-import { PgClient } from "@effect/sql-pg"
-import * as MemoryConversationStore from "@perennial/backends/MemoryConversationStore"
-import * as MemoryTaskBackend from "@perennial/backends/MemoryTaskBackend"
-import * as PgTaskBackend from "@perennial/backends/PgTaskBackend"
-import * as RedisClient from "@perennial/backends/RedisClient"
-import * as RedisConversationStore from "@perennial/backends/RedisConversationStore"
-import * as RedisTaskBackend from "@perennial/backends/RedisTaskBackend"
-import * as SqlConversationStore from "@perennial/backends/SqlConversationStore"
-import * as SqliteClient from "@perennial/backends/SqliteClient"
-import * as SqlTaskBackend from "@perennial/backends/SqlTaskBackend"
+import * as MemoryStore from "@perennial/backends/MemoryStore"
+import * as PgStore from "@perennial/backends/PgStore"
+import * as RedisStore from "@perennial/backends/RedisStore"
+import * as SqliteStore from "@perennial/backends/SqliteStore"
 import type { ConversationStore } from "@perennial/domain/ConversationStore"
 import type { TaskBackend } from "@perennial/domain/TaskBackend"
 import * as NodeServer from "@perennial/http/NodeServer"
@@ -27,41 +21,25 @@ import * as LlmAgent from "@perennial/runtime/LlmAgent"
 import * as ModelScript from "@perennial/runtime/ModelScript"
 import * as Retention from "@perennial/runtime/Retention"
 import * as TaskRuntime from "@perennial/runtime/TaskRuntime"
-import { Cause, Console, Data, Effect, Exit, FileSystem, Layer, Logger, Option, Redacted, Runtime } from "effect"
+import { Cause, Console, Data, Effect, Exit, FileSystem, Layer, Option, Redacted, Runtime } from "effect"
 import { HttpServer } from "effect/http"
 import * as ServerConfig from "./ServerConfig.ts"
 import * as Tools from "./Tools.ts"
 import * as Web from "./Web.ts"
 
-const memory = Layer.mergeAll(MemoryTaskBackend.layer, MemoryConversationStore.layer)
+const postgres = (url: Redacted.Redacted) => PgStore.layer({ url, applicationName: "evergreen" })
 
-const sqlite = (filename: string) =>
-  Layer.mergeAll(SqlTaskBackend.layer, SqlConversationStore.layer).pipe(
-    Layer.provide(SqliteClient.layer({ filename }))
-  )
-
-const postgres = (url: Redacted.Redacted) =>
-  Layer.mergeAll(PgTaskBackend.layer, SqlConversationStore.layer).pipe(
-    Layer.provide(
-      PgClient.layer({ url, maxConnections: 10, keepAlive: "10 seconds", applicationName: "evergreen" })
-    )
-  )
-
-const redis = (url: Redacted.Redacted) =>
-  Layer.mergeAll(RedisTaskBackend.layer, RedisConversationStore.layer).pipe(
-    // The backend tells of connections that fail; the client would tell of each once more.
-    Layer.provide(RedisClient.layer({ url: Redacted.value(url) }).pipe(Layer.provide(Logger.layer([]))))
-  )
+const redis = (url: Redacted.Redacted) => RedisStore.layer({ url: Redacted.value(url) })
 
 const storage = (store: ServerConfig.StoreSetting): Layer.Layer<
   TaskBackend | ConversationStore,
-  Layer.Error<ReturnType<typeof sqlite> | ReturnType<typeof postgres> | ReturnType<typeof redis>>
+  Layer.Error<ReturnType<typeof SqliteStore.layer> | ReturnType<typeof postgres> | ReturnType<typeof redis>>
 > => {
   switch (store.type) {
     case "memory":
-      return memory
+      return MemoryStore.layer
     case "sqlite":
-      return sqlite(store.path)
+      return SqliteStore.layer({ filename: store.path })
     case "postgres":
       return postgres(store.url)
     case "redis":

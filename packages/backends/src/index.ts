@@ -12,6 +12,11 @@ export * as MemoryConversationStore from "./MemoryConversationStore.ts"
 /**
  * @since 0.1.0
  */
+export * as MemoryStore from "./MemoryStore.ts"
+
+/**
+ * @since 0.1.0
+ */
 export * as MemoryTaskBackend from "./MemoryTaskBackend.ts"
 
 /**

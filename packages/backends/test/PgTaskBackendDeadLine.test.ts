@@ -1,10 +1,8 @@
 /**
  * A line to PostgreSQL that goes dead without a word: whatever waits for an answer goes on over another one.
  */
-import { PgClient } from "@effect/sql-pg"
 import { assert, it } from "@effect/vitest"
-import * as PgTaskBackend from "@perennial/backends/PgTaskBackend"
-import * as SqlConversationStore from "@perennial/backends/SqlConversationStore"
+import * as PgStore from "@perennial/backends/PgStore"
 import { ConversationStore } from "@perennial/domain/ConversationStore"
 import { UserId } from "@perennial/domain/Ids"
 import { cancelKey, TaskBackend } from "@perennial/domain/TaskBackend"
@@ -18,8 +16,7 @@ withPostgres("PgTaskBackend on a line that goes dead", (url) => {
   const start = Effect.fnUntraced(function*(config: Partial<Config> = {}) {
     const line = yield* gateTo(url)
     const services = yield* Layer.build(
-      Layer.mergeAll(PgTaskBackend.layer, SqlConversationStore.layer).pipe(
-        Layer.provide(PgClient.layer({ ...(yield* makeSchema(url)), url: line.url, prepare: false, ...config })),
+      PgStore.layer({ ...(yield* makeSchema(url)), url: line.url, prepare: false, ...config }).pipe(
         Layer.provide(Logger.layer([]))
       )
     )

@@ -1,7 +1,6 @@
 import { NodeRedis } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
-import * as RedisConversationStore from "@perennial/backends/RedisConversationStore"
-import * as RedisTaskBackend from "@perennial/backends/RedisTaskBackend"
+import * as RedisStore from "@perennial/backends/RedisStore"
 import { ConversationStore } from "@perennial/domain/ConversationStore"
 import { AgentId, ConversationId, RunnerId, TaskId, UserId } from "@perennial/domain/Ids"
 import { userText } from "@perennial/domain/Message"
@@ -20,7 +19,7 @@ const size = 3
 const kills = 4
 
 const layer = (url: string) =>
-  Layer.mergeAll(RedisTaskBackend.layer, RedisConversationStore.layer).pipe(
+  RedisStore.layerNoClient().pipe(
     Layer.provide(NodeRedis.layer({ url })),
     // The client tells of every connection that breaks.
     Layer.provide(Logger.layer([]))

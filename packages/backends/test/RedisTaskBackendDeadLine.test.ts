@@ -3,8 +3,7 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as RedisClient from "@perennial/backends/RedisClient"
-import * as RedisConversationStore from "@perennial/backends/RedisConversationStore"
-import * as RedisTaskBackend from "@perennial/backends/RedisTaskBackend"
+import * as RedisStore from "@perennial/backends/RedisStore"
 import { ConversationStore } from "@perennial/domain/ConversationStore"
 import { UserId } from "@perennial/domain/Ids"
 import { TaskBackend } from "@perennial/domain/TaskBackend"
@@ -25,7 +24,7 @@ describe.skipIf(!isInstalled)("RedisTaskBackend on a line that goes dead", () =>
     const line = yield* gate(Number(new URL(server.url).port))
     const scope = yield* Scope.fork(yield* Effect.scope)
     const services = yield* Layer.buildWithScope(
-      Layer.mergeAll(RedisTaskBackend.layer, RedisConversationStore.layer).pipe(
+      RedisStore.layerNoClient().pipe(
         Layer.provideMerge(RedisClient.layer({ url: `redis://127.0.0.1:${line.port}` })),
         Layer.provide(Logger.layer([]))
       ),

@@ -5,8 +5,7 @@
  */
 import type { Agents } from "@perennial/domain/Agent"
 import type { ConversationStore } from "@perennial/domain/ConversationStore"
-import * as MemoryConversationStore from "@perennial/domain/MemoryConversationStore"
-import * as MemoryTaskBackend from "@perennial/domain/MemoryTaskBackend"
+import * as MemoryStore from "@perennial/domain/MemoryStore"
 import type { TaskBackend } from "@perennial/domain/TaskBackend"
 import type { TaskBackendError } from "@perennial/domain/TaskError"
 import { TaskManager } from "@perennial/domain/TaskManager"
@@ -49,4 +48,4 @@ export const layer: Layer.Layer<TaskManager, TaskBackendError, TaskBackend | Con
  * @category layers
  */
 export const layerMemory: Layer.Layer<TaskManager | TaskBackend | ConversationStore, TaskBackendError, Agents> = layer
-  .pipe(Layer.provideMerge(Layer.mergeAll(MemoryTaskBackend.layer, MemoryConversationStore.layer)))
+  .pipe(Layer.provideMerge(MemoryStore.layer))

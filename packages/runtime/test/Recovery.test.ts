@@ -2,8 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { type Agent, Agents, make } from "@perennial/domain/Agent"
 import { ConversationStore } from "@perennial/domain/ConversationStore"
 import { ConversationId, type TaskId, UserId } from "@perennial/domain/Ids"
-import * as MemoryConversationStore from "@perennial/domain/MemoryConversationStore"
-import * as MemoryTaskBackend from "@perennial/domain/MemoryTaskBackend"
+import * as MemoryStore from "@perennial/domain/MemoryStore"
 import { TaskBackend } from "@perennial/domain/TaskBackend"
 import { TaskBackendError } from "@perennial/domain/TaskError"
 import type { StoredEvent } from "@perennial/domain/TaskEvent"
@@ -19,7 +18,7 @@ const settle = Effect.repeat(Effect.yieldNow, { times: 200 })
 
 /** A store that several processes of a test share. */
 const shared = Effect.map(
-  Layer.build(Layer.mergeAll(MemoryTaskBackend.layer, MemoryConversationStore.layer)),
+  Layer.build(MemoryStore.layer),
   (context) => ({ backend: Context.get(context, TaskBackend), store: Context.get(context, ConversationStore) })
 )
 

@@ -4,8 +4,7 @@
  */
 import { type Agent, Agents } from "@perennial/domain/Agent"
 import { ConversationStore } from "@perennial/domain/ConversationStore"
-import * as MemoryConversationStore from "@perennial/domain/MemoryConversationStore"
-import * as MemoryTaskBackend from "@perennial/domain/MemoryTaskBackend"
+import * as MemoryStore from "@perennial/domain/MemoryStore"
 import { TaskBackend } from "@perennial/domain/TaskBackend"
 import { ConversationStoreError, TaskBackendError } from "@perennial/domain/TaskError"
 import { TaskManager } from "@perennial/domain/TaskManager"
@@ -17,7 +16,7 @@ export type Store = Effect.Success<typeof shared>
 
 /** A store that several processes of a test share. */
 export const shared = Effect.map(
-  Layer.build(Layer.mergeAll(MemoryTaskBackend.layer, MemoryConversationStore.layer)),
+  Layer.build(MemoryStore.layer),
   (context) => ({ backend: Context.get(context, TaskBackend), store: Context.get(context, ConversationStore) })
 )
 

@@ -1,0 +1,50 @@
+/**
+ * Keeps tasks and conversations in Redis (6.2 or newer), for any number of processes: both ports in one layer.
+ *
+ * `RedisTaskBackend` says which settings of Redis make the store durable.
+ *
+ * Needs the package `@effect/platform-node`.
+ *
+ * @since 0.1.0
+ */
+import type { ConversationStore } from "@perennial/domain/ConversationStore"
+import type { TaskBackend } from "@perennial/domain/TaskBackend"
+import { Layer, Logger } from "effect"
+import type { Redis } from "effect/persistence"
+import * as RedisClient from "./RedisClient.ts"
+import * as RedisConversationStore from "./RedisConversationStore.ts"
+import * as RedisTaskBackend from "./RedisTaskBackend.ts"
+
+/**
+ * The settings of `RedisClient`, such as `url`, and the prefix of the keys.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Options = RedisClient.Options & RedisTaskBackend.Options
+
+/**
+ * Uses a client of the application.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerNoClient = (
+  options: RedisTaskBackend.Options = {}
+): Layer.Layer<TaskBackend | ConversationStore, Redis.RedisError, Redis.Redis> =>
+  Layer.merge(RedisTaskBackend.layerWith(options), RedisConversationStore.layerWith(options))
+
+/**
+ * Connects to Redis.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layer = (
+  { prefix, ...client }: Options
+): Layer.Layer<TaskBackend | ConversationStore, Redis.RedisError> =>
+  Layer.provide(
+    layerNoClient({ prefix }),
+    // The backend logs every failed connection. The log messages of the client would repeat that.
+    Layer.provide(RedisClient.layer(client), Logger.layer([]))
+  )
