@@ -80,14 +80,14 @@ const inputOf = (answers: Answers) => ({
     agentId: AgentId.make("bench"),
     attempt: 1,
     metadata: {},
-    userMetadata: {}
+    userMetadata: {},
+    stopReason: Effect.succeedNone
   },
   history: [userText(prompt(answers))],
   historyMetadata: new Map(),
   journal: [ack({ id: taskId, conversationId, at: 0 })],
   awaitDecision: () => Effect.never,
-  makeTitle: () => Effect.void,
-  checkpoint: Effect.void
+  makeTitle: () => Effect.void
 })
 
 /** Heap bytes of each of those that `start` begins and that wait from then on. */

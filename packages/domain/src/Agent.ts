@@ -70,8 +70,6 @@ export interface AgentInput {
    * without an event. The effect may take one minute. A failure is logged and has no other effect.
    */
   readonly makeTitle: (title: Effect.Effect<Option.Option<string>>) => Effect.Effect<void>
-  /** To be run between two steps: a place where the engine may stop the task to hand it over. */
-  readonly checkpoint: Effect.Effect<void>
 }
 
 /**

@@ -3,9 +3,23 @@
  *
  * @since 0.1.0
  */
-import { Context, Option } from "effect"
+import { Context, type Effect, Option } from "effect"
 import type { AgentId, ConversationId, TaskId, UserId } from "./Ids.ts"
 import type { Metadata } from "./Task.ts"
+
+/**
+ * Why the agent of a task is being stopped.
+ *
+ * - `cancel`: somebody cancelled the task. Work that a tool began elsewhere should be cancelled too.
+ * - `deadline`: the task has reached its deadline. It ends with an error.
+ * - `shutdown`: this process hands the task over. Another process goes on with it.
+ * - `fenced`: another process owns the task by now. It goes on with the task.
+ * - `store`: the store failed. This or another process takes the task up again.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type StopReason = "cancel" | "deadline" | "shutdown" | "fenced" | "store"
 
 /**
  * The task as tool handlers and hooks see it.
@@ -24,6 +38,11 @@ export interface TaskContext {
   readonly metadata: Metadata
   /** The `userMetadata` of the start. Empty if the start had none. */
   readonly userMetadata: Metadata
+  /**
+   * Why the task is being stopped; none while it is not. A finalizer of a tool reads it to tell a cancel, after which the
+   * call is over, from a hand-over, after which another process may enter the call again.
+   */
+  readonly stopReason: Effect.Effect<Option.Option<StopReason>>
 }
 
 /**

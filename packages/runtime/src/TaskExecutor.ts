@@ -1,302 +1,196 @@
 /**
- * What it takes to execute tasks in this process: claims, the event path, the lease, and the readers.
+ * Executes one task in this process, from its claim to its end.
  *
  * The same code executes tasks under every engine; only this code claims.
  *
  * @since 0.1.0
  */
-import { Agents } from "@perennial/domain/Agent"
+import { type Agent, Agents } from "@perennial/domain/Agent"
+import { CurrentTask, type TaskContext } from "@perennial/domain/CurrentTask"
+import { CurrentUser } from "@perennial/domain/CurrentUser"
 import { ConversationStore } from "@perennial/domain/ConversationStore"
-import { NewId, RunnerId, type TaskId } from "@perennial/domain/Ids"
-import { type Head, TaskBackend } from "@perennial/domain/TaskBackend"
-import type { StreamLost, TaskBackendError } from "@perennial/domain/TaskError"
-import type { StoredEvent } from "@perennial/domain/TaskEvent"
-import {
-  type Cause,
-  Clock,
-  Context,
-  Duration,
-  Effect,
-  Latch,
-  Layer,
-  Option,
-  Schedule,
-  Scheduler,
-  type Stream
-} from "effect"
-import { executeClaimed, type Shared } from "./internal/executeClaimed.ts"
-import { Execution } from "./internal/execution.ts"
-import { Hubs } from "./internal/hubs.ts"
-import { Pages } from "./internal/pages.ts"
-import { Places } from "./internal/places.ts"
-import { read } from "./internal/reader.ts"
-import * as Watch from "./internal/watch.ts"
-import * as Writer from "./internal/writer.ts"
+import type { TaskId } from "@perennial/domain/Ids"
+import type { Metadata } from "@perennial/domain/Task"
+import { type Claim, type Head, TaskBackend } from "@perennial/domain/TaskBackend"
+import type { TaskBackendError } from "@perennial/domain/TaskError"
+import { Cause, Context, Duration, Effect, Layer, Option, References, Scope } from "effect"
+import * as GroupCommit from "./internal/log/groupCommit.ts"
+import { OwnedLog } from "./internal/log/ownedLog.ts"
+import { TaskAgentInput } from "./internal/task/agentInput.ts"
+import * as Deadlines from "./internal/task/deadlines.ts"
+import type { ExecutionHost } from "./internal/task/executionHost.ts"
+import { conclude, finish, release } from "./internal/task/finish.ts"
+import type { OwnedTask } from "./internal/task/ownedTask.ts"
+import { prepare } from "./internal/task/prepare.ts"
+import { runAgent, wasInterrupted } from "./internal/task/runAgent.ts"
+import type { StopSignal } from "./internal/task/stopSignal.ts"
+import { StoreFailures } from "./internal/task/storeFailures.ts"
+import { TaskOwner } from "./internal/task/taskOwner.ts"
+import { Lease } from "./Lease.ts"
 import { CurrentTaskLimits } from "./TaskLimits.ts"
-
-/** Tasks whose losses are remembered. */
-const maxLosses = 10_000
+import { CurrentTaskPlace, type TaskPlace, unbounded } from "./TaskPlace.ts"
+import { TaskReaders } from "./TaskReaders.ts"
 
 /**
- * Executes tasks and serves their readers.
+ * Executes tasks.
  *
  * @since 0.1.0
  * @category services
  */
 export class TaskExecutor extends Context.Service<TaskExecutor, {
-  readonly runnerId: RunnerId
-
-  /** Takes a place of this process's capacity, if there is one; `execute` needs it and gives it back. */
-  readonly admit: Effect.Effect<boolean>
-
-  /** Gives back a place that was taken for nothing. */
-  readonly dismiss: Effect.Effect<void>
-
-  /** How many more tasks this process would take. */
-  readonly room: Effect.Effect<number>
-
-  /** Opens when a place became free. */
-  readonly roomMade: Latch.Latch
-
-  /** Tasks accepted here that wait for a place. */
-  readonly waiting: Set<TaskId>
-
-  /** Whether as many tasks wait here, for a place or for a person, as this process takes (P11). */
-  readonly isFull: Effect.Effect<boolean>
-
-  /** Whether a task is executed here. */
-  readonly isExecuting: (id: TaskId) => boolean
-
   /**
-   * Claims a head and executes it in the background to its end, a hand-over or a loss. `onEnd` is given the head that its
-   * end promoted, if this process has its agent. Does nothing when another owner has it. Nothing waits in the meantime.
+   * Claims a head and executes its task to the end. Returns the head that the end promoted; none when there is no such
+   * head, when another owner has the task, and when the task is handed over or lost.
+   *
+   * An interruption is the hand-over: the agent is interrupted, its finalizers get the grace of `TaskLimits.cancelGrace`,
+   * and the task is released for another process (P8). The effect ends when that is done. It never fails: a store that
+   * fails stops the task as if this process had crashed.
+   *
+   * `place` is what the task takes of the engine's capacity; without one nothing is taken.
    */
-  readonly launch: (head: Head, onEnd: (promoted: Option.Option<Head>) => void) => void
+  readonly execute: (head: Head, place?: TaskPlace) => Effect.Effect<Option.Option<Head>>
 
-  /** The same for a fiber that waits. `checkpoint` runs between steps. */
-  readonly execute: (
-    head: Head,
-    options?: { readonly checkpoint?: Effect.Effect<void> | undefined }
-  ) => Effect.Effect<Option.Option<Head>>
-
-  /** Looks at what was asked of a task, if it is executed here. */
-  readonly notify: (id: TaskId) => Effect.Effect<void, TaskBackendError>
-
-  /** The log of a task grew by another hand: whoever watches it here must see it. */
-  readonly grew: (id: TaskId) => Effect.Effect<void>
-
-  /** The same for every task that is watched here. */
-  readonly grewAll: Effect.Effect<void>
-
-  /** Ends what time ends: deadlines and graces. */
-  readonly tick: Effect.Effect<void>
-
-  /**
-   * Stops taking tasks and hands over those that are executed, each when its finalizers have run. Finalizers that cling
-   * are given up: their tasks are handed over without them. Returns when all are.
-   */
-  readonly drain: Effect.Effect<void>
-
-  /** Whether this process may take tasks from owners that seem dead: not just after its own lease had run out. */
-  readonly mayRob: Effect.Effect<boolean>
-
-  /** The events of a task after a seq, until the terminal one. Checks nothing. */
-  readonly read: (id: TaskId, after: number) => Stream.Stream<StoredEvent, StreamLost>
+  /** Reads what was asked of a task, if it is executed here. */
+  readonly readIntents: (id: TaskId) => Effect.Effect<void, TaskBackendError>
 }>()("@perennial/runtime/TaskExecutor") {
-  /** The executor of this process. Its lease ends when the scope closes. */
-  static readonly layer: Layer.Layer<TaskExecutor, TaskBackendError, TaskBackend | ConversationStore | Agents> = Layer
-    .effect(TaskExecutor, Effect.suspend(() => make))
+  /** The executor of this process. */
+  static readonly layer: Layer.Layer<
+    TaskExecutor,
+    never,
+    TaskBackend | ConversationStore | Agents | Lease | TaskReaders
+  > = Layer.effect(TaskExecutor, Effect.suspend(() => make))
 }
 
 const make = Effect.gen(function*() {
   const backend = yield* TaskBackend
   const store = yield* ConversationStore
   const agents = yield* Agents
+  const lease = yield* Lease
+  const readers = yield* TaskReaders
   const limits = yield* CurrentTaskLimits
-  const clock = yield* Clock.Clock
-  const context = yield* Effect.context<never>()
   const scope = yield* Effect.scope
-  const runnerId = RunnerId.make(yield* Effect.flatten(NewId))
-  const now = () => clock.currentTimeMillisUnsafe()
+  const context = yield* Effect.context<never>()
+  const commit = yield* GroupCommit.make(backend, lease.now)
+  const deadlines = yield* Deadlines.make(limits)
+  const host: ExecutionHost = { backend, commit, limits, now: lease.now, scope, store }
+  const storeFailures = new StoreFailures()
+  const owners = new Map<TaskId, TaskOwner>()
+  // Nobody closes this scope. Each execution ends the fiber of its agent. A fiber stays behind only when its finalizers do
+  // not end within the grace; to wait for it would hold the shutdown up for ever.
+  const agentFibers = yield* Scope.make()
 
-  const leaseMillis = Duration.toMillis(limits.leaseTtl)
-  let renewedAt = now()
-  let robsFrom = 0
-  const executions = new Map<TaskId, Execution>()
-  let draining = false
-  const places = new Places(limits.capacity)
-  /** Times a task was given up here because of the store, without progress since. */
-  const losses = new Map<TaskId, number>()
-  const waiting = new Set<TaskId>()
-  const hubs = new Hubs()
-  const pages = new Pages(backend, limits.pageCacheBytes)
+  /** Takes possession of a claimed task. */
+  const own = (owner: TaskOwner, claim: Claim, place: TaskPlace, agent: Option.Option<Agent>): OwnedTask => {
+    const { intents, stop } = owner
+    const publisher = readers.own(claim.taskId, claim.lastSeq)
+    stop.disownOnLoss(publisher)
+    const log = new OwnedLog({ claim, publisher, limits, owner })
+    place.openCalls(log)
+    // A task without its agent ends for that reason, at any age.
+    const timeout = Option.match(agent, {
+      onNone: () => Duration.infinity,
+      onSome: (agent) => Duration.min(agent.timeout ?? limits.taskTimeout, limits.taskTimeout)
+    })
+    // The store's time tells how old the task is.
+    deadlines.set(stop, claim.startedAt + Duration.toMillis(timeout) - lease.now())
+    owners.set(claim.taskId, owner)
+    const attempt = storeFailures.begin(claim.taskId)
+    return owner.owned = { attempt, claim, context: toContext(claim, stop), intents, log, place, publisher, stop, timeout }
+  }
 
-  yield* backend.heartbeat(runnerId, limits.leaseTtl)
-  yield* Effect.addFinalizer(() =>
-    backend.heartbeat(runnerId, Duration.zero).pipe(
-      Effect.timeout(limits.heartbeat),
-      Effect.ignore({ log: "Warn", message: "The lease could not be ended." })
-    )
-  )
-  const writer = yield* Writer.make(backend)
-  const watch = yield* Watch.make(backend, hubs)
+  const disown = (owner: TaskOwner) => {
+    lease.forget(owner)
+    if (owner.owned === undefined) return
+    const { attempt, claim, publisher, stop } = owner.owned
+    if (owners.get(claim.taskId) === owner) owners.delete(claim.taskId)
+    deadlines.delete(stop)
+    publisher.disown()
+    attempt.end(stop.reason === "store")
+  }
 
-  const notify = Effect.fnUntraced(function*(id: TaskId) {
-    const execution = executions.get(id)
-    if (execution !== undefined) execution.apply(yield* backend.intents(id), now())
+  /** From the log to the outcome: to the end of the task, a hand-over, or a loss. */
+  const perform = Effect.fnUntraced(function*(owned: OwnedTask, agent: Option.Option<Agent>) {
+    const preparation = yield* prepare(host, owned, agent)
+    if (preparation._tag === "Release") return yield* release(host, owned)
+    if (preparation._tag === "End") return yield* finish(host, owned, preparation.outcome)
+    if (yield* wasInterrupted) owned.stop.stop("shutdown")
+    const input = new TaskAgentInput(host, owned, preparation.prepared)
+    const exit = yield* runAgent(host, owned, preparation.agent, input, agentFibers)
+    return yield* conclude(host, owned, input, exit)
   })
 
-  const noteLoss = ({ excused, failed, progressed, taskId }: Execution) => {
-    if (failed && excused) return
-    const before = progressed ? 0 : losses.get(taskId) ?? 0
-    losses.delete(taskId)
-    if (!failed) return
-    losses.set(taskId, before + 1)
-    // Those that another process took up stay: the oldest go.
-    for (const oldest of losses.keys()) if (losses.size > maxLosses) losses.delete(oldest)
-  }
+  const executeClaimed = (owner: TaskOwner, claim: Claim, place: TaskPlace) =>
+    Effect.flatMap(Effect.option(agents.get(claim.agentId)), (agent) => {
+      const owned = own(owner, claim, place, agent)
+      return Effect.updateContext<never, never>(() => fiberContext(context, owned))(perform(owned, agent))
+    })
 
-  /** From here on others write to its log: whoever reads it here follows it like that of any other process. */
-  const disown = (id: TaskId) => {
-    hubs.disown(id)
-    watch.grewUnsafe(id)
-  }
-
-  /** Opens when a process that drains executes nothing any more. */
-  const drained = Latch.makeUnsafe(false)
-
-  const shared: Shared = {
-    agents,
-    backend,
-    context,
-    end: (execution, promoted) =>
-      Effect.suspend(() => {
-        const { taskId } = execution
-        executions.delete(taskId)
-        disown(taskId)
-        noteLoss(execution)
-        execution.over = true
-        return Effect.map(places.leave(execution), () => {
-          execution.onEnd(Option.filter(promoted, ({ agentId }) => agents.ids.includes(agentId)))
-          if (draining && executions.size === 0) drained.openUnsafe()
-        })
-      }),
-    hubs,
-    limits,
-    notify: (id) => Effect.ignore(Effect.suspend(() => notify(id)), { log: "Warn" }),
-    now,
-    places,
-    runnerId,
-    scope,
-    store,
-    writer
-  }
-  const dispatcher = Context.get(context, Scheduler.Scheduler).makeDispatcher()
-  const process = {
-    onLost: disown,
-    look: (id: TaskId) => Effect.asVoid(Effect.forkIn(shared.notify(id), scope)),
-    graceMillis: Duration.toMillis(limits.cancelGrace),
-    now
-  }
-  const launch = (
-    head: Head,
-    checkpoint: Effect.Effect<void>,
-    onEnd: (promoted: Option.Option<Head>) => void
-  ): void => {
-    const { taskId } = head
-    const execution = new Execution(head, { checkpoint, losses: losses.get(taskId) ?? 0, onEnd, process })
-    if (draining || executions.has(taskId)) {
-      Effect.runForkWith(context)(Effect.map(places.leave(execution), () => onEnd(Watch.noHead)))
-      return
-    }
-    executions.set(taskId, execution)
-    waiting.delete(taskId)
-    // After what this turn of the event loop still does: whoever submits is answered first, and what begins together is
-    // executed together.
-    dispatcher.scheduleTask(() => executeClaimed(shared, execution), 0)
-  }
-
-  /** One task's trouble must not keep the others from being looked after. */
-  const alone = Effect.catchCause((cause: Cause.Cause<TaskBackendError>) =>
-    Effect.logWarning("A task could not be looked after; it is tried again.", cause)
-  )
-
-  /** What the store says this runner owns against what is executed here. */
-  const beat = Effect.gen(function*() {
-    const before = new Map<TaskId, Execution>()
-    for (const [id, execution] of executions) if (execution.claim !== undefined) before.set(id, execution)
-    const asked = now()
-    const { owned } = yield* backend.heartbeat(runnerId, limits.leaseTtl)
-    // After an outage of the store others may have been unable to renew theirs: they get the time to.
-    if (asked - renewedAt > leaseMillis) robsFrom = now() + leaseMillis / 3
-    // The store counts from when it was asked, at the earliest.
-    renewedAt = asked
-    const byId = new Map(owned.map((fence) => [fence.taskId, fence]))
-    for (const [id, execution] of before) {
-      const row = byId.get(id)
-      if (executions.get(id) !== execution) continue
-      if (row === undefined || row.token !== execution.claim?.token) execution.stop("fenced", now())
-      else if (row.intents > execution.intents) yield* alone(notify(id))
-    }
-    for (const row of owned) {
-      if (!before.has(row.taskId) && !executions.has(row.taskId)) yield* alone(backend.release(row))
-    }
-  })
-  /** What this process may not know any more: whether its tasks have other owners by now (P9, P10). */
-  const lapse = Effect.suspend(() => {
-    if (now() - renewedAt < leaseMillis) return Effect.void
-    let stopped = 0
-    for (const execution of executions.values()) {
-      if (execution.claim === undefined || execution.isLost) continue
-      execution.stop("fenced", now())
-      stopped++
-    }
-    return stopped === 0 ? Effect.void : Effect.logWarning(`The lease has run out: ${stopped} tasks stop here.`)
-  })
-  // A store that never answers must not outlast the lease; once it has run out, it is asked again as often.
-  const patience = () => Math.max(0, renewedAt + leaseMillis - now()) || leaseMillis
-  yield* Effect.suspend(() => Effect.timeout(beat, patience())).pipe(
-    Effect.catchCause((cause) => Effect.andThen(Effect.logWarning("The lease could not be renewed.", cause), lapse)),
-    Effect.repeat(Schedule.spaced(limits.heartbeat)),
-    Effect.delay(limits.heartbeat),
-    Effect.forkScoped
-  )
-
-  const tick = Effect.sync(() => {
-    const at = now()
-    for (const execution of executions.values()) execution.tick(at)
-  })
+  const execute: TaskExecutor["Service"]["execute"] = (head, place = unbounded) =>
+    Effect.suspend(() => {
+      const owner = new TaskOwner(host, head.taskId)
+      return lease.claim(head, owner).pipe(
+        Effect.flatMap((claim) =>
+          Option.isNone(claim) ? Effect.succeed(noHead) : executeClaimed(owner, claim.value, place)
+        ),
+        Effect.catchCause((cause) => storeFailed(owner, cause)),
+        Effect.ensuring(Effect.sync(() => disown(owner))),
+        Effect.uninterruptible
+      )
+    })
 
   return TaskExecutor.of({
-    runnerId,
-    admit: Effect.suspend(() => draining ? Effect.succeed(false) : places.admit),
-    dismiss: places.dismiss,
-    room: Effect.sync(() => draining ? 0 : places.room),
-    roomMade: places.made,
-    waiting,
-    isFull: Effect.sync(() => waiting.size + executions.size - places.taken >= limits.waiting),
-    isExecuting: (id) => executions.has(id),
-    launch: (head, onEnd) => launch(head, Effect.void, onEnd),
-    execute: (head, options) =>
-      Effect.uninterruptible(
-        Effect.callback<Option.Option<Head>>((resume) =>
-          launch(head, options?.checkpoint ?? Effect.void, (promoted) => resume(Effect.succeed(promoted)))
-        )
-      ),
-    notify,
-    grew: watch.grew,
-    grewAll: watch.grewAll,
-    tick,
-    drain: Effect.suspend(() => {
-      draining = true
-      if (executions.size === 0) return Effect.void
-      for (const execution of executions.values()) execution.stop("shutdown", now())
-      return Effect.timeoutOption(drained.await, limits.cancelGrace).pipe(
-        Effect.andThen(tick),
-        Effect.andThen(drained.await)
-      )
-    }),
-    mayRob: Effect.sync(() => now() >= robsFrom && now() - renewedAt <= leaseMillis),
-    read: (id, after) => read(hubs, pages, id, after)
+    execute,
+    readIntents: (id) => Effect.suspend(() => owners.get(id)?.readIntents ?? Effect.void)
   })
 })
+
+const noHead: Option.Option<Head> = Option.none()
+
+const none: Metadata = {}
+
+/** What tools and hooks may know of a task. */
+const toContext = (claim: Claim, stop: StopSignal): TaskContext => ({
+  taskId: claim.taskId,
+  conversationId: claim.conversationId,
+  userId: claim.userId,
+  agentId: claim.agentId,
+  attempt: claim.attempt,
+  metadata: claim.metadata ?? none,
+  userMetadata: claim.userMetadata ?? none,
+  stopReason: Effect.sync(() => Option.fromUndefinedOr(stop.reason))
+})
+
+/**
+ * What the fibers of a task have: the context of the process, the task, its user, its place, and log lines that name it.
+ * Nothing of the fiber that submitted it.
+ */
+const fiberContext = (context: Context.Context<never>, owned: OwnedTask): Context.Context<never> => {
+  const { claim, place } = owned
+  return context.pipe(
+    Context.add(CurrentTask, Option.some(owned.context)),
+    Context.add(CurrentUser, claim.userId),
+    Context.add(CurrentTaskPlace, place),
+    Context.add(References.CurrentLogAnnotations, {
+      ...Context.get(context, References.CurrentLogAnnotations),
+      ...claim.logContext,
+      taskId: claim.taskId,
+      conversationId: claim.conversationId,
+      attempt: claim.attempt
+    })
+  )
+}
+
+/** A store that fails is never an outcome of a task: the task stops here as if this process had crashed. */
+const storeFailed = (
+  { owned, stop, taskId }: TaskOwner,
+  cause: Cause.Cause<{ readonly _tag: string }>
+): Effect.Effect<Option.Option<Head>> => {
+  const error = Cause.findErrorOption(cause)
+  if (stop.reason === "fenced" || (Option.isSome(error) && error.value._tag === "LeaseLost")) return Effect.succeed(noHead)
+  // A claim that failed says nothing about the task.
+  if (owned !== undefined) stop.stop("store")
+  return Effect.as(
+    Effect.logError(`Task ${taskId} stopped here as if crashed; it will be taken up again.`, cause),
+    noHead
+  )
+}

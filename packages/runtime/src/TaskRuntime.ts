@@ -12,8 +12,10 @@ import { TaskManager } from "@perennial/domain/TaskManager"
 import { Layer } from "effect"
 import { Digest } from "effect/crypto"
 import { make } from "./internal/manager/taskManager.ts"
+import { Lease } from "./Lease.ts"
 import { TaskEngine } from "./TaskEngine.ts"
 import { TaskExecutor } from "./TaskExecutor.ts"
+import { TaskReaders } from "./TaskReaders.ts"
 
 /**
  * Only the manager: executor and engine are the application's.
@@ -26,7 +28,7 @@ import { TaskExecutor } from "./TaskExecutor.ts"
 export const layerManager: Layer.Layer<
   TaskManager,
   never,
-  TaskEngine | TaskExecutor | TaskBackend | ConversationStore | Agents
+  TaskEngine | TaskExecutor | TaskReaders | TaskBackend | ConversationStore | Agents
 > = Layer.effect(TaskManager, make).pipe(Layer.provide(Digest.layerWebCrypto))
 
 /**
@@ -38,7 +40,8 @@ export const layerManager: Layer.Layer<
 export const layer: Layer.Layer<TaskManager, TaskBackendError, TaskBackend | ConversationStore | Agents> = layerManager
   .pipe(
     Layer.provide(TaskEngine.layerLocal),
-    Layer.provide(TaskExecutor.layer)
+    Layer.provide(TaskExecutor.layer),
+    Layer.provide([Lease.layer, TaskReaders.layer])
   )
 
 /**

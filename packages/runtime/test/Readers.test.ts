@@ -9,7 +9,7 @@ import { size } from "@perennial/domain/TaskEvent"
 import { zero } from "@perennial/domain/Usage"
 import { Deferred, Effect, Exit, Fiber, Latch, PubSub, Ref, Scheduler, Stream } from "effect"
 import { TestClock } from "effect/testing"
-import { Hubs } from "../src/internal/hubs.ts"
+import { Hubs } from "../src/internal/log/hub.ts"
 import { counting, message, text } from "./support/agents.ts"
 import {
   blocking,
@@ -108,8 +108,9 @@ describe("readers of one task (P3, P6)", () => {
 
   it.effect("P6: what readers that stall hold together is bounded in bytes, whatever the size of a commit", () =>
     Effect.gen(function*() {
-      const hub = new Hubs().own(TaskId.make("t1"), 0)
-      const stalled = yield* hub.subscribe
+      const hubs = new Hubs(() => {})
+      const hub = hubs.own(TaskId.make("t1"), 0)
+      const stalled = yield* (yield* hubs.attach(TaskId.make("t1"))).subscribe
       for (let seq = 1; seq <= 100; seq++) {
         const content = "x".repeat(seq % 2 === 0 ? 60_000 : 200_000)
         yield* hub.publish([{
@@ -118,7 +119,7 @@ describe("readers of one task (P3, P6)", () => {
           event: { type: "text", taskId: TaskId.make("t1"), conversationId: ConversationId.make("c1"), content }
         }])
       }
-      const held = (yield* PubSub.takeAll(stalled)).flatMap((signal) => signal === "look" ? [] : signal)
+      const held = (yield* PubSub.takeAll(stalled)).flatMap((signal) => signal === "readLog" ? [] : signal)
       assert.isAbove(held.length, 0)
       assert.isAtMost(held.reduce((sum, { event }) => sum + size(event), 0), 4 * 1024 * 1024)
     }).pipe(Effect.scoped))

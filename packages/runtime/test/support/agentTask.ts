@@ -7,7 +7,7 @@ import { type Message, userText } from "@perennial/domain/Message"
 import { ack, type AgentEvent, isBoundary, type StoredEvent, type TaskEvent } from "@perennial/domain/TaskEvent"
 import * as TaskView from "@perennial/domain/TaskView"
 import { Clock, Deferred, Effect, type Fiber, Option } from "effect"
-import { malformed } from "../../src/internal/agentEvent.ts"
+import { malformed } from "../../src/internal/log/agentEvent.ts"
 
 export { adjust, settle } from "@perennial/runtime/Testing"
 
@@ -18,7 +18,8 @@ export const task: TaskContext = {
   agentId: AgentId.make("agent-1"),
   attempt: 1,
   metadata: {},
-  userMetadata: {}
+  userMetadata: {},
+  stopReason: Effect.succeedNone
 }
 
 const chunks = new Set(["text", "reasoning", "tool_progress", "retry", "data", "title"])
@@ -99,8 +100,7 @@ export const startAgent = Effect.fnUntraced(function*(agent: Agent, options: {
     makeTitle: Effect.flatMap(Option.match({
       onNone: () => Effect.void,
       onSome: (title) => Effect.sync(() => write({ type: "title", title }))
-    })),
-    checkpoint: Effect.void
+    }))
   }
   const fiber = yield* agent.run(input, emit).pipe(
     Effect.provideService(CurrentTask, Option.some(task)),

@@ -7,13 +7,13 @@ import * as Input from "@perennial/domain/Input"
 import { type UserMessage, userText } from "@perennial/domain/Message"
 import { decodeRegenerate, decodeStart, RegenerateOptions, StartInput } from "@perennial/domain/StartInput"
 import type { OnBusy } from "@perennial/domain/Task"
-import type { Head, NewTask, TaskBackend } from "@perennial/domain/TaskBackend"
-import { CapacityExceeded, InvalidInput, MessageNotFound } from "@perennial/domain/TaskError"
-import { Effect, type Option, Predicate, Schema } from "effect"
+import type { NewTask, TaskBackend } from "@perennial/domain/TaskBackend"
+import { InvalidInput, MessageNotFound } from "@perennial/domain/TaskError"
+import { Effect, Option, Predicate, Schema } from "effect"
 import { Digest } from "effect/crypto"
-import type { TaskExecutor } from "../../TaskExecutor.ts"
+import type { TaskEngine } from "../../TaskEngine.ts"
 import type { TaskLimits } from "../../TaskLimits.ts"
-import { lastOfUser } from "../conversation.ts"
+import { lastOfUser } from "../task/readHistory.ts"
 import { withSpan } from "../spans.ts"
 import * as Utf8 from "../utf8.ts"
 
@@ -21,11 +21,9 @@ export interface Options {
   readonly backend: TaskBackend["Service"]
   readonly store: ConversationStore["Service"]
   readonly agents: Agents["Service"]
-  readonly executor: TaskExecutor["Service"]
+  readonly engine: TaskEngine["Service"]
   readonly limits: TaskLimits
   readonly digest: Digest.Digest["Service"]
-  /** Has a head run. */
-  readonly submit: (head: Option.Option<Head>) => Effect.Effect<void>
   readonly endedUnbegun: (id: TaskId) => Effect.Effect<void>
   readonly notify: (id: TaskId) => Effect.Effect<void>
 }
@@ -36,7 +34,7 @@ type Accepted =
   & { readonly [Field in Exclude<keyof StartInput, "message">]?: (typeof StartInput.Type)[Field] | undefined }
 
 export const makeAccepting = (options: Options) => {
-  const { agents, backend, executor, limits, store } = options
+  const { agents, backend, engine, limits, store } = options
 
   /** A repeated or refused request needs no conversation: one that was made for it goes. */
   const discardUnused = Effect.fnUntraced(function*(key: ConversationKey) {
@@ -46,7 +44,7 @@ export const makeAccepting = (options: Options) => {
 
   const accept = Effect.fnUntraced(function*(input: Accepted) {
     const agent = yield* agents.get(input.agentId)
-    if (yield* executor.isFull) return yield* new CapacityExceeded({ limit: limits.waiting })
+    yield* engine.admission
     const userId = yield* CurrentUser
     const newId = yield* NewId
     const conversationId = input.conversationId ?? ConversationId.make(yield* newId)
@@ -77,7 +75,7 @@ export const makeAccepting = (options: Options) => {
       ? created
       : Effect.tapErrorTag(created, "IdempotencyConflict", () => discardUnused(key))
     return Effect.uninterruptible(Effect.flatMap(wanted, ({ cancelled, cancelling, head, task }) => {
-      const submitted = Effect.as(options.submit(head), task)
+      const submitted = Effect.as(Option.isSome(head) ? engine.submit(head.value) : Effect.void, task)
       const accepted = task.conversationId === key.id ? submitted : Effect.tap(submitted, () => discardUnused(key))
       if (cancelled.length === 0 && cancelling.length === 0) return accepted
       return Effect.forEach(cancelled, options.endedUnbegun, { discard: true }).pipe(

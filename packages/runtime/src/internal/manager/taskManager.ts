@@ -5,7 +5,7 @@ import { CurrentUser } from "@perennial/domain/CurrentUser"
 import * as Decision from "@perennial/domain/Decision"
 import type { ConversationId, TaskId } from "@perennial/domain/Ids"
 import { isTerminal, type Task } from "@perennial/domain/Task"
-import { cancelKey, decisionKey, type Head, type Intent, TaskBackend } from "@perennial/domain/TaskBackend"
+import { cancelKey, decisionKey, type Intent, TaskBackend } from "@perennial/domain/TaskBackend"
 import {
   AlreadyDecided,
   CursorAhead,
@@ -23,7 +23,8 @@ import { Digest } from "effect/crypto"
 import { TaskEngine } from "../../TaskEngine.ts"
 import { TaskExecutor } from "../../TaskExecutor.ts"
 import { CurrentTaskLimits } from "../../TaskLimits.ts"
-import { supervise } from "../supervision.ts"
+import { whileWaiting } from "../../TaskPlace.ts"
+import { TaskReaders } from "../../TaskReaders.ts"
 import { makeAccepting } from "./accepting.ts"
 
 export const make = Effect.gen(function*() {
@@ -34,31 +35,23 @@ export const make = Effect.gen(function*() {
   const engine = yield* TaskEngine
   const limits = yield* CurrentTaskLimits
   const digest = yield* Digest.Digest
-  yield* supervise({ agents, backend, engine, executor, limits })
-
-  /** A head of an agent that this process does not have is left to others. */
-  const submit = (head: Option.Option<Head>) =>
-    Option.isSome(head) && agents.ids.includes(head.value.agentId) ? engine.submit(head.value) : Effect.void
+  const readers = yield* TaskReaders
 
   const get = (id: TaskId) => Effect.flatMap(CurrentUser, (userId) => backend.get(id, { userId }))
 
   /** A task that ended before it began waits for no place, and its readers do not wait for it. */
-  const endedUnbegun = (id: TaskId) => {
-    executor.waiting.delete(id)
-    return executor.grew(id)
-  }
+  const endedUnbegun = (id: TaskId) => Effect.andThen(engine.forget(id), readers.logGrew(id))
 
   /** The intent is durable: an owner that cannot be told now sees it with its next heartbeat. */
-  const notify = (id: TaskId) => Effect.ignore(executor.notify(id), { log: "Warn" })
+  const notify = (id: TaskId) => Effect.ignore(executor.readIntents(id), { log: "Warn" })
 
   const { regenerate, start } = makeAccepting({
     backend,
     store,
     agents,
-    executor,
+    engine,
     limits,
     digest,
-    submit,
     endedUnbegun,
     notify
   })
@@ -73,7 +66,7 @@ export const make = Effect.gen(function*() {
         // Only logs of ended tasks expire.
         yield* backend.events(id, { after, limit: 1, maxBytes: 0 })
       }
-      return { task, events: executor.read(id, after) }
+      return { task, events: readers.read(id, after) }
     }
   )
 
@@ -81,13 +74,13 @@ export const make = Effect.gen(function*() {
     Effect.map(open(id, options), ({ events }) => events)
 
   const ended = (task: Task) =>
-    isTerminal(task.status) ? Effect.void : Stream.runDrain(executor.read(task.id, task.lastSeq))
+    isTerminal(task.status) ? Effect.void : whileWaiting(Stream.runDrain(readers.read(task.id, task.lastSeq)))
 
   const putIntent = Effect.fnUntraced(function*(id: TaskId, intent: Intent) {
     const recorded = yield* backend.putIntent(id, intent, { userId: yield* CurrentUser })
     if (recorded.written) {
-      yield* isTerminal(recorded.task.status) ? endedUnbegun(id) : executor.grew(id)
-      yield* submit(recorded.promoted)
+      yield* isTerminal(recorded.task.status) ? endedUnbegun(id) : readers.logGrew(id)
+      if (Option.isSome(recorded.promoted)) yield* engine.submit(recorded.promoted.value)
     }
     if (!isTerminal(recorded.task.status)) yield* notify(id)
     return recorded
@@ -192,7 +185,7 @@ export const make = Effect.gen(function*() {
     await: await_,
     decide,
     deleteConversation,
-    drain: executor.drain
+    drain: engine.drain
   })
 })
 

@@ -3,11 +3,9 @@
  * feeds the hubs. Hints wake it; every 5 seconds it compares the newest seqs itself, since hints may be lost.
  */
 import type { TaskId } from "@perennial/domain/Ids"
-import type { Head, TaskBackend } from "@perennial/domain/TaskBackend"
-import { Array as Arr, Effect, Latch, Option, Schedule } from "effect"
-import type { Hub, Hubs } from "./hubs.ts"
-
-export const noHead: Option.Option<Head> = Option.none()
+import type { TaskBackend } from "@perennial/domain/TaskBackend"
+import { Array as Arr, Effect, Latch, Schedule } from "effect"
+import type { Hub, Hubs } from "./hub.ts"
 
 /** Ids in one comparison. */
 const compared = 1_000
@@ -18,20 +16,20 @@ export const make = Effect.fnUntraced(function*(backend: TaskBackend["Service"],
   const grown = new Set<TaskId>()
   const awake = yield* Latch.make(false)
 
-  const grewUnsafe = (id: TaskId) => {
+  const logGrewUnsafe = (id: TaskId) => {
     const hub = hubs.get(id)
     if (hub === undefined || hub.readers === 0 || hub.local || hub.ended) return
     grown.add(id)
     awake.openUnsafe()
   }
-  const grew = (id: TaskId) => Effect.sync(() => grewUnsafe(id))
+  const logGrew = (id: TaskId) => Effect.sync(() => logGrewUnsafe(id))
 
   /**
    * One page: a log that never stops growing takes its turn like all others. A hub whose readers have not read yet knows
    * nothing: they are sent to the log. So are those of a log that is gone.
    */
   const feed = (hub: Hub): Effect.Effect<void> =>
-    hub.local ? Effect.void : hub.lastSeq === 0 ? hub.look : backend.events(hub.taskId, {
+    hub.local ? Effect.void : hub.lastSeq === 0 ? hub.sendToLog : backend.events(hub.taskId, {
       after: hub.lastSeq,
       limit: 256,
       maxBytes: 1024 * 1024
@@ -40,12 +38,12 @@ export const make = Effect.fnUntraced(function*(backend: TaskBackend["Service"],
         Arr.isReadonlyArrayNonEmpty(events) && !hub.local
           ? Effect.andThen(
             hub.publish(events),
-            Effect.suspend(() => hub.lastSeq < lastSeq ? grew(hub.taskId) : Effect.void)
+            Effect.suspend(() => hub.lastSeq < lastSeq ? logGrew(hub.taskId) : Effect.void)
           )
           : Effect.void
       ),
       Effect.catchTag("TaskBackendError", (error) => Effect.logWarning("A log could not be read.", error)),
-      Effect.catch(() => hub.look),
+      Effect.catch(() => hub.sendToLog),
       Effect.catchCause((cause) => Effect.logWarning("A log could not be read.", cause))
     )
 
@@ -68,7 +66,7 @@ export const make = Effect.fnUntraced(function*(backend: TaskBackend["Service"],
           const stored = new Map(rows.map(({ lastSeq, taskId }) => [taskId, lastSeq]))
           return Effect.forEach(
             watched.filter((hub) => (stored.get(hub.taskId) ?? Number.POSITIVE_INFINITY) > hub.lastSeq),
-            (hub) => grew(hub.taskId),
+            (hub) => logGrew(hub.taskId),
             { discard: true }
           )
         }),
@@ -83,8 +81,8 @@ export const make = Effect.fnUntraced(function*(backend: TaskBackend["Service"],
   )
 
   return {
-    grew,
-    grewUnsafe,
-    grewAll: Effect.suspend(() => Effect.forEach(hubs.watched, (hub) => grew(hub.taskId), { discard: true }))
+    logGrew,
+    logGrewUnsafe,
+    recheckAll: Effect.suspend(() => Effect.forEach(hubs.watched, (hub) => logGrew(hub.taskId), { discard: true }))
   }
 })

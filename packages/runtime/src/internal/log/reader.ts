@@ -6,23 +6,23 @@ import type { TaskId } from "@perennial/domain/Ids"
 import { StreamLost } from "@perennial/domain/TaskError"
 import { isTerminal, type StoredEvent } from "@perennial/domain/TaskEvent"
 import { type Array as Arr, Cause, Effect, PubSub, type Pull, Stream } from "effect"
-import type { Batch, Hub, Hubs, Signal } from "./hubs.ts"
-import type { Page, Pages } from "./pages.ts"
+import type { Batch, Hub, Hubs, Signal } from "./hub.ts"
+import type { LogCache, Page } from "./logCache.ts"
 
 const isBatch = (events: ReadonlyArray<StoredEvent>): events is Batch => events.length > 0
 
 class Reader {
   readonly #hub: Hub
-  readonly #pages: Pages
+  readonly #cache: LogCache
   readonly #live: PubSub.Subscription<Signal>
   #cursor: number
   #behind = true
   #ended = false
   #doubts = 0
 
-  constructor(hub: Hub, pages: Pages, live: PubSub.Subscription<Signal>, after: number) {
+  constructor(hub: Hub, cache: LogCache, live: PubSub.Subscription<Signal>, after: number) {
     this.#hub = hub
-    this.#pages = pages
+    this.#cache = cache
     this.#live = live
     this.#cursor = after
   }
@@ -49,7 +49,7 @@ class Reader {
       this.#behind = false
       return this.#readLive
     }
-    return this.#pages.after(this.#hub.taskId, this.#cursor).pipe(
+    return this.#cache.after(this.#hub.taskId, this.#cursor).pipe(
       Effect.mapError((error) => this.#lost(error.message)),
       Effect.flatMap((page): Pull.Pull<Batch, StreamLost> => {
         if (page.lastSeq > this.#hub.lastSeq) return Effect.andThen(this.#hub.learn(page.lastSeq), this.#take(page))
@@ -85,7 +85,7 @@ class Reader {
     let out: Batch | undefined
     let cursor = this.#cursor
     for (const batch of signals) {
-      if (batch === "look") {
+      if (batch === "readLog") {
         this.#behind = true
         continue
       }
@@ -111,12 +111,12 @@ class Reader {
 /** The events of a task after a cursor: log, then live, until the terminal event. */
 export const read = (
   hubs: Hubs,
-  pages: Pages,
+  cache: LogCache,
   taskId: TaskId,
   after: number
 ): Stream.Stream<StoredEvent, StreamLost> =>
   Stream.unwrap(Effect.gen(function*() {
     const hub = yield* hubs.attach(taskId)
     const live = yield* hub.subscribe
-    return Stream.fromPull(Effect.succeed(new Reader(hub, pages, live, after).pull))
+    return Stream.fromPull(Effect.succeed(new Reader(hub, cache, live, after).pull))
   }))

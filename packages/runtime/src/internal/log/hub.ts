@@ -9,8 +9,8 @@ import { type Array as Arr, Effect, PubSub, type Scope } from "effect"
 /** Events of one commit, in order; readers share the array and its objects. */
 export type Batch = Arr.NonEmptyReadonlyArray<StoredEvent>
 
-/** What a reader is told: events, or that it should look at the log. */
-export type Signal = Batch | "look"
+/** What a reader receives: events, or the hint to read the log. */
+export type Signal = Batch | "readLog"
 
 /** Batches a reader may be behind before it goes back to the log. */
 const slots = 64
@@ -29,14 +29,19 @@ export class Hub {
   /** Whether `lastSeq` is the terminal event. */
   ended = false
   readers = 0
-  /** Set while the task runs here: then every event passes through `publish`. */
-  local = false
+  /** The use of this hub by the execution that owns the task here: then every event passes through `publish`. */
+  owner: OwnedHub | undefined
   #pubsub: PubSub.PubSub<Signal> | undefined
   #tail: Array<StoredEvent> = []
   #tailBytes = 0
 
   constructor(taskId: TaskId) {
     this.taskId = taskId
+  }
+
+  /** Whether the task runs here. */
+  get local(): boolean {
+    return this.owner !== undefined
   }
 
   /** Hands a committed batch to the readers. Whoever is too slow loses its oldest slots and reads the log instead. */
@@ -46,7 +51,7 @@ export class Hub {
     this.ended ||= isTerminal(last.event)
     if (this.local) this.#keep(batch)
     if (this.#pubsub === undefined) return Effect.void
-    return PubSub.publish(this.#pubsub, bytesOf(batch) > slotBytes ? "look" : batch)
+    return PubSub.publish(this.#pubsub, bytesOf(batch) > slotBytes ? "readLog" : batch)
   }
 
   /**
@@ -55,12 +60,12 @@ export class Hub {
    */
   learn(lastSeq: number): Effect.Effect<void> {
     this.lastSeq = Math.max(this.lastSeq, lastSeq)
-    return this.readers > 1 ? this.look : Effect.void
+    return this.readers > 1 ? this.sendToLog : Effect.void
   }
 
   /** Sends the readers to the log. */
-  get look(): Effect.Effect<void> {
-    return Effect.suspend(() => this.#pubsub === undefined ? Effect.void : PubSub.publish(this.#pubsub, "look"))
+  get sendToLog(): Effect.Effect<void> {
+    return Effect.suspend(() => this.#pubsub === undefined ? Effect.void : PubSub.publish(this.#pubsub, "readLog"))
   }
 
   /** The events after a cursor, if memory still holds all of them. */
@@ -108,9 +113,37 @@ export class Hub {
   }
 }
 
+/** The use of a hub by one execution of its task. */
+export class OwnedHub {
+  readonly #hub: Hub
+  readonly #hubs: Hubs
+
+  constructor(hub: Hub, hubs: Hubs) {
+    this.#hub = hub
+    this.#hubs = hubs
+  }
+
+  publish(batch: Batch): Effect.Effect<void> {
+    return this.#hub.owner === this ? this.#hub.publish(batch) : Effect.void
+  }
+
+  /** This execution writes to the log no more. */
+  disown(): void {
+    if (this.#hub.owner !== this) return
+    this.#hub.owner = undefined
+    this.#hub.dropTail()
+    this.#hubs.disowned(this.#hub)
+  }
+}
+
 /** The hubs of a process. A hub exists while its task runs here or somebody reads it. */
 export class Hubs {
   readonly #hubs = new Map<TaskId, Hub>()
+  readonly #onDisowned: (taskId: TaskId) => void
+
+  constructor(onDisowned: (taskId: TaskId) => void) {
+    this.#onDisowned = onDisowned
+  }
 
   get(taskId: TaskId): Hub | undefined {
     return this.#hubs.get(taskId)
@@ -122,20 +155,16 @@ export class Hubs {
   }
 
   /** Opens the hub of a task that runs here from now on. */
-  own(taskId: TaskId, lastSeq: number): Hub {
+  own(taskId: TaskId, lastSeq: number): OwnedHub {
     const hub = this.#obtain(taskId)
-    hub.local = true
     hub.lastSeq = Math.max(hub.lastSeq, lastSeq)
-    return hub
+    return hub.owner = new OwnedHub(hub, this)
   }
 
-  /** The task does not run here any more. */
-  disown(taskId: TaskId): void {
-    const hub = this.#hubs.get(taskId)
-    if (hub === undefined) return
-    hub.local = false
-    hub.dropTail()
+  /** A task does not run here any more. */
+  disowned(hub: Hub): void {
     this.#collect(hub)
+    this.#onDisowned(hub.taskId)
   }
 
   /** A reader's use of a hub, for the length of a scope. */

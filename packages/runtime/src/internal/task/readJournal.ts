@@ -4,15 +4,15 @@
 import type { TaskBackend } from "@perennial/domain/TaskBackend"
 import * as TaskEvent from "@perennial/domain/TaskEvent"
 import { Effect } from "effect"
-import type { Journal } from "./journal.ts"
+import type { OwnedLog } from "../log/ownedLog.ts"
 
-const readLog = Effect.fnUntraced(function*(backend: TaskBackend["Service"], journal: Journal) {
-  const { claim } = journal
+const readLog = Effect.fnUntraced(function*(backend: TaskBackend["Service"], log: OwnedLog) {
+  const { claim } = log
   const kept: Array<TaskEvent.StoredEvent> = []
   let after = 0
   while (after < claim.lastSeq) {
     const { events } = yield* backend.events(claim.taskId, { after, limit: 500, maxBytes: 4 * 1024 * 1024 })
-    journal.record(events)
+    log.record(events)
     for (const stored of events) {
       const { type } = stored.event
       if (type !== "text" && type !== "reasoning" && type !== "tool_progress") kept.push(stored)
@@ -23,12 +23,12 @@ const readLog = Effect.fnUntraced(function*(backend: TaskBackend["Service"], jou
 })
 
 /** The log so far, without the chunks that complete messages replaced. */
-export const catchUp = (backend: TaskBackend["Service"], journal: Journal): ReturnType<typeof readLog> =>
+export const readJournal = (backend: TaskBackend["Service"], log: OwnedLog): ReturnType<typeof readLog> =>
   Effect.suspend(() => {
-    const { claim } = journal
+    const { claim } = log
     // Nobody has claimed it before: `ack` is all there is.
-    if (claim.lastSeq > 1) return readLog(backend, journal)
+    if (claim.lastSeq > 1) return readLog(backend, log)
     const events = [TaskEvent.ack({ id: claim.taskId, conversationId: claim.conversationId, at: claim.createdAt })]
-    journal.record(events)
+    log.record(events)
     return Effect.succeed(events)
   })

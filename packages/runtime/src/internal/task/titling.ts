@@ -1,10 +1,11 @@
 /**
- * The title of a conversation, made beside the agent: an event where it comes in time, else only in the store.
+ * The title of a conversation, made beside the agent. A title that is ready before the task ends becomes an event; a later
+ * one is only stored.
  */
 import type { ConversationStore } from "@perennial/domain/ConversationStore"
 import type { Claim } from "@perennial/domain/TaskBackend"
 import { Cause, Duration, Effect, Fiber, Option, type Scope } from "effect"
-import type { Execution } from "./execution.ts"
+import type { StopSignal } from "./stopSignal.ts"
 
 /** The end of a task waits this long for a title. */
 const patience = Duration.seconds(5)
@@ -15,7 +16,7 @@ const maxLength = 200
 
 export interface TitlingOptions {
   readonly claim: Claim
-  readonly execution: Execution
+  readonly stop: StopSignal
   readonly store: ConversationStore["Service"]
   /** Owns the fiber, which may outlive the task. */
   readonly scope: Scope.Scope
@@ -54,7 +55,7 @@ export class Titling {
       const fiber = this.#fiber
       if (fiber === undefined) return Effect.void
       if (!completes) return Effect.sync(() => fiber.interruptUnsafe())
-      return Effect.raceFirst(Fiber.await(fiber), this.#options.execution.stopped).pipe(
+      return Effect.raceFirst(Fiber.await(fiber), this.#options.stop.requested).pipe(
         Effect.timeoutOption(patience),
         Effect.andThen(Effect.suspend(() => {
           this.#late = !this.#writing

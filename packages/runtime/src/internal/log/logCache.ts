@@ -27,7 +27,7 @@ interface Block {
   readonly bytes: number
 }
 
-export class Pages {
+export class LogCache {
   readonly #backend: TaskBackend["Service"]
   readonly #maxBytes: number
   /** Insertion order is the order of use. */

@@ -1,0 +1,186 @@
+/**
+ * The writing end of one task's log, for as long as this process owns the task. The group commit gives events their
+ * numbers when it takes them: before that an interruption withdraws them, after that they are written.
+ */
+import { AgentError } from "@perennial/domain/Agent"
+import type { StoredMessage } from "@perennial/domain/Conversation"
+import type { MessageId } from "@perennial/domain/Ids"
+import * as Settlement from "@perennial/domain/Settlement"
+import type { Claim } from "@perennial/domain/TaskBackend"
+import { type AgentEvent, isBoundary, size, type StoredEvent, type TaskEvent } from "@perennial/domain/TaskEvent"
+import type { Effect } from "effect"
+import type { TaskLimits } from "../../TaskLimits.ts"
+import type { Publisher } from "../../TaskReaders.ts"
+import type { Batch } from "./hub.ts"
+import { toStoredMessage } from "./storedMessage.ts"
+
+/** An event without the number that only the group commit knows. */
+export type Unnumbered = TaskEvent | AgentEvent
+
+/** Why this process may not write to a task any more: another process owns the task, or the store failed. */
+export type LossReason = "fenced" | "store"
+
+/** The execution that a log belongs to. */
+export interface LogOwner {
+  /** Called when nothing can be written any more. */
+  readonly onLoss: (reason: LossReason) => void
+  /** Called when a commit reports how many intents the store holds. */
+  readonly onIntentsReported: (recorded: number) => Effect.Effect<void>
+}
+
+const nothing: ReadonlyArray<StoredMessage> = []
+
+export class OwnedLog {
+  readonly claim: Claim
+  readonly #publisher: Publisher
+  readonly #limits: TaskLimits
+  readonly #owner: LogOwner
+  #unsettled: Settlement.Unsettled = Settlement.empty
+  #unstored: ReadonlyArray<StoredMessage> = nothing
+  #replaces: MessageId | undefined
+  #title: string | undefined
+  #closed = false
+  #sealed = false
+  #lastSeq: number
+  #durableSeq = 0
+  #boundary = 0
+  #bytes = 0
+
+  constructor(options: {
+    readonly claim: Claim
+    readonly publisher: Publisher
+    readonly limits: TaskLimits
+    readonly owner: LogOwner
+  }) {
+    this.claim = options.claim
+    this.#replaces = options.claim.replaces
+    this.#publisher = options.publisher
+    this.#limits = options.limits
+    this.#owner = options.owner
+    this.#lastSeq = options.claim.lastSeq
+  }
+
+  /** What the log still owes before it may end. */
+  get unsettled(): Settlement.Unsettled {
+    return this.#unsettled
+  }
+
+  /** Durable messages that the conversation store does not hold yet, oldest first. */
+  get unstored(): ReadonlyArray<StoredMessage> {
+    return this.#unstored
+  }
+
+  /** The message whose place the first one of this task takes in the conversation store, until it did. */
+  get replaces(): MessageId | undefined {
+    return this.#replaces
+  }
+
+  /** A durable title that the conversation store does not hold yet. */
+  get title(): string | undefined {
+    return this.#title
+  }
+
+  /** The last number that was given. */
+  get lastSeq(): number {
+    return this.#lastSeq
+  }
+
+  /** How many tool calls have no result yet. */
+  get openCalls(): number {
+    return this.#unsettled.calls.size
+  }
+
+  /** Whether events were numbered and are not durable yet. */
+  get inFlight(): boolean {
+    return this.#lastSeq > this.#durableSeq
+  }
+
+  /** Refuses all events from now on. */
+  close(): void {
+    this.#closed = true
+  }
+
+  /** Refuses events of the agent from now on: the agent has ended. */
+  seal(): void {
+    this.#sealed = true
+  }
+
+  isRefused(byAgent: boolean): boolean {
+    return this.#closed || (byAgent && this.#sealed)
+  }
+
+  /** This process may not write to the log any more. The reason is recorded before an emit ends by interruption. */
+  lose(reason: LossReason): void {
+    this.#closed = true
+    this.#owner.onLoss(reason)
+  }
+
+  /** A commit has reported how many intents the store holds. */
+  reported(intents: number): Effect.Effect<void> {
+    return this.#owner.onIntentsReported(intents)
+  }
+
+  /** Why an agent may not write events of these sizes, if so. What the runtime owes to the log is bounded by it. */
+  refuse(bytes: number, largest: number): AgentError | undefined {
+    if (largest > this.#limits.eventBytes) {
+      return new AgentError({
+        error: "EventTooLarge",
+        detail: `An event of ${largest} bytes is over the limit of ${this.#limits.eventBytes}.`,
+        retryable: false
+      })
+    }
+    if (this.#bytes + bytes <= this.#limits.logBytes) return undefined
+    return new AgentError({
+      error: "LogTooLarge",
+      detail: `The log of this task has reached its limit of ${this.#limits.logBytes} bytes.`,
+      retryable: false
+    })
+  }
+
+  /** Numbers events: from here on they will be written, or nothing will. */
+  number(events: ReadonlyArray<Unnumbered>, at: number): ReadonlyArray<StoredEvent> {
+    const { conversationId, taskId } = this.claim
+    return events.map((unnumbered) => {
+      const seq = ++this.#lastSeq
+      const discard = unnumbered.type === "retry" || unnumbered.type === "resumed"
+        ? { discardAfter: this.#boundary }
+        : undefined
+      // `AgentEvent` is `TaskEvent` without the three fields that are added here.
+      const event = { ...unnumbered, taskId, conversationId, ...discard } as TaskEvent
+      if (isBoundary(event)) this.#boundary = seq
+      return { seq, at, event }
+    })
+  }
+
+  /** Takes note of durable events, whether just written or read back at a recovery. */
+  record(events: ReadonlyArray<StoredEvent>): void {
+    for (const stored of events) {
+      this.#unsettled = Settlement.advance(this.#unsettled, stored.event)
+      this.#bytes += size(stored.event)
+      if (isBoundary(stored.event)) this.#boundary = stored.seq
+      const message = toStoredMessage(this.claim, stored)
+      if (message !== undefined) this.#unstored = [...this.#unstored, message]
+      if (stored.event.type === "title") this.#title = stored.event.title
+      this.#durableSeq = stored.seq
+    }
+  }
+
+  /** Durable events of this process: recorded, then shown to readers (P5). */
+  publish(batch: Batch): Effect.Effect<void> {
+    this.record(batch)
+    return this.#publisher.publish(batch)
+  }
+
+  /** The conversation store holds these messages. */
+  stored(messages: ReadonlyArray<StoredMessage>): void {
+    this.#replaces = undefined
+    this.#unstored = this.#unstored === messages
+      ? nothing
+      : this.#unstored.filter((message) => !messages.includes(message))
+  }
+
+  /** The conversation store holds the title, or does not want it. */
+  titleStored(): void {
+    this.#title = undefined
+  }
+}

@@ -1,0 +1,54 @@
+/**
+ * The message that an event adds to the conversation of its task.
+ */
+import type { StoredMessage } from "@perennial/domain/Conversation"
+import { messageId } from "@perennial/domain/Ids"
+import type { Claim } from "@perennial/domain/TaskBackend"
+import type { StoredEvent } from "@perennial/domain/TaskEvent"
+import { DateTime } from "effect"
+
+const messageBase = ({ taskId }: Claim, at: number, seq: number) => ({
+  id: messageId(taskId, seq),
+  taskId,
+  createdAt: DateTime.makeUnsafe(at)
+})
+
+/** The message that an event adds to the conversation; undefined for events that add none. */
+export const toStoredMessage = (claim: Claim, { at, event, seq }: StoredEvent): StoredMessage | undefined => {
+  switch (event.type) {
+    case "ack":
+      return {
+        id: event.messageId,
+        taskId: claim.taskId,
+        createdAt: DateTime.makeUnsafe(at),
+        message: claim.input,
+        status: "complete",
+        ...(claim.userMetadata === undefined ? {} : { metadata: claim.userMetadata })
+      }
+    case "message":
+      return {
+        ...messageBase(claim, at, seq),
+        message: event.message,
+        usage: event.usage,
+        status: event.partial === true ? "partial" : "complete"
+      }
+    case "tool_result":
+      return {
+        ...messageBase(claim, at, seq),
+        message: {
+          role: "tool",
+          content: [{
+            type: "tool_result",
+            toolCallId: event.toolCallId,
+            tool: event.tool,
+            result: event.result,
+            status: event.status,
+            ...(event.decision === undefined ? {} : { decision: event.decision })
+          }]
+        },
+        status: "complete"
+      }
+    default:
+      return undefined
+  }
+}

@@ -1,0 +1,136 @@
+/**
+ * The capacity of a process (P11). A task holds one place while it works, and none while all of its open tool calls wait.
+ */
+import { Effect, Semaphore } from "effect"
+import type { TaskPlace } from "../../TaskPlace.ts"
+
+export class Capacity {
+  readonly #size: number
+  readonly #permits: Semaphore.Semaphore
+  #taken = 0
+  /** Tasks that wait for a place to go on; they come before new ones. */
+  #returning = 0
+  readonly #onFreed: () => void
+
+  /** `onFreed` is called whenever a place was given back. */
+  constructor(size: number, onFreed: () => void) {
+    this.#size = size
+    this.#onFreed = onFreed
+    this.#permits = Semaphore.makeUnsafe(size)
+  }
+
+  /** How many more tasks may begin. */
+  get free(): number {
+    return Math.max(0, this.#size - this.#taken - this.#returning)
+  }
+
+  /** How many places are taken. */
+  get taken(): number {
+    return this.#taken
+  }
+
+  /** Takes a place for a new task; none when all are taken. */
+  readonly tryAcquire: Effect.Effect<Place | undefined> = Effect.suspend(() => {
+    if (this.free === 0) return Effect.undefined
+    this.#taken++
+    return Effect.as(this.#permits.takeIfAvailable(1), new Place(this))
+  })
+
+  /** Waits for a place of a task that goes on. */
+  readonly reacquire: Effect.Effect<void> = Effect.uninterruptibleMask((restore) =>
+    Effect.suspend(() => {
+      this.#returning++
+      return restore(this.#permits.take(1)).pipe(
+        Effect.ensuring(Effect.sync(() => {
+          this.#returning--
+        })),
+        Effect.andThen(Effect.sync(() => {
+          this.#taken++
+        }))
+      )
+    })
+  )
+
+  /** Gives a place back. */
+  readonly release: Effect.Effect<void> = Effect.suspend(() => {
+    this.#taken--
+    this.#onFreed()
+    return Effect.asVoid(this.#permits.release(1))
+  })
+}
+
+const noCalls: { readonly openCalls: number } = { openCalls: 0 }
+
+/** The place of one task. */
+export class Place implements TaskPlace {
+  readonly #capacity: Capacity
+  #held = true
+  /** Whether the task has ended here. */
+  #ended = false
+  /** Tool calls that wait. */
+  #waits = 0
+  #log = noCalls
+  #returning: Semaphore.Semaphore | undefined
+
+  constructor(capacity: Capacity) {
+    this.#capacity = capacity
+  }
+
+  openCalls(log: { readonly openCalls: number }): void {
+    this.#log = log
+  }
+
+  get callEnded(): Effect.Effect<void> {
+    return Effect.suspend(() => this.#waits > 0 && this.#waits >= this.#log.openCalls ? this.#release : Effect.void)
+  }
+
+  whileWaiting<A, E, R>(wait: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> {
+    return Effect.uninterruptibleMask((restore) =>
+      Effect.suspend(() => {
+        this.#waits++
+        return this.callEnded
+      }).pipe(
+        Effect.andThen(restore(wait)),
+        Effect.onExit(() =>
+          Effect.sync(() => {
+            this.#waits--
+          })
+        ),
+        Effect.tap(() => restore(this.#return))
+      )
+    )
+  }
+
+  /** Gives the place back for good: the task has ended here. */
+  get end(): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      this.#ended = true
+      return this.#release
+    })
+  }
+
+  get #release(): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      if (!this.#held) return Effect.void
+      this.#held = false
+      return this.#capacity.release
+    })
+  }
+
+  /** One wait at a time takes the place again, so that a task never takes two. */
+  get #return(): Effect.Effect<void> {
+    const returning = this.#returning ??= Semaphore.makeUnsafe(1)
+    return returning.withPermit(Effect.uninterruptibleMask((restore) =>
+      Effect.suspend(() => {
+        if (this.#held || this.#ended) return Effect.void
+        return Effect.andThen(
+          restore(this.#capacity.reacquire),
+          Effect.suspend(() => {
+            this.#held = true
+            return this.#ended ? this.#release : Effect.void
+          })
+        )
+      })
+    ))
+  }
+}

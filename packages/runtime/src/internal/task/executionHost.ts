@@ -1,0 +1,19 @@
+/**
+ * What all executions of a process share.
+ */
+import type { ConversationStore } from "@perennial/domain/ConversationStore"
+import type { TaskBackend } from "@perennial/domain/TaskBackend"
+import type { Scope } from "effect"
+import type { TaskLimits } from "../../TaskLimits.ts"
+import type { GroupCommit } from "../log/groupCommit.ts"
+
+export interface ExecutionHost {
+  readonly backend: TaskBackend["Service"]
+  readonly store: ConversationStore["Service"]
+  readonly commit: GroupCommit
+  readonly limits: TaskLimits
+  /** Owns what may outlive one execution: a title that is still being made. */
+  readonly scope: Scope.Scope
+  /** The store's time, in milliseconds since 1970-01-01T00:00Z. */
+  readonly now: () => number
+}

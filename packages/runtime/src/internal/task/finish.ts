@@ -1,0 +1,63 @@
+/**
+ * Ends a task in this process: with its outcome, by a hand-over, or without a word when the task is lost.
+ */
+import { type Outcome, settleUnsettled } from "@perennial/domain/Settlement"
+import type { Head } from "@perennial/domain/TaskBackend"
+import { Cause, Effect, Exit, Option } from "effect"
+import type { TaskAgentInput } from "./agentInput.ts"
+import type { ExecutionHost } from "./executionHost.ts"
+import type { OwnedTask } from "./ownedTask.ts"
+import { type AgentExit, outcomeOf } from "./outcome.ts"
+import { storeAccepted, storeMessages } from "./projection.ts"
+
+/** How often the task was given up without progress: by owners that died, and by this process because of a store. */
+export const givenUp = ({ attempt, claim }: OwnedTask): number => claim.failures + attempt.failures
+
+/** Everything owed first, the conversation next, the terminal event last (P4). */
+export const finish = Effect.fnUntraced(function*(host: ExecutionHost, owned: OwnedTask, outcome: Outcome) {
+  const { backend, commit, limits, now, store } = host
+  const { claim, log } = owned
+  const owed = settleUnsettled(log.unsettled, claim, outcome, { messageBytes: limits.eventBytes })
+  const terminal = owed[owed.length - 1]
+  if (terminal === undefined) return Option.none<Head>()
+  if (owed.length > 1) yield* commit.emit(log, owed.slice(0, -1))
+  // A task that never began leaves no message in the conversation.
+  if (claim.lastSeq > 1 || log.lastSeq > 1) {
+    yield* givenUp(owned) > limits.failures ? storeAccepted(store, owned) : storeMessages(store, owned)
+  }
+  log.close()
+  const [last] = log.number([terminal], now())
+  if (last === undefined) return Option.none<Head>()
+  const promoted = yield* backend.finish(claim, [last])
+  yield* log.publish([last])
+  return promoted
+})
+
+/** Gives the claim back: another process goes on with the task. */
+export const release = ({ backend }: ExecutionHost, { claim, log }: OwnedTask) => {
+  log.close()
+  return Effect.as(backend.release(claim), Option.none<Head>())
+}
+
+/** Writes what the agent and its fibers left unwritten. No event of the agent is accepted afterwards. */
+const seal = ({ commit }: ExecutionHost, { log, stop }: OwnedTask): Effect.Effect<void> =>
+  Effect.suspend(() => {
+    log.seal()
+    return log.inFlight && !log.isRefused(false) && !stop.isLost ? Effect.asVoid(commit.emit(log, [])) : Effect.void
+  })
+
+/** Ends the task as its agent ended. Returns the head that the end promoted. */
+export const conclude = Effect.fnUntraced(
+  function*(host: ExecutionHost, owned: OwnedTask, input: TaskAgentInput, exit: AgentExit) {
+    yield* input.endTitling(exit !== "abandoned" && Exit.isSuccess(exit))
+    yield* seal(host, owned)
+    if (exit !== "abandoned" && Exit.isFailure(exit) && Cause.hasDies(exit.cause)) {
+      yield* Effect.logError("The agent died.", exit.cause)
+    }
+    const outcome = outcomeOf(owned.stop, owned.timeout, exit)
+    if (outcome === "release") return yield* release(host, owned)
+    if (outcome !== "nothing") return yield* finish(host, owned, outcome)
+    owned.log.close()
+    return Option.none<Head>()
+  }
+)

@@ -1,0 +1,59 @@
+/**
+ * How often this process gave a task up because of a store, without progress since. A store that refuses one message for
+ * ever must not keep its task alive for ever.
+ */
+import type { TaskId } from "@perennial/domain/Ids"
+
+/** Tasks whose failures are remembered; the oldest are forgotten first. */
+const maxTasks = 10_000
+
+export class StoreFailures {
+  readonly #counts = new Map<TaskId, number>()
+
+  /** Begins an attempt at a task. */
+  begin(taskId: TaskId): Attempt {
+    return new Attempt(this, taskId, this.#counts.get(taskId) ?? 0)
+  }
+
+  /** Remembers how often a task was given up. */
+  record(taskId: TaskId, failures: number): void {
+    this.#counts.delete(taskId)
+    if (failures === 0) return
+    this.#counts.set(taskId, failures)
+    // Tasks that another process took up stay in the map until they are the oldest.
+    for (const oldest of this.#counts.keys()) if (this.#counts.size > maxTasks) this.#counts.delete(oldest)
+  }
+}
+
+/** One attempt of this process at a task. */
+export class Attempt {
+  /** How often this process gave the task up before, because of a store and without progress since. */
+  readonly failures: number
+  readonly #all: StoreFailures
+  readonly #taskId: TaskId
+  #progressed = false
+  #storeAnswers = true
+
+  constructor(all: StoreFailures, taskId: TaskId, failures: number) {
+    this.#all = all
+    this.#taskId = taskId
+    this.failures = failures
+  }
+
+  /** A message or a tool result was written. */
+  progressed(): void {
+    this.#progressed = true
+  }
+
+  /** Records whether the conversation store answered when a write to it failed. A store that is away says nothing about the task. */
+  conversationStoreAnswered(answered: boolean): void {
+    this.#storeAnswers = answered
+  }
+
+  /** Ends the attempt. `failed` says whether it stopped because of a store. */
+  end(failed: boolean): void {
+    if (failed && !this.#storeAnswers) return
+    const before = this.#progressed ? 0 : this.failures
+    this.#all.record(this.#taskId, failed ? before + 1 : 0)
+  }
+}

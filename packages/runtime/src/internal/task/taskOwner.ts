@@ -1,0 +1,51 @@
+/**
+ * One execution of a task as its lease and its log see it: whom they tell that the claim is lost, and that something was
+ * asked.
+ */
+import type { TaskId } from "@perennial/domain/Ids"
+import type { TaskBackendError } from "@perennial/domain/TaskError"
+import { Effect } from "effect"
+import type { ClaimHolder } from "../../Lease.ts"
+import type { LogOwner, LossReason } from "../log/ownedLog.ts"
+import type { ExecutionHost } from "./executionHost.ts"
+import { Intents } from "./intents.ts"
+import type { OwnedTask } from "./ownedTask.ts"
+import { StopSignal } from "./stopSignal.ts"
+
+export class TaskOwner implements ClaimHolder, LogOwner {
+  readonly taskId: TaskId
+  readonly stop = new StopSignal()
+  readonly intents = new Intents(this.stop)
+  /** What it owns since its claim was won. */
+  owned: OwnedTask | undefined
+  readonly #host: ExecutionHost
+
+  constructor(host: ExecutionHost, taskId: TaskId) {
+    this.#host = host
+    this.taskId = taskId
+  }
+
+  /** Reads what was asked of the task. */
+  get readIntents(): Effect.Effect<void, TaskBackendError> {
+    return Effect.map(this.#host.backend.intents(this.taskId), (recorded) => this.intents.apply(recorded))
+  }
+
+  onFenced(): void {
+    this.stop.stop("fenced")
+  }
+
+  onLoss(reason: LossReason): void {
+    this.stop.stop(reason)
+  }
+
+  onIntents(recorded: number): Effect.Effect<void, TaskBackendError> {
+    return recorded > this.intents.applied ? this.readIntents : Effect.void
+  }
+
+  /** In a fiber of its own: the commit, which holds events of other tasks, must not wait for this read. */
+  onIntentsReported(recorded: number): Effect.Effect<void> {
+    return this.intents.isNews(recorded)
+      ? Effect.asVoid(Effect.forkIn(Effect.ignore(this.readIntents, { log: "Warn" }), this.#host.scope))
+      : Effect.void
+  }
+}
