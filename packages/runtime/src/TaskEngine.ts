@@ -98,8 +98,7 @@ const makeLocal = Effect.gen(function*() {
       Effect.updateContext<never, never>(() => context)
     )
 
-  const submit = (head: Head): Effect.Effect<void> =>
-    agents.ids.includes(head.agentId) ? execute(head) : Effect.void
+  const submit = (head: Head): Effect.Effect<void> => agents.ids.includes(head.agentId) ? execute(head) : Effect.void
 
   yield* Supervision.make({
     execute,

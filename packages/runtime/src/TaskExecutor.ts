@@ -6,9 +6,9 @@
  * @since 0.1.0
  */
 import { type Agent, Agents } from "@perennial/domain/Agent"
+import { ConversationStore } from "@perennial/domain/ConversationStore"
 import { CurrentTask, type TaskContext } from "@perennial/domain/CurrentTask"
 import { CurrentUser } from "@perennial/domain/CurrentUser"
-import { ConversationStore } from "@perennial/domain/ConversationStore"
 import type { TaskId } from "@perennial/domain/Ids"
 import type { Metadata } from "@perennial/domain/Task"
 import { type Claim, type Head, TaskBackend } from "@perennial/domain/TaskBackend"
@@ -95,7 +95,17 @@ const make = Effect.gen(function*() {
     deadlines.set(stop, claim.startedAt + Duration.toMillis(timeout) - lease.now())
     owners.set(claim.taskId, owner)
     const attempt = storeFailures.begin(claim.taskId)
-    return owner.owned = { attempt, claim, context: toContext(claim, stop), intents, log, place, publisher, stop, timeout }
+    return owner.owned = {
+      attempt,
+      claim,
+      context: toContext(claim, stop),
+      intents,
+      log,
+      place,
+      publisher,
+      stop,
+      timeout
+    }
   }
 
   const disown = (owner: TaskOwner) => {
@@ -186,7 +196,9 @@ const storeFailed = (
   cause: Cause.Cause<{ readonly _tag: string }>
 ): Effect.Effect<Option.Option<Head>> => {
   const error = Cause.findErrorOption(cause)
-  if (stop.reason === "fenced" || (Option.isSome(error) && error.value._tag === "LeaseLost")) return Effect.succeed(noHead)
+  if (stop.reason === "fenced" || (Option.isSome(error) && error.value._tag === "LeaseLost")) {
+    return Effect.succeed(noHead)
+  }
   // A claim that failed says nothing about the task.
   if (owned !== undefined) stop.stop("store")
   return Effect.as(

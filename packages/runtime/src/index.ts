@@ -32,6 +32,11 @@ export * as History from "./History.ts"
 /**
  * @since 0.1.0
  */
+export * as Lease from "./Lease.ts"
+
+/**
+ * @since 0.1.0
+ */
 export * as LlmAgent from "./LlmAgent.ts"
 
 /**
@@ -67,6 +72,11 @@ export * as ScriptedModel from "./ScriptedModel.ts"
 /**
  * @since 0.1.0
  */
+export * as Supervision from "./Supervision.ts"
+
+/**
+ * @since 0.1.0
+ */
 export * as TaskData from "./TaskData.ts"
 
 /**
@@ -83,6 +93,16 @@ export * as TaskExecutor from "./TaskExecutor.ts"
  * @since 0.1.0
  */
 export * as TaskLimits from "./TaskLimits.ts"
+
+/**
+ * @since 0.1.0
+ */
+export * as TaskPlace from "./TaskPlace.ts"
+
+/**
+ * @since 0.1.0
+ */
+export * as TaskReaders from "./TaskReaders.ts"
 
 /**
  * @since 0.1.0

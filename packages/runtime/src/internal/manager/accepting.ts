@@ -13,8 +13,8 @@ import { Effect, Option, Predicate, Schema } from "effect"
 import { Digest } from "effect/crypto"
 import type { TaskEngine } from "../../TaskEngine.ts"
 import type { TaskLimits } from "../../TaskLimits.ts"
-import { lastOfUser } from "../task/readHistory.ts"
 import { withSpan } from "../spans.ts"
+import { lastOfUser } from "../task/readHistory.ts"
 import * as Utf8 from "../utf8.ts"
 
 export interface Options {

@@ -85,7 +85,10 @@ export class TaskAgentInput implements AgentInput {
   }
 
   /** At its deadline a wait for a person is decided like a person would: the first decision stands. */
-  #decideAt(toolCallId: string, { at, decision }: Parameters<AgentInput["awaitDecision"]>[1] & {}): Effect.Effect<void> {
+  #decideAt(
+    toolCallId: string,
+    { at, decision }: Parameters<AgentInput["awaitDecision"]>[1] & {}
+  ): Effect.Effect<void> {
     const { backend, now } = this.#host
     const { claim, intents } = this.#owned
     return Effect.suspend(() => Effect.sleep(Math.max(0, at - now()))).pipe(
@@ -93,7 +96,10 @@ export class TaskAgentInput implements AgentInput {
       Effect.andThen(backend.intents(claim.taskId)),
       Effect.map((recorded) => intents.apply(recorded)),
       Effect.catchCause((cause) =>
-        this.#storeFailed("The end of a wait for approval could not be recorded; the task stops here as if crashed.", cause)
+        this.#storeFailed(
+          "The end of a wait for approval could not be recorded; the task stops here as if crashed.",
+          cause
+        )
       )
     )
   }

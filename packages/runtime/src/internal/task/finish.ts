@@ -6,8 +6,8 @@ import type { Head } from "@perennial/domain/TaskBackend"
 import { Cause, Effect, Exit, Option } from "effect"
 import type { TaskAgentInput } from "./agentInput.ts"
 import type { ExecutionHost } from "./executionHost.ts"
-import type { OwnedTask } from "./ownedTask.ts"
 import { type AgentExit, outcomeOf } from "./outcome.ts"
+import type { OwnedTask } from "./ownedTask.ts"
 import { storeAccepted, storeMessages } from "./projection.ts"
 
 /** How often the task was given up without progress: by owners that died, and by this process because of a store. */

@@ -5,8 +5,8 @@ import type { Agent, AgentError, AgentResult } from "@perennial/domain/Agent"
 import { type Duration, Effect, Fiber, type Scope } from "effect"
 import type { TaskAgentInput } from "./agentInput.ts"
 import type { ExecutionHost } from "./executionHost.ts"
-import type { OwnedTask } from "./ownedTask.ts"
 import type { AgentExit } from "./outcome.ts"
+import type { OwnedTask } from "./ownedTask.ts"
 import type { StopSignal } from "./stopSignal.ts"
 
 /** Waits until the agent has ended, or a stop is requested. Not by a race: a fiber each would double what a task keeps. */
@@ -21,7 +21,10 @@ const endedOrStopped = (fiber: Fiber.Fiber<AgentResult, AgentError>, stop: StopS
   })
 
 /** An agent that is being stopped gets the grace for its finalizers; then it is abandoned. */
-const interruptAgent = (fiber: Fiber.Fiber<AgentResult, AgentError>, grace: Duration.Duration): Effect.Effect<AgentExit> =>
+const interruptAgent = (
+  fiber: Fiber.Fiber<AgentResult, AgentError>,
+  grace: Duration.Duration
+): Effect.Effect<AgentExit> =>
   Effect.suspend(() => {
     fiber.interruptUnsafe()
     return Effect.timeoutOrElse(Effect.interruptible(Fiber.await(fiber)), {
@@ -52,12 +55,14 @@ export const runAgent = (
 ): Effect.Effect<AgentExit> => {
   if (stop.reason !== undefined) return Effect.succeed("abandoned")
   const begun = Effect.forkIn(agent.run(input, input.emit), agents, { startImmediately: true })
-  return Effect.uninterruptible(Effect.flatMap(begun, (fiber) =>
-    Effect.matchCauseEffect(Effect.interruptible(endedOrStopped(fiber, stop)), {
-      onSuccess: (exit) => exit === "stopped" ? interruptAgent(fiber, limits.cancelGrace) : Effect.succeed(exit),
-      onFailure: () => {
-        stop.stop("shutdown")
-        return interruptAgent(fiber, limits.cancelGrace)
-      }
-    })))
+  return Effect.uninterruptible(
+    Effect.flatMap(begun, (fiber) =>
+      Effect.matchCauseEffect(Effect.interruptible(endedOrStopped(fiber, stop)), {
+        onSuccess: (exit) => exit === "stopped" ? interruptAgent(fiber, limits.cancelGrace) : Effect.succeed(exit),
+        onFailure: () => {
+          stop.stop("shutdown")
+          return interruptAgent(fiber, limits.cancelGrace)
+        }
+      }))
+  )
 }
