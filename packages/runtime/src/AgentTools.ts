@@ -1,7 +1,7 @@
 /**
- * The tools of an agent with their handlers and everything the handlers need: no type parameters, no requirements.
+ * The tools of an agent, with their handlers and the services of the handlers: no type parameters, no requirements.
  *
- * A call never fails: what goes wrong in a tool is an answer for the model, who can act on it.
+ * A call never fails. If a tool fails, the model gets an error as the result of the call.
  *
  * @since 0.1.0
  */
@@ -10,8 +10,8 @@ import { AiError, type Prompt, type Tool, Toolkit } from "effect/ai"
 import * as ToolProgress from "./ToolProgress.ts"
 
 /**
- * Annotates a tool that may run again when a crash cut it in the middle: a reading tool, or one that recognises a
- * repeated `toolCallId`. Without it the model is told that the outcome is unknown (P10).
+ * Annotates a tool whose call may run again after a crash has interrupted it: the tool only reads, or it recognizes a
+ * repeated `toolCallId`. Without the annotation the model is told that the outcome of the call is unknown (P10).
  *
  * @since 0.1.0
  * @category annotations
@@ -21,7 +21,7 @@ export const SafeToRepeat = Context.Reference<boolean>("@perennial/runtime/Agent
 })
 
 /**
- * Annotates a tool that may take longer than the agent's `timeouts.tool`, or must not take as long.
+ * Annotates a tool with a time limit of its own, in place of the agent's `timeouts.tool`.
  *
  * @since 0.1.0
  * @category annotations
@@ -31,14 +31,14 @@ export const Timeout = Context.Reference<Duration.Input | undefined>("@perennial
 })
 
 /**
- * How a tool answered.
+ * The result of a tool call.
  *
  * @since 0.1.0
  * @category models
  */
 export interface ToolOutcome {
   readonly status: "completed" | "error"
-  /** The log and the model get what JSON makes of it; what JSON cannot write is an error for the model. */
+  /** The log and the model get the value as JSON writes it. If JSON cannot write it, the result is an error. */
   readonly result: Schema.Json
 }
 
@@ -61,9 +61,9 @@ export interface ToolInvocation {
  * @category models
  */
 export interface PreparedCall {
-  /** Whether a person has to agree first. */
+  /** Whether a person has to approve the call first. */
   readonly needsApproval: (messages: () => ReadonlyArray<Prompt.Message>) => Effect.Effect<boolean>
-  /** Runs the tool. A defect is logged, and an internal error for the model. */
+  /** Runs the tool. A defect is logged, and the model gets an internal error as the result. */
   readonly execute: Effect.Effect<ToolOutcome>
 }
 
@@ -72,14 +72,14 @@ export interface PreparedCall {
  * @category models
  */
 export interface AgentTools {
-  /** What the model may call as of now; read it again for every request. */
+  /** The tools that the model may call at this moment. The agent reads them again for every request. */
   readonly tools: Readonly<Record<string, Tool.Any>>
-  /** Finds the tool and checks the arguments; a failure is the answer for the model. */
+  /** Finds the tool and checks the arguments. A failure becomes the result of the call. */
   readonly prepare: (call: ToolInvocation) => Effect.Effect<Result.Result<PreparedCall, ToolOutcome>>
 }
 
 /**
- * An answer that says what went wrong.
+ * An error as the result of a call.
  *
  * @since 0.1.0
  * @category constructors
@@ -98,8 +98,8 @@ export const empty: AgentTools = {
 }
 
 /**
- * The tools of a toolkit. What tools declare as dependencies is taken from where this runs; what the task provides
- * (`CurrentTask`, `ToolProgress`, the span) wins over it.
+ * The tools of a toolkit. The services that the tools declare come from the context of this effect. The services of the
+ * task (`CurrentTask`, `ToolProgress`, the span) have precedence.
  *
  * @since 0.1.0
  * @category constructors
@@ -182,7 +182,8 @@ export const fromHandlers = Effect.fnUntraced(function*<Tools extends Record<str
 })
 
 /**
- * All tools of several. Dies if two have the same name; of tools that come later by the same name the first one counts.
+ * Merges several `AgentTools`. Dies if two tools have the same name. If a remote server adds a tool later whose name is
+ * taken, the first tool of that name counts.
  *
  * @since 0.1.0
  * @category combinators
@@ -209,7 +210,7 @@ export const merge = (...all: ReadonlyArray<AgentTools>): AgentTools => {
 }
 
 /**
- * Whether a call that was cut in the middle may run again.
+ * Whether a call that was interrupted may run again.
  *
  * @since 0.1.0
  * @category accessors
@@ -217,7 +218,7 @@ export const merge = (...all: ReadonlyArray<AgentTools>): AgentTools => {
 export const isSafeToRepeat = (self: AgentTools, tool: string): boolean => annotation(self, tool, SafeToRepeat) === true
 
 /**
- * How long a call of a tool may take, if the tool says so.
+ * The time limit of a call, if the tool is annotated with one.
  *
  * @since 0.1.0
  * @category accessors
@@ -240,5 +241,5 @@ const completed = (last: Tool.HandlerResult<Tool.Any> | undefined): ToolOutcome 
     ? failed(last.result.reason.message)
     : { status: last?.isFailure === true ? "error" : "completed", result: json(last?.encodedResult) }
 
-/** Schemas encode to what is nearly JSON: dates, `undefined`. Whoever executes the call makes it JSON. */
+/** Schemas encode to values that are not always JSON, such as dates and `undefined`. The executor of the call makes them JSON. */
 const json = (encoded: unknown): Schema.Json => encoded as Schema.Json

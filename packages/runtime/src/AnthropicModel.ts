@@ -1,8 +1,8 @@
 /**
  * Claude models through `@anthropic-ai/sdk`, an optional peer dependency: this module is not in the package's index.
  *
- * Interrupting a request aborts it on the wire. The SDK repeats nothing by itself: repeats are the agent's, where clocks,
- * events and spans see them. A stream that ends without `message_stop` is an error, never an answer.
+ * An interruption aborts the request on the wire. The SDK's own repeats are switched off: the agent repeats requests, with
+ * events and spans. A stream that ends without `message_stop` is an error, never an answer.
  *
  * @since 0.1.0
  */
@@ -33,7 +33,7 @@ import { isContextFull, ResponseDecoder, toParts } from "./internal/anthropic/re
 import { CurrentModelActivity, CurrentModelLimits, CurrentModelSettings, from } from "./ModelSettings.ts"
 
 /**
- * The model that is asked where none is named.
+ * The default model.
  *
  * @since 0.1.0
  * @category constants
@@ -41,21 +41,21 @@ import { CurrentModelActivity, CurrentModelLimits, CurrentModelSettings, from } 
 export const defaultModel = "claude-opus-5-5"
 
 /**
- * What is sent with each request; what an agent asks for itself has precedence. `temperature` is not sent: the API does
- * not know it.
+ * Settings that are sent with each request. The settings of an agent have precedence. `temperature` is not sent, because
+ * the API does not have it.
  *
  * @since 0.1.0
  * @category models
  */
 export interface AnthropicSettings extends RequestSettings {
-  /** Tokens of a prompt and its answer together, which `layer` tells to agents; 200,000 by default. */
+  /** The size of the context: tokens of a prompt and its answer together. `layer` tells agents. 200,000 by default. */
   readonly contextTokens?: number | undefined
-  /** No byte for this long, not even a ping, fails the request, to be repeated; 2 minutes by default. */
+  /** If no byte, not even a ping, comes for this long, the request fails and may be repeated. 2 minutes by default. */
   readonly idleTimeout?: Duration.Input | undefined
 }
 
 /**
- * How the API is reached.
+ * The connection to the API.
  *
  * @since 0.1.0
  * @category models
@@ -64,15 +64,15 @@ export interface AnthropicOptions extends AnthropicSettings {
   readonly apiKey: Redacted.Redacted
   /** `https://api.anthropic.com` by default. */
   readonly baseUrl?: string | undefined
-  /** From sending a request to the headers of its response; 2 minutes by default. */
+  /** The longest time from sending a request to the headers of its response. 2 minutes by default. */
   readonly headersTimeout?: Duration.Input | undefined
 }
 
 const maxReported = 1_000
 
 /**
- * A model over a client of the SDK, for clients that need more than a key. Set its `maxRetries` to 0, and provide
- * `CurrentModelLimits` beside it, as `layer` does.
+ * A model over a client of the SDK, for clients that need more than a key. Set the client's `maxRetries` to 0, and provide
+ * `CurrentModelLimits` beside the model, as `layer` does.
  *
  * @since 0.1.0
  * @category constructors
@@ -88,7 +88,7 @@ export const make = Effect.fnUntraced(function*(
 
   const silences = new IdleTimeout(clock, idleMillis)
 
-  /** Tools that are left out, to be logged once each. */
+  /** The tools that were left out. Each is logged once. */
   const reported = new Set<string>()
 
   const failWith = (method: string, reason: AiError.AiErrorReason) =>
@@ -96,7 +96,7 @@ export const make = Effect.fnUntraced(function*(
   const failed = (method: string) => (error: unknown) =>
     failWith(method, toReason(error, url, clock.currentTimeMillisUnsafe()))
   const logFailure = (error: AiError.AiError, requestId = requestIdOf(error)) =>
-    // Behind the first line there is general advice.
+    // The other lines are general advice.
     Effect.annotateLogs(Effect.logInfo("A model request failed.", error.message.split("\n")[0]), { model, requestId })
   const logAnswer = (requestId: string | null) =>
     Effect.annotateLogs(Effect.logDebug("The model answers."), { model, requestId: requestId ?? "none" })
@@ -116,7 +116,7 @@ export const make = Effect.fnUntraced(function*(
     return request
   })
 
-  /** The request is not kept for as long as its answer takes. */
+  /** A function of its own, so that the request can be collected while its answer is read. */
   const send = (options: LanguageModel.ProviderOptions, signal: AbortSignal) =>
     Effect.flatMap(requestOf(options), (request) =>
       Effect.tryPromise({
@@ -127,7 +127,7 @@ export const make = Effect.fnUntraced(function*(
   const streamText = Effect.fnUntraced(function*(options: LanguageModel.ProviderOptions) {
     const alive = yield* CurrentModelActivity
     const scope = yield* Effect.scope
-    // Aborted when the scope of the stream closes: at its end, a failure, an interruption, or when its reader leaves.
+    // The scope of the stream closes at its end, on a failure or interruption, and when its reader stops early.
     const signal = yield* Effect.abortSignal
     const response = yield* send(options, signal)
     const requestId = response.headers.get("request-id") ?? "none"
@@ -160,7 +160,7 @@ export const make = Effect.fnUntraced(function*(
         }
         end()
       } catch (error) {
-        // What becomes of the connection after `message_stop` does not matter.
+        // A failure of the connection after `message_stop` has no effect.
         if (decoder.done) end()
         else fail(toReason(error, url, clock.currentTimeMillisUnsafe()))
       }
@@ -203,8 +203,8 @@ export const make = Effect.fnUntraced(function*(
 type HttpResponse = Parameters<typeof Sse.Stream.fromSSEResponse>[0]
 
 /**
- * The events of a response. `onChunk` is called for each piece of its body: the SDK keeps pings to itself, and they are
- * signs of life.
+ * The events of a response. `onChunk` is called for each piece of its body, because pings are signs of life and the SDK does
+ * not pass them on.
  */
 const eventsOf = (client: Anthropic, { body, headers }: HttpResponse, onChunk: () => void) => {
   const chunks = async function*() {
@@ -219,7 +219,7 @@ const eventsOf = (client: Anthropic, { body, headers }: HttpResponse, onChunk: (
 }
 
 /**
- * A model with a key, and its `CurrentModelLimits`.
+ * A model over a key, with its `CurrentModelLimits`.
  *
  * @since 0.1.0
  * @category layers
@@ -258,7 +258,7 @@ export const config = Config.all({
 })
 
 /**
- * A model as the environment says.
+ * A model from environment variables.
  *
  * @since 0.1.0
  * @category layers

@@ -1,5 +1,5 @@
 /**
- * Titles of conversations, made by a language model; a small one will do.
+ * Titles of conversations, made by a language model. A small model is sufficient.
  *
  * @since 0.1.0
  */
@@ -8,8 +8,8 @@ import { Effect, Layer, Option, type Scope } from "effect"
 import { type AiError, LanguageModel } from "effect/ai"
 
 /**
- * Makes the title of a conversation from its messages so far; none where there is nothing to go by. What fails is logged,
- * and the next task of the conversation tries again.
+ * Makes the title of a conversation from its messages so far. None if the messages have no text. A failure is logged, and
+ * the next task of the conversation tries again.
  *
  * @since 0.1.0
  * @category models
@@ -19,7 +19,7 @@ export type TitleMaker = (
 ) => Effect.Effect<Option.Option<string>, AiError.AiError>
 
 /**
- * What a model is told; the beginning of the conversation follows.
+ * The instructions for the model. The beginning of the conversation follows them.
  *
  * @since 0.1.0
  * @category constants
@@ -28,12 +28,12 @@ export const defaultPrompt =
   "Write a title of at most six words for a conversation that begins with the message below. "
   + "Use the language of the message. Answer with the title alone, without quotes or a full stop."
 
-/** Characters of the first message that the model sees. */
+/** The model sees at most so many characters of the first message. */
 const longestMessage = 2_000
-/** Characters of a title. */
+/** A title has at most so many characters. */
 const longestTitle = 80
 
-/** The first line, without what models like to put around it. */
+/** The first line, without the quotation marks and prefixes that models add. */
 const clean = (answer: string): Option.Option<string> => {
   const line = answer.split("\n").map((line) => line.trim()).find((line) => line !== "") ?? ""
   const title = line.replace(/^(?:#+\s*|title:\s*|["'“„«*_]+)+/i, "").replace(/["'”“»*_.]+$/, "").trim()
@@ -42,7 +42,7 @@ const clean = (answer: string): Option.Option<string> => {
 }
 
 /**
- * Titles by the `LanguageModel` of where this runs, from the first message of the user.
+ * Makes titles from the first message of the user, with the `LanguageModel` of the context.
  *
  * @since 0.1.0
  * @category constructors
@@ -59,7 +59,7 @@ export const make = (
   })
 
 /**
- * The same by a model of its own, which is built once.
+ * Makes titles with a model of its own, which is built once.
  *
  * @since 0.1.0
  * @category constructors

@@ -1,9 +1,8 @@
 /**
- * The model that answers when no key is configured: it says that it is scripted, streams about 20 words a second for
- * half a minute, and calls `wait` and `send_note` once each, if they are offered.
+ * The model of a server without a key. It says that it is scripted, streams about 20 words a second for half a minute, and
+ * calls the tools `wait` and `send_note` once each, if they are offered.
  *
- * What it says is a pure function of the prompt: after a crash, in another process, the same conversation goes on the
- * same way.
+ * Its answer is a pure function of the prompt. After a crash, another process therefore gets the same answer.
  *
  * @since 0.1.0
  */
@@ -56,7 +55,7 @@ interface Past {
   readonly failed: ReadonlySet<string>
 }
 
-/** What happened since the user's last message. */
+/** The messages since the user's last message. */
 const past = (prompt: Prompt.Prompt): Past => {
   let asked = ""
   let turns = 0

@@ -1,6 +1,6 @@
 /**
  * A fake of Anthropic's Messages API for tests: a server on a real socket, for the real SDK. It answers from a script, fails
- * on request, remembers what it was asked, and refuses what the real one refuses. Needs Node.js.
+ * on request, records its requests, and refuses the requests that the real API refuses. It needs Node.js.
  *
  * Wire format and rules are from the types and comments of `@anthropic-ai/sdk` 1.12 and the API's documentation; they were
  * not verified against the real API. `docs/testing.md` has a recipe.
@@ -22,7 +22,7 @@ import * as Rules from "./internal/anthropic/fakeRules.ts"
 import { streamReply, wholeReply } from "./internal/anthropic/fakeWire.ts"
 
 /**
- * Answers, and the replies that are none.
+ * Answers and error replies.
  *
  * @since 0.1.0
  * @category replies
@@ -48,14 +48,14 @@ export interface RecordedRequest {
   /** The header `request-id` of the answer: `req_1`, `req_2`, ... */
   readonly id: string
   readonly headers: Readonly<Record<string, string | ReadonlyArray<string> | undefined>>
-  /** As the type says, unless it was answered with 400. */
+  /** Of this type, unless the request was answered with 400. */
   readonly body: Anthropic.MessageCreateParams
-  /** `aborted`: the client went away before the end. */
+  /** `aborted`: the client closed the connection before the end of the answer. */
   readonly end: Effect.Effect<"sent" | "aborted">
 }
 
 /**
- * What the API would answer with 400; nothing if it would accept the body of this request.
+ * Why the API would answer 400 to this body. Undefined if the API would accept the body.
  *
  * **When to use** To check the requests of another client, or a history.
  *
@@ -97,11 +97,11 @@ export interface Options {
  * @category services
  */
 export class FakeAnthropic extends Context.Service<FakeAnthropic, {
-  /** What `baseUrl` of `AnthropicModel` has to be, with any key. */
+  /** The `baseUrl` for `AnthropicModel`. Any key is accepted. */
   readonly url: string
   /** Answers, taken in order. */
   readonly push: (...replies: ReadonlyArray<Reply>) => Effect.Effect<void>
-  /** Answers when none is left; without it such a request gets a 500. */
+  /** Answers when no scripted answer is left. Without it such a request is answered 500. */
   readonly otherwise: (reply: (request: RecordedRequest) => Reply) => Effect.Effect<void>
   /** The last 1,000. */
   readonly requests: Effect.Effect<ReadonlyArray<RecordedRequest>>
@@ -130,7 +130,7 @@ const maxBodyBytes = 32 * 1024 * 1024
 const invalid = (message: string) => errorReply(400, "invalid_request_error", message)
 const tooLarge = errorReply(413, "request_too_large", "Request exceeds the maximum size")
 
-/** What is wrong with a request before its body is read. */
+/** Why a request is refused before its body is read. */
 const refusalOf = ({ headers, method, url }: IncomingMessage): HttpReply | undefined => {
   if (url?.split("?")[0] !== "/v1/messages" || method !== "POST") return errorReply(404, "not_found_error", "Not found")
   if (headers.authorization === undefined && headers["x-api-key"] === undefined) return unauthorized
@@ -144,7 +144,7 @@ const sendJson = (response: ServerResponse, reply: HttpReply, requestId: string)
   response.end(typeof reply.body === "string" ? reply.body : JSON.stringify(reply.body))
 }
 
-/** The text of an answer, as it comes back when it was paused. */
+/** The text of an answer, as the client sends it back after a pause. */
 const pausedText = (reply: StreamReply): string =>
   reply.actions.map((action) => "text" in action ? action.text.join("") : "").join("")
 

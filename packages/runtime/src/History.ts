@@ -1,6 +1,6 @@
 /**
- * What makes the stored messages of a conversation acceptable and small enough for the next model request, and the
- * mapping between them and the prompts of `effect/ai`. Everything here is pure.
+ * Makes the stored messages of a conversation acceptable and small enough for the next model request, and maps them to and
+ * from the prompts of `effect/ai`. All functions are pure.
  *
  * @since 0.1.0
  */
@@ -35,11 +35,11 @@ const resultsOf = (messages: ReadonlyArray<Message>): ReadonlyMap<string, ToolRe
 }
 
 /**
- * Makes a history that was cut anywhere, by a cancel, a crash or an import, acceptable for the next request: every tool
- * call has exactly one result right after its message (one that is missing becomes `interrupted`), the first message is
- * a user's, and nothing is empty.
+ * Makes any history acceptable for the next request, wherever a cancel, a crash or an import has cut it. Afterwards every
+ * tool call has exactly one result right after its message (a missing result becomes `interrupted`), the first message is
+ * a user's, and no message is empty.
  *
- * **Details** Idempotent. Blank text, repeated calls, results without a call and messages of nothing but thinking go.
+ * **Details** Idempotent. It removes blank text, repeated calls, results without a call, and messages with only thinking.
  *
  * @since 0.1.0
  * @category combinators
@@ -69,17 +69,17 @@ export const repair = (messages: ReadonlyArray<Message>): ReadonlyArray<Message>
   return out
 }
 
-/** What an image costs a model, about, whatever its size in bytes: it is scaled down. */
+/** The approximate tokens of an image. Models scale images down, so the size in bytes does not matter. */
 const imageTokens = 1_600
 
-/** A file costs what a model makes of it, not what its bytes would cost as text. A page of a PDF is some 50 KiB. */
+/** The approximate tokens of a file, which are fewer than its bytes as text would have. A page of a PDF has some 50 KiB. */
 const fileTokens = ({ data, mediaType }: FilePart): number => {
   if (data === undefined || mediaType.startsWith("image/")) return imageTokens
   const bytes = data.length * 3 / 4
   return mediaType.startsWith("text/") ? bytes / 3 : Math.max(imageTokens, bytes / 25)
 }
 
-/** Bytes of UTF-8, or a little more. */
+/** The bytes of a text in UTF-8, or a slightly larger number. */
 const bytesOf = (text: string): number => {
   let bytes = text.length
   for (let i = 0; i < text.length; i++) {
@@ -90,8 +90,8 @@ const bytesOf = (text: string): number => {
 }
 
 /**
- * The tokens of a text, rather too many than too few: 3 bytes each. It is some 4 of English, and one character of
- * Chinese.
+ * The estimated tokens of a text: one token for 3 bytes, usually more than the real number. A real token has some 4 bytes of
+ * English, or one character of Chinese.
  *
  * @since 0.1.0
  * @category accessors
@@ -99,7 +99,8 @@ const bytesOf = (text: string): number => {
 export const estimateTextTokens = (text: string): number => Math.ceil(bytesOf(text) / 3)
 
 /**
- * The tokens of messages, rather too many than too few: 3 bytes of JSON each, 1,600 an image, 2,000 a page of a document.
+ * The estimated tokens of messages, usually more than the real number: one token for 3 bytes of JSON, 1,600 for an image,
+ * 2,000 for a page of a document.
  *
  * @since 0.1.0
  * @category accessors
@@ -137,20 +138,19 @@ const turnsOf = (messages: ReadonlyArray<Message>): Array<ReadonlyArray<Message>
   return turns
 }
 
-/** What goes, goes in blocks of 40 %: between two cuts a prompt keeps its beginning, and its place in the cache. */
+/** Content is removed in blocks of 40 %, so that several prompts have the same beginning and the provider's cache is used. */
 const inBlocks = (excess: number, most: number): number => {
   const block = Math.max(1, Math.ceil(most * 0.4))
   return Math.ceil(excess / block) * block
 }
 
 /**
- * Makes a repaired history fit into `maxTokens` (estimated). In this order, as far as it has to: the results of tool
- * calls in old turns are emptied, the oldest turns go, then results in the last two turns are emptied, and the turn
- * before the last goes. Results that the model has not seen yet are shortened at the very end. What a user has said last
- * always stays, and what the model has done about it.
+ * Makes a repaired history fit into `maxTokens` (estimated). It removes content in this order, until the history fits: the
+ * results of tool calls in old turns, the oldest turns, results in the last two turns, the turn before the last. At last it
+ * shortens results that the model has not seen yet. The last message of the user and the calls after it always stay.
  *
- * **Details** What goes, goes in blocks of 40 % of `maxTokens`: between two cuts the prompt keeps its beginning, and
- * with it the provider's prompt cache.
+ * **Details** Content is removed in blocks of 40 % of `maxTokens`, so that several prompts have the same beginning and the
+ * prompt cache of the provider is used.
  *
  * @since 0.1.0
  * @category combinators
@@ -171,7 +171,7 @@ export const fit = (
   return fitRecent(recent, inBlocks(left, options.maxTokens), left)
 }
 
-/** Of the last two turns: `quota` tokens should go, and `excess` have to. */
+/** Shortens the last two turns: by `quota` tokens if possible, and by `excess` tokens at least. */
 const fitRecent = (
   recent: ReadonlyArray<ReadonlyArray<Message>>,
   quota: number,
@@ -190,7 +190,7 @@ const fitRecent = (
   return shorten(left, excess - emptied.saved - cut.saved)
 }
 
-/** Takes away from the longest results, so that they are of one length then. */
+/** Shortens the longest results to one length. */
 const shorten = (messages: ReadonlyArray<Message>, excess: number): ReadonlyArray<Message> => {
   if (excess <= 0) return messages
   const tokens = messages.flatMap((message) =>
@@ -203,14 +203,14 @@ const shorten = (messages: ReadonlyArray<Message>, excess: number): ReadonlyArra
       const text = jsonOf(result)
       const has = estimateTextTokens(text)
       if (has <= most) return result
-      // By its share: what it has of characters is no measure of its tokens.
+      // In proportion, because the tokens of a text do not follow from its characters.
       const kept = text.slice(0, Math.floor(text.length * most / has)).replace(/[\uD800-\uDBFF]$/, "")
       return `${kept}\n[${text.length - kept.length} more characters do not fit into the context of the model]`
     })
   )
 }
 
-/** What the note at the end of a shortened result takes. */
+/** The tokens of the note at the end of a shortened result. */
 const noteTokens = 30
 
 /** The length to which the longest of some have to be cut so that all have `room`. */
@@ -241,11 +241,11 @@ const shrink = (
 }
 
 /**
- * Replaces the oldest files in base64 by a note when all of them have more than `maxBytes` (characters of base64) in one
- * request; 20 MiB by default, since providers bound the bodies of requests (Anthropic at 32 MB). Those of the last user's
- * message stay.
+ * Replaces the oldest files in base64 by a note if all files together have more than `maxBytes` (characters of base64): 20
+ * MiB by default, because providers limit the bodies of requests (Anthropic to 32 MB). The files of the user's last message
+ * stay.
  *
- * **Details** Files go in blocks of 40 % of `maxBytes`, as in `fit`.
+ * **Details** Files are replaced in blocks of 40 % of `maxBytes`, as in `fit`.
  *
  * @since 0.1.0
  * @category combinators

@@ -1,10 +1,10 @@
 /**
  * The tools of MCP servers: a process that speaks over its standard streams, or a server over Streamable HTTP.
  *
- * The server is connected when the tools are made, and again whenever it is lost, until the scope closes: a process is
- * started anew. An agent starts also when a server does not answer; the tools appear, from the next model request on, as
- * soon as it does. Once they were seen they stay. A server that is gone is an answer for the model, never the end of a
- * task. Cancelling a task cancels the call in the server.
+ * The connection is made together with the tools. If it is lost, it is made again until the scope closes; a process is then
+ * started again. If a server does not answer, the agent starts anyway, and the tools appear in the next model request after
+ * the server has answered. Tools that were seen once stay. A call to a server that is not reachable gets an error as its
+ * result, and never ends a task. Cancelling a task cancels the call in the server.
  *
  * @since 0.1.0
  */
@@ -21,26 +21,26 @@ import { type Connection, keepConnected } from "./internal/mcp/connection.ts"
  */
 export interface McpOptions {
   /**
-   * Names the server in logs and answers, and its tools: `<name>__<tool>`. 1 to 32 letters, digits, `_` and `-`. A tool
-   * whose name is longer than 64 characters then, or not unique, is left out and logged.
+   * The name of the server in logs and results, and the prefix of its tools: `<name>__<tool>`. 1 to 32 letters, digits, `_`
+   * and `-`. A tool is left out, with a warning, if its full name has more than 64 characters or is not unique.
    */
   readonly name: string
   /** The revision of the protocol; 2025-11-25 by default. */
   readonly protocol?: McpProtocol.ProtocolAdapter<McpClient.ProtocolVersion> | undefined
-  /** One attempt to connect and to read the list of tools; 10 seconds by default. */
+  /** The time limit of one attempt to connect and to read the list of tools. 10 seconds by default. */
   readonly connectTimeout?: Duration.Input | undefined
-  /** How long a call may take, of all tools or of each (`AgentTools.Timeout`); the agent's `timeouts.tool` by default. */
+  /** The time limit of a call, for all tools or for each (`AgentTools.Timeout`). The agent's `timeouts.tool` by default. */
   readonly timeout?: Duration.Input | ((tool: McpSchema.Tool) => Duration.Input | undefined) | undefined
-  /** Which tools a person has to agree to; none by default. The hints of a server are in `tool.annotations`. */
+  /** Which calls need the approval of a person. None by default. The hints of the server are in `tool.annotations`. */
   readonly needsApproval?: ((tool: McpSchema.Tool) => boolean) | undefined
 }
 
 /**
- * The tools of a server that runs as a process of ours.
+ * The tools of a server that this process starts.
  *
  * **Details**
  *
- * The process starts and ends with the scope. What it writes to its standard error goes where `command` says.
+ * The process of the server starts and ends with the scope. `command` decides about its standard error.
  *
  * @since 0.1.0
  * @category constructors
@@ -52,7 +52,7 @@ export const stdio = Effect.fnUntraced(function*(
   const protocol = options.protocol ?? McpProtocol.v2025_11_25
   const open = (lost: Effect.Effect<void>) =>
     McpClient.stdio({ command: options.command, protocol }).pipe(
-      // A process that dies while nobody calls is noticed, too.
+      // Notices the death of the process also when there is no call.
       Effect.provideService(
         ChildProcessSpawner.ChildProcessSpawner,
         ChildProcessSpawner.make((command) =>
@@ -87,10 +87,10 @@ export const http = Effect.fnUntraced(function*(
 
 type Failure = McpClientError.McpClientError
 
-/** Requests of HTTP are on their own; only a session can be lost. */
+/** Requests over HTTP are independent of each other. Only a session can be lost. */
 const isExpired = ({ reason }: Failure): boolean => reason._tag === "ClosedError" && reason.sessionExpired === true
 
-/** Once the streams of a process failed they serve nobody. An error with a code is an answer. */
+/** After a failure of its streams a process is of no use. An error with a code is an answer. */
 const isLostProcess = ({ reason }: Failure): boolean => {
   switch (reason._tag) {
     case "TransportError":
@@ -181,7 +181,7 @@ type Arguments = { readonly [name: string]: Schema.Json }
 const isArguments = (args: Schema.Json): args is Arguments =>
   Predicate.isReadonlyObject(args) && !globalThis.Array.isArray(args)
 
-/** What is known of a call that did not come back. */
+/** The result of a call without an answer. */
 const told = (error: Failure): string => {
   const { reason } = error
   const unknown = reason._tag === "TransportError" || reason._tag === "ClosedError" ||

@@ -1,5 +1,5 @@
 /**
- * Scripts for `ScriptedModel` as plain text, for demonstrations and for tests that read better so.
+ * Scripts for `ScriptedModel` as plain text, for demonstrations and tests.
  *
  * Lines are text, streamed word by word. A line of `---` begins the next answer. Lines that begin with `#` are comments,
  * those with `@` instructions: `@think <text>`, `@tool <name> <JSON>`, `@sleep <duration>`, `@pace <duration>` (before
@@ -14,7 +14,7 @@ import { contextExceeded } from "./ModelError.ts"
 import * as ScriptedModel from "./ScriptedModel.ts"
 
 /**
- * What is wrong with a script, and in which line, counted from 1.
+ * Why a script is not valid, and in which line (from 1).
  *
  * @since 0.1.0
  * @category errors
@@ -120,7 +120,7 @@ class Reader {
     })
   }
 
-  /** Blank lines around text are for the eye. Text goes on in a new line after a pause. */
+  /** Blank lines around text are ignored. After a pause, text continues in a new line. */
   private endText(): void {
     const text = this.text.join("\n").replace(/^(\s*\n)+|\s+$/g, "")
     this.text = []
@@ -170,11 +170,11 @@ const answersIn = ({ prompt }: ScriptedModel.ScriptedRequest): number =>
   prompt.content.filter((message: Prompt.Message) => message.role === "assistant").length
 
 /**
- * A model that follows a script in every conversation: its n-th answer there is the n-th of the script, which begins
- * again after the last. What it says is a pure function of the conversation, so that it goes on the same way after a
- * crash; a failure of the script fails every try.
+ * A model that follows a script in every conversation. Its n-th answer in a conversation is the n-th answer of the script;
+ * after the last answer the first one follows. An answer is a pure function of the conversation, so that a recovery gets the
+ * same answer. A failure in the script fails every try.
  *
- * **When to use** For demonstrations. To hand out the answers in order, whoever asks, give what `parse` returns to
+ * **When to use** For demonstrations. For answers in one order across all conversations, pass the result of `parse` to
  * `ScriptedModel.layer`.
  *
  * @since 0.1.0

@@ -1,27 +1,27 @@
 /**
- * What an agent asks of a model beside the prompt, how a provider says that it is alive, and what its model can take. All
- * are references, so that any provider can use them and none has to.
+ * Settings of a model request, the activity of a provider, and the limits of a model. All are references: a provider may use
+ * them, but does not have to.
  *
  * @since 0.1.0
  */
 import { Context, Function } from "effect"
 
 /**
- * Settings of one model request. A provider takes what it knows and ignores the rest.
+ * Settings of one model request. A provider uses the settings that it knows, and ignores the others.
  *
  * @since 0.1.0
  * @category models
  */
 export interface ModelSettings {
-  /** Randomness of the answer, from 0. Claude models do not take it: `effort` has taken its place there. */
+  /** Randomness of the answer, from 0. Claude models do not accept it; they have `effort` instead. */
   readonly temperature?: number | undefined
   /** The longest answer in tokens, thinking included, at least 1. */
   readonly maxTokens?: number | undefined
   /** How much the model thinks and writes. */
   readonly effort?: "low" | "medium" | "high" | "xhigh" | "max" | undefined
-  /** Whether the model thinks first: as it sees fit, not at all, or with at least 1,024 tokens below `maxTokens`. */
+  /** How the model thinks: adaptively, not at all, or with a budget of at least 1,024 tokens, less than `maxTokens`. */
   readonly thinking?: "adaptive" | "disabled" | { readonly budgetTokens: number } | undefined
-  /** How long the provider keeps the prompt, so that the next request is cheaper; `false` not at all. */
+  /** How long the provider caches the prompt, so that the next request is cheaper. `false`: not at all. */
   readonly promptCache?: "5m" | "1h" | false | undefined
 }
 
@@ -37,8 +37,8 @@ export const CurrentModelSettings = Context.Reference<ModelSettings>(
 )
 
 /**
- * To be called by a provider for each sign of life that brings no part of an answer, such as a ping: it holds off the
- * agent's `timeouts.modelIdle`.
+ * A provider calls this for each sign of life that brings no part of an answer, such as a ping. The call restarts the agent's
+ * `timeouts.modelIdle`.
  *
  * @since 0.1.0
  * @category services
@@ -49,20 +49,21 @@ export const CurrentModelActivity = Context.Reference<() => void>(
 )
 
 /**
- * What a model can take.
+ * The limits of a model.
  *
  * @since 0.1.0
  * @category models
  */
 export interface ModelLimits {
-  /** Tokens of a prompt and its answer together; not known by default. */
+  /** The size of the context: tokens of a prompt and its answer together. Not known by default. */
   readonly contextTokens?: number | undefined
-  /** Of them, those that are kept for an answer where `ModelSettings.maxTokens` does not say it. */
+  /** The tokens of the context that are reserved for the answer, if `ModelSettings.maxTokens` is not set. */
   readonly answerTokens?: number | undefined
 }
 
 /**
- * The limits of a model. A provider's layer gives them beside the `LanguageModel`, and agents make their prompts fit.
+ * The limits of the current model. The layer of a provider provides them beside the `LanguageModel`, and agents make their
+ * prompts fit.
  *
  * @since 0.1.0
  * @category services
@@ -73,7 +74,7 @@ export const CurrentModelLimits = Context.Reference<ModelLimits>(
 )
 
 /**
- * The settings among other fields, and only those that are set.
+ * The settings among other fields. Settings that are undefined are left out.
  *
  * @since 0.1.0
  * @category constructors

@@ -1,19 +1,19 @@
 /**
- * Removes the logs of tasks that ended long ago. The tasks and the messages of their conversations stay; reading an
- * expired log fails with `EventsExpired`.
+ * Removes the logs of tasks that ended long ago. The tasks and the messages of their conversations stay. Reading a removed
+ * log fails with `EventsExpired`.
  *
  * @since 0.1.0
  */
 import { TaskBackend } from "@perennial/domain/TaskBackend"
 import { Clock, Duration, Effect, Layer, Schedule } from "effect"
 
-/** Logs removed in one step, so that a step is short. */
+/** The number of logs that one statement removes, so that the statement is short. */
 const batch = 50
 
 /**
- * Removes expired logs now and then: one batch after the other, 10 ms apart, until none is left.
+ * Removes expired logs periodically: one batch after the other, with pauses of 10 ms, until none is left.
  *
- * **When to use** In any number of processes; one is enough.
+ * **When to use** In at least one process of a store. Several processes may run it.
  *
  * @since 0.1.0
  * @category layers
@@ -21,7 +21,7 @@ const batch = 50
 export const layer = (options?: {
   /** How long a log is kept after its task has ended; 30 days by default. */
   readonly keep?: Duration.Input | undefined
-  /** From the end of a pass to the next; 1 hour by default. */
+  /** The time from the end of a pass to the next pass. 1 hour by default. */
   readonly interval?: Duration.Input | undefined
 }): Layer.Layer<never, never, TaskBackend> =>
   Layer.effectDiscard(Effect.gen(function*() {

@@ -1,6 +1,6 @@
 /**
- * A language model that follows a script: for tests, and under `DemoModel`. No network; every delay goes through
- * `Clock`, so a test's clock drives it.
+ * A language model that follows a script, for tests and for `DemoModel`. It uses no network. Its delays follow `Clock`, so
+ * that a test controls them.
  *
  * @since 0.1.0
  */
@@ -9,8 +9,8 @@ import { AiError, LanguageModel, type Prompt, type Response } from "effect/ai"
 import { CurrentModelSettings, type ModelSettings } from "./ModelSettings.ts"
 
 /**
- * One action of the model in an answer: a delta of text (consecutive strings belong to one block), thinking, a tool
- * call, a pause, a failure, an effect of the test, silence, or another end than the usual one.
+ * One action of the model in an answer: a delta of text (consecutive strings belong to one block), thinking, a tool call, a
+ * pause, a failure, an effect of the test, silence, or an unusual end.
  *
  * @since 0.1.0
  * @category models
@@ -18,7 +18,7 @@ import { CurrentModelSettings, type ModelSettings } from "./ModelSettings.ts"
 export type Action =
   | string
   | { readonly thinking: ReadonlyArray<string> }
-  /** Without an `id` the call is `call_<n>`, counting the calls of the conversation. */
+  /** Without an `id` the call gets the id `call_<n>`; `n` counts the calls of the conversation. */
   | { readonly tool: string; readonly params?: unknown; readonly id?: string | undefined }
   | { readonly sleep: Duration.Input }
   /** A pause before each of the following deltas. */
@@ -40,7 +40,7 @@ export type Action =
 export type Turn = ReadonlyArray<Action>
 
 /**
- * What the model was asked.
+ * A request that the model got.
  *
  * @since 0.1.0
  * @category models
@@ -60,7 +60,7 @@ export interface ScriptedRequest {
 export interface ScriptOptions {
   /** Answers, taken in order. */
   readonly turns?: ReadonlyArray<Turn> | undefined
-  /** Answers when no turn is left; without it such a request fails. */
+  /** Answers when no turn is left. Without it such a request fails. */
   readonly otherwise?: ((request: ScriptedRequest) => Turn) | undefined
 }
 
@@ -71,9 +71,9 @@ export interface ScriptOptions {
  * @category services
  */
 export class Script extends Context.Service<Script, {
-  /** Adds answers behind those that are left. */
+  /** Adds answers at the end of the script. */
   readonly push: (...turns: ReadonlyArray<Turn>) => Effect.Effect<void>
-  /** What the model was asked, oldest first; the last 100 requests. */
+  /** The last 100 requests, oldest first. */
   readonly requests: Effect.Effect<ReadonlyArray<ScriptedRequest>>
 }>()("@perennial/runtime/ScriptedModel/Script") {}
 
@@ -124,7 +124,7 @@ export const words = (text: string): ReadonlyArray<string> => text.match(/\S+\s*
 const failure = (method: string, reason: AiError.AiErrorReason) =>
   Effect.fail(AiError.make({ module: "ScriptedModel", method, reason }))
 
-/** 4 characters a token. */
+/** One token for 4 characters. */
 const estimate = (characters: number): number => Math.ceil(characters / 4)
 
 const callsIn = (prompt: Prompt.Prompt): number => {
@@ -224,7 +224,7 @@ class Playback {
     }])
   }
 
-  /** The parts of the next action: one delta a chunk, like one network read each. */
+  /** The parts of the next action. Each chunk has one delta, as one network read would. */
   readonly pull: Pull = Effect.suspend(() => {
     const at = this.next++
     const action = this.turn[at]
@@ -233,7 +233,7 @@ class Playback {
   })
 }
 
-/** The parts of a stream as those of an answer in one piece. */
+/** The parts of an answer that is not streamed. */
 const whole = (parts: ReadonlyArray<Response.StreamPartEncoded>): Array<Response.PartEncoded> => {
   const out: Array<Response.PartEncoded> = []
   let text = ""

@@ -1,12 +1,12 @@
 /**
- * How tools and hooks write events of the application into the log of their task.
+ * Lets tools and hooks write events of the application into the log of their task.
  *
  * @since 0.1.0
  */
 import { Context, Effect, type Schema } from "effect"
 
 /**
- * Takes the events of the application in the task that the current fiber executes. Outside a task they go nowhere.
+ * Writes the events of the application for the task of the current fiber. Outside a task it ignores them.
  *
  * @since 0.1.0
  * @category services
@@ -17,11 +17,11 @@ export const TaskData = Context.Reference<(name: string, data: Schema.Json) => E
 )
 
 /**
- * Writes a `data` event of the current task and returns when it is durable.
+ * Writes a `data` event for the current task, and returns when the event is durable.
  *
- * **Details** Unlike progress of a tool every one is kept, also over a retry or recovery; a tool that runs again writes
- * again. Readers see them in order with the other events; the hook `onEvent` does not, so that it may write them itself.
- * Data that JSON cannot write, or an event over `TaskLimits.eventBytes`, is a defect of whoever writes it.
+ * **Details** Every event is kept, also across a retry or a recovery. A tool that runs again writes its events again. Readers
+ * get the events in order with the other events. The hook `onEvent` does not get them, so that it may write them itself.
+ * Data that JSON cannot write, and an event larger than `TaskLimits.eventBytes`, is a defect of the caller.
  *
  * **Example**
  *

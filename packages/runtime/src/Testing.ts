@@ -1,8 +1,8 @@
 /**
- * What tests of an application need: the whole system in one process with a model that follows a script, time that the
- * test lets pass, and what a task did.
+ * For tests of an application: the whole system in one process, with a model that follows a script, control of time, and
+ * access to the events of a task.
  *
- * `docs/testing.md` has recipes. Everything runs on `TestClock`: nothing here waits for real time.
+ * `docs/testing.md` has recipes. Everything runs on `TestClock`. Nothing waits for real time.
  *
  * @since 0.1.0
  */
@@ -21,7 +21,7 @@ import * as ScriptedModel from "./ScriptedModel.ts"
 import * as TaskRuntime from "./TaskRuntime.ts"
 
 /**
- * A configuration of an agent, of which a test gives what matters to it, and the script of its model.
+ * The fields of an agent's configuration that matter to a test, and the script of its model.
  *
  * @since 0.1.0
  * @category models
@@ -31,8 +31,8 @@ export interface TestOptions<Tools extends Record<string, Tool.Any> = {}>
 {}
 
 /**
- * Everything: a `TaskManager` over a store in memory, an agent (named `assistant`), and a model that follows a script.
- * Ids count from 1, so that a test may expect them: `id-000001`, `id-000002`, ...
+ * The whole system: a `TaskManager` over a memory store, an agent with the id `assistant`, and a model that follows a script.
+ * Ids count from 1, so that they are predictable: `id-000001`, `id-000002`, ...
  *
  * @since 0.1.0
  * @category layers
@@ -54,7 +54,7 @@ export const layer = <Tools extends Record<string, Tool.Any> = {}>(
 }
 
 /**
- * Ids that count from 1 and sort as they were made.
+ * Ids that count from 1. They sort in the order in which they were made.
  *
  * @since 0.1.0
  * @category layers
@@ -68,12 +68,12 @@ export const layerIds: Layer.Layer<never> = Layer.effect(
 )
 
 /**
- * Lets every fiber go on until it waits: for time, for the test, or for nothing any more.
+ * Lets every fiber run until it waits for time or for the test, or ends.
  *
  * **Gotchas**
  *
- * What waits for the platform (a socket, a file, Web Crypto) is not waited for. In front of `TestClock.adjust` it is
- * needed: `adjust` waits for what it wakes, not for what was still on its way to sleep.
+ * It does not wait for fibers that wait for the platform (a socket, a file, Web Crypto). Call it before `TestClock.adjust`:
+ * `adjust` waits for the fibers that it wakes, but not for fibers that are on their way to a sleep.
  *
  * @since 0.1.0
  * @category time
@@ -90,8 +90,8 @@ export const adjust = (duration: Duration.Input): Effect.Effect<void> =>
   settle.pipe(Effect.andThen(TestClock.adjust(duration)), Effect.andThen(settle))
 
 /**
- * Lets time pass until a task has ended, by a second at a time; none if it has not ended `within` that time, a minute by
- * default.
+ * Lets time pass, one second at a time, until a task has ended. None if the task has not ended `within` the given time, one
+ * minute by default.
  *
  * @since 0.1.0
  * @category time
@@ -121,7 +121,7 @@ const read = (id: TaskId) =>
   )
 
 /**
- * All events of a task, the terminal one last. Waits for the end.
+ * All events of a task, the terminal event last. It waits for the end of the task.
  *
  * @since 0.1.0
  * @category events
@@ -130,7 +130,7 @@ export const collect = (id: TaskId): Effect.Effect<ReadonlyArray<StoredEvent>, R
   Stream.runCollect(read(id))
 
 /**
- * The first event that satisfies a predicate, as soon as it is stored; none if the task ends without it.
+ * The first event that satisfies a predicate, as soon as the event is stored. None if the task ends without such an event.
  *
  * @since 0.1.0
  * @category events
@@ -142,7 +142,7 @@ export const waitFor = (
   Stream.runHead(Stream.filter(read(id), predicate))
 
 /**
- * One line an event, for a comparison: type and what tells most of it.
+ * One line for each event, for comparisons: the type and the most important fields.
  *
  * @since 0.1.0
  * @category events

@@ -1,12 +1,12 @@
 /**
- * How a tool tells readers of its task how far it is.
+ * Lets a tool report its progress to the readers of its task.
  *
  * @since 0.1.0
  */
 import { Context, Effect, type Schema } from "effect"
 
 /**
- * Takes the progress of the tool call that the current fiber executes. Outside a tool call reports go nowhere.
+ * Takes the progress reports of the current tool call. Outside a tool call it ignores them.
  *
  * @since 0.1.0
  * @category services
@@ -17,10 +17,10 @@ export const ToolProgress = Context.Reference<(data: Schema.Json) => Effect.Effe
 )
 
 /**
- * Reports the progress of the current tool call; readers see it as `tool_progress`.
+ * Reports the progress of the current tool call. Readers see the event `tool_progress`.
  *
- * **Details** Never waits. The latest report wins: at most 10 a second are written, and what is larger than 4 KiB of
- * JSON, or cannot be written as JSON, is dropped.
+ * **Details** It never waits. At most 10 reports a second are written: a later report replaces an earlier one. A report is
+ * dropped if it has more than 4 KiB of JSON, or if JSON cannot write it.
  *
  * @since 0.1.0
  * @category combinators

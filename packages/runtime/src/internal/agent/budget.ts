@@ -1,4 +1,4 @@
-/** What a task may use. */
+/** The budget of a task. */
 import { AgentError } from "@perennial/domain/Agent"
 import * as Usage from "@perennial/domain/Usage"
 
@@ -9,7 +9,7 @@ export const budgetExceeded = (limit: string): AgentError =>
     retryable: false
   })
 
-/** What the requests of one step cost, beside what the task has used before. */
+/** Counts the tokens of a step, beside the tokens that the task used before. */
 export class Meter {
   spent = Usage.zero
   readonly #before: Usage.Usage
@@ -24,7 +24,7 @@ export class Meter {
     this.spent = Usage.add(this.spent, usage)
   }
 
-  /** Why no request may begin any more. */
+  /** Why no further request may begin. Undefined while requests may begin. */
   exhausted(): AgentError | undefined {
     const max = this.#maxTotalTokens
     return max !== undefined && Usage.total(this.#before) + Usage.total(this.spent) >= max

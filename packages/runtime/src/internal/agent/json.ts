@@ -1,4 +1,4 @@
-/** What tools give away, as the log can hold it: nobody has checked it. */
+/** Values that tools return, as JSON for the log. No schema has checked them. */
 import { Result, type Schema } from "effect"
 
 export interface Json {
@@ -7,13 +7,13 @@ export interface Json {
   readonly text: string
 }
 
-/** What `JSON.stringify` says on its first line; what a `toJSON` throws besides is nobody's business. */
+/** The first line of an error of `JSON.stringify`. The text of other errors, which a `toJSON` may throw, stays private. */
 const whyOf = (error: unknown): string => {
   const [line = ""] = error instanceof TypeError ? error.message.split("\n") : []
   return line
 }
 
-/** What JSON makes of a value: dates are text, `undefined` is absent, or null at the top. A failure says why it cannot. */
+/** A value as JSON: dates are text, `undefined` is absent, or null at the top. A failure says why JSON cannot write it. */
 export const toJson = (value: unknown): Result.Result<Json, string> =>
   Result.try({
     try: () => {

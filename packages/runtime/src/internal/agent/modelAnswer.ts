@@ -1,4 +1,4 @@
-/** One answer of a model: its chunks become events as they come, its end is one whole message. */
+/** One answer of a model: its chunks become events as they come, and its end becomes one whole message. */
 import { AgentError, type Emit } from "@perennial/domain/Agent"
 import type { AssistantMessage } from "@perennial/domain/Message"
 import { cutText } from "@perennial/domain/MessagePieces"
@@ -15,7 +15,7 @@ import { callsOf } from "./resumePoint.ts"
 import { eventRoom } from "./splitAnswer.ts"
 
 export interface ModelAnswerOptions {
-  /** Asked before every request: the tools of remote servers come and go. */
+  /** Called before every request, because the tools of remote servers change. */
   readonly tools: () => Readonly<Record<string, Tool.Any>>
   readonly settings: ModelSettings
   readonly clock: Clock.Clock
@@ -98,7 +98,7 @@ class Received implements Idle {
 
 const tokens = (count: number | undefined): number => count === undefined || !(count > 0) ? 0 : Math.round(count)
 
-/** What a provider that only counts all of them leaves to be computed. */
+/** Computes the input tokens for a provider that only reports the total. */
 const uncachedOf = ({ cacheRead, cacheWrite, total }: Response.FinishPart["usage"]["inputTokens"]): number =>
   tokens(total) - tokens(cacheRead) - tokens(cacheWrite)
 
@@ -134,7 +134,7 @@ const cutBeforeAnswer = new AgentError({
   retryable: false
 })
 
-/** A model that does nothing but pause is not asked on and on (P11). */
+/** The number of times that a model may pause one answer (P11). */
 const maxPauses = 10
 
 const pausedTooOften = new AgentError({
@@ -189,7 +189,7 @@ export const makeModelAnswer = (options: ModelAnswerOptions) => {
       })
     )
 
-  /** In a fiber of its own, so that a model that has fallen silent can be left. */
+  /** Reads in a fiber of its own, so that a silent model can be abandoned. */
   const request = (
     model: LanguageModel.LanguageModel,
     asked: ModelRequest
@@ -202,7 +202,7 @@ export const makeModelAnswer = (options: ModelAnswerOptions) => {
         const take = (parts: ReadonlyArray<Part>): Effect.Effect<void> => {
           const events = received.take(parts, room)
           if (!Array.isReadonlyArrayNonEmpty(events)) return Effect.sync(() => received.wait())
-          // While the events become durable nobody waits for the model.
+          // The model is not late while its events become durable.
           received.waitingSince = undefined
           return Effect.map(asked.emit(events), () => received.wait())
         }
@@ -227,8 +227,8 @@ export const makeModelAnswer = (options: ModelAnswerOptions) => {
     )
 
   /**
-   * Asks a model. An answer that it pauses is handed back to it, to be continued, until it is whole. No generators here,
-   * nor around it: this is what a task keeps for as long as it waits for the model.
+   * Asks a model. If the model pauses its answer, the answer is sent back, until it is complete. No generator is used here or
+   * around it, to save memory: a task holds this effect for as long as it waits for the model.
    */
   const ask = (
     model: LanguageModel.LanguageModel,
@@ -243,7 +243,7 @@ export const makeModelAnswer = (options: ModelAnswerOptions) => {
       : Prompt.fromMessages([...asked.prompt.content, toPromptMessage({ role: "assistant", content: before })])
     return Effect.flatMap(request(model, { ...asked, prompt }), (received) => {
       const { finish } = received
-      // Without its end an answer may be half of one, and what it has cost is not known.
+      // An answer without its end may be incomplete, and its usage is not known.
       if (finish === undefined) return Effect.fail(unreachable("the answer ended without a `finish` part"))
       const usage = usageOf(finish)
       asked.meter.add(usage)

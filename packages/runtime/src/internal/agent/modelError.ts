@@ -1,6 +1,6 @@
 /**
- * What went wrong with a model, as the user may see it: a stable code and one sentence. The provider's own words may
- * quote headers or the prompt; they stay in `cause` and in the log.
+ * Failures of a model as users see them: a stable code and one sentence. The texts of the provider may quote headers or the
+ * prompt, so they stay in `cause` and in the log.
  */
 import { AgentError } from "@perennial/domain/Agent"
 import type { AiError } from "effect/ai"
@@ -43,7 +43,7 @@ const describe = (reason: AiError.AiErrorReason): readonly [error: string, detai
   }
 }
 
-/** It is this model that cannot be asked, or understood, not the request that is wrong: another one may answer it. */
+/** Whether the failure is about the model, not about the request: another model may answer the same request. */
 export const isUnavailable = ({ reason }: AiError.AiError): boolean =>
   reason._tag === "AuthenticationError" || reason._tag === "QuotaExhaustedError" ||
   reason._tag === "InvalidResponseError" ||

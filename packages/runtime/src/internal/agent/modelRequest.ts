@@ -1,4 +1,4 @@
-/** One model request of an agent: repeated where that can help, by the next model of the chain where there is one. */
+/** One model request of an agent. It is repeated if that can help, with the next model of the chain if there is one. */
 import type { AgentError } from "@perennial/domain/Agent"
 import { type Array, Clock, Duration, Effect, Random, Result } from "effect"
 import { AiError, type LanguageModel, type Prompt } from "effect/ai"
@@ -16,21 +16,21 @@ export interface ChainedModel {
 
 export interface ChainRequest extends Omit<ModelRequest, "prompt"> {
   readonly prompt: (limits: ModelLimits) => Prompt.Prompt
-  /** When the prompt was too long; nothing if it cannot be shortened. */
+  /** A shorter prompt, for a model that refused the first one as too long. Undefined if it cannot be shortened. */
   readonly shorter: (limits: ModelLimits) => Prompt.Prompt | undefined
 }
 
 export interface ModelRequestOptions extends ModelAnswerOptions {
   readonly models: Array.NonEmptyReadonlyArray<ChainedModel>
   readonly retry: {
-    /** Repeats by each model. */
+    /** How often each model repeats a request. */
     readonly times: number
     readonly baseDelay: Duration.Duration
     readonly maxDelay: Duration.Duration
   }
 }
 
-/** A provider that asks for a longer pause than this is not waited for. */
+/** If a provider asks for a longer pause, the request is not repeated. */
 const longestPause = Duration.minutes(10)
 
 const isWorthRetrying = (error: AiError.AiError, retryAfter: Duration.Duration | undefined): boolean =>
@@ -40,16 +40,16 @@ const isWorthRetrying = (error: AiError.AiError, retryAfter: Duration.Duration |
 interface Candidate extends ChainedModel {
   readonly chained: ChainedModel
   failures: number
-  /** When it may be asked again, in milliseconds; never if it cannot answer this request. */
+  /** The time from which the model may be asked again, in milliseconds. Infinity if it cannot answer this request. */
   readyAt: number
 }
 
-/** The models as one task has come to know them. */
+/** The chain of models, with the model that the task prefers. */
 interface Chain {
   preferred: ChainedModel
 }
 
-/** The one that may be asked first; among several the first of the chain. */
+/** The model that may be asked soonest. Among equals the first of the chain. */
 const soonest = (candidates: ReadonlyArray<Candidate>): Candidate | undefined => {
   let found: Candidate | undefined
   for (const candidate of candidates) {
@@ -68,7 +68,7 @@ export const makeModelRequest = (options: ModelRequestOptions) => {
       jitter
   })
 
-  /** Takes note of a failure. False: it is the request that is wrong, and no model can answer it. */
+  /** Records a failure. Returns false if the request itself is invalid, so that no model can answer it. */
   const failed = Effect.fnUntraced(function*(candidate: Candidate, error: AiError.AiError) {
     candidate.failures++
     const now = yield* Clock.currentTimeMillis
@@ -129,7 +129,7 @@ export const makeModelRequest = (options: ModelRequestOptions) => {
     )
   }
 
-  /** The requests of one task: the model that has answered one is asked first for the next. */
+  /** The requests of one task. The model that answered a request is asked first for the next one. */
   return () => {
     const chain: Chain = { preferred: models[0] }
     return (asked: ChainRequest) => withSpan(Effect.suspend(() => request(chain, asked)), "LlmAgent.request")

@@ -1,4 +1,4 @@
-/** The prompts of one task, short enough for the model. */
+/** Makes the prompts of one task, short enough for the model. */
 import type { Message } from "@perennial/domain/Message"
 import type { Usage } from "@perennial/domain/Usage"
 import { Prompt, Tool } from "effect/ai"
@@ -8,15 +8,15 @@ import type { ModelLimits } from "../../ModelSettings.ts"
 export interface PromptOptions {
   readonly system: Prompt.SystemMessage
   readonly tools: () => Readonly<Record<string, Tool.Any>>
-  /** Of the answer, as the agent asks for it. */
+  /** The largest answer, as the agent configures it. */
   readonly maxTokens: number | undefined
-  /** Of the prompt. */
+  /** The largest prompt, as the agent configures it. */
   readonly maxContextTokens: number | undefined
 }
 
 const toolTokens = new WeakMap<Tool.Any, number>()
 
-/** What the definition of a tool takes. */
+/** The estimated tokens of the definition of a tool. */
 const tokensOf = (tool: Tool.Any): number => {
   const known = toolTokens.get(tool)
   if (known !== undefined) return known
@@ -26,16 +26,16 @@ const tokensOf = (tool: Tool.Any): number => {
   return tokens
 }
 
-/** An estimate is wrong by the script and the kind of the text, not by more. */
+/** The largest factor between the estimate and the real number. The factor depends on the script and the kind of the text. */
 const mostWrong = 3
 
 export class PromptFitting {
   readonly #options: PromptOptions
-  /** Real tokens per estimated one, as far as it is known. */
+  /** Real tokens for one estimated token, from the last request. */
   #factor = 1
   /** The estimate of the last prompt. */
   #sent = 0
-  /** A model has refused more, estimated. */
+  /** The largest prompt, in estimated tokens, after a model refused a prompt. */
   #most = Number.POSITIVE_INFINITY
 
   constructor(options: PromptOptions) {
@@ -54,13 +54,13 @@ export class PromptFitting {
     return Prompt.fromMessages([system, ...fitted.map(History.toPromptMessage)])
   }
 
-  /** Takes note of what the last prompt really took. */
+  /** Records the real tokens of the last prompt. */
   learn(usage: Usage): void {
     const tokens = usage.inputTokens + usage.cacheReadTokens + usage.cacheWriteTokens
     if (tokens > 0) this.#factor = Math.min(mostWrong, Math.max(1 / mostWrong, tokens / this.#sent))
   }
 
-  /** The model has refused the last prompt as too long: a shorter one, if there is any, and so are those to come. */
+  /** Makes a shorter prompt after the model refused the last one, if possible. Later prompts are shorter, too. */
   shorter(history: ReadonlyArray<Message>, limits: ModelLimits): Prompt.Prompt | undefined {
     const refused = this.#sent
     this.#most = refused * 0.6

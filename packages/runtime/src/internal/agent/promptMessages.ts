@@ -42,7 +42,7 @@ const assistantPart = (part: AssistantMessage["content"][number]): Prompt.Assist
   }
 }
 
-/** The call stays in the history as the model asked for it: what a person has made of it is told with its result. */
+/** The call stays in the history with the arguments of the model. The changes of a person are told with the result. */
 const noteOf = (decision: Decision | undefined): string | undefined => {
   if (decision?.approved !== true) return undefined
   const { args, reason } = decision
@@ -57,7 +57,7 @@ const toldResult = ({ decision, result }: ToolResultPart): Schema.Json => {
 }
 
 /**
- * A stored message as `effect/ai` takes it.
+ * A stored message as a message of `effect/ai`.
  *
  * @since 0.1.0
  * @category conversions
@@ -85,7 +85,7 @@ export const toPromptMessage = (message: Message): Prompt.Message => {
 }
 
 /**
- * A message of the model as we store it. What only a provider that executes tools itself can produce is left out.
+ * A message of the model in its stored form. Parts of tools that the provider executes itself are left out.
  *
  * @since 0.1.0
  * @category conversions

@@ -1,4 +1,4 @@
-/** How far the earlier attempts of a task came, read from its journal (P10). */
+/** The point at which a recovery continues, read from the journal of the task (P10). */
 import type { Message, ToolCallPart } from "@perennial/domain/Message"
 import type { StoredEvent } from "@perennial/domain/TaskEvent"
 import { add, type Usage, zero } from "@perennial/domain/Usage"
@@ -6,7 +6,7 @@ import type { PastCall } from "./toolCalls.ts"
 
 export interface ResumePoint {
   readonly usage: Usage
-  /** Model requests that were answered completely. */
+  /** The number of complete model responses. */
   readonly iterations: number
   /** Calls of the last complete message that have no result. */
   readonly open: ReadonlyArray<ToolCallPart>
@@ -15,7 +15,7 @@ export interface ResumePoint {
   readonly complete: boolean
 }
 
-/** Nothing is known of calls: they are new. */
+/** The journal knows no calls: all calls are new. */
 export const noPast: ResumePoint["past"] = new Map()
 
 export const callsOf = (message: Message): ReadonlyArray<ToolCallPart> =>

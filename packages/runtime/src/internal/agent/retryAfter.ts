@@ -1,4 +1,4 @@
-/** When a provider wants to be asked again. */
+/** The time for which a provider asks clients to wait. */
 import { DateTime, Duration, Option, Predicate } from "effect"
 import type { AiError } from "effect/ai"
 
@@ -19,7 +19,7 @@ export const fromHeaders = (
   ))
 }
 
-/** What the error says itself, or the response that it was made of. */
+/** Reads the time from the error, or from the response that the error was made of. */
 export const fromError = (error: AiError.AiError, nowMillis: number): Duration.Duration | undefined => {
   if (error.retryAfter !== undefined) return error.retryAfter
   const headers = "http" in error.reason ? error.reason.http?.response?.headers : undefined

@@ -1,4 +1,4 @@
-/** An answer as events: each has a bound (P11). */
+/** Divides an answer into events, because each event has a bound (P11). */
 import type { AssistantMessage } from "@perennial/domain/Message"
 import * as MessagePieces from "@perennial/domain/MessagePieces"
 import type { AgentEvent } from "@perennial/domain/TaskEvent"
@@ -14,7 +14,7 @@ export interface FittedAnswer {
   readonly tooLong: ReadonlySet<string>
 }
 
-/** Drops what is too long for one event and cannot be cut: thinking, since it is signed, and arguments. */
+/** Drops parts that are too long for one event and cannot be cut: thinking, because it is signed, and arguments. */
 export const fitIntoEvents = (message: AssistantMessage, room: number): FittedAnswer => {
   const tooLong = new Set<string>()
   if (JSON.stringify(message).length <= room) return { message, tooLong }
@@ -32,7 +32,7 @@ export const messageEvents = (
   { message, truncated, usage }: {
     readonly message: AssistantMessage
     readonly usage: Usage.Usage
-    /** The model has reached its longest answer. */
+    /** The model reached its longest answer. */
     readonly truncated: boolean
   },
   room: number

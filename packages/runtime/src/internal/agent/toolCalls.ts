@@ -30,15 +30,15 @@ export interface ToolCallsOptions {
 
 export interface ApprovalPolicy {
   readonly required: "tool" | "always" | "never" | ((call: ToolInvocation) => Effect.Effect<boolean>)
-  /** From the question on; without it a call waits as long as the task lives. */
+  /** Counts from the question. Without it a call waits as long as the task lives. */
   readonly timeout?: Duration.Duration | undefined
 }
 
-/** What the journal knows of a call. */
+/** A call in the journal. */
 export interface PastCall {
-  /** A `tool_call` was written and no result: the call was cut in the middle. */
+  /** A `tool_call` was written, but no result: the call was interrupted. */
   readonly entered: boolean
-  /** When a `tool_approval` was written. */
+  /** The time of the `tool_approval`. */
   readonly askedAt?: number | undefined
   readonly decision?: Decision | undefined
 }
@@ -46,7 +46,7 @@ export interface PastCall {
 export interface ToolCallsInput {
   readonly calls: ReadonlyArray<ToolCallPart>
   readonly past: ReadonlyMap<string, PastCall>
-  /** The conversation before the message with the calls; few tools ask for it. */
+  /** The conversation before the message with the calls. Few tools need it. */
   readonly messages: () => ReadonlyArray<Prompt.Message>
   readonly awaitDecision: AgentInput["awaitDecision"]
   readonly emit: Emit
@@ -68,7 +68,7 @@ export const resultPart = (call: ToolCallPart, outcome: ToolOutcome, decision?: 
   ...(decision === undefined ? {} : { decision })
 })
 
-/** An outcome as the log can hold it. */
+/** An outcome that fits into one event. */
 const written = ({ result, status }: ToolOutcome, limit: number): ToolOutcome => {
   const json = toJson(result)
   if (Result.isFailure(json)) return failed(`The result cannot be written as JSON. ${json.failure}`)
@@ -80,7 +80,7 @@ const written = ({ result, status }: ToolOutcome, limit: number): ToolOutcome =>
 
 const unchecked = Result.fail(failed("The call could not be checked and was not executed."))
 
-/** What is decided about a call when nobody answers. */
+/** The decision about a call that nobody has decided in time. */
 const unanswered = ({ timeout }: ApprovalPolicy, askedAt: number) =>
   timeout === undefined ? undefined : {
     at: askedAt + Duration.toMillis(timeout),
@@ -142,7 +142,7 @@ export const makeToolCalls = (options: ToolCallsOptions) => {
         ? Effect.succeed(approval.required === "always")
         : approval.required({ tool: call.tool, toolCallId: call.toolCallId, args: call.args })
     }).pipe(
-      // In doubt a person decides.
+      // If this cannot be determined, a person decides.
       Effect.catchDefect((defect) =>
         Effect.as(Effect.logError(`Whether tool "${call.tool}" needs approval could not be checked.`, defect), true)
       )
@@ -187,12 +187,12 @@ export const makeToolCalls = (options: ToolCallsOptions) => {
     return resultPart(call, yield* permits === undefined ? executed : permits.withPermit(executed), decision)
   })
 
-  /** The results in the order of the calls; each is written as soon as it is there. */
+  /** The results, in the order of the calls. Each result is written as soon as its call has ended. */
   return (input: ToolCallsInput): Effect.Effect<ReadonlyArray<ToolResultPart>> => {
     const count = input.calls.length
     const permits = count > options.concurrency ? Semaphore.makeUnsafe(options.concurrency) : undefined
     const answered = (call: ToolCallPart) => Effect.tap(answer(call, input, permits), (result) => input.emit([result]))
-    // A single call may wait for long: it needs no fiber beside that of the agent.
+    // A single call may wait for a long time. It runs in the fiber of the agent, to save memory.
     return Effect.forEach(input.calls, answered, { concurrency: count === 1 ? 1 : "unbounded" })
   }
 }

@@ -1,6 +1,6 @@
 /**
- * Runs each tool in a fiber of its own, so that its time is bounded whatever it does (P11): one that was told to stop is
- * waited for as long as finalizers may take (`TaskLimits.cancelGrace`), then its task goes on without it.
+ * Runs each tool in a fiber of its own, so that its time is bounded (P11). After an interruption the task waits for the
+ * finalizers of the tool for at most `TaskLimits.cancelGrace`. Then the task continues without the tool.
  */
 import { Cause, Duration, Effect, Exit, Fiber, Option, Scope } from "effect"
 import { failed, type ToolOutcome } from "../../AgentTools.ts"
@@ -12,7 +12,7 @@ export interface ToolRun {
   readonly timeout: Duration.Duration
 }
 
-/** What the tool has to say for itself when nobody has told it to stop. */
+/** The outcome of a tool that was not interrupted. */
 const toOutcome = (tool: string, exit: Exit.Exit<ToolOutcome>): Effect.Effect<ToolOutcome> => {
   if (Exit.isSuccess(exit)) return exit
   return Cause.hasDies(exit.cause)
@@ -24,7 +24,7 @@ const toOutcome = (tool: string, exit: Exit.Exit<ToolOutcome>): Effect.Effect<To
 }
 
 export const makeRunTool = () => {
-  // Never closed: every tool is interrupted by who runs it, and one that clings must not hold up its task.
+  // The scope is never closed. The task interrupts each of its tools itself, and a tool that does not stop must not hold it up.
   const scope = Scope.makeUnsafe()
 
   return ({ execute, timeout, tool }: ToolRun): Effect.Effect<ToolOutcome> =>

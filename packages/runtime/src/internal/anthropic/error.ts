@@ -1,4 +1,4 @@
-/** What the SDK throws, as reasons of `AiError`. */
+/** Maps the errors of the SDK to reasons of `AiError`. */
 import { AnthropicError, APIConnectionError, APIConnectionTimeoutError, APIError } from "@anthropic-ai/sdk"
 import { type Duration, Schema } from "effect"
 import { AiError } from "effect/ai"
@@ -9,7 +9,7 @@ import { Unreadable } from "./response.ts"
 const retryAfter = ({ headers }: APIError, nowMillis: number): Duration.Duration | undefined =>
   fromHeaders((name) => headers?.get(name) ?? "", nowMillis)
 
-/** With what the response says about when to come back: the error has no place for it. */
+/** Adds the `retry-after` of the response, for which the error has no field. */
 const internal = (
   { headers, status }: APIError,
   description: string,
@@ -24,7 +24,7 @@ const internal = (
   return new AiError.InternalProviderError({ description, metadata, ...http })
 }
 
-/** An error in the middle of a stream has no status, only a type: the type comes first. */
+/** The type has precedence over the status, because an error in the middle of a stream has no status. */
 const fromApiError = (error: APIError, nowMillis: number): AiError.AiErrorReason => {
   const metadata = { anthropic: { type: error.type, status: error.status ?? null, requestId: error.requestID ?? null } }
   const description = error.apiMessage ?? error.message
@@ -88,7 +88,7 @@ export const network = (url: string, description: string, cause?: unknown): AiEr
     ...(cause === undefined ? {} : { cause })
   })
 
-/** An answer that has filled the model's context window is no answer. */
+/** An answer that fills the context window of the model is a failure. */
 export const contextFull = (requestId: string): AiError.InvalidRequestError =>
   new AiError.InvalidRequestError({
     constraint: contextExceeded,
@@ -100,7 +100,7 @@ const WithRequestId = Schema.Struct({
   metadata: Schema.Struct({ anthropic: Schema.Struct({ requestId: Schema.String }) })
 })
 
-/** What Anthropic calls the request in its own logs. */
+/** Anthropic's id of the request. */
 export const requestIdOf = ({ reason }: AiError.AiError): string =>
   Schema.is(WithRequestId)(reason) ? reason.metadata.anthropic.requestId : "none"
 

@@ -2,13 +2,13 @@
 import type Anthropic from "@anthropic-ai/sdk"
 import type { Effect } from "effect"
 
-/** A part of an answer, or something that happens in the middle of it. */
+/** A part of an answer, or an event in the middle of it. */
 export type Action =
   | { readonly text: ReadonlyArray<string> }
   | { readonly thinking: ReadonlyArray<string>; readonly signature: string }
   | { readonly redactedThinking: string }
   | { readonly toolUse: { readonly id: string; readonly name: string; readonly input: unknown } }
-  /** The arguments of a call, cut in the middle as `max_tokens` does. */
+  /** The arguments of a call, cut as `max_tokens` would cut them. */
   | { readonly cutToolUse: { readonly id: string; readonly name: string; readonly json: string } }
   /** Milliseconds before each of the following deltas. */
   | { readonly drip: number }
@@ -17,14 +17,14 @@ export type Action =
   | { readonly error: { readonly type: string; readonly message: string } }
   /** The connection is reset, or the body ends without `message_stop`. */
   | { readonly cut: "reset" | "end" }
-  /** Nothing more comes; the connection stays open. */
+  /** The answer stops, and the connection stays open. */
   | { readonly hang: true }
   /** Bytes as they are. */
   | { readonly raw: string }
-  /** Something of the test, before the next event. */
+  /** An effect of the test, before the next event. */
   | { readonly run: Effect.Effect<unknown> }
 
-/** An answer, streamed or in one piece, as it is asked for. */
+/** An answer, streamed or in one piece, as the request asks for it. */
 export interface StreamReply {
   readonly actions: ReadonlyArray<Action>
   /** After so many events, from 0, the connection is reset, the body ends, or nothing more comes. */
@@ -42,7 +42,7 @@ export interface HttpReply {
   readonly status: number
   readonly body: unknown
   readonly headers?: Readonly<Record<string, string>>
-  /** In place of the response nothing comes, or the connection is reset. */
+  /** There is no response, or the connection is reset. */
   readonly instead?: "hang" | "reset"
 }
 

@@ -1,6 +1,6 @@
 /**
- * The rules of the Messages API that an agent most easily breaks. From the types and comments of the SDK; not verified
- * against the real API.
+ * The rules of the Messages API that an agent can easily break. They come from the types and comments of the SDK, and were
+ * not verified against the real API.
  */
 import { Option, Predicate, Result, Schema } from "effect"
 import { Base64 } from "effect/encoding"
@@ -73,7 +73,7 @@ const emptyProblem = (turn: Turn, at: number): string | undefined => {
 
 const imageTypes = ["image/jpeg", "image/png", "image/gif", "image/webp"]
 
-/** What the API accepts of one file, in bytes. */
+/** The largest file that the API accepts, in bytes. */
 const maxImageBytes = 10 * 1024 * 1024
 const maxDocumentBytes = 32 * 1024 * 1024
 
@@ -82,7 +82,7 @@ const base64Problem = (data: string, most: number): string | undefined => {
   return data.length / 4 * 3 > most ? `file exceeds ${most} bytes` : undefined
 }
 
-/** What is wrong with the source of an image or a document. */
+/** Why the source of an image or a document is refused. */
 const sourceProblem = ({ source, type }: Block): string | undefined => {
   if (type !== "image" && type !== "document") return undefined
   if (source === undefined) return "Field required"
@@ -202,7 +202,7 @@ const toolProblem = (turns: ReadonlyArray<Turn>, at: number, seen: Set<string>):
 export const textOf = (content: ReadonlyArray<{ readonly type: string; readonly text?: string }>): string =>
   content.map((block) => block.type === "text" ? block.text ?? "" : "").join("")
 
-/** What the API would answer with 400; nothing if it would accept the body. */
+/** Why the API would answer 400 to this body. Undefined if the API would accept it. */
 export const problemOf = (
   input: unknown,
   /** Texts of answers that ended with `pause_turn`: a conversation may end with one of them. */

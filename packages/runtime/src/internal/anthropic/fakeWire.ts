@@ -55,7 +55,7 @@ export const wholeReply = Effect.fnUntraced(function*(
   return { ...message, stop_reason: stopReason(reply), stop_details: reply.stopDetails ?? null }
 })
 
-/** In three pieces, after an empty one: as the API cuts it. */
+/** In three pieces, after an empty one, as the API divides it. */
 const jsonDeltas = (json: string): ReadonlyArray<string> => {
   const size = Math.max(1, Math.ceil(json.length / 3))
   return ["", json.slice(0, size), json.slice(size, 2 * size), json.slice(2 * size)].filter((piece, at) =>
@@ -99,18 +99,18 @@ const blockOf = (action: Action): BlockEvents | undefined => {
   return undefined
 }
 
-/** What ends a connection early. */
+/** Ends a connection early. */
 const stopNow = Effect.fnUntraced(function*(response: ServerResponse, how: "reset" | "end" | "hang") {
   if (how === "hang") return yield* Effect.never
   if (how === "end") return response.end()
-  // What was written has to leave, and to be read, first.
+  // The client must have read the bytes that were written before.
   yield* Effect.sleep(5)
   return response.socket?.resetAndDestroy()
 })
 
 class Stopped extends Data.TaggedError("Stopped")<{ readonly how: "reset" | "end" | "hang" }> {}
 
-/** Streams the answer. To be interrupted when the client goes. */
+/** Streams the answer. It is interrupted when the client closes the connection. */
 export const streamReply = (
   response: ServerResponse,
   reply: StreamReply,

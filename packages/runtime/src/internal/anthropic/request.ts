@@ -13,9 +13,9 @@ export const defaultMaxTokens = 16_000
 /** The settings that become fields of a request. */
 export interface RequestSettings extends Omit<ModelSettings, "thinking"> {
   readonly model?: Anthropic.Model | undefined
-  /** The longest answer in tokens, thinking included; 16,000 by default. */
+  /** The longest answer in tokens, including thinking. 16,000 by default. */
   readonly maxTokens?: number | undefined
-  /** Also in the API's own form, which has more kinds. */
+  /** The form of the API, which has more kinds, is accepted as well. */
   readonly thinking?: ModelSettings["thinking"] | Anthropic.ThinkingConfigParam
   /** 5 minutes by default. */
   readonly promptCache?: "5m" | "1h" | false | undefined
@@ -23,7 +23,7 @@ export interface RequestSettings extends Omit<ModelSettings, "thinking"> {
 
 const imageTypes = ["image/jpeg", "image/png", "image/gif", "image/webp"] as const
 
-/** Where the bytes of a file are: at a URL, or here in base64. */
+/** The source of a file: a URL, or base64. */
 const sourceOf = ({ data }: Prompt.FilePart): { readonly url: string } | { readonly base64: string } => {
   if (data instanceof Uint8Array) return { base64: Base64.encode(data) }
   const text = typeof data === "string" ? data : data.href
@@ -63,7 +63,7 @@ const userBlocks = (message: Prompt.UserMessage): ReadonlyArray<Block> =>
     return part.text.trim() === "" ? [] : [{ type: "text", text: part.text }]
   })
 
-/** A thinking block without its signature is rejected by the API: then it is left out. */
+/** A thinking block without a signature is left out, because the API would refuse it. */
 const reasoningBlocks = (part: Prompt.ReasoningPart): ReadonlyArray<Block> => {
   const data: Schema.Json | undefined = part.options["anthropic"]
   if (data === undefined || data === null || typeof data !== "object") return []
@@ -75,12 +75,12 @@ const reasoningBlocks = (part: Prompt.ReasoningPart): ReadonlyArray<Block> => {
     : []
 }
 
-/** The API takes nothing but an object. Arguments that `max_tokens` has cut are no more than a text. */
+/** The API accepts only an object. Arguments that `max_tokens` has cut are a text. */
 const inputOf = (params: unknown) => Predicate.isReadonlyObject(params) ? params : {}
 
 /**
- * Ids and names in characters that the API takes: other providers have others. What is valid and comes first stays as it
- * is; different ones stay different, and the same while the conversation grows.
+ * Ids and names with characters that the API accepts, because other providers have other characters. The first valid id is
+ * unchanged. Different ids stay different. The result for an id stays the same while the conversation grows.
  */
 const makeValid = (first: ReadonlyArray<string> = []) => {
   const given = new Map<string, string>()
@@ -118,7 +118,7 @@ const assistantBlocks = (message: Prompt.AssistantMessage, id: Valid, name: Vali
 
 const asText = (result: unknown): string => typeof result === "string" ? result : JSON.stringify(result) ?? "null"
 
-/** An error without a text is rejected. */
+/** The API refuses an error without a text. */
 const resultOf = ({ isFailure, result }: Prompt.ToolResultPart): string => {
   const text = asText(result)
   return isFailure && text.trim() === "" ? "(no message)" : text
@@ -144,7 +144,7 @@ const toMessages = (prompt: Prompt.Prompt, tools: ReadonlyArray<string>): {
   const messages: Array<Turn> = []
   const id = makeValid()
   const name = makeValid(tools)
-  // Neighbours of one role become one turn: results of parallel calls have to come in one message.
+  // Consecutive messages of one role become one turn: the API wants the results of parallel calls in one message.
   const push = (role: "user" | "assistant", blocks: ReadonlyArray<Block>) => {
     if (blocks.length === 0) return
     const last = messages.at(-1)
@@ -170,8 +170,8 @@ const toMessages = (prompt: Prompt.Prompt, tools: ReadonlyArray<string>): {
 }
 
 /**
- * With a budget for thinking the API wants a turn that uses tools, over several requests, to begin with thinking. Where
- * another provider has begun it, it does not.
+ * If thinking has a budget, the API wants a turn with tools, over several requests, to begin with thinking. A turn that
+ * another provider began does not.
  */
 const mayThink = (messages: ReadonlyArray<Turn>): boolean => {
   let at = messages.findLastIndex(({ role }) => role === "assistant")
@@ -193,7 +193,7 @@ const toTool = (tool: Tool.Any): Anthropic.Tool => {
   }
 }
 
-/** A tool that the API would reject every request for, and why. */
+/** A tool that would make the API refuse every request, and the reason. */
 export interface LeftOut {
   readonly name: string
   readonly why: string
@@ -252,7 +252,7 @@ export const toRequest = (
   const cache = settings.promptCache === false
     ? {}
     : { cache_control: { type: "ephemeral" as const, ttl: settings.promptCache ?? "5m" as const } }
-  // The prefix of tools and system prompt is the same for every conversation: it gets a cache entry of its own.
+  // Tools and system prompt are the same for every conversation, so they get a cache entry of their own.
   if (lastSystem !== undefined) system[system.length - 1] = { ...lastSystem, ...cache }
   const thinking = settings.thinking === undefined ? undefined : toThinking(settings.thinking)
   const output = toOutputConfig(settings, options.responseFormat)

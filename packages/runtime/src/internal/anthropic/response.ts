@@ -23,10 +23,10 @@ interface Tokens {
 
 const noTokens = (): Tokens => ({ input: 0, output: 0, cacheRead: 0, cacheWrite: 0, thinking: undefined })
 
-/** What the API never leaves out proxies and compatible servers do. */
+/** Proxies and compatible servers leave out fields that the API always sends. */
 type Lean<A> = { readonly [Key in keyof A]?: A[Key] | null | undefined }
 
-/** Usage is cumulative; a field that is null says nothing new. */
+/** Usage is cumulative. A field that is null does not change it. */
 const readUsage = (tokens: Tokens, usage: Lean<Anthropic.Usage | Anthropic.MessageDeltaUsage> | undefined) => {
   tokens.input = usage?.input_tokens ?? tokens.input
   tokens.cacheRead = usage?.cache_read_input_tokens ?? tokens.cacheRead
@@ -37,7 +37,7 @@ const readUsage = (tokens: Tokens, usage: Lean<Anthropic.Usage | Anthropic.Messa
 
 type Stop = Lean<Pick<Anthropic.Message, "stop_reason" | "stop_details">>
 
-/** The answer was cut because prompt and answer together fill the model's context window. */
+/** The answer was cut because the prompt and the answer together fill the context window of the model. */
 export const isContextFull = (stop: Stop): boolean => stop.stop_reason === "model_context_window_exceeded"
 
 const finishPart = (tokens: Tokens, stop: Stop): Response.FinishPartEncoded => ({
@@ -74,13 +74,13 @@ type OpenBlock =
 
 const parseJson = Schema.decodeOption(Schema.fromJsonString(Schema.Unknown))
 
-/** JSON that was cut at `max_tokens` is handed on as a string, which the schema of the parameters rejects. */
+/** JSON that `max_tokens` has cut is passed on as a string, which the schema of the parameters refuses. */
 const paramsOf = (block: Extract<OpenBlock, { readonly kind: "tool" }>): unknown =>
   block.json === "" ? block.input : Option.getOrElse(parseJson(block.json), () => block.json)
 
 type Parts = ReadonlyArray<Response.StreamPartEncoded>
 
-/** A response that does not follow the protocol, or that we have a bug with: another try would not help. */
+/** The response does not follow the protocol, or this module has a bug. Another try would not help. */
 export class Unreadable extends Error {}
 
 const reading = <A>(what: string, read: () => A): A => {
@@ -91,7 +91,7 @@ const reading = <A>(what: string, read: () => A): A => {
   }
 }
 
-/** Turns the events of one streamed response into parts. Events and blocks that it does not know are ignored. */
+/** Turns the events of one streamed response into parts. Unknown events and blocks are ignored. */
 export class ResponseDecoder {
   /** The response is complete: `message_stop` was read. */
   done = false

@@ -1,6 +1,6 @@
 /**
- * One MCP server, kept connected for as long as the scope is open: at most one attempt a second, at least one every 30
- * seconds, sooner when a call waits for it.
+ * The connection to one MCP server, which is made again for as long as the scope is open: at most one attempt a second, at
+ * least one every 30 seconds, and an earlier one when a call waits for it.
  */
 import { Clock, Deferred, Duration, Effect, Latch, type Scope } from "effect"
 import { type McpClient, McpClientError, type McpSchema } from "effect/ai"
@@ -9,17 +9,17 @@ export interface Connection {
   readonly client: McpClient.McpClient
   /** By the names that the server gives them. */
   readonly tools: ReadonlyMap<string, McpSchema.Tool>
-  /** Says that it is of no use any more: the next call gets another one. */
+  /** Gives up the connection. The next call gets a new one. */
   readonly lose: Effect.Effect<void>
 }
 
 export interface ConnectionOptions {
   readonly name: string
-  /** Connects; `lost` is told when what was opened is gone. */
+  /** Connects. The implementation runs `lost` when the connection is lost. */
   readonly open: (
     lost: Effect.Effect<void>
   ) => Effect.Effect<McpClient.McpClient, McpClientError.McpClientError, Scope.Scope>
-  /** Of one attempt, with reading the list of tools. */
+  /** The time limit of one attempt, which includes reading the list of tools. */
   readonly timeout: Duration.Duration
   readonly onTools: (tools: ReadonlyArray<McpSchema.Tool>) => Effect.Effect<void>
 }
@@ -28,8 +28,8 @@ const shortestPause = Duration.toMillis("1 second")
 const longestPause = Duration.toMillis("30 seconds")
 
 /**
- * Returns after the first attempt, whatever came of it. `connected` is the connection, or the outcome of the next
- * attempt.
+ * Returns after the first attempt, whether it succeeded or not. `connected` is the present connection, or the outcome of the
+ * next attempt.
  */
 export const keepConnected = Effect.fnUntraced(function*(
   options: ConnectionOptions
@@ -44,7 +44,7 @@ export const keepConnected = Effect.fnUntraced(function*(
 
   const open = Effect.fnUntraced(function*(lost: Deferred.Deferred<void>) {
     const lose = Effect.suspend(() => {
-      // Called before there is another one: the next attempt begins when this one is lost.
+      // This is called before there is another connection, because the next attempt begins when this connection is lost.
       current = undefined
       return Deferred.succeed(lost, undefined)
     })
