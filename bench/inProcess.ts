@@ -14,7 +14,7 @@ import { resources } from "./server.ts"
 const runtime = ManagedRuntime.make(
   TaskRuntime.layerMemory.pipe(
     Layer.provide(Agents.layer([agent])),
-    Layer.provide(Layer.succeed(TaskLimits.CurrentTaskLimits, { ...TaskLimits.defaults, capacity: 100_000 }))
+    Layer.provide(TaskLimits.layer({ capacity: 100_000 }))
   )
 )
 

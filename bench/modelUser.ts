@@ -64,7 +64,7 @@ const tasksOf = (agents: Layer.Layer<Agents>) =>
   ManagedRuntime.make(
     TaskRuntime.layerMemory.pipe(
       Layer.provide(agents),
-      Layer.provide(Layer.succeed(TaskLimits.CurrentTaskLimits, { ...TaskLimits.defaults, capacity: 100_000 }))
+      Layer.provide(TaskLimits.layer({ capacity: 100_000 }))
     )
   )
 

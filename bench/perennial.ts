@@ -22,7 +22,7 @@ const layer = HttpApiServer.layer().pipe(
   Layer.provideMerge(TaskRuntime.layer),
   Layer.provide(Agents.layer([agent])),
   Layer.provide(storeLayer((process.env["BENCH_STORE"] ?? "memory") as StoreName, process.env["BENCH_URL"] ?? "")),
-  Layer.provide(Layer.succeed(TaskLimits.CurrentTaskLimits, { ...TaskLimits.defaults, capacity: 100_000 }))
+  Layer.provide(TaskLimits.layer({ capacity: 100_000 }))
 )
 
 const runtime = ManagedRuntime.make(layer)

@@ -38,7 +38,7 @@ const runtime = ManagedRuntime.make(
   TaskRuntime.layer.pipe(
     Layer.provide(Agent.Agents.layer([job, writer])),
     Layer.provide(layer(process.env["BENCH_STORE"] as StoreName, process.env["BENCH_URL"] ?? "")),
-    Layer.provide(Layer.succeed(TaskLimits.CurrentTaskLimits, { ...TaskLimits.defaults, capacity: 100_000 }))
+    Layer.provide(TaskLimits.layer({ capacity: 100_000 }))
   )
 )
 

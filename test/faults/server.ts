@@ -126,7 +126,6 @@ const agents = (write: Write) =>
 const server = Effect.map(settings, ({ capacity, leaseMillis, ledger, port, store }) => {
   const write = Ledger.writer(ledger)
   const storage = Storage.layer(store)
-  const leaseTtl = Duration.millis(leaseMillis)
   return Server.layer({ handOver: true }).pipe(
     Layer.provide(Tokens.layerLocal),
     Layer.provideMerge(NodeServer.layer({ port })),
@@ -134,12 +133,7 @@ const server = Effect.map(settings, ({ capacity, leaseMillis, ledger, port, stor
     Layer.provide(agents(write)),
     Layer.provide(Layer.effect(TaskBackend, Effect.map(TaskBackend, (backend) => watched(backend, write)))),
     Layer.provide(storage),
-    Layer.provide(Layer.succeed(TaskLimits.CurrentTaskLimits, {
-      ...TaskLimits.defaults,
-      capacity,
-      leaseTtl,
-      heartbeat: Duration.divideUnsafe(leaseTtl, 3)
-    }))
+    Layer.provide(TaskLimits.layer({ capacity, leaseTtl: leaseMillis }))
   )
 })
 

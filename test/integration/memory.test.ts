@@ -43,7 +43,7 @@ describe.each(stores)("memory, on %s", (name, store) => {
         Layer.provideMerge(store),
         // Pages that were read stay in a cache of this size, as they should.
         Layer.provide(
-          Layer.succeed(TaskLimits.CurrentTaskLimits, { ...TaskLimits.defaults, pageCacheBytes: 1_048_576 })
+          TaskLimits.layer({ pageCacheBytes: 1_048_576 })
         )
       )
     )))

@@ -3,63 +3,67 @@
  *
  * @since 0.1.0
  */
-import { Context, Duration } from "effect"
+import { Context, Duration, Effect, Layer, Option, Schema } from "effect"
 
 /**
- * What a process takes on. Every bound has a defined behaviour when it is reached.
+ * The bounds of one process. The behaviour at every bound is defined.
  *
  * @since 0.1.0
  * @category models
  */
 export interface TaskLimits {
-  /** Tasks that run at once in this process; others wait unclaimed. */
+  /** Tasks that run at once in this process; other tasks wait unclaimed. With 0 the process only accepts tasks. */
   readonly capacity: number
   /**
-   * Tasks that wait in this process, accepted ones for capacity and begun ones for a person; beyond, `start` fails with
-   * `CapacityExceeded`.
+   * Tasks that wait in this process: accepted tasks for capacity, and begun tasks for a person. Beyond this number `start`
+   * fails with `CapacityExceeded`.
    */
   readonly waiting: number
-  /** Tasks that wait behind the head of one conversation; beyond, `start` fails with `QueueFull`. */
+  /** Tasks that wait behind the head of one conversation. Beyond this number `start` fails with `QueueFull`. */
   readonly queuedPerConversation: number
   /**
-   * From the first claim, recoveries included; then the task ends with the error `DeadlineExceeded`. One that no process
-   * with its agent takes up by then (if never: for as long) ends with `AgentNotFound`.
+   * The time from the first claim of a task to its end, recoveries included. Then the task ends with the error
+   * `DeadlineExceeded`. A task that no process with its agent claims within this time ends with `AgentNotFound`.
    */
   readonly taskTimeout: Duration.Duration
   /**
-   * How long finalizers may take after a cancel; then the log is closed and ended without them. Those of a tool after
-   * its timeout; then its task goes on without it.
+   * The time for finalizers after a cancel. Then the log is closed, and the task ends without them. It is also the time for
+   * the finalizers of a tool after the tool's own time limit. Then the task continues without the tool.
    */
   readonly cancelGrace: Duration.Duration
   /**
-   * Bytes of one event (`TaskEvent.size`); a larger one ends the task with the error `EventTooLarge`. `LlmAgent` makes
-   * several of a long answer.
+   * Bytes of one event (`TaskEvent.size`), at least 3,000. A larger event ends the task with the error `EventTooLarge`.
+   * `LlmAgent` divides a long answer into several events.
    */
   readonly eventBytes: number
-  /** Bytes of one task's log (the same); beyond, the task ends with the error `LogTooLarge`. */
+  /** Bytes of the log of one task (`TaskEvent.size`). A larger log ends the task with the error `LogTooLarge`. */
   readonly logBytes: number
-  /** Bytes of a conversation that its agent is given; beyond, the oldest turns are left out. The last turn stays whole. */
+  /**
+   * Bytes of the conversation that an agent gets. Of a longer conversation the oldest turns are left out. The last turn
+   * stays whole.
+   */
   readonly historyBytes: number
   /**
-   * Bytes of log pages kept in memory for readers (the same). A server keeps the texts of their frames beside them, at
-   * most as much again.
+   * Bytes of log pages in memory for readers (`TaskEvent.size`). A server keeps the encoded frames of the pages too, which
+   * take at most the same number of bytes again.
    */
   readonly pageCacheBytes: number
-  /** How long the store believes in a process that says nothing. */
+  /** How long the store counts a process as alive after its last heartbeat. */
   readonly leaseTtl: Duration.Duration
-  /** Between two signs of life to the store; a third of `leaseTtl` or less. */
+  /** The time between two heartbeats: at most a third of `leaseTtl`, and exactly that unless it is given. */
   readonly heartbeat: Duration.Duration
-  /** Between two looks for tasks that nobody owns and for deadlines that passed. */
+  /** The time between two searches for tasks without an owner and for deadlines that have passed. */
   readonly sweep: Duration.Duration
   /**
-   * Owners that may die on a task without progress; one more ends it with the error `CrashLoop`. As often each process
-   * tries a message that the conversation store refuses; then the task ends with the error `MessageRefused`.
+   * Owners that may die on a task without progress; one more ends the task with the error `CrashLoop`. It is also the number
+   * of times that a process tries to store a message which the conversation store refuses. Then the task ends with the error
+   * `MessageRefused`.
    */
   readonly failures: number
 }
 
 /**
- * The limits used where none are provided.
+ * The limits that are in force without a layer of this module.
  *
  * @since 0.1.0
  * @category constants
@@ -81,8 +85,7 @@ export const defaults: TaskLimits = {
 }
 
 /**
- * The limits in force. Provide it to the layers of the runtime, with `defaults` as a base:
- * `Layer.succeed(CurrentTaskLimits, { ...TaskLimits.defaults, capacity: 50 })`.
+ * The limits in force. `layer` sets them.
  *
  * @since 0.1.0
  * @category services
@@ -90,3 +93,115 @@ export const defaults: TaskLimits = {
 export const CurrentTaskLimits = Context.Reference<TaskLimits>("@perennial/runtime/TaskLimits/CurrentTaskLimits", {
   defaultValue: () => defaults
 })
+
+/**
+ * The limits that differ from the defaults.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Options = {
+  readonly [Limit in keyof TaskLimits]?:
+    | (TaskLimits[Limit] extends Duration.Duration ? Duration.Input : TaskLimits[Limit])
+    | undefined
+}
+
+/**
+ * A limit has a value that it cannot have.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class InvalidTaskLimit extends Schema.TaggedError<InvalidTaskLimit>()("InvalidTaskLimit", {
+  limit: Schema.String,
+  value: Schema.String,
+  expected: Schema.String
+}) {
+  override get message() {
+    return `TaskLimits: ${this.limit} is ${this.value}. It must be ${this.expected}.`
+  }
+}
+
+type Counts = { [Limit in keyof TaskLimits]: TaskLimits[Limit] extends number ? Limit : never }[keyof TaskLimits]
+type Times = Exclude<keyof TaskLimits, Counts>
+
+const count = (options: Options, limit: Counts, least: number): Effect.Effect<number, InvalidTaskLimit> => {
+  const value = options[limit] ?? defaults[limit]
+  return Number.isSafeInteger(value) && value >= least
+    ? Effect.succeed(value)
+    : Effect.fail(
+      new InvalidTaskLimit({ limit, value: String(value), expected: `a whole number, ${least} or more` })
+    )
+}
+
+const time = (
+  options: Options,
+  limit: Times,
+  { fallback = defaults[limit], least, most }: {
+    readonly fallback?: Duration.Duration
+    readonly least: Duration.Duration
+    readonly most: Duration.Duration
+  }
+): Effect.Effect<Duration.Duration, InvalidTaskLimit> => {
+  const value = options[limit] ?? fallback
+  // `Duration` reads NaN as 0.
+  const duration = Number.isNaN(value) ? Option.none() : Duration.fromInput(value)
+  const possible = Option.filter(duration, Duration.between({ minimum: least, maximum: most }))
+  return Effect.fromOption(possible, () =>
+    new InvalidTaskLimit({
+      limit,
+      value: Option.match(duration, { onNone: () => String(value), onSome: Duration.format }),
+      expected: `a duration from ${Duration.format(least)} to ${Duration.format(most)}`
+    }))
+}
+
+const longest = Duration.days(365)
+
+/**
+ * The defaults with other values for some limits.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Return<TaskLimits, InvalidTaskLimit> {
+  const short = { least: Duration.millis(1), most: longest }
+  const leaseTtl = yield* time(options, "leaseTtl", { least: Duration.millis(3), most: longest })
+  const third = Duration.divideUnsafe(leaseTtl, 3)
+  const limits: TaskLimits = {
+    capacity: yield* count(options, "capacity", 0),
+    waiting: yield* count(options, "waiting", 0),
+    queuedPerConversation: yield* count(options, "queuedPerConversation", 0),
+    taskTimeout: yield* time(options, "taskTimeout", short),
+    cancelGrace: yield* time(options, "cancelGrace", { least: Duration.zero, most: longest }),
+    // An event without its content takes 2 KiB at most.
+    eventBytes: yield* count(options, "eventBytes", 3_000),
+    logBytes: yield* count(options, "logBytes", 1),
+    historyBytes: yield* count(options, "historyBytes", 1),
+    pageCacheBytes: yield* count(options, "pageCacheBytes", 1),
+    leaseTtl,
+    heartbeat: yield* time(options, "heartbeat", { fallback: third, least: Duration.millis(1), most: third }),
+    sweep: yield* time(options, "sweep", short),
+    failures: yield* count(options, "failures", 0)
+  }
+  return limits
+})
+
+/**
+ * Sets limits for the layers of the runtime. A value that a limit cannot have is refused with a message of one line.
+ *
+ * **Example** (Setting two limits)
+ *
+ * ```ts import.meta.vitest
+ * import * as TaskLimits from "@perennial/runtime/TaskLimits"
+ * import { Effect } from "effect"
+ *
+ * const limits = TaskLimits.layer({ capacity: 50, taskTimeout: "1 hour" })
+ * const { capacity } = await Effect.runPromise(Effect.provide(TaskLimits.CurrentTaskLimits, limits))
+ * capacity // => 50
+ * ```
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layer = (options: Options): Layer.Layer<never, InvalidTaskLimit> =>
+  Layer.effect(CurrentTaskLimits, make(options))

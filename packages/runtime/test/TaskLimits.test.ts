@@ -3,6 +3,7 @@ import { make } from "@perennial/domain/Agent"
 import { AgentId } from "@perennial/domain/Ids"
 import { CapacityExceeded } from "@perennial/domain/TaskError"
 import { zero } from "@perennial/domain/Usage"
+import * as TaskLimits from "@perennial/runtime/TaskLimits"
 import { adjust } from "@perennial/runtime/Testing"
 import { Clock, Duration, Effect, Fiber, Latch, Ref } from "effect"
 import { TestClock } from "effect/testing"
@@ -19,6 +20,52 @@ const asks = make(
       Effect.as({ usage: zero })
     )
 )
+
+describe("TaskLimits.layer", () => {
+  const read = (options: TaskLimits.Options) => Effect.provide(TaskLimits.CurrentTaskLimits, TaskLimits.layer(options))
+
+  it.effect("keeps the defaults of all limits that are not given", () =>
+    Effect.gen(function*() {
+      assert.deepStrictEqual(yield* read({}), TaskLimits.defaults)
+      assert.deepStrictEqual(yield* read({ capacity: 50, waiting: undefined, sweep: "5 seconds" }), {
+        ...TaskLimits.defaults,
+        capacity: 50,
+        sweep: Duration.seconds(5)
+      })
+    }))
+
+  it.effect("sends a heartbeat three times in each lease, unless the heartbeat is given", () =>
+    Effect.gen(function*() {
+      assert.deepStrictEqual((yield* read({ leaseTtl: "30 seconds" })).heartbeat, Duration.seconds(10))
+      assert.deepStrictEqual(
+        (yield* read({ leaseTtl: "30 seconds", heartbeat: 500 })).heartbeat,
+        Duration.millis(500)
+      )
+    }))
+
+  const whole = "It must be a whole number, 0 or more."
+  const refused: ReadonlyArray<readonly [options: TaskLimits.Options, message: string]> = [
+    [{ capacity: -1 }, `TaskLimits: capacity is -1. ${whole}`],
+    [{ waiting: Number.NaN }, `TaskLimits: waiting is NaN. ${whole}`],
+    [{ failures: 1.5 }, `TaskLimits: failures is 1.5. ${whole}`],
+    [{ queuedPerConversation: Number.POSITIVE_INFINITY }, `TaskLimits: queuedPerConversation is Infinity. ${whole}`],
+    [{ eventBytes: 100 }, "TaskLimits: eventBytes is 100. It must be a whole number, 3000 or more."],
+    [{ taskTimeout: "-1 seconds" }, "TaskLimits: taskTimeout is -1s. It must be a duration from 1ms to 365d."],
+    [{ taskTimeout: Number.NaN }, "TaskLimits: taskTimeout is NaN. It must be a duration from 1ms to 365d."],
+    [{ taskTimeout: "Infinity" }, "TaskLimits: taskTimeout is Infinity. It must be a duration from 1ms to 365d."],
+    [{ heartbeat: "5 seconds" }, "TaskLimits: heartbeat is 5s. It must be a duration from 1ms to 3s."],
+    [
+      { leaseTtl: "3 seconds", heartbeat: "2 seconds" },
+      "TaskLimits: heartbeat is 2s. It must be a duration from 1ms to 1s."
+    ]
+  ]
+  for (const [options, message] of refused) {
+    it.effect(`refuses in one line: ${message}`, () =>
+      Effect.gen(function*() {
+        assert.strictEqual((yield* Effect.flip(read(options))).message, message)
+      }))
+  }
+})
 
 describe("bounds of one task (P11)", () => {
   it.effect("P4: a log that reached its limit ends with LogTooLarge, and its text is kept", () =>

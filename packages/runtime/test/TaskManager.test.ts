@@ -10,7 +10,7 @@ import { TaskManager } from "@perennial/domain/TaskManager"
 import { zero } from "@perennial/domain/Usage"
 import * as TaskLimits from "@perennial/runtime/TaskLimits"
 import * as TaskRuntime from "@perennial/runtime/TaskRuntime"
-import { Deferred, Duration, Effect, Exit, Fiber, Latch, Layer, Option, Stream } from "effect"
+import { Deferred, Effect, Exit, Fiber, Latch, Layer, Option, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import { counting, message, text, waiting } from "./support/agents.ts"
 
@@ -176,10 +176,7 @@ describe("how tasks end", () => {
       assert.isTrue(last?.type === "error" && last.error === "DeadlineExceeded")
     }).pipe(Effect.provide(
       withAgents(agent).pipe(
-        Layer.provide(Layer.succeed(TaskLimits.CurrentTaskLimits, {
-          ...TaskLimits.defaults,
-          taskTimeout: Duration.minutes(1)
-        }))
+        Layer.provide(TaskLimits.layer({ taskTimeout: "1 minute" }))
       )
     ))
   })
@@ -317,7 +314,7 @@ describe("capacity", () => {
       assert.strictEqual(most, 2)
     }).pipe(Effect.provide(
       withAgents(agent).pipe(
-        Layer.provide(Layer.succeed(TaskLimits.CurrentTaskLimits, { ...TaskLimits.defaults, capacity: 2, waiting: 3 }))
+        Layer.provide(TaskLimits.layer({ capacity: 2, waiting: 3 }))
       )
     ))
   })
@@ -357,7 +354,7 @@ describe("capacity", () => {
       ])
     }).pipe(Effect.provide(
       withAgents(asks, counting(1)).pipe(
-        Layer.provide(Layer.succeed(TaskLimits.CurrentTaskLimits, { ...TaskLimits.defaults, capacity: 1 }))
+        Layer.provide(TaskLimits.layer({ capacity: 1 }))
       )
     ))
   })

@@ -87,7 +87,7 @@ export interface Process {
 export const startProcess = Effect.fnUntraced(function*(
   { backend, store }: Store,
   agents: Arr.NonEmptyReadonlyArray<Agent>,
-  limits: Partial<TaskLimits.TaskLimits> = {}
+  limits: TaskLimits.Options = {}
 ) {
   const line = new Line()
   const scope = yield* Scope.fork(yield* Effect.scope)
@@ -111,7 +111,7 @@ export const startProcess = Effect.fnUntraced(function*(
           )
         ),
         Agents.layer(agents),
-        Layer.succeed(TaskLimits.CurrentTaskLimits, { ...TaskLimits.defaults, ...limits })
+        TaskLimits.layer(limits)
       ))
     ),
     scope
