@@ -1,16 +1,16 @@
 /**
- * The agent of the bench: it waits until it is told to emit, or for ever. What it keeps meanwhile is not to be measured:
- * it is as little as can be.
+ * The agent of the bench. It waits until it gets the command to emit, or for ever. It keeps as little memory as possible,
+ * because its own memory is not to be measured.
  */
 import * as Agent from "@perennial/domain/Agent"
 import * as Usage from "@perennial/domain/Usage"
 import { Effect } from "effect"
 import { content, type Emission, message, pace } from "./server.ts"
 
-/** By task: what it was told before it asked, or what it does when it is told. */
+/** By task: the command that came before the agent waited for it, or the callback that waits for the command. */
 const commands = new Map<string, Emission | ((emission: Emission) => void)>()
 
-/** Tells the agent of a task to emit. */
+/** Commands the agent of a task to emit. */
 export const command = (emission: Emission): void => {
   const waiting = commands.get(emission.taskId)
   if (typeof waiting === "function") waiting(emission)

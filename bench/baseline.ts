@@ -1,8 +1,8 @@
 /**
- * The yardstick: what a `node:http` server costs that does the least: it parses the same JSON, makes an id, keeps the
- * task in a Map and answers 201; writes each live event as one ready frame; replays in writes of 64 KiB.
+ * The baseline: a minimal `node:http` server. It parses the same JSON, makes an id, keeps the task in a Map and answers 201.
+ * It writes each live event as one frame that is ready, and replays in writes of 64 KiB.
  *
- * Nothing is durable or recoverable here, readers are not bounded, nobody is checked. It shows what HTTP itself costs.
+ * Nothing is durable or recoverable, readers are not bounded, and users are not checked. It shows the cost of HTTP itself.
  */
 import { randomUUID } from "node:crypto"
 import { once } from "node:events"
@@ -14,7 +14,7 @@ import { content, message, pace, resources, type Server } from "./server.ts"
 interface Task {
   readonly id: string
   status: string
-  /** Of its events; the first two are made when somebody reads or writes. */
+  /** The frames of its events. The first two are made at the first read or write. */
   frames: Array<string> | undefined
   readers: Set<ServerResponse> | undefined
 }
@@ -112,7 +112,7 @@ const handlers: Server = {
     for (let i = 0; i < emission.count; i++) {
       append(task, { type: "text", content: content() })
       await new Promise<void>((resolve) => pace(emission, began, i, resolve))
-      // As fast as the slowest pipe permits.
+      // As fast as the slowest connection permits.
       for (const reader of readersOf(task)) if (reader.writableNeedDrain) await once(reader, "drain")
     }
     append(task, { type: "message", message, usage: {} })

@@ -1,5 +1,5 @@
 /**
- * What is measured. Each case runs against one server and gives the figures of one round.
+ * The cases over HTTP. Each case uses one server, and returns the figures of one round.
  */
 import type { Client } from "./client.ts"
 import type { InProcess } from "./inProcess.ts"
@@ -14,7 +14,7 @@ export interface Setting {
   readonly client: Child<Client>
   /** A tenth of the work, for a first look. */
   readonly quick: boolean
-  /** Where tasks are watched, when not at the server that runs them. */
+  /** The server at which tasks are watched, if it is not the server that executes them. */
   readonly watchPort?: number | undefined
 }
 
@@ -47,7 +47,7 @@ export const watchLive = async (
 /** Every event is emitted alone, the next with the next turn of the event loop. */
 const live = (readers: number, events: number, ratio?: number): Case => async (setting) => {
   const count = scaled(setting.quick, events)
-  // Servers live long: what they do first is not measured.
+  // Servers live long, so their first requests are not measured.
   await watchLive(setting, { readers, count: Math.ceil(count / 4) })
   const { cpuMicros, delivered, millis } = await watchLive(setting, { readers, count })
   return [
@@ -65,7 +65,7 @@ const live = (readers: number, events: number, ratio?: number): Case => async (s
   ]
 }
 
-/** Events at the pace of a model: what a reader waits for, and what it costs. */
+/** Events at the pace of a model: the latency for a reader, and the cost of a delivery. */
 const paced = (readers: number, rate: number): Case => async (setting) => {
   const count = rate * (setting.quick ? 1 : 4)
   await watchLive(setting, { readers, count: rate })

@@ -81,7 +81,7 @@ const handlers = {
     return id
   },
 
-  /** Opens streams that have read what there is. */
+  /** Opens streams, and waits until they have read all present events. */
   watch: async (options: {
     readonly port: number
     readonly taskId: string

@@ -1,6 +1,6 @@
 /**
- * What Perennial and the engines it is measured beside answer to: the same work, each in a process of its own, without
- * HTTP, on the same server.
+ * The commands for Perennial and for the engines beside it: the same work, each in a process of its own, without HTTP, on the
+ * same store.
  */
 
 /** `count` jobs of one step, `concurrency` at once. */
@@ -16,7 +16,7 @@ export interface JobTimes {
   readonly ended: number
 }
 
-/** `values` written one after the other, each durable before the next, while `readers` read. */
+/** Writes `values` one after the other, each durable before the next, while `readers` read. */
 export interface Streamed {
   readonly values: number
   readonly readers: number
@@ -29,10 +29,10 @@ export type Engine = {
   readonly stream: (options: Streamed) => Promise<number>
 }
 
-/** What one value of a stream is. */
+/** One value of a stream. */
 export const value = (i: number): string => `${i} Lorem ipsum dolor sit amet, consectetur adipiscing elit`
 
-/** Starts jobs with so many workers, and waits for their ends beside. */
+/** Starts jobs with `concurrency` workers, and waits for their ends concurrently. */
 export const runJobs = async (
   { concurrency, count }: Jobs,
   start: () => Promise<{ readonly ended: Promise<unknown> }>

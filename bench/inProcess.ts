@@ -1,5 +1,5 @@
 /**
- * What the runtime costs without HTTP: events from agent to readers, and memory.
+ * The cost of the runtime without HTTP: events from the agent to readers, and memory.
  */
 import { Agents } from "@perennial/domain/Agent"
 import type { StoredEvent } from "@perennial/domain/TaskEvent"
@@ -53,7 +53,7 @@ const handlers = {
       if (latencies.length !== options.readers * options.count) {
         return yield* Effect.die(new Error(`${latencies.length} events were delivered`))
       }
-      // The readers of one event have it at nearly the same time: every one of a few is enough.
+      // All readers get an event at nearly the same time, so measuring a few of them is sufficient.
       const step = Math.ceil(latencies.length / 5_000)
       return { millis, latencies: latencies.filter((_, i) => i % step === 0) }
     })),

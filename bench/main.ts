@@ -1,16 +1,16 @@
 /**
- * Measures Perennial in the same run on the same machine beside a plain `node:http` server that does the least, and, on
- * stores, beside engines that do similar work there: DBOS, BullMQ, resumable-stream; agents beside the bare SDK of their
- * model.
+ * Measures Perennial beside other programs, in the same execution and on the same machine: HTTP beside a minimal `node:http`
+ * server; stores beside engines that do similar work there (DBOS, BullMQ, resumable-stream); agents beside the SDK of their
+ * model. BENCHMARKS.md describes the method.
  *
  *     pnpm bench [--quick] [--only live50,replay] [--rounds 5] [--json figures.json]
  *
- * Server and clients are processes of their own; rounds of both servers alternate; each figure is the median of the
- * rounds. The ratios are what can be compared between machines.
+ * Servers and clients are processes of their own. The rounds of both servers alternate. Each figure is the median of its
+ * rounds. Ratios can be compared between machines; absolute figures cannot.
  *
- * The plain server writes each event alone. Perennial may write what gathers while a connection is busy in one piece:
- * that makes the unpaced `live` figures, and costs the latency that the paced ones show, where nothing gathers. Clients
- * share the machine, so with few cores `live` says as much about them.
+ * The minimal server writes each event by itself. Perennial batches events that arrive while a stream is busy. Batching
+ * explains the `live` figures without a pace; it costs the latency in the figures with a pace. Clients share the machine, so
+ * with few cores the `live` figures depend on the clients as well.
  */
 import { writeFileSync } from "node:fs"
 import { cpus } from "node:os"

@@ -1,5 +1,5 @@
 /**
- * What is measured of agents and their models.
+ * The cases of agents and their models.
  */
 import { type Child, spawn } from "./ipc.ts"
 import type { ModelServer } from "./modelServer.ts"
@@ -9,7 +9,7 @@ import type { Round } from "./storeCases.ts"
 
 type ModelCase = (quick: boolean) => Promise<Round>
 
-/** In a process of its own each, so that none leaves garbage to another; what a process does first is not measured. */
+/** Each case runs in a process of its own, so that it has no garbage of other cases. The first answers are not measured. */
 const costOf = async (read: "bare" | "agent" | "tasks", port: number, quick: boolean): Promise<number> => {
   await using user: Child<ModelUser> = await spawn<ModelUser>("./modelUser.ts")
   await user.call(read, { port, streams: 100, deltas: 100, pause: 10 })
@@ -53,7 +53,7 @@ const heap: ModelCase = async (quick) => {
   return { perennial: figures, baseline: [] }
 }
 
-/** With the connection of each, which the bare SDK has as well. */
+/** Includes the connection of each answer, which the bare SDK has as well. */
 const heapOnSockets: ModelCase = async (quick) => {
   await using server = await spawn<ModelServer>("./modelServer.ts")
   await using user = await spawn<ModelUser>("./modelUser.ts", { exposeGc: true })

@@ -1,7 +1,6 @@
 /**
- * A model on a socket that does the least: each request is answered with as many deltas as its last message says, one
- * network write each, at a pace. `deltas 250 10`: 250 of them, 10 ms apart. A message that says nothing of it is answered
- * with one, and with no more.
+ * A minimal model on a socket. The last message of a request says how many deltas the answer has, and at which pace:
+ * `deltas 250 10` means 250 deltas, 10 ms apart, one network write each. Any other message gets one delta and no end.
  */
 // @effect-diagnostics globalTimers:off
 import { once } from "node:events"

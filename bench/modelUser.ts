@@ -1,5 +1,5 @@
 /**
- * Whoever reads a model's answers: the bare SDK, an agent, and tasks of an agent.
+ * The readers of a model's answers: the bare SDK, an agent, and tasks of an agent.
  */
 import Anthropic from "@anthropic-ai/sdk"
 import { Agents } from "@perennial/domain/Agent"
@@ -17,7 +17,7 @@ import { Tool, Toolkit } from "effect/ai"
 import { serve } from "./ipc.ts"
 import { resources } from "./server.ts"
 
-/** Answers that are read at once. */
+/** The number of concurrent answers. */
 export interface Answers {
   readonly port: number
   readonly streams: number
@@ -38,7 +38,7 @@ const measured = async (answers: Answers, read: (index: number) => Promise<void>
   return (user + system) / answers.streams / answers.deltas
 }
 
-// What an agent has: a few tools, and a system prompt.
+// The tools and the system prompt of the agent.
 const tools = Toolkit.make(
   Tool.make("search", { parameters: Schema.Struct({ query: Schema.String }), success: Schema.String }),
   Tool.make("read", { parameters: Schema.Struct({ path: Schema.String }), success: Schema.String }),
@@ -71,7 +71,7 @@ const tasksOf = (agents: Layer.Layer<Agents>) =>
 const taskId = TaskId.make("t")
 const conversationId = ConversationId.make("c")
 
-/** What an agent is given, without a runtime: nothing it emits is kept. */
+/** The input of an agent without a runtime. Its events are not kept. */
 const inputOf = (answers: Answers) => ({
   task: {
     taskId,
@@ -90,7 +90,7 @@ const inputOf = (answers: Answers) => ({
   makeTitle: () => Effect.void
 })
 
-/** Heap bytes of each of those that `start` begins and that wait from then on. */
+/** The heap, in bytes, of each waiting execution that `start` begins. */
 const held = async (count: number, start: (count: number) => Promise<void>): Promise<number> => {
   await start(200)
   const before = await resources()
@@ -99,7 +99,7 @@ const held = async (count: number, start: (count: number) => Promise<void>): Pro
   return (after.heapBytes - before.heapBytes) / count
 }
 
-/** What waits: a task whose model follows a script or is on a socket, or whose tool waits for a person. */
+/** The kinds of waiting tasks: the model follows a script, the model is on a socket, or a tool waits for a person. */
 export interface Waiting {
   readonly count: number
   readonly waitsFor: "model" | "person" | { readonly port: number }
@@ -118,7 +118,7 @@ const waits = (event: AgentEvent): boolean =>
   event.type === "tool_approval" || (event.type === "text" && event.content.endsWith("dolor "))
 
 const calls = {
-  /** The least that any program over the SDK does. */
+  /** The minimum that any program over the SDK does. */
   bare: (answers: Answers) => {
     const client = new Anthropic({ apiKey: "k", baseURL: baseUrl(answers), maxRetries: 0 })
     return measured(answers, async () => {
@@ -146,7 +146,7 @@ const calls = {
     })
   },
 
-  /** The same with all that makes it a task: numbered and kept events, a claim, messages, the end. */
+  /** The same as a task: with numbered and stored events, a claim, messages and an end. */
   tasks: async (answers: Answers) => {
     const runtime = tasksOf(Agents.layerEffect([agentOver(answers)]))
     const manager = await runtime.runPromise(TaskManager)
@@ -160,7 +160,7 @@ const calls = {
     return cost
   },
 
-  /** Heap bytes of each task of an agent that waits, in the middle of an answer or for a person. */
+  /** The heap, in bytes, of each waiting task of an agent: in the middle of an answer, or waiting for a person. */
   heap: async (waiting: Waiting) => {
     let reached = 0
     let target = 0
@@ -183,7 +183,7 @@ const calls = {
     })
   },
 
-  /** Heap bytes of each answer that the bare SDK waits in the middle of. */
+  /** The heap, in bytes, of the bare SDK for each answer, in the middle of the answer. */
   bareHeap: (options: { readonly count: number; readonly port: number }) => {
     const client = new Anthropic({ apiKey: "k", baseURL: baseUrl(options), maxRetries: 0 })
     const answers: Array<AsyncIterator<unknown>> = []

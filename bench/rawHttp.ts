@@ -1,6 +1,6 @@
 /**
- * The HTTP/1.1 client of the bench: one socket, no library, so that both servers meet the same cheap client and the
- * server is what is measured.
+ * The HTTP/1.1 client of the bench: one socket, no library. Both servers have the same cheap client, so that the figures are
+ * about the servers.
  */
 import { connect, type Socket } from "node:net"
 
@@ -29,11 +29,11 @@ export class Connection {
     this.#socket = socket
     this.#port = port
     socket.setNoDelay(true)
-    // No encoding is set: what comes are buffers.
+    // Without an encoding, data are buffers.
     socket.on("data", (data) => this.#read(data as Buffer))
     socket.on("error", (error) => this.#reply.reject(error))
     socket.on("close", () => this.#reply.reject(new Error("the connection was closed")))
-    // Nobody may be waiting when an idle connection is closed.
+    // An idle connection may close while no request waits.
     this.#reply.promise.catch(() => {})
   }
 

@@ -8,7 +8,7 @@ export interface Line {
   readonly unit: string
   readonly perennial: number
   readonly baseline?: number | undefined
-  /** What the line has to reach: the ratio to the baseline at least or at most, or the value at most. */
+  /** The goal of the line: the least or the largest ratio to the baseline, or the largest value. */
   readonly target?: { readonly ratio: number } | { readonly atMost: number } | { readonly value: number } | undefined
 }
 

@@ -1,9 +1,9 @@
 /**
- * What both servers of the bench answer to, besides HTTP.
+ * The commands for both servers of the bench, besides HTTP.
  */
 // @effect-diagnostics globalTimers:off
 
-/** How events are emitted: each alone, either one per turn of the event loop or at a rate. */
+/** How events are emitted: one by one, either one in each turn of the event loop or at a rate. */
 export interface Emission {
   readonly taskId: string
   readonly count: number
@@ -43,7 +43,7 @@ export const pace = ({ rate }: Emission, began: number, i: number, callback: () 
 
 export const resources = async (): Promise<Resources> => {
   if (globalThis.gc !== undefined) {
-    // Finalizers and sockets let go of memory in later turns.
+    // Finalizers and sockets free memory in later turns.
     for (let i = 0; i < 4; i++) {
       globalThis.gc()
       await new Promise((resolve) => setTimeout(resolve, 50))

@@ -1,6 +1,6 @@
 /**
- * What is measured on the stores: starts, appended events, streams, and the way from one process to another; beside what
- * others do on the same servers.
+ * The cases on stores: starts, appended events, streams, and events from one process to another, beside other engines on the
+ * same stores.
  */
 import { watchLive } from "./cases.ts"
 import type { Client } from "./client.ts"
@@ -11,7 +11,7 @@ import type { Server } from "./server.ts"
 import type { Servers, StoreName } from "./stores.ts"
 import type { Tasks } from "./tasks.ts"
 
-/** The figures of one round; none where the store cannot be had. */
+/** The figures of one round. None if the store is not installed. */
 export interface Round {
   readonly perennial: ReadonlyArray<Figure>
   readonly baseline: ReadonlyArray<Figure>
@@ -66,7 +66,7 @@ const appends = (store: StoreName, quick: boolean) => async (child: Child<Tasks>
   return figures
 }
 
-/** Starts and appends, with another engine beside. */
+/** Starts and appends, beside another engine. */
 const store =
   (name: StoreName, other?: { readonly title: string; readonly module: string; readonly ratio?: number }): StoreCase =>
   async (servers, quick) => {

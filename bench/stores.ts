@@ -1,6 +1,6 @@
 /**
- * The stores that are measured: servers of the bench's own for PostgreSQL and Redis, with their safe settings, so that
- * everything measured on them writes to disk as it would in production.
+ * The stores of the bench. It starts servers of its own for PostgreSQL and Redis, with durable settings, so that all writes go
+ * to the disk as in production.
  */
 import { PgClient } from "@effect/sql-pg"
 import * as MemoryStore from "@perennial/backends/MemoryStore"
@@ -35,9 +35,9 @@ export const layer = (name: StoreName, url: string): Layer.Layer<TaskBackend | C
   }
 }
 
-/** An empty store for one process or several, in a server that runs. */
+/** Makes empty stores, each for one process or several, in running servers. */
 export interface Servers extends AsyncDisposable {
-  /** Undefined where the server cannot be started here. */
+  /** Undefined if the server cannot be started on this machine. */
   readonly emptyStore: (name: StoreName) => Promise<string | undefined>
 }
 
@@ -64,7 +64,7 @@ const flush = async (url: string): Promise<string> => {
   return url
 }
 
-/** Starts what is asked for, when it is first asked for. */
+/** Starts each server when it is first needed. */
 export const makeServers = (): Servers => {
   const ends: Array<() => Promise<void> | void> = []
   let postgres: ReturnType<typeof Postgres.makeServer> | undefined

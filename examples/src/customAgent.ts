@@ -1,6 +1,6 @@
 /**
- * An agent without a model: any function that emits events. It continues where it was: what its journal shows as
- * finished is not done again.
+ * An agent without a model: a function that emits events. After a crash it continues where it was, because it does not repeat
+ * work that its journal shows as finished.
  *
  *     node examples/src/customAgent.ts
  */
@@ -27,7 +27,7 @@ const program = Effect.gen(function*() {
   const tasks = yield* TaskManager
   const task = yield* tasks.start({ message: "Tell me a story." })
 
-  // The first reader leaves after three events; the task goes on. The second asks for the rest.
+  // The first reader stops after three events, and the task goes on. The second reader asks for the rest.
   const first = yield* tasks.events(task.id)
   yield* Stream.runForEach(Stream.take(first, 3), ({ event, seq }) => Console.log("first ", seq, event.type))
   const second = yield* tasks.events(task.id, { after: 3 })

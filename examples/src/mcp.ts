@@ -1,5 +1,6 @@
 /**
- * An agent with the tools of MCP servers: one is a process of ours, another one is asked over HTTP if MCP_URL is set.
+ * An agent with the tools of MCP servers. This program starts one server itself. If MCP_URL is set, it connects to another
+ * server over HTTP.
  *
  *     node examples/src/mcp.ts
  *
@@ -21,7 +22,7 @@ const tools = Effect.gen(function*() {
   const shop = yield* McpTools.stdio({
     name: "shop",
     command: ChildProcess.make(process.execPath, [new URL("mcpServer.ts", import.meta.url).pathname]),
-    // What cannot be taken back waits for a person.
+    // A call that cannot be undone waits for a person.
     needsApproval: (tool) => tool.annotations?.readOnlyHint !== true
   })
   const url = yield* Config.option(Config.String("MCP_URL"))

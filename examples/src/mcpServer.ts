@@ -1,5 +1,5 @@
 /**
- * An MCP server with two tools, over its standard streams; over HTTP when it is given a port.
+ * An MCP server with two tools. It speaks over its standard streams, or over HTTP if it gets a port.
  *
  *     node examples/src/mcpServer.ts [port]
  */
@@ -44,7 +44,7 @@ const overHttp = (port: number) =>
 
 const port = process.argv[2]
 
-// Over stdio the standard output belongs to the protocol.
+// Over stdio the standard output is reserved for the protocol.
 Layer.launch(port === undefined ? overStdio : overHttp(Number(port))).pipe(
   Effect.provide(Logger.layer([Logger.withConsoleError(Logger.formatLogFmt)])),
   NodeRuntime.runMain

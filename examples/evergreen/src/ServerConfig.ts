@@ -1,19 +1,19 @@
 /**
- * Everything that can be configured, read from the environment in one place. docs/configuration.md explains each.
+ * All settings of the server, read from the environment in one place. docs/configuration.md explains each setting.
  *
- * A wrong value stops the start with one line that names the variable, the value and what is accepted. Secrets are
+ * A wrong value stops the start with one line that names the variable, the value and the accepted values. Secrets are
  * `Redacted` and never shown. An empty variable counts as absent.
  */
 import * as ListenConfig from "@perennial/http/ListenConfig"
 import * as AnthropicModel from "@perennial/runtime/AnthropicModel"
 import { Config, Duration, Effect, Option, Redacted, Schema } from "effect"
 
-/** One line for the person who starts the server. */
+/** A setting is not valid. The message is one line for the person who starts the server. */
 export class InvalidSetting extends Schema.TaggedError<InvalidSetting>()("InvalidSetting", {
   message: Schema.String
 }) {}
 
-/** An address may hold a password, also one that is not valid. */
+/** An address may contain a password, even if the address is not valid. */
 const withoutPassword = (value: string) => value.replace(/\/\/.*@/s, "//<hidden>@")
 
 const invalid = (variable: string, value: string, accepted: string) =>
@@ -26,16 +26,16 @@ export type StoreSetting =
 
 export interface ServerConfig extends ListenConfig.ListenConfig {
   readonly store: StoreSetting
-  /** How long the events of a task are kept after its end; none: as long as the task. */
+  /** How long the events of a task are kept after its end. None: as long as the task. */
   readonly retention: Option.Option<Duration.Duration>
   readonly model: {
     readonly name: string
-    /** Asked when the model cannot answer. */
+    /** The models that are asked when `name` cannot answer. */
     readonly fallbacks: ReadonlyArray<string>
     /** Without it the scripted demo model answers. */
     readonly apiKey: Option.Option<Redacted.Redacted<string>>
     readonly baseUrl: Option.Option<string>
-    /** A file that says what is answered, instead of any model. */
+    /** A file with answers that replace every model. */
     readonly script: Option.Option<string>
   }
 }
@@ -45,7 +45,7 @@ const read = Effect.fnUntraced(function*<A>(variable: string, options: {
   readonly parse: (value: string) => Option.Option<A>
   readonly secret?: boolean
 }) {
-  // The environment can always be read, and every string is a string.
+  // Reading a string from the environment cannot fail.
   const found = yield* Effect.orDie(Config.option(Config.String(variable)))
   const value = Option.getOrElse(found, () => "").trim()
   const parsed = value === "" ? Option.none<A>() : options.parse(value)
@@ -64,7 +64,7 @@ const valueOf = (store: StoreSetting): string => {
   return store.type === "sqlite" ? `sqlite:${store.path}` : withoutPassword(Redacted.value(store.url))
 }
 
-/** One line about a store that is named well, and cannot be used. */
+/** One line about a store whose setting is valid, but which cannot be used. */
 export const unusable = (store: StoreSetting, why: string): string =>
   `PERENNIAL_STORE=${valueOf(store)} cannot be used: ${why.replace(/\.$/, "")}. Accepted: ${acceptedStores}.`
 

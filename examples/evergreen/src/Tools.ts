@@ -1,5 +1,5 @@
 /**
- * The tools that every model of this server can call: two that are safe to repeat after a crash, one that is not.
+ * The tools of this server's agent: two tools that are safe to repeat after a crash, and one that is not.
  */
 import * as AgentTools from "@perennial/runtime/AgentTools"
 import * as ToolProgress from "@perennial/runtime/ToolProgress"
@@ -17,7 +17,7 @@ const Wait = Tool.make("wait", {
   success: Schema.Struct({ waitedSeconds: Schema.Int })
 }).annotate(AgentTools.SafeToRepeat, true)
 
-// Not annotated: after a crash in the middle nobody knows whether the note was sent, so it is not sent again (P10).
+// Not annotated as safe to repeat: after a crash it is not known whether the note was sent, so it is not sent again (P10).
 const SendNote = Tool.make("send_note", {
   description: "Sends a note to the team's board. It cannot be taken back.",
   parameters: Schema.Struct({ text: Schema.NonEmptyString.check(Schema.isMaxLength(1_000)) }),

@@ -5,7 +5,7 @@ import { NodeServices } from "@effect/platform-node"
 import { Effect, FileSystem, Layer, Path } from "effect"
 import { HttpRouter, HttpServerResponse } from "effect/http"
 
-// The page is its own script and style, talks to this server only, and is in nobody's frame.
+// The page contains its script and its style. It connects to this server only, and other pages cannot frame it.
 const contentSecurityPolicy = [
   "default-src 'none'",
   "script-src 'unsafe-inline'",

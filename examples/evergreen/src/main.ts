@@ -84,7 +84,7 @@ const server = (config: ServerConfig.ServerConfig) =>
     Layer.provide(storage(config.store))
   )
 
-/** Says so, when it is not a language model that answers. */
+/** Says if the answers come from a script and not from a language model. */
 const answeredBy = ({ apiKey, script }: ServerConfig.ServerConfig["model"]): ReadonlyArray<string> => {
   if (Option.isSome(script)) return [`The script ${script.value} answers instead of a language model.`]
   return Option.isNone(apiKey)
@@ -104,7 +104,7 @@ const greeting = Effect.fnUntraced(function*(config: ServerConfig.ServerConfig) 
   )
 })
 
-/** The start was refused, and the reason is on the screen. */
+/** The server cannot start. The reason has been printed. */
 class StartRefused extends Data.TaggedError("StartRefused") {
   override readonly [Runtime.errorReported] = false
 }
@@ -114,7 +114,7 @@ const refuse = (reason: string) => Effect.andThen(Console.error(reason), new Sta
 const why = ({ cause, message }: { readonly cause?: unknown; readonly message: string }) =>
   cause instanceof Error ? cause.message : message
 
-// What can be put right by whoever starts the server is one line; anything else keeps its stack.
+// An error that the person who starts the server can repair is one line. Any other error keeps its stack.
 const run = (config: ServerConfig.ServerConfig) => {
   const refuseStore = (reason: string) => refuse(ServerConfig.unusable(config.store, reason))
   return Layer.launch(Layer.effectDiscard(greeting(config)).pipe(Layer.provide(server(config)))).pipe(
@@ -137,7 +137,7 @@ const main = ServerConfig.load.pipe(
 )
 
 NodeRuntime.runMain(main, {
-  // A signal is the usual way to end a server: by then tasks have been handed over.
+  // A signal is the usual end of a server. At this point its tasks have been handed over.
   teardown: (exit, onExit) =>
     Exit.isFailure(exit) && Cause.hasInterruptsOnly(exit.cause) ? onExit(0) : Runtime.defaultTeardown(exit, onExit)
 })
