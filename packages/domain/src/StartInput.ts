@@ -91,12 +91,18 @@ const LogContext = Schema.Record(Schema.String, Schema.String).check(
 )
 
 /**
- * Names a request, so that repeating it starts nothing new: 1 to 200 characters.
+ * Names a request, so that repeating it starts nothing new: 1 to 200 printable ASCII characters, which an HTTP header can
+ * carry.
  *
  * @since 0.1.0
  * @category models
  */
-export const IdempotencyKey = Schema.NonEmptyString.check(Schema.isMaxLength(maxIdempotencyKeyLength))
+export const IdempotencyKey = Schema.NonEmptyString.check(
+  Schema.isMaxLength(maxIdempotencyKeyLength),
+  Schema.makeFilter((key: string) => /^[\x21-\x7E](?:[\x20-\x7E]*[\x21-\x7E])?$/.test(key), {
+    expected: "printable ASCII characters, without a space at either end"
+  })
+)
 
 /**
  * What to start.

@@ -11,7 +11,6 @@ import { Context, type Effect, Schema, type Stream } from "effect"
 import type { Decision } from "./Decision.ts"
 import type { ConversationId, TaskId } from "./Ids.ts"
 import * as Input from "./Input.ts"
-import type { AssistantMessage } from "./Message.ts"
 import type { RegenerateOptions, StartInput } from "./StartInput.ts"
 import type { Task, TaskStatus } from "./Task.ts"
 import type {
@@ -33,7 +32,7 @@ import type {
   ToolCallNotFound
 } from "./TaskError.ts"
 import type { StoredEvent } from "./TaskEvent.ts"
-import type { Usage } from "./Usage.ts"
+import type { TaskResult } from "./TaskResult.ts"
 
 /**
  * Why `start` failed. If a store failed, the task may have been accepted: start again with the same `idempotencyKey`.
@@ -52,20 +51,6 @@ export type StartError =
   | IdempotencyConflict
   | ConversationStoreError
   | TaskBackendError
-
-/**
- * How a task ended.
- *
- * @since 0.1.0
- * @category models
- */
-export interface TaskResult {
-  readonly task: Task
-  /** The last message of the assistant, if there is one. */
-  readonly message?: AssistantMessage | undefined
-  /** Only of completed tasks. */
-  readonly usage?: Usage | undefined
-}
 
 /**
  * How to cancel.
@@ -184,10 +169,4 @@ export class TaskManager extends Context.Service<TaskManager, {
   readonly deleteConversation: (
     id: ConversationId
   ) => Effect.Effect<void, ConversationNotFound | ConversationBusy | ConversationStoreError | TaskBackendError>
-
-  /**
-   * Hands over the tasks of this process. From now on the process claims no task: new tasks wait for another process. The
-   * end of the layer does the same. A server calls `drain` first, so that its tasks do not wait for its open requests.
-   */
-  readonly drain: Effect.Effect<void>
 }>()("@perennial/domain/TaskManager") {}

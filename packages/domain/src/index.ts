@@ -37,6 +37,11 @@ export * as Decision from "./Decision.ts"
 /**
  * @since 0.1.0
  */
+export * as HandOver from "./HandOver.ts"
+
+/**
+ * @since 0.1.0
+ */
 export * as Ids from "./Ids.ts"
 
 /**
@@ -108,6 +113,11 @@ export * as TaskEvent from "./TaskEvent.ts"
  * @since 0.1.0
  */
 export * as TaskManager from "./TaskManager.ts"
+
+/**
+ * @since 0.1.0
+ */
+export * as TaskResult from "./TaskResult.ts"
 
 /**
  * @since 0.1.0

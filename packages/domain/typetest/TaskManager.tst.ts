@@ -26,11 +26,11 @@ import type { Effect, Stream } from "effect"
 import { describe, expect, it } from "tstyche"
 
 type Service = TaskManager["Service"]
-type Method = Exclude<keyof Service, "running" | "drain">
+type Method = Exclude<keyof Service, "running">
 
 describe("TaskManager", () => {
   it("needs nothing from its callers", () => {
-    expect<Effect.Services<ReturnType<Service[Method]> | Service["running" | "drain"]>>().type.toBe<never>()
+    expect<Effect.Services<ReturnType<Service[Method]> | Service["running"]>>().type.toBe<never>()
   })
 
   it("start returns the accepted task or the one reason it was not accepted", () => {

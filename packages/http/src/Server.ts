@@ -5,7 +5,8 @@
  * @since 0.1.0
  */
 import type { ConversationStore } from "@perennial/domain/ConversationStore"
-import { TaskManager } from "@perennial/domain/TaskManager"
+import { HandOver } from "@perennial/domain/HandOver"
+import type { TaskManager } from "@perennial/domain/TaskManager"
 import { ByteSize, Effect, Layer } from "effect"
 import { type FindMyWay, HttpIncomingMessage, HttpRouter, HttpServer } from "effect/http"
 import { HttpApiBuilder, HttpApiScalar, OpenApi } from "effect/http-api"
@@ -111,9 +112,9 @@ export const layerRoutes = (options?: RouteOptions) => {
 
 /** A slow request holds the server up, and must not hold tasks up with it. The server stops being ready first. */
 const layerHandOver = Layer.effectDiscard(Effect.gen(function*() {
-  const manager = yield* TaskManager
+  const handOver = yield* HandOver
   const streams = yield* Sse.EventStreams
-  yield* Effect.addFinalizer(() => Effect.andThen(streams.drain, manager.drain))
+  yield* Effect.addFinalizer(() => Effect.andThen(streams.drain, handOver))
 }))
 
 /**

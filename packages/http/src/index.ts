@@ -48,3 +48,8 @@ export * as Sse from "./Sse.ts"
  * @since 0.1.0
  */
 export * as Tokens from "./Tokens.ts"
+
+/**
+ * @since 0.1.0
+ */
+export * as Watch from "./Watch.ts"

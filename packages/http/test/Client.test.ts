@@ -11,7 +11,7 @@ import * as TaskRuntime from "@perennial/runtime/TaskRuntime"
 import { Context, Effect, Exit, Fiber, Latch, Layer, Queue, Redacted, Schedule, Scope, Stream } from "effect"
 import { FetchHttpClient, HttpServer } from "effect/http"
 import * as Http from "node:http"
-import type * as Net from "node:net"
+import { type Limit, makeCuttingProxy } from "./cuttingProxy.ts"
 import { type Echo, layerMemory, layerTokens, makeEcho } from "./support.ts"
 
 const upTo = (n: number) => Array.from({ length: n }, (_, i) => i + 1)
@@ -55,10 +55,7 @@ const clientOf = (port: number, token?: string) =>
   )
 
 const start = (client: Client.PerennialClient["Service"], message: string) =>
-  Effect.map(client.tasks.start({ payload: { message }, headers: {} }), ({ body }) => body)
-
-/** How much of the n-th response, given what has come so far, may pass. Anything less than it all cuts the connection. */
-type Limit = (connection: number, text: string) => number
+  Effect.map(client.tasks.start({ payload: { message } }), ({ body }) => body)
 
 const bytes = (...limits: ReadonlyArray<number>): Limit => (n) => limits[n % limits.length] ?? 0
 
@@ -68,45 +65,6 @@ const events = (k: number): Limit => (_, text) => {
   for (let i = 0; i < k && end !== -1; i++) end = text.indexOf("\n\n", end + 2)
   return end === -1 ? text.length + 1 : end + 2
 }
-
-/** A proxy that cuts connections in the middle of their event streams. */
-const makeCuttingProxy = Effect.fnUntraced(function*(target: number, limit: Limit) {
-  let connections = 0
-  const server = Http.createServer((request, response) => {
-    const { headers, method, url } = request
-    const upstream = Http.request({ port: target, method, path: url, headers: { ...headers, host: "localhost" } })
-    request.pipe(upstream)
-    upstream.on("response", (reply) => {
-      response.writeHead(reply.statusCode ?? 502, reply.headers)
-      const connection = connections++
-      let text = ""
-      reply.on("data", (chunk: Buffer) => {
-        const passed = text.length
-        text += chunk.toString("latin1")
-        const allowed = limit(connection, text)
-        if (passed >= allowed) return
-        response.write(Buffer.from(text.slice(passed, allowed), "latin1"), () => {
-          if (text.length < allowed) return
-          upstream.destroy()
-          response.destroy()
-        })
-      })
-      reply.on("error", () => response.destroy())
-      reply.on("end", () => response.end())
-    })
-  })
-  yield* Effect.acquireRelease(
-    Effect.callback<void>((resume) => {
-      server.listen(0, "127.0.0.1", () => resume(Effect.void))
-    }),
-    () =>
-      Effect.sync(() => {
-        server.close()
-        server.closeAllConnections()
-      })
-  )
-  return { port: (server.address() as Net.AddressInfo).port, connections: () => connections }
-})
 
 describe("watch", () => {
   it.live("SCENARIO 3, P3: cut after every k-th event, or anywhere, a reader gets every event once, in order", () =>

@@ -1,15 +1,16 @@
 /**
- * The runtime as Layers: each provides `TaskManager`.
+ * The runtime as Layers: each provides `TaskManager`, and `HandOver` for the end of the process.
  *
  * @since 0.1.0
  */
 import type { Agents } from "@perennial/domain/Agent"
 import type { ConversationStore } from "@perennial/domain/ConversationStore"
+import { HandOver } from "@perennial/domain/HandOver"
 import * as MemoryStore from "@perennial/domain/MemoryStore"
 import type { TaskBackend } from "@perennial/domain/TaskBackend"
 import type { TaskBackendError } from "@perennial/domain/TaskError"
 import { TaskManager } from "@perennial/domain/TaskManager"
-import { Layer } from "effect"
+import { Context, Effect, Layer } from "effect"
 import { Digest } from "effect/crypto"
 import { make } from "./internal/manager/taskManager.ts"
 import { Lease } from "./Lease.ts"
@@ -29,7 +30,12 @@ export const layerManager: Layer.Layer<
   TaskManager,
   never,
   TaskEngine | TaskExecutor | TaskReaders | TaskBackend | ConversationStore | Agents
-> = Layer.effect(TaskManager, make).pipe(Layer.provide(Digest.layerWebCrypto))
+> = Layer.effectContext(
+  Effect.gen(function*() {
+    const { drain } = yield* TaskEngine
+    return Context.make(TaskManager, yield* make).pipe(Context.add(HandOver, drain))
+  })
+).pipe(Layer.provide(Digest.layerWebCrypto))
 
 /**
  * Executes tasks in this process, over any store.

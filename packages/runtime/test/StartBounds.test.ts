@@ -72,6 +72,7 @@ const starts: ReadonlyArray<readonly [what: string, input: unknown, field: strin
   ["20 MiB of logContext", { message: "a", logContext: { a: megabytes(20) } }, "logContext", "at most 4096"],
   ["a key of 5,000 characters", { message: "a", idempotencyKey: "k".repeat(5_000) }, "idempotencyKey", "at most 200"],
   ["an empty key", { message: "a", idempotencyKey: "" }, "idempotencyKey", "at least 1"],
+  ["a key that no header can carry", { message: "a", idempotencyKey: "é" }, "idempotencyKey", "printable ASCII"],
   ["an id of 5,000 characters", { message: "a", conversationId: "c".repeat(5_000) }, "conversationId", "at most 200"],
   ["an id with U+0000", { message: "a", agentId: "a\0" }, "agentId", "control characters"],
   ["nothing", undefined, "input", "object"],

@@ -4,23 +4,7 @@
 import type * as TaskError from "@perennial/domain/TaskError"
 import { Effect } from "effect"
 import * as Problems from "../Problems.ts"
-
-/** Errors whose problem has the same tag and the same fields, and the error's message as its `detail`. */
-const twins = {
-  TaskNotFound: Problems.TaskNotFound,
-  ConversationNotFound: Problems.ConversationNotFound,
-  MessageNotFound: Problems.MessageNotFound,
-  ToolCallNotFound: Problems.ToolCallNotFound,
-  ConversationBusy: Problems.ConversationBusy,
-  QueueFull: Problems.QueueFull,
-  CapacityExceeded: Problems.CapacityExceeded,
-  AlreadyDecided: Problems.AlreadyDecided,
-  IdempotencyConflict: Problems.IdempotencyConflict,
-  AgentNotFound: Problems.AgentNotFound,
-  EventsExpired: Problems.EventsExpired,
-  CursorAhead: Problems.CursorAhead
-}
-type Twins = typeof twins
+import { type Twins, twins } from "./twins.ts"
 
 type StoreFailure = TaskError.StreamLost | TaskError.TaskBackendError | TaskError.ConversationStoreError
 

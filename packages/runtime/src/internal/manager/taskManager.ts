@@ -16,8 +16,7 @@ import {
 } from "@perennial/domain/TaskError"
 import { size } from "@perennial/domain/TaskEvent"
 import { type CancelOptions, decodeCancel, TaskManager } from "@perennial/domain/TaskManager"
-import * as TaskView from "@perennial/domain/TaskView"
-import type { Usage } from "@perennial/domain/Usage"
+import * as TaskResult from "@perennial/domain/TaskResult"
 import { Effect, Equal, Option, Stream } from "effect"
 import { Digest } from "effect/crypto"
 import { TaskEngine } from "../../TaskEngine.ts"
@@ -115,24 +114,19 @@ export const make = Effect.gen(function*() {
     return ids
   })
 
-  /** The last message, and what the task used. Backwards from the end: both are near it. */
-  const lastOf = Effect.fnUntraced(function*(task: Task) {
-    let usage: Usage | undefined
-    for (let after = Math.max(0, task.lastSeq - 256);; after = Math.max(0, after - 256)) {
-      const { events } = yield* backend.events(task.id, { after, limit: 256, maxBytes: Number.MAX_SAFE_INTEGER })
-      const last = events.at(-1)?.event
-      if (last?.type === "done") usage = last.usage
-      const message = events.reduce(TaskView.apply, TaskView.empty).messages.at(-1)?.message
-      if (message !== undefined || after === 0) {
-        return { ...(message === undefined ? {} : { message }), ...(usage === undefined ? {} : { usage }) }
-      }
-    }
-  })
-
   const await_ = Effect.fn("TaskManager.await")(function*(id: TaskId) {
     yield* ended(yield* get(id))
     const task = yield* get(id)
-    return { task, ...(yield* toStreamErrors(task, lastOf(task))) }
+    return yield* TaskResult.read(
+      task,
+      (page) => Effect.map(backend.events(id, { ...page, maxBytes: Number.MAX_SAFE_INTEGER }), ({ events }) => events)
+    ).pipe(
+      // The end of the log, which only a store that has lost data does not have.
+      Effect.catchTag(
+        "CursorAhead",
+        ({ after, message }) => Effect.fail(new StreamLost({ taskId: id, after, reason: message }))
+      )
+    )
   })
 
   /** What a person was asked about a tool call, if anything. */
@@ -184,16 +178,6 @@ export const make = Effect.gen(function*() {
     running: Effect.withSpan(running, "TaskManager.running"),
     await: await_,
     decide,
-    deleteConversation,
-    drain: engine.drain
+    deleteConversation
   })
 })
-
-/** An end of the log that cannot be, but for a store that lost data. */
-const toStreamErrors = <A, E, R>(task: Task, effect: Effect.Effect<A, E | CursorAhead, R>) =>
-  Effect.catchTag(
-    effect,
-    "CursorAhead",
-    (error) =>
-      Effect.fail(new StreamLost({ taskId: task.id, after: task.lastSeq, reason: (error as CursorAhead).message }))
-  )

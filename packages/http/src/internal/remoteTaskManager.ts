@@ -1,0 +1,189 @@
+/** `TaskManager` over HTTP: the tasks of a server. */
+import * as Decision from "@perennial/domain/Decision"
+import { ConversationId, NewId, type TaskId } from "@perennial/domain/Ids"
+import * as Input from "@perennial/domain/Input"
+import { decodeRegenerate, decodeStart } from "@perennial/domain/StartInput"
+import { isTerminal, type Task } from "@perennial/domain/Task"
+import { CursorAhead, StreamLost, TaskBackendError } from "@perennial/domain/TaskError"
+import type { StoredEvent } from "@perennial/domain/TaskEvent"
+import { decodeCancel, TaskManager } from "@perennial/domain/TaskManager"
+import * as TaskResult from "@perennial/domain/TaskResult"
+import { Effect, Schedule, Schema, Stream } from "effect"
+import type { Api, EventPage } from "../Api.ts"
+import { mayPass, type Watch } from "../Watch.ts"
+import type { LenientClient } from "./lenientClient.ts"
+import { withInvalidInput, withTaskErrors } from "./withTaskErrors.ts"
+
+const decodeConversation = Input.decoder(Schema.Struct({ conversationId: ConversationId }), "input")
+
+const schedule = Schedule.exponential("200 millis").pipe(Schedule.jittered, Schedule.upTo({ times: 5 }))
+
+/** For requests that are safe to repeat: again after 0.2 s, 0.4 s, ... 3.2 s, unless the server has answered. */
+const repeated = <A, E extends { readonly _tag: string }, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+  Effect.retry(self, {
+    schedule,
+    while: (error) => mayPass(error) && error._tag !== "CapacityExceeded" && error._tag !== "InternalError"
+  })
+
+export const makeRemote = (client: LenientClient<typeof Api> & { readonly watch: Watch }): TaskManager["Service"] => {
+  /** A start whose answer was lost may have been accepted: with a key it is safe to repeat. */
+  const keyOf = (key: string | undefined) => key === undefined ? Effect.flatten(NewId) : Effect.succeed(key)
+
+  const start: TaskManager["Service"]["start"] = Effect.fn("TaskManager.start")(function*(input) {
+    const { idempotencyKey, logContext: _, ...payload } = yield* decodeStart(input)
+    const headers = { "idempotency-key": yield* keyOf(idempotencyKey) }
+    const { body } = yield* client.tasks.start({ payload, headers }).pipe(
+      repeated,
+      withInvalidInput,
+      withTaskErrors("start")
+    )
+    return body
+  })
+
+  const regenerate: TaskManager["Service"]["regenerate"] = Effect.fn("TaskManager.regenerate")(
+    function*(id, options = {}) {
+      const { conversationId } = yield* decodeConversation({ conversationId: id })
+      const { idempotencyKey, logContext: _, ...payload } = yield* decodeRegenerate(options)
+      const headers = { "idempotency-key": yield* keyOf(idempotencyKey) }
+      const { body } = yield* client.conversations.regenerate({ params: { id: conversationId }, payload, headers })
+        .pipe(
+          repeated,
+          withInvalidInput,
+          withTaskErrors("regenerate")
+        )
+      return body
+    }
+  )
+
+  const get = (id: TaskId) => client.tasks.get({ params: { id } }).pipe(repeated, withTaskErrors("get"))
+
+  /** A page of the log. The server ends it early when its events are large. */
+  const page = (id: TaskId, after: number, limit: number) =>
+    client.tasks.events({ params: { id }, query: { after, limit }, headers: { accept: "application/json" } }).pipe(
+      repeated,
+      withTaskErrors("events"),
+      Effect.filterOrFail(
+        (answer): answer is EventPage => answer !== undefined && !Stream.isStream(answer),
+        () => new TaskBackendError({ operation: "events", cause: new Error("The server answered without a page.") })
+      )
+    )
+
+  const follow = (id: TaskId, from: number): Stream.Stream<StoredEvent, StreamLost> =>
+    Stream.suspend(() => {
+      let after = from
+      return client.watch(id, { after }).pipe(
+        Stream.tap(({ seq }) =>
+          Effect.sync(() => {
+            after = seq
+          })
+        ),
+        Stream.mapError(({ message }) => new StreamLost({ taskId: id, after, reason: message }))
+      )
+    })
+
+  const open = Effect.fn("TaskManager.open")(
+    function*(id: TaskId, options?: { readonly after?: number | undefined }) {
+      const after = options?.after ?? 0
+      const task = yield* get(id)
+      if (after > task.lastSeq) return yield* new CursorAhead({ taskId: id, after, lastSeq: task.lastSeq })
+      if (isTerminal(task.status)) {
+        if (after === task.lastSeq) return { task, events: Stream.empty }
+        // Only logs of ended tasks expire.
+        yield* page(id, after, 1)
+      }
+      return { task, events: follow(id, after) }
+    }
+  )
+
+  const ended = (task: Task) => isTerminal(task.status) ? Effect.void : Stream.runDrain(follow(task.id, task.lastSeq))
+
+  const cancel: TaskManager["Service"]["cancel"] = Effect.fn("TaskManager.cancel")(function*(id, options = {}) {
+    const payload = yield* decodeCancel(options)
+    const task = yield* client.tasks.cancel({ params: { id }, payload }).pipe(
+      repeated,
+      withInvalidInput,
+      withTaskErrors("cancel")
+    )
+    if (isTerminal(task.status)) return task
+    yield* ended(task).pipe(Effect.mapError((cause) => new TaskBackendError({ operation: "cancel", cause })))
+    return yield* get(id)
+  })
+
+  const list: TaskManager["Service"]["list"] = Effect.fn("TaskManager.list")(
+    function*({ conversationId, status, ...options } = {}) {
+      const limit = Math.min(1_000, Math.max(1, options.limit ?? 100))
+      const filter = { ...(conversationId && { conversationId }), ...(status && { status }) }
+      const tasks: Array<Task> = []
+      let before = options.before
+      while (tasks.length < limit) {
+        const query = { ...filter, ...(before && { before }), limit: Math.min(100, limit - tasks.length) }
+        const { items, next } = yield* client.tasks.list({ query }).pipe(repeated, withTaskErrors("list"))
+        for (const task of items) tasks.push(task)
+        if (next === undefined) break
+        before = next
+      }
+      return tasks
+    }
+  )
+
+  const running = Effect.gen(function*() {
+    const ids: Array<TaskId> = []
+    while (ids.length < 10_000) {
+      const page = yield* list({ status: ["running"], before: ids.at(-1), limit: 1_000 })
+      for (const { id } of page) ids.push(id)
+      if (page.length < 1_000) break
+    }
+    return ids
+  })
+
+  /** Events of an ended task, over as many pages as the server makes of them. */
+  const eventsOf = Effect.fnUntraced(function*(id: TaskId, { after, limit }: { after: number; limit: number }) {
+    const events: Array<StoredEvent> = []
+    while (events.length < limit) {
+      const answer = yield* page(id, after + events.length, limit - events.length)
+      for (const event of answer.events) events.push(event)
+      if (answer.events.length === 0 || after + events.length >= answer.lastSeq) break
+    }
+    return events
+  })
+
+  const await_ = Effect.fn("TaskManager.await")(function*(id: TaskId) {
+    const seen = yield* get(id)
+    yield* ended(seen)
+    const task = isTerminal(seen.status) ? seen : yield* get(id)
+    return yield* TaskResult.read(task, (page) => eventsOf(id, page)).pipe(
+      Effect.catchTag(
+        "CursorAhead",
+        ({ after, message }) => Effect.fail(new StreamLost({ taskId: id, after, reason: message }))
+      )
+    )
+  })
+
+  const decide: TaskManager["Service"]["decide"] = Effect.fn("TaskManager.decide")(function*(id, toolCallId, given) {
+    const payload = yield* Decision.decode(given)
+    yield* client.tasks.decide({ params: { id, toolCallId }, payload }).pipe(
+      repeated,
+      withInvalidInput,
+      withTaskErrors("decide")
+    )
+  })
+
+  const deleteConversation: TaskManager["Service"]["deleteConversation"] = Effect.fn("TaskManager.deleteConversation")(
+    // Not repeated: when its answer was lost, the conversation would not be found.
+    (id) => client.conversations.remove({ params: { id } }).pipe(withTaskErrors("deleteConversation"))
+  )
+
+  return TaskManager.of({
+    start,
+    regenerate,
+    events: (id, options) => Effect.map(open(id, options), ({ events }) => events),
+    open,
+    cancel,
+    get: Effect.fn("TaskManager.get")(get),
+    list,
+    running: Effect.withSpan(running, "TaskManager.running"),
+    await: await_,
+    decide,
+    deleteConversation
+  })
+}

@@ -1,0 +1,146 @@
+import { assert, describe, it } from "@effect/vitest"
+import { CurrentUser } from "@perennial/domain/CurrentUser"
+import { UserId } from "@perennial/domain/Ids"
+import { TaskBackend } from "@perennial/domain/TaskBackend"
+import { TaskNotFound } from "@perennial/domain/TaskError"
+import { TaskManager } from "@perennial/domain/TaskManager"
+import type { Authorization } from "@perennial/http/Authorization"
+import * as Client from "@perennial/http/Client"
+import * as NodeServer from "@perennial/http/NodeServer"
+import * as Server from "@perennial/http/Server"
+import * as Tokens from "@perennial/http/Tokens"
+import * as TaskLimits from "@perennial/runtime/TaskLimits"
+import { Context, Effect, Fiber, Latch, Layer, Redacted, Stream } from "effect"
+import { FetchHttpClient, HttpServer } from "effect/http"
+import { makeCuttingProxy } from "./cuttingProxy.ts"
+import { layerMemory, layerTokens, makeEcho } from "./support.ts"
+import { contract, type Fixture } from "./taskManagerContract.ts"
+
+const makeLocal = Effect.fnUntraced(function*(limits?: Partial<TaskLimits.TaskLimits>) {
+  const echo = makeEcho()
+  const context = yield* Layer.build(
+    layerMemory(echo).pipe(
+      Layer.provide(Layer.succeed(TaskLimits.CurrentTaskLimits, { ...TaskLimits.defaults, ...limits })),
+      Layer.orDie
+    )
+  )
+  const backend = Context.get(context, TaskBackend)
+  const fixture: Fixture = {
+    manager: Context.get(context, TaskManager),
+    gate: echo.gate,
+    expire: Effect.orDie(Effect.asVoid(backend.prune({ finishedBefore: Number.MAX_SAFE_INTEGER, limit: 1_000 })))
+  }
+  return { context, fixture }
+})
+
+type Local = Effect.Success<ReturnType<typeof makeLocal>>
+
+/** A server over the tasks of `local`, at a port of its own. */
+const serve = Effect.fnUntraced(function*(
+  { context }: Local,
+  authorization: Layer.Layer<Authorization, Tokens.NotLoopback, HttpServer.HttpServer> = Tokens.layerLocal
+) {
+  const server = yield* Layer.build(
+    Server.layer().pipe(
+      Layer.provide([Layer.succeedContext(context), authorization]),
+      Layer.provideMerge(NodeServer.layer({ port: 0 })),
+      Layer.orDie
+    )
+  )
+  const { address } = Context.get(server, HttpServer.HttpServer)
+  return "port" in address ? address.port : 0
+})
+
+const connect = (port: number, options?: Partial<Client.Options>) =>
+  Effect.map(
+    Layer.build(
+      Client.layerTaskManager({ baseUrl: `http://127.0.0.1:${port}`, ...options }).pipe(
+        Layer.provide(FetchHttpClient.layer)
+      )
+    ),
+    Context.get(TaskManager)
+  )
+
+contract("in process", (limits) => Effect.map(makeLocal(limits), ({ fixture }) => fixture))
+contract("over HTTP", (limits) =>
+  Effect.gen(function*() {
+    const local = yield* makeLocal(limits)
+    return { ...local.fixture, manager: yield* connect(yield* serve(local)) }
+  }))
+
+describe("over HTTP alone", () => {
+  it.live("P3: connections that are cut are survived, wherever they are cut", () =>
+    Effect.gen(function*() {
+      const local = yield* makeLocal()
+      // Each response is cut after 700 bytes.
+      const proxy = yield* makeCuttingProxy(yield* serve(local), () => 700)
+      const manager = yield* connect(proxy.port)
+      const { id } = yield* local.fixture.manager.start({ message: "20x1" })
+      yield* local.fixture.manager.await(id)
+      const seqs = yield* manager.events(id).pipe(
+        Stream.unwrap,
+        Stream.map(({ seq }) => seq),
+        Stream.runCollect
+      )
+      assert.deepStrictEqual(seqs, Array.from({ length: 24 }, (_, i) => i + 1))
+      assert.isAbove(proxy.connections(), 3)
+    }))
+
+  it.live("a start whose answer is lost is repeated, and starts one task", () =>
+    Effect.gen(function*() {
+      const local = yield* makeLocal()
+      const proxy = yield* makeCuttingProxy(yield* serve(local), (n) => n === 0 ? 10 : Number.POSITIVE_INFINITY)
+      const manager = yield* connect(proxy.port)
+      const task = yield* manager.start({ message: "a" })
+      assert.strictEqual(proxy.connections(), 2)
+      assert.deepStrictEqual((yield* local.fixture.manager.list()).map(({ id }) => id), [task.id])
+    }))
+
+  it.live("cancel waits for the end of a task as long as it takes", () =>
+    Effect.gen(function*() {
+      const local = yield* makeLocal()
+      const asked = yield* Latch.make()
+      const { manager: inner } = local.fixture
+      // A server that waits for the end no longer than this answers 202.
+      const impatient = TaskManager.of({
+        ...inner,
+        cancel: (id, options) =>
+          Effect.andThen(
+            asked.open,
+            Effect.flatMap(inner.get(id), (task) => options === undefined ? inner.cancel(id) : Effect.succeed(task))
+          )
+      })
+      const port = yield* serve({ ...local, context: Context.add(local.context, TaskManager, impatient) })
+      const manager = yield* connect(port)
+      const { id } = yield* manager.start({ message: "a hold" })
+      const cancelling = yield* Effect.forkChild(manager.cancel(id, { reason: "later" }))
+      yield* asked.await
+      yield* inner.cancel(id)
+      assert.deepStrictEqual(yield* Fiber.join(cancelling), yield* inner.get(id))
+    }))
+
+  it.live("P12: the user is the token's, which may be another for each request", () =>
+    Effect.gen(function*() {
+      const local = yield* makeLocal()
+      const port = yield* serve(local, layerTokens)
+      const ofUser = Effect.map(CurrentUser, (user) => Redacted.make(`${user}-secret`))
+      const manager = yield* connect(port, { token: ofUser })
+      const as = (user: string) => Effect.provideService(CurrentUser, UserId.make(user))
+      const { id } = yield* as("alice")(manager.start({ message: "a" }))
+      assert.strictEqual((yield* as("alice")(manager.await(id))).task.status, "completed")
+      assert.deepStrictEqual(yield* Effect.flip(as("bob")(manager.get(id))), new TaskNotFound({ taskId: id }))
+      assert.deepStrictEqual(yield* as("bob")(manager.list()), [])
+      const other = yield* connect(port, { token: "alice-secret" })
+      assert.deepStrictEqual((yield* other.list()).map((task) => task.id), [id])
+    }))
+
+  it.live("what the server does not do is a TaskBackendError that names the cause", () =>
+    Effect.gen(function*() {
+      const local = yield* makeLocal()
+      const port = yield* serve(local, layerTokens)
+      const error = yield* Effect.flip((yield* connect(port, { token: "wrong" })).start({ message: "a" }))
+      assert(error._tag === "TaskBackendError")
+      assert.strictEqual(error.operation, "start")
+      assert.propertyVal(error.cause, "_tag", "Unauthorized")
+    }))
+})
