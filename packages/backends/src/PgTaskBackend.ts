@@ -1,9 +1,9 @@
 /**
  * Keeps tasks in PostgreSQL for any number of processes: `SqlTaskBackend`, with hints between them.
  *
- * What happens in one process reaches readers, owners and idle processes of all others within milliseconds, by `NOTIFY`
- * after the commit. Hints may be lost; nothing depends on them but speed. Beside the connections of the client's pool
- * each process has one that listens and one that renews its lease.
+ * Readers, owners and idle processes learn of a change in another process within milliseconds, by `NOTIFY` after the
+ * commit. A lost hint costs latency alone. Besides the connections of the client's pool, each process has a connection
+ * that listens and a connection that renews its lease.
  *
  * Needs the package `@effect/sql-pg`.
  *
@@ -16,14 +16,16 @@ import { Duration, Effect, Layer, type Scope } from "effect"
 import { Reactivity } from "effect/reactivity"
 import { type Migrator, SqlClient, type SqlError } from "effect/sql"
 import * as PgWakes from "./internal/pgWakes.ts"
+import { postgres } from "./internal/sqlDialect.ts"
 import * as migrations from "./internal/sqlMigrations.ts"
 import * as SqlOwnership from "./internal/sqlOwnership.ts"
 import * as SqlTaskBackend from "./SqlTaskBackend.ts"
+import type { UnusableStore } from "./UnusableStore.ts"
 
 type Service = TaskBackend["Service"]
 
-/** Tells the other processes what they cannot see themselves, each time after the commit. */
-const telling = (backend: Service, hint: PgWakes.PgWakes["hint"]): Service => ({
+/** Sends hints to the other processes, after the commit of each change that they wait for. */
+const withHints = (backend: Service, hint: PgWakes.PgWakes["hint"]): Service => ({
   ...backend,
   create: (task, options) =>
     Effect.tap(backend.create(task, options), ({ cancelled, cancelling }) =>
@@ -51,8 +53,9 @@ const telling = (backend: Service, hint: PgWakes.PgWakes["hint"]): Service => ({
       }))
 })
 
-const shared = "The client of PgTaskBackend has `multiplex: true`: statements share connections, and one that does not "
-  + "answer any more cannot be given up. Leave it out."
+const multiplexed =
+  "The client of PgTaskBackend has `multiplex: true`: statements share connections, and a connection that "
+  + "does not answer any more cannot be closed. Leave `multiplex` out."
 
 /**
  * @since 0.1.0
@@ -60,25 +63,29 @@ const shared = "The client of PgTaskBackend has `multiplex: true`: statements sh
  */
 export const make: Effect.Effect<
   Service,
-  SqlError.SqlError,
+  SqlError.SqlError | UnusableStore,
   PgClient.PgClient | SqlClient.SqlClient | Reactivity.Reactivity | Scope.Scope
 > = Effect.gen(function*() {
   const client = yield* PgClient.PgClient
   const backend = yield* SqlTaskBackend.make
   const { hint, wakes } = yield* PgWakes.make(client)
-  if (client.config.multiplex === true) yield* Effect.logWarning(shared)
-  // Not out of the pool: a lease must not run out because every connection is busy, and a task that is given up because
-  // they do not answer must not be kept.
+  if (client.config.multiplex === true) yield* Effect.logWarning(multiplexed)
+  // A connection outside the pool: a lease must not run out because all connections of the pool are busy, and a task must
+  // not stay claimed because they do not answer.
   const own = yield* PgClient.make({ ...PgWakes.ownConfig(client), maxConnections: 1 })
-  const { heartbeat, release } = SqlOwnership.make(own.withoutTransforms(), undefined)
-  return { ...telling({ ...backend, heartbeat, release }, hint), wakes }
+  const { heartbeat, release } = SqlOwnership.makeLease(postgres(own.withoutTransforms()))
+  return { ...withHints({ ...backend, heartbeat, release }, hint), wakes }
 })
 
 /**
  * @since 0.1.0
  * @category layers
  */
-export const layer: Layer.Layer<TaskBackend, SqlError.SqlError | Migrator.MigrationError, PgClient.PgClient> = Layer
+export const layer: Layer.Layer<
+  TaskBackend,
+  SqlError.SqlError | Migrator.MigrationError | UnusableStore,
+  PgClient.PgClient
+> = Layer
   .effect(TaskBackend, make).pipe(
     Layer.provide(migrations.layer),
     Layer.provide(Layer.effect(SqlClient.SqlClient, PgClient.PgClient)),

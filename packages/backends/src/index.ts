@@ -38,3 +38,8 @@ export * as SqlConversationStore from "./SqlConversationStore.ts"
  * @since 0.1.0
  */
 export * as SqlTaskBackend from "./SqlTaskBackend.ts"
+
+/**
+ * @since 0.1.0
+ */
+export * as UnusableStore from "./UnusableStore.ts"

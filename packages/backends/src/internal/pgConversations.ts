@@ -1,87 +1,59 @@
 /**
- * What PostgreSQL is asked with every message of a conversation: each a statement that callers share. Rows are locked and
- * looked up as in `pgTasks.ts`.
+ * The statements of PostgreSQL on conversations. Concurrent calls of each are batched. Rows are locked and looked up as in
+ * `pgBatchedStatements.ts`.
  */
 import type { ConversationKey } from "@perennial/domain/ConversationStore"
-import type { ConversationId, MessageId } from "@perennial/domain/Ids"
+import type { ConversationId } from "@perennial/domain/Ids"
 import { Effect, type Scope } from "effect"
 import type { SqlClient, Statement } from "effect/sql"
+import * as BatchedStatement from "./batchedStatement.ts"
+import {
+  type Adding,
+  conversationColumns,
+  type ConversationStatements,
+  readConversations,
+  type Reading,
+  readMessages
+} from "./conversationStatements.ts"
 import { byItem, rowsOf } from "./pgInput.ts"
-import * as SharedStatement from "./sharedStatement.ts"
-import { storeTime } from "./sqlPersistence.ts"
 
-/** The row of a conversation. */
-export interface ConversationRow {
-  readonly id: ConversationId
-  readonly user_id: string
-  readonly title: string | null
-  readonly last_position: number
-  readonly created_at: number | bigint
-  readonly updated_at: number | bigint
-}
+type Run<A> = BatchedStatement.Run<A, ReadonlyArray<object>>
 
-/** Messages for the end of a conversation. */
-export interface Adding {
-  readonly id: ConversationId
-  readonly messages: ReadonlyArray<{ readonly id: MessageId; readonly payload: string }>
-}
-
-export interface Reading extends ConversationKey {
-  readonly after?: MessageId | undefined
-  readonly limit: number
-}
-
-/** A conversation, and a message of it if there is one. */
-export interface MessageRow {
-  readonly payload: string | null
-}
-
-export interface PgConversations {
-  /** Creates a conversation or finds the user's own. */
-  readonly createOrFind: SharedStatement.SharedStatement<ConversationKey, ConversationRow | undefined>
-  /** Whether there is such a conversation. A message that is there already leaves a gap between positions. */
-  readonly append: SharedStatement.SharedStatement<Adding, boolean>
-  readonly messages: SharedStatement.SharedStatement<Reading, ReadonlyArray<MessageRow>>
-}
-
-const createOrFind = (
-  sql: SqlClient.SqlClient,
-  now: Statement.Fragment
-): SharedStatement.Ask<ConversationKey, ConversationRow | undefined> =>
-(keys) => {
-  const given = rowsOf(sql, keys, { id: ["text", ({ id }) => id], user_id: ["text", ({ userId }) => userId] })
-  // Most are there already, which is found in the same round trip.
-  const found = sql<ConversationRow>`WITH input AS MATERIALIZED (
+/** Most conversations exist already: the same statement finds them. */
+const create = (sql: SqlClient.SqlClient, now: Statement.Fragment): Run<ConversationKey> => (keys) => {
+  const given = rowsOf(sql, keys, {
+    item: ["int", (_, i) => i],
+    id: ["text", ({ id }) => id],
+    user_id: ["text", ({ userId }) => userId]
+  })
+  const columns = conversationColumns(sql)
+  const found = sql`WITH input AS MATERIALIZED (
       SELECT * FROM ${given} ORDER BY id
     ), created AS (
       INSERT INTO perennial_conversations (id, user_id, created_at, updated_at)
-      SELECT id, user_id, ${now}, ${now} FROM input ON CONFLICT (id) DO NOTHING RETURNING *
-    ) SELECT * FROM created UNION ALL SELECT c.* FROM input i
-      CROSS JOIN LATERAL (SELECT * FROM perennial_conversations WHERE id = i.id AND user_id = i.user_id LIMIT 1) c`
-  return Effect.map(found, (rows) => {
-    const byId = new Map(rows.map((row) => [row.id, row]))
-    return ({ id, userId }) => {
-      const row = byId.get(id)
-      return row?.user_id === userId ? row : undefined
-    }
-  })
+      SELECT id, user_id, ${now}, ${now} FROM input ON CONFLICT (id) DO NOTHING RETURNING ${columns}
+    ) SELECT i.item, c.* FROM input i JOIN created c ON c.id = i.id AND c.user_id = i.user_id
+    UNION ALL SELECT i.item, c.* FROM input i CROSS JOIN LATERAL (
+      SELECT ${columns} FROM perennial_conversations WHERE id = i.id AND user_id = i.user_id LIMIT 1) c`
+  return Effect.map(found, byItem)
 }
 
-const append = (sql: SqlClient.SqlClient, now: Statement.Fragment): SharedStatement.Ask<Adding, boolean> => (asked) => {
-  const counts = new Map<ConversationId, number>()
-  const added = asked.flatMap(({ id, messages }) => {
-    const before = counts.get(id) ?? 0
-    counts.set(id, before + messages.length)
-    return messages.map((message, i) => ({ ...message, conversationId: id, ordinal: before + i + 1 }))
-  })
-  const given = rowsOf(sql, [...counts], { id: ["text", ([id]) => id], added: ["int", ([, added]) => added] })
-  const newMessages = rowsOf(sql, added, {
-    conversation_id: ["text", (message) => message.conversationId],
-    ordinal: ["int", (message) => message.ordinal],
-    id: ["text", (message) => message.id],
-    payload: ["text", (message) => message.payload]
-  })
-  const changed = sql<Pick<ConversationRow, "id">>`WITH input AS MATERIALIZED (
+const append =
+  (sql: SqlClient.SqlClient, now: Statement.Fragment): BatchedStatement.Run<Adding, boolean> => (items) => {
+    const counts = new Map<ConversationId, number>()
+    const added = items.flatMap(({ id, messages }) => {
+      const before = counts.get(id) ?? 0
+      counts.set(id, before + messages.length)
+      return messages.map((message, i) => ({ ...message, conversationId: id, ordinal: before + i + 1 }))
+    })
+    const given = rowsOf(sql, [...counts], { id: ["text", ([id]) => id], added: ["int", ([, added]) => added] })
+    const newMessages = rowsOf(sql, added, {
+      conversation_id: ["text", (message) => message.conversationId],
+      ordinal: ["int", (message) => message.ordinal],
+      id: ["text", (message) => message.id],
+      payload: ["text", (message) => message.payload]
+    })
+    const changed = sql`WITH input AS MATERIALIZED (
       SELECT i.* FROM (SELECT * FROM ${given} ORDER BY id) i
       CROSS JOIN LATERAL (SELECT FROM perennial_conversations WHERE id = i.id FOR UPDATE) c
     ), conversation AS (
@@ -93,25 +65,25 @@ const append = (sql: SqlClient.SqlClient, now: Statement.Fragment): SharedStatem
       FROM conversation c JOIN ${newMessages} ON i.conversation_id = c.id
       ON CONFLICT (conversation_id, id) DO NOTHING
     ) SELECT id FROM conversation`
-  return Effect.map(changed, (rows) => {
-    const ids = new Set(rows.map((row) => row.id))
-    return ({ id }) => ids.has(id)
-  })
-}
+    return Effect.map(changed, (rows) => {
+      const ids = new Set(rows.map((row) => row["id"]))
+      return ({ id }) => ids.has(id)
+    })
+  }
 
-const messages = (sql: SqlClient.SqlClient): SharedStatement.Ask<Reading, ReadonlyArray<MessageRow>> => (asked) => {
-  const given = rowsOf(sql, asked, {
+const messages = (sql: SqlClient.SqlClient): Run<Reading> => (items) => {
+  const given = rowsOf(sql, items, {
     item: ["int", (_, i) => i],
     id: ["text", ({ id }) => id],
     user_id: ["text", ({ userId }) => userId],
     after: ["text", ({ after }) => after ?? ""],
     most: ["int", ({ limit }) => limit]
   })
-  const found = sql<MessageRow & { readonly item: number }>`SELECT i.item, m.payload FROM ${given}
+  const found = sql`SELECT i.item, m.payload FROM ${given}
     CROSS JOIN LATERAL (SELECT FROM perennial_conversations WHERE id = i.id AND user_id = i.user_id LIMIT 1) c
     LEFT JOIN LATERAL (
       SELECT position, payload FROM perennial_messages
-      -- An unknown or removed message has no position, and nothing is greater than that.
+      -- An unknown or removed message has no position, and no position is greater than that.
       WHERE conversation_id = i.id AND position > CASE WHEN i.after = '' THEN 0 ELSE (SELECT position
         FROM perennial_messages WHERE conversation_id = i.id AND id = i.after AND position > 0) END
       ORDER BY position LIMIT i.most
@@ -120,19 +92,23 @@ const messages = (sql: SqlClient.SqlClient): SharedStatement.Ask<Reading, Readon
   return Effect.map(found, byItem)
 }
 
-/** Histories in one answer: messages may hold files. */
+/** Histories in one batch: messages may hold files. */
 const histories = 8
 
 export const make = Effect.fnUntraced(
-  function*(sql: SqlClient.SqlClient): Effect.fn.Return<PgConversations, never, Scope.Scope> {
-    const now = yield* storeTime(sql)
+  function*(
+    sql: SqlClient.SqlClient,
+    now: Statement.Fragment
+  ): Effect.fn.Return<ConversationStatements, never, Scope.Scope> {
+    const createOrFind = yield* BatchedStatement.make(sql, { run: create(sql, now) })
+    const readPages = yield* BatchedStatement.make(sql, { run: messages(sql), batchSize: histories })
     return {
-      createOrFind: yield* SharedStatement.make(sql, { ask: createOrFind(sql, now) }),
-      append: yield* SharedStatement.make(sql, {
-        ask: append(sql, now),
+      create: (key) => readConversations(createOrFind(key)),
+      append: yield* BatchedStatement.make(sql, {
+        run: append(sql, now),
         size: ({ messages }) => messages.reduce((sum, { payload }) => sum + payload.length, 0)
       }),
-      messages: yield* SharedStatement.make(sql, { ask: messages(sql), shares: histories })
+      messages: (reading) => readMessages(readPages(reading))
     }
   }
 )

@@ -1,8 +1,9 @@
 /**
- * What a statement is given for PostgreSQL, as rows, and what belongs to each of them in its answer.
+ * The input of a statement of PostgreSQL as rows, and the rows of its answer by the item of the input.
  */
-import { Array as Arr } from "effect"
+import { Array as Arr, Predicate } from "effect"
 import type { SqlClient, Statement } from "effect/sql"
+import type { EventRow } from "./eventRow.ts"
 
 /** The type of a column and its values. */
 type Column<A> = readonly [type: "text" | "int" | "bigint", of: (item: A, index: number) => string | number]
@@ -10,9 +11,9 @@ type Column<A> = readonly [type: "text" | "int" | "bigint", of: (item: A, index:
 /**
  * A table `i` with a row for each item.
  *
- * Because of the limit PostgreSQL plans for a row or two, whatever their number: each finds what belongs to it by an index.
- * Without it a plan for more would read whole tables, if it was made while they were small; and few rows would be planned
- * for again each time, which was measured to take longer than the statement.
+ * Because of the limit PostgreSQL plans for one or two rows, however many there are, and finds the rows of each item by an
+ * index. Without the limit, a plan that was made while the tables were small would read whole tables; and a statement with
+ * few items would be planned again each time, which was measured to take longer than the statement.
  */
 export const rowsOf = <A>(
   sql: SqlClient.SqlClient,
@@ -28,8 +29,16 @@ export const rowsOf = <A>(
   return sql`(SELECT * FROM unnest(${sql.csv(arrays)}) AS i(${names}) LIMIT ${items.length}) AS i`
 }
 
-/** The rows of an answer that belong to each item, where they say by its index which one that is. */
-export const byItem = <Row extends { readonly item: number }>(rows: ReadonlyArray<Row>) => {
-  const found = Arr.groupBy(rows, ({ item }) => String(item))
-  return (_: unknown, index: number): ReadonlyArray<Row> => found[index] ?? []
+/** The rows of an answer that belong to an item of the input: the column `item` holds its index. */
+export const byItem = (rows: ReadonlyArray<object>) => {
+  const found = Arr.groupBy(rows, (row) => Predicate.hasProperty(row, "item") ? String(row.item) : "")
+  return (_: unknown, index: number): ReadonlyArray<object> => found[index] ?? []
 }
+
+/** Rows of events as a table `e`. */
+export const eventValues = (sql: SqlClient.SqlClient, rows: ReadonlyArray<EventRow>): Statement.Fragment =>
+  sql`unnest(
+    ${rows.map((row) => row.taskId)}::text[], ${rows.map((row) => row.token)}::int[],
+    ${rows.map((row) => row.seq)}::int[], ${rows.map((row) => BigInt(row.at))}::bigint[],
+    ${rows.map((row) => row.payload)}::text[]
+  ) AS e(task_id, token, seq, at, payload)`

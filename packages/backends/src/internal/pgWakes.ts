@@ -11,7 +11,8 @@ import { NewId, TaskId } from "@perennial/domain/Ids"
 import type { Wake } from "@perennial/domain/TaskBackend"
 import { Deferred, Effect, Latch, Option, Schedule, Schema, Stream } from "effect"
 import type { SqlError } from "effect/sql"
-import { answered, persistence } from "./sqlPersistence.ts"
+import { answered, withRetriesInTime } from "./sqlRetry.ts"
+import { decodeRows } from "./sqlRows.ts"
 
 /** Bytes of one payload; PostgreSQL takes no more. */
 const payloadBytes = 7_999
@@ -76,6 +77,8 @@ const pack = (origin: string, hints: Iterable<string>): ReadonlyArray<string> =>
   return [...payloads, `${payload}]`]
 }
 
+const readTables = decodeRows(Schema.Struct({ id: Schema.String }))
+
 export interface PgWakes {
   /** Tells other processes, soon. */
   readonly hint: (kind: Exclude<Wake["kind"], "all">, taskId: TaskId) => void
@@ -90,9 +93,11 @@ export interface PgWakes {
 /** Needs the tables. The fiber that sends lives as long as the scope, whose end sends what is left. */
 export const make = Effect.fnUntraced(function*(client: PgClient) {
   const sql = client.withoutTransforms()
-  const { persistently } = persistence(sql)
   const origin = yield* Effect.flatten(NewId)
-  const [table] = yield* sql<{ readonly id: string }>`SELECT 'perennial_tasks'::regclass::oid::text AS id`
+  const [table] = yield* readTables(sql`SELECT 'perennial_tasks'::regclass::oid::text AS id`).pipe(
+    // The statement names the type of its column.
+    Effect.catchTag("Unreadable", Effect.die)
+  )
   const channel = `perennial_${table?.id}`
 
   const hints = new Set<string>()
@@ -112,7 +117,7 @@ export const make = Effect.fnUntraced(function*(client: PgClient) {
     const sent = [...hints]
     hints.clear()
     const payloads = pack(origin, sent)
-    return persistently(
+    return withRetriesInTime(
       () => sql`SELECT pg_notify(${channel}, payload) FROM unnest(${payloads}::text[]) AS payload`,
       (cause) => cause
     ).pipe(

@@ -1,23 +1,16 @@
 /**
- * The tables of both SQL stores. Migrations are only ever added: what is here has run somewhere.
+ * The tables of both SQL stores. A migration is never changed: it has run somewhere.
  */
-import { Effect, Layer } from "effect"
-import { Migrator, SqlClient } from "effect/sql"
+import { Effect, Layer, Record, Schema } from "effect"
+import { Migrator, type SqlClient, type SqlError } from "effect/sql"
+import { UnusableStore } from "../UnusableStore.ts"
+import { type Dialect, forStore } from "./sqlDialect.ts"
+import { decodeRows } from "./sqlRows.ts"
 
-/** What differs between the dialects in a table definition. */
-const types = Effect.map(SqlClient.SqlClient, (sql) => ({
-  sql,
-  // Ids sort by their bytes, whatever the locale of the database.
-  id: sql.literal(sql.onDialectOrElse({ pg: () => `TEXT COLLATE "C"`, orElse: () => "TEXT" })),
-  millis: sql.literal(sql.onDialectOrElse({ pg: () => "BIGINT", orElse: () => "INTEGER" })),
-  // Leaves room for updates in place: every append updates the row of its task.
-  updated: sql.literal(sql.onDialectOrElse({ pg: () => "WITH (fillfactor = 80)", orElse: () => "" })),
-  // A smaller file and faster deletes for rows that are always found by their key.
-  byKey: sql.literal(sql.onDialectOrElse({ pg: () => "", orElse: () => "WITHOUT ROWID" }))
-}))
+/** A migration, for the dialect of the database. */
+type Migrate = (dialect: Dialect) => Effect.Effect<void, SqlError.SqlError>
 
-const tasks = Effect.gen(function*() {
-  const { byKey, id, millis, sql, updated } = yield* types
+const tasks: Migrate = Effect.fnUntraced(function*({ sql, types: { byKey, id, millis, updated } }) {
   yield* sql`CREATE TABLE perennial_task_queues (
     conversation_id ${id} PRIMARY KEY, user_id ${id} NOT NULL, last_position INTEGER NOT NULL)`
   yield* sql`CREATE TABLE perennial_tasks (
@@ -47,8 +40,7 @@ const tasks = Effect.gen(function*() {
   yield* sql`CREATE TABLE perennial_runners (id ${id} PRIMARY KEY, expires_at ${millis} NOT NULL)`
 })
 
-const conversations = Effect.gen(function*() {
-  const { id, millis, sql, updated } = yield* types
+const conversations: Migrate = Effect.fnUntraced(function*({ sql, types: { id, millis, updated } }) {
   yield* sql`CREATE TABLE perennial_conversations (
     id ${id} PRIMARY KEY, user_id ${id} NOT NULL, title TEXT, last_position INTEGER NOT NULL DEFAULT 0,
     created_at ${millis} NOT NULL, updated_at ${millis} NOT NULL) ${updated}`
@@ -58,8 +50,7 @@ const conversations = Effect.gen(function*() {
     PRIMARY KEY (conversation_id, position), UNIQUE (conversation_id, id))`
 })
 
-const replaces = Effect.gen(function*() {
-  const { id, sql } = yield* types
+const replaces: Migrate = Effect.fnUntraced(function*({ sql, types: { id } }) {
   yield* sql`ALTER TABLE perennial_tasks ADD COLUMN replaces ${id}`
 })
 
@@ -67,8 +58,7 @@ const replaces = Effect.gen(function*() {
  * The body of a message is beside its `ack`, out of the row that every append writes again: SQLite goes through all of a
  * row to reach its last column. A task that has ended is not claimed any more.
  */
-const inputs = Effect.gen(function*() {
-  const { sql } = yield* types
+const inputs: Migrate = Effect.fnUntraced(function*({ sql }) {
   yield* sql`ALTER TABLE perennial_task_events ADD COLUMN input TEXT`
   yield* sql`UPDATE perennial_task_events SET input = (SELECT input FROM perennial_tasks WHERE id = task_id)
     WHERE seq = 1 AND task_id IN (SELECT id FROM perennial_tasks WHERE finished_at IS NULL)`
@@ -76,30 +66,61 @@ const inputs = Effect.gen(function*() {
 })
 
 /** For lists: of a conversation, and of what is active of a user's many tasks. */
-const lists = Effect.gen(function*() {
-  const { sql } = yield* types
+const lists: Migrate = Effect.fnUntraced(function*({ sql }) {
   yield* sql`CREATE INDEX perennial_tasks_of_conversation ON perennial_tasks (conversation_id, id)`
   yield* sql`CREATE INDEX perennial_tasks_active ON perennial_tasks (user_id, id) WHERE finished_at IS NULL`
 })
 
 /** For lists of conversations, newest first: clients bring ids of their own, which say nothing about time. */
-const newest = Effect.gen(function*() {
-  const { sql } = yield* types
+const newest: Migrate = Effect.fnUntraced(function*({ sql }) {
   yield* sql`CREATE INDEX perennial_conversations_newest ON perennial_conversations (user_id, created_at, id)`
   yield* sql`DROP INDEX perennial_conversations_user`
 })
 
-/** Brings the tables up to date. Safe in several processes at once. */
-export const layer = Layer.effectDiscard(
-  Migrator.make({})({
-    table: "perennial_migrations",
-    loader: Migrator.fromRecord({
-      "1_tasks": tasks,
-      "2_conversations": conversations,
-      "3_replaces": replaces,
-      "4_inputs": inputs,
-      "5_lists": lists,
-      "6_newest": newest
+const migrations: Readonly<Record<string, Migrate>> = {
+  "1_tasks": tasks,
+  "2_conversations": conversations,
+  "3_replaces": replaces,
+  "4_inputs": inputs,
+  "5_lists": lists,
+  "6_newest": newest
+}
+
+const table = "perennial_migrations"
+
+/** The version of the tables that this version of the stores knows. */
+const known = Object.keys(migrations).length
+
+const readVersions = decodeRows(Schema.Struct({ version: Schema.NullOr(Schema.Int) }))
+
+/** Refuses the tables of a newer version: this version would not keep their invariants. */
+const refuseNewer = Effect.fnUntraced(function*({ sql }: Dialect) {
+  const [row] = yield* readVersions(sql`SELECT MAX(migration_id) AS version FROM ${sql(table)}`).pipe(
+    // The migrator made the column: its values are integers.
+    Effect.catchTag("Unreadable", Effect.die)
+  )
+  const version = row?.version ?? known
+  if (version > known) {
+    return yield* new UnusableStore({
+      problem:
+        `The tables of the database have version ${version}, and this version of Perennial knows ${known} at most. `
+        + "Start the newer version of Perennial."
     })
+  }
+})
+
+/** Brings the tables up to date. Safe in several processes at once. */
+const migrate = Effect.fnUntraced(function*(dialect: Dialect) {
+  yield* Migrator.make({})({
+    table,
+    loader: Migrator.fromRecord(Record.map(migrations, (migration) => migration(dialect)))
   })
-)
+  yield* refuseNewer(dialect)
+})
+
+/** Brings the tables up to date, for both stores at once. */
+export const layer: Layer.Layer<
+  never,
+  SqlError.SqlError | Migrator.MigrationError | UnusableStore,
+  SqlClient.SqlClient
+> = Layer.effectDiscard(Effect.flatMap(forStore("Perennial"), migrate))

@@ -1,15 +1,16 @@
 /**
  * Who may execute a task: claims, leases and heads without an owner.
  */
-import type { AgentId, RunnerId, TaskId } from "@perennial/domain/Ids"
+import { type AgentId, type RunnerId, TaskId } from "@perennial/domain/Ids"
 import { cancelKey, type TaskBackend } from "@perennial/domain/TaskBackend"
-import { TaskBackendError } from "@perennial/domain/TaskError"
-import { Duration, Effect, Option } from "effect"
-import type { SqlClient, SqlError, Statement } from "effect/sql"
+import { Duration, Effect, Option, Schema } from "effect"
+import type { SqlClient, Statement } from "effect/sql"
+import { toTaskBackendError } from "./backendError.ts"
 import { read } from "./persistence.ts"
-import type { PgTasks } from "./pgTasks.ts"
-import { persistence, storeTime, taskColumns } from "./sqlPersistence.ts"
-import { type ClaimRow, type TaskRow, toClaim, toHead } from "./taskRow.ts"
+import type { Dialect } from "./sqlDialect.ts"
+import { claimColumns, decodeRows, headColumns, readClaims, readHeads } from "./sqlRows.ts"
+import { toClaim, toHead } from "./taskRow.ts"
+import type { TaskStatements } from "./taskStatements.ts"
 
 type Service = TaskBackend["Service"]
 type Claiming = Parameters<Service["claim"]>[1]
@@ -22,7 +23,7 @@ export const unowned = (sql: SqlClient.SqlClient, now: Statement.Fragment): Stat
   sql`(t.head = 1 AND (t.runner_id IS NULL OR NOT EXISTS (
     SELECT 1 FROM perennial_runners r WHERE r.id = t.runner_id AND r.expires_at > ${now})))`
 
-/** Whether head `t` concerns a process that has these agents: it is of one of them, or anybody may end it. */
+/** Whether a process that has these agents may do something about head `t`: execute it, or end it as every process may. */
 const concerns = (sql: SqlClient.SqlClient, agentIds: ReadonlyArray<AgentId>, staleBefore: number) =>
   sql.or([
     sql.in("agent_id", agentIds),
@@ -31,94 +32,87 @@ const concerns = (sql: SqlClient.SqlClient, agentIds: ReadonlyArray<AgentId>, st
       SELECT 1 FROM perennial_task_intents i WHERE i.task_id = t.id AND i.key = ${cancelKey}))`
   ])
 
-/** The columns of a `ClaimRow`. */
-export const claimColumns = (sql: SqlClient.SqlClient): Statement.Fragment =>
-  sql`${taskColumns(sql)}, user_metadata, log_context, failures, started_at,
-    (SELECT input FROM perennial_task_events WHERE task_id = id AND seq = 1) AS input`
+const readOwned = decodeRows(Schema.Struct({ id: TaskId, token: Schema.Int, intents: Schema.Int }))
 
-export const make = (
-  sql: SqlClient.SqlClient,
-  shared: Pick<PgTasks, "claimFirst"> | undefined
-): Pick<Service, "claim" | "release" | "heartbeat" | "unowned"> => {
-  const time = storeTime(sql)
-  const { persistently, withTransaction } = persistence(sql)
-  const failed = (operation: string) => (cause: unknown) => new TaskBackendError({ operation, cause })
-
-  const columns = claimColumns(sql)
-
-  const claimAny = Effect.fnUntraced(function*(id: TaskId, { expectedToken, runnerId }: Claiming) {
-    const now = yield* time
-    const [row] = yield* sql<ClaimRow>`UPDATE perennial_tasks AS t SET token = token + 1, attempt = attempt + 1,
-        failures = failures + CASE WHEN runner_id IS NULL THEN 0 ELSE 1 END, runner_id = ${runnerId},
-        status = 'running', started_at = COALESCE(started_at, ${now}), claimed_at = ${now}, updated_at = ${now}
-      WHERE id = ${id} AND token = ${expectedToken} AND ${unowned(sql, now)} RETURNING ${columns}`
-    return row
-  })
-
-  const claim: Service["claim"] = (id, claiming) =>
-    persistently(() =>
-      Effect.gen(function*() {
-        const { expectedToken, runnerId } = claiming
-        const won = shared !== undefined && expectedToken === 0
-          ? yield* shared.claimFirst({ id, runnerId })
-          : yield* claimAny(id, claiming)
-        // A claim whose reply was lost.
-        const [row] = won !== undefined ? [won] : yield* sql<ClaimRow>`SELECT ${columns} FROM perennial_tasks
-          WHERE id = ${id} AND head = 1 AND runner_id = ${runnerId} AND token = ${expectedToken + 1}`
-        return row === undefined ? Option.none() : Option.some(yield* read(() => toClaim(row, runnerId)))
-      }), failed("claim"))
-
-  const release: Service["release"] = ({ taskId, token }) =>
-    persistently(() =>
-      Effect.asVoid(sql`UPDATE perennial_tasks SET runner_id = NULL
-        WHERE id = ${taskId} AND token = ${token} AND finished_at IS NULL`), failed("release"))
-
+/** The methods that keep or give up ownership. They need no statement that is batched. */
+export const makeLease = (
+  { sql, time, together, withRetries }: Dialect
+): Pick<Service, "release" | "heartbeat"> => {
   const renew = (runnerId: RunnerId, ttl: Duration.Duration, now: Statement.Fragment) =>
     Duration.isZero(ttl)
       ? sql`DELETE FROM perennial_runners WHERE id = ${runnerId}`
       : sql`INSERT INTO perennial_runners (id, expires_at)
           VALUES (${runnerId}, ${now} + ${Math.ceil(Duration.toMillis(ttl))})
           ON CONFLICT (id) DO UPDATE SET expires_at = excluded.expires_at`
-  const forget = (runnerId: RunnerId, now: Statement.Fragment) =>
+  const clearFailures = (runnerId: RunnerId, now: Statement.Fragment) =>
     sql`UPDATE perennial_tasks SET failures = 0
       WHERE runner_id = ${runnerId} AND failures > 0 AND claimed_at < ${now} - ${aliveMillis}`
-  const ownedBy = (runnerId: RunnerId) =>
-    sql<TaskRow>`SELECT id, token, intents FROM perennial_tasks WHERE runner_id = ${runnerId}`
 
-  type Beat = (runnerId: RunnerId, ttl: Duration.Duration, now: Statement.Fragment) => Effect.Effect<
-    ReadonlyArray<TaskRow>,
-    SqlError.SqlError
-  >
-  // One statement can be given up at once, as the beginning and the end of a transaction cannot: an owner that gets no
-  // answer must see in time that its lease has run out.
-  const beatPg: Beat = (runnerId, ttl, now) =>
-    sql<TaskRow>`WITH lease AS (${renew(runnerId, ttl, now)}), forgotten AS (${forget(runnerId, now)})
-      ${ownedBy(runnerId)}`
-  const beatSqlite: Beat = (runnerId, ttl, now) =>
-    withTransaction(
-      Effect.andThen(Effect.andThen(renew(runnerId, ttl, now), forget(runnerId, now)), ownedBy(runnerId))
+  return {
+    release: ({ taskId, token }) =>
+      withRetries(() =>
+        Effect.asVoid(sql`UPDATE perennial_tasks SET runner_id = NULL
+          WHERE id = ${taskId} AND token = ${token} AND finished_at IS NULL`), toTaskBackendError("release")),
+    heartbeat: (runnerId, ttl) =>
+      withRetries(() =>
+        Effect.gen(function*() {
+          const now = yield* time
+          const rows = yield* readOwned(together(
+            [renew(runnerId, ttl, now), clearFailures(runnerId, now)],
+            sql`SELECT id, token, intents FROM perennial_tasks WHERE runner_id = ${runnerId}`
+          ))
+          return { owned: rows.map(({ id, intents, token }) => ({ taskId: id, token, intents })) }
+        }), toTaskBackendError("heartbeat"))
+  }
+}
+
+export const make = (
+  { sql, time, withRetries }: Dialect,
+  { claimFirst }: Pick<TaskStatements, "claimFirst">
+): Pick<Service, "claim" | "unowned"> => {
+  const columns = claimColumns(sql)
+
+  const claimAny = (id: TaskId, { expectedToken, runnerId }: Claiming) =>
+    Effect.flatMap(
+      time,
+      (now) =>
+        readClaims(sql`UPDATE perennial_tasks AS t SET token = token + 1, attempt = attempt + 1,
+        failures = failures + CASE WHEN runner_id IS NULL THEN 0 ELSE 1 END, runner_id = ${runnerId},
+        status = 'running', started_at = COALESCE(started_at, ${now}), claimed_at = ${now}, updated_at = ${now}
+      WHERE id = ${id} AND token = ${expectedToken} AND ${unowned(sql, now)} RETURNING ${columns}`)
     )
-  const beat = sql.onDialectOrElse({ pg: () => beatPg, orElse: () => beatSqlite })
 
-  const heartbeat: Service["heartbeat"] = (runnerId, ttl) =>
-    persistently(() =>
+  /** The claim that an earlier try won, though its reply was lost. */
+  const wonBefore = (id: TaskId, { expectedToken, runnerId }: Claiming) =>
+    readClaims(sql`SELECT ${columns} FROM perennial_tasks
+      WHERE id = ${id} AND head = 1 AND runner_id = ${runnerId} AND token = ${expectedToken + 1}`)
+
+  const claim: Service["claim"] = (id, claiming) =>
+    withRetries(() =>
       Effect.gen(function*() {
-        const rows = yield* beat(runnerId, ttl, yield* time)
-        return { owned: rows.map(({ id, intents, token }) => ({ taskId: id, token, intents })) }
-      }), failed("heartbeat"))
+        const { expectedToken, runnerId } = claiming
+        const ways = [
+          ...(expectedToken === 0 ? [claimFirst({ id, runnerId })] : []),
+          claimAny(id, claiming),
+          wonBefore(id, claiming)
+        ]
+        for (const way of ways) {
+          const [row] = yield* way
+          if (row !== undefined) return Option.some(yield* read(() => toClaim(row, runnerId)))
+        }
+        return Option.none()
+      }), toTaskBackendError("claim"))
 
   return {
     claim,
-    release,
-    heartbeat,
     unowned: ({ agentIds, limit, staleBefore = 0 }) =>
-      persistently(() =>
+      withRetries(() =>
         Effect.gen(function*() {
           const now = yield* time
           const wanted = agentIds === undefined ? sql`` : sql`AND ${concerns(sql, agentIds, staleBefore)}`
-          const rows = yield* sql<TaskRow>`SELECT id, conversation_id, agent_id, token FROM perennial_tasks t
-            WHERE ${unowned(sql, now)} ${wanted} ORDER BY created_at, id LIMIT ${limit}`
+          const rows = yield* readHeads(sql`SELECT ${headColumns(sql)} FROM perennial_tasks t
+            WHERE ${unowned(sql, now)} ${wanted} ORDER BY created_at, id LIMIT ${limit}`)
           return rows.map(toHead)
-        }), failed("unowned"))
+        }), toTaskBackendError("unowned"))
   }
 }

@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Exit, Fiber, Queue, type Scope } from "effect"
 import { SqlClient, SqlError } from "effect/sql"
 import { TestClock } from "effect/testing"
-import * as SharedStatement from "../src/internal/sharedStatement.ts"
+import * as BatchedStatement from "../src/internal/batchedStatement.ts"
 import { layerEmpty } from "./sqliteFile.ts"
 
 /** A statement that is under way until the test ends it. */
@@ -15,9 +15,9 @@ const refused = new SqlError.SqlError({ reason: new SqlError.UnknownError({ mess
 const broken = new SqlError.SqlError({ reason: new SqlError.ConnectionError({ message: "gone", cause: undefined }) })
 
 /** Statements that answer every item with itself. */
-const start = Effect.fnUntraced(function*(shares?: number) {
+const start = Effect.fnUntraced(function*(batchSize?: number) {
   const asked = yield* Queue.unbounded<Asked>()
-  const ask: SharedStatement.Ask<string, string> = (items) =>
+  const run: BatchedStatement.Run<string, string> = (items) =>
     Effect.gen(function*() {
       const end = yield* Deferred.make<void, SqlError.SqlError>()
       yield* Queue.offer(asked, { items, end })
@@ -25,10 +25,10 @@ const start = Effect.fnUntraced(function*(shares?: number) {
       return (item) => `${item}!`
     })
   const sql = yield* SqlClient.SqlClient
-  const request = yield* SharedStatement.make(sql, {
-    ask,
+  const request = yield* BatchedStatement.make(sql, {
+    run,
     size: (item) => item.length,
-    ...(shares === undefined ? undefined : { shares })
+    ...(batchSize === undefined ? undefined : { batchSize })
   })
   /** Asks in a fiber of its own, which waits when this returns. */
   const begin = (item: string) => Effect.forkChild(request(item), { startImmediately: true })

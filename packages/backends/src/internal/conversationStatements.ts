@@ -1,0 +1,51 @@
+/**
+ * The rows of conversations, and the statements on them that each dialect has in a form of its own.
+ */
+import { StoredMessage } from "@perennial/domain/Conversation"
+import type { ConversationKey } from "@perennial/domain/ConversationStore"
+import { ConversationId, type MessageId, UserId } from "@perennial/domain/Ids"
+import { type Effect, Schema } from "effect"
+import type { SqlClient, SqlError, Statement } from "effect/sql"
+import type { Unreadable } from "./persistence.ts"
+import { decodeRows, Millis } from "./sqlRows.ts"
+
+export const ConversationRow = Schema.Struct({
+  id: ConversationId,
+  user_id: UserId,
+  title: Schema.NullOr(Schema.String),
+  created_at: Millis,
+  updated_at: Millis
+})
+export type ConversationRow = typeof ConversationRow.Type
+
+export const readConversations = decodeRows(ConversationRow)
+
+export const conversationColumns = (sql: SqlClient.SqlClient): Statement.Fragment =>
+  sql.literal(Object.keys(ConversationRow.fields).join(", "))
+
+/** A conversation, and a message of it. A conversation whose page is empty is one row without a message. */
+const MessageRow = Schema.Struct({ payload: Schema.NullOr(Schema.fromJsonString(StoredMessage)) })
+export type MessageRow = typeof MessageRow.Type
+
+export const readMessages = decodeRows(MessageRow)
+
+/** Messages for the end of a conversation. */
+export interface Adding {
+  readonly id: ConversationId
+  readonly messages: ReadonlyArray<{ readonly id: MessageId; readonly payload: string }>
+}
+
+export interface Reading extends ConversationKey {
+  readonly after?: MessageId | undefined
+  readonly limit: number
+}
+
+type Decoded<Row> = Effect.Effect<ReadonlyArray<Row>, SqlError.SqlError | Unreadable>
+
+export interface ConversationStatements {
+  /** Creates a conversation. May return the user's existing one; returns no row where it does not. */
+  readonly create: (key: ConversationKey) => Decoded<ConversationRow>
+  /** Whether the conversation exists. A message that it has already leaves a gap between positions. */
+  readonly append: (adding: Adding) => Effect.Effect<boolean, SqlError.SqlError | Unreadable>
+  readonly messages: (reading: Reading) => Decoded<MessageRow>
+}

@@ -1,0 +1,117 @@
+/**
+ * The two dialects that the SQL stores know, SQLite and PostgreSQL: every difference between them is named here.
+ */
+import { Clock, Duration, Effect, type Scope } from "effect"
+import { SqlClient, type SqlError, type Statement } from "effect/sql"
+import { UnusableStore } from "../UnusableStore.ts"
+import type { ConversationStatements } from "./conversationStatements.ts"
+import * as PgConversations from "./pgConversations.ts"
+import * as PgTaskStatements from "./pgTaskStatements.ts"
+import * as PgTransaction from "./pgTransaction.ts"
+import * as SqliteConversations from "./sqliteConversations.ts"
+import * as SqliteTaskStatements from "./sqliteTaskStatements.ts"
+import { type WithRetries, withRetries, withRetriesInTime } from "./sqlRetry.ts"
+import type { TaskStatements } from "./taskStatements.ts"
+
+type Write = Statement.Statement<object>
+
+export interface Dialect {
+  /** A client that leaves the names of columns as they are. */
+  readonly sql: SqlClient.SqlClient
+  /** Whether several processes may use one database. */
+  readonly isShared: boolean
+  /** How long a group commit waits for more events. */
+  readonly commitWindow: Duration.Duration
+  /** The store's time in milliseconds, as an expression: the clock of the database, where several processes share it. */
+  readonly time: Effect.Effect<Statement.Fragment>
+  readonly withRetries: WithRetries
+  readonly withTransaction: SqlClient.SqlClient["withTransaction"]
+  /** A column for the statement that takes the first lock of a transaction: it limits how long the lock may be kept. */
+  readonly boundTransaction: Statement.Fragment
+  /** The end of a `SELECT` that locks its rows. */
+  readonly lockRows: Statement.Fragment
+  /** Runs the writes and the read in one commit. The read sees the rows as they were before or after the writes. */
+  readonly together: (
+    writes: readonly [Write, Write],
+    read: Write
+  ) => Effect.Effect<ReadonlyArray<object>, SqlError.SqlError>
+  readonly taskStatements: Effect.Effect<TaskStatements, never, Scope.Scope>
+  readonly conversationStatements: Effect.Effect<ConversationStatements, never, Scope.Scope>
+  /** What differs in the definition of a table. */
+  readonly types: {
+    /** An id: ids sort by their bytes, whatever the locale of the database is. */
+    readonly id: Statement.Fragment
+    readonly millis: Statement.Fragment
+    /** Of a table whose rows are updated often: leaves room for updates in place. */
+    readonly updated: Statement.Fragment
+    /** Of a table whose rows are found by their key alone: a smaller file and faster deletes. */
+    readonly byKey: Statement.Fragment
+  }
+}
+
+/** One process has the database, which is in the process itself. */
+export const sqlite = (sql: SqlClient.SqlClient): Dialect => {
+  const time = Effect.map(Clock.currentTimeMillis, (now) => sql`${now}`)
+  return {
+    sql,
+    isShared: false,
+    // A commit blocks the process.
+    commitWindow: Duration.millis(5),
+    time,
+    withRetries,
+    withTransaction: sql.withTransaction,
+    boundTransaction: sql.literal("NULL"),
+    // A transaction takes the lock of the whole database when it begins.
+    lockRows: sql.literal(""),
+    together: ([first, second], read) => sql.withTransaction(Effect.andThen(Effect.andThen(first, second), read)),
+    taskStatements: Effect.succeed(SqliteTaskStatements.make(sql)),
+    conversationStatements: Effect.succeed(SqliteConversations.make(sql, time)),
+    types: {
+      id: sql.literal("TEXT"),
+      millis: sql.literal("INTEGER"),
+      updated: sql.literal(""),
+      byKey: sql.literal("WITHOUT ROWID")
+    }
+  }
+}
+
+/** A server that any number of processes share. */
+export const postgres = (sql: SqlClient.SqlClient): Dialect => {
+  const now = sql.literal("(EXTRACT(EPOCH FROM clock_timestamp()) * 1000)::bigint")
+  return {
+    sql,
+    isShared: true,
+    // Concurrent commits share their cost.
+    commitWindow: Duration.zero,
+    time: Effect.succeed(now),
+    withRetries: withRetriesInTime,
+    withTransaction: PgTransaction.makeWithTransaction(sql),
+    boundTransaction: PgTransaction.boundTransaction(sql),
+    lockRows: sql.literal("FOR UPDATE"),
+    // A statement can be given up at once, which the beginning and the end of a transaction cannot.
+    together: ([first, second], read) => sql`WITH first AS (${first}), second AS (${second}) ${read}`,
+    taskStatements: PgTaskStatements.make(sql, now),
+    conversationStatements: PgConversations.make(sql, now),
+    types: {
+      id: sql.literal(`TEXT COLLATE "C"`),
+      millis: sql.literal("BIGINT"),
+      updated: sql.literal("WITH (fillfactor = 80)"),
+      byKey: sql.literal("")
+    }
+  }
+}
+
+/** The dialect of the provided client. Refuses a client of any other dialect, in the name of a store. */
+export const forStore = (store: string): Effect.Effect<Dialect, UnusableStore, SqlClient.SqlClient> =>
+  Effect.flatMap(SqlClient.SqlClient, (client) => {
+    const sql = client.withoutTransforms()
+    const refuse = (dialect: string) => () =>
+      Effect.fail(new UnusableStore({ problem: `${store} knows SQLite and PostgreSQL, not ${dialect}.` }))
+    return sql.onDialect({
+      sqlite: () => Effect.succeed(sqlite(sql)),
+      pg: () => Effect.succeed(postgres(sql)),
+      mysql: refuse("mysql"),
+      mssql: refuse("mssql"),
+      clickhouse: refuse("clickhouse")
+    })
+  })

@@ -1,0 +1,83 @@
+/**
+ * The columns of a task in the SQL databases, and the decoders of their rows. Every row is decoded before it is used.
+ */
+import { AgentId, ConversationId, MessageId, TaskId, UserId } from "@perennial/domain/Ids"
+import { TaskStatus } from "@perennial/domain/Task"
+import { Effect, Schema } from "effect"
+import type { SqlClient, SqlError, Statement } from "effect/sql"
+import { read, type Unreadable } from "./persistence.ts"
+
+/** Milliseconds: a BIGINT of PostgreSQL arrives as a bigint. */
+export const Millis = Schema.Union([Schema.Finite, Schema.BigInt])
+
+/** The columns of a task that most operations read. */
+export const TaskRow = Schema.Struct({
+  id: TaskId,
+  conversation_id: ConversationId,
+  user_id: UserId,
+  agent_id: AgentId,
+  status: TaskStatus,
+  error: Schema.NullOr(Schema.String),
+  metadata: Schema.NullOr(Schema.String),
+  replaces: Schema.NullOr(MessageId),
+  request_hash: Schema.NullOr(Schema.String),
+  token: Schema.Int,
+  attempt: Schema.Int,
+  last_seq: Schema.Int,
+  intents: Schema.Int,
+  created_at: Millis,
+  updated_at: Millis
+})
+export type TaskRow = typeof TaskRow.Type
+
+/** The columns of a task that only its owner needs. The body of a message may have megabytes. */
+const ownerFields = {
+  user_metadata: Schema.NullOr(Schema.String),
+  log_context: Schema.NullOr(Schema.String),
+  failures: Schema.Int,
+  started_at: Schema.NullOr(Millis)
+}
+
+export const ClaimRow = Schema.Struct({ ...TaskRow.fields, ...ownerFields, input: Schema.String })
+export type ClaimRow = typeof ClaimRow.Type
+
+/** The columns of a `Head`. */
+export const HeadRow = Schema.Struct({
+  id: TaskId,
+  conversation_id: ConversationId,
+  agent_id: AgentId,
+  token: Schema.Int
+})
+
+const names = (fields: object) => Object.keys(fields).join(", ")
+
+/** The columns of a `TaskRow`. They have no table name: a statement that reads them joins no other table. */
+export const taskColumns = (sql: SqlClient.SqlClient): Statement.Fragment => sql.literal(names(TaskRow.fields))
+
+/** The columns of a `ClaimRow`. */
+export const claimColumns = (sql: SqlClient.SqlClient): Statement.Fragment =>
+  sql.literal(`${names(TaskRow.fields)}, ${names(ownerFields)},
+    (SELECT input FROM perennial_task_events WHERE task_id = id AND seq = 1) AS input`)
+
+/** The columns of a `HeadRow`. */
+export const headColumns = (sql: SqlClient.SqlClient): Statement.Fragment => sql.literal(names(HeadRow.fields))
+
+/** The task with an id; of a user, if one is given: for all others the task does not exist (P12). */
+export const whereTask = (sql: SqlClient.SqlClient, id: TaskId, userId: UserId | undefined): Statement.Fragment =>
+  userId === undefined ? sql`id = ${id}` : sql`(id = ${id} AND user_id = ${userId})`
+
+/** A text as a text column keeps it: PostgreSQL has no U+0000. JSON escapes that character. */
+export const toSqlText = (text: string): string => text.replaceAll("\0", "\uFFFD")
+
+/** Decodes the rows that a statement returns. A row that is not as the schema says fails with `Unreadable`. */
+export const decodeRows = <A>(schema: Schema.ConstraintDecoder<A>) => {
+  const decode = Schema.decodeUnknownSync(Schema.Array(schema))
+  return (
+    statement: Effect.Effect<ReadonlyArray<unknown>, SqlError.SqlError>
+  ): Effect.Effect<ReadonlyArray<A>, SqlError.SqlError | Unreadable> =>
+    Effect.flatMap(statement, (rows) => read(() => decode(rows)))
+}
+
+export const readTasks = decodeRows(TaskRow)
+export const readClaims = decodeRows(ClaimRow)
+export const readHeads = decodeRows(HeadRow)

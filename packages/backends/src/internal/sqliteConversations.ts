@@ -1,0 +1,49 @@
+/**
+ * The statements of SQLite on conversations.
+ */
+import { Effect, Schema } from "effect"
+import type { SqlClient, Statement } from "effect/sql"
+import {
+  conversationColumns,
+  type ConversationStatements,
+  readConversations,
+  readMessages
+} from "./conversationStatements.ts"
+import { decodeRows } from "./sqlRows.ts"
+
+const readPositions = decodeRows(Schema.Struct({ last_position: Schema.Int }))
+
+export const make = (
+  sql: SqlClient.SqlClient,
+  time: Effect.Effect<Statement.Fragment>
+): ConversationStatements => ({
+  create: ({ id, userId }) =>
+    Effect.flatMap(
+      time,
+      (now) =>
+        readConversations(sql`INSERT INTO perennial_conversations (id, user_id, created_at, updated_at)
+        VALUES (${id}, ${userId}, ${now}, ${now}) ON CONFLICT (id) DO NOTHING RETURNING ${conversationColumns(sql)}`)
+    ),
+  append: ({ id, messages }) =>
+    sql.withTransaction(Effect.gen(function*() {
+      const now = yield* time
+      const [row] = yield* readPositions(sql`UPDATE perennial_conversations
+        SET last_position = last_position + ${messages.length}, updated_at = ${now} WHERE id = ${id}
+        RETURNING last_position`)
+      if (row === undefined) return false
+      for (const [i, message] of messages.entries()) {
+        yield* sql`INSERT INTO perennial_messages (conversation_id, position, id, payload)
+          VALUES (${id}, ${row.last_position - messages.length + i + 1}, ${message.id}, ${message.payload})
+          ON CONFLICT (conversation_id, id) DO NOTHING`
+      }
+      return true
+    })),
+  messages: ({ after, id, limit, userId }) => {
+    // An unknown or removed `after` has no position, and no position is greater than that.
+    const from = after === undefined ? sql`0` : sql`(SELECT position FROM perennial_messages
+      WHERE conversation_id = ${id} AND id = ${after} AND position > 0)`
+    return readMessages(sql`SELECT m.payload FROM perennial_conversations c
+      LEFT JOIN perennial_messages m ON m.conversation_id = c.id AND m.position > ${from}
+      WHERE c.id = ${id} AND c.user_id = ${userId} ORDER BY m.position LIMIT ${limit}`)
+  }
+})

@@ -1,0 +1,83 @@
+/**
+ * The statements on tasks and their logs that each dialect has in a form of its own.
+ */
+import type { RunnerId, TaskId, UserId } from "@perennial/domain/Ids"
+import type { TaskStatus } from "@perennial/domain/Task"
+import type { Fence, NewTask, TaskBackend } from "@perennial/domain/TaskBackend"
+import { type Effect, Schema } from "effect"
+import type { SqlError, Statement } from "effect/sql"
+import type { EventRow } from "./eventRow.ts"
+import type { Unreadable } from "./persistence.ts"
+import { type ClaimRow, decodeRows, TaskRow } from "./sqlRows.ts"
+
+/** A head that was never claimed. */
+export interface FirstClaim {
+  readonly id: TaskId
+  readonly runnerId: RunnerId
+}
+
+/** The end of a task. */
+export interface Ending {
+  readonly claim: Fence
+  readonly rows: ReadonlyArray<EventRow>
+  readonly first: number
+  readonly last: number
+  readonly status: TaskStatus
+  readonly error: string | null
+}
+
+export interface Finding {
+  readonly id: TaskId
+  readonly userId: UserId | undefined
+}
+
+export type Paging = Parameters<TaskBackend["Service"]["events"]>[1] & { readonly id: TaskId }
+
+/** What an append requires of the row: the owner's token, and a log that ends right before the first event (P9). */
+export interface Appending {
+  readonly claim: Fence
+  readonly rows: ReadonlyArray<EventRow>
+  readonly first: number
+  readonly last: number
+  /** 1 when the events show progress. */
+  readonly progress: number
+}
+
+const AppendedRow = Schema.Struct({
+  id: TaskRow.fields.id,
+  token: TaskRow.fields.token,
+  intents: TaskRow.fields.intents
+})
+export type AppendedRow = typeof AppendedRow.Type
+
+export const readAppended = decodeRows(AppendedRow)
+
+/** Finds the row that a claim wrote to. A batch may hold an owner and a claim that has lost the same task. */
+export const byClaim = <Row extends Pick<TaskRow, "id" | "token">>(rows: ReadonlyArray<Row>) => {
+  const byKey = new Map(rows.map((row) => [`${row.token}/${row.id}`, row]))
+  return ({ taskId, token }: Fence): Row | undefined => byKey.get(`${token}/${taskId}`)
+}
+
+/** The rows of a statement, not decoded yet. */
+type Rows = Effect.Effect<ReadonlyArray<unknown>, SqlError.SqlError>
+
+type Decoded<Row> = Effect.Effect<ReadonlyArray<Row>, SqlError.SqlError | Unreadable>
+
+export interface TaskStatements {
+  /**
+   * Accepts a task whose conversation has no active task. Returns no row when anything else needs to be looked at: the
+   * general way decides then.
+   */
+  readonly acceptIdle: (task: NewTask) => Decoded<TaskRow>
+  /** Claims a head that was never claimed. Returns no row when it did not: the general way decides then. */
+  readonly claimFirst: (claim: FirstClaim) => Decoded<ClaimRow>
+  /** Ends the newest task of a conversation, which has no task to promote. Returns false when it did not. */
+  readonly finishNewest: (ending: Ending) => Effect.Effect<boolean, SqlError.SqlError>
+  readonly find: (finding: Finding) => Decoded<TaskRow>
+  /** The rows of a page, as `readPage` decodes them. The task and its log are as they were at one moment. */
+  readonly page: (paging: Paging) => Rows
+  /** Appends to many logs in one commit, and returns the rows of the tasks that it appended to. */
+  readonly append: (batch: ReadonlyArray<Appending>, now: Statement.Fragment) => Decoded<AppendedRow>
+  /** Adds events whose place in the log the same transaction has secured. */
+  readonly insertEvents: (rows: ReadonlyArray<EventRow>) => Effect.Effect<unknown, SqlError.SqlError>
+}
