@@ -12,6 +12,7 @@ import { Layer, Redacted } from "effect"
 import { type Migrator, SqlClient, type SqlError } from "effect/sql"
 import * as PgTaskBackend from "./PgTaskBackend.ts"
 import * as SqlConversationStore from "./SqlConversationStore.ts"
+import type { UnusableStore } from "./UnusableStore.ts"
 
 /**
  * The settings of `PgClient`. `url` may be a plain string.
@@ -43,7 +44,7 @@ export interface Options extends Omit<PgClient.PgPoolConfig, "url"> {
  */
 export const layerNoClient: Layer.Layer<
   TaskBackend | ConversationStore,
-  SqlError.SqlError | Migrator.MigrationError,
+  SqlError.SqlError | Migrator.MigrationError | UnusableStore,
   PgClient.PgClient
 > = Layer.merge(
   PgTaskBackend.layer,
@@ -58,7 +59,7 @@ export const layerNoClient: Layer.Layer<
  */
 export const layer = (
   { url, ...options }: Options
-): Layer.Layer<TaskBackend | ConversationStore, SqlError.SqlError | Migrator.MigrationError> =>
+): Layer.Layer<TaskBackend | ConversationStore, SqlError.SqlError | Migrator.MigrationError | UnusableStore> =>
   Layer.provide(
     layerNoClient,
     PgClient.layer({

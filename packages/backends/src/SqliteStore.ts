@@ -13,6 +13,7 @@ import type { Migrator, SqlClient, SqlError } from "effect/sql"
 import * as SqlConversationStore from "./SqlConversationStore.ts"
 import * as SqliteClient from "./SqliteClient.ts"
 import * as SqlTaskBackend from "./SqlTaskBackend.ts"
+import type { UnusableStore } from "./UnusableStore.ts"
 
 /**
  * Uses a client of the application, which must be an SQLite client.
@@ -26,7 +27,7 @@ import * as SqlTaskBackend from "./SqlTaskBackend.ts"
  */
 export const layerNoClient: Layer.Layer<
   TaskBackend | ConversationStore,
-  SqlError.SqlError | Migrator.MigrationError,
+  SqlError.SqlError | Migrator.MigrationError | UnusableStore,
   SqlClient.SqlClient
 > = Layer.merge(SqlTaskBackend.layer, SqlConversationStore.layer)
 
@@ -40,5 +41,5 @@ export const layer = (
   options: SqliteClient.Options
 ): Layer.Layer<
   TaskBackend | ConversationStore,
-  SqliteClient.SqliteFileInUse | SqlError.SqlError | Migrator.MigrationError
+  SqliteClient.SqliteFileInUse | SqlError.SqlError | Migrator.MigrationError | UnusableStore
 > => Layer.provide(layerNoClient, SqliteClient.layer(options))
