@@ -20,7 +20,7 @@ export const Conversation = Schema.Struct({
   title: Schema.optionalKey(Schema.String),
   createdAt: Schema.DateTimeUtcFromString,
   updatedAt: Schema.DateTimeUtcFromString
-})
+}).annotate({ identifier: "Conversation" })
 
 /**
  * @since 0.1.0
@@ -45,7 +45,7 @@ export const StoredMessage = Schema.Struct({
   usage: Schema.optionalKey(Usage),
   /** The `userMetadata` that the client gave with the user's message. */
   metadata: Schema.optionalKey(Metadata)
-})
+}).annotate({ identifier: "StoredMessage" })
 
 /**
  * @since 0.1.0

@@ -17,7 +17,9 @@ const providerData = Schema.optionalKey(Schema.Record(Schema.String, Schema.Json
  * @since 0.1.0
  * @category parts
  */
-export const TextPart = Schema.Struct({ type: Schema.Literal("text"), text: Schema.String, providerData })
+export const TextPart = Schema.Struct({ type: Schema.Literal("text"), text: Schema.String, providerData }).annotate({
+  identifier: "TextPart"
+})
 
 /**
  * @since 0.1.0
@@ -32,6 +34,7 @@ export type TextPart = typeof TextPart.Type
  * @category parts
  */
 export const ReasoningPart = Schema.Struct({ type: Schema.Literal("reasoning"), text: Schema.String, providerData })
+  .annotate({ identifier: "ReasoningPart" })
 
 /**
  * @since 0.1.0
@@ -77,7 +80,7 @@ export const ToolCallPart = Schema.Struct({
   tool: Schema.String,
   args: Schema.Json,
   providerData
-})
+}).annotate({ identifier: "ToolCallPart" })
 
 /**
  * @since 0.1.0
@@ -114,7 +117,7 @@ export const ToolResultPart = Schema.Struct({
   status: ToolResultStatus,
   decision: Schema.optionalKey(Decision),
   providerData
-})
+}).annotate({ identifier: "ToolResultPart" })
 
 /**
  * @since 0.1.0
@@ -131,7 +134,7 @@ export type ToolResultPart = typeof ToolResultPart.Type
 export const UserMessage = Schema.Struct({
   role: Schema.Literal("user"),
   content: Schema.NonEmptyArray(Schema.Union([TextPart, FilePart]))
-})
+}).annotate({ identifier: "UserMessage" })
 
 /**
  * @since 0.1.0
@@ -148,7 +151,7 @@ export type UserMessage = typeof UserMessage.Type
 export const AssistantMessage = Schema.Struct({
   role: Schema.Literal("assistant"),
   content: Schema.Array(Schema.Union([TextPart, ReasoningPart, ToolCallPart]))
-})
+}).annotate({ identifier: "AssistantMessage" })
 
 /**
  * @since 0.1.0
@@ -165,7 +168,7 @@ export type AssistantMessage = typeof AssistantMessage.Type
 export const ToolMessage = Schema.Struct({
   role: Schema.Literal("tool"),
   content: Schema.Array(ToolResultPart)
-})
+}).annotate({ identifier: "ToolMessage" })
 
 /**
  * @since 0.1.0
@@ -179,7 +182,7 @@ export type ToolMessage = typeof ToolMessage.Type
  * @since 0.1.0
  * @category messages
  */
-export const Message = Schema.Union([UserMessage, AssistantMessage, ToolMessage])
+export const Message = Schema.Union([UserMessage, AssistantMessage, ToolMessage]).annotate({ identifier: "Message" })
 
 /**
  * @since 0.1.0

@@ -98,7 +98,7 @@ export const Task = Schema.Struct({
   metadata: Schema.optionalKey(Metadata),
   /** The user's message whose place the task's own one takes. */
   replaces: Schema.optionalKey(MessageId)
-})
+}).annotate({ identifier: "Task" })
 
 /**
  * @since 0.1.0

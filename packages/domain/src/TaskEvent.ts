@@ -270,7 +270,7 @@ const UnknownFromRaw = Raw.pipe(Schema.decodeTo(
  * @since 0.1.0
  * @category events
  */
-export const TaskEvent = Schema.Union([Known, UnknownFromRaw])
+export const TaskEvent = Schema.Union([Known, UnknownFromRaw]).annotate({ identifier: "TaskEvent" })
 
 /**
  * @since 0.1.0
@@ -289,7 +289,7 @@ export const StoredEvent = Schema.Struct({
   /** The time of the write, in milliseconds since 1970-01-01T00:00Z. */
   at: Schema.Natural,
   event: TaskEvent
-})
+}).annotate({ identifier: "StoredEvent" })
 
 /**
  * @since 0.1.0

@@ -19,7 +19,7 @@ export const Usage = Schema.Struct({
   cacheWriteTokens: Schema.Natural,
   outputTokens: Schema.Natural,
   reasoningTokens: Schema.Natural
-})
+}).annotate({ identifier: "Usage" })
 
 /**
  * @since 0.1.0

@@ -15,6 +15,7 @@ import { CancelOptions } from "@perennial/domain/TaskManager"
 import { Schema, Struct } from "effect"
 import { HttpApi, HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
 import { Authorization } from "./Authorization.ts"
+import { documented, documentedApi, integer } from "./internal/openApi.ts"
 import * as Problems from "./Problems.ts"
 
 /**
@@ -62,7 +63,7 @@ export const Decide = DecisionInput.annotate({ identifier: "Decide" })
 export const EventFrame = Schema.Struct({
   id: Schema.NumberFromString.check(Schema.isInt(), Schema.isGreaterThanOrEqualTo(1)),
   event: Schema.String,
-  data: Schema.fromJsonString(TaskEvent)
+  data: Schema.fromJsonString(TaskEvent).annotate({ identifier: "TaskEventJson" })
 })
 
 /**
@@ -93,6 +94,20 @@ const page = <S extends Schema.Top, Id extends Schema.Top>(item: S, next: Id) =>
   })
 
 const limit = (maximum: number) => Schema.optionalKey(Schema.Int.check(Schema.isBetween({ minimum: 1, maximum })))
+
+/** How long a page may be. */
+const longest = { tasks: 100, conversations: 100, events: 1_000, messages: 1_000 }
+
+const describeLimit = (items: keyof typeof longest, usual: number) => ({
+  description: `The number of ${items} on a page; ${usual} by default.`,
+  schema: integer(1, longest[items])
+})
+
+const describeKey = {
+  description: "Makes the request safe to repeat: the same key with the same body returns the same task."
+}
+const describeTask = { description: "The id of the task." }
+const describeConversation = { description: "The id of the conversation." }
 
 const taskParams = { id: TaskId }
 const conversationParams = { id: ConversationId }
@@ -126,8 +141,11 @@ export class TasksApi extends HttpApiGroup.make("tasks")
       payload: Start,
       success: Started,
       error: startErrors
-    }).annotateMerge(OpenApi.annotations({
-      title: "Start a task",
+    }).annotateMerge(documented({
+      summary: "Start a task",
+      parameters: { "idempotency-key": describeKey },
+      example: { message: "Hello" },
+      responses: { 201: "The task is stored" },
       description: "Answers as soon as the task is stored; it runs in the background. Repeating the request with the " +
         "same `Idempotency-Key` returns the same task."
     })),
@@ -136,8 +154,11 @@ export class TasksApi extends HttpApiGroup.make("tasks")
       payload: Start,
       success: HttpApiSchema.WithHeaders(EventStream, { location: Schema.String }),
       error: startErrors
-    }).annotateMerge(OpenApi.annotations({
-      title: "Start a task and stream its events",
+    }).annotateMerge(documented({
+      summary: "Start a task and stream its events",
+      parameters: { "idempotency-key": describeKey },
+      example: { message: "Hello" },
+      responses: { 200: "The events of the task from the first one" },
       description: "`POST /tasks` and `GET /tasks/{id}/events` in one. `Location` names the task: resume there."
     })),
     HttpApiEndpoint.get("list", "/tasks", {
@@ -145,24 +166,47 @@ export class TasksApi extends HttpApiGroup.make("tasks")
         conversationId: Schema.optionalKey(ConversationId),
         status: Schema.optionalKey(Schema.Array(TaskStatus)),
         before: Schema.optionalKey(TaskId),
-        limit: limit(100)
+        limit: limit(longest.tasks)
       },
       success: page(Task, TaskId),
       error: Problems.Unavailable
-    }).annotateMerge(OpenApi.annotations({ title: "List tasks, newest first", description: "20 a page by default." })),
+    }).annotateMerge(documented({
+      summary: "List tasks, newest first",
+      parameters: {
+        conversationId: { description: "Only the tasks of this conversation." },
+        status: { description: "Only tasks with one of these statuses." },
+        before: { description: "The `next` of the page before." },
+        limit: describeLimit("tasks", 20)
+      },
+      responses: { 200: "A page of tasks" }
+    })),
     HttpApiEndpoint.get("get", "/tasks/:id", {
       params: taskParams,
       success: Task,
       error: [Problems.TaskNotFound, Problems.Unavailable]
-    }).annotateMerge(OpenApi.annotations({ title: "Read a task" })),
+    }).annotateMerge(documented({
+      summary: "Read a task",
+      parameters: { id: describeTask },
+      responses: { 200: "The task" }
+    })),
     HttpApiEndpoint.get("events", "/tasks/:id/events", {
       params: taskParams,
-      query: { after: Schema.optionalKey(Schema.Natural), limit: limit(1000) },
+      query: { after: Schema.optionalKey(Schema.Natural), limit: limit(longest.events) },
       headers: { "last-event-id": Schema.optionalKey(Schema.Natural), accept: Schema.optionalKey(Schema.String) },
       success: [EventStream, HttpApiSchema.NoContent, EventPage],
       error: [Problems.TaskNotFound, Problems.CursorAhead, Problems.EventsExpired, Problems.Unavailable]
-    }).annotateMerge(OpenApi.annotations({
-      title: "Read the events of a task",
+    }).annotateMerge(documented({
+      summary: "Read the events of a task",
+      parameters: {
+        id: describeTask,
+        after: { description: "The seq of the last event that is known; 0 by default.", schema: integer(0) },
+        "last-event-id": { description: "As `after`, which it takes precedence over.", schema: integer(0) },
+        limit: describeLimit("events", 256)
+      },
+      responses: {
+        200: "The events after the cursor, or a page of them",
+        204: "The task has ended, and the cursor is at its last event"
+      },
       description: "Streams what the log holds after the cursor, then live, and ends after the terminal event. The " +
         "cursor is `Last-Event-ID`, else `after`, else 0. 204 when the task has ended and the cursor is at its last " +
         "event. With `Accept: application/json` it answers with one page of at most `limit` events (256 by default)."
@@ -173,8 +217,12 @@ export class TasksApi extends HttpApiGroup.make("tasks")
       payload: [Cancel, Schema.Undefined],
       success: [Task, Task.pipe(HttpApiSchema.status("Accepted"))],
       error: [Problems.TaskNotFound, Problems.Unavailable]
-    }).annotateMerge(OpenApi.annotations({
-      title: "Cancel a task",
+    }).annotateMerge(documented({
+      summary: "Cancel a task",
+      parameters: { id: describeTask },
+      example: { reason: "No longer needed" },
+      bodyIsOptional: true,
+      responses: { 200: "The task has ended", 202: "The cancel is recorded, and the task has not ended yet" },
       description: "200 with the task as it ended, whichever way; 202 when it has not ended within 10 seconds."
     })),
     HttpApiEndpoint.post("decide", "/tasks/:id/decisions/:toolCallId", {
@@ -182,7 +230,13 @@ export class TasksApi extends HttpApiGroup.make("tasks")
       payload: Decide,
       success: HttpApiSchema.NoContent,
       error: [Problems.TaskNotFound, Problems.ToolCallNotFound, Problems.AlreadyDecided, Problems.Unavailable]
-    }).annotateMerge(OpenApi.annotations({ title: "Decide about a tool call that waits for approval" }))
+    }).annotateMerge(documented({
+      summary: "Decide about a tool call that waits for approval",
+      description: "The first decision stands; the same decision again is fine.",
+      parameters: { id: describeTask, toolCallId: { description: "The `toolCallId` of the event `tool_approval`." } },
+      example: { approved: true },
+      responses: { 204: "The decision is stored" }
+    }))
   )
   .middleware(Authorization)
   .annotateMerge(OpenApi.annotations({ title: "Tasks" }))
@@ -197,29 +251,44 @@ export class TasksApi extends HttpApiGroup.make("tasks")
 export class ConversationsApi extends HttpApiGroup.make("conversations")
   .add(
     HttpApiEndpoint.get("list", "/conversations", {
-      query: { before: Schema.optionalKey(ConversationId), limit: limit(100) },
+      query: { before: Schema.optionalKey(ConversationId), limit: limit(longest.conversations) },
       success: page(Conversation, ConversationId),
       error: Problems.Unavailable
     }).annotateMerge(
-      OpenApi.annotations({
-        title: "List conversations, newest first",
-        description: "By the time they were created. 20 a page by default; `before` is the `next` of the page before."
+      documented({
+        summary: "List conversations, newest first",
+        description: "By the time they were created.",
+        parameters: {
+          before: { description: "The `next` of the page before." },
+          limit: describeLimit("conversations", 20)
+        },
+        responses: { 200: "A page of conversations" }
       })
     ),
     HttpApiEndpoint.get("get", "/conversations/:id", {
       params: conversationParams,
       success: Conversation,
       error: [Problems.ConversationNotFound, Problems.Unavailable]
-    }).annotateMerge(OpenApi.annotations({ title: "Read a conversation" })),
+    }).annotateMerge(documented({
+      summary: "Read a conversation",
+      parameters: { id: describeConversation },
+      responses: { 200: "The conversation" }
+    })),
     HttpApiEndpoint.get("messages", "/conversations/:id/messages", {
       params: conversationParams,
-      query: { after: Schema.optionalKey(MessageId), limit: limit(1000) },
+      query: { after: Schema.optionalKey(MessageId), limit: limit(longest.messages) },
       success: page(StoredMessage, MessageId),
       error: [Problems.ConversationNotFound, Problems.Unavailable]
     }).annotateMerge(
-      OpenApi.annotations({
-        title: "Read the messages of a conversation, oldest first",
-        description: "100 a page by default; fewer, from 8 MiB of files on."
+      documented({
+        summary: "Read the messages of a conversation, oldest first",
+        description: "A page ends early from 8 MiB of files on.",
+        parameters: {
+          id: describeConversation,
+          after: { description: "The `next` of the page before." },
+          limit: describeLimit("messages", 100)
+        },
+        responses: { 200: "A page of messages" }
       })
     ),
     HttpApiEndpoint.post("regenerate", "/conversations/:id/regenerate", {
@@ -229,16 +298,22 @@ export class ConversationsApi extends HttpApiGroup.make("conversations")
       payload: [Regenerate, Schema.Undefined],
       success: Started,
       error: startErrors
-    }).annotateMerge(OpenApi.annotations({
-      title: "Answer the user's last message again",
+    }).annotateMerge(documented({
+      summary: "Answer the user's last message again",
+      parameters: { id: describeConversation, "idempotency-key": describeKey },
+      example: { onBusy: "reject" },
+      bodyIsOptional: true,
+      responses: { 201: "The task is stored" },
       description: "Starts a task with the same message, as `POST /tasks` with `replaces` does."
     })),
     HttpApiEndpoint.delete("remove", "/conversations/:id", {
       params: conversationParams,
       success: HttpApiSchema.NoContent,
       error: [Problems.ConversationNotFound, Problems.ConversationBusy, Problems.Unavailable]
-    }).annotateMerge(OpenApi.annotations({
-      title: "Remove a conversation",
+    }).annotateMerge(documented({
+      summary: "Remove a conversation",
+      parameters: { id: describeConversation },
+      responses: { 204: "The conversation is removed" },
       description: "With its tasks, logs and messages, unless a task of it is active."
     }))
   )
@@ -257,9 +332,13 @@ const Ok = Schema.Struct({ ok: Schema.Literal(true) })
 export class SystemApi extends HttpApiGroup.make("system")
   .add(
     HttpApiEndpoint.get("health", "/health", { success: Ok })
-      .annotateMerge(OpenApi.annotations({ title: "The process is alive" })),
+      .annotateMerge(documented({ summary: "Ask whether the process is alive", responses: { 200: "It is alive" } })),
     HttpApiEndpoint.get("ready", "/ready", { success: Ok, error: Problems.Unavailable })
-      .annotateMerge(OpenApi.annotations({ title: "The store answers and the server is not shutting down" }))
+      .annotateMerge(documented({
+        summary: "Ask whether the server can take requests",
+        description: "It can while its store answers within two seconds and it is not shutting down.",
+        responses: { 200: "It is ready" }
+      }))
   )
   .annotateMerge(OpenApi.annotations({ title: "System" }))
 {}
@@ -275,9 +354,5 @@ export class Api extends HttpApi.make("perennial")
   .add(ConversationsApi)
   .add(SystemApi)
   .middleware(Problems.RequestProblems)
-  .annotateMerge(OpenApi.annotations({
-    title: "Perennial",
-    version: "0.1.0",
-    description: "Runs conversations with AI agents as durable background tasks."
-  }))
+  .annotateMerge(documentedApi)
 {}

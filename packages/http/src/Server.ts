@@ -8,7 +8,7 @@ import type { ConversationStore } from "@perennial/domain/ConversationStore"
 import { HandOver } from "@perennial/domain/HandOver"
 import type { TaskManager } from "@perennial/domain/TaskManager"
 import { ByteSize, Effect, Layer } from "effect"
-import { type FindMyWay, HttpIncomingMessage, HttpRouter, HttpServer } from "effect/http"
+import { type FindMyWay, HttpIncomingMessage, HttpMiddleware, HttpPlatform, HttpRouter, HttpServer } from "effect/http"
 import { HttpApiBuilder, HttpApiScalar, OpenApi } from "effect/http-api"
 import { Api } from "./Api.ts"
 import type { Authorization } from "./Authorization.ts"
@@ -71,6 +71,13 @@ export const routerConfig: Partial<FindMyWay.RouterConfig> = {
   maxParamLength: 2000
 }
 
+const compressed = HttpRouter.middleware(
+  Effect.map(
+    HttpPlatform.HttpPlatform,
+    (platform) => (app) => Effect.provideService(HttpMiddleware.compression()(app), HttpPlatform.HttpPlatform, platform)
+  )
+).layer
+
 const withoutSlash = (text: string): string => text.replace(/\/+$/, "")
 
 /**
@@ -100,8 +107,10 @@ export const layerRoutes = (options?: RouteOptions) => {
       Layer.provide([Handlers.layerTasks, Handlers.layerConversations, Handlers.layerSystem]),
       Layer.provide(layerRequestProblems)
     ),
-    // Embedded: the page loads nothing from elsewhere.
-    HttpApiScalar.layer(api, { path: "/docs", scalar: { withDefaultFonts: false } })
+    // Embedded: the page loads nothing from elsewhere. It has three megabytes, compressed less than one.
+    HttpApiScalar.layer(api, { path: "/docs", scalar: { withDefaultFonts: false } }).pipe(
+      Layer.provide(compressed)
+    )
   ).pipe(
     Layer.provide(underPrefix),
     Layer.merge(layerNotFound(prefix)),

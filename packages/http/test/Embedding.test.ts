@@ -49,6 +49,14 @@ describe("under a prefix", () => {
       assert.include(yield* body(yield* call("/agents/docs")), "\"url\":\"/agents\"")
     }))
 
+  it.live("the page `/docs` is compressed for browsers, which ask for that", () =>
+    Effect.gen(function*() {
+      const { call } = yield* serve({ prefix: "/agents" })
+      const docs = yield* call("/agents/docs", { headers: { "accept-encoding": "gzip" } })
+      assert.strictEqual(docs.headers.get("content-encoding"), "gzip")
+      assert.isAbove((yield* body(docs)).length, 1_000_000)
+    }))
+
   it.live("a public URL is what links begin with", () =>
     Effect.gen(function*() {
       const { call } = yield* serve({ prefix: "/agents", publicUrl: "https://example.com/api/agents/" })

@@ -33,6 +33,28 @@ describe("paths", () => {
       assert.deepStrictEqual(longer.errors[0]?.path, ["params", "id"])
     }))
 
+  it.effect("an id that is longer than any can be is 400 and not repeated, as is a path that is not well encoded", () =>
+    Effect.gen(function*() {
+      const call = yield* makeCall()
+      for (const id of ["x".repeat(2_001), encodeURIComponent("é".repeat(3_000))]) {
+        for (const path of [`/tasks/${id}`, `/tasks/${id}/events`, `/conversations/${id}/messages`]) {
+          const answer = yield* problem(yield* call(path))
+          assert.strictEqual(answer.status, 400)
+          assert.strictEqual(answer.type, "urn:perennial:problem:invalid-request")
+          assert.strictEqual(answer.errors[0]?.path[0], "params")
+          assert.isBelow(JSON.stringify(answer).length, 500)
+        }
+        assert.strictEqual((yield* call(`/tasks/${id}`, { method: "PUT" })).status, 405)
+      }
+      for (const path of ["/tasks/%ed%a0%80", "/tasks/%", "/conversations/%ff/messages", "/%c3"]) {
+        const answer = yield* problem(yield* call(path))
+        assert.deepStrictEqual([answer.status, answer.errors[0]?.path], [400, ["params"]], path)
+      }
+      const unknown = yield* problem(yield* call(`/${"x".repeat(5_000)}`))
+      assert.strictEqual(unknown.status, 404)
+      assert.isBelow(JSON.stringify(unknown).length, 800)
+    }))
+
   it.effect("health, readiness, OpenAPI and docs are served", () =>
     Effect.gen(function*() {
       const call = yield* makeCall({ auth: layerTokens })
