@@ -1,8 +1,8 @@
 /**
- * Who is asking: the middleware in front of everything that belongs to a user.
+ * The middleware that finds the user of a request. All endpoints for tasks and conversations have it.
  *
- * Only the declaration is here, so that clients can share it. An application provides one of `Tokens.layer`,
- * `Tokens.layerLocal`, or its own; whichever it is sets `CurrentUser` for the handler (P12).
+ * This module has only the declaration, so that clients can share it. An application provides `Tokens.layer`,
+ * `Tokens.layerLocal`, or a layer of its own. The layer sets `CurrentUser` for the handler (P12).
  *
  * @since 0.1.0
  */
@@ -24,8 +24,8 @@ export const tokenKey = "access_token"
  * Finds the user of a request from its credentials, tried in this order: `Authorization: Bearer`, the query parameter
  * `access_token`, the cookie `access_token`.
  *
- * **Details** The last two are for the browser's own `EventSource`, which cannot send headers. A credential that the
- * request lacks arrives as an empty string. When all fail, the client sees why the last one did.
+ * **Details** The query parameter and the cookie are for the browser's own `EventSource`, which cannot send headers. A
+ * credential that the request does not have is an empty string. If all credentials fail, the client gets the last failure.
  *
  * @effect-expect-leaking HttpServerRequest | ParsedSearchParams | RouteContext
  * @since 0.1.0

@@ -1,5 +1,5 @@
 /**
- * Answers the API from a `TaskManager` and the `ConversationStore`.
+ * The handlers of the API, over a `TaskManager` and the `ConversationStore`.
  *
  * @since 0.1.0
  */
@@ -22,13 +22,13 @@ import { withProblems } from "./internal/withProblems.ts"
 import { type RequestProblems, Unavailable } from "./Problems.ts"
 import * as Sse from "./Sse.ts"
 
-/** How long a cancel is waited for before the answer is 202. */
+/** If a cancelled task has not ended after this time, the answer is 202. */
 const cancelPatience = "10 seconds"
 
-/** A page of events ends at this size, in bytes; a single event is at most 256 KiB. */
+/** A page of events ends when it reaches this size, in bytes. A single event has at most 256 KiB. */
 const maxPageBytes = 1024 * 1024
 
-/** A page of messages ends at this size of its files in base64, in characters. */
+/** A page of messages ends when its files reach this size, in characters of base64. */
 const maxFileBytes = 8 * 1024 * 1024
 
 const noContent = HttpServerResponse.empty({ status: 204 })
@@ -43,7 +43,7 @@ const makeLocation = Effect.map(LinkBase, (base) => (task: Task) => ({
 const started = (location: (task: Task) => { readonly location: string }) => (task: Task) =>
   HttpApiSchema.withHeaders({ body: task, headers: location(task) })
 
-/** One entry more than asked for was read: it tells whether there is a next page. */
+/** The query reads one entry more than the page has: this entry tells whether there is a next page. */
 const paged = <A extends { readonly id: string }>(
   items: ReadonlyArray<A>,
   limit: number
@@ -55,7 +55,7 @@ const paged = <A extends { readonly id: string }>(
 const fileBytes = ({ message }: StoredMessage): number =>
   message.content.reduce((sum, part) => sum + (part.type === "file" ? part.data?.length ?? 0 : 0), 0)
 
-/** Reads ahead in growing pieces: files make messages large, and a page of them is bounded. */
+/** Reads in growing pieces, because a page is bounded and files make messages large. */
 const messagesPage = Effect.fnUntraced(function*(
   store: ConversationStore["Service"],
   key: ConversationKey,
@@ -75,11 +75,11 @@ const messagesPage = Effect.fnUntraced(function*(
   }
 })
 
-/** What a request asks for by its `Accept`. `EventSource` asks for `text/event-stream`; the typed client names no type. */
+/** The wire that a request asks for by `Accept`. An `EventSource` asks for `text/event-stream`; the typed client names no type. */
 const wantsPage = (accept = ""): boolean => accept.includes("application/json") && !accept.includes("text/event-stream")
 const wireFor = (accept = ""): Sse.Wire => accept.includes("text/event-stream") ? Sse.eventSource : Sse.eventLog
 
-/** What is stored between the cursor and the task's `lastSeq`: all of it can be read without waiting. */
+/** The events between the cursor and the task's `lastSeq`. All of them are stored, so reading them does not wait. */
 const readPage = (events: Stream.Stream<StoredEvent, StreamLost>, task: Task, after: number, limit: number) =>
   Effect.suspend(() => {
     let bytes = 0
@@ -121,7 +121,7 @@ export const layerTasks: Layer.Layer<
           manager.start({ ...payload, idempotencyKey: headers["idempotency-key"] }),
           (task) =>
             manager.events(task.id).pipe(
-              // The task has started: the client must learn its id, so that it can resume.
+              // The task has started. The response must have its id, so that the client can resume.
               Effect.catch((error) =>
                 Effect.succeed(Stream.fail(new StreamLost({ taskId: task.id, after: 0, reason: error.message })))
               ),

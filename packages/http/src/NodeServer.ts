@@ -15,7 +15,7 @@ import * as Server from "./Server.ts"
 import * as Tokens from "./Tokens.ts"
 
 /**
- * Where the server listens, and how long it waits.
+ * The address of the server, and its time limits.
  *
  * @since 0.1.0
  * @category models
@@ -62,7 +62,7 @@ export const layer = (options: Options) =>
   })
 
 /**
- * Serves the API on Node.js as the environment says: see `ListenConfig.config`.
+ * Serves the API on Node.js with the settings of the environment: see `ListenConfig.config`.
  *
  * @since 0.1.0
  * @category layers

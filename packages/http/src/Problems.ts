@@ -1,9 +1,9 @@
 /**
- * What goes wrong, as clients see it: RFC 9457 problems (`application/problem+json`).
+ * The errors of the API: RFC 9457 problems (`application/problem+json`).
  *
- * Every error response of the API is one of these. `type` is the stable name to switch on, `detail` says in a sentence
- * what is wrong and what to do, the other fields carry the values. In the typed client each arrives as a value with the
- * `_tag` of its class.
+ * Every error response is one of these classes. `type` is the stable name by which clients decide. `detail` is a sentence
+ * that says what is wrong and what to do. The other fields have the values. In the typed client each problem is a value with
+ * the `_tag` of its class.
  *
  * @since 0.1.0
  */
@@ -11,13 +11,13 @@ import * as TaskError from "@perennial/domain/TaskError"
 import { Schema, Struct } from "effect"
 import { HttpApiError, HttpApiMiddleware } from "effect/http-api"
 
-/** The fields of an error of the domain: its problem has the same. */
+/** The fields of an error of the domain. Its problem has the same fields. */
 const fieldsOf = <Fields extends { readonly _tag: Schema.Top }>(error: { readonly fields: Fields }) =>
   Struct.omit(error.fields, ["_tag"])
 
 /**
- * A part of the request does not decode. `errors` names each field: the first segment of `path` is `params`, `query`,
- * `headers` or `payload`. Nothing was stored.
+ * A part of the request is malformed. `errors` names each field: the first segment of `path` is `params`, `query`, `headers`
+ * or `payload`. Nothing was stored.
  *
  * @since 0.1.0
  * @category problems
@@ -29,7 +29,7 @@ export class InvalidRequest extends HttpApiError.Problem<InvalidRequest>()("Inva
 }, { errors: Schema.Array(HttpApiError.ProblemIssue) }) {}
 
 /**
- * The request has no token, or one that nobody has.
+ * The request has no token, or its token is not valid.
  *
  * @since 0.1.0
  * @category problems
@@ -41,7 +41,7 @@ export class Unauthorized extends HttpApiError.Problem<Unauthorized>()("Unauthor
 }) {}
 
 /**
- * The `Host` or `Origin` of the request is not this server's: it may come from another site's page.
+ * The `Host` or the `Origin` of the request is not that of this server: a page of another site may have sent the request.
  *
  * @since 0.1.0
  * @category problems
@@ -53,7 +53,7 @@ export class Forbidden extends HttpApiError.Problem<Forbidden>()("Forbidden", {
 }) {}
 
 /**
- * There is no such task for this user (P12).
+ * The user has no task of this id (P12).
  *
  * @since 0.1.0
  * @category problems
@@ -65,7 +65,7 @@ export class TaskNotFound extends HttpApiError.Problem<TaskNotFound>()("TaskNotF
 }, fieldsOf(TaskError.TaskNotFound)) {}
 
 /**
- * There is no such conversation for this user (P12).
+ * The user has no conversation of this id (P12).
  *
  * @since 0.1.0
  * @category problems
@@ -77,7 +77,7 @@ export class ConversationNotFound extends HttpApiError.Problem<ConversationNotFo
 }, fieldsOf(TaskError.ConversationNotFound)) {}
 
 /**
- * There is no such message of the user in the conversation; none at all without `messageId`.
+ * The conversation has no message of the user with this id. Without `messageId`: it has no message of the user.
  *
  * @since 0.1.0
  * @category problems
@@ -89,8 +89,7 @@ export class MessageNotFound extends HttpApiError.Problem<MessageNotFound>()("Me
 }, fieldsOf(TaskError.MessageNotFound)) {}
 
 /**
- * No tool call of this id waits for a decision, or was decided. One whose task ended before anybody decided waits for
- * none.
+ * No tool call of this id waits for a decision or was decided. After the end of its task a call waits for no decision.
  *
  * @since 0.1.0
  * @category problems
@@ -102,7 +101,7 @@ export class ToolCallNotFound extends HttpApiError.Problem<ToolCallNotFound>()("
 }, fieldsOf(TaskError.ToolCallNotFound)) {}
 
 /**
- * The path is none of this API's.
+ * The API has no such path.
  *
  * @since 0.1.0
  * @category problems
@@ -114,7 +113,7 @@ export class RouteNotFound extends HttpApiError.Problem<RouteNotFound>()("RouteN
 }, { path: Schema.String }) {}
 
 /**
- * The path exists with other methods; the `Allow` header lists them too.
+ * The path accepts other methods. The header `Allow` lists them, too.
  *
  * @since 0.1.0
  * @category problems
@@ -140,7 +139,7 @@ export class ConversationBusy extends HttpApiError.Problem<ConversationBusy>()("
 }, fieldsOf(TaskError.ConversationBusy)) {}
 
 /**
- * As many tasks as allowed wait behind the active one already.
+ * The largest number of tasks already waits in the conversation.
  *
  * @since 0.1.0
  * @category problems
@@ -152,7 +151,7 @@ export class QueueFull extends HttpApiError.Problem<QueueFull>()("QueueFull", {
 }, fieldsOf(TaskError.QueueFull)) {}
 
 /**
- * The tool call was decided otherwise before. The first decision stands.
+ * Another decision about the tool call was recorded before. The first decision counts.
  *
  * @since 0.1.0
  * @category problems
@@ -200,7 +199,7 @@ export class UnsupportedMediaType extends HttpApiError.Problem<UnsupportedMediaT
 }) {}
 
 /**
- * No agent of this id is registered; `known` lists those that are.
+ * No agent of this id is registered. `known` lists the registered agents.
  *
  * @since 0.1.0
  * @category problems
@@ -236,7 +235,7 @@ export class CursorAhead extends HttpApiError.Problem<CursorAhead>()("CursorAhea
 }, fieldsOf(TaskError.CursorAhead)) {}
 
 /**
- * A bug. The cause is in the server's log, never here (P12).
+ * The server has a bug. Only the log of the server has the cause (P12).
  *
  * @since 0.1.0
  * @category problems
@@ -248,7 +247,7 @@ export class InternalError extends HttpApiError.Problem<InternalError>()("Intern
 }) {}
 
 /**
- * This process has as many tasks waiting as it takes. Nothing was stored: try again later.
+ * This process already has the largest number of waiting tasks. Nothing was stored: try again later.
  *
  * @since 0.1.0
  * @category problems
@@ -260,8 +259,8 @@ export class CapacityExceeded extends HttpApiError.Problem<CapacityExceeded>()("
 }, fieldsOf(TaskError.CapacityExceeded)) {}
 
 /**
- * The store failed, or the server is shutting down. Whether a write happened is not known: repeat it with the same
- * idempotency key.
+ * The store failed, or the server is shutting down. A write may or may not have happened: repeat it with the same idempotency
+ * key.
  *
  * @since 0.1.0
  * @category problems
@@ -273,9 +272,9 @@ export class Unavailable extends HttpApiError.Problem<Unavailable>()("Unavailabl
 }) {}
 
 /**
- * Turns what happens around a handler into problems: a request that does not decode, a body that is too large, a bug.
+ * Turns failures around a handler into problems: a malformed request, a body that is too large, a bug.
  *
- * **Details** Declared on the whole API, so that the typed client knows these problems everywhere.
+ * **Details** The whole API declares it, so that the typed client knows these problems for every endpoint.
  *
  * @since 0.1.0
  * @category middleware

@@ -26,7 +26,7 @@ export interface Wire {
   readonly headers: Readonly<Record<string, string>>
   /** The first bytes, sent at once. `retryMillis` is how long a reader shall wait before it connects again. */
   readonly opening: (retryMillis: number) => Uint8Array
-  /** What an idle stream sends at an interval. */
+  /** The bytes that an idle stream sends at an interval. */
   readonly heartbeat: Uint8Array
   /** The last bytes of a stream that ends before its source. */
   readonly goodbye: (retryMillis: number) => Uint8Array

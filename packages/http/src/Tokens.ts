@@ -19,7 +19,7 @@ import { fromOwnPage, fromThisMachine } from "./internal/sameOrigin.ts"
 import { Unauthorized } from "./Problems.ts"
 
 /**
- * A token and the user it stands for. A user may have several, so that they can be changed without a pause.
+ * A token and its user. A user may have several tokens, so that a token can be replaced without an interruption.
  *
  * @since 0.1.0
  * @category models
@@ -29,7 +29,7 @@ export interface Token {
   readonly secret: Redacted.Redacted
 }
 
-// Another credential of the same request may still be accepted: the response knows.
+// Decided at the response, because another credential of the same request may still be accepted.
 const challenge = HttpEffect.appendPreResponseHandler((_, response) =>
   Effect.succeed(
     response.status === 401 ? HttpServerResponse.setHeader(response, "www-authenticate", "Bearer") : response
@@ -80,7 +80,7 @@ export const layer = (tokens: ReadonlyArray<Token>): Layer.Layer<Authorization> 
   return layerVerify((credential) =>
     Effect.sync(() => {
       const given = utf8.encode(Redacted.value(credential))
-      // Every token is compared: the time does not tell which one, or how much of it, was right.
+      // Every token is compared, so that the time does not tell which token, or which part of it, was right.
       let found = Option.none<UserId>()
       for (const { secret, userId } of known) if (Mac.timingSafeEqual(given, secret)) found = Option.some(userId)
       return found
@@ -89,7 +89,7 @@ export const layer = (tokens: ReadonlyArray<Token>): Layer.Layer<Authorization> 
 }
 
 /**
- * `layerLocal` was given to a server that other machines may reach.
+ * `layerLocal` is used with a server that other machines may reach.
  *
  * @since 0.1.0
  * @category errors

@@ -11,11 +11,11 @@ import type { Wire } from "../Sse.ts"
 type Events = Array.NonEmptyReadonlyArray<StoredEvent>
 type Bytes = Array.NonEmptyReadonlyArray<Uint8Array>
 
-/** What the connections of one server share. */
+/** The state that all connections of a server share. */
 export interface Connections {
   /** How long a reader shall wait before it connects again. */
   readonly retryMillis: number
-  /** Ends a short while after it was first asked for: connections that have just written wait for it together. */
+  /** Ends a short time after its first caller. Connections that have just written wait for it together. */
   readonly coalesce: Effect.Effect<void> | undefined
   /** Wakes the connections that wait. At most one entry for each open connection. */
   readonly waiting: Set<() => void>
@@ -57,7 +57,7 @@ export const connect = (
     return Effect.andThen(Effect.logWarning("An event stream was lost; its reader resumes.", exit.cause), goodbye)
   }
 
-  // All that is waited for is checked and registered in one synchronous step: nothing is missed in between.
+  // One synchronous step checks and registers everything that the connection waits for, so that no wake is missed.
   const wait = Effect.callback<Bytes, Cause.Done>((resume) => {
     if (connections.draining || pull === undefined) return resume(next)
     const exit = pull.pollUnsafe()

@@ -1,8 +1,8 @@
 /**
- * What a client sent, short enough for the sentence that says what is wrong with it.
+ * Describes the value that a client sent, shortened, for a message about it.
  */
 
-/** Characters of a text that are shown. */
+/** A text is shown with at most so many characters. */
 const longest = 40
 
 const show = (value: unknown): string => {
@@ -18,7 +18,7 @@ const show = (value: unknown): string => {
 const find = (sent: unknown, path: ReadonlyArray<string | number>): unknown => {
   let found = sent
   for (const key of path) {
-    // Of a query one value is a text, several are an array.
+    // A query parameter is a text, or an array if it is repeated.
     if (typeof found === "string" && typeof key === "number") continue
     if (typeof found !== "object" || found === null || !Object.hasOwn(found, key)) return undefined
     found = Reflect.get(found, key)
@@ -26,7 +26,7 @@ const find = (sent: unknown, path: ReadonlyArray<string | number>): unknown => {
   return found
 }
 
-/** Adds what was found at the path to what was expected there; not to a message that says more by itself. */
+/** Adds the value at the path to a message about the expected value. Other messages stay unchanged. */
 export const describeSent = (message: string, sent: unknown, path: ReadonlyArray<string | number>): string => {
   const found = message.startsWith("Expected ") ? find(sent, path) : undefined
   return found === undefined ? message : `${message}, got ${show(found)}`

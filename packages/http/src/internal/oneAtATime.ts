@@ -1,8 +1,7 @@
 import { Effect, type Fiber, type Scope } from "effect"
 
 /**
- * Runs an effect once at a time, however many ask: whoever asks while it runs gets the fiber that runs it. The scope owns
- * the fiber.
+ * Runs an effect at most once at a time. A call while the effect runs gets the fiber that runs it. The scope owns the fiber.
  */
 export const oneAtATime = <A, E>(
   effect: Effect.Effect<A, E>

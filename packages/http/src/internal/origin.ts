@@ -1,5 +1,5 @@
 /**
- * Where a request comes from, as far as a browser tells.
+ * The origin of a request, as far as a browser sends it.
  */
 import { Option } from "effect"
 import type { HttpServerRequest } from "effect/http"
@@ -15,7 +15,7 @@ const requestHost = (request: HttpServerRequest.HttpServerRequest): string =>
 /** Whether this name or address of a host always means this machine. */
 export const isLoopback = (host: string): boolean => loopback.test(host.includes("::") ? `[${host}]` : host)
 
-/** Whether the request was addressed to this machine by a loopback name: not so when a DNS name was rebound to it. */
+/** Whether the request is addressed to a loopback name. It is not if a DNS name was rebound to this machine. */
 export const isAddressedToLoopback = (request: HttpServerRequest.HttpServerRequest): boolean =>
   loopback.test(requestHost(request))
 
@@ -24,13 +24,13 @@ export const isWrite = (request: HttpServerRequest.HttpServerRequest): boolean =
   request.method !== "GET" && request.method !== "HEAD"
 
 /**
- * Whether the page that sent the request was served by this host: none when the request names no origin, as programs
- * that are not browsers do. Browsers name it on every write (Fetch Standard, section 3.2).
+ * Whether this host served the page that sent the request. None if the request has no `Origin`. Browsers send it with every
+ * write (Fetch Standard, section 3.2); other programs do not.
  */
 export const isSameOrigin = (request: HttpServerRequest.HttpServerRequest): Option.Option<boolean> => {
   const origin = request.headers.origin
   if (origin === undefined) return Option.none()
-  // The scheme is the origin's: a proxy may have taken TLS away. It only matters for default ports.
+  // The scheme comes from the origin, because a proxy may terminate TLS. It only matters for default ports.
   const scheme = origin.startsWith("https:") ? "https" : "http"
   const own = hostOf(`${scheme}://${requestHost(request)}`)
   const other = hostOf(origin)

@@ -11,10 +11,10 @@ const orLate = <A, E>(self: Effect.Effect<A, E>) =>
   })
 
 /**
- * Whether the store answers soon: load balancers ask with a timeout of their own, and a store that is slow is not ready.
+ * Whether the store answers soon. A slow store is not ready, because load balancers have a time limit of their own.
  *
- * Looks once at a time, however many ask. A look that takes too long is interrupted. Nobody waits for the interruption: a
- * dead connection takes its time for that, too.
+ * It asks the store at most once at a time. A query that takes too long is interrupted. The answer does not wait for the
+ * interruption, because a dead connection delays that, too.
  */
 export const makeReadiness = <E>(
   look: Effect.Effect<unknown, E>

@@ -1,6 +1,5 @@
 /**
- * Problems for what goes wrong around a handler: a request that does not decode, a body that is too large or of another
- * media type, a bug.
+ * Problems for failures around a handler: a malformed request, a body that is too large or of another media type, a bug.
  */
 import { ByteSize, Cause, Effect, Layer } from "effect"
 import {
@@ -14,7 +13,7 @@ import { HttpApiError, HttpApiMiddleware } from "effect/http-api"
 import { InternalError, InvalidRequest, PayloadTooLarge, RequestProblems, UnsupportedMediaType } from "../Problems.ts"
 import { describeSent } from "./describeSent.ts"
 
-/** The content of one part of the request, as far as it can be read. Headers may hold secrets: they are not shown. */
+/** One part of the request, as far as it can be read. Headers are not shown, because they may contain secrets. */
 const sentIn = Effect.fnUntraced(function*(part: string | number | undefined) {
   switch (part) {
     case "params":

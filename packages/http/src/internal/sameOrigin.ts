@@ -1,6 +1,6 @@
 /**
- * Which requests of browsers are refused because another site's page may have sent them (no cross-site request forgery),
- * or because a foreign name was made to point at this machine (no DNS rebinding).
+ * Refuses requests of browsers that a page of another site may have sent (no cross-site request forgery), or that use a
+ * foreign name for this machine (no DNS rebinding).
  */
 import { Effect, Option } from "effect"
 import type { HttpServerRequest } from "effect/http"
@@ -17,11 +17,11 @@ const foreignHost = Effect.fail(
 
 type Policy = (request: HttpServerRequest.HttpServerRequest) => Effect.Effect<void, Forbidden>
 
-/** A browser adds cookies by itself: a write counts only with the origin of this server. */
+/** For cookies, which a browser adds to every request: a write must have the origin of this server. */
 export const fromOwnPage: Policy = (request) =>
   isWrite(request) && !Option.getOrElse(isSameOrigin(request), () => false) ? foreignOrigin : Effect.void
 
-/** Without credentials: the request is addressed to a loopback name, and a write names no other origin than this server. */
+/** For requests without credentials: the host must be a loopback name, and a write must not have another origin. */
 export const fromThisMachine: Policy = (request) => {
   if (!isAddressedToLoopback(request)) return foreignHost
   return isWrite(request) && !Option.getOrElse(isSameOrigin(request), () => true) ? foreignOrigin : Effect.void
