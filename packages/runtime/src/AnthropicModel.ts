@@ -9,24 +9,9 @@
 // @effect-diagnostics asyncFunction:off
 import Anthropic from "@anthropic-ai/sdk"
 import * as Sse from "@anthropic-ai/sdk/core/streaming"
-import {
-  Cause,
-  Clock,
-  Config,
-  Context,
-  Duration,
-  Effect,
-  Layer,
-  Option,
-  Queue,
-  Redacted,
-  Schema,
-  Scope,
-  Stream
-} from "effect"
+import { Cause, Clock, Config, Context, Duration, Effect, Layer, Option, Queue, Redacted, Schema, Stream } from "effect"
 import { AiError, LanguageModel, type Response, Telemetry } from "effect/ai"
 import { toCodecAnthropic } from "effect/ai/AnthropicStructuredOutput"
-import { IdleTimeout } from "./internal/agent/idleTimeout.ts"
 import { contextFull, network, requestIdOf, toReason } from "./internal/anthropic/error.ts"
 import { defaultMaxTokens, type RequestSettings, toRequest } from "./internal/anthropic/request.ts"
 import { isContextFull, ResponseDecoder, toParts } from "./internal/anthropic/response.ts"
@@ -50,8 +35,6 @@ export const defaultModel = "claude-opus-5-5"
 export interface AnthropicSettings extends RequestSettings {
   /** The size of the context: tokens of a prompt and its answer together. `layer` tells agents. 200,000 by default. */
   readonly contextTokens?: number | undefined
-  /** If no byte, not even a ping, comes for this long, the request fails and may be repeated. 2 minutes by default. */
-  readonly idleTimeout?: Duration.Input | undefined
 }
 
 /**
@@ -84,10 +67,6 @@ export const make = Effect.fnUntraced(function*(
   const clock = yield* Clock.Clock
   const url = `${client.baseURL}/v1/messages`
   const model = settings.model ?? defaultModel
-  const idleMillis = Duration.toMillis(Duration.fromInputUnsafe(settings.idleTimeout ?? "2 minutes"))
-
-  const silences = new IdleTimeout(clock, idleMillis)
-
   /** The tools that were left out. Each is logged once. */
   const reported = new Set<string>()
 
@@ -126,7 +105,6 @@ export const make = Effect.fnUntraced(function*(
 
   const streamText = Effect.fnUntraced(function*(options: LanguageModel.ProviderOptions) {
     const alive = yield* CurrentModelActivity
-    const scope = yield* Effect.scope
     // The scope of the stream closes at its end, on a failure or interruption, and when its reader stops early.
     const signal = yield* Effect.abortSignal
     const response = yield* send(options, signal)
@@ -142,14 +120,7 @@ export const make = Effect.fnUntraced(function*(
       else if (decoder.done || signal.aborted) Queue.endUnsafe(queue)
       else fail(network(url, "the response ended before message_stop"))
     }
-    const watched = {
-      waitingSince: clock.currentTimeMillisUnsafe(),
-      onTimeout: () => decoder.done ? end() : fail(network(url, `not a byte for ${idleMillis} ms`))
-    }
-    const events = eventsOf(client, response, () => {
-      watched.waitingSince = clock.currentTimeMillisUnsafe()
-      alive()
-    })
+    const events = eventsOf(client, response, alive)
     // The SDK parses all events of one network read in a row of microtasks, and the reader wakes up after them: the
     // queue hands them over as one array. The queue holds no more than one answer, which `maxTokens` bounds.
     const pump = async () => {
@@ -167,8 +138,6 @@ export const make = Effect.fnUntraced(function*(
     }
     // Owned by the scope of the stream: `signal` ends it.
     void pump()
-    silences.begin(watched)
-    yield* Scope.addFinalizer(scope, Effect.sync(() => silences.end(watched)))
     const next = Effect.tapError(
       Queue.takeAll(queue),
       (error) => Cause.isDone(error) ? Effect.void : logFailure(error, requestId)
@@ -214,8 +183,8 @@ const eventsOf = (client: Anthropic, { body, headers }: HttpResponse, onChunk: (
     }
   }
   // The SDK reads headers and body only, and any body that can be iterated: not every `fetch` has web streams.
-  const watched = { headers, body: { [Symbol.asyncIterator]: chunks } } as unknown as HttpResponse
-  return Sse.Stream.fromSSEResponse<Anthropic.RawMessageStreamEvent>(watched, new AbortController(), client)
+  const observed = { headers, body: { [Symbol.asyncIterator]: chunks } } as unknown as HttpResponse
+  return Sse.Stream.fromSSEResponse<Anthropic.RawMessageStreamEvent>(observed, new AbortController(), client)
 }
 
 /**

@@ -7,37 +7,22 @@
  *
  * @since 0.1.0
  */
-import {
-  type Agent,
-  type AgentError,
-  type AgentInput,
-  type AgentResult,
-  Agents,
-  type Emit
-} from "@perennial/domain/Agent"
+import { type Agent, Agents, type Emit } from "@perennial/domain/Agent"
 import { AgentId } from "@perennial/domain/Ids"
-import type { Message, ToolCallPart, ToolResultPart, UserMessage } from "@perennial/domain/Message"
-import * as Settlement from "@perennial/domain/Settlement"
+import type { UserMessage } from "@perennial/domain/Message"
 import type { Metadata } from "@perennial/domain/Task"
-import type { AgentEvent } from "@perennial/domain/TaskEvent"
-import * as Usage from "@perennial/domain/Usage"
-import { Array, Clock, Context, Duration, Effect, Layer, Option, Result, type Scope } from "effect"
-import { LanguageModel, Prompt, type Tool, type Toolkit } from "effect/ai"
+import { Array, Context, Duration, Effect, Layer, Result, type Scope } from "effect"
+import { LanguageModel, type Tool, type Toolkit } from "effect/ai"
 import { type AgentHooks, withErrorHook, withEventHook } from "./AgentHooks.ts"
 import * as AgentTools from "./AgentTools.ts"
 import type { TitleMaker } from "./ConversationTitle.ts"
-import { budgetExceeded, Meter } from "./internal/agent/budget.ts"
 import { toJson } from "./internal/agent/json.ts"
-import type { ModelAnswer } from "./internal/agent/modelAnswer.ts"
+import { makeLoop } from "./internal/agent/loop.ts"
 import { type ChainedModel, makeModelRequest } from "./internal/agent/modelRequest.ts"
-import { PromptFitting } from "./internal/agent/promptFitting.ts"
-import { callsOf, noPast, type ResumePoint, resumePoint } from "./internal/agent/resumePoint.ts"
-import { eventRoom, fitIntoEvents, messageEvents } from "./internal/agent/splitAnswer.ts"
-import { makeToolCalls, resultPart } from "./internal/agent/toolCalls.ts"
+import { makeToolCalls } from "./internal/agent/toolCalls.ts"
 import { withSpan } from "./internal/spans.ts"
 import * as ModelSettings from "./ModelSettings.ts"
 import { TaskData } from "./TaskData.ts"
-import { CurrentTaskLimits } from "./TaskLimits.ts"
 
 /**
  * @since 0.1.0
@@ -147,7 +132,7 @@ export function make<E, R, Tools extends Record<string, Tool.Any>>(
 ): Effect.Effect<Agent, E, LanguageModel.LanguageModel | R | Scope.Scope | ToolServices<Tools>> {
   return Effect.gen(function*() {
     const models = "model" in config ? yield* modelsOf(config) : Array.of(yield* member)
-    return fromParts(config, models, yield* toolsOf(config.tools), yield* Clock.Clock)
+    return fromParts(config, models, yield* toolsOf(config.tools))
   })
 }
 
@@ -198,176 +183,62 @@ const toolsOf = <Tools extends Record<string, Tool.Any>>(
 const fromParts = (
   config: Omit<AgentConfig, "tools">,
   models: Array.NonEmptyReadonlyArray<ChainedModel>,
-  tools: AgentTools.AgentTools,
-  clock: Clock.Clock
+  tools: AgentTools.AgentTools
 ): Agent => {
-  const maxIterations = config.maxIterations ?? 6
-  const { maxContextTokens, maxSteps, maxTotalTokens } = config.budget ?? {}
-  const system = Prompt.systemMessage({ content: config.systemPrompt })
-
-  const requests = makeModelRequest({
-    models,
-    tools: () => tools.tools,
-    settings: ModelSettings.from(config),
-    clock,
-    retry: {
-      times: config.retry?.times ?? 4,
-      baseDelay: Duration.fromInputUnsafe(config.retry?.baseDelay ?? "500 millis"),
-      maxDelay: Duration.fromInputUnsafe(config.retry?.maxDelay ?? "30 seconds")
-    },
-    idleTimeout: Duration.fromInputUnsafe(config.timeouts?.modelIdle ?? "2 minutes")
-  })
-
-  const callTools = makeToolCalls({
+  const run = makeLoop({
+    systemPrompt: config.systemPrompt,
     tools,
-    timeout: Duration.fromInputUnsafe(config.timeouts?.tool ?? "2 minutes"),
-    concurrency: config.toolConcurrency ?? 4,
-    approval: {
-      required: config.approval?.required ?? "tool",
-      timeout: durationOf(config.approval?.timeout)
-    }
-  })
-
-  const run = Effect.fnUntraced(function*(
-    input: AgentInput,
-    write: Emit
-  ): Effect.fn.Return<AgentResult, AgentError> {
-    const emit = withEventHook(write, config.hooks?.onEvent)
-    const history = shown(input, config.userMessage)
-    const before = resumePoint(input.journal)
-    const room = eventRoom(yield* CurrentTaskLimits)
-    const request = requests()
-    const prompts = new PromptFitting({
-      system,
+    requests: makeModelRequest({
+      models,
       tools: () => tools.tools,
-      maxTokens: config.maxTokens,
-      maxContextTokens
-    })
-    let usage = before.usage
-
-    const runTools = (calls: ReadonlyArray<ToolCallPart>, past: ResumePoint["past"]) => {
-      const { awaitDecision } = input
-      const before = history.findLastIndex((message) => message.role === "assistant")
-      const messages = () => prompts.prompt(history.slice(0, before), models[0].limits).content
-      return Effect.map(callTools({ calls, past, messages, awaitDecision, emit }), (results) => {
-        history.push({ role: "tool", content: results })
-      })
-    }
-
-    if (before.complete) return { usage }
-    if (config.titles !== undefined) yield* input.makeTitle(titleOf(config.titles, input.history))
-    if (before.open.length > 0) {
-      if (before.iterations >= maxIterations) {
-        // An earlier attempt may have had more steps.
-        yield* emitAll(
-          emit,
-          before.open.map((call) => {
-            const past = before.past.get(call.toolCallId)
-            return past?.entered === true
-              ? Settlement.interruptedResult({ ...call, ...past })
-              : resultPart(call, limitReached, past?.decision)
-          })
-        )
-      } else yield* runTools(before.open, before.past)
-    }
-
-    for (let iteration = before.iterations + 1; iteration <= maxIterations; iteration++) {
-      if (maxSteps !== undefined && iteration > maxSteps) return yield* budgetExceeded(`${maxSteps} steps`)
-      const last = iteration === maxIterations
-      const meter = new Meter(usage, maxTotalTokens)
-      const answer = yield* request({
-        meter,
-        prompt: (limits) => prompts.prompt(history, limits),
-        shorter: (limits) => prompts.shorter(history, limits),
-        last,
-        emit
-      })
-      const step = withUniqueIds(answer, history)
-      if (step.usage !== undefined) prompts.learn(step.usage)
-      const { spent } = meter
-      usage = Usage.add(usage, spent)
-      const { message, tooLong } = fitIntoEvents(step.message, room)
-      const calls = callsOf(message)
-      const refused = last ? limitReached : step.finish === "length" ? cutOff : undefined
-      const refusals = calls.flatMap((call): ReadonlyArray<ToolResultPart> => {
-        const outcome = refused ?? (tooLong.has(call.toolCallId) ? argumentsTooLong : undefined)
-        return outcome === undefined ? [] : [resultPart(call, outcome)]
-      })
-      // Refusals are written together with their message: a recovery must not take these calls for ones to run.
-      yield* emitAll(emit, [
-        ...messageEvents({ message, usage: spent, truncated: step.finish === "length" }, room),
-        ...refusals
-      ])
-      if (calls.length === 0 || last) return { usage }
-      history.push(message)
-      if (refusals.length > 0) history.push({ role: "tool", content: refusals })
-      const accepted = calls.filter((call) => refusals.every(({ toolCallId }) => toolCallId !== call.toolCallId))
-      if (accepted.length > 0) yield* runTools(accepted, noPast)
-    }
-    return { usage }
+      settings: ModelSettings.from(config),
+      retry: {
+        times: config.retry?.times ?? 4,
+        baseDelay: Duration.fromInputUnsafe(config.retry?.baseDelay ?? "500 millis"),
+        maxDelay: Duration.fromInputUnsafe(config.retry?.maxDelay ?? "30 seconds")
+      },
+      idleTimeout: Duration.fromInputUnsafe(config.timeouts?.modelIdle ?? "2 minutes")
+    }),
+    callTools: makeToolCalls({
+      tools,
+      timeout: Duration.fromInputUnsafe(config.timeouts?.tool ?? "2 minutes"),
+      concurrency: config.toolConcurrency ?? 4,
+      approval: {
+        required: config.approval?.required ?? "tool",
+        timeout: durationOf(config.approval?.timeout)
+      }
+    }),
+    limits: models[0].limits,
+    maxIterations: config.maxIterations ?? 6,
+    maxSteps: config.budget?.maxSteps,
+    maxTotalTokens: config.budget?.maxTotalTokens,
+    maxTokens: config.maxTokens,
+    maxContextTokens: config.budget?.maxContextTokens,
+    userMessage: config.userMessage,
+    titles: config.titles
   })
-
   return {
     agentId: AgentId.make(config.agentId),
     timeout: durationOf(config.timeouts?.task),
     run: (input, emit) =>
       Effect.provideService(
-        withErrorHook(withSpan(run(input, emit), "LlmAgent.run"), config.hooks?.onError),
+        withErrorHook(
+          withSpan(run(input, withEventHook(emit, config.hooks?.onEvent)), "LlmAgent.run"),
+          config.hooks?.onError
+        ),
         TaskData,
         // Past the hook `onEvent`, which may write such events itself.
-        (name, data) => {
-          const json = toJson(data)
-          return Result.isFailure(json)
-            ? Effect.die(new Error(`The data of "${name}" cannot be written as JSON. ${json.failure}`))
-            : Effect.asVoid(emit([{ type: "data", name, data: json.success.value }]))
-        }
+        dataWriter(emit)
       )
   }
 }
 
-/** The history as the model sees it. */
-const shown = ({ history, historyMetadata }: AgentInput, userMessage: AgentConfig["userMessage"]): Array<Message> =>
-  history.map((message) => {
-    const metadata = historyMetadata.get(message)
-    return userMessage === undefined || metadata === undefined || message.role !== "user"
-      ? message
-      : userMessage(message, metadata)
-  })
+const dataWriter = (emit: Emit): typeof TaskData.Service => (name, data) => {
+  const json = toJson(data)
+  return Result.isFailure(json)
+    ? Effect.die(new Error(`The data of "${name}" cannot be written as JSON. ${json.failure}`))
+    : Effect.asVoid(emit([{ type: "data", name, data: json.success.value }]))
+}
 
 const durationOf = (input: Duration.Input | undefined): Duration.Duration | undefined =>
   input === undefined ? undefined : Duration.fromInputUnsafe(input)
-
-const titleOf = (titles: TitleMaker, history: ReadonlyArray<Message>): Effect.Effect<Option.Option<string>> =>
-  Effect.catch(
-    titles(history),
-    (error) =>
-      Effect.as(Effect.logWarning("The title of the conversation could not be made.", error.message), Option.none())
-  )
-
-const limitReached = AgentTools.failed("The call was not executed: the task has reached its last step.")
-const cutOff = AgentTools.failed(
-  "The call was not executed: the response was cut at its maximum length. Use shorter arguments or fewer calls."
-)
-
-const argumentsTooLong = AgentTools.failed(
-  "The call was not executed: its arguments are too long. Use shorter arguments, or several calls."
-)
-
-/** Models may repeat the id of a call; ours are unique in the conversation. */
-const withUniqueIds = (step: ModelAnswer, history: ReadonlyArray<Message>): ModelAnswer => {
-  if (callsOf(step.message).length === 0) return step
-  const used = new Set(history.flatMap((message) => callsOf(message).map((call) => call.toolCallId)))
-  const content = step.message.content.map((part) => {
-    if (part.type !== "tool_call") return part
-    let toolCallId = part.toolCallId
-    for (let n = 2; used.has(toolCallId); n++) toolCallId = `${part.toolCallId}_${n}`
-    used.add(toolCallId)
-    return { ...part, toolCallId }
-  })
-  return { ...step, message: { role: "assistant", content } }
-}
-
-const emitAll = (emit: Emit, events: ReadonlyArray<AgentEvent>): Effect.Effect<void> => {
-  const [first, ...rest] = events
-  return first === undefined ? Effect.void : Effect.asVoid(emit([first, ...rest]))
-}

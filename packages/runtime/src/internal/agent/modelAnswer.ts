@@ -1,31 +1,30 @@
-/** One answer of a model: its chunks become events as they come, and its end becomes one whole message. */
+/** One answer of a model: its chunks become events at once, its end makes one whole message. */
 import { AgentError, type Emit } from "@perennial/domain/Agent"
 import type { AssistantMessage } from "@perennial/domain/Message"
-import { cutText } from "@perennial/domain/MessagePieces"
-import type { AgentEvent } from "@perennial/domain/TaskEvent"
 import type * as Usage from "@perennial/domain/Usage"
-import { Array, Channel, type Clock, Context, Duration, Effect, Fiber, Pull, Schema, Scope } from "effect"
+import { Array, Channel, Clock, Context, Duration, Effect, Pull } from "effect"
 import { AiError, type LanguageModel, Prompt, type Response, type Tool, type Toolkit } from "effect/ai"
-import { fromAssistantMessage, toPromptMessage } from "../../History.ts"
+import * as ModelError from "../../ModelError.ts"
 import { CurrentModelActivity, CurrentModelSettings, type ModelSettings } from "../../ModelSettings.ts"
 import { CurrentTaskLimits } from "../../TaskLimits.ts"
+import { toPromptMessage } from "../history/promptMessages.ts"
+import { AnswerParts, type Part, usageOf } from "./answerParts.ts"
 import type { Meter } from "./budget.ts"
-import { type Idle, IdleTimeout } from "./idleTimeout.ts"
+import { IdleTimeout } from "./idleTimeout.ts"
 import { callsOf } from "./resumePoint.ts"
 import { eventRoom } from "./splitAnswer.ts"
 
 export interface ModelAnswerOptions {
-  /** Called before every request, because the tools of remote servers change. */
+  /** Read before every request: the tools of remote servers come and go. */
   readonly tools: () => Readonly<Record<string, Tool.Any>>
   readonly settings: ModelSettings
-  readonly clock: Clock.Clock
-  /** No sign of life from the model for this long is a failure that is retried. */
+  /** No sign of life from the model for this long is a failure, and the request is repeated. */
   readonly idleTimeout: Duration.Duration
 }
 
 export interface ModelAnswer {
   readonly message: AssistantMessage
-  /** Of the request that the prompt was made for, if it was the only one. */
+  /** Of the request that the prompt was made for, if it was the only request. */
   readonly usage: Usage.Usage | undefined
   readonly finish: Response.FinishReason
 }
@@ -38,91 +37,11 @@ export interface ModelRequest {
   readonly emit: Emit
 }
 
-type Part = Response.StreamPart<{}, "deferred">
-
-const isDelta = (part: Part): part is Extract<Part, { readonly type: "text-delta" | "reasoning-delta" }> =>
-  part.type === "text-delta" || part.type === "reasoning-delta"
-
-/** What one request has received, while it is read. */
-class Received implements Idle {
-  /** What its message is made of: the deltas of a block as one. */
-  readonly parts: Array<Part> = []
-  finish: Response.FinishPart | undefined
-  waitingSince: number | undefined
-  isSilent = false
-  /** Reads it. */
-  fiber: Fiber.Fiber<unknown, unknown> | undefined
-  readonly #clock: Clock.Clock
-
-  constructor(clock: Clock.Clock) {
-    this.#clock = clock
-    this.wait()
-  }
-
-  wait(): void {
-    this.waitingSince = this.#clock.currentTimeMillisUnsafe()
-  }
-
-  onTimeout(): void {
-    this.isSilent = true
-    this.fiber?.interruptUnsafe()
-  }
-
-  take(parts: ReadonlyArray<Part>, room: number): ReadonlyArray<AgentEvent> {
-    const events: Array<AgentEvent> = []
-    for (const part of parts) {
-      this.#keep(part)
-      if (part.type === "finish") this.finish = part
-      if (!isDelta(part)) continue
-      const type = part.type === "text-delta" ? "text" : "reasoning"
-      for (const content of part.delta.length <= room ? [part.delta] : cutText(part.delta, room)) {
-        const last = events.at(-1)
-        if (content === "") continue
-        if (last?.type === type && last.content.length + content.length <= room) {
-          events[events.length - 1] = { type, content: last.content + content }
-        } else events.push({ type, content })
-      }
-    }
-    return events
-  }
-
-  #keep(part: Part): void {
-    if (part.type === "tool-params-delta") return
-    const last = this.parts.at(-1)
-    if (
-      isDelta(part) && last?.type === part.type && last.id === part.id && Object.keys(part.metadata).length === 0
-    ) this.parts[this.parts.length - 1] = { ...last, delta: last.delta + part.delta }
-    else this.parts.push(part)
-  }
-}
-
-const tokens = (count: number | undefined): number => count === undefined || !(count > 0) ? 0 : Math.round(count)
-
-/** Computes the input tokens for a provider that only reports the total. */
-const uncachedOf = ({ cacheRead, cacheWrite, total }: Response.FinishPart["usage"]["inputTokens"]): number =>
-  tokens(total) - tokens(cacheRead) - tokens(cacheWrite)
-
-const usageOf = ({ usage }: Response.FinishPart): Usage.Usage => ({
-  requests: 1,
-  inputTokens: tokens(usage.inputTokens.uncached ?? uncachedOf(usage.inputTokens)),
-  cacheReadTokens: tokens(usage.inputTokens.cacheRead),
-  cacheWriteTokens: tokens(usage.inputTokens.cacheWrite),
-  outputTokens: tokens(usage.outputTokens.total),
-  reasoningTokens: tokens(usage.outputTokens.reasoning)
-})
-
-const messageOf = (received: Received): AssistantMessage => {
-  const assistant = Prompt.fromResponseParts(received.parts).content.find((message) => message.role === "assistant")
-  return assistant === undefined ? { role: "assistant", content: [] } : fromAssistantMessage(assistant)
-}
-
-const Refusal = Schema.Struct({ anthropic: Schema.Struct({ refusal: Schema.Struct({ category: Schema.String }) }) })
-
 const refused = (finish: Response.FinishPart): AgentError => {
-  const category = Schema.is(Refusal)(finish.metadata) ? ` (${finish.metadata.anthropic.refusal.category})` : ""
+  const category = ModelError.refusalOf(finish.metadata)
   return new AgentError({
     error: "ModelRefused",
-    detail: `The model refused to answer${category}.`,
+    detail: `The model refused to answer${category === undefined ? "" : ` (${category})`}.`,
     retryable: false,
     discardText: true
   })
@@ -134,7 +53,7 @@ const cutBeforeAnswer = new AgentError({
   retryable: false
 })
 
-/** The number of times that a model may pause one answer (P11). */
+/** How often one answer may be paused (P11). */
 const maxPauses = 10
 
 const pausedTooOften = new AgentError({
@@ -153,9 +72,6 @@ const unreachable = (description: string) =>
   })
 
 export const makeModelAnswer = (options: ModelAnswerOptions) => {
-  const idleMillis = Duration.toMillis(options.idleTimeout)
-  const idleTimeout = new IdleTimeout(options.clock, idleMillis)
-
   const streamOf = (model: LanguageModel.LanguageModel, { last, prompt }: ModelRequest) => {
     const tools = options.tools()
     // Calls are not resolved by the model service, so only the names and schemas are read.
@@ -169,7 +85,7 @@ export const makeModelAnswer = (options: ModelAnswerOptions) => {
     })
   }
 
-  /** Reads on until there is no more, which is `Cause.Done`. */
+  /** Reads until the stream has ended, which is `Cause.Done`. */
   const read = (
     pull: Pull.Pull<ReadonlyArray<Part>, AiError.AiError>,
     take: (parts: ReadonlyArray<Part>) => Effect.Effect<void>
@@ -181,54 +97,41 @@ export const makeModelAnswer = (options: ModelAnswerOptions) => {
     return next
   }
 
-  const context = (own: Context.Context<never>, received: Received) =>
-    own.pipe(
-      Context.add(CurrentModelSettings, options.settings),
-      Context.add(CurrentModelActivity, () => {
-        if (received.waitingSince !== undefined) received.wait()
-      })
-    )
-
-  /** Reads in a fiber of its own, so that a silent model can be abandoned. */
+  /** Reads the whole answer to one request. A model that has fallen silent is interrupted. */
   const request = (
     model: LanguageModel.LanguageModel,
     asked: ModelRequest
-  ): Effect.Effect<Received, AiError.AiError> =>
-    Effect.contextWith((own) =>
-      Effect.callback((resume) => {
-        const received = new Received(options.clock)
-        const room = eventRoom(Context.get(own, CurrentTaskLimits))
-        const scope = Scope.makeUnsafe()
-        const take = (parts: ReadonlyArray<Part>): Effect.Effect<void> => {
-          const events = received.take(parts, room)
-          if (!Array.isReadonlyArrayNonEmpty(events)) return Effect.sync(() => received.wait())
-          // The model is not late while its events become durable.
-          received.waitingSince = undefined
-          return Effect.map(asked.emit(events), () => received.wait())
-        }
-        const reading = Effect.suspend(() =>
-          Effect.flatMap(Channel.toPullScoped(streamOf(model, asked).channel, scope), (pull) => read(pull, take))
-        )
-        const fiber = Effect.runForkWith(context(own, received))(
-          Effect.onExit(reading, (exit) => Scope.close(scope, exit))
-        )
-        received.fiber = fiber
-        idleTimeout.begin(received)
-        fiber.addObserver((exit) => {
-          idleTimeout.end(received)
-          resume(
-            received.isSilent
-              ? Effect.fail(unreachable(`no sign of life from the model for ${idleMillis} ms`))
-              : Pull.catchDone(exit, () => Effect.succeed(received))
-          )
-        })
-        return Fiber.interrupt(fiber)
-      })
-    )
+  ): Effect.Effect<AnswerParts, AiError.AiError> =>
+    Effect.contextWith((context: Context.Context<never>) => {
+      const answer = new AnswerParts(eventRoom(Context.get(context, CurrentTaskLimits)))
+      const idle = new IdleTimeout(Context.get(context, Clock.Clock), options.idleTimeout)
+      const take = (parts: ReadonlyArray<Part>): Effect.Effect<void> => {
+        const events = answer.add(parts)
+        if (!Array.isReadonlyArrayNonEmpty(events)) return Effect.sync(() => idle.restart())
+        // While the events become durable, nothing is expected of the model.
+        idle.pause()
+        return Effect.map(asked.emit(events), () => idle.restart())
+      }
+      const reading = Effect.scopedWith((scope) =>
+        Effect.flatMap(Channel.toPullScoped(streamOf(model, asked).channel, scope), (pull) => read(pull, take))
+      ).pipe(
+        Effect.provideContext(context.pipe(
+          Context.add(CurrentModelSettings, options.settings),
+          Context.add(CurrentModelActivity, () => idle.touch())
+        )),
+        Pull.catchDone(() => Effect.succeed(answer))
+      )
+      const silent = Effect.flatMap(
+        idle.expired,
+        () =>
+          Effect.fail(unreachable(`no sign of life from the model for ${Duration.toMillis(options.idleTimeout)} ms`))
+      )
+      return Effect.raceFirst(reading, silent)
+    })
 
   /**
-   * Asks a model. If the model pauses its answer, the answer is sent back, until it is complete. No generator is used here or
-   * around it, to save memory: a task holds this effect for as long as it waits for the model.
+   * Asks a model. An answer that the model pauses is sent back, to be continued, until the answer is whole. There are no
+   * generators here, nor in the callers: a task keeps their frames for as long as it waits for the model.
    */
   const ask = (
     model: LanguageModel.LanguageModel,
@@ -241,15 +144,15 @@ export const makeModelAnswer = (options: ModelAnswerOptions) => {
     const prompt = before.length === 0
       ? asked.prompt
       : Prompt.fromMessages([...asked.prompt.content, toPromptMessage({ role: "assistant", content: before })])
-    return Effect.flatMap(request(model, { ...asked, prompt }), (received) => {
-      const { finish } = received
-      // An answer without its end may be incomplete, and its usage is not known.
+    return Effect.flatMap(request(model, { ...asked, prompt }), (parts) => {
+      const { finish } = parts
+      // Without its `finish` part an answer may be incomplete, and its usage is not known.
       if (finish === undefined) return Effect.fail(unreachable("the answer ended without a `finish` part"))
       const usage = usageOf(finish)
       asked.meter.add(usage)
       const message: AssistantMessage = {
         role: "assistant",
-        content: [...before, ...messageOf(received).content]
+        content: [...before, ...parts.message.content]
       }
       if (finish.reason === "content-filter") return Effect.fail(refused(finish))
       if (finish.reason === "length" && isThoughtOnly(message)) return Effect.fail(cutBeforeAnswer)

@@ -58,7 +58,13 @@ const soonest = (candidates: ReadonlyArray<Candidate>): Candidate | undefined =>
   return found
 }
 
-export const makeModelRequest = (options: ModelRequestOptions) => {
+/** The requests of one task. The model that has answered a request is asked first for the next one. */
+export type TaskRequests = (asked: ChainRequest) => Effect.Effect<ModelAnswer, AgentError>
+
+/** Begins the requests of a task. */
+export type ModelRequests = () => TaskRequests
+
+export const makeModelRequest = (options: ModelRequestOptions): ModelRequests => {
   const { models, retry: policy } = options
   const answer = makeModelAnswer(options)
 
@@ -129,9 +135,8 @@ export const makeModelRequest = (options: ModelRequestOptions) => {
     )
   }
 
-  /** The requests of one task. The model that answered a request is asked first for the next one. */
-  return () => {
+  return (): TaskRequests => {
     const chain: Chain = { preferred: models[0] }
-    return (asked: ChainRequest) => withSpan(Effect.suspend(() => request(chain, asked)), "LlmAgent.request")
+    return (asked) => withSpan(Effect.suspend(() => request(chain, asked)), "LlmAgent.request")
   }
 }

@@ -1,4 +1,4 @@
-/** The point at which a recovery continues, read from the journal of the task (P10). */
+/** Where a task goes on: how far its earlier attempts came, read from its journal (P10). */
 import type { Message, ToolCallPart } from "@perennial/domain/Message"
 import type { StoredEvent } from "@perennial/domain/TaskEvent"
 import { add, type Usage, zero } from "@perennial/domain/Usage"
@@ -6,16 +6,16 @@ import type { PastCall } from "./toolCalls.ts"
 
 export interface ResumePoint {
   readonly usage: Usage
-  /** The number of complete model responses. */
-  readonly iterations: number
+  /** Steps whose model request was answered completely. */
+  readonly steps: number
   /** Calls of the last complete message that have no result. */
   readonly open: ReadonlyArray<ToolCallPart>
   readonly past: ReadonlyMap<string, PastCall>
-  /** The last complete message asked for no tools: nothing is left to do. */
+  /** The last complete message asked for no tools, so that nothing is left to do. */
   readonly complete: boolean
 }
 
-/** The journal knows no calls: all calls are new. */
+/** The past of calls that are new. */
 export const noPast: ResumePoint["past"] = new Map()
 
 export const callsOf = (message: Message): ReadonlyArray<ToolCallPart> =>
@@ -23,9 +23,9 @@ export const callsOf = (message: Message): ReadonlyArray<ToolCallPart> =>
 
 export const resumePoint = (journal: ReadonlyArray<StoredEvent>): ResumePoint => {
   let usage = zero
-  let iterations = 0
+  let steps = 0
   let calls: ReadonlyArray<ToolCallPart> = []
-  /** The last message goes on in the next one. */
+  /** Whether the last message is continued in the next one. */
   let continued = false
   const answered = new Set<string>()
   const past = new Map<string, PastCall>()
@@ -39,7 +39,7 @@ export const resumePoint = (journal: ReadonlyArray<StoredEvent>): ResumePoint =>
         continued = event.continued === true
         if (continued) break
         usage = add(usage, event.usage)
-        iterations++
+        steps++
         break
       case "tool_call":
         note(event.toolCallId, { entered: true })
@@ -53,9 +53,9 @@ export const resumePoint = (journal: ReadonlyArray<StoredEvent>): ResumePoint =>
   }
   return {
     usage,
-    iterations,
+    steps,
     open: calls.filter((call) => !answered.has(call.toolCallId)),
     past: past.size === 0 ? noPast : past,
-    complete: iterations > 0 && calls.length === 0
+    complete: steps > 0 && calls.length === 0
   }
 }

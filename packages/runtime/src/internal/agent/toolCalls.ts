@@ -109,7 +109,10 @@ const withProgress = <A>(toolCallId: string, emit: Emit, execute: Effect.Effect<
     return yield* Effect.raceFirst(Effect.provideService(execute, ToolProgress, report), write)
   })
 
-export const makeToolCalls = (options: ToolCallsOptions) => {
+/** Executes calls. The results are in the order of the calls; each is written as soon as it is there. */
+export type ToolCalls = (input: ToolCallsInput) => Effect.Effect<ReadonlyArray<ToolResultPart>>
+
+export const makeToolCalls = (options: ToolCallsOptions): ToolCalls => {
   const { approval, tools } = options
   const runTool = makeRunTool()
 
@@ -187,8 +190,7 @@ export const makeToolCalls = (options: ToolCallsOptions) => {
     return resultPart(call, yield* permits === undefined ? executed : permits.withPermit(executed), decision)
   })
 
-  /** The results, in the order of the calls. Each result is written as soon as its call has ended. */
-  return (input: ToolCallsInput): Effect.Effect<ReadonlyArray<ToolResultPart>> => {
+  return (input) => {
     const count = input.calls.length
     const permits = count > options.concurrency ? Semaphore.makeUnsafe(options.concurrency) : undefined
     const answered = (call: ToolCallPart) => Effect.tap(answer(call, input, permits), (result) => input.emit([result]))

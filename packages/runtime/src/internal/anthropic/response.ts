@@ -2,6 +2,7 @@
 import type Anthropic from "@anthropic-ai/sdk"
 import { Option, Schema } from "effect"
 import type { Response } from "effect/ai"
+import * as ModelError from "../../ModelError.ts"
 
 const finishReasons: Record<Anthropic.StopReason, Response.FinishReason> = {
   end_turn: "stop",
@@ -58,12 +59,8 @@ const finishPart = (tokens: Tokens, stop: Stop): Response.FinishPartEncoded => (
     }
   },
   metadata: {
-    anthropic: {
-      stopReason: stop.stop_reason ?? null,
-      refusal: stop.stop_details
-        ? { category: stop.stop_details.category ?? null, explanation: stop.stop_details.explanation ?? null }
-        : null
-    }
+    anthropic: { stopReason: stop.stop_reason ?? null },
+    ...(stop.stop_details?.category ? ModelError.refusal(stop.stop_details.category) : {})
   }
 })
 

@@ -1,0 +1,139 @@
+/**
+ * The loop of an agent: a model request and the tools that it asked for, until an answer asks for no tools or a limit is
+ * reached. What the journal shows as finished is not repeated (P10).
+ */
+import type { AgentError, AgentInput, AgentResult, Emit } from "@perennial/domain/Agent"
+import type { Message, ToolCallPart, UserMessage } from "@perennial/domain/Message"
+import * as Settlement from "@perennial/domain/Settlement"
+import type { Metadata } from "@perennial/domain/Task"
+import type { AgentEvent } from "@perennial/domain/TaskEvent"
+import * as Usage from "@perennial/domain/Usage"
+import { Effect, Option } from "effect"
+import { Prompt } from "effect/ai"
+import type { AgentTools } from "../../AgentTools.ts"
+import type { TitleMaker } from "../../ConversationTitle.ts"
+import type { ModelLimits } from "../../ModelSettings.ts"
+import { CurrentTaskLimits } from "../../TaskLimits.ts"
+import { acceptAnswer, limitReached } from "./acceptAnswer.ts"
+import { budgetExceeded, Meter } from "./budget.ts"
+import type { ModelRequests } from "./modelRequest.ts"
+import { PromptFitting } from "./promptFitting.ts"
+import { noPast, type ResumePoint, resumePoint } from "./resumePoint.ts"
+import { eventRoom, messageEvents } from "./splitAnswer.ts"
+import { resultPart, type ToolCalls } from "./toolCalls.ts"
+
+export interface LoopOptions {
+  readonly systemPrompt: string
+  readonly tools: AgentTools
+  readonly requests: ModelRequests
+  readonly callTools: ToolCalls
+  /** The limits of the model that is asked first. */
+  readonly limits: ModelLimits
+  /** Steps of one task. In the last step the model may not ask for tools. */
+  readonly maxIterations: number
+  /** Steps of one task. A step beyond ends the task with an error. */
+  readonly maxSteps: number | undefined
+  readonly maxTotalTokens: number | undefined
+  /** Tokens of one answer. */
+  readonly maxTokens: number | undefined
+  /** Tokens of one prompt. */
+  readonly maxContextTokens: number | undefined
+  readonly userMessage: ((message: UserMessage, metadata: Metadata) => UserMessage) | undefined
+  readonly titles: TitleMaker | undefined
+}
+
+export const makeLoop = (options: LoopOptions) => {
+  const { callTools, maxIterations, maxSteps, titles, tools } = options
+  const system = Prompt.systemMessage({ content: options.systemPrompt })
+
+  return Effect.fnUntraced(function*(input: AgentInput, emit: Emit): Effect.fn.Return<AgentResult, AgentError> {
+    const history = shown(input, options.userMessage)
+    const done = resumePoint(input.journal)
+    const room = eventRoom(yield* CurrentTaskLimits)
+    const request = options.requests()
+    const prompts = new PromptFitting({
+      system,
+      tools: () => tools.tools,
+      maxTokens: options.maxTokens,
+      maxContextTokens: options.maxContextTokens
+    })
+    let usage = done.usage
+
+    const runTools = (calls: ReadonlyArray<ToolCallPart>, past: ResumePoint["past"]) => {
+      const { awaitDecision } = input
+      const before = history.findLastIndex((message) => message.role === "assistant")
+      const messages = () => prompts.prompt(history.slice(0, before), options.limits).content
+      return Effect.map(callTools({ calls, past, messages, awaitDecision, emit }), (results) => {
+        history.push({ role: "tool", content: results })
+      })
+    }
+
+    if (done.complete) return { usage }
+    if (titles !== undefined) yield* input.makeTitle(titleOf(titles, input.history))
+    if (done.open.length > 0) {
+      // An earlier attempt may have had more steps.
+      if (done.steps >= maxIterations) yield* emitAll(emit, notExecuted(done))
+      else yield* runTools(done.open, done.past)
+    }
+
+    for (let step = done.steps + 1; step <= maxIterations; step++) {
+      if (maxSteps !== undefined && step > maxSteps) return yield* budgetExceeded(`${maxSteps} steps`)
+      const last = step === maxIterations
+      const meter = new Meter(usage, options.maxTotalTokens)
+      const answer = yield* request({
+        meter,
+        prompt: (limits) => prompts.prompt(history, limits),
+        shorter: (limits) => prompts.shorter(history, limits),
+        last,
+        emit
+      })
+      if (answer.usage !== undefined) prompts.learn(answer.usage)
+      const { spent } = meter
+      usage = Usage.add(usage, spent)
+      const { calls, message, refusals } = acceptAnswer(answer, { history, last, room })
+      // Refusals are written together with their message, so that a recovery does not execute these calls.
+      yield* emitAll(emit, [
+        ...messageEvents({ message, usage: spent, truncated: answer.finish === "length" }, room),
+        ...refusals
+      ])
+      if (calls.length + refusals.length === 0 || last) break
+      history.push(message)
+      if (refusals.length > 0) history.push({ role: "tool", content: refusals })
+      if (calls.length > 0) yield* runTools(calls, noPast)
+    }
+    return { usage }
+  })
+}
+
+/** The history as the model sees it. */
+const shown = (
+  { history, historyMetadata }: AgentInput,
+  userMessage: LoopOptions["userMessage"]
+): Array<Message> =>
+  history.map((message) => {
+    const metadata = historyMetadata.get(message)
+    return userMessage === undefined || metadata === undefined || message.role !== "user"
+      ? message
+      : userMessage(message, metadata)
+  })
+
+const titleOf = (titles: TitleMaker, history: ReadonlyArray<Message>): Effect.Effect<Option.Option<string>> =>
+  Effect.catch(
+    titles(history),
+    (error) =>
+      Effect.as(Effect.logWarning("The title of the conversation could not be made.", error.message), Option.none())
+  )
+
+/** The results of open calls in a task that may take no more steps. */
+const notExecuted = ({ open, past }: ResumePoint) =>
+  open.map((call) => {
+    const known = past.get(call.toolCallId)
+    return known?.entered === true
+      ? Settlement.interruptedResult({ ...call, ...known })
+      : resultPart(call, limitReached, known?.decision)
+  })
+
+const emitAll = (emit: Emit, events: ReadonlyArray<AgentEvent>): Effect.Effect<void> => {
+  const [first, ...rest] = events
+  return first === undefined ? Effect.void : Effect.asVoid(emit([first, ...rest]))
+}
