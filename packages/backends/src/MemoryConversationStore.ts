@@ -1,6 +1,5 @@
 /**
- * Keeps conversations in memory. It lives in `@perennial/domain`, where the runtime finds it too; here it stands with
- * its siblings.
+ * Keeps conversations in memory. The implementation is in `@perennial/domain`, because the runtime uses it too.
  *
  * @since 0.1.0
  */

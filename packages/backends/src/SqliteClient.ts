@@ -1,10 +1,10 @@
 /**
  * A `SqlClient` over `node:sqlite`: an embedded database in one file, without a dependency.
  *
- * Every commit survives power loss (WAL, `synchronous=FULL`). A file belongs to one process: it holds an exclusive
- * transaction on `<file>-owner` beside it (beside the file itself, if the name is a link), which the operating system
- * frees however the process ends, and a second process is refused. So whoever has the file knows that every earlier
- * process is dead.
+ * Every commit survives power loss (WAL, `synchronous=FULL`). A file belongs to one process. The process holds an exclusive
+ * transaction on the file `<file>-owner` (beside the target, if the file is a link). The operating system frees this lock
+ * when the process ends, in whichever way. A second process is refused. A process that has the lock therefore knows that
+ * every earlier process is dead.
  *
  * @since 0.1.0
  */
@@ -36,13 +36,13 @@ export class SqliteFileInUse extends Schema.TaggedError<SqliteFileInUse>()("Sqli
  */
 export interface Options {
   /**
-   * The database file, made with its directory if it is not there (for the process's own user alone: modes 600 and 700);
-   * `:memory:` for one that ends with the process.
+   * The database file. A missing file is created with its directory, with access for the user of the process only (modes 600
+   * and 700). `:memory:` is a database that ends with the process.
    */
   readonly filename: string
 }
 
-/** How long a statement waits for a reader from outside, such as a backup, in milliseconds. It blocks the process. */
+/** How long a statement waits for a lock of another program, such as a backup, in milliseconds. The wait blocks the process. */
 const busyTimeout = 5000
 
 /** How many prepared statements are kept. */
@@ -74,25 +74,25 @@ const open = (filename: string, timeout: number, pragmas: ReadonlyArray<string>)
     (database) => Effect.sync(() => database.close())
   )
 
-/** What users said is in these files: whatever is made is for the process's own user alone (P12). */
+/** The files contain messages of users. Only the user of the process may access files that are created here (P12). */
 const modes = { directory: 0o700, file: 0o600 }
 
-/** SQLite gives its companions the mode of the file they belong to. */
+/** SQLite gives companion files the mode of the database file. */
 const makeFile = (filename: string): void => closeSync(openSync(filename, "a", modes.file))
 
-/** Makes a directory and those above it. Node's own `recursive` never ends where nothing can be made, as in `/proc`. */
+/** Creates a directory and its parents. The `recursive` of Node.js does not end in places such as `/proc`. */
 const makeDirectory = (path: string): void => {
   if (existsSync(path)) return
   makeDirectory(dirname(path))
   try {
     mkdirSync(path, { mode: modes.directory })
   } catch (cause) {
-    // Another process may have been faster.
+    // Another process may have created the directory.
     if (!existsSync(path)) throw cause
   }
 }
 
-/** The one name of a file, however it was reached: whoever comes through a link meets the same owner. */
+/** The real name of a file, so that a process that opens the file through a link finds the same lock. */
 const realName = (filename: string): string => {
   makeDirectory(dirname(filename))
   makeFile(filename)
@@ -113,7 +113,7 @@ const own = (filename: string): Effect.Effect<void, SqliteFileInUse | SqlError.S
     )
   })
 
-// This is where values of unknown type meet the database: anything it cannot hold is refused by it with an error.
+// Parameters have an unknown type here. The database refuses a value that it cannot store with an error.
 const bind = (value: unknown): SQLInputValue =>
   value === undefined ? null : typeof value === "boolean" ? Number(value) : value as SQLInputValue
 
@@ -142,7 +142,7 @@ const makeConnection = (database: DatabaseSync): SqlConnection.Connection => {
     params: ReadonlyArray<unknown>,
     mode: "rows" | "values" | "raw"
   ) =>
-    // The rows are whatever the query selects: `Connection` types them as `any`, too.
+    // The type of a row depends on the query. `Connection` has the type `any` as well.
     // oxlint-disable-next-line typescript/no-explicit-any
     Effect.withFiber<any, SqlError.SqlError>((fiber) =>
       attempt("execute", () => {
@@ -193,7 +193,7 @@ export const make = Effect.fnUntraced(function*({ filename }: Options): Effect.f
     }),
     driver: "sqlite-node",
     compiler: Statement.makeCompilerSqlite(),
-    // Takes the write lock at the start: a transaction reads nothing that another one changes before it commits.
+    // Takes the write lock at the start, so that no other transaction changes rows that this transaction has read.
     beginTransaction: "BEGIN IMMEDIATE",
     prepareTransactionControls: true,
     releaseSavepoint: (name) => `RELEASE SAVEPOINT ${name}`,

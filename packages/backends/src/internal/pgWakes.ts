@@ -1,9 +1,8 @@
 /**
- * Hints between processes on PostgreSQL: `NOTIFY`, on one channel for all that share the tables.
+ * Hints between processes on PostgreSQL: `NOTIFY`, on one channel for all processes that share the tables.
  *
- * Hints are sent in a statement of their own after the commit they tell of: inside a commit, `NOTIFY` was measured to
- * make all commits of the database wait for each other. What comes up while one statement is under way goes into the
- * next one.
+ * Hints are sent after the commit, in a statement of their own: `NOTIFY` inside a commit was measured to make all commits of
+ * the database wait for each other. Hints that arise while a statement runs are collected for the next statement.
  */
 import { PgConnection } from "@effect/sql-pg"
 import type { PgClient } from "@effect/sql-pg/PgClient"
@@ -14,18 +13,18 @@ import type { SqlError } from "effect/sql"
 import { answered, withRetriesInTime } from "./sqlRetry.ts"
 import { decodeRows } from "./sqlRows.ts"
 
-/** Bytes of one payload; PostgreSQL takes no more. */
+/** The largest payload that PostgreSQL accepts, in bytes. */
 const payloadBytes = 7_999
-/** Hints that wait to be sent; with more, everybody is told to look at everything. */
+/** The largest number of hints in the queue. Above it one hint `all` replaces them. */
 const waiting = 10_000
-/** Hints that wait to be followed; with more, the oldest are dropped. */
+/** The largest number of received hints that wait. Above it the oldest hints are dropped. */
 const unfollowed = 4_096
 
 const why = ({ reason: { cause, message } }: SqlError.SqlError) => cause instanceof Error ? cause.message : message
 
 /**
- * For a connection of its own: one that is hardly used must notice, too, that the other side is gone, and one that does
- * not answer must be given up, which a shared one is not.
+ * Settings for a connection of its own. A connection that is hardly used must notice that the server is gone, and a
+ * connection that does not answer must be closed, which is not possible with a shared one.
  */
 export const ownConfig = ({ config }: PgClient): PgClient["config"] => ({
   ...config,
@@ -40,10 +39,10 @@ const all: Wake = { kind: "all" }
 const kinds: ReadonlySet<string> = new Set(["log", "intent", "head", "all"] satisfies ReadonlyArray<Wake["kind"]>)
 const isKind = (kind: string): kind is Wake["kind"] => kinds.has(kind)
 
-/** A payload: who sends it, then kinds and tasks by turns. */
+/** A payload: the id of the sender, then kinds and tasks alternately. */
 const decode = Schema.decodeUnknownOption(Schema.fromJsonString(Schema.Array(Schema.String)))
 
-/** Anybody may write to a channel: what is not understood here is no hint. */
+/** Other programs may write to the channel. Payloads that are not valid are ignored. */
 const toWakes = (payload: string, self: string): ReadonlyArray<Wake> => {
   const [origin, ...fields] = Option.getOrElse(decode(payload), (): ReadonlyArray<string> => [])
   if (origin === self) return []
@@ -58,7 +57,7 @@ const toWakes = (payload: string, self: string): ReadonlyArray<Wake> => {
 
 const utf8 = new TextEncoder()
 
-/** As many payloads as it takes. A hint is far smaller than a payload. */
+/** Divides the hints into payloads. A hint is far smaller than a payload. */
 const pack = (origin: string, hints: Iterable<string>): ReadonlyArray<string> => {
   const payloads: Array<string> = []
   const start = `["${origin}"`
@@ -80,17 +79,17 @@ const pack = (origin: string, hints: Iterable<string>): ReadonlyArray<string> =>
 const readTables = decodeRows(Schema.Struct({ id: Schema.String }))
 
 export interface PgWakes {
-  /** Tells other processes, soon. */
+  /** Sends hints to other processes, without waiting. */
   readonly hint: (kind: Exclude<Wake["kind"], "all">, taskId: TaskId) => void
   /**
-   * What other processes tell from now on, on a connection of the stream's own: a listener out of the client's pool
-   * would keep the pool from closing before it. After every connection `all` comes first: what was told before is not
-   * known. A connection that fails is made again.
+   * The hints of other processes, on a connection of the stream's own: a listener from the pool of the client would keep the
+   * pool from closing. After every connect the first hint is `all`, because earlier hints may be lost. A connection that
+   * fails is made again.
    */
   readonly wakes: Stream.Stream<Wake>
 }
 
-/** Needs the tables. The fiber that sends lives as long as the scope, whose end sends what is left. */
+/** Needs the tables. The sending fiber lives as long as the scope. At its end it sends the remaining hints. */
 export const make = Effect.fnUntraced(function*(client: PgClient) {
   const sql = client.withoutTransforms()
   const origin = yield* Effect.flatten(NewId)
