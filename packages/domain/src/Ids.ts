@@ -2,7 +2,7 @@
  * The identifiers of Perennial, and the service that makes new ones.
  *
  * New ids are UUIDv7 (RFC 9562, section 5.7): they sort by the time of their creation. Ids that clients choose
- * (conversations, idempotency keys) are opaque strings of 1 to 200 characters, without control characters and without
+ * (of conversations) are opaque strings of 1 to 200 characters, without control characters and without
  * halves of surrogate pairs.
  *
  * @since 0.1.0

@@ -7,7 +7,7 @@
  *
  * @since 0.1.0
  */
-import { Context, type Effect, Schema, type Stream } from "effect"
+import { Context, Effect, Schema, type Stream } from "effect"
 import type { Decision } from "./Decision.ts"
 import type { ConversationId, TaskId } from "./Ids.ts"
 import * as Input from "./Input.ts"
@@ -170,3 +170,19 @@ export class TaskManager extends Context.Service<TaskManager, {
     id: ConversationId
   ) => Effect.Effect<void, ConversationNotFound | ConversationBusy | ConversationStoreError | TaskBackendError>
 }>()("@perennial/domain/TaskManager") {}
+
+/**
+ * The ids of running tasks, newest first, at most 10,000: `running` for a manager that has `list`.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const runningOf = Effect.fnUntraced(function*(list: TaskManager["Service"]["list"]) {
+  const ids: Array<TaskId> = []
+  while (ids.length < 10_000) {
+    const page = yield* list({ status: ["running"], before: ids.at(-1), limit: 1_000 })
+    for (const { id } of page) ids.push(id)
+    if (page.length < 1_000) break
+  }
+  return ids
+})

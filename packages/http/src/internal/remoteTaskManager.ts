@@ -6,7 +6,7 @@ import { decodeRegenerate, decodeStart } from "@perennial/domain/StartInput"
 import { isTerminal, type Task } from "@perennial/domain/Task"
 import { CursorAhead, StreamLost, TaskBackendError } from "@perennial/domain/TaskError"
 import type { StoredEvent } from "@perennial/domain/TaskEvent"
-import { decodeCancel, TaskManager } from "@perennial/domain/TaskManager"
+import { decodeCancel, runningOf, TaskManager } from "@perennial/domain/TaskManager"
 import * as TaskResult from "@perennial/domain/TaskResult"
 import { Effect, Schedule, Schema, Stream } from "effect"
 import type { Api, EventPage } from "../Api.ts"
@@ -126,16 +126,6 @@ export const makeRemote = (client: LenientClient<typeof Api> & { readonly watch:
     }
   )
 
-  const running = Effect.gen(function*() {
-    const ids: Array<TaskId> = []
-    while (ids.length < 10_000) {
-      const page = yield* list({ status: ["running"], before: ids.at(-1), limit: 1_000 })
-      for (const { id } of page) ids.push(id)
-      if (page.length < 1_000) break
-    }
-    return ids
-  })
-
   /** Events of an ended task, over as many pages as the server makes of them. */
   const eventsOf = Effect.fnUntraced(function*(id: TaskId, { after, limit }: { after: number; limit: number }) {
     const events: Array<StoredEvent> = []
@@ -181,7 +171,7 @@ export const makeRemote = (client: LenientClient<typeof Api> & { readonly watch:
     cancel,
     get: Effect.fn("TaskManager.get")(get),
     list,
-    running: Effect.withSpan(running, "TaskManager.running"),
+    running: Effect.withSpan(runningOf(list), "TaskManager.running"),
     await: await_,
     decide,
     deleteConversation
