@@ -21,6 +21,7 @@ import { makeReadiness } from "./internal/readiness.ts"
 import { withProblems } from "./internal/withProblems.ts"
 import { type RequestProblems, Unavailable } from "./Problems.ts"
 import * as Sse from "./Sse.ts"
+import * as Wire from "./Wire.ts"
 
 /** If a cancelled task has not ended after this time, the answer is 202. */
 const cancelPatience = "10 seconds"
@@ -77,7 +78,7 @@ const messagesPage = Effect.fnUntraced(function*(
 
 /** The wire that a request asks for by `Accept`. An `EventSource` asks for `text/event-stream`; the typed client names no type. */
 const wantsPage = (accept = ""): boolean => accept.includes("application/json") && !accept.includes("text/event-stream")
-const wireFor = (accept = ""): Sse.Wire => accept.includes("text/event-stream") ? Sse.eventSource : Sse.eventLog
+const wireFor = (accept = ""): Wire.Wire => accept.includes("text/event-stream") ? Wire.eventSource : Wire.eventLog
 
 /** The events between the cursor and the task's `lastSeq`. All of them are stored, so reading them does not wait. */
 const readPage = (events: Stream.Stream<StoredEvent, StreamLost>, task: Task, after: number, limit: number) =>

@@ -165,7 +165,7 @@ export const layer = (options?: Options) => serve(layerRoutes(options), options)
  * A web-standard handler for hosts that are not Effect: Express, Hono, Next.js and the like.
  *
  * **Details** The host passes on the requests whose path is under the prefix, with their whole path. A request that is
- * aborted, or whose response body is cancelled, ends its event stream. The layer is built at the first request; where
+ * aborted, or whose response body is cancelled, ends its event stream. The layer is built at once; where
  * that fails, every request is rejected with the reason. `dispose` ends open event streams with a `retry:` hint, and then
  * closes the layer.
  *

@@ -9,57 +9,11 @@
  */
 import type { StreamLost } from "@perennial/domain/TaskError"
 import type { StoredEvent } from "@perennial/domain/TaskEvent"
-import { type Array, Context, Duration, Effect, Fiber, Layer, Stream } from "effect"
+import { Context, Duration, Effect, Fiber, Layer, Stream } from "effect"
 import { HttpServerResponse } from "effect/http"
 import { connect, type Connections } from "./internal/connection.ts"
-import { comment, encode, retry } from "./internal/eventFrames.ts"
 import { oneAtATime } from "./internal/oneAtATime.ts"
-
-/**
- * What a stream of events looks like on the wire. A stream may keep state in the `encode` of a wire of its own.
- *
- * @since 0.1.0
- * @category models
- */
-export interface Wire {
-  /** Headers of the response, besides those that keep proxies from buffering. */
-  readonly headers: Readonly<Record<string, string>>
-  /** The first bytes, sent at once. `retryMillis` is how long a reader shall wait before it connects again. */
-  readonly opening: (retryMillis: number) => Uint8Array
-  /** The bytes that an idle stream sends at an interval. */
-  readonly heartbeat: Uint8Array
-  /** The last bytes of a stream that ends before its source. */
-  readonly goodbye: (retryMillis: number) => Uint8Array
-  readonly encode: (events: Array.NonEmptyReadonlyArray<StoredEvent>) => Uint8Array
-}
-
-const ok = comment("ok")
-
-/**
- * The protocol of Perennial: `id: <seq>` and `data: <event JSON>` for each event, comments as heartbeats, and `retry:` as
- * goodbye. Readers of the same events share the encoded bytes.
- *
- * @since 0.1.0
- * @category wires
- */
-export const eventLog: Wire = {
-  headers: {},
-  opening: () => ok,
-  heartbeat: comment("ping"),
-  goodbye: retry,
-  encode
-}
-
-/**
- * `eventLog` for the browser's `EventSource`: it opens with `retry:`, because an `EventSource` whose connection is cut
- * otherwise waits about three seconds.
- *
- * **Gotchas** Effect's own decoder of Server-Sent Events ends at a `retry:` line.
- *
- * @since 0.1.0
- * @category wires
- */
-export const eventSource: Wire = { ...eventLog, opening: retry }
+import { eventLog, type Wire } from "./Wire.ts"
 
 const headers = {
   "cache-control": "no-cache, no-transform",

@@ -53,3 +53,8 @@ export * as Tokens from "./Tokens.ts"
  * @since 0.1.0
  */
 export * as Watch from "./Watch.ts"
+
+/**
+ * @since 0.1.0
+ */
+export * as Wire from "./Wire.ts"

@@ -44,7 +44,9 @@ describe("paths", () => {
           assert.strictEqual(answer.errors[0]?.path[0], "params")
           assert.isBelow(JSON.stringify(answer).length, 500)
         }
-        assert.strictEqual((yield* call(`/tasks/${id}`, { method: "PUT" })).status, 405)
+        const wrong = yield* problem(yield* call(`/tasks/${id}`, { method: "PUT" }))
+        assert.strictEqual(wrong.status, 405)
+        assert.isBelow(wrong.detail.length, 300)
       }
       for (const path of ["/tasks/%ed%a0%80", "/tasks/%", "/conversations/%ff/messages", "/%c3"]) {
         const answer = yield* problem(yield* call(path))

@@ -3,6 +3,7 @@ import { ConversationId, TaskId } from "@perennial/domain/Ids"
 import { StreamLost } from "@perennial/domain/TaskError"
 import type { StoredEvent } from "@perennial/domain/TaskEvent"
 import * as Sse from "@perennial/http/Sse"
+import type { Wire } from "@perennial/http/Wire"
 import {
   Array,
   type Cause,
@@ -147,7 +148,7 @@ describe("a wire", () => {
   it.effect("says what headers, opening, heartbeats, events and goodbye look like", () =>
     Effect.gen(function*() {
       const utf8 = new TextEncoder()
-      const wire: Sse.Wire = {
+      const wire: Wire = {
         headers: { "x-protocol": "other" },
         opening: (retryMillis) => utf8.encode(`begin ${retryMillis};`),
         heartbeat: utf8.encode("beat;"),

@@ -6,7 +6,7 @@
 import type { StreamLost } from "@perennial/domain/TaskError"
 import { isTerminal, type StoredEvent } from "@perennial/domain/TaskEvent"
 import { type Array, Cause, Effect, Exit, type Fiber, Pull, Scope } from "effect"
-import type { Wire } from "../Sse.ts"
+import type { Wire } from "../Wire.ts"
 
 type Events = Array.NonEmptyReadonlyArray<StoredEvent>
 type Bytes = Array.NonEmptyReadonlyArray<Uint8Array>

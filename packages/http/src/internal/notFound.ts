@@ -42,16 +42,16 @@ const respond = (path: string, prefix: string, method: string) => {
     return HttpServerRespondable.toResponse(invalidPath("Expected a path in which percent-encoding is valid UTF-8"))
   }
   const inside = path.slice(prefix.length) || "/"
+  const shown = path.length <= 200 ? path : `${path.slice(0, 200)}…`
   const allow = [...methods].filter((method) => table.find(method, inside) !== undefined)
   if (allow.includes(method === "HEAD" ? "GET" : method)) {
     return HttpServerRespondable.toResponse(invalidPath("Expected ids of at most 200 characters"))
   }
   if (allow.length === 0) {
-    const shown = path.length <= 200 ? path : `${path.slice(0, 200)}…`
     const detail = `There is nothing at ${shown}. GET ${prefix}/docs lists what there is.`
     return HttpServerRespondable.toResponse(new RouteNotFound({ path: shown, detail }))
   }
-  const problem = new MethodNotAllowed({ allow, detail: `${path} takes ${allow.join(", ")}, not ${method}.` })
+  const problem = new MethodNotAllowed({ allow, detail: `${shown} takes ${allow.join(", ")}, not ${method}.` })
   return Effect.map(
     HttpServerRespondable.toResponse(problem),
     HttpServerResponse.setHeader("allow", allow.join(", "))

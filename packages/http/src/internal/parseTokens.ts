@@ -3,7 +3,6 @@
  */
 import { UserId } from "@perennial/domain/Ids"
 import { Config, Effect, Redacted, Schema, SchemaIssue } from "effect"
-import type { Token } from "../Tokens.ts"
 
 const invalid = (name: string, entry: number, problem: string) =>
   Effect.fail(
@@ -17,7 +16,7 @@ const invalid = (name: string, entry: number, problem: string) =>
   )
 
 export const parseTokens = Effect.fnUntraced(function*(name: string, text: string) {
-  const tokens: Array<Token> = []
+  const tokens: Array<{ readonly userId: UserId; readonly secret: Redacted.Redacted }> = []
   const seen = new Set<string>()
   for (const [i, entry] of text.split(",").entries()) {
     const at = entry.indexOf(":")
