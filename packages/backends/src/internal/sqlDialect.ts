@@ -30,6 +30,8 @@ export interface Dialect {
   readonly boundTransaction: Statement.Fragment
   /** The end of a `SELECT` that locks its rows. */
   readonly lockRows: Statement.Fragment
+  /** The order of lists of tasks, by the columns of their indexes alone. */
+  readonly newestFirst: Statement.Fragment
   /** Runs the writes and the read in one commit. The read sees the rows as they were before or after the writes. */
   readonly together: (
     writes: readonly [Write, Write],
@@ -46,6 +48,8 @@ export interface Dialect {
     readonly updated: Statement.Fragment
     /** Of a table whose rows are found by their key alone: a smaller file and faster deletes. */
     readonly byKey: Statement.Fragment
+    /** The last column of an index that serves `newestFirst`. */
+    readonly listedId: Statement.Fragment
   }
 }
 
@@ -63,6 +67,7 @@ export const sqlite = (sql: SqlClient.SqlClient): Dialect => {
     boundTransaction: sql.literal("NULL"),
     // A transaction takes the lock of the whole database when it begins.
     lockRows: sql.literal(""),
+    newestFirst: sql.literal("id DESC"),
     together: ([first, second], read) => sql.withTransaction(Effect.andThen(Effect.andThen(first, second), read)),
     taskStatements: Effect.succeed(SqliteTaskStatements.make(sql)),
     conversationStatements: Effect.succeed(SqliteConversations.make(sql, time)),
@@ -70,7 +75,8 @@ export const sqlite = (sql: SqlClient.SqlClient): Dialect => {
       id: sql.literal("TEXT"),
       millis: sql.literal("INTEGER"),
       updated: sql.literal(""),
-      byKey: sql.literal("WITHOUT ROWID")
+      byKey: sql.literal("WITHOUT ROWID"),
+      listedId: sql.literal("id")
     }
   }
 }
@@ -88,6 +94,9 @@ export const postgres = (sql: SqlClient.SqlClient): Dialect => {
     withTransaction: PgTransaction.makeWithTransaction(sql),
     boundTransaction: PgTransaction.boundTransaction(sql),
     lockRows: sql.literal("FOR UPDATE"),
+    // The primary key, read backwards, has NULLS FIRST. If it had the order of a list, PostgreSQL could choose it, and read
+    // the tasks of all users until it has found enough of one user.
+    newestFirst: sql.literal("id DESC NULLS LAST"),
     // A statement can be given up at once, which the beginning and the end of a transaction cannot.
     together: ([first, second], read) => sql`WITH first AS (${first}), second AS (${second}) ${read}`,
     taskStatements: PgTaskStatements.make(sql, now),
@@ -96,7 +105,8 @@ export const postgres = (sql: SqlClient.SqlClient): Dialect => {
       id: sql.literal(`TEXT COLLATE "C"`),
       millis: sql.literal("BIGINT"),
       updated: sql.literal("WITH (fillfactor = 80)"),
-      byKey: sql.literal("")
+      byKey: sql.literal(""),
+      listedId: sql.literal("id NULLS FIRST")
     }
   }
 }

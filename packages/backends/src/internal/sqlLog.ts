@@ -97,11 +97,13 @@ export const make = (
         withTransaction(Effect.gen(function*() {
           yield* sql`SELECT ${boundTransaction}`
           // The body of the message goes with its log: the conversation has it, too. Only an owner needed the rest.
+          const found = yield* readIds(sql`SELECT id FROM perennial_tasks
+            WHERE finished_at < ${finishedBefore} AND pruned = 0 ORDER BY finished_at, id LIMIT ${limit}`)
+          if (found.length === 0) return 0
+          // Another process may prune the same tasks.
           const rows = yield* readIds(sql`UPDATE perennial_tasks
             SET pruned = 1, user_metadata = NULL, log_context = NULL
-            WHERE pruned = 0 AND id IN (SELECT id FROM perennial_tasks
-              WHERE finished_at < ${finishedBefore} AND pruned = 0 ORDER BY finished_at, id LIMIT ${limit})
-            RETURNING id`)
+            WHERE pruned = 0 AND ${sql.in("id", found.map((row) => row.id))} RETURNING id`)
           if (rows.length === 0) return 0
           const ids = rows.map((row) => row.id)
           yield* sql`DELETE FROM perennial_task_events WHERE ${sql.in("task_id", ids)}`

@@ -77,16 +77,35 @@ const newest: Migrate = Effect.fnUntraced(function*({ sql }) {
   yield* sql`DROP INDEX perennial_conversations_user`
 })
 
-const migrations: Readonly<Record<string, Migrate>> = {
+/**
+ * Each list has an index with all its filters. The index of active tasks leaves out those that have ended, which are the
+ * most tasks of a long conversation; heads without an owner and owned tasks are apart.
+ */
+const filters: Migrate = Effect.fnUntraced(function*({ sql, types: { listedId } }) {
+  yield* sql`CREATE INDEX perennial_tasks_of_user_by_status ON perennial_tasks (user_id, status, ${listedId})`
+  yield* sql`CREATE INDEX perennial_tasks_of_conversation_by_status
+    ON perennial_tasks (conversation_id, user_id, status, ${listedId})`
+  yield* sql`CREATE INDEX perennial_tasks_queue ON perennial_tasks (conversation_id, position) WHERE finished_at IS NULL`
+  yield* sql`CREATE INDEX perennial_tasks_unclaimed ON perennial_tasks (created_at, id)
+    WHERE head = 1 AND runner_id IS NULL`
+  yield* sql`CREATE INDEX perennial_tasks_of_runner ON perennial_tasks (runner_id, created_at, id)
+    WHERE runner_id IS NOT NULL`
+  for (const index of ["user", "active", "of_conversation", "conversation", "heads", "owned"]) {
+    yield* sql`DROP INDEX ${sql(`perennial_tasks_${index}`)}`
+  }
+})
+
+export const migrations: Readonly<Record<string, Migrate>> = {
   "1_tasks": tasks,
   "2_conversations": conversations,
   "3_replaces": replaces,
   "4_inputs": inputs,
   "5_lists": lists,
-  "6_newest": newest
+  "6_newest": newest,
+  "7_filters": filters
 }
 
-const table = "perennial_migrations"
+export const table = "perennial_migrations"
 
 /** The version of the tables that this version of the stores knows. */
 const known = Object.keys(migrations).length

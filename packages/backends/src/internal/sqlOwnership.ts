@@ -1,14 +1,14 @@
 /**
  * Who may execute a task: claims, leases and heads without an owner.
  */
-import { type AgentId, type RunnerId, TaskId } from "@perennial/domain/Ids"
+import { type AgentId, RunnerId, TaskId } from "@perennial/domain/Ids"
 import { cancelKey, type TaskBackend } from "@perennial/domain/TaskBackend"
 import { Duration, Effect, Option, Schema } from "effect"
 import type { SqlClient, Statement } from "effect/sql"
 import { toTaskBackendError } from "./backendError.ts"
 import { read } from "./persistence.ts"
 import type { Dialect } from "./sqlDialect.ts"
-import { claimColumns, decodeRows, headColumns, readClaims, readHeads } from "./sqlRows.ts"
+import { claimColumns, decodeRows, headColumns, mergedPage, readClaims, readHeads } from "./sqlRows.ts"
 import { toClaim, toHead } from "./taskRow.ts"
 import type { TaskStatements } from "./taskStatements.ts"
 
@@ -23,14 +23,30 @@ export const unowned = (sql: SqlClient.SqlClient, now: Statement.Fragment): Stat
   sql`(t.head = 1 AND (t.runner_id IS NULL OR NOT EXISTS (
     SELECT 1 FROM perennial_runners r WHERE r.id = t.runner_id AND r.expires_at > ${now})))`
 
+/**
+ * Whether a query about the row at hand has a row, of which it has one at most. PostgreSQL looks the row up by an index;
+ * for `EXISTS` it may read the whole table once instead.
+ */
+const found = (sql: SqlClient.SqlClient, query: Statement.Fragment) => sql`(${query}) IS NOT NULL`
+
 /** Whether a process that has these agents may do something about head `t`: execute it, or end it as every process may. */
 const concerns = (sql: SqlClient.SqlClient, agentIds: ReadonlyArray<AgentId>, staleBefore: number) =>
   sql.or([
     sql.in("agent_id", agentIds),
     sql`COALESCE(started_at, updated_at) < ${staleBefore}`,
-    sql`(intents > 0 AND EXISTS (
-      SELECT 1 FROM perennial_task_intents i WHERE i.task_id = t.id AND i.key = ${cancelKey}))`
+    sql`(intents > 0 AND ${
+      found(
+        sql,
+        sql`SELECT 1 FROM perennial_task_intents i
+      WHERE i.task_id = t.id AND i.key = ${cancelKey}`
+      )
+    })`
   ])
+
+/** How many dead owners one page has tasks of. The next follow when these tasks have been claimed. */
+const deadAtOnce = 50
+
+const readRunners = decodeRows(Schema.Struct({ id: RunnerId }))
 
 const readOwned = decodeRows(Schema.Struct({ id: TaskId, token: Schema.Int, intents: Schema.Int }))
 
@@ -103,15 +119,41 @@ export const make = (
         return Option.none()
       }), toTaskBackendError("claim"))
 
+  /** Dead owners of wanted tasks. Steps from owner to owner in an index, over the tasks of living owners. */
+  const deadOwners = (wanted: Statement.Fragment, now: Statement.Fragment) =>
+    readRunners(sql`WITH RECURSIVE owners(id) AS (
+        SELECT MIN(runner_id) FROM perennial_tasks WHERE runner_id IS NOT NULL
+        UNION ALL
+        SELECT (SELECT MIN(runner_id) FROM perennial_tasks WHERE runner_id > owners.id) FROM owners
+        WHERE owners.id IS NOT NULL
+      )
+      SELECT id FROM owners WHERE id IS NOT NULL
+        AND NOT EXISTS (SELECT 1 FROM perennial_runners r WHERE r.id = owners.id AND r.expires_at > ${now})
+        AND ${
+      found(
+        sql,
+        sql`SELECT 1 FROM perennial_tasks t WHERE t.runner_id = owners.id ${wanted}
+          ORDER BY created_at, id LIMIT 1`
+      )
+    }
+      LIMIT ${deadAtOnce}`)
+
   return {
     claim,
     unowned: ({ agentIds, limit, staleBefore = 0 }) =>
       withRetries(() =>
         Effect.gen(function*() {
-          const now = yield* time
           const wanted = agentIds === undefined ? sql`` : sql`AND ${concerns(sql, agentIds, staleBefore)}`
-          const rows = yield* readHeads(sql`SELECT ${headColumns(sql)} FROM perennial_tasks t
-            WHERE ${unowned(sql, now)} ${wanted} ORDER BY created_at, id LIMIT ${limit}`)
+          const owners = yield* deadOwners(wanted, yield* time)
+          const rows = yield* readHeads(mergedPage(sql, {
+            columns: sql`${headColumns(sql)}, created_at`,
+            filters: [
+              sql`head = 1 AND runner_id IS NULL ${wanted}`,
+              ...owners.map(({ id }) => sql`runner_id = ${id} ${wanted}`)
+            ],
+            order: sql.literal("created_at, id"),
+            limit
+          }))
           return rows.map(toHead)
         }), toTaskBackendError("unowned"))
   }

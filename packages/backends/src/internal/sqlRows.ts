@@ -3,7 +3,7 @@
  */
 import { AgentId, ConversationId, MessageId, TaskId, UserId } from "@perennial/domain/Ids"
 import { TaskStatus } from "@perennial/domain/Task"
-import { Effect, Schema } from "effect"
+import { type Array as Arr, Effect, Schema } from "effect"
 import type { SqlClient, SqlError, Statement } from "effect/sql"
 import { read, type Unreadable } from "./persistence.ts"
 
@@ -65,6 +65,28 @@ export const headColumns = (sql: SqlClient.SqlClient): Statement.Fragment => sql
 /** The task with an id; of a user, if one is given: for all others the task does not exist (P12). */
 export const whereTask = (sql: SqlClient.SqlClient, id: TaskId, userId: UserId | undefined): Statement.Fragment =>
   userId === undefined ? sql`id = ${id}` : sql`(id = ${id} AND user_id = ${userId})`
+
+/**
+ * The first rows that any of the filters selects, in an order that an index has for each filter: the database reads no more
+ * rows for each filter than the limit, and merges them. No row may match two filters.
+ */
+export const mergedPage = (
+  sql: SqlClient.SqlClient,
+  { columns, filters, limit, order }: {
+    readonly columns: Statement.Fragment
+    readonly filters: Arr.NonEmptyReadonlyArray<Statement.Fragment>
+    /** By columns that are selected. */
+    readonly order: Statement.Fragment
+    readonly limit: number
+  }
+): Statement.Statement<object> => {
+  const pages = filters.map((filter) =>
+    sql`SELECT ${columns} FROM perennial_tasks t WHERE ${filter} ORDER BY ${order} LIMIT ${limit}`
+  )
+  if (pages.length === 1) return sql`${sql.csv(pages)}`
+  const merged = sql.join(" UNION ALL ", false)(pages.map((page) => sql`SELECT * FROM (${page}) page`))
+  return sql`${merged} ORDER BY ${order} LIMIT ${limit}`
+}
 
 /** A text as a text column keeps it: PostgreSQL has no U+0000. JSON escapes that character. */
 export const toSqlText = (text: string): string => text.replaceAll("\0", "\uFFFD")

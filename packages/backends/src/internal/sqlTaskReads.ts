@@ -1,14 +1,14 @@
 /**
  * Reads tasks and what was asked of their owners.
  */
-import { isTerminal } from "@perennial/domain/Task"
+import { TaskStatus } from "@perennial/domain/Task"
 import type { TaskBackend } from "@perennial/domain/TaskBackend"
 import { TaskNotFound } from "@perennial/domain/TaskError"
 import { Effect, Schema } from "effect"
 import { toTaskBackendError } from "./backendError.ts"
 import { read } from "./persistence.ts"
 import type { Dialect } from "./sqlDialect.ts"
-import { decodeRows, readTasks, taskColumns } from "./sqlRows.ts"
+import { decodeRows, mergedPage, readTasks, taskColumns } from "./sqlRows.ts"
 import { toTask } from "./taskRow.ts"
 import type { TaskStatements } from "./taskStatements.ts"
 
@@ -17,7 +17,7 @@ type Service = TaskBackend["Service"]
 const readIntents = decodeRows(Schema.Struct({ key: Schema.String, value: Schema.fromJsonString(Schema.Json) }))
 
 export const make = (
-  { sql, withRetries }: Dialect,
+  { newestFirst, sql, withRetries }: Dialect,
   { find }: Pick<TaskStatements, "find">
 ): Pick<Service, "get" | "list" | "intents"> => ({
   get: (id, options) =>
@@ -27,20 +27,24 @@ export const make = (
         return row === undefined ? yield* new TaskNotFound({ taskId: id }) : yield* read(() => toTask(row))
       }), toTaskBackendError("get")),
 
-  list: ({ before, conversationId, limit, status, userId }) => {
-    if (status !== undefined && status.length === 0) return Effect.succeed([])
-    const filter = sql.and([
-      sql`user_id = ${userId}`,
-      ...(conversationId === undefined ? [] : [sql`conversation_id = ${conversationId}`]),
-      ...(status === undefined ? [] : [sql.in("status", status)]),
-      // Says the same again, where an index holds active tasks alone.
-      ...(status === undefined || status.some(isTerminal) ? [] : [sql`finished_at IS NULL`]),
-      ...(before === undefined ? [] : [sql`id < ${before}`])
-    ])
+  list: ({ before, conversationId, limit, status = TaskStatus.literals, userId }) => {
+    const [first, ...others] = new Set(status)
+    if (first === undefined) return Effect.succeed([])
+    const filter = (status: TaskStatus) =>
+      sql.and([
+        ...(conversationId === undefined ? [] : [sql`conversation_id = ${conversationId}`]),
+        sql`user_id = ${userId}`,
+        sql`status = ${status}`,
+        ...(before === undefined ? [] : [sql`id < ${before}`])
+      ])
     return withRetries(() =>
       Effect.gen(function*() {
-        const rows = yield* readTasks(sql`SELECT ${taskColumns(sql)} FROM perennial_tasks
-          WHERE ${filter} ORDER BY id DESC LIMIT ${limit}`)
+        const rows = yield* readTasks(mergedPage(sql, {
+          columns: taskColumns(sql),
+          filters: [filter(first), ...others.map(filter)],
+          order: newestFirst,
+          limit
+        }))
         return yield* read(() => rows.map(toTask))
       }), toTaskBackendError("list"))
   },

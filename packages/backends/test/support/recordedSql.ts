@@ -2,7 +2,7 @@ import { Context, Effect, Layer } from "effect"
 import { Reactivity } from "effect/reactivity"
 import { SqlClient, Statement } from "effect/sql"
 
-/** What a database was asked, and what it answered. */
+/** A statement, and the rows that it returned. */
 export interface Recorded {
   readonly sql: string
   readonly params: ReadonlyArray<unknown>
@@ -14,35 +14,32 @@ export class Statements extends Context.Service<Statements, Array<Recorded>>()(
   "@perennial/backends/test/support/recordedSql/Statements"
 ) {}
 
-/** A client over the same SQLite database, for one statement or transaction at a time, that writes down all it does. */
-export const layerRecording = Layer.effect(
-  SqlClient.SqlClient,
-  Effect.gen(function*() {
-    const statements = yield* Statements
-    const connection = yield* (yield* SqlClient.SqlClient).reserve
-    return yield* SqlClient.make({
-      acquirer: Effect.succeed({
-        ...connection,
-        execute: (sql, params, transform) =>
-          Effect.tap(
-            connection.execute(sql, params, transform),
-            (rows) => Effect.sync(() => statements.push({ sql, params, rows }))
-          )
-      }),
-      compiler: Statement.makeCompilerSqlite(),
-      driver: "sqlite-node",
-      spanAttributes: []
+/** A client of the same database that records its statements. It runs one statement or transaction at a time. */
+export const layerRecordingWith = (compiler: Statement.Compiler) =>
+  Layer.effect(
+    SqlClient.SqlClient,
+    Effect.gen(function*() {
+      const statements = yield* Statements
+      const connection = yield* (yield* SqlClient.SqlClient).reserve
+      return yield* SqlClient.make({
+        acquirer: Effect.succeed(Object.assign(Object.create(connection), {
+          execute: (...args: Parameters<typeof connection.execute>) =>
+            Effect.tap(connection.execute(...args), (rows) =>
+              Effect.sync(() => statements.push({ sql: args[0], params: args[1], rows })))
+        })),
+        compiler,
+        driver: "recording",
+        spanAttributes: []
+      })
     })
-  })
-).pipe(Layer.provide(Reactivity.layer))
+  ).pipe(Layer.provide(Reactivity.layer))
 
-/** How SQLite goes about the first statement of an operation, step by step. */
-export const explain = Effect.fnUntraced(function*<E, R>(operation: Effect.Effect<unknown, E, R>) {
-  const sql = yield* SqlClient.SqlClient
+export const layerRecording = layerRecordingWith(Statement.makeCompilerSqlite())
+
+/** The statements of an operation. */
+export const recorded = Effect.fnUntraced(function*<A, E, R>(operation: Effect.Effect<A, E, R>) {
   const statements = yield* Statements
   statements.length = 0
   yield* operation
-  const [first] = statements
-  const steps = yield* sql.unsafe<{ readonly detail: string }>(`EXPLAIN QUERY PLAN ${first?.sql}`, first?.params)
-  return steps.map(({ detail }) => detail)
+  return statements.splice(0)
 })

@@ -1,0 +1,163 @@
+/**
+ * Every list and every sweep searches an index for exactly the rows that it returns, on both dialects, however many rows
+ * there are (P11).
+ */
+import { PgClient } from "@effect/sql-pg"
+import { assert, it } from "@effect/vitest"
+import * as SqlConversationStore from "@perennial/backends/SqlConversationStore"
+import type { SqliteFileInUse } from "@perennial/backends/SqliteClient"
+import * as SqlTaskBackend from "@perennial/backends/SqlTaskBackend"
+import { ConversationStore } from "@perennial/domain/ConversationStore"
+import { AgentId, ConversationId, MessageId, TaskId, UserId } from "@perennial/domain/Ids"
+import { TaskStatus } from "@perennial/domain/Task"
+import { TaskBackend } from "@perennial/domain/TaskBackend"
+import { Effect, Layer } from "effect"
+import { SqlClient, type SqlError } from "effect/sql"
+import { layerEmpty } from "./sqliteFile.ts"
+import { pgSearches, sqliteSearches } from "./support/plans.ts"
+import { layerEmpty as postgresEmpty, withPostgres } from "./support/postgres.ts"
+import { layerRecording, layerRecordingWith, type Recorded, recorded, Statements } from "./support/recordedSql.ts"
+
+const tasks = 20_000
+/** Tasks and conversations of other users, which are newer. */
+const others = 2_000
+
+const message = JSON.stringify({
+  id: "m/1",
+  taskId: "m",
+  createdAt: "2026-01-01T00:00:00.000Z",
+  message: { role: "user", content: [{ type: "text", text: "hello" }] },
+  status: "complete"
+})
+
+const numbers = (count: number) => `WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ${count})`
+
+/** Ended tasks, then 3,000 tasks of three live runners, 300 of a dead runner, and 300 that nobody has claimed. */
+const fill = Effect.gen(function*() {
+  const sql = yield* SqlClient.SqlClient
+  const insertTasks = (user: string, first: string, count: number) =>
+    sql.unsafe(`INSERT INTO perennial_tasks (id, conversation_id, user_id, agent_id, position, head, status, runner_id,
+        token, last_seq, created_at, updated_at, started_at, finished_at)
+      ${numbers(count)} SELECT '${first}' || (100000 + i), '${first}' || (i % 200), '${user}', 'agent', i, 0,
+        CASE WHEN i % 5000 = 7 THEN 'error' WHEN i % 100 = 3 THEN 'cancelled' ELSE 'completed' END, NULL,
+        1, 10, i, i, i, i FROM n`)
+  yield* insertTasks("alice", "a", tasks)
+  yield* insertTasks("bob", "b", others)
+  yield* sql.unsafe(`INSERT INTO perennial_tasks (id, conversation_id, user_id, agent_id, position, head, status,
+      runner_id, token, last_seq, created_at, updated_at)
+    ${numbers(3_600)} SELECT 'c' || (100000 + i), 'c' || i, 'carol', 'agent', 1, 1,
+      CASE WHEN i > 3300 THEN 'queued' ELSE 'running' END,
+      CASE WHEN i > 3300 THEN NULL WHEN i > 3000 THEN 'dead' ELSE 'live' || (i % 3) END, 1, 10, i, i FROM n`)
+  yield* sql.unsafe(`INSERT INTO perennial_runners (id, expires_at)
+    VALUES ('live0', 9000000000000), ('live1', 9000000000000), ('live2', 9000000000000), ('dead', 1)`)
+  for (const [user, first, count] of [["alice", "a", tasks], ["bob", "b", others]] as const) {
+    yield* sql.unsafe(`INSERT INTO perennial_conversations (id, user_id, created_at, updated_at)
+      ${numbers(count)} SELECT '${first}' || i, '${user}', i, i FROM n`)
+  }
+  yield* sql.unsafe(`INSERT INTO perennial_messages (conversation_id, position, id, payload)
+    ${numbers(tasks)} SELECT 'a' || (i % 20), i, 'm' || i, '${message}' FROM n`)
+  yield* sql.unsafe(`INSERT INTO perennial_task_events (task_id, seq, at, payload)
+    ${numbers(tasks)} SELECT 'a' || (100000 + i % 100), i, i, '{"type":"text","content":"x"}' FROM n`)
+  yield* sql.unsafe(`INSERT INTO perennial_task_intents (task_id, key, ordinal, value)
+    ${numbers(tasks)} SELECT 'a' || (100000 + i), 'cancel', 1, '{}' FROM n`)
+  yield* sql.unsafe("ANALYZE")
+})
+
+type Explain = (statement: Recorded) => Effect.Effect<ReadonlyArray<string>, SqlError.SqlError, SqlClient.SqlClient>
+
+/** The searches of each statement of an operation. */
+const searchesOf = <E, R>(explain: Explain, operation: Effect.Effect<unknown, E, R>) =>
+  Effect.flatMap(recorded(operation), (statements) => Effect.forEach(statements, explain))
+
+const alice = UserId.make("alice")
+const page = { userId: alice, limit: 20 }
+
+const taskLists = Effect.fnUntraced(function*(explain: Explain) {
+  const backend = yield* TaskBackend
+  const statuses: ReadonlyArray<ReadonlyArray<TaskStatus> | undefined> = [
+    undefined,
+    ["error"],
+    ["queued", "running"],
+    ["running", "error"],
+    ["completed", "error", "cancelled"]
+  ]
+  for (const status of statuses) {
+    for (const conversationId of [undefined, ConversationId.make("a7")]) {
+      for (const before of [undefined, TaskId.make("a110000")]) {
+        const searches = yield* searchesOf(explain, backend.list({ ...page, status, conversationId, before }))
+        const index = conversationId === undefined
+          ? "perennial_tasks_of_user_by_status: user_id, status"
+          : "perennial_tasks_of_conversation_by_status: conversation_id, user_id, status"
+        const each = before === undefined ? index : `${index}, id`
+        const filter = { status, conversationId, before }
+        assert.deepStrictEqual({ ...filter, searches }, {
+          ...filter,
+          searches: [(status ?? TaskStatus.literals).map(() => each)]
+        })
+      }
+    }
+  }
+})
+
+const conversationLists = Effect.fnUntraced(function*(explain: Explain) {
+  const store = yield* ConversationStore
+  const newest = "perennial_conversations_newest: user_id"
+  assert.deepStrictEqual(yield* searchesOf(explain, store.list(page)), [[newest]])
+  const [searches = []] = yield* searchesOf(explain, store.list({ ...page, before: ConversationId.make("a100") }))
+  assert.include(searches, `${newest}, created_at, id`)
+  const key = { id: ConversationId.make("a7"), userId: alice }
+  for (const after of [undefined, MessageId.make("m27")]) {
+    const [messages = []] = yield* searchesOf(explain, store.messages(key, { after, limit: 20 }))
+    assert.isTrue(messages.some((search) => /^perennial_messages_pkey: conversation_id,.* position/.test(search)))
+  }
+})
+
+/** The order of searches, and conditions beside those of an index, differ between the dialects. */
+const indexes = (searches: ReadonlyArray<ReadonlyArray<string>>) =>
+  searches.map((statement) => [...new Set(statement.map((search) => search.replace(/ \(then .*/, "")))].toSorted())
+
+const sweeps = Effect.fnUntraced(function*(explain: Explain) {
+  const backend = yield* TaskBackend
+  const anyAgent = { limit: 20 }
+  const oneAgent = { limit: 20, agentIds: [AgentId.make("agent")], staleBefore: 5 }
+  for (const filter of [anyAgent, oneAgent]) {
+    const [owners = [], heads = []] = indexes(yield* searchesOf(explain, backend.unowned(filter)))
+    assert.isTrue(owners.some((search) => search.startsWith("perennial_tasks_of_runner: runner_id")))
+    // The index of unclaimed heads holds nothing else, and has their order.
+    assert.includeMembers(heads, ["perennial_tasks_of_runner: runner_id", "perennial_tasks_unclaimed: "])
+  }
+  const pruning = indexes(yield* searchesOf(explain, backend.prune({ finishedBefore: 5_000, limit: 20 })))
+  assert.deepStrictEqual(pruning.flat(), [
+    "perennial_tasks_retention: finished_at",
+    "perennial_tasks_pkey: id",
+    "perennial_task_events_pkey: task_id",
+    "perennial_task_intents_pkey: task_id"
+  ])
+})
+
+const test = (
+  mode: string,
+  client: Layer.Layer<SqlClient.SqlClient, SqliteFileInUse | SqlError.SqlError, Statements>,
+  explain: Explain
+) =>
+  it.live(`P11: lists and sweeps search indexes, ${mode}`, () =>
+    Effect.gen(function*() {
+      yield* fill
+      yield* taskLists(explain)
+      yield* conversationLists(explain)
+      yield* sweeps(explain)
+    }).pipe(Effect.provide(
+      Layer.mergeAll(SqlTaskBackend.layer, SqlConversationStore.layer).pipe(
+        Layer.provideMerge(client),
+        Layer.provideMerge(Layer.sync(Statements, () => []))
+      )
+    )), 60_000)
+
+test("SQLite", layerRecording.pipe(Layer.provide(layerEmpty)), sqliteSearches)
+
+withPostgres("PostgreSQL", (url) => {
+  const client = layerRecordingWith(PgClient.makeCompiler()).pipe(Layer.provide(postgresEmpty(url)))
+  for (const mode of ["custom", "generic"] as const) {
+    test(`${mode} plans`, client, (statement) => pgSearches(statement, mode))
+  }
+})

@@ -1,0 +1,101 @@
+/**
+ * How a database executes a statement: which index it searches for which columns, and whether it reads or sorts anything
+ * else.
+ */
+import { assert } from "@effect/vitest"
+import { Effect } from "effect"
+import { SqlClient } from "effect/sql"
+import type { Recorded } from "./recordedSql.ts"
+
+/** The columns of a condition, such as `user_id=? AND (created_at,id)<(?,?)`, each once. */
+const columnsOf = (condition: string): ReadonlyArray<string> => {
+  const bare = condition.replaceAll(/'[^']*'|::\w+(?:\[\])?|\w+\./g, "")
+  return [...new Set(bare.match(/\b[a-z_]{2,}\b/g))].filter((name) => name !== "any")
+}
+
+const search = (index: string, condition: string): string => `${index}: ${columnsOf(condition).join(", ")}`
+
+/** Of a table's own keys: PostgreSQL names their indexes. */
+const keyNames: Readonly<Record<string, string>> = {
+  sqlite_autoindex_perennial_tasks_1: "perennial_tasks_pkey",
+  sqlite_autoindex_perennial_conversations_1: "perennial_conversations_pkey",
+  sqlite_autoindex_perennial_messages_1: "perennial_messages_pkey",
+  sqlite_autoindex_perennial_messages_2: "perennial_messages_conversation_id_id_key",
+  sqlite_autoindex_perennial_runners_1: "perennial_runners_pkey"
+}
+
+const tableNames: Readonly<Record<string, string>> = { t: "perennial_tasks", i: "perennial_task_intents" }
+
+/** Whether a step of SQLite reads a table from its beginning, or sorts. Rows that other steps have found are no table. */
+const isScan = (detail: string): boolean => /^SCAN (?!page|e\b|owners|CONSTANT)|^USE TEMP B-TREE/.test(detail)
+
+/** The searches of a statement of SQLite. Fails where it scans a table, or sorts more rows than a page has. */
+export const sqliteSearches = Effect.fnUntraced(function*({ params, sql: text }: Recorded) {
+  const sql = yield* SqlClient.SqlClient
+  const steps = yield* sql.unsafe<{ readonly parent: number; readonly detail: string }>(
+    `EXPLAIN QUERY PLAN ${text}`,
+    params
+  )
+  return steps.flatMap(({ detail, parent }) => {
+    const found = /^(?:SEARCH|SCAN) (\w+)(?: EXISTS)? USING (?:COVERING )?(?:INDEX (\w+)|(PRIMARY KEY))(?: \((.*)\))?/
+      .exec(detail)
+    if (found !== null) {
+      const [, table = "", index = `${tableNames[table] ?? table}_pkey`, , condition = ""] = found
+      return [search(keyNames[index] ?? index, condition)]
+    }
+    const sortsPage = detail === "USE TEMP B-TREE FOR ORDER BY"
+      && steps.some((step) => step.parent === parent && step.detail === "SCAN page")
+    assert.isFalse(isScan(detail) && !sortsPage, `${detail} in ${text}`)
+    return []
+  })
+})
+
+/** A value as SQL text. */
+const literal = (value: unknown): string => {
+  if (value === null || value === undefined) return "NULL"
+  if (Array.isArray(value)) return `'{${value.map((item) => JSON.stringify(String(item))).join(",")}}'`
+  return typeof value === "string" ? `'${value.replaceAll("'", "''")}'` : String(value)
+}
+
+interface Node {
+  readonly "Node Type": string
+  readonly "Index Name"?: string
+  readonly "Index Cond"?: string
+  readonly Filter?: string
+  readonly "Relation Name"?: string
+  readonly Plans?: ReadonlyArray<Node>
+}
+
+const isLimited = (node: Node): boolean => node["Node Type"] === "Limit" || (node.Plans ?? []).some(isLimited)
+
+const searchesOf = (node: Node, text: string, limited: boolean): ReadonlyArray<string> => {
+  const { Filter: filter, "Index Cond": condition = "", "Index Name": index, "Node Type": type } = node
+  const table = node["Relation Name"] ?? ""
+  // There are as many runners as processes. A bitmap is of an index.
+  const grows = table.startsWith("perennial_") && table !== "perennial_runners"
+  const reads = type !== "ModifyTable" && type !== "Bitmap Heap Scan"
+  const scans = grows && reads && (index === undefined || (condition === "" && !limited))
+  assert.isFalse(scans || (type.endsWith("Sort") && !isLimited(node)), `${type} ${table} in ${text}`)
+  const filtered = filter === undefined ? "" : ` (then ${columnsOf(filter).join(", ")})`
+  return [
+    ...(index === undefined ? [] : [`${search(index, condition)}${filtered}`]),
+    ...(node.Plans ?? []).flatMap((plan) => searchesOf(plan, text, type === "Limit"))
+  ]
+}
+
+/**
+ * The searches of a statement of PostgreSQL, planned for its values or for any values. Fails where it scans a table, or
+ * sorts more rows than a page has.
+ */
+export const pgSearches = Effect.fnUntraced(function*({ params, sql: text }: Recorded, mode: "custom" | "generic") {
+  const sql = yield* SqlClient.SqlClient
+  yield* sql.unsafe(`SET plan_cache_mode = force_${mode}_plan`)
+  yield* sql.unsafe(`PREPARE explained AS ${text}`)
+  const values = params.length === 0 ? "" : `(${params.map(literal).join(", ")})`
+  const [row] = yield* sql.unsafe<{ readonly "QUERY PLAN": ReadonlyArray<{ readonly Plan: Node }> }>(
+    `EXPLAIN (FORMAT JSON) EXECUTE explained${values}`
+  )
+  yield* sql.unsafe("DEALLOCATE explained")
+  yield* sql.unsafe("RESET plan_cache_mode")
+  return row?.["QUERY PLAN"].flatMap(({ Plan }) => searchesOf(Plan, text, false)) ?? []
+})
