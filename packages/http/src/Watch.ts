@@ -5,12 +5,12 @@
  */
 import type { TaskId } from "@perennial/domain/Ids"
 import { isTerminal, type StoredEvent } from "@perennial/domain/TaskEvent"
-import { Array, Clock, Effect, Schedule, Schema, Stream } from "effect"
+import { Array, Clock, type Duration, Effect, Schedule, Schema, Stream } from "effect"
 import { Sse } from "effect/encoding"
-import { HttpClientError } from "effect/http"
+import { HttpClientError, HttpClientResponse } from "effect/http"
 import type { HttpApiClient } from "effect/http-api"
-import type { Api } from "./Api.ts"
-import type * as Problems from "./Problems.ts"
+import { type Api, EventFrame } from "./Api.ts"
+import * as Problems from "./Problems.ts"
 
 /**
  * A watched stream was cut, and could not be taken up again in as many tries as its schedule allows.
@@ -24,6 +24,20 @@ export class ConnectionLost extends Schema.TaggedError<ConnectionLost>()("Connec
   }
 }
 
+/** Problems that the endpoint answers with. */
+const Refusal = Schema.Union([
+  Problems.TaskNotFound,
+  Problems.CursorAhead,
+  Problems.EventsExpired,
+  Problems.Unauthorized,
+  Problems.Forbidden,
+  Problems.Unavailable,
+  Problems.InvalidRequest,
+  Problems.PayloadTooLarge,
+  Problems.UnsupportedMediaType,
+  Problems.InternalError
+])
+
 /**
  * Why watching may fail.
  *
@@ -35,16 +49,7 @@ export type WatchError =
   | HttpClientError.HttpClientError
   | Schema.SchemaError
   | Sse.SseError
-  | Problems.TaskNotFound
-  | Problems.CursorAhead
-  | Problems.EventsExpired
-  | Problems.Unauthorized
-  | Problems.Forbidden
-  | Problems.Unavailable
-  | Problems.InvalidRequest
-  | Problems.PayloadTooLarge
-  | Problems.UnsupportedMediaType
-  | Problems.InternalError
+  | typeof Refusal.Type
 
 /**
  * How to watch.
@@ -60,6 +65,11 @@ export interface WatchOptions {
    * 0.2 s, 0.4 s, ... at most 10 s (each with jitter), 30 times in a row.
    */
   readonly schedule?: Schedule.Schedule<unknown, WatchError> | undefined
+  /**
+   * A connection that sends nothing for this long, not even a heartbeat, is given up as lost: 30 seconds by default, which
+   * is two heartbeats of a server.
+   */
+  readonly maxSilence?: Duration.Input | undefined
 }
 
 /**
@@ -99,32 +109,64 @@ export const mayPass = (error: Failure): boolean => {
   return typeof status === "number" && (status >= 500 || status === 408 || status === 425 || status === 429)
 }
 
+/** The problem in the body; without one the status is all that is known. */
+const refused = (response: HttpClientResponse.HttpClientResponse): Effect.Effect<never, WatchError> =>
+  HttpClientResponse.schemaBodyJson(Refusal)(response).pipe(
+    Effect.matchEffect({
+      onSuccess: Effect.fail,
+      onFailure: () =>
+        Effect.fail(
+          new HttpClientError.HttpClientError({
+            reason: new HttpClientError.StatusCodeError({ request: response.request, response })
+          })
+        )
+    })
+  )
+
+/** Frames of an event stream. Heartbeats are no frames, but they show that the connection is alive. */
+const framesOf = (
+  response: HttpClientResponse.HttpClientResponse,
+  maxSilence: Duration.Input,
+  lost: Effect.Effect<never, ConnectionLost>
+) =>
+  // `Stream.timeoutOrElse` reads ahead of its reader; this times each read.
+  Stream.transformPull(
+    response.stream,
+    (pull) => Effect.succeed(Effect.timeoutOrElse(pull, { duration: maxSilence, orElse: () => lost }))
+  ).pipe(
+    Stream.decodeText,
+    Stream.pipeThroughChannel(Sse.decodeSchema(EventFrame))
+  )
+
 /**
  * Watches over the endpoint `GET /tasks/{id}/events` of a client.
  *
  * @since 0.1.0
  * @category constructors
  */
-export const make = (open: HttpApiClient.ForApi<typeof Api>["tasks"]["events"]): Watch => (id, options) =>
+export const make = (open: HttpApiClient.ForApi<typeof Api>["tasks"]["events"]): Watch => (id, options = {}) =>
   Stream.suspend(() => {
-    let cursor = options?.after ?? 0
+    const maxSilence = options.maxSilence ?? "30 seconds"
+    let cursor = options.after ?? 0
     let ended = false
 
+    const lost = Effect.suspend(() => Effect.fail(new ConnectionLost({ after: cursor })))
     const connect = Effect.suspend(() =>
       open({
         params: { id },
         query: {},
-        headers: cursor === 0 ? {} : { "last-event-id": cursor }
+        headers: cursor === 0 ? {} : { "last-event-id": cursor },
+        responseMode: "response-only"
       })
-    )
-    const lost = Effect.suspend(() => Effect.fail(new ConnectionLost({ after: cursor })))
+    ).pipe(Effect.timeoutOrElse({ duration: maxSilence, orElse: () => lost }))
 
-    const connection = Stream.unwrap(Effect.map(connect, (body): Stream.Stream<StoredEvent, WatchError> => {
-      if (!Stream.isStream(body)) {
+    const connection = Stream.unwrap(Effect.map(connect, (response): Stream.Stream<StoredEvent, WatchError> => {
+      if (response.status === 204) {
         ended = true
         return Stream.empty
       }
-      return body.pipe(
+      if (response.status !== 200) return Stream.fromEffect(refused(response))
+      return framesOf(response, maxSilence, lost).pipe(
         Stream.mapArrayEffect((frames) =>
           Effect.map(
             Clock.currentTimeMillis,
@@ -152,7 +194,7 @@ export const make = (open: HttpApiClient.ForApi<typeof Api>["tasks"]["events"]):
       Stream.takeUntil(({ event }) => isTerminal(event)),
       Stream.retry(
         Schedule.while(
-          options?.schedule ?? defaultSchedule,
+          options.schedule ?? defaultSchedule,
           ({ input }: { readonly input: WatchError }) => mayPass(input)
         )
       )
