@@ -124,6 +124,9 @@ const startErrors = [
   Problems.Unavailable
 ] as const
 
+/** An `EventSource` that has seen no id may send an empty one (HTML Standard, section 9.2): it is none. */
+const lastEventId = Schema.optionalKey(Schema.Union([Schema.Natural, Schema.Literal("")]))
+
 const EventStream = HttpApiSchema.StreamSse({ events: EventFrame })
 
 const Started = HttpApiSchema.WithHeaders(Task.pipe(HttpApiSchema.status("Created")), { location: Schema.String })
@@ -192,7 +195,7 @@ export class TasksApi extends HttpApiGroup.make("tasks")
     HttpApiEndpoint.get("events", "/tasks/:id/events", {
       params: taskParams,
       query: { after: Schema.optionalKey(Schema.Natural), limit: limit(longest.events) },
-      headers: { "last-event-id": Schema.optionalKey(Schema.Natural), accept: Schema.optionalKey(Schema.String) },
+      headers: { "last-event-id": lastEventId, accept: Schema.optionalKey(Schema.String) },
       success: [EventStream, HttpApiSchema.NoContent, EventPage],
       error: [Problems.TaskNotFound, Problems.CursorAhead, Problems.EventsExpired, Problems.Unavailable]
     }).annotateMerge(documented({

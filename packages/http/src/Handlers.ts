@@ -136,7 +136,8 @@ export const layerTasks: Layer.Layer<
       get: ({ params }) => withProblems(manager.get(params.id)),
       events: ({ headers, params, query }) =>
         withProblems(Effect.gen(function*() {
-          const after = headers["last-event-id"] ?? query.after ?? 0
+          const lastEventId = headers["last-event-id"]
+          const after = (lastEventId === "" ? undefined : lastEventId) ?? query.after ?? 0
           const { events, task } = yield* manager.open(params.id, { after })
           const page = wantsPage(headers.accept)
           if (page) return yield* readPage(events, task, after, query.limit ?? 256)

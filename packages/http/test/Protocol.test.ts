@@ -203,6 +203,14 @@ describe("events", () => {
       assert.isTrue(rest.startsWith(": ok\n\nid: 6\n"), rest)
     }))
 
+  it.effect("an empty Last-Event-ID is none", () =>
+    Effect.gen(function*() {
+      const { call, path } = yield* started("a b c")
+      yield* body(yield* call(path))
+      const rest = yield* body(yield* call(`${path}?after=5`, { headers: { "last-event-id": "" } }))
+      assert.isTrue(rest.startsWith(": ok\n\nid: 6\n"), rest)
+    }))
+
   it.effect("SCENARIO 5: a cursor at the terminal event is answered 204", () =>
     Effect.gen(function*() {
       const { call, id, path } = yield* started("a")
