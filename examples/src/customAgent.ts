@@ -2,7 +2,7 @@
  * An agent without a model: a function that emits events. After a crash it continues where it was, because it does not repeat
  * work that its journal shows as finished.
  *
- *     node examples/src/customAgent.ts
+ *     npx -y pnpm@12.21.0 exec node examples/src/customAgent.ts
  */
 import { Agents, make } from "@perennial/domain/Agent"
 import { isTerminal } from "@perennial/domain/TaskEvent"

@@ -2,10 +2,10 @@
  * An agent with the tools of MCP servers. This program starts one server itself. If MCP_URL is set, it connects to another
  * server over HTTP.
  *
- *     node examples/src/mcp.ts
+ *     npx -y pnpm@12.21.0 exec node examples/src/mcp.ts
  *
- *     node examples/src/mcpServer.ts 4000 &
- *     MCP_URL=http://127.0.0.1:4000/mcp node examples/src/mcp.ts
+ *     npx -y pnpm@12.21.0 exec node examples/src/mcpServer.ts 4000 &
+ *     MCP_URL=http://127.0.0.1:4000/mcp npx -y pnpm@12.21.0 exec node examples/src/mcp.ts
  */
 import { NodeServices } from "@effect/platform-node"
 import { TaskManager } from "@perennial/domain/TaskManager"

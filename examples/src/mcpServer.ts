@@ -1,7 +1,7 @@
 /**
  * An MCP server with two tools. It speaks over its standard streams, or over HTTP if it gets a port.
  *
- *     node examples/src/mcpServer.ts [port]
+ *     npx -y pnpm@12.21.0 exec node examples/src/mcpServer.ts [port]
  */
 import { NodeHttpServer, NodeRuntime, NodeStdio } from "@effect/platform-node"
 import { Effect, Layer, Logger, Schema } from "effect"

@@ -1,7 +1,7 @@
 /**
  * The smallest program: start a task, and read its events as they come.
  *
- *     node examples/src/quickstart.ts
+ *     npx -y pnpm@12.21.0 exec node examples/src/quickstart.ts
  */
 import { TaskManager } from "@perennial/domain/TaskManager"
 import * as LlmAgent from "@perennial/runtime/LlmAgent"

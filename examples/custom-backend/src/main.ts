@@ -1,7 +1,7 @@
 /**
  * A conversation that is kept in files. Run it again, or end it in the middle: it goes on where it was.
  *
- *     node examples/custom-backend/src/main.ts
+ *     npx -y pnpm@12.21.0 exec node examples/custom-backend/src/main.ts
  */
 import { NodeServices } from "@effect/platform-node"
 import { ConversationId } from "@perennial/domain/Ids"
