@@ -3,23 +3,24 @@
  */
 import { Effect, Stream } from "effect"
 import { ChildProcess } from "effect/process"
+import { environment } from "../support/server.ts"
 
-const evergreen = (environment: Record<string, string>) =>
+const evergreen = (settings: Record<string, string>) =>
   ChildProcess.make(process.execPath, ["examples/evergreen/src/main.ts"], {
-    env: { PATH: "/usr/bin:/bin", PORT: "0", PERENNIAL_STORE: "memory", ...environment }
+    env: { ...environment, PORT: "0", PERENNIAL_STORE: "memory", ...settings }
   })
 
 /** A server that cannot start: its exit code and all it says. */
-export const refused = (environment: Record<string, string>) =>
+export const refused = (settings: Record<string, string>) =>
   Effect.scoped(Effect.gen(function*() {
-    const handle = yield* evergreen(environment)
+    const handle = yield* evergreen(settings)
     const output = yield* Stream.mkString(Stream.decodeText(handle.all))
     return { code: yield* handle.exitCode, lines: output.trim().split("\n") }
   }))
 
 /** A server that listens: its process, its address and what it said. */
-export const started = Effect.fnUntraced(function*(environment: Record<string, string>) {
-  const handle = yield* evergreen(environment)
+export const started = Effect.fnUntraced(function*(settings: Record<string, string>) {
+  const handle = yield* evergreen(settings)
   const greeting: Array<string> = []
   yield* handle.all.pipe(
     Stream.decodeText(),

@@ -4,9 +4,9 @@
  *
  *     pnpm test:faults [--seconds 120] [--seed 7] [--store postgres,redis] [--only storm] [--require]
  *
- * `--seconds` is about how long all of it takes; the cases take a minute for each store, the storm the
- * rest. `--require`: a store that is not installed is a failure. Ends with 1 when a promise was broken, or nothing was
- * shown, and says which, and with which seed.
+ * `--seconds` is the approximate duration of all cases on all stores: a minute for each store, and the storm for the rest. The
+ * soaks (`test/soak`) run before. `--require`: a store that is not installed is a failure. The command exits with 1 if a
+ * promise was broken or if nothing was shown. It prints the promises and the seed.
  */
 import { NodeRuntime } from "@effect/platform-node"
 import { Cause, Clock, Console, Data, Duration, Effect, Exit, Random } from "effect"
@@ -20,6 +20,7 @@ import { check } from "./checker.ts"
 import { within } from "./deadline.ts"
 import { report } from "./report.ts"
 import * as Run from "./run.ts"
+import { soaks } from "./soaks.ts"
 import * as Store from "./store.ts"
 import * as World from "./world.ts"
 
@@ -42,7 +43,7 @@ const shortestStorm = 20
 const patienceSeconds = 60
 
 const cases = { starts, cancel, freeze, handOver, capacity }
-const names = [...Object.keys(cases), "storm"]
+const names = ["soaks", ...Object.keys(cases), "storm"]
 
 const list = (flag: string, text: string, known: ReadonlyArray<string>) => {
   const asked = text.split(",")
@@ -99,15 +100,18 @@ const onStore = Effect.fnUntraced(
 const main = Effect.gen(function*() {
   const { only, seconds, seed, stores } = yield* options
   yield* Console.log(`seed ${seed}`)
-  const from = yield* Clock.currentTimeMillis
   const installed = stores.filter(Store.isInstalled)
   const missing = stores.filter((name) => !installed.includes(name))
   if (missing.length > 0) yield* Console.log(`Skipped: ${missing.join(", ")}, not installed here.`)
   if (installed.length === 0 || (flags.require && missing.length > 0)) {
     return yield* new Failed({ message: `Nothing is shown without ${missing.join(" and ")}.` })
   }
+  if (only.includes("soaks") && !(yield* soaks)) return yield* new Failed({ message: "A soak failed." })
+  const onStores = only.filter((name) => name !== "soaks")
+  if (onStores.length === 0) return
+  const from = yield* Clock.currentTimeMillis
   let broken = 0
-  for (const name of installed) broken += yield* onStore(name, seconds / stores.length, seed, only)
+  for (const name of installed) broken += yield* onStore(name, seconds / stores.length, seed, onStores)
   const took = Math.round(((yield* Clock.currentTimeMillis) - from) / 1_000)
   yield* Console.log(`${broken === 0 ? "All promises held" : `${broken} violations`} in ${took} s, seed ${seed}`)
   if (broken > 0) return yield* new Failed({ message: `Repeat with --seed ${seed}.` })

@@ -1,84 +1,18 @@
 import { NodeServices } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Random } from "effect"
-import { existsSync, readFileSync } from "node:fs"
-import { join } from "node:path"
+import { Effect } from "effect"
 import * as Rest from "../support/rest.ts"
-import * as Server from "../support/server.ts"
 import * as Sse from "../support/sse.ts"
-import { directory } from "../support/stores.ts"
-
-/** Servers one after the other on one database file, and what their tools have written down. */
-const worker = Effect.gen(function*() {
-  const path = yield* directory
-  const file = join(path, "runs")
-  const env = { FILE: join(path, "test.db"), RUNS: file }
-  const module = "test/support/worker.ts"
-  const start = Server.start({ module, env })
-  return {
-    first: yield* start,
-    restart: start,
-    runs: Effect.sync((): ReadonlyArray<string> =>
-      existsSync(file) ? readFileSync(file, "utf8").split("\n").slice(0, -1) : []
-    )
-  }
-})
-
-const count = (lines: ReadonlyArray<string>, line: string) => lines.filter((other) => other === line).length
-
-const of = (log: ReadonlyArray<Sse.Seen>, type: string) => log.filter(({ data }) => data.type === type)
-
-const eventsOf = (server: { readonly address: string }, id: string) => `${server.address}/tasks/${id}/events`
-
-/** Reads a task's events after a cursor until it has seen this, and returns them. */
-const seenUntil = (url: string, after: number, found: (seen: Sse.Seen) => boolean) =>
-  Effect.scoped(Effect.flatMap(Sse.connect(url, { after }), (reader) => Sse.readUntil(reader, found)))
-
-const kills = 20
-const steps = 50
+import { eventsOf, of, seenUntil, survivesKills, worker } from "../support/toolWorker.ts"
 
 describe("an agent with tools, killed with -9", () => {
+  const kills = 4
+  const steps = 12
+
+  // test/soak has the long form.
   it.live(
     `P8, P10: a task of ${steps} steps, killed ${kills} times: an unsafe call runs at most once, a finished one exactly once`,
-    () =>
-      Effect.gen(function*() {
-        const { first, restart, runs } = yield* worker
-        const id = yield* Rest.start(first.address, { message: `steps ${steps}` })
-        let server = first
-        let after = 0
-        for (let kill = 0; kill < kills; kill++) {
-          // Six events hold at least one that finishes something: the task never looks as if it killed its owners.
-          let left = yield* Random.nextIntBetween(6, 16)
-          const seen = yield* seenUntil(eventsOf(server, id), after, () => --left === 0)
-          after = seen.at(-1)?.id ?? after
-          yield* server.kill
-          server = yield* restart
-        }
-        const log = (yield* Sse.read(eventsOf(server, id))).events
-        Sse.assertExact(log)
-        assert.strictEqual(log.at(-1)?.data.type, "done")
-        assert.strictEqual(of(log, "resumed").length, kills)
-        assert.strictEqual(of(log, "message").length, steps + 1)
-
-        const lines = yield* runs
-        const results = new Map(
-          of(log, "tool_result").map(({ data, id }) => [String(data["toolCallId"]), { data, id }])
-        )
-        assert.strictEqual(of(log, "tool_result").length, 2 * steps)
-        for (let n = 1; n <= steps; n++) {
-          const once = results.get(`once-${n}`)?.data
-          assert.isAtMost(count(lines, `begin once-${n}`), 1)
-          if (once?.["status"] === "completed") assert.strictEqual(count(lines, `end once-${n}`), 1)
-          else assert.strictEqual(once?.["status"], "interrupted")
-
-          const again = results.get(`again-${n}`)
-          const calls = of(log, "tool_call").filter(({ data }) => data["toolCallId"] === `again-${n}`)
-          assert.strictEqual(again?.data["status"], "completed")
-          assert.isAtMost(count(lines, `begin again-${n}`), calls.length)
-          for (const call of calls) assert.isBelow(call.id, again?.id ?? 0)
-        }
-      }).pipe(Effect.scoped, Random.withSeed("kill -9"), Effect.provide(NodeServices.layer)),
-    300_000
+    () => survivesKills(steps, kills).pipe(Effect.scoped, Effect.provide(NodeServices.layer))
   )
 
   it.live("P10, SCENARIO 20, 21: an unsafe call that was cut gets an `interrupted` result, and does not run again", () =>

@@ -25,14 +25,15 @@ const begins: Reply = { actions: [{ text: ["All ", "was "] }, { hang: true }] }
 /** Streams for longer than a lease. */
 const drips: Reply = { actions: [{ drip: 50 }, { text: Array.from({ length: 600 }, () => "zombie ") }] }
 
-/** A task that streams text on A, the only server there was when it began, and a reader on B that has seen that. */
+/** A task that streams text on A, and a reader on B that has seen some of the text. */
 const streamingOn = Effect.fnUntraced(function*(database: string, reply: Reply) {
-  const { fake, start } = yield* TwoServers.on(database)
-  const a = yield* start
+  const { a, b, fake } = yield* TwoServers.start(database)
+  // B cannot take the task.
+  yield* b.freeze
   yield* fake.push(reply)
   const id = yield* Rest.start(a.address, { message: "How is it?", conversationId: "c1" })
   const request = yield* fake.nextRequest
-  const b = yield* start
+  yield* b.thaw
   const reader = yield* Sse.connect(`${b.address}/tasks/${id}/events`)
   const seen = yield* Sse.readUntil(reader, ({ data }) => data.type === "text")
   return { both: { a, b, fake }, id, reader, request, seen }
@@ -52,12 +53,14 @@ const worker = Effect.fnUntraced(function*(database: string) {
   return { ...server, runs: Effect.sync(() => existsSync(runs) ? readFileSync(runs, "utf8") : "") }
 })
 
-/** Servers with leases of three seconds, that write down what they did to tasks. */
+/** Two servers with leases of three seconds, and the ledger in which they write what they do to tasks. */
 const planned = Effect.fnUntraced(function*(database: string) {
   const ledger = join(yield* directory, "ledger.jsonl")
   writeFileSync(ledger, "")
   const env = { STORE: database, LEDGER: ledger, LEASE_MILLIS: "3000", CAPACITY: "10" }
-  return { ledger, start: Server.start({ module: "test/faults/server.ts", env }) }
+  const start = Server.start({ module: "test/faults/server.ts", env })
+  const [a, b] = yield* Effect.all([start, start], { concurrency: 2 })
+  return { a, b, ledger }
 })
 
 /** The tests of one kind of store. */
@@ -82,11 +85,13 @@ const suite = (database: Effect.Effect<string, never, Scope.Scope>) => {
   it.live("P7: a task on A waits for approval and is decided on B; A goes on, and readers of both see it once", () =>
     Effect.gen(function*() {
       const url = yield* database
-      const a = yield* worker(url)
+      const [a, b] = yield* Effect.all([worker(url), worker(url)], { concurrency: 2 })
+      // B cannot take the task.
+      yield* b.freeze
       const id = yield* Rest.start(a.address, { message: "ask" })
       const onA = yield* Sse.connect(`${a.address}/tasks/${id}/events`)
       const asked = yield* Sse.readUntil(onA, ({ data }) => data.type === "tool_approval")
-      const b = yield* worker(url)
+      yield* b.thaw
       const onB = yield* Sse.connect(`${b.address}/tasks/${id}/events`)
       assert.deepStrictEqual(yield* Sse.readUntil(onB, ({ data }) => data.type === "tool_approval"), asked)
 
@@ -163,14 +168,17 @@ const suite = (database: Effect.Effect<string, never, Scope.Scope>) => {
 
   it.live("P9, SCENARIO 27: a process that is frozen beyond its lease and continued tries to write, and is refused", () =>
     Effect.gen(function*() {
-      const { ledger, start } = yield* planned(yield* database)
-      const a = yield* start
+      const { a, b, ledger } = yield* planned(yield* database)
+      // B cannot take any of the tasks.
+      yield* b.freeze
       // Most of them are not in the middle of a write when the process is frozen, so that they write when it goes on.
       const ids = yield* Effect.forEach(["z1", "z2", "z3", "z4", "z5"], (name) => {
         const plan: Plan.Plan = { name, words: 40, drip: 200, steps: [] }
         return Rest.start(a.address, { message: Plan.encode(plan) })
       })
-      const b = yield* start
+      const isClaimed = ({ type }: Ledger.Entry) => type === "claimed"
+      yield* Ledger.until(ledger, (entries) => entries.filter(isClaimed).length === ids.length)
+      yield* b.thaw
       const streams = yield* Effect.forEach(ids, (id) =>
         Effect.gen(function*() {
           const reader = yield* Sse.connect(`${b.address}/tasks/${id}/events`)

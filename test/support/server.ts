@@ -12,13 +12,19 @@ export interface Options {
   readonly port?: number | undefined
 }
 
+/** The environment of every program that a test starts; nothing else is inherited. */
+export const environment = {
+  PATH: "/usr/bin:/bin",
+  NODE_COMPILE_CACHE: process.env["NODE_COMPILE_CACHE"] ?? ""
+}
+
 /** Starts a server and resolves when it says its address. It is killed when the scope closes. */
 export const start = Effect.fnUntraced(function*(options: Options) {
   const handle = yield* ChildProcess.make(
     process.execPath,
     [options.module ?? "examples/evergreen/src/main.ts"],
     {
-      env: { PATH: "/usr/bin:/bin", PORT: String(options.port ?? 0), ...options.env },
+      env: { ...environment, PORT: String(options.port ?? 0), ...options.env },
       killSignal: "SIGKILL"
     }
   )

@@ -1,47 +1,17 @@
 /**
- * PostgreSQL for tests: `PERENNIAL_TEST_POSTGRES` if it is set, else a server that answers on the standard local port,
- * else one of this process's own from installed binaries. Without any of them tests are skipped.
+ * PostgreSQL for tests: schemas and databases of the server in `sharedServers.ts`. Without a server the tests are skipped.
  */
 import { PgClient } from "@effect/sql-pg"
 import { describe, it } from "@effect/vitest"
-import { Effect, Layer, Option, Redacted } from "effect"
+import { Effect, Layer, Redacted } from "effect"
 import { SqlClient, type SqlError } from "effect/sql"
 import { randomUUID } from "node:crypto"
-import { afterAll } from "vitest"
+import { inject } from "vitest"
 import { gate } from "./gate.ts"
-import { isInstalled, makeServer } from "./postgresServer.ts"
-
-/** The first of these that answers. */
-const answering = Effect.fnUntraced(function*(urls: ReadonlyArray<string>) {
-  for (const text of urls) {
-    const url = Redacted.make(text)
-    const asked = Effect.flatMap(PgClient.PgClient, (sql) => sql`SELECT 1`)
-    const client = PgClient.layer({ url, maxConnections: 1, connectTimeout: "2 seconds" })
-    if (Option.isSome(yield* Effect.option(Effect.provide(asked, client)))) return url
-  }
-  return undefined
-})
-
-const local = ["postgres", "root"].flatMap((user) =>
-  ["test", "postgres"].map((database) => `postgres://${user}@127.0.0.1:5432/${database}`)
-)
-
-const find = async (): Promise<Redacted.Redacted | undefined> => {
-  const given = process.env["PERENNIAL_TEST_POSTGRES"] ?? ""
-  if (given !== "") return Redacted.make(given)
-  const running = await Effect.runPromise(answering(local))
-  if (running !== undefined || !isInstalled) return running
-  const server = await makeServer()
-  await server.start()
-  afterAll(async () => {
-    await server.stop("immediate")
-    server.remove()
-  })
-  return server.url
-}
 
 /** The server that all tests share, or undefined when there is none. */
-const url = await find()
+const address = inject("postgres") || undefined
+const url = address === undefined ? undefined : Redacted.make(address)
 
 /** Says in one line what is skipped and what to do about it. */
 export const sayIsSkipped = (tests: string): void => {

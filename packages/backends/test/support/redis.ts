@@ -1,38 +1,15 @@
 /**
- * Redis for tests: `PERENNIAL_TEST_REDIS` if it is set, else a server that answers on the standard local port, else one
- * of this process's own from the installed program. Without any of them tests are skipped.
+ * Redis for tests: prefixes on the server in `sharedServers.ts`. Without a server the tests are skipped.
  */
 import { NodeRedis } from "@effect/platform-node"
 import { describe, it } from "@effect/vitest"
 import { Effect, Layer, Logger } from "effect"
 import { Redis } from "effect/persistence"
 import { randomUUID } from "node:crypto"
-import { connect } from "node:net"
-import { afterAll } from "vitest"
-import { isInstalled, makeServer } from "./redisServer.ts"
-
-const isListening = (port: number) =>
-  new Promise<boolean>((resolve) => {
-    const socket = connect({ host: "127.0.0.1", port }, () => {
-      socket.end()
-      resolve(true)
-    })
-    socket.on("error", () => resolve(false))
-  })
-
-const find = async (): Promise<string | undefined> => {
-  const given = process.env["PERENNIAL_TEST_REDIS"] ?? ""
-  if (given !== "") return given
-  if (await isListening(6379)) return "redis://127.0.0.1:6379"
-  if (!isInstalled) return undefined
-  const server = await makeServer()
-  await server.start()
-  afterAll(server.remove)
-  return server.url
-}
+import { inject } from "vitest"
 
 /** The server that all tests share, or undefined when there is none. */
-export const url = await find()
+const url = inject("redis") || undefined
 
 /** Says in one line what is skipped and what to do about it. */
 export const sayIsSkipped = (tests: string): void => {

@@ -54,7 +54,7 @@ const suite = (database: Effect.Effect<string, never, Scope.Scope>) =>
           Sse.assertExact([...first.events, ...rest], { to: total })
         }
       }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)),
-    120_000
+    600_000
   )
 
 describe("a reader that never reads, SQLite", () => {

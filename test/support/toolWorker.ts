@@ -1,0 +1,77 @@
+/**
+ * Servers of `worker.ts` on a database file, and a task that survives the death of many of them.
+ */
+import { assert } from "@effect/vitest"
+import { Effect, Random } from "effect"
+import { existsSync, readFileSync } from "node:fs"
+import { join } from "node:path"
+import * as Rest from "./rest.ts"
+import * as Server from "./server.ts"
+import * as Sse from "./sse.ts"
+import { directory } from "./stores.ts"
+
+/** The first of several servers that use one database file in turn, how to start the next one, and the lines that their tools wrote. */
+export const worker = Effect.gen(function*() {
+  const path = yield* directory
+  const file = join(path, "runs")
+  const env = { FILE: join(path, "test.db"), RUNS: file }
+  const module = "test/support/worker.ts"
+  const start = Server.start({ module, env })
+  return {
+    first: yield* start,
+    restart: start,
+    runs: Effect.sync((): ReadonlyArray<string> =>
+      existsSync(file) ? readFileSync(file, "utf8").split("\n").slice(0, -1) : []
+    )
+  }
+})
+
+const count = (lines: ReadonlyArray<string>, line: string) => lines.filter((other) => other === line).length
+
+/** The events of a type. */
+export const of = (log: ReadonlyArray<Sse.Seen>, type: string) => log.filter(({ data }) => data.type === type)
+
+export const eventsOf = (server: { readonly address: string }, id: string) => `${server.address}/tasks/${id}/events`
+
+/** Reads the events of a task after a cursor up to the first event that satisfies the predicate. */
+export const seenUntil = (url: string, after: number, found: (seen: Sse.Seen) => boolean) =>
+  Effect.scoped(Effect.flatMap(Sse.connect(url, { after }), (reader) => Sse.readUntil(reader, found)))
+
+/** P8, P10: kills the server of a task of so many steps so many times, and verifies each of its calls. */
+export const survivesKills = Effect.fnUntraced(function*(steps: number, kills: number) {
+  const { first, restart, runs } = yield* worker
+  const id = yield* Rest.start(first.address, { message: `steps ${steps}` })
+  let server = first
+  let after = 0
+  for (let kill = 0; kill < kills; kill++) {
+    // Six events hold at least one that finishes something: the task never looks as if it killed its owners.
+    let left = yield* Random.nextIntBetween(6, 16)
+    const seen = yield* seenUntil(eventsOf(server, id), after, () => --left === 0)
+    after = seen.at(-1)?.id ?? after
+    yield* server.kill
+    server = yield* restart
+  }
+  const log = (yield* Sse.read(eventsOf(server, id))).events
+  Sse.assertExact(log)
+  assert.strictEqual(log.at(-1)?.data.type, "done")
+  assert.strictEqual(of(log, "resumed").length, kills)
+  assert.strictEqual(of(log, "message").length, steps + 1)
+
+  const lines = yield* runs
+  const results = new Map(
+    of(log, "tool_result").map(({ data, id }) => [String(data["toolCallId"]), { data, id }])
+  )
+  assert.strictEqual(of(log, "tool_result").length, 2 * steps)
+  for (let n = 1; n <= steps; n++) {
+    const once = results.get(`once-${n}`)?.data
+    assert.isAtMost(count(lines, `begin once-${n}`), 1)
+    if (once?.["status"] === "completed") assert.strictEqual(count(lines, `end once-${n}`), 1)
+    else assert.strictEqual(once?.["status"], "interrupted")
+
+    const again = results.get(`again-${n}`)
+    const calls = of(log, "tool_call").filter(({ data }) => data["toolCallId"] === `again-${n}`)
+    assert.strictEqual(again?.data["status"], "completed")
+    assert.isAtMost(count(lines, `begin again-${n}`), calls.length)
+    for (const call of calls) assert.isBelow(call.id, again?.id ?? 0)
+  }
+}, Random.withSeed("kill -9"))
