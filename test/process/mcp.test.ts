@@ -17,6 +17,11 @@ const layer = Layer.merge(NodeServices.layer, FetchHttpClient.layer)
 const c1 = ConversationId.make("c1")
 const args = ["examples/src/mcpServer.ts"]
 
+/** A busy machine needs long to start a process. */
+const patient = { connectTimeout: "1 minute" } as const
+
+const shop = { name: "shop", command: ChildProcess.make(process.execPath, args), ...patient }
+
 /** Processes whose standard error, and output where nobody else reads it, can be waited for. */
 const spy = Effect.gen(function*() {
   const real = yield* ChildProcessSpawner.ChildProcessSpawner
@@ -75,7 +80,7 @@ describe("MCP servers", () => {
   it.live("a process that is killed in the middle of a call is an answer; the next call has a new one", () =>
     Effect.gen(function*() {
       const server = yield* spy
-      const tools = yield* McpTools.stdio({ name: "shop", command: ChildProcess.make(process.execPath, args) }).pipe(
+      const tools = yield* McpTools.stdio(shop).pipe(
         Effect.provideService(ChildProcessSpawner.ChildProcessSpawner, server.spawner)
       )
       const { read } = yield* start(tools, [
@@ -99,7 +104,7 @@ describe("MCP servers", () => {
   it.live("P7: a cancel of the task reaches a call in a process, which serves the next one", () =>
     Effect.gen(function*() {
       const server = yield* spy
-      const tools = yield* McpTools.stdio({ name: "shop", command: ChildProcess.make(process.execPath, args) }).pipe(
+      const tools = yield* McpTools.stdio(shop).pipe(
         Effect.provideService(ChildProcessSpawner.ChildProcessSpawner, server.spawner)
       )
       const { read, tasks } = yield* start(tools, [
@@ -119,7 +124,7 @@ describe("MCP servers", () => {
   it.live("a server over HTTP that is killed and started again has new sessions, and nobody notices", () =>
     Effect.gen(function*() {
       const server = yield* startHttp(0)
-      const tools = yield* McpTools.http({ name: "shop", url: `http://127.0.0.1:${server.port}/mcp` })
+      const tools = yield* McpTools.http({ name: "shop", url: `http://127.0.0.1:${server.port}/mcp`, ...patient })
       const { read } = yield* start(tools, [
         [{ tool: "shop__add", params: { a: 2, b: 3 } }],
         ["Done."],
@@ -142,7 +147,7 @@ describe("MCP servers", () => {
   it.live("P7: a cancel of the task reaches a call over HTTP", () =>
     Effect.gen(function*() {
       const server = yield* startHttp(0)
-      const tools = yield* McpTools.http({ name: "shop", url: `http://127.0.0.1:${server.port}/mcp` })
+      const tools = yield* McpTools.http({ name: "shop", url: `http://127.0.0.1:${server.port}/mcp`, ...patient })
       const { read, tasks } = yield* start(tools, [[{ tool: "shop__order", params: { copies: 4, seconds: 600 } }]])
       const task = yield* read(c1)
       yield* server.nextLine("Ordering 4.")

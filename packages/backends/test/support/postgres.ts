@@ -20,11 +20,11 @@ export const sayIsSkipped = (tests: string): void => {
   )
 }
 
-/** Tests against the shared server, which others may use, too: each may take a minute. Without one they are skipped. */
+/** Tests against the shared server, which others may use, too: each may take two minutes. Without one they are skipped. */
 export const withPostgres = (tests: string, define: (url: Redacted.Redacted) => void): void => {
   const server = url
   if (server !== undefined) {
-    describe(tests, { timeout: 60_000 }, () => define(server))
+    describe(tests, { timeout: 120_000 }, () => define(server))
   } else {
     sayIsSkipped(tests)
     describe.skip(tests, () => it("needs PostgreSQL", () => {}))
