@@ -4,8 +4,8 @@
  * @since 0.1.0
  */
 import { type Effect, Schema } from "effect"
+import * as ContentBounds from "./ContentBounds.ts"
 import * as Input from "./Input.ts"
-import { jsonProblem } from "./internal/jsonBounds.ts"
 import type { InvalidInput } from "./TaskError.ts"
 
 /**
@@ -53,15 +53,13 @@ export const maxArgsLength = 64 * 1024
 export const DecisionInput = Schema.Struct({
   approved: Decision.fields.approved,
   reason: Schema.optionalKey(
-    Schema.String.check(
+    ContentBounds.WellFormedText.check(
       Schema.makeFilter(({ length }: string) =>
         length > maxReasonLength ? `has ${length} characters: at most ${maxReasonLength} are accepted` : undefined
       )
     )
   ),
-  args: Schema.optionalKey(
-    Schema.Json.check(Schema.makeFilter((args: Schema.Json) => jsonProblem(args, maxArgsLength)))
-  )
+  args: Schema.optionalKey(ContentBounds.boundedJsonSchema(maxArgsLength))
 }).annotate({ identifier: "DecisionInput" })
 
 /**

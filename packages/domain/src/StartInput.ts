@@ -5,13 +5,13 @@
  *
  * @since 0.1.0
  */
-import { type Effect, Schema, Struct } from "effect"
+import { type Effect, Schema } from "effect"
+import * as ContentBounds from "./ContentBounds.ts"
 import { AgentId, ConversationId, MessageId } from "./Ids.ts"
 import * as Input from "./Input.ts"
-import { jsonProblem } from "./internal/jsonBounds.ts"
 import { FilePart, text, TextPart, UserMessage } from "./Message.ts"
 import * as MessageFiles from "./MessageFiles.ts"
-import { Metadata, OnBusy } from "./Task.ts"
+import { OnBusy } from "./Task.ts"
 import type { InvalidInput } from "./TaskError.ts"
 
 /**
@@ -46,33 +46,27 @@ export const maxIdempotencyKeyLength = 200
  */
 export const maxLogContextLength = 4 * 1024
 
-/** The bytes of a text in UTF-8. Halves of surrogate pairs count as the replacement character. */
-const utf8Bytes = (value: string): number => {
-  let bytes = 0
-  for (const character of value) {
-    const codePoint = character.codePointAt(0) ?? 0
-    bytes += codePoint < 0x80 ? 1 : codePoint < 0x800 ? 2 : codePoint < 0x1_0000 ? 3 : 4
-  }
-  return bytes
-}
-
-// One UTF-16 code unit is one to three bytes of UTF-8: the bytes of almost every message need not be counted.
-const fits = (value: string): boolean =>
-  value.length * 3 <= maxMessageBytes ||
-  (value.length <= maxMessageBytes && utf8Bytes(value) <= maxMessageBytes)
-
 const notEmpty = { expected: "a message that is not empty" }
 const notTooLong = { expected: `text of at most ${maxMessageBytes} bytes` }
 
-const TextMessage = Schema.String.check(
+const TextMessage = ContentBounds.WellFormedText.check(
   Schema.makeFilter((value: string) => value.trim() !== "", notEmpty),
-  Schema.makeFilter((value: string) => fits(value), notTooLong)
+  Schema.makeFilter((value: string) => ContentBounds.fitsBytes(value, maxMessageBytes), notTooLong)
 )
 
 // `providerData` comes from the answers of a model's provider. From a caller it is ignored, as unknown fields are.
 const UserPart = Schema.Union([
-  TextPart.mapFields(Struct.omit(["providerData"])),
-  FilePart.mapFields(Struct.omit(["providerData"]), { unsafePreserveChecks: true })
+  TextPart.mapFields(({ type }) => ({ type, text: ContentBounds.WellFormedText })),
+  FilePart.mapFields(
+    ({ data, mediaType, type, url }) => ({
+      type,
+      mediaType,
+      data,
+      url,
+      name: Schema.optionalKey(ContentBounds.WellFormedText)
+    }),
+    { unsafePreserveChecks: true }
+  )
 ])
 
 const PartsMessage = Schema.Struct({ ...UserMessage.fields, content: Schema.NonEmptyArray(UserPart) }).check(
@@ -80,14 +74,14 @@ const PartsMessage = Schema.Struct({ ...UserMessage.fields, content: Schema.NonE
     (message: UserMessage) => message.content.some((part) => part.type === "file") || text(message).trim() !== "",
     notEmpty
   ),
-  Schema.makeFilter((message: UserMessage) => fits(text(message)), notTooLong),
+  Schema.makeFilter((message: UserMessage) => ContentBounds.fitsBytes(text(message), maxMessageBytes), notTooLong),
   Schema.makeFilter(MessageFiles.problemOf)
 )
 
-const BoundedMetadata = Metadata.check(Schema.makeFilter((value: Metadata) => jsonProblem(value, maxMetadataLength)))
+const BoundedMetadata = ContentBounds.boundedFieldsSchema(maxMetadataLength)
 
 const LogContext = Schema.Record(Schema.String, Schema.String).check(
-  Schema.makeFilter((value: Readonly<Record<string, string>>) => jsonProblem(value, maxLogContextLength))
+  Schema.makeFilter((value: Readonly<Record<string, string>>) => ContentBounds.jsonProblem(value, maxLogContextLength))
 )
 
 /**

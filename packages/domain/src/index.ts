@@ -12,6 +12,11 @@ export * as Agent from "./Agent.ts"
 /**
  * @since 0.1.0
  */
+export * as ContentBounds from "./ContentBounds.ts"
+
+/**
+ * @since 0.1.0
+ */
 export * as Conversation from "./Conversation.ts"
 
 /**

@@ -3,6 +3,7 @@
  *
  * @since 0.1.0
  */
+import * as ContentBounds from "@perennial/domain/ContentBounds"
 import * as Message from "@perennial/domain/Message"
 import { Effect, Layer, Option, type Scope } from "effect"
 import { type AiError, LanguageModel } from "effect/ai"
@@ -38,7 +39,7 @@ const clean = (answer: string): Option.Option<string> => {
   const line = answer.split("\n").map((line) => line.trim()).find((line) => line !== "") ?? ""
   const title = line.replace(/^(?:#+\s*|title:\s*|["'“„«*_]+)+/i, "").replace(/["'”“»*_.]+$/, "").trim()
   if (title.length <= longestTitle) return title === "" ? Option.none() : Option.some(title)
-  return Option.some(`${title.slice(0, longestTitle - 1).trimEnd()}…`)
+  return Option.some(`${ContentBounds.truncate(title, longestTitle - 1).trimEnd()}…`)
 }
 
 /**
@@ -54,7 +55,9 @@ export const make = (
     const first = history.find((message) => message.role === "user")
     const text = first === undefined ? "" : Message.text(first).trim()
     if (text === "") return Effect.succeedNone
-    const prompt = `${options?.prompt ?? defaultPrompt}\n\n${text.slice(0, longestMessage)}`
+    const prompt = `${options?.prompt ?? defaultPrompt}\n\n${
+      ContentBounds.wellFormed(ContentBounds.truncate(text, longestMessage))
+    }`
     return Effect.map(model.generateText({ prompt }), (response) => clean(response.text))
   })
 

@@ -6,6 +6,7 @@
  *
  * @since 0.1.0
  */
+import * as ContentBounds from "@perennial/domain/ContentBounds"
 import type { Layer } from "effect"
 import type { LanguageModel, Prompt } from "effect/ai"
 import * as ScriptedModel from "./ScriptedModel.ts"
@@ -90,7 +91,9 @@ const laterTurn = ({ asked, turns }: Past): ScriptedModel.Turn => [
   pace,
   ...say(
     `This is message number ${turns} of the conversation, and I am still the scripted model: I cannot answer what you
-asked, which began with "${asked.slice(0, 60)}". But the history is whole, whatever happened to the tasks before this
+asked, which began with "${
+      ContentBounds.truncate(asked, 60)
+    }". But the history is whole, whatever happened to the tasks before this
 one, and that is what I am here to show. Set ANTHROPIC_API_KEY to talk to a real model.`
   )
 ]

@@ -5,6 +5,7 @@ import { TaskManager } from "@perennial/domain/TaskManager"
 import { zero } from "@perennial/domain/Usage"
 import * as TaskRuntime from "@perennial/runtime/TaskRuntime"
 import { Effect, Layer, Stream } from "effect"
+import { nested } from "./support/agentToolkit.ts"
 
 // What code without types may do.
 const wrongEvents = [
@@ -31,3 +32,22 @@ it.effect.each(wrongEvents)(
       )
     ))
 )
+
+it.effect("P8: an event with JSON that is nested too deep ends the task with InvalidEvent, and is not written", () =>
+  Effect.gen(function*() {
+    const manager = yield* TaskManager
+    const { id } = yield* manager.start({ message: "x" })
+    const log = yield* Stream.runCollect(yield* manager.events(id))
+    assert.deepStrictEqual(log.map(({ event }) => event.type), ["ack", "started", "error"])
+    const last = log.at(-1)?.event
+    assert.isTrue(last?.type === "error" && last.error === "InvalidEvent")
+  }).pipe(Effect.provide(
+    TaskRuntime.layerMemory.pipe(
+      Layer.provide(Agents.layer([
+        make(
+          "deep",
+          (_, emit) => Effect.as(emit([{ type: "data", name: "deep", data: nested(12_000) }]), { usage: zero })
+        )
+      ]))
+    )
+  )))

@@ -38,7 +38,7 @@ const Steps = Tool.make("steps", { success: Schema.String })
 const Reports = Tool.make("reports", { success: Schema.String })
 const Whoami = Tool.make("whoami", { success: Schema.String })
 const Odd = Tool.make("odd", {
-  parameters: Schema.Struct({ what: Schema.Literals(["nan", "map", "bigint", "cycle"]) }),
+  parameters: Schema.Struct({ what: Schema.Literals(["nan", "map", "bigint", "cycle", "deep", "half"]) }),
   success: Schema.Unknown
 })
 const Absent = Tool.make("absent", {
@@ -75,7 +75,24 @@ const untyped = (value: unknown) => value as Schema.Json
 const cycle: Record<string, unknown> = {}
 cycle["self"] = cycle
 
-const odd = { nan: Number.NaN, map: new Map([["a", 1]]), bigint: { n: 1n }, cycle }
+/** Arrays, each in the next. */
+export const nested = (levels: number): Schema.Json => {
+  let json: Schema.Json = []
+  for (let level = 1; level < levels; level++) json = [json]
+  return json
+}
+
+/** Half of an emoji. */
+export const half = "\ud83d"
+
+const odd = {
+  deep: nested(12_000),
+  half: { [half]: `${half}!` },
+  nan: Number.NaN,
+  map: new Map([["a", 1]]),
+  bigint: { n: 1n },
+  cycle
+}
 
 const handlers = Effect.gen(function*() {
   const effects = yield* Effects

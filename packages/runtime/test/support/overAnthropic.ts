@@ -2,6 +2,7 @@
 import { assert } from "@effect/vitest"
 import type { Agents } from "@perennial/domain/Agent"
 import { text as textOf } from "@perennial/domain/Message"
+import type { StartInput } from "@perennial/domain/StartInput"
 import type { StoredEvent, TaskEvent } from "@perennial/domain/TaskEvent"
 import { TaskManager } from "@perennial/domain/TaskManager"
 import { LlmAgent } from "@perennial/runtime"
@@ -32,18 +33,20 @@ export const env: Layer.Layer<TaskManager | Fake.FakeAnthropic | Effects> = Task
 )
 
 /** A task from its start to its last event. */
-export const run = Effect.gen(function*() {
+export const runInput = Effect.fnUntraced(function*(input: StartInput) {
   const manager = yield* TaskManager
-  const { id } = yield* manager.start({ message: "hi" })
+  const { id } = yield* manager.start(input)
   const log = yield* Stream.runCollect(yield* manager.events(id))
   assert.deepStrictEqual(log.map(({ seq }) => seq), log.map((_, at) => at + 1))
   assert.strictEqual(view(log).text, "")
   return log
 })
 
+export const run = runInput({ message: "hi" })
+
 /** The same with agents of its own. */
-export const runWith = <E, R>(agents: Layer.Layer<Agents, E, R>) =>
-  Effect.provide(run, TaskRuntime.layerMemory.pipe(Layer.provide([agents, quiet])))
+export const runWith = <E, R>(agents: Layer.Layer<Agents, E, R>, input: StartInput = { message: "hi" }) =>
+  Effect.provide(runInput(input), TaskRuntime.layerMemory.pipe(Layer.provide([agents, quiet])))
 
 export const eventOf = <Type extends TaskEvent["type"]>(log: ReadonlyArray<StoredEvent>, type: Type) =>
   log.flatMap(({ event }) => event.type === type ? [event as Extract<TaskEvent, { readonly type: Type }>] : [])

@@ -1,4 +1,5 @@
 /** What becomes of a model's answer: the message as the log can hold it, and which of its calls are executed. */
+import * as ContentBounds from "@perennial/domain/ContentBounds"
 import type { AssistantMessage, Message, ToolCallPart, ToolResultPart } from "@perennial/domain/Message"
 import { failed } from "../../AgentTools.ts"
 import type { ModelAnswer } from "./modelAnswer.ts"
@@ -14,24 +15,47 @@ export interface AcceptedAnswer {
   readonly refusals: ReadonlyArray<ToolResultPart>
 }
 
-export const limitReached = failed("The call was not executed: the task has reached its last step.")
+const notExecuted = (why: string) => failed(`The call was not executed: ${why}`)
 
-const cutOff = failed(
-  "The call was not executed: the response was cut at its maximum length. Use shorter arguments or fewer calls."
-)
+export const limitReached = notExecuted("the task has reached its last step.")
 
-const argumentsTooLong = failed(
-  "The call was not executed: its arguments are too long. Use shorter arguments, or several calls."
-)
+const cutOff = notExecuted("the response was cut at its maximum length. Use shorter arguments or fewer calls.")
 
-/** Models may repeat the id of a call; ours are unique in the conversation. */
+const argumentsTooLong = notExecuted("its arguments are too long. Use shorter arguments, or several calls.")
+
+/** Names of tools have at most this many characters, also names that a model has invented. */
+const maxNameLength = 128
+
+type Part = AssistantMessage["content"][number]
+
+/** A part whose texts are well-formed and whose JSON is in bounds. Arguments out of bounds are removed. */
+const boundPart = (part: Part): Part => {
+  const { providerData, ...rest } = part
+  const data = providerData === undefined || ContentBounds.jsonProblem(providerData) !== undefined
+    ? {}
+    : { providerData: ContentBounds.wellFormedFields(providerData) }
+  if (rest.type === "tool_call") {
+    const args = ContentBounds.jsonProblem(rest.args) === undefined ? ContentBounds.wellFormedJson(rest.args) : {}
+    const tool = ContentBounds.wellFormed(ContentBounds.truncate(rest.tool, maxNameLength))
+    return { ...rest, args, tool, ...data }
+  }
+  const text = ContentBounds.wellFormed(rest.text)
+  // A signature is valid for the text that was signed.
+  return rest.type === "reasoning" && text !== rest.text ? { ...rest, text } : { ...rest, text, ...data }
+}
+
+/**
+ * Ids of calls are unique in the conversation, and a path of a URL can name them. Models repeat ids, and some servers send
+ * ids that are empty or have any characters.
+ */
 const withUniqueIds = (message: AssistantMessage, history: ReadonlyArray<Message>): AssistantMessage => {
   if (callsOf(message).length === 0) return message
   const used = new Set(history.flatMap((message) => callsOf(message).map((call) => call.toolCallId)))
   const content = message.content.map((part) => {
     if (part.type !== "tool_call") return part
-    let toolCallId = part.toolCallId
-    for (let n = 2; used.has(toolCallId); n++) toolCallId = `${part.toolCallId}_${n}`
+    const isAccepted = ContentBounds.isToolCallId(part.toolCallId)
+    let toolCallId = isAccepted ? part.toolCallId : "call_1"
+    for (let n = 2; used.has(toolCallId); n++) toolCallId = `${isAccepted ? part.toolCallId : "call"}_${n}`
     used.add(toolCallId)
     return { ...part, toolCallId }
   })
@@ -45,12 +69,21 @@ export const acceptAnswer = (answer: ModelAnswer, options: {
   /** The room for the content of one event, in characters of JSON. */
   readonly room: number
 }): AcceptedAnswer => {
-  const { message, tooLong } = fitIntoEvents(withUniqueIds(answer.message, options.history), options.room)
-  const refusalOfAll = options.last ? limitReached : answer.finish === "length" ? cutOff : undefined
+  const given = withUniqueIds(answer.message, options.history)
+  const bounded: AssistantMessage = { role: "assistant", content: given.content.map(boundPart) }
+  const { message, tooLong } = fitIntoEvents(bounded, options.room)
+  const argsOf = new Map(callsOf(given).map((call) => [call.toolCallId, call.args]))
+  const refusalOf = ({ toolCallId }: ToolCallPart) => {
+    if (options.last) return limitReached
+    if (answer.finish === "length") return cutOff
+    const problem = ContentBounds.jsonProblem(argsOf.get(toolCallId))
+    if (problem !== undefined) return notExecuted(`the JSON of its arguments ${problem}.`)
+    return tooLong.has(toolCallId) ? argumentsTooLong : undefined
+  }
   const calls: Array<ToolCallPart> = []
   const refusals: Array<ToolResultPart> = []
   for (const call of callsOf(message)) {
-    const refusal = refusalOfAll ?? (tooLong.has(call.toolCallId) ? argumentsTooLong : undefined)
+    const refusal = refusalOf(call)
     if (refusal === undefined) calls.push(call)
     else refusals.push(resultPart(call, refusal))
   }

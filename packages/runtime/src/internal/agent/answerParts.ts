@@ -1,4 +1,5 @@
 /** The parts of one answer, as they are read: their deltas become events at once, all of them one message at the end. */
+import * as ContentBounds from "@perennial/domain/ContentBounds"
 import type { AssistantMessage } from "@perennial/domain/Message"
 import { cutText } from "@perennial/domain/MessagePieces"
 import type { AgentEvent } from "@perennial/domain/TaskEvent"
@@ -8,14 +9,23 @@ import { fromAssistantMessage } from "../history/promptMessages.ts"
 
 export type Part = Response.StreamPart<{}, "deferred">
 
-const isDelta = (part: Part): part is Extract<Part, { readonly type: "text-delta" | "reasoning-delta" }> =>
-  part.type === "text-delta" || part.type === "reasoning-delta"
+type Delta = Extract<Part, { readonly type: "text-delta" | "reasoning-delta" }>
+
+const isDelta = (part: Part): part is Delta => part.type === "text-delta" || part.type === "reasoning-delta"
+
+const isEnd = ({ type }: Part): boolean => type === "text-end" || type === "reasoning-end" || type === "finish"
+
+const halfAtEnd = (text: string): string => (text.charCodeAt(text.length - 1) & 0xfc00) === 0xd800 ? text.slice(-1) : ""
 
 export class AnswerParts {
   finish: Response.FinishPart | undefined
   readonly #room: number
   /** What the message is made of. The deltas of a block are joined. */
   readonly #parts: Array<Part> = []
+  /** The block of the last delta. */
+  #block: Pick<Delta, "type" | "id"> | undefined
+  /** The first half of a surrogate pair at the end of the last delta: the next delta may have the second half. */
+  #half = ""
 
   /** `room` is how long the content of one event may be, in characters of JSON. */
   constructor(room: number) {
@@ -28,14 +38,35 @@ export class AnswerParts {
     for (const part of parts) {
       this.#keep(part)
       if (part.type === "finish") this.finish = part
-      if (isDelta(part)) this.#addDelta(events, part.type === "text-delta" ? "text" : "reasoning", part.delta)
+      this.#addText(events, part)
     }
     return events
   }
 
-  #addDelta(events: Array<AgentEvent>, type: "text" | "reasoning", delta: string): void {
+  #addText(events: Array<AgentEvent>, part: Part): void {
+    if (isDelta(part)) {
+      if (this.#block?.type !== part.type || this.#block.id !== part.id) {
+        this.#endBlock(events)
+        this.#block = { type: part.type, id: part.id }
+      }
+      const text = this.#half + part.delta
+      this.#half = halfAtEnd(text)
+      this.#addContent(events, part.type, text.slice(0, text.length - this.#half.length))
+    } else if (isEnd(part)) this.#endBlock(events)
+  }
+
+  /** A half that no other half has followed is shown as U+FFFD. */
+  #endBlock(events: Array<AgentEvent>): void {
+    if (this.#block !== undefined) this.#addContent(events, this.#block.type, this.#half)
+    this.#half = ""
+    this.#block = undefined
+  }
+
+  #addContent(events: Array<AgentEvent>, deltaType: Delta["type"], text: string): void {
     const room = this.#room
-    for (const content of delta.length <= room ? [delta] : cutText(delta, room)) {
+    const type = deltaType === "text-delta" ? "text" : "reasoning"
+    const wellFormed = ContentBounds.wellFormed(text)
+    for (const content of wellFormed.length <= room ? [wellFormed] : cutText(wellFormed, room)) {
       const last = events.at(-1)
       if (content === "") continue
       if (last?.type === type && last.content.length + content.length <= room) {

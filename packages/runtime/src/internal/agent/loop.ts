@@ -3,6 +3,7 @@
  * reached. What the journal shows as finished is not repeated (P10).
  */
 import type { AgentError, AgentInput, AgentResult, Emit } from "@perennial/domain/Agent"
+import * as ContentBounds from "@perennial/domain/ContentBounds"
 import type { Message, ToolCallPart, UserMessage } from "@perennial/domain/Message"
 import * as Settlement from "@perennial/domain/Settlement"
 import type { Metadata } from "@perennial/domain/Task"
@@ -44,7 +45,7 @@ export interface LoopOptions {
 
 export const makeLoop = (options: LoopOptions) => {
   const { callTools, maxIterations, maxSteps, titles, tools } = options
-  const system = Prompt.systemMessage({ content: options.systemPrompt })
+  const system = Prompt.systemMessage({ content: ContentBounds.wellFormed(options.systemPrompt) })
 
   return Effect.fnUntraced(function*(input: AgentInput, emit: Emit): Effect.fn.Return<AgentResult, AgentError> {
     const history = shown(input, options.userMessage)

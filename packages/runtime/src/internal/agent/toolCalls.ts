@@ -1,5 +1,6 @@
 /** Runs the tool calls of one message: approval, `tool_call`, the tool itself with its limits, `tool_result`. */
 import type { AgentInput, Emit } from "@perennial/domain/Agent"
+import * as ContentBounds from "@perennial/domain/ContentBounds"
 import type { Decision } from "@perennial/domain/Decision"
 import type { ToolCallPart, ToolResultPart } from "@perennial/domain/Message"
 import * as Settlement from "@perennial/domain/Settlement"
@@ -16,7 +17,6 @@ import {
 } from "../../AgentTools.ts"
 import { CurrentTaskLimits } from "../../TaskLimits.ts"
 import { ToolProgress } from "../../ToolProgress.ts"
-import * as Utf8 from "../utf8.ts"
 import { toJson } from "./json.ts"
 import { makeRunTool } from "./toolFiber.ts"
 
@@ -96,7 +96,7 @@ const withProgress = <A>(toolCallId: string, emit: Emit, execute: Effect.Effect<
       if (Result.isFailure(json)) {
         return Effect.logWarning(`A progress report was dropped: it cannot be written as JSON. ${json.failure}`)
       }
-      return Utf8.fits(json.success.text, progressBytes)
+      return ContentBounds.fitsBytes(json.success.text, progressBytes)
         ? Effect.asVoid(Queue.offer(latest, json.success.value))
         : Effect.logDebug("A progress report of more than 4 KiB was dropped.")
     }
@@ -180,7 +180,8 @@ export const makeToolCalls = (options: ToolCallsOptions): ToolCalls => {
         const reason = decision.reason ?? "The user did not allow the call."
         return resultPart(call, { status: "error", result: { type: "denied", reason } }, decision)
       }
-      if (decision.args !== undefined) {
+      // Clients write null for what they leave out.
+      if (decision.args !== undefined && decision.args !== null) {
         call = { ...call, args: decision.args }
         prepared = yield* prepare(call)
         if (Result.isFailure(prepared)) return resultPart(call, prepared.failure, decision)

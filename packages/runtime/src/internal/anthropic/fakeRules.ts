@@ -202,12 +202,20 @@ const toolProblem = (turns: ReadonlyArray<Turn>, at: number, seen: Set<string>):
 export const textOf = (content: ReadonlyArray<{ readonly type: string; readonly text?: string }>): string =>
   content.map((block) => block.type === "text" ? block.text ?? "" : "").join("")
 
+/** The real parser takes no half of a surrogate pair, in a value or in a key. */
+const isWellFormed = (json: unknown): boolean => {
+  if (typeof json === "string") return json.isWellFormed()
+  if (typeof json !== "object" || json === null) return true
+  return Object.entries(json).every(([key, value]) => key.isWellFormed() && isWellFormed(value))
+}
+
 /** Why the API would answer 400 to this body. Undefined if the API would accept it. */
 export const problemOf = (
   input: unknown,
   /** Texts of answers that ended with `pause_turn`: a conversation may end with one of them. */
   paused: ReadonlySet<string> = new Set()
 ): string | undefined => {
+  if (!isWellFormed(input)) return "The request body is not valid JSON: no low surrogate in string"
   const body = Option.getOrUndefined(Schema.decodeUnknownOption(Body)(input))
   if (body === undefined) return "model, max_tokens and messages: Field required"
   const wrong = settingsProblem(body) ?? toolsProblem(body) ?? cacheProblem(body)

@@ -1,4 +1,5 @@
 /** A history made small enough for the context window of a model. */
+import * as ContentBounds from "@perennial/domain/ContentBounds"
 import type { Message } from "@perennial/domain/Message"
 import type { Schema } from "effect"
 import { inBlocks } from "./blocks.ts"
@@ -87,7 +88,7 @@ const shorten = (messages: ReadonlyArray<Message>, excess: number): ReadonlyArra
       const has = estimateTextTokens(text)
       if (has <= most) return result
       // In proportion, because the tokens of a text do not follow from its characters.
-      const kept = text.slice(0, Math.floor(text.length * most / has)).replace(/[\uD800-\uDBFF]$/, "")
+      const kept = ContentBounds.truncate(text, Math.floor(text.length * most / has))
       return `${kept}\n[${text.length - kept.length} more characters do not fit into the context of the model]`
     })
   )

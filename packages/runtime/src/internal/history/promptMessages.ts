@@ -1,4 +1,5 @@
 /** The mapping between stored messages and the prompts of `effect/ai`. */
+import * as ContentBounds from "@perennial/domain/ContentBounds"
 import type { Decision } from "@perennial/domain/Decision"
 import type { AssistantMessage, Message, ToolResultPart, UserMessage } from "@perennial/domain/Message"
 import { Option, Schema } from "effect"
@@ -16,11 +17,13 @@ const providerData = (options: Prompt.ProviderOptions): { readonly providerData?
 const parseUrl = Schema.decodeOption(Schema.URLFromString)
 
 const userPart = (part: UserMessage["content"][number]): Prompt.UserMessagePart => {
-  if (part.type === "text") return Prompt.textPart({ text: part.text, options: options(part) })
+  if (part.type === "text") {
+    return Prompt.textPart({ text: ContentBounds.wellFormed(part.text), options: options(part) })
+  }
   return Prompt.filePart({
     mediaType: part.mediaType,
     data: part.url === undefined ? part.data ?? "" : Option.getOrElse(parseUrl(part.url), () => part.url ?? ""),
-    ...(part.name === undefined ? {} : { fileName: part.name }),
+    ...(part.name === undefined ? {} : { fileName: ContentBounds.wellFormed(part.name) }),
     options: options(part)
   })
 }
@@ -28,14 +31,14 @@ const userPart = (part: UserMessage["content"][number]): Prompt.UserMessagePart 
 const assistantPart = (part: AssistantMessage["content"][number]): Prompt.AssistantMessagePart => {
   switch (part.type) {
     case "text":
-      return Prompt.textPart({ text: part.text, options: options(part) })
+      return Prompt.textPart({ text: ContentBounds.wellFormed(part.text), options: options(part) })
     case "reasoning":
-      return Prompt.reasoningPart({ text: part.text, options: options(part) })
+      return Prompt.reasoningPart({ text: ContentBounds.wellFormed(part.text), options: options(part) })
     case "tool_call":
       return Prompt.toolCallPart({
         id: part.toolCallId,
-        name: part.tool,
-        params: part.args,
+        name: ContentBounds.wellFormed(part.tool),
+        params: ContentBounds.wellFormedJson(part.args),
         providerExecuted: false,
         options: options(part)
       })
@@ -73,9 +76,9 @@ export const toPromptMessage = (message: Message): Prompt.Message => {
         content: message.content.map((part) =>
           Prompt.toolResultPart({
             id: part.toolCallId,
-            name: part.tool,
+            name: ContentBounds.wellFormed(part.tool),
             isFailure: part.status !== "completed",
-            result: toldResult(part),
+            result: ContentBounds.wellFormedJson(toldResult(part)),
             providerExecuted: false,
             options: options(part)
           })
@@ -104,8 +107,8 @@ export const fromAssistantMessage = (message: Prompt.AssistantMessage): Assistan
           type: "tool_call",
           toolCallId: part.id,
           tool: part.name,
-          // Providers read it from JSON.
-          args: part.params as Schema.Json,
+          // Providers read it from JSON. Some write null where a tool takes no arguments.
+          args: part.params as Schema.Json | null | undefined ?? {},
           ...providerData(part.options)
         })
     }

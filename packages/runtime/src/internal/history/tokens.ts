@@ -1,6 +1,6 @@
 /** Estimates of what a prompt costs in tokens. */
+import * as ContentBounds from "@perennial/domain/ContentBounds"
 import type { FilePart, Message } from "@perennial/domain/Message"
-import * as Utf8 from "../utf8.ts"
 
 /** An image costs a model about this, whatever its size in bytes, because the model scales it down. */
 const imageTokens = 1_600
@@ -19,7 +19,7 @@ const fileTokens = ({ data, mediaType }: FilePart): number => {
  * @since 0.1.0
  * @category accessors
  */
-export const estimateTextTokens = (text: string): number => Math.ceil(Utf8.byteLength(text) / 3)
+export const estimateTextTokens = (text: string): number => Math.ceil(ContentBounds.byteLength(text) / 3)
 
 /**
  * The tokens of messages, estimated rather too high than too low: one token for 3 bytes of JSON, 1,600 for an image, 2,000

@@ -3,6 +3,7 @@
  * be read back can neither be resumed nor ended.
  */
 import { AgentError } from "@perennial/domain/Agent"
+import * as ContentBounds from "@perennial/domain/ContentBounds"
 import type { ConversationId, TaskId } from "@perennial/domain/Ids"
 import { type AgentEvent, Known } from "@perennial/domain/TaskEvent"
 import { Schema } from "effect"
@@ -23,13 +24,16 @@ const agentTypes: ReadonlySet<string> = new Set<AgentEvent["type"]>([
   "title"
 ])
 
+/** JSON may be nested to its bound in the fields of an event, and in the parts of its message. */
+const maxDepth = ContentBounds.maxDepth + 8
+
 type Ids = { readonly taskId: TaskId; readonly conversationId: ConversationId }
 
 /** Chunks are many and have one field; the others are checked against their schema. */
 const isWellFormed = (event: AgentEvent, { conversationId, taskId }: Ids): boolean =>
   event.type === "text" || event.type === "reasoning"
     ? typeof event.content === "string"
-    : agentTypes.has(event.type) &&
+    : agentTypes.has(event.type) && !ContentBounds.isTooDeep(event, maxDepth) &&
       isKnown({ ...event, taskId, conversationId, ...(event.type === "retry" ? { discardAfter: 0 } : {}) })
 
 /** What is wrong with events of an agent, if anything. */

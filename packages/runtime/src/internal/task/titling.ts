@@ -2,6 +2,7 @@
  * The title of a conversation, made beside the agent. A title that is ready before the task ends becomes an event; a later
  * one is only stored.
  */
+import * as ContentBounds from "@perennial/domain/ContentBounds"
 import type { ConversationStore } from "@perennial/domain/ConversationStore"
 import type { Claim } from "@perennial/domain/TaskBackend"
 import { Cause, Duration, Effect, Fiber, Option, type Scope } from "effect"
@@ -71,7 +72,7 @@ export class Titling {
     const made = Effect.gen(function*() {
       if ((yield* store.get({ id, userId })).title !== undefined) return ""
       const title = yield* make
-      return Option.getOrElse(title, () => "").trim().slice(0, maxLength)
+      return ContentBounds.truncate(ContentBounds.wellFormed(Option.getOrElse(title, () => "")).trim(), maxLength)
     })
     return Effect.timeout(made, longest).pipe(
       Effect.flatMap((title) => {
