@@ -6,7 +6,7 @@ import { existsSync, globSync, readFileSync, statSync } from "node:fs"
 import { dirname, join, normalize } from "node:path"
 
 const root = join(import.meta.dirname, "../..")
-const pages = globSync(["*.md", "docs/**/*.md", "packages/*/README.md"], { cwd: root })
+const pages = globSync(["*.md", "docs/**/*.md", "packages/*/README.md", "examples/README.md"], { cwd: root })
 
 const withoutCode = (markdown: string): string => markdown.replace(/^```[\s\S]*?^```/gm, "").replace(/`[^`\n]*`/g, "")
 
