@@ -42,6 +42,7 @@ export class Unauthorized extends HttpApiError.Problem<Unauthorized>()("Unauthor
 
 /**
  * The `Host` or the `Origin` of the request is not that of this server: a page of another site may have sent the request.
+ * The detail has the headers that were compared.
  *
  * @since 0.1.0
  * @category problems

@@ -15,6 +15,7 @@ import type { Authorization } from "./Authorization.ts"
 import * as Handlers from "./Handlers.ts"
 import { LinkBase } from "./internal/linkBase.ts"
 import { layerNotFound } from "./internal/notFound.ts"
+import { PublicUrl } from "./internal/publicUrl.ts"
 import { layerRequestProblems } from "./internal/requestProblems.ts"
 import * as Sse from "./Sse.ts"
 
@@ -30,8 +31,9 @@ export interface RouteOptions {
    */
   readonly prefix?: `/${string}` | undefined
   /**
-   * The URL at which clients reach the routes, prefix included, such as `https://example.com/agents`: for `Location` and
-   * the OpenAPI document. By default both have the path alone, which is right unless a proxy changes it.
+   * The URL at which clients reach the routes, prefix included, such as `https://example.com/agents`. `Location` and the
+   * OpenAPI document begin with it; by default both have the path alone, which is right unless a proxy changes it. Writes
+   * of pages of its origin are accepted, also where a proxy changes `Host`.
    */
   readonly publicUrl?: string | undefined
   /** How large the body of a request may be; 8 MiB by default, room for a message with files. More is answered 413. */
@@ -115,6 +117,7 @@ export const layerRoutes = (options?: RouteOptions) => {
     Layer.provide(underPrefix),
     Layer.merge(layerNotFound(prefix)),
     Layer.provide(Layer.succeed(LinkBase, base)),
+    Layer.provide(Layer.succeed(PublicUrl, options?.publicUrl)),
     Layer.provide(Layer.succeed(HttpIncomingMessage.MaxBodySize, maxBodySize))
   )
 }

@@ -24,15 +24,49 @@ export const isWrite = (request: HttpServerRequest.HttpServerRequest): boolean =
   request.method !== "GET" && request.method !== "HEAD"
 
 /**
- * Whether this host served the page that sent the request. None if the request has no `Origin`. Browsers send it with every
- * write (Fetch Standard, section 3.2); other programs do not.
+ * Whether a page of this server sent the request. None if the request has neither `Sec-Fetch-Site: same-origin` nor an
+ * `Origin`. Browsers send an `Origin` with every write (Fetch Standard, section 3.2); other programs do not.
+ *
+ * A proxy may change `Host`, so two other facts count too. The origin of the public URL is this server's. And the browser
+ * itself compares the origin of the page with the URL of the request: no page can set `Sec-Fetch-Site` (Fetch Metadata,
+ * section 2.3).
  */
-export const isSameOrigin = (request: HttpServerRequest.HttpServerRequest): Option.Option<boolean> => {
+export const isSameOrigin = (
+  request: HttpServerRequest.HttpServerRequest,
+  publicUrl: string | undefined
+): Option.Option<boolean> => {
+  if (request.headers["sec-fetch-site"] === "same-origin") return Option.some(true)
   const origin = request.headers.origin
   if (origin === undefined) return Option.none()
+  if (publicUrl !== undefined && URL.canParse(publicUrl) && new URL(publicUrl).origin === origin) {
+    return Option.some(true)
+  }
   // The scheme comes from the origin, because a proxy may terminate TLS. It only matters for default ports.
   const scheme = origin.startsWith("https:") ? "https" : "http"
   const own = hostOf(`${scheme}://${requestHost(request)}`)
   const other = hostOf(origin)
   return Option.some(Option.isSome(own) && Option.isSome(other) && own.value === other.value)
 }
+
+const shown = (value: string | undefined): string => {
+  if (value === undefined || value === "") return "absent"
+  return value.length <= 100 ? value : `${value.slice(0, 100)}…`
+}
+
+/** The host that the request is addressed to, for a person. */
+export const describeHost = (request: HttpServerRequest.HttpServerRequest): string =>
+  `\`Host\` is ${shown(requestHost(request))}`
+
+/** Everything that `isSameOrigin` compares, for a person. */
+export const describeOrigin = (
+  request: HttpServerRequest.HttpServerRequest,
+  publicUrl: string | undefined
+): string =>
+  [
+    `\`Origin\` is ${shown(request.headers.origin)}`,
+    describeHost(request),
+    `\`Sec-Fetch-Site\` is ${shown(request.headers["sec-fetch-site"])}`,
+    publicUrl === undefined
+      ? "and no public URL (PERENNIAL_PUBLIC_URL) is configured"
+      : `and the public URL is ${shown(publicUrl)}`
+  ].join(", ")
