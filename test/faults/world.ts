@@ -2,7 +2,7 @@
  * Server processes on one store, and what can be done to them. A process that dies is started again on its port, as a
  * supervisor would.
  */
-import { Clock, Deferred, Effect, Schedule } from "effect"
+import { Clock, Deferred, Effect, Latch, Schedule } from "effect"
 import { type ChildProcess, spawn } from "node:child_process"
 import { mkdtempSync, openSync, readFileSync } from "node:fs"
 import { tmpdir } from "node:os"
@@ -88,8 +88,11 @@ export const make = Effect.fnUntraced(function*(options: Options) {
     process: undefined
   }))
   const healthy = () => slots.filter(({ state }) => state === "up")
+  const allUp = Latch.makeUnsafe(false)
   const enter = (slot: { state: Slot["state"] }, state: Slot["state"]) => {
     slot.state = state
+    if (healthy().length === slots.length) allUp.openUnsafe()
+    else allUp.closeUnsafe()
     if (healthy().length === 0) absentFrom ??= now()
     else if (absentFrom !== undefined) {
       absences.push({ from: absentFrom, to: now() })
@@ -192,8 +195,10 @@ export const make = Effect.fnUntraced(function*(options: Options) {
     deaths,
     lives,
     absences,
-    /** Those that should answer. */
+    /** The servers that should answer. */
     healthy,
+    /** Waits until all servers should answer. */
+    allUp: allUp.await,
     /** kill -9; resolves when it is dead. */
     kill: (slot: Slot) => Effect.asVoid(end(slot, "SIGKILL", "killed")),
     /** SIGTERM; resolves with the exit code. */
