@@ -22,6 +22,11 @@ export * as Client from "./Client.ts"
 /**
  * @since 0.1.0
  */
+export * as EventReader from "./EventReader.ts"
+
+/**
+ * @since 0.1.0
+ */
 export * as Handlers from "./Handlers.ts"
 
 /**

@@ -15,6 +15,8 @@ export const makeCuttingProxy = Effect.fnUntraced(function*(target: number, limi
     const { headers, method, url } = request
     const upstream = Http.request({ port: target, method, path: url, headers: { ...headers, host: "localhost" } })
     request.pipe(upstream)
+    upstream.on("error", () => response.destroy())
+    response.on("close", () => upstream.destroy())
     upstream.on("response", (reply) => {
       response.writeHead(reply.statusCode ?? 502, reply.headers)
       const connection = connections++

@@ -1,0 +1,209 @@
+/**
+ * Reads the events of a task without any library: `fetch` is all it needs, in browsers and on servers. The guarantees are
+ * those of the typed client's `watch`: each event once and in order (P3), over as many connections as it takes.
+ *
+ * **When to use** Where a page or a program has no other use for Effect. Else use `Client`.
+ *
+ * @since 0.1.0
+ */
+// No Effect here: it would be a hundred times the size of this module.
+// @effect-diagnostics asyncFunction:off globalTimers:off globalRandom:off globalErrorInEffectFailure:off
+/* oxlint-disable eslint/no-restricted-globals, eslint/no-await-in-loop -- for the same reason */
+import type { TaskEvent } from "@perennial/domain/TaskEvent"
+
+/**
+ * An event with its place in the log.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface NumberedEvent {
+  readonly seq: number
+  /** A type that this version does not know arrives as `{ type: "unknown", raw }`. */
+  readonly event: TaskEvent
+}
+
+type HeaderFields = { readonly [name: string]: string }
+
+/**
+ * How to read.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Options {
+  /** The seq of the last event that is already known; 0 by default: from the beginning. */
+  readonly after?: number | undefined
+  /** Headers of each request, such as `authorization`. A function is called before each request, so that tokens may change. */
+  readonly headers?: HeaderFields | (() => HeaderFields | Promise<HeaderFields>) | undefined
+  /** Ends the reader: the iteration throws the reason of the signal. */
+  readonly signal?: AbortSignal | undefined
+  /**
+   * Milliseconds before the next connection, after so many failures in a row; by default 200, 400, ... at most 10,000, each
+   * with jitter. A server may ask for more.
+   */
+  readonly pause?: ((failures: number) => number) | undefined
+  /** Failures in a row, without an event in between, after which the reader gives up; 30 by default. */
+  readonly maxFailures?: number | undefined
+  /** Milliseconds after which a connection that sends nothing is given up as lost: 30,000 by default, two heartbeats. */
+  readonly maxSilence?: number | undefined
+  /** `fetch` by default. */
+  readonly fetch?: typeof globalThis.fetch | undefined
+}
+
+/**
+ * The server refuses to show the events: trying again does not help.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class Refused extends Error {
+  override readonly name = "Refused"
+  readonly status: number
+  /** The problem in the body (RFC 9457), if there is one. `type` says which. */
+  readonly problem: { readonly type?: string; readonly detail?: string }
+
+  constructor(status: number, problem: { readonly type?: string; readonly detail?: string }) {
+    super(problem.detail ?? `The server answered ${status}.`)
+    this.status = status
+    this.problem = problem
+  }
+}
+
+/** The compiler sees to it that this list is complete. */
+const known: { readonly [Type in Exclude<TaskEvent["type"], "unknown">]: 1 } = {
+  ack: 1,
+  started: 1,
+  text: 1,
+  reasoning: 1,
+  tool_call: 1,
+  tool_progress: 1,
+  tool_approval: 1,
+  tool_result: 1,
+  message: 1,
+  retry: 1,
+  resumed: 1,
+  data: 1,
+  title: 1,
+  done: 1,
+  error: 1,
+  cancelled: 1
+}
+
+/** Characters of a frame: an event has at most 256 KiB. */
+const maxFrame = 4 * 1024 * 1024
+
+const parse = (data: string): TaskEvent => {
+  const event = JSON.parse(data)
+  return Object.hasOwn(known, event.type) ? event : { type: "unknown", raw: event }
+}
+
+const mayPass = (status: number): boolean => status >= 500 || status === 408 || status === 425 || status === 429
+
+const defaultPause = (failures: number): number => Math.min(100 * 2 ** failures, 10_000) * (0.8 + 0.4 * Math.random())
+
+const problemIn = async (response: Response): Promise<Refused["problem"]> => {
+  try {
+    return Object(await response.json())
+  } catch {
+    return {}
+  }
+}
+
+/** A signal ends the sleep, too. */
+const sleep = (millis: number, signal: AbortSignal | undefined): Promise<void> =>
+  new Promise((resolve) => {
+    const wake = () => {
+      clearTimeout(timer)
+      signal?.removeEventListener("abort", wake)
+      resolve()
+    }
+    const timer = setTimeout(wake, millis)
+    signal?.addEventListener("abort", wake)
+  })
+
+const isTerminal = ({ type }: TaskEvent): boolean => type === "done" || type === "error" || type === "cancelled"
+
+/**
+ * The events of the task at `url` (`.../tasks/{id}/events`) after a seq, up to its terminal event.
+ *
+ * **Details** A cut or silent connection, a restarted server, 5xx, 408, 425 and 429 are survived: the reader connects again
+ * from the last event it has, after 0.2 s, 0.4 s, ... at most 10 s, each with jitter. Every other answer is thrown as
+ * `Refused`. Leaving the loop closes the connection; the task goes on.
+ *
+ * **Example**
+ *
+ * ```ts
+ * import { read } from "@perennial/http/EventReader"
+ *
+ * for await (const { event } of read("/tasks/t1/events")) {
+ *   if (event.type === "text") document.body.append(event.content)
+ * }
+ * ```
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export async function* read(url: string | URL, options: Options = {}): AsyncGenerator<NumberedEvent, void, void> {
+  const { fetch = globalThis.fetch, headers, maxFailures = 30, maxSilence = 30_000, signal } = options
+  const backoff = options.pause ?? defaultPause
+  let cursor = options.after ?? 0
+  let failures = 0
+
+  for (;;) {
+    const connection = new AbortController()
+    const close = () => connection.abort(signal?.reason)
+    const closed = new Promise<never>((_, reject) => {
+      connection.signal.addEventListener("abort", () => reject(connection.signal.reason))
+    })
+    closed.catch(() => {})
+    /** Waits for the server, but not for longer than a live server is silent. */
+    const heard = <A>(answer: Promise<A>): Promise<A> => {
+      const timer = setTimeout(close, maxSilence)
+      return Promise.race([answer, closed]).finally(() => clearTimeout(timer))
+    }
+    signal?.addEventListener("abort", close)
+    let failure: unknown
+    let final = false
+    let asked = 0
+    try {
+      signal?.throwIfAborted()
+      const sent = new Headers(typeof headers === "function" ? await headers() : headers)
+      if (cursor > 0) sent.set("last-event-id", String(cursor))
+      const response = await heard(fetch(url, { headers: sent, signal: connection.signal }))
+      if (response.status === 204) return
+      if (!response.ok || response.body === null) {
+        final = !mayPass(response.status)
+        failure = new Refused(response.status, await heard(problemIn(response)))
+      } else {
+        const chunks = response.body.pipeThrough(new TextDecoderStream()).getReader()
+        for (let text = ""; text.length <= maxFrame;) {
+          const { done, value } = await heard(chunks.read())
+          if (done) break
+          const frames = (text + value).split("\n\n")
+          // The last frame is not complete yet.
+          text = frames.pop() ?? ""
+          for (const frame of frames) {
+            asked = Number(/^retry: (\d+)$/m.exec(frame)?.[1] ?? asked)
+            const seq = Number(/^id: (\d+)$/m.exec(frame)?.[1])
+            const data = /^data: (.*)$/m.exec(frame)?.[1]
+            if (data === undefined || !(seq > cursor)) continue
+            const event = parse(data)
+            cursor = seq
+            failures = 0
+            yield { seq, event }
+            if (isTerminal(event)) return
+          }
+        }
+        failure = new Error(`The connection was lost after event ${cursor}.`)
+      }
+    } catch (error) {
+      failure = error
+    } finally {
+      signal?.removeEventListener("abort", close)
+      close()
+    }
+    if (final || signal?.aborted === true || ++failures > maxFailures) throw failure
+    await sleep(Math.max(asked, backoff(failures)), signal)
+  }
+}

@@ -1,0 +1,8 @@
+import type { Refused } from "@perennial/http/EventReader"
+
+/** The tag of the typed client's error for the same refusal. */
+export const tagOf = (error: unknown) => {
+  const type = (error as Partial<Refused>).problem?.type ?? "urn:perennial:problem:unknown"
+  const words = type.slice("urn:perennial:problem:".length).split("-")
+  return { _tag: words.map((word) => word.charAt(0).toUpperCase() + word.slice(1)).join("") }
+}
