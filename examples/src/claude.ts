@@ -3,6 +3,7 @@
  *
  *     ANTHROPIC_API_KEY=... npx -y pnpm@12.21.0 exec node examples/src/claude.ts "Do I need an umbrella in Oslo?"
  */
+import { NodeRuntime } from "@effect/platform-node"
 import * as SqliteStore from "@perennial/backends/SqliteStore"
 import { TaskManager } from "@perennial/domain/TaskManager"
 import * as AnthropicModel from "@perennial/runtime/AnthropicModel"
@@ -33,4 +34,4 @@ const program = Effect.gen(function*() {
   yield* Stream.runForEach(yield* tasks.events(id), ({ event, seq }) => Console.log(seq, event))
 })
 
-await Effect.runPromise(Effect.provide(program, live))
+NodeRuntime.runMain(Effect.provide(program, live))

@@ -4,6 +4,7 @@
  *
  *     npx -y pnpm@12.21.0 exec node examples/src/client.ts http://127.0.0.1:3000
  */
+import { NodeRuntime } from "@effect/platform-node"
 import { TaskManager } from "@perennial/domain/TaskManager"
 import * as Client from "@perennial/http/Client"
 import { Console, Effect, Layer, Stream } from "effect"
@@ -19,4 +20,4 @@ const live = Client.layerTaskManager({ baseUrl: process.argv[2] ?? "http://127.0
   Layer.provide(FetchHttpClient.layer)
 )
 
-await Effect.runPromise(Effect.provide(program, live))
+NodeRuntime.runMain(Effect.provide(program, live))

@@ -3,6 +3,7 @@
  *
  *     DATABASE_URL=postgres://... npx -y pnpm@12.21.0 exec node examples/src/transaction.ts
  */
+import { NodeRuntime } from "@effect/platform-node"
 import { PgClient } from "@effect/sql-pg"
 import * as PgStore from "@perennial/backends/PgStore"
 import { TaskManager } from "@perennial/domain/TaskManager"
@@ -47,4 +48,4 @@ const program = Effect.gen(function*() {
   yield* Console.log(message?.content)
 })
 
-await Effect.runPromise(Effect.provide(program, live))
+NodeRuntime.runMain(Effect.provide(program, live))
