@@ -29,6 +29,7 @@ export const run = async (
   try {
     return (await exec(file, args, { maxBuffer: 16_000_000, ...options })).stdout
   } catch (cause) {
+    // `execFile` fails with an error that has the outputs of the program, if the program was started.
     const { stderr = "", stdout = "" } = cause as { stderr?: string; stdout?: string }
     throw new Error(`${basename(file)} ${args.join(" ")} failed:\n${stdout}${stderr}`, { cause })
   }
