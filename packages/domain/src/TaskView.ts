@@ -63,6 +63,8 @@ export interface TaskView {
   readonly kept: { readonly text: number; readonly reasoning: number }
   /** Tool calls in the order the model asked. */
   readonly toolCalls: ReadonlyArray<ToolCallView>
+  /** The events of the application, oldest first. `discardAfter` does not make them void. */
+  readonly data: ReadonlyArray<{ readonly seq: number; readonly name: string; readonly data: Schema.Json }>
   /** The model request is repeated after a delay. */
   readonly retry?: { readonly tryNumber: number; readonly delayMillis: number; readonly reason: string } | undefined
   readonly title?: string | undefined
@@ -83,7 +85,8 @@ export const empty: TaskView = {
   text: "",
   reasoning: "",
   kept: { text: 0, reasoning: 0 },
-  toolCalls: []
+  toolCalls: [],
+  data: []
 }
 
 const updateCall = (
@@ -126,7 +129,7 @@ const addMessage = (
   return [...messages.slice(0, -1), { message: whole, ...how }]
 }
 
-const reduce = (view: TaskView, { event }: StoredEvent): TaskView => {
+const reduce = (view: TaskView, { event, seq }: StoredEvent): TaskView => {
   switch (event.type) {
     case "started":
       return { ...view, status: "running" }
@@ -174,6 +177,8 @@ const reduce = (view: TaskView, { event }: StoredEvent): TaskView => {
       }
     case "resumed":
       return { ...discard(view), status: "running", retry: undefined }
+    case "data":
+      return { ...view, data: [...view.data, { seq, name: event.name, data: event.data }] }
     case "title":
       return { ...view, title: event.title }
     case "done":

@@ -1,4 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
+import { messageId, TaskId } from "@perennial/domain/Ids"
 import * as Message from "@perennial/domain/Message"
 import * as TaskEvent from "@perennial/domain/TaskEvent"
 import * as TaskView from "@perennial/domain/TaskView"
@@ -58,11 +59,27 @@ describe("TaskView: delivery", () => {
 describe("TaskView: events", () => {
   it("ack and events of unknown types change nothing but the cursor", () => {
     const log = stored([
-      known({ type: "data", name: "chart", data: 1 }),
+      known({ type: "ack", messageId: messageId(TaskId.make("t1"), 1) }),
       { type: "unknown", raw: { type: "hologram" } }
     ])
     assert.deepStrictEqual(view(log), { ...TaskView.empty, cursor: 2 })
     assert.strictEqual(TaskView.empty.status, "queued")
+  })
+
+  it("events of the application are kept in order, also when text around them becomes void", () => {
+    const { data, text } = viewOf(
+      known({ type: "data", name: "chart", data: [1] }),
+      known({ type: "text", content: "half" }),
+      known({ type: "data", name: "chart", data: [1, 2] }),
+      known({ type: "resumed", attempt: 2, discardAfter: 0 }),
+      known({ type: "data", name: "place", data: null })
+    )
+    assert.strictEqual(text, "")
+    assert.deepStrictEqual(data, [
+      { seq: 1, name: "chart", data: [1] },
+      { seq: 3, name: "chart", data: [1, 2] },
+      { seq: 5, name: "place", data: null }
+    ])
   })
 
   it("started and resumed run", () => {

@@ -90,8 +90,10 @@ export const adjust = (duration: Duration.Input): Effect.Effect<void> =>
   settle.pipe(Effect.andThen(TestClock.adjust(duration)), Effect.andThen(settle))
 
 /**
- * Lets time pass, one second at a time, until a task has ended. None if the task has not ended `within` the given time, one
- * minute by default.
+ * Lets time pass, until a task has ended. None if the task has not ended `within` the given time, one minute by default.
+ *
+ * **Details** Time passes in steps: one second in the first minute, then a sixtieth of what has passed. The clock is at most
+ * one step past the end of the task.
  *
  * @since 0.1.0
  * @category time
@@ -101,14 +103,16 @@ export const untilEnded = Effect.fnUntraced(function*(
   options?: { readonly within?: Duration.Input | undefined }
 ) {
   const manager = yield* TaskManager
-  const seconds = Duration.toSeconds(Duration.fromInputUnsafe(options?.within ?? "1 minute"))
-  for (let second = 0; second <= seconds; second++) {
+  const within = Duration.toMillis(options?.within ?? "1 minute")
+  for (let passed = 0;;) {
     yield* settle
     const task = yield* manager.get(id)
     if (isTerminal(task.status)) return Option.some(task)
-    yield* TestClock.adjust("1 second")
+    if (passed >= within) return Option.none()
+    const step = Math.min(Math.max(1_000, passed / 60), within - passed)
+    yield* TestClock.adjust(step)
+    passed += step
   }
-  return Option.none()
 })
 
 type ReadError = TaskNotFound | EventsExpired | StreamLost | TaskBackendError

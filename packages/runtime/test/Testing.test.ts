@@ -43,6 +43,21 @@ describe("Testing", () => {
       }).pipe(Layer.provide(slow))
     )))
 
+  it.effect("a task of five hours is waited for in a moment", () =>
+    Effect.gen(function*() {
+      const manager = yield* TaskManager
+      const { id } = yield* manager.start({ message: "Wait." })
+      assert.isTrue(Option.isNone(yield* Testing.untilEnded(id, { within: "4 hours" })))
+      const ended = yield* Testing.untilEnded(id, { within: "2 hours" })
+      assert.strictEqual(Option.getOrThrow(ended).status, "completed")
+    }).pipe(Effect.provide(
+      Testing.layer({
+        turns: [[{ tool: "slow", params: { seconds: 5 * 3_600 } }], ["Done."]],
+        tools: toolkit,
+        timeouts: { tool: "6 hours" }
+      }).pipe(Layer.provide(slow))
+    )))
+
   it.effect("tools that are made where they are needed", () =>
     Effect.gen(function*() {
       const tools = yield* AgentTools.fromToolkit(toolkit)
