@@ -7,29 +7,29 @@
  *
  * @since 0.1.0
  */
-import { Context, Effect, Schema, type Stream } from "effect"
+import { Context, Effect, Schema, Stream } from "effect"
 import type { Decision } from "./Decision.ts"
 import type { ConversationId, TaskId } from "./Ids.ts"
 import * as Input from "./Input.ts"
 import type { RegenerateOptions, StartInput } from "./StartInput.ts"
-import type { Task, TaskStatus } from "./Task.ts"
-import type {
-  AgentNotFound,
-  AlreadyDecided,
-  CapacityExceeded,
-  ConversationBusy,
-  ConversationNotFound,
-  ConversationStoreError,
+import { isTerminal, type Task, type TaskStatus } from "./Task.ts"
+import {
+  type AgentNotFound,
+  type AlreadyDecided,
+  type CapacityExceeded,
+  type ConversationBusy,
+  type ConversationNotFound,
+  type ConversationStoreError,
   CursorAhead,
-  EventsExpired,
-  IdempotencyConflict,
-  InvalidInput,
-  MessageNotFound,
-  QueueFull,
-  StreamLost,
-  TaskBackendError,
-  TaskNotFound,
-  ToolCallNotFound
+  type EventsExpired,
+  type IdempotencyConflict,
+  type InvalidInput,
+  type MessageNotFound,
+  type QueueFull,
+  type StreamLost,
+  type TaskBackendError,
+  type TaskNotFound,
+  type ToolCallNotFound
 } from "./TaskError.ts"
 import type { StoredEvent } from "./TaskEvent.ts"
 import type { TaskResult } from "./TaskResult.ts"
@@ -186,3 +186,26 @@ export const runningOf = Effect.fnUntraced(function*(list: TaskManager["Service"
   }
   return ids
 })
+
+/**
+ * The rules of `open`, for a manager that can read a task, look for its log, and follow its events.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const openWith = (parts: {
+  readonly get: TaskManager["Service"]["get"]
+  /** Fails if the log is not there. Only logs of ended tasks expire. */
+  readonly checkLog: (id: TaskId, after: number) => Effect.Effect<unknown, EventsError>
+  readonly follow: (id: TaskId, after: number) => Stream.Stream<StoredEvent, StreamLost>
+}): TaskManager["Service"]["open"] =>
+  Effect.fn("TaskManager.open")(function*(id, options) {
+    const after = options?.after ?? 0
+    const task = yield* parts.get(id)
+    if (after > task.lastSeq) return yield* new CursorAhead({ taskId: id, after, lastSeq: task.lastSeq })
+    if (isTerminal(task.status)) {
+      if (after === task.lastSeq) return { task, events: Stream.empty }
+      yield* parts.checkLog(id, after)
+    }
+    return { task, events: parts.follow(id, after) }
+  })

@@ -9,6 +9,7 @@ import * as TaskRuntime from "@perennial/runtime/TaskRuntime"
 import { Context, Effect, Fiber, Latch, Layer, Redacted, Schedule, Stream } from "effect"
 import { FetchHttpClient, HttpServer } from "effect/http"
 import * as Http from "node:http"
+import { makeCuttingProxy } from "./cuttingProxy.ts"
 import { makeManager, portOf, serve } from "./nodeServer.ts"
 import { layerTokens, makeEcho } from "./support.ts"
 
@@ -30,6 +31,33 @@ const start = (client: Client.PerennialClient["Service"], message: string) =>
   Effect.map(client.tasks.start({ payload: { message } }), ({ body }) => body)
 
 describe("watch", () => {
+  it.live("asks for the present token before each of its connections", () =>
+    Effect.gen(function*() {
+      const server = yield* Layer.build(
+        Server.layer({ retry: "10 millis" }).pipe(
+          Layer.provide([yield* makeManager(makeEcho()), layerTokens]),
+          Layer.provideMerge(NodeServer.layer({ port: 0 }))
+        )
+      )
+      const port = yield* portOf(Context.get(server, HttpServer.HttpServer))
+      const task = yield* start(yield* clientOf(port, "alice-secret"), "10x1")
+      const proxy = yield* makeCuttingProxy(port, () => 700)
+      let asked = 0
+      const { watch } = yield* Effect.provide(
+        Client.PerennialClient,
+        Client.layer({
+          baseUrl: `http://127.0.0.1:${proxy.port}`,
+          token: Effect.sync(() => {
+            asked++
+            return Redacted.make("alice-secret")
+          })
+        }).pipe(Layer.provide(FetchHttpClient.layer))
+      )
+      yield* Stream.runDrain(watch(task.id, { schedule: Schedule.spaced("5 millis") }))
+      assert.isAbove(asked, 1)
+      assert.strictEqual(asked, proxy.connections())
+    }))
+
   it.live("it gives up when its schedule does, and says where", () =>
     Effect.gen(function*() {
       const { close, port } = yield* serve(yield* makeManager(makeEcho()))

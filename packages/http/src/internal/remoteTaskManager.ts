@@ -4,9 +4,9 @@ import { ConversationId, NewId, type TaskId } from "@perennial/domain/Ids"
 import * as Input from "@perennial/domain/Input"
 import { decodeRegenerate, decodeStart } from "@perennial/domain/StartInput"
 import { isTerminal, type Task } from "@perennial/domain/Task"
-import { CursorAhead, StreamLost, TaskBackendError } from "@perennial/domain/TaskError"
+import { StreamLost, TaskBackendError } from "@perennial/domain/TaskError"
 import type { StoredEvent } from "@perennial/domain/TaskEvent"
-import { decodeCancel, runningOf, TaskManager } from "@perennial/domain/TaskManager"
+import { decodeCancel, openWith, runningOf, TaskManager } from "@perennial/domain/TaskManager"
 import * as TaskResult from "@perennial/domain/TaskResult"
 import { Effect, Schedule, Schema, Stream } from "effect"
 import type { Api, EventPage } from "../Api.ts"
@@ -81,19 +81,7 @@ export const makeRemote = (client: LenientClient<typeof Api> & { readonly watch:
       )
     })
 
-  const open = Effect.fn("TaskManager.open")(
-    function*(id: TaskId, options?: { readonly after?: number | undefined }) {
-      const after = options?.after ?? 0
-      const task = yield* get(id)
-      if (after > task.lastSeq) return yield* new CursorAhead({ taskId: id, after, lastSeq: task.lastSeq })
-      if (isTerminal(task.status)) {
-        if (after === task.lastSeq) return { task, events: Stream.empty }
-        // Only logs of ended tasks expire.
-        yield* page(id, after, 1)
-      }
-      return { task, events: follow(id, after) }
-    }
-  )
+  const open = openWith({ get, checkLog: (id, after) => page(id, after, 1), follow })
 
   const ended = (task: Task) => isTerminal(task.status) ? Effect.void : Stream.runDrain(follow(task.id, task.lastSeq))
 

@@ -3,8 +3,8 @@ import { CurrentUser } from "@perennial/domain/CurrentUser"
 import type { TaskId } from "@perennial/domain/Ids"
 import { isTerminal, type Task } from "@perennial/domain/Task"
 import { TaskBackend } from "@perennial/domain/TaskBackend"
-import { CursorAhead, StreamLost } from "@perennial/domain/TaskError"
-import type { TaskManager } from "@perennial/domain/TaskManager"
+import { StreamLost } from "@perennial/domain/TaskError"
+import { openWith, type TaskManager } from "@perennial/domain/TaskManager"
 import * as TaskResult from "@perennial/domain/TaskResult"
 import { Effect, Stream } from "effect"
 import { whileWaiting } from "../../TaskPlace.ts"
@@ -16,19 +16,11 @@ export const makeReadTasks = Effect.gen(function*() {
 
   const get = (id: TaskId) => Effect.flatMap(CurrentUser, (userId) => backend.get(id, { userId }))
 
-  const open = Effect.fn("TaskManager.open")(
-    function*(id: TaskId, options?: { readonly after?: number | undefined }) {
-      const after = options?.after ?? 0
-      const task = yield* get(id)
-      if (after > task.lastSeq) return yield* new CursorAhead({ taskId: id, after, lastSeq: task.lastSeq })
-      if (isTerminal(task.status)) {
-        if (after === task.lastSeq) return { task, events: Stream.empty }
-        // Only logs of ended tasks expire.
-        yield* backend.events(id, { after, limit: 1, maxBytes: 0 })
-      }
-      return { task, events: readers.read(id, after) }
-    }
-  )
+  const open = openWith({
+    get,
+    checkLog: (id, after) => backend.events(id, { after, limit: 1, maxBytes: 0 }),
+    follow: readers.read
+  })
 
   /** Waits for the end of a task, without the place of the task that waits, if a task does. */
   const untilEnded = (task: Task) =>
