@@ -38,7 +38,11 @@ describe("the fake API as a program", () => {
       const seen = yield* chat({
         role: "user",
         content: [
-          { type: "file", mediaType: "image/png", data: "iVBORw0KGgo=" },
+          {
+            type: "file",
+            mediaType: "image/png",
+            data: "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+          },
           { type: "file", mediaType: "application/pdf", url: "https://example.com/a.pdf" },
           { type: "text", text: "What is this?" }
         ]

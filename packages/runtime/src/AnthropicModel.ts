@@ -10,9 +10,16 @@
 import Anthropic from "@anthropic-ai/sdk"
 import * as Sse from "@anthropic-ai/sdk/core/streaming"
 import { Cause, Clock, Config, Context, Duration, Effect, Layer, Option, Queue, Redacted, Schema, Stream } from "effect"
-import { AiError, LanguageModel, type Response, Telemetry } from "effect/ai"
+import { AiError, LanguageModel, type Response, Telemetry, type Tool } from "effect/ai"
 import { toCodecAnthropic } from "effect/ai/AnthropicStructuredOutput"
-import { contextFull, network, requestIdOf, toReason } from "./internal/anthropic/error.ts"
+import {
+  contextFull,
+  network,
+  refusedTool,
+  requestIdOf,
+  toReason,
+  withRefusedFile
+} from "./internal/anthropic/error.ts"
 import { defaultMaxTokens, type RequestSettings, toRequest } from "./internal/anthropic/request.ts"
 import { isContextFull, ResponseDecoder, toParts } from "./internal/anthropic/response.ts"
 import { CurrentModelActivity, CurrentModelLimits, CurrentModelSettings, from } from "./ModelSettings.ts"
@@ -69,6 +76,8 @@ export const make = Effect.fnUntraced(function*(
   const model = settings.model ?? defaultModel
   /** The tools that were left out. Each is logged once. */
   const reported = new Set<string>()
+  /** The tools that the API has refused, and what it said. */
+  const refusedTools = new WeakMap<Tool.Any, string>()
 
   const failWith = (method: string, reason: AiError.AiErrorReason) =>
     AiError.make({ module: "AnthropicModel", method, reason })
@@ -81,7 +90,8 @@ export const make = Effect.fnUntraced(function*(
     Effect.annotateLogs(Effect.logDebug("The model answers."), { model, requestId: requestId ?? "none" })
 
   const requestOf = Effect.fnUntraced(function*(options: LanguageModel.ProviderOptions) {
-    const { leftOut, request } = toRequest({ ...settings, ...from(yield* CurrentModelSettings), model }, options)
+    const built = toRequest({ ...settings, ...from(yield* CurrentModelSettings), model }, options, refusedTools)
+    const { leftOut, request } = built
     for (const { name, why } of leftOut) {
       if (reported.has(name)) continue
       if (reported.size < maxReported) reported.add(name)
@@ -92,26 +102,47 @@ export const make = Effect.fnUntraced(function*(
       operation: { name: "chat" },
       request: { model, maxTokens: request.max_tokens }
     })
-    return request
+    return built
   })
 
-  /** A function of its own, so that the request can be collected while its answer is read. */
-  const send = (options: LanguageModel.ProviderOptions, signal: AbortSignal) =>
-    Effect.flatMap(requestOf(options), (request) =>
-      Effect.tryPromise({
-        try: () => client.messages.create({ ...request, stream: true }, { signal }).asResponse(),
-        catch: failed("streamText")
-      })).pipe(Effect.tapError((error) => logFailure(error)))
+  /**
+   * Sends a request. If the API refuses a tool, the request is sent again without it, and so are later ones: there are as
+   * many tries as tools, at most. A function of its own, so that the request can be collected while its answer is read.
+   */
+  const send = <A>(
+    method: "streamText" | "generateText",
+    options: LanguageModel.ProviderOptions,
+    call: (request: Anthropic.MessageCreateParamsNonStreaming, signal: AbortSignal) => Promise<A>
+  ): Effect.Effect<A, AiError.AiError> =>
+    Effect.flatMap(
+      requestOf(options),
+      (built) =>
+        Effect.tryPromise({ try: (signal) => call(built.request, signal), catch: failed(method) }).pipe(
+          Effect.mapError((error) => withRefusedFile(error, built)),
+          Effect.tapError((error) => logFailure(error)),
+          Effect.catch((error) => {
+            const refused = refusedTool(error)
+            const tool = refused === undefined ? undefined : built.tools[refused]
+            if (tool === undefined) return Effect.fail(error)
+            refusedTools.set(tool, `the API refuses it (${error.message})`)
+            return send(method, options, call)
+          })
+        )
+    )
 
   const streamText = Effect.fnUntraced(function*(options: LanguageModel.ProviderOptions) {
     const alive = yield* CurrentModelActivity
     // The scope of the stream closes at its end, on a failure or interruption, and when its reader stops early.
     const signal = yield* Effect.abortSignal
-    const response = yield* send(options, signal)
+    const response = yield* send(
+      "streamText",
+      options,
+      (request) => client.messages.create({ ...request, stream: true }, { signal }).asResponse()
+    )
     const requestId = response.headers.get("request-id") ?? "none"
     yield* logAnswer(requestId)
     const queue = yield* Queue.unbounded<Response.StreamPartEncoded, AiError.AiError | Cause.Done>()
-    const decoder = new ResponseDecoder()
+    const decoder = new ResponseDecoder(model)
     const fail = (reason: AiError.AiErrorReason) =>
       Queue.failCauseUnsafe(queue, Cause.fail(failWith("streamText", reason)))
     const end = () => {
@@ -149,15 +180,15 @@ export const make = Effect.fnUntraced(function*(
   })
 
   const generateText = Effect.fnUntraced(function*(options: LanguageModel.ProviderOptions) {
-    const request = yield* requestOf(options)
-    const message = yield* Effect.tryPromise({
-      try: (signal) => client.messages.create(request, { signal }),
-      catch: failed("generateText")
-    }).pipe(Effect.tapError((error) => logFailure(error)))
+    const message = yield* send(
+      "generateText",
+      options,
+      (request, signal) => client.messages.create(request, { signal })
+    )
     const requestId = message._request_id ?? null
     yield* logAnswer(requestId)
     if (isContextFull(message)) return yield* failWith("generateText", contextFull(requestId ?? "none"))
-    return yield* Effect.try({ try: () => toParts(message), catch: failed("generateText") }).pipe(
+    return yield* Effect.try({ try: () => toParts(message, model), catch: failed("generateText") }).pipe(
       Effect.tapError((error) => logFailure(error, requestId ?? "none"))
     )
   })

@@ -154,6 +154,12 @@ const lastAssistantText = ({ messages }: Anthropic.MessageCreateParams): string 
   return last?.role === "assistant" && Array.isArray(last.content) ? Rules.textOf(last.content) : ""
 }
 
+const signaturesOf = (reply: StreamReply): ReadonlyArray<string> =>
+  reply.actions.flatMap((action) => {
+    if ("thinking" in action) return [action.signature]
+    return "redactedThinking" in action ? [action.redactedThinking] : []
+  })
+
 const kept = 1_000
 
 /**
@@ -170,6 +176,7 @@ export const make = Effect.fnUntraced(function*(
   const arrivals = yield* Queue.sliding<RecordedRequest>(kept)
   /** The texts of paused answers, with what led up to them. */
   const paused = new Set<string>()
+  const signedBy = new Map<string, string>()
   let count = 0
   let otherwise: ((request: RecordedRequest) => Reply) | undefined
 
@@ -190,11 +197,12 @@ export const make = Effect.fnUntraced(function*(
     requests.push(recorded)
     if (requests.length > kept) requests.shift()
     yield* Queue.offer(arrivals, recorded)
-    const problem = Rules.problemOf(body, paused)
+    const problem = Rules.problemOf(body, { paused, signedBy })
     if (problem !== undefined) return sendJson(response, invalid(problem), id)
     const reply = replies.shift() ?? otherwise?.(recorded) ??
       errorReply(500, "api_error", "the script has no reply left")
     if ("status" in reply) return sendJson(response, reply, id)
+    for (const signature of signaturesOf(reply)) signedBy.set(signature, body.model)
     if (reply.stopReason === "pause_turn") paused.add(lastAssistantText(body) + pausedText(reply))
     if (body.stream === true) return yield* streamReply(response, reply, body, id)
     return sendJson(response, { status: 200, body: yield* wholeReply(reply, body, id) }, id)

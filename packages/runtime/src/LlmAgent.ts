@@ -19,6 +19,7 @@ import type { TitleMaker } from "./ConversationTitle.ts"
 import { toJson } from "./internal/agent/json.ts"
 import { makeLoop } from "./internal/agent/loop.ts"
 import { type ChainedModel, makeModelRequest } from "./internal/agent/modelRequest.ts"
+import { OfferedTools } from "./internal/agent/offeredTools.ts"
 import { makeToolCalls } from "./internal/agent/toolCalls.ts"
 import { withSpan } from "./internal/spans.ts"
 import * as ModelSettings from "./ModelSettings.ts"
@@ -185,12 +186,13 @@ const fromParts = (
   models: Array.NonEmptyReadonlyArray<ChainedModel>,
   tools: AgentTools.AgentTools
 ): Agent => {
+  const offered = new OfferedTools(tools)
   const run = makeLoop({
     systemPrompt: config.systemPrompt,
-    tools,
+    tools: offered,
     requests: makeModelRequest({
       models,
-      tools: () => tools.tools,
+      tools: offered,
       settings: ModelSettings.from(config),
       retry: {
         times: config.retry?.times ?? 4,

@@ -9,6 +9,7 @@ import { Effect, Fiber, Layer, Logger, Redacted } from "effect"
 import { AiError } from "effect/ai"
 import { brief, startAgent } from "./support/agentTask.ts"
 import { Tools, toolsLayer } from "./support/agentToolkit.ts"
+import { pngOf } from "./support/files.ts"
 
 const tooLong: ScriptedModel.Action = {
   fail: new AiError.InvalidRequestError({ constraint: ModelError.contextExceeded })
@@ -123,7 +124,7 @@ describe("LlmAgent, context of the model", () => {
       yield* Fiber.join(long.fiber)
       const file: Message = {
         role: "user",
-        content: [{ type: "file", mediaType: "image/png", data: "A".repeat(7 * 1024 * 1024) }]
+        content: [{ type: "file", mediaType: "image/png", data: pngOf(3.6 * 1024 * 1024) }]
       }
       const files = yield* startAgent(agent, { before: Array.from({ length: 6 }, () => file) })
       yield* Fiber.join(files.fiber)

@@ -34,9 +34,12 @@ describe("files in a message", () => {
       const manager = yield* TaskManager
       const conversationId = ConversationId.make("c1")
       const files = message(
-        file("image/png", { data: "iVBORw0KGgo=", name: "cat.png" }),
+        file("image/png", {
+          data: "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==",
+          name: "cat.png"
+        }),
         file("image/webp", { url: "https://example.com/cat.webp" }),
-        file("application/pdf", { data: "JVBERi0xLjQ=", name: "cat.pdf" }),
+        file("application/pdf", { data: "JVBERi0xLjQKJSVFT0Y=", name: "cat.pdf" }),
         file("text/csv", { data: "bmFtZSxhZ2U=", name: "cats.csv" }),
         file("audio/mpeg", { data: "SUQz", name: "purr.mp3" })
       )
@@ -46,12 +49,19 @@ describe("files in a message", () => {
       const requests = yield* fake.requests
       assert.deepStrictEqual(requests[0]?.body.messages[0]?.content, [
         { type: "text", text: "What is this?" },
-        { type: "image", source: { type: "base64", media_type: "image/png", data: "iVBORw0KGgo=" } },
+        {
+          type: "image",
+          source: {
+            type: "base64",
+            media_type: "image/png",
+            data: "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+          }
+        },
         { type: "image", source: { type: "url", url: "https://example.com/cat.webp" } },
         {
           type: "document",
           title: "cat.pdf",
-          source: { type: "base64", media_type: "application/pdf", data: "JVBERi0xLjQ=" }
+          source: { type: "base64", media_type: "application/pdf", data: "JVBERi0xLjQKJSVFT0Y=" }
         },
         { type: "document", title: "cats.csv", source: { type: "text", media_type: "text/plain", data: "name,age" } },
         { type: "text", text: "[A file of type audio/mpeg, which the model cannot read: purr.mp3]" }

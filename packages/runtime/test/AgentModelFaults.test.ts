@@ -152,7 +152,7 @@ const errors: ReadonlyArray<Case> = [
   ["permission_error in the stream", [midStream("permission_error")], failed("ModelForbidden", "partial: part")],
   ["billing_error in the stream", [midStream("billing_error")], failed("ModelQuotaExhausted", "partial: part")],
   ["not_found_error in the stream", [midStream("not_found_error")], failed("ModelNotFound", "partial: part")],
-  ["an unknown error in the stream", [midStream("new_error")], failed("ModelFailed", "partial: part")],
+  ["an unknown error in the stream", [midStream("new_error"), whole], repeated("ModelOverloaded")],
   [
     "an event that is not JSON",
     [{ actions: [{ text: ["par"] }, { raw: "event: x\ndata: {bad\n\n" }] }, whole],

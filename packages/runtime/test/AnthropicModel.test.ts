@@ -4,6 +4,7 @@ import * as Fake from "@perennial/runtime/FakeAnthropic"
 import { CurrentModelSettings, type ModelSettings } from "@perennial/runtime/ModelSettings"
 import { ConfigProvider, Effect, Layer, Logger, Redacted, Schema, Stream } from "effect"
 import { LanguageModel, Prompt, Tool, Toolkit } from "effect/ai"
+import { pdf, png } from "./support/files.ts"
 
 const { FakeAnthropic } = Fake
 
@@ -134,18 +135,18 @@ describe("AnthropicModel", () => {
         Prompt.filePart({ mediaType, data, ...(fileName === undefined ? {} : { fileName }) })
       yield* Stream.runDrain(ask(Prompt.fromMessages([Prompt.userMessage({
         content: [
-          file("image/png", "aGk="),
+          file("image/png", png),
           file("image/tiff", new URL("https://example.com/a.tiff")),
-          file("application/pdf", "aGk=", "a.pdf"),
+          file("application/pdf", pdf, "a.pdf"),
           file("text/csv", "aGk=", "a.csv"),
           file("audio/mpeg", "aGk=", "a.mp3")
         ]
       })])))
       const [request] = yield* fake.requests
       assert.deepStrictEqual(request?.body.messages[0]?.content, [
-        { type: "image", source: { type: "base64", media_type: "image/png", data: "aGk=" } },
+        { type: "image", source: { type: "base64", media_type: "image/png", data: png } },
         { type: "image", source: { type: "url", url: "https://example.com/a.tiff" } },
-        { type: "document", title: "a.pdf", source: { type: "base64", media_type: "application/pdf", data: "aGk=" } },
+        { type: "document", title: "a.pdf", source: { type: "base64", media_type: "application/pdf", data: pdf } },
         { type: "document", title: "a.csv", source: { type: "text", media_type: "text/plain", data: "hi" } },
         { type: "text", text: "[A file of type audio/mpeg, which the model cannot read: a.mp3]" }
       ])

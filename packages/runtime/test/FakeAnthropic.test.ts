@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { FakeAnthropic, overloaded, problemOf } from "@perennial/runtime/FakeAnthropic"
 import { Effect } from "effect"
 import { FetchHttpClient, HttpBody, HttpClient, type HttpClientResponse } from "effect/http"
+import { cutPdf, cutPng, pdf, png, pngOf } from "./support/files.ts"
 
 const body = { model: "m", max_tokens: 4_096, messages: [{ role: "user", content: "hi" }] }
 const use = { type: "tool_use", id: "t1", name: "look", input: {} }
@@ -12,6 +13,9 @@ const withTurns = (...contents: ReadonlyArray<unknown>) => ({
   messages: contents.map((content, at) => ({ role: at % 2 === 0 ? "user" : "assistant", content }))
 })
 const tool = { name: "look", input_schema: { type: "object" } }
+const withSchema = (schema: object) => ({ ...body, tools: [{ ...tool, input_schema: { type: "object", ...schema } }] })
+const withImage = (data: string, mediaType = "image/png") =>
+  withTurns([{ type: "image", source: { type: "base64", media_type: mediaType, data } }])
 const marked = { type: "text", text: "hi", cache_control: { type: "ephemeral" } }
 
 const refused: ReadonlyArray<readonly [name: string, body: unknown, problem: RegExp]> = [
@@ -41,17 +45,43 @@ const refused: ReadonlyArray<readonly [name: string, body: unknown, problem: Reg
   ["a tool whose name has a dot", { ...body, tools: [{ ...tool, name: "a.b" }] }, /tools.0.name/],
   ["a tool with alternatives", { ...body, tools: [{ ...tool, input_schema: { anyOf: [] } }] }, /top level/],
   ["five cache breakpoints", withTurns([marked, marked, marked, marked, marked]), /maximum of 4 blocks/],
+  ["a file that is none", withImage("?"), /base64/],
+  ["an image that breaks off", withImage(cutPng), /^Could not process image$/],
+  ["an image of another type", withImage(png, "image/jpeg"), /does not match the provided media type/],
+  ["an image of more than 5 MiB of base64", withImage(pngOf(4 * 1024 * 1024)), /exceeds 5 MB maximum/],
   [
-    "a file that is none",
-    withTurns([{ type: "image", source: { type: "base64", media_type: "image/png", data: "?" } }]),
-    /base64/
-  ]
+    "a document that breaks off",
+    withTurns([{ type: "document", source: { type: "base64", media_type: "application/pdf", data: cutPdf } }]),
+    /^messages.0.content.0.document.source.base64.data: The PDF specified was not valid/
+  ],
+  ["half of a surrogate pair", withTurns("half \ud83d"), /no low surrogate/],
+  ["half of a surrogate pair in a key", withTurns("hi", [{ ...use, input: { "\udc00": 1 } }], [result]), /surrogate/],
+  [
+    "a property name",
+    withSchema({ properties: { "filter[id]": {} } }),
+    /tools.0.custom.input_schema.properties: Property/
+  ],
+  ["a long property name", withSchema({ properties: { ["x".repeat(65)]: {} } }), /Property keys/],
+  ["draft-04", withSchema({ properties: { n: { exclusiveMinimum: true } } }), /draft 2020-12/],
+  ["an empty enum", withSchema({ properties: { n: { items: { enum: [] } } } }), /draft 2020-12/],
+  ["a reference to nothing", withSchema({ properties: { n: { $ref: "#/$defs/Gone" } } }), /cannot be resolved/]
 ]
 
 const accepted: ReadonlyArray<readonly [name: string, body: unknown]> = [
   ["a question", body],
   ["a call and its result", withTurns("hi", [use], [result])],
   ["an empty result", withTurns("hi", [use], [{ ...result, content: "" }])],
+  [
+    "an image and a document",
+    withTurns([
+      { type: "image", source: { type: "base64", media_type: "image/png", data: png } },
+      { type: "document", source: { type: "base64", media_type: "application/pdf", data: pdf } }
+    ])
+  ],
+  [
+    "a tool with references",
+    withSchema({ $defs: { Id: { type: "string" } }, properties: { id: { $ref: "#/$defs/Id" } } })
+  ],
   ["four cache breakpoints", withTurns([marked, marked, marked, marked])],
   ["thinking that was done", {
     ...withTurns("hi", [{ type: "thinking", thinking: "", signature: "s" }, use], [result], [{ ...use, id: "t2" }], [

@@ -11,13 +11,13 @@ import type { AgentEvent } from "@perennial/domain/TaskEvent"
 import * as Usage from "@perennial/domain/Usage"
 import { Effect, Option } from "effect"
 import { Prompt } from "effect/ai"
-import type { AgentTools } from "../../AgentTools.ts"
 import type { TitleMaker } from "../../ConversationTitle.ts"
 import type { ModelLimits } from "../../ModelSettings.ts"
 import { CurrentTaskLimits } from "../../TaskLimits.ts"
 import { acceptAnswer, limitReached } from "./acceptAnswer.ts"
 import { budgetExceeded, Meter } from "./budget.ts"
 import type { ModelRequests } from "./modelRequest.ts"
+import type { OfferedTools } from "./offeredTools.ts"
 import { PromptFitting } from "./promptFitting.ts"
 import { noPast, type ResumePoint, resumePoint } from "./resumePoint.ts"
 import { eventRoom, messageEvents } from "./splitAnswer.ts"
@@ -25,7 +25,7 @@ import { resultPart, type ToolCalls } from "./toolCalls.ts"
 
 export interface LoopOptions {
   readonly systemPrompt: string
-  readonly tools: AgentTools
+  readonly tools: OfferedTools
   readonly requests: ModelRequests
   readonly callTools: ToolCalls
   /** The limits of the model that is asked first. */
@@ -54,7 +54,7 @@ export const makeLoop = (options: LoopOptions) => {
     const request = options.requests()
     const prompts = new PromptFitting({
       system,
-      tools: () => tools.tools,
+      tools,
       maxTokens: options.maxTokens,
       maxContextTokens: options.maxContextTokens
     })
@@ -79,12 +79,13 @@ export const makeLoop = (options: LoopOptions) => {
 
     for (let step = done.steps + 1; step <= maxIterations; step++) {
       if (maxSteps !== undefined && step > maxSteps) return yield* budgetExceeded(`${maxSteps} steps`)
+      yield* tools.report
       const last = step === maxIterations
       const meter = new Meter(usage, options.maxTotalTokens)
       const answer = yield* request({
         meter,
         prompt: (limits) => prompts.prompt(history, limits),
-        shorter: (limits) => prompts.shorter(history, limits),
+        amended: (error, limits) => prompts.amended(error, history, limits),
         last,
         emit
       })

@@ -3,7 +3,7 @@ import { AgentError, type Emit } from "@perennial/domain/Agent"
 import type { AssistantMessage } from "@perennial/domain/Message"
 import type * as Usage from "@perennial/domain/Usage"
 import { Array, Channel, Clock, Context, Duration, Effect, Pull } from "effect"
-import { AiError, type LanguageModel, Prompt, type Response, type Tool, type Toolkit } from "effect/ai"
+import { AiError, type LanguageModel, Prompt, type Response, type Toolkit } from "effect/ai"
 import * as ModelError from "../../ModelError.ts"
 import { CurrentModelActivity, CurrentModelSettings, type ModelSettings } from "../../ModelSettings.ts"
 import { CurrentTaskLimits } from "../../TaskLimits.ts"
@@ -11,12 +11,13 @@ import { toPromptMessage } from "../history/promptMessages.ts"
 import { AnswerParts, type Part, usageOf } from "./answerParts.ts"
 import type { Meter } from "./budget.ts"
 import { IdleTimeout } from "./idleTimeout.ts"
+import type { OfferedTools } from "./offeredTools.ts"
 import { callsOf } from "./resumePoint.ts"
 import { eventRoom } from "./splitAnswer.ts"
 
 export interface ModelAnswerOptions {
-  /** Read before every request: the tools of remote servers come and go. */
-  readonly tools: () => Readonly<Record<string, Tool.Any>>
+  /** Read before every request, because the tools of remote servers change. */
+  readonly tools: OfferedTools
   readonly settings: ModelSettings
   /** No sign of life from the model for this long is a failure, and the request is repeated. */
   readonly idleTimeout: Duration.Duration
@@ -73,7 +74,7 @@ const unreachable = (description: string) =>
 
 export const makeModelAnswer = (options: ModelAnswerOptions) => {
   const streamOf = (model: LanguageModel.LanguageModel, { last, prompt }: ModelRequest) => {
-    const tools = options.tools()
+    const { tools } = options.tools
     // Calls are not resolved by the model service, so only the names and schemas are read.
     const toolkit: Toolkit.WithHandler<{}> = { tools, handle: () => Effect.die("not resolved here") }
     return model.streamText({

@@ -26,6 +26,9 @@ const describe = (reason: AiError.AiErrorReason): readonly [error: string, detai
       if (reason.constraint === ModelError.contextExceeded) {
         return ["ContextTooLong", "The conversation is too long for the model."]
       }
+      if (reason.constraint === ModelError.fileRefused) {
+        return ["FileRefused", "The model provider does not accept a file of the conversation."]
+      }
       return reason.constraint === ModelError.unknownModel
         ? ["ModelNotFound", "The model provider does not know the model."]
         : ["ModelRequestInvalid", "The model provider did not accept the request."]
@@ -52,6 +55,14 @@ export const isUnavailable = ({ reason }: AiError.AiError): boolean =>
 /** The prompt, or the prompt and its answer, are larger than the model's context window. */
 export const isTooLong = ({ reason }: AiError.AiError): boolean =>
   reason._tag === "InvalidRequestError" && reason.constraint === ModelError.contextExceeded
+
+/** The model cannot read a file of the prompt. */
+export const isFileRefused = ({ reason }: AiError.AiError): boolean =>
+  reason._tag === "InvalidRequestError" && reason.constraint === ModelError.fileRefused
+
+/** The position of that file in the prompt, if the provider knows it. */
+export const refusedFileOf = ({ reason }: AiError.AiError) =>
+  reason._tag === "InvalidRequestError" ? ModelError.refusedFileOf(reason.metadata) : undefined
 
 /** The code that `retry` events and failed tasks carry. */
 export const modelErrorCode = (error: AiError.AiError): string => describe(error.reason)[0]

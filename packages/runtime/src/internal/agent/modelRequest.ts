@@ -16,8 +16,8 @@ export interface ChainedModel {
 
 export interface ChainRequest extends Omit<ModelRequest, "prompt"> {
   readonly prompt: (limits: ModelLimits) => Prompt.Prompt
-  /** A shorter prompt, for a model that refused the first one as too long. Undefined if it cannot be shortened. */
-  readonly shorter: (limits: ModelLimits) => Prompt.Prompt | undefined
+  /** A prompt without what the model has refused of the first one. Undefined if it refused something else. */
+  readonly amended: (error: AiError.AiError, limits: ModelLimits) => Prompt.Prompt | undefined
 }
 
 export interface ModelRequestOptions extends ModelAnswerOptions {
@@ -101,9 +101,10 @@ export const makeModelRequest = (options: ModelRequestOptions): ModelRequests =>
     let shortened = false
     for (let tryNumber = 2;; tryNumber++) {
       if (!AiError.isAiError(error)) return yield* error
-      let prompt = isTooLong(error) && !shortened ? asked.shorter(current.limits) : undefined
+      const tooLong = isTooLong(error)
+      let prompt = tooLong && shortened ? undefined : asked.amended(error, current.limits)
       if (prompt !== undefined) {
-        shortened = true
+        shortened ||= tooLong
         yield* asked.emit([{ type: "retry", tryNumber, delayMillis: 0, reason: modelErrorCode(error) }])
       } else {
         const next = (yield* failed(current, error)) ? soonest(candidates) : undefined

@@ -2,8 +2,9 @@
 import { AnthropicError, APIConnectionError, APIConnectionTimeoutError, APIError } from "@anthropic-ai/sdk"
 import { type Duration, Schema } from "effect"
 import { AiError } from "effect/ai"
-import { contextExceeded, unknownModel } from "../../ModelError.ts"
+import * as ModelError from "../../ModelError.ts"
 import { fromHeaders } from "../agent/retryAfter.ts"
+import type { BuiltRequest } from "./request.ts"
 import { Unreadable } from "./response.ts"
 
 const retryAfter = ({ headers }: APIError, nowMillis: number): Duration.Duration | undefined =>
@@ -29,7 +30,7 @@ const fromApiError = (error: APIError, nowMillis: number): AiError.AiErrorReason
   const metadata = { anthropic: { type: error.type, status: error.status ?? null, requestId: error.requestID ?? null } }
   const description = error.apiMessage ?? error.message
   if (error.status === 413) {
-    return new AiError.InvalidRequestError({ constraint: contextExceeded, description, metadata })
+    return new AiError.InvalidRequestError({ constraint: ModelError.contextExceeded, description, metadata })
   }
   switch (error.type) {
     case "rate_limit_error":
@@ -47,14 +48,57 @@ const fromApiError = (error: APIError, nowMillis: number): AiError.AiErrorReason
     case "timeout_error":
       return internal(error, description, metadata)
     case "not_found_error":
-      return new AiError.InvalidRequestError({ constraint: unknownModel, description, metadata })
-    case "invalid_request_error": {
-      const constraint = /prompt is too long|context window/i.test(description) ? { constraint: contextExceeded } : {}
-      return new AiError.InvalidRequestError({ ...constraint, description, metadata })
-    }
+      return new AiError.InvalidRequestError({ constraint: ModelError.unknownModel, description, metadata })
+    case "invalid_request_error":
+      return invalidRequest(description, metadata)
     default:
       return fromStatus(error, description, metadata, nowMillis)
   }
+}
+
+/** The credit of the account is used up: the API says so with the same status and type as of a wrong request. */
+const isQuota = (description: string): boolean =>
+  /credit balance|billing|insufficient[_ ](?:quota|credit|fund|balance)/i.test(description)
+
+/** The API cannot read an image or a document, or finds it too large. Not all descriptions say where the file is. */
+const isFileRefusal = (description: string): boolean =>
+  /^messages\.\d+\.content\.\d+\.(?:image|document|pdf)\b|\b(?:image|pdf|document)\b.*(?:process|exceed|valid|match|appears|protected|read|support)|(?:process|read).*\b(?:image|pdf|document)\b/i
+    .test(description)
+
+const invalidRequest = (description: string, metadata: AiError.ProviderMetadata): AiError.AiErrorReason => {
+  if (isQuota(description)) return new AiError.QuotaExhaustedError({ metadata })
+  const constraint = /prompt is too long|context window/i.test(description)
+    ? ModelError.contextExceeded
+    : isFileRefusal(description)
+    ? ModelError.fileRefused
+    : undefined
+  return new AiError.InvalidRequestError({
+    ...(constraint === undefined ? {} : { constraint }),
+    description,
+    metadata
+  })
+}
+
+/** The file of the prompt that the API refused, if its description says where the file is in the request. */
+export const withRefusedFile = (error: AiError.AiError, { fileAt }: Pick<BuiltRequest, "fileAt">): AiError.AiError => {
+  const { reason } = error
+  if (reason._tag !== "InvalidRequestError" || reason.constraint !== ModelError.fileRefused) return error
+  const [, message, block] = /^messages\.(\d+)\.content\.(\d+)/.exec(reason.description ?? "") ?? []
+  const position = message === undefined ? undefined : fileAt(Number(message), Number(block))
+  if (position === undefined) return error
+  const { constraint, description } = reason
+  const metadata = { ...reason.metadata, ...ModelError.refusedFile(position) }
+  return AiError.make({
+    module: error.module,
+    method: error.method,
+    reason: new AiError.InvalidRequestError({ constraint, description, metadata })
+  })
+}
+
+/** The tool that the API refused, by its position in the request. */
+export const refusedTool = ({ reason }: AiError.AiError): number | undefined => {
+  const [, at] = reason._tag === "InvalidRequestError" ? /^tools\.(\d+)\b/.exec(reason.description ?? "") ?? [] : []
+  return at === undefined ? undefined : Number(at)
 }
 
 /** A proxy between us and the API answers without a type. */
@@ -64,7 +108,12 @@ const fromStatus = (
   metadata: AiError.ProviderMetadata,
   nowMillis: number
 ): AiError.AiErrorReason => {
-  const status = error.status ?? 0
+  const { status } = error
+  // In the middle of a stream: what it means is not known, and another try costs little.
+  if (status === undefined) return internal(error, description, metadata)
+  if (status >= 400 && status < 500 && isQuota(`${error.type ?? ""} ${description}`)) {
+    return new AiError.QuotaExhaustedError({ metadata })
+  }
   if (status === 429) return new AiError.RateLimitError({ retryAfter: retryAfter(error, nowMillis), metadata })
   if (status === 408 || status === 409 || status >= 500) {
     return internal(error, description, metadata)
@@ -74,7 +123,7 @@ const fromStatus = (
   if (status === 403) {
     return new AiError.AuthenticationError({ kind: "InsufficientPermissions", description, metadata })
   }
-  if (status >= 400) return new AiError.InvalidRequestError({ description, metadata })
+  if (status >= 400) return invalidRequest(description, metadata)
   return new AiError.UnknownError({ description, metadata })
 }
 
@@ -91,7 +140,7 @@ export const network = (url: string, description: string, cause?: unknown): AiEr
 /** An answer that fills the context window of the model is a failure. */
 export const contextFull = (requestId: string): AiError.InvalidRequestError =>
   new AiError.InvalidRequestError({
-    constraint: contextExceeded,
+    constraint: ModelError.contextExceeded,
     description: "the answer was cut at the end of the context window",
     metadata: { anthropic: { requestId } }
   })

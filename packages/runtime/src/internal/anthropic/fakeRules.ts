@@ -2,15 +2,9 @@
  * The rules of the Messages API that an agent can easily break. They come from the types and comments of the SDK, and were
  * not verified against the real API.
  */
-import { Option, Predicate, Result, Schema } from "effect"
-import { Base64 } from "effect/encoding"
-
-const Source = Schema.Struct({
-  type: Schema.String,
-  media_type: Schema.optionalKey(Schema.String),
-  data: Schema.optionalKey(Schema.String),
-  url: Schema.optionalKey(Schema.String)
-})
+import { Option, Predicate, Schema } from "effect"
+import { fileProblem, Source } from "./fakeFiles.ts"
+import { schemaProblem } from "./fakeTools.ts"
 
 const cache_control = Schema.optionalKey(Schema.Unknown)
 
@@ -24,6 +18,7 @@ const Block = Schema.Struct({
   is_error: Schema.optionalKey(Schema.Boolean),
   content: Schema.optionalKey(Schema.Unknown),
   signature: Schema.optionalKey(Schema.String),
+  data: Schema.optionalKey(Schema.String),
   source: Schema.optionalKey(Source),
   cache_control
 })
@@ -71,45 +66,6 @@ const emptyProblem = (turn: Turn, at: number): string | undefined => {
     : undefined
 }
 
-const imageTypes = ["image/jpeg", "image/png", "image/gif", "image/webp"]
-
-/** The largest file that the API accepts, in bytes. */
-const maxImageBytes = 10 * 1024 * 1024
-const maxDocumentBytes = 32 * 1024 * 1024
-
-const base64Problem = (data: string, most: number): string | undefined => {
-  if (data === "" || Result.isFailure(Base64.decode(data))) return "invalid base64 data"
-  return data.length / 4 * 3 > most ? `file exceeds ${most} bytes` : undefined
-}
-
-/** Why the source of an image or a document is refused. */
-const sourceProblem = ({ source, type }: Block): string | undefined => {
-  if (type !== "image" && type !== "document") return undefined
-  if (source === undefined) return "Field required"
-  const { data = "", media_type: mediaType = "" } = source
-  if (source.type === "url") {
-    return /^https?:\/\/./.test(source.url ?? "") ? undefined : "only http and https URLs are supported"
-  }
-  if (source.type === "text" && type === "document") {
-    return mediaType === "text/plain" && data.trim() !== "" ? undefined : "text must be plain and not empty"
-  }
-  if (source.type !== "base64") return `Input tag '${source.type}' found`
-  const accepted = type === "image" ? imageTypes : ["application/pdf"]
-  if (!accepted.includes(mediaType)) return `media_type: Input should be one of ${accepted.join(", ")}`
-  return base64Problem(data, type === "image" ? maxImageBytes : maxDocumentBytes)
-}
-
-const fileProblem = (turn: Turn, at: number): string | undefined => {
-  for (const block of turn.content) {
-    const problem = sourceProblem(block)
-    if (problem !== undefined) return `messages.${at}: ${block.type}.source: ${problem}`
-    if (block.source !== undefined && turn.role === "assistant") {
-      return `messages.${at}: ${block.type} blocks are for user turns`
-    }
-  }
-  return undefined
-}
-
 const settingsProblem = ({ max_tokens: maxTokens, temperature, thinking }: Body): string | undefined => {
   if (maxTokens < 1) return "max_tokens: Input should be greater than or equal to 1"
   if (temperature !== undefined) return "temperature: Extra inputs are not permitted"
@@ -147,9 +103,8 @@ const toolsProblem = ({ tools = [] }: Body): string | undefined => {
   for (const [at, { input_schema: schema = {}, name }] of tools.entries()) {
     if (!isName(name)) return `tools.${at}.name: String should match pattern '^[a-zA-Z0-9_-]{1,128}$'`
     if (tools.findIndex((tool) => tool.name === name) < at) return "tools: Tool names must be unique."
-    if (["oneOf", "allOf", "anyOf"].some((key) => key in schema)) {
-      return `tools.${at}.input_schema: does not support oneOf, allOf, or anyOf at the top level`
-    }
+    const problem = schemaProblem(schema)
+    if (problem !== undefined) return `tools.${at}.${problem}`
   }
   return undefined
 }
@@ -198,6 +153,24 @@ const toolProblem = (turns: ReadonlyArray<Turn>, at: number, seen: Set<string>):
   return first !== -1 && first < last ? `messages.${at}: tool_result blocks must come first` : undefined
 }
 
+const blockProblem = (turn: Turn, at: number, { model }: Body, signedBy: SignedBy): string | undefined => {
+  for (const [index, block] of turn.content.entries()) {
+    const path = `messages.${at}.content.${index}`
+    const file = fileProblem(block)
+    // The API says of some unreadable images only that there is one.
+    if (file !== undefined) return /^[a-z]+\.source/.test(file) ? `${path}.${file}` : file
+    if (block.source !== undefined && turn.role === "assistant") {
+      return `${path}: ${block.type} blocks are for user turns`
+    }
+    const signature = block.type === "redacted_thinking" ? block.data : block.signature
+    const signer = signature === undefined ? undefined : signedBy.get(signature)
+    if (signer !== undefined && signer !== model) return `${path}: Invalid \`signature\` in \`${block.type}\` block`
+    const tool = toolBlockProblem(block)
+    if (tool !== undefined) return `${path}.${tool}`
+  }
+  return undefined
+}
+
 /** The text of an assistant's turn, by which a paused answer is recognized. */
 export const textOf = (content: ReadonlyArray<{ readonly type: string; readonly text?: string }>): string =>
   content.map((block) => block.type === "text" ? block.text ?? "" : "").join("")
@@ -209,11 +182,20 @@ const isWellFormed = (json: unknown): boolean => {
   return Object.entries(json).every(([key, value]) => key.isWellFormed() && isWellFormed(value))
 }
 
+/** The models by the signatures of their thinking, also of redacted thinking. */
+type SignedBy = ReadonlyMap<string, string>
+
+/** What the API knows from its earlier answers. */
+export interface Answered {
+  /** Texts of answers that ended with `pause_turn`: a conversation may end with one of them. */
+  readonly paused: ReadonlySet<string>
+  readonly signedBy: SignedBy
+}
+
 /** Why the API would answer 400 to this body. Undefined if the API would accept it. */
 export const problemOf = (
   input: unknown,
-  /** Texts of answers that ended with `pause_turn`: a conversation may end with one of them. */
-  paused: ReadonlySet<string> = new Set()
+  { paused, signedBy }: Answered = { paused: new Set(), signedBy: new Map() }
 ): string | undefined => {
   if (!isWellFormed(input)) return "The request body is not valid JSON: no low surrogate in string"
   const body = Option.getOrUndefined(Schema.decodeUnknownOption(Body)(input))
@@ -224,10 +206,8 @@ export const problemOf = (
   for (const [at, { content, role }] of body.messages.entries()) {
     const blocks = typeof content === "string" ? [{ type: "text", text: content }] : content
     const turn = { role, content: [...blocks] }
-    const problem = emptyProblem(turn, at) ?? fileProblem(turn, at)
+    const problem = emptyProblem(turn, at) ?? blockProblem(turn, at, body, signedBy)
     if (problem !== undefined) return problem
-    const wrong = blocks.map(toolBlockProblem).find(Predicate.isNotUndefined)
-    if (wrong !== undefined) return `messages.${at}: ${wrong}`
     const last = turns.at(-1)
     if (last?.role === role) last.content.push(...blocks)
     else turns.push(turn)

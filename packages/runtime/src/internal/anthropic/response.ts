@@ -92,9 +92,15 @@ const reading = <A>(what: string, read: () => A): A => {
 export class ResponseDecoder {
   /** The response is complete: `message_stop` was read. */
   done = false
+  private readonly model: string
   private readonly blocks = new Map<number, OpenBlock>()
   private readonly tokens = noTokens()
   private stop: Stop = {}
+
+  /** `model` is the model that was asked: it signs its thinking. */
+  constructor(model: string) {
+    this.model = model
+  }
 
   get contextFull(): boolean {
     return this.done && isContextFull(this.stop)
@@ -161,7 +167,7 @@ export class ResponseDecoder {
         this.blocks.set(index, { kind: "reasoning", id, signature: content.signature ?? "" })
         return [{ type: "reasoning-start", id }]
       case "redacted_thinking": {
-        const metadata = { anthropic: { redactedData: content.data } }
+        const metadata = { anthropic: { redactedData: content.data, model: this.model } }
         return [{ type: "reasoning-start", id }, { type: "reasoning-end", id, metadata }]
       }
       case "tool_use":
@@ -179,7 +185,11 @@ export class ResponseDecoder {
       case "text":
         return [{ type: "text-end", id: block.id }]
       case "reasoning":
-        return [{ type: "reasoning-end", id: block.id, metadata: { anthropic: { signature: block.signature } } }]
+        return [{
+          type: "reasoning-end",
+          id: block.id,
+          metadata: { anthropic: { signature: block.signature, model: this.model } }
+        }]
       case "tool":
         return [
           { type: "tool-params-end", id: block.id },
@@ -191,14 +201,18 @@ export class ResponseDecoder {
   }
 }
 
-const partOf = (block: Anthropic.ContentBlock): ReadonlyArray<Response.PartEncoded> => {
+const partOf = (block: Anthropic.ContentBlock, model: string): ReadonlyArray<Response.PartEncoded> => {
   switch (block.type) {
     case "text":
       return [{ type: "text", text: block.text }]
     case "thinking":
-      return [{ type: "reasoning", text: block.thinking, metadata: { anthropic: { signature: block.signature } } }]
+      return [{
+        type: "reasoning",
+        text: block.thinking,
+        metadata: { anthropic: { signature: block.signature, model } }
+      }]
     case "redacted_thinking":
-      return [{ type: "reasoning", text: "", metadata: { anthropic: { redactedData: block.data } } }]
+      return [{ type: "reasoning", text: "", metadata: { anthropic: { redactedData: block.data, model } } }]
     case "tool_use":
       return [{ type: "tool-call", id: block.id, name: block.name, params: block.input }]
     default:
@@ -207,13 +221,13 @@ const partOf = (block: Anthropic.ContentBlock): ReadonlyArray<Response.PartEncod
 }
 
 /** The parts of a response in one piece. */
-export const toParts = (message: Anthropic.Message): Array<Response.PartEncoded> =>
+export const toParts = (message: Anthropic.Message, model: string): Array<Response.PartEncoded> =>
   reading("the message", () => {
     const tokens = noTokens()
     readUsage(tokens, message.usage)
     return [
       { type: "response-metadata", id: message.id, modelId: message.model },
-      ...message.content.flatMap(partOf),
+      ...message.content.flatMap((block) => partOf(block, model)),
       finishPart(tokens, message)
     ]
   })

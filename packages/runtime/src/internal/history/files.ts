@@ -1,6 +1,23 @@
 /** A history with as many files as the body of one request can carry. */
-import type { Message, UserMessage } from "@perennial/domain/Message"
+import type { FilePart, Message, UserMessage } from "@perennial/domain/Message"
 import { inBlocks } from "./blocks.ts"
+
+/** Replaces each file for which there is a reason by a note that says it. */
+export const replaceFiles = (
+  messages: ReadonlyArray<Message>,
+  reasonOf: (file: FilePart, message: number) => string | undefined
+): ReadonlyArray<Message> =>
+  messages.map((message, at) => {
+    if (message.role !== "user") return message
+    const replace = (part: UserMessage["content"][number]): UserMessage["content"][number] => {
+      const reason = part.type === "file" ? reasonOf(part, at) : undefined
+      return part.type !== "file" || reason === undefined
+        ? part
+        : { type: "text", text: `[A file of type ${part.mediaType}, ${reason}: ${part.name ?? "unnamed"}]` }
+    }
+    const [first, ...rest] = message.content
+    return { role: "user", content: [replace(first), ...rest.map(replace)] }
+  })
 
 /**
  * Replaces the oldest files in base64 by a note if all files together have more than `maxBytes` (characters of base64): 20
@@ -24,14 +41,9 @@ export const limitFiles = (
   if (excess <= 0) return messages
   let quota = inBlocks(excess, maxBytes)
   const last = messages.findLastIndex((message) => message.role === "user")
-  return messages.map((message, at) => {
-    if (message.role !== "user" || at === last || quota <= 0) return message
-    const replace = (part: UserMessage["content"][number]): UserMessage["content"][number] => {
-      if (part.type !== "file" || part.data === undefined || quota <= 0) return part
-      quota -= part.data.length
-      return { type: "text", text: `[A file of type ${part.mediaType}, no longer sent: ${part.name ?? "unnamed"}]` }
-    }
-    const [first, ...rest] = message.content
-    return { role: "user", content: [replace(first), ...rest.map(replace)] }
+  return replaceFiles(messages, (file, at) => {
+    if (at === last || file.data === undefined || quota <= 0) return undefined
+    quota -= file.data.length
+    return "no longer sent"
   })
 }
