@@ -154,7 +154,7 @@ const calls = {
       const { task } = await runtime.runPromise(
         Effect.flatMap(manager.start({ message: prompt(answers) }), ({ id }) => manager.await(id))
       )
-      if (task.status !== "completed") throw new Error(`a task ended with ${task.error}`)
+      if (task.status !== "completed") throw new Error(`a task ended with ${task.error?.code}`)
     })
     await runtime.dispose()
     return cost

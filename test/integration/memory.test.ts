@@ -4,7 +4,7 @@ import { TaskBackend } from "@perennial/domain/TaskBackend"
 import { TaskManager } from "@perennial/domain/TaskManager"
 import * as TaskLimits from "@perennial/runtime/TaskLimits"
 import * as TaskRuntime from "@perennial/runtime/TaskRuntime"
-import { Clock, Effect, Layer, Stream } from "effect"
+import { Duration, Effect, Layer, Stream } from "effect"
 import { heapBytes } from "../support/heap.ts"
 import { stores } from "../support/stores.ts"
 import * as Talker from "../support/talker.ts"
@@ -25,8 +25,7 @@ describe.each(stores)("memory, on %s", (name, store) => {
       const forget = Effect.gen(function*() {
         // Without retention the memory store keeps the logs, by design.
         if (name !== "memory") return
-        const finishedBefore = (yield* Clock.currentTimeMillis) + 1
-        while ((yield* backend.prune({ finishedBefore, limit: 1_000 })) > 0);
+        while ((yield* backend.prune({ finishedFor: Duration.zero, limit: 1_000 })) > 0);
       })
       yield* tasks(count / 5)
       yield* forget

@@ -18,8 +18,8 @@ const Change = Schema.Struct({
   createdAt: Schema.Natural,
   updatedAt: Schema.Natural,
   added: Schema.Array(StoredMessage),
-  /** All that were removed so far: they do not come back. */
-  removed: Schema.optional(Schema.Array(MessageId)),
+  /** All messages that were removed so far, which do not come back, and how many messages were kept before each. */
+  removed: Schema.optional(Schema.Array(Schema.Struct({ id: MessageId, at: Schema.Natural }))),
   deleted: Schema.optional(Schema.Boolean)
 })
 type Change = typeof Change.Type
@@ -29,8 +29,10 @@ interface Entry {
   readonly messages: Map<MessageId, StoredMessage>
 }
 
+type Place = Pick<Change, "id" | "createdAt">
+
 /** By the time of creation, then by id. */
-const newestFirst = (a: Entry, b: Entry) => b.row.createdAt - a.row.createdAt || (a.row.id < b.row.id ? 1 : -1)
+const newestFirst = (a: Place, b: Place) => b.createdAt - a.createdAt || (a.id < b.id ? 1 : a.id > b.id ? -1 : 0)
 
 const toConversation = ({ row }: Entry) => ({
   id: row.id,
@@ -49,7 +51,7 @@ export const make = Effect.fnUntraced(function*(file: string) {
       const messages = entries.get(row.id)?.messages ?? new Map<MessageId, StoredMessage>()
       entries.set(row.id, { row: { ...row, added: [] }, messages })
       for (const message of added) messages.set(message.id, message)
-      for (const id of row.removed ?? []) messages.delete(id)
+      for (const { id } of row.removed ?? []) messages.delete(id)
     },
     snapshot: () => Array.map([...entries.values()], ({ messages, row }) => ({ ...row, added: [...messages.values()] }))
   })
@@ -109,24 +111,32 @@ export const make = Effect.fnUntraced(function*(file: string) {
     get: ({ id, userId }) => Effect.map(find(id, userId), toConversation),
     list: ({ before, limit, userId }) =>
       Effect.sync(() => {
-        const own = [...entries.values()].filter(({ row }) => row.userId === userId).toSorted(newestFirst)
-        const from = before === undefined ? 0 : own.findIndex(({ row }) => row.id === before) + 1
-        return before !== undefined && from === 0 ? [] : own.slice(from, from + limit).map(toConversation)
+        const last = before === undefined ? undefined : { id: before.id, createdAt: before.createdAt.epochMilliseconds }
+        return [...entries.values()]
+          .filter(({ row }) => row.userId === userId && (last === undefined || newestFirst(last, row) < 0))
+          .toSorted((a, b) => newestFirst(a.row, b.row))
+          .slice(0, limit)
+          .map(toConversation)
       }),
     messages: ({ id, userId }, { after, limit }) =>
-      Effect.map(find(id, userId), ({ messages }) => {
+      Effect.map(find(id, userId), ({ messages, row }) => {
         const all = [...messages.values()]
-        const from = after === undefined ? 0 : all.findIndex((message) => message.id === after) + 1
-        return after !== undefined && from === 0 ? [] : all.slice(from, from + limit)
+        const at = all.findIndex((message) => message.id === after)
+        const from = after === undefined ? 0 : at >= 0 ? at + 1 : row.removed?.find(({ id }) => id === after)?.at
+        return from === undefined ? [] : all.slice(from, from + limit)
       }),
     append: (id, messages, options) =>
       update("append", find(id), (entry) => {
         const all = [...entry.messages.keys()]
         const at = options?.replaces === undefined ? -1 : all.indexOf(options.replaces)
-        const removed = [...entry.row.removed ?? [], ...(at < 0 ? [] : all.slice(at))]
-        // What is there already stays as it is; within one call the first of an id wins, too.
+        const before = entry.row.removed ?? []
+        const removed = at < 0 ? before : [
+          ...before.map((one) => ({ id: one.id, at: Math.min(one.at, at) })),
+          ...all.slice(at).map((id) => ({ id, at }))
+        ]
+        // A message that the conversation has stays as it is; within one call the first message of an id wins, too.
         const added = Array.dedupeWith(messages, (a, b) => a.id === b.id)
-          .filter(({ id }) => !entry.messages.has(id) && !removed.includes(id))
+          .filter(({ id }) => !entry.messages.has(id) && !removed.some((one) => one.id === id))
         return { added, removed }
       }),
     setTitle: (id, title) => update("setTitle", find(id), () => ({ title })),

@@ -1,11 +1,12 @@
 /**
  * Keeps tasks in memory and in a journal file: a complete `TaskBackend` for one process, durable at every commit.
  *
- * Everything that has to be one commit is one line of the file: the states of the tasks that change, and the events that
- * their logs get. Leases are not written: a process that has the file knows that every owner before it is dead.
+ * One commit is one line of the file: the new states of the tasks that change, and the new events of their logs. Leases are
+ * not written: a process that holds the file knows that all earlier owners are dead.
  */
-import type { ConversationId, RunnerId, TaskId, UserId } from "@perennial/domain/Ids"
-import { cancelKey, type Fence, interruptReason, TaskBackend } from "@perennial/domain/TaskBackend"
+import type { ConversationId, RunnerId, TaskId } from "@perennial/domain/Ids"
+import { cancelKey, interruptReason } from "@perennial/domain/Intent"
+import { aliveMillis, type Head, TaskBackend } from "@perennial/domain/TaskBackend"
 import {
   ConversationBusy,
   ConversationNotFound,
@@ -14,96 +15,19 @@ import {
   IdempotencyConflict,
   LeaseLost,
   QueueFull,
-  TaskBackendError,
-  TaskNotFound
+  TaskBackendError
 } from "@perennial/domain/TaskError"
 import * as TaskEvent from "@perennial/domain/TaskEvent"
 import { Clock, Duration, Effect, Layer, Option, Stream, Struct } from "effect"
 import * as JournalFile from "./JournalFile.ts"
 import * as TaskRow from "./TaskRow.ts"
 import type { Change, Entry } from "./TaskRow.ts"
+import { keyOf, Tasks } from "./Tasks.ts"
 
 type Service = TaskBackend["Service"]
 
-/** An owner that lives longer than this clears the failures of its tasks. */
-const aliveMillis = 60_000
-
-/** Events of one line when the file is rewritten. */
-const lineEvents = 1_000
-
-const keyOf = (userId: UserId, key: string) => JSON.stringify([userId, key])
-
-/** What memory holds: the file says how to get here, line by line. */
-class State {
-  readonly tasks = new Map<TaskId, Entry>()
-  /** In the order of acceptance. The first active one is the head. */
-  readonly queues = new Map<ConversationId, ReadonlyArray<Entry>>()
-  readonly keys = new Map<string, Entry>()
-
-  apply({ accepted, events = [], removed = [], states = [] }: Change): void {
-    if (accepted !== undefined) {
-      const entry: Entry = { task: accepted, state: TaskRow.initial(accepted.id), log: [] }
-      this.tasks.set(accepted.id, entry)
-      this.queues.set(accepted.conversationId, [...this.queues.get(accepted.conversationId) ?? [], entry])
-      if (accepted.idempotency !== undefined) this.keys.set(keyOf(accepted.userId, accepted.idempotency.key), entry)
-    }
-    for (const { stored, taskId } of events) this.tasks.get(taskId)?.log.push(stored)
-    for (const state of states) {
-      const entry = this.tasks.get(state.id)
-      if (entry === undefined) continue
-      entry.state = state
-      if (state.pruned !== true) continue
-      entry.log = []
-      entry.task = TaskRow.withoutMessage(entry.task)
-    }
-    for (const id of removed) {
-      const task = this.tasks.get(id)?.task
-      if (task === undefined) continue
-      this.tasks.delete(id)
-      this.queues.delete(task.conversationId)
-      if (task.idempotency !== undefined) this.keys.delete(keyOf(task.userId, task.idempotency.key))
-    }
-  }
-
-  *snapshot(): Generator<Change> {
-    for (const { log, state, task } of this.tasks.values()) {
-      yield { accepted: task, states: [state] }
-      for (let i = 0; i < log.length; i += lineEvents) {
-        yield { events: log.slice(i, i + lineEvents).map((stored) => ({ taskId: task.id, stored })) }
-      }
-    }
-  }
-
-  active(id: ConversationId): ReadonlyArray<Entry> {
-    return (this.queues.get(id) ?? []).filter(TaskRow.isActive)
-  }
-
-  head(id: ConversationId): Entry | undefined {
-    return this.active(id)[0]
-  }
-
-  /** The change that a task's end makes to the one that becomes the head by it. */
-  promotion({ task }: Entry, now: number): Change {
-    const [head, next] = this.active(task.conversationId)
-    return head?.task.id === task.id && next !== undefined ? { states: [{ ...next.state, updatedAt: now }] } : {}
-  }
-
-  find(id: TaskId, userId?: UserId): Effect.Effect<Entry, TaskNotFound> {
-    const entry = this.tasks.get(id)
-    return entry === undefined || (userId !== undefined && entry.task.userId !== userId)
-      ? Effect.fail(new TaskNotFound({ taskId: id }))
-      : Effect.succeed(entry)
-  }
-
-  /** The task, if this owner may write to it (P9). */
-  fenced({ taskId, token }: Fence): Entry | undefined {
-    const entry = this.tasks.get(taskId)
-    return entry?.state.runnerId !== undefined && entry.state.token === token ? entry : undefined
-  }
-}
-
 export const make = Effect.fnUntraced(function*(file: string) {
-  const db = new State()
+  const db = new Tasks()
   const leases = new Map<RunnerId, number>()
   const journal = yield* JournalFile.make(file, {
     change: TaskRow.Change,
@@ -123,6 +47,11 @@ export const make = Effect.fnUntraced(function*(file: string) {
   const isUnowned = (entry: Entry, now: number) =>
     db.head(entry.task.conversationId) === entry &&
     (entry.state.runnerId === undefined || (leases.get(entry.state.runnerId) ?? 0) <= now)
+
+  const decoded = <A>(operation: string, body: () => A): Effect.Effect<A, TaskBackendError> =>
+    Effect.try({ try: body, catch: (cause) => new TaskBackendError({ operation, cause }) })
+
+  const isOf = (id: TaskId) => ({ taskId }: Head) => taskId === id
 
   const headOf = (id: ConversationId) => Option.map(Option.fromUndefinedOr(db.head(id)), TaskRow.toHead)
 
@@ -174,20 +103,23 @@ export const make = Effect.fnUntraced(function*(file: string) {
       })
     )
 
-  const claim: Service["claim"] = (id, { expectedToken, runnerId }) =>
+  const claim: Service["claim"] = (id, { claimId, expectedToken, runnerId }) =>
     commit("claim", (now) =>
       Effect.sync(() => {
         const entry = db.tasks.get(id)
         if (entry === undefined) return { result: () => Option.none() }
         const { state } = entry
-        const won = () => Option.some(TaskRow.toClaim(entry, runnerId))
+        const won = () => Option.some(TaskRow.toClaim(entry, runnerId, now))
         // A lost reply.
-        if (state.runnerId === runnerId && state.token === expectedToken + 1) return { result: won }
+        if (state.runnerId === runnerId && state.claimId === claimId && state.token === expectedToken + 1) {
+          return { result: won }
+        }
         if (state.token !== expectedToken || !isUnowned(entry, now)) return { result: () => Option.none() }
         const claimed = {
           ...state,
           status: "running" as const,
           runnerId,
+          claimId,
           token: state.token + 1,
           attempt: state.attempt + 1,
           failures: state.failures + (state.runnerId === undefined ? 0 : 1),
@@ -237,14 +169,16 @@ export const make = Effect.fnUntraced(function*(file: string) {
       }))
 
   const events: Service["events"] = Effect.fnUntraced(function*(id, { after, limit, maxBytes }) {
-    const { log, state } = yield* db.find(id)
+    const entry = yield* db.find(id)
+    const { log, state } = entry
     if (state.pruned === true) return yield* new EventsExpired({ taskId: id })
     if (after > state.lastSeq) return yield* new CursorAhead({ taskId: id, after, lastSeq: state.lastSeq })
     let bytes = 0
     const page = log.slice(after, after + limit)
-    const cut = page.findIndex(({ event }, i) => (bytes += TaskEvent.size(event)) > maxBytes && i > 0)
+    const cut = page.findIndex(({ payload }, i) => (bytes += payload.length) > maxBytes && i > 0)
+    const lines = cut === -1 ? page : page.slice(0, cut)
     return {
-      events: cut === -1 ? page : page.slice(0, cut),
+      events: yield* decoded("events", () => lines.map((line) => TaskRow.toEvent(entry, line))),
       lastSeq: state.lastSeq,
       ended: !TaskRow.isActive({ state })
     }
@@ -262,6 +196,7 @@ export const make = Effect.fnUntraced(function*(file: string) {
         return {
           change: states.length === 0 ? undefined : { states },
           result: () => ({
+            now,
             owned: owned.map(({ state }) => ({ taskId: state.id, token: state.token, intents: state.intents.length }))
           })
         }
@@ -300,12 +235,23 @@ export const make = Effect.fnUntraced(function*(file: string) {
         .map(TaskRow.toTask)
     )
 
-  const prune: Service["prune"] = ({ finishedBefore, limit }) =>
-    commit("prune", () =>
+  const ended: Service["ended"] = ({ after, limit }) =>
+    decoded("ended", () => {
+      const place = ({ state }: Entry) => state.endCursor ?? 0
+      return [...db.tasks.values()]
+        .filter((entry) => place(entry) > after)
+        .toSorted((a, b) => place(a) - place(b))
+        .slice(0, limit)
+        .map(TaskRow.toEnded)
+    })
+
+  const prune: Service["prune"] = ({ finishedFor, limit }) =>
+    commit("prune", (now) =>
       Effect.sync(() => {
+        const finishedBy = now - Duration.toMillis(finishedFor)
         const endedAt = ({ state }: Entry) => state.finishedAt ?? Number.POSITIVE_INFINITY
         const states = [...db.tasks.values()]
-          .filter((entry) => entry.state.pruned !== true && endedAt(entry) < finishedBefore)
+          .filter((entry) => entry.state.pruned !== true && endedAt(entry) <= finishedBy)
           .toSorted((a, b) => endedAt(a) - endedAt(b))
           .slice(0, limit)
           .map(({ state }) => Struct.assign(state, { pruned: true, intents: [] }))
@@ -326,11 +272,16 @@ export const make = Effect.fnUntraced(function*(file: string) {
       }))
 
   return TaskBackend.of({
-    // A commit is a write to the disk: a few milliseconds of company make fewer of them.
+    // A commit is a write to the disk: events of the next few milliseconds share it.
     commitWindow: Duration.millis(5),
     create,
     get: (id, options) => Effect.map(Effect.suspend(() => db.find(id, options?.userId)), TaskRow.toTask),
     list,
+    head: (id) =>
+      Effect.sync(() => {
+        const entry = db.tasks.get(id)
+        return entry === undefined ? Option.none() : Option.filter(headOf(entry.task.conversationId), isOf(id))
+      }),
     claim,
     append,
     finish,
@@ -344,21 +295,22 @@ export const make = Effect.fnUntraced(function*(file: string) {
         })
       ),
     heartbeat,
-    unowned: ({ agentIds, limit, staleBefore = 0 }) =>
+    unowned: ({ agentIds, limit, staleFor = Duration.infinity }) =>
       Effect.map(Clock.currentTimeMillis, (now) =>
         [...db.queues.keys()]
           .flatMap((id) => db.head(id) ?? [])
           .filter((entry) => isUnowned(entry, now))
           .filter((entry) =>
-            agentIds === undefined || agentIds.includes(entry.task.agentId) || TaskRow.mayBeEnded(entry, staleBefore)
+            agentIds === undefined || agentIds.includes(entry.task.agentId) || TaskRow.mayBeEnded(entry, staleFor, now)
           )
           .toSorted((a, b) => a.task.createdAt - b.task.createdAt)
           .slice(0, limit)
           .map(TaskRow.toHead)),
     putIntent,
     intents: (id) => Effect.sync(() => db.tasks.get(id)?.state.intents ?? []),
-    // There is no other process to hear from.
+    // There are no other processes.
     wakes: Stream.never,
+    ended,
     prune,
     deleteConversation
   })

@@ -1,9 +1,10 @@
 /**
- * A file of JSON lines in which each line is one commit: what memory holds is what the lines of the file say.
+ * A file of JSON lines. Each line is one commit, and the state in memory is the result of all lines.
  *
- * One commit at a time: it decides on what all earlier ones have made, its line reaches the disk, and only then memory
- * changes and the caller learns of it (P1, P5). A line that a crash cut was never acknowledged: the next start drops it.
- * The file is for one process, and it is rewritten without what is obsolete at every start and when it has doubled.
+ * Commits run one at a time. A commit decides on the state that all earlier commits have made; its line reaches the disk;
+ * then the state in memory changes and the caller gets the result (P1, P5). A line that a crash has cut was never
+ * acknowledged: the next start drops it. The file belongs to one process. It is rewritten without obsolete lines at every
+ * start, and when its size has doubled.
  */
 import { Clock, Effect, FileSystem, Path, Schema, type Scope, Semaphore, Stream } from "effect"
 import { DatabaseSync } from "node:sqlite"
@@ -18,7 +19,7 @@ export class JournalError extends Schema.TaggedError<JournalError>()("JournalErr
   }
 }
 
-/** What a commit does: nothing without a change. The result is computed when the change is visible. */
+/** The decision of a commit: the line to write, if any, and the result, which is computed after the change. */
 export interface Decision<C, A> {
   readonly change?: C | undefined
   readonly result: () => A
@@ -31,13 +32,13 @@ export interface Journal<C> {
   ) => Effect.Effect<A, E | JournalError>
 }
 
-/** Rewritten when it is larger than twice what it was after the last time, and this much in bytes. */
+/** The file is rewritten when it has twice the size that it had after the last rewrite, and this many bytes more. */
 const slack = 1024 * 1024
 
-/** SQLite's code for a lock that another holds. */
+/** SQLite's code for a lock that another process holds. */
 const isBusy = (cause: unknown) => cause instanceof Error && "errcode" in cause && cause.errcode === 5
 
-/** Node has no locks on files; this one of SQLite's is freed by the operating system however the process ends. */
+/** Node has no file locks. The operating system frees the lock of SQLite, however the process ends. */
 const own = (file: string) =>
   Effect.acquireRelease(
     Effect.try({
@@ -57,9 +58,9 @@ const own = (file: string) =>
 
 export const make = Effect.fnUntraced(function*<C>(file: string, options: {
   readonly change: Schema.Codec<C, unknown>
-  /** Takes a change over into memory. */
+  /** Applies a change to the state in memory. */
   readonly apply: (change: C) => void
-  /** Changes that lead from nothing to what memory holds. */
+  /** Changes that lead from nothing to the present state. */
   readonly snapshot: () => Iterable<C>
 }): Effect.fn.Return<Journal<C>, JournalError, FileSystem.FileSystem | Path.Path | Scope.Scope> {
   const fs = yield* FileSystem.FileSystem
@@ -85,7 +86,7 @@ export const make = Effect.fnUntraced(function*<C>(file: string, options: {
     yield* handle.sync
   }, Effect.scoped)
 
-  /** A crash leaves either file whole: the old one has its name until the new one is on disk. */
+  /** A crash leaves a whole file: the old file keeps its name until the new file is on disk. */
   const rewrite = Effect.gen(function*() {
     size = 0
     yield* write(`${file}.new`, "w", options.snapshot())
@@ -101,7 +102,7 @@ export const make = Effect.fnUntraced(function*<C>(file: string, options: {
       Stream.decodeText(),
       Stream.splitLines,
       Stream.runForEach((line) =>
-        // Only the last line may be one that a crash cut.
+        // A crash can cut only the last line.
         cut === undefined
           ? Effect.match(decode(line), { onSuccess: options.apply, onFailure: (error) => void (cut = error) })
           : Effect.fail(cut)
@@ -117,7 +118,7 @@ export const make = Effect.fnUntraced(function*<C>(file: string, options: {
   const save = (change: C) =>
     Effect.andThen(write(file, "a", [change]), Effect.sync(() => options.apply(change))).pipe(
       Effect.andThen(Effect.suspend(() => size > rewriteAt ? rewrite : Effect.void)),
-      // What of a failed write is on disk, nobody knows: nothing may come after it until a start has read it.
+      // Some of a failed write may be on disk: nothing may be written after it before a start has read the file.
       Effect.tapError(() => Effect.sync(() => (broken = true))),
       Effect.mapError(refuse("cannot be written; start again when the disk is well"))
     )

@@ -1,44 +1,45 @@
 /**
- * What the file holds of a task, and what the port says of it.
+ * A task as the file keeps it, and as the port returns it.
  */
-import { AgentId, ConversationId, MessageId, RunnerId, TaskId, UserId } from "@perennial/domain/Ids"
+import * as EventPayload from "@perennial/domain/EventPayload"
+import { AgentId, ClaimId, ConversationId, RunnerId, TaskId, UserId } from "@perennial/domain/Ids"
+import { cancelKey, cancelReason, type Intent } from "@perennial/domain/Intent"
 import { UserMessage, userText } from "@perennial/domain/Message"
-import { isTerminal, Metadata, type Task, TaskStatus } from "@perennial/domain/Task"
-import { cancelKey, cancelReason, type Claim, type Head, type Intent, isProgress } from "@perennial/domain/TaskBackend"
+import { isTerminal, type Task, TaskError, TaskStatus } from "@perennial/domain/Task"
+import { type Claim, type EndedTask, type Head, isProgress } from "@perennial/domain/TaskBackend"
 import * as TaskEvent from "@perennial/domain/TaskEvent"
-import { DateTime, Schema } from "effect"
+import { TaskSpec, toShown, withoutOwnerFields } from "@perennial/domain/TaskSpec"
+import { DateTime, Duration, Schema } from "effect"
 
-/** What never changes: the `NewTask`, and when it was accepted. */
+/** The fields that never change: those of the `NewTask`, and the time of acceptance. */
 export const Accepted = Schema.Struct({
   id: TaskId,
   conversationId: ConversationId,
   userId: UserId,
   agentId: AgentId,
   input: UserMessage,
-  userMetadata: Schema.optional(Metadata),
-  metadata: Schema.optional(Metadata),
-  replaces: Schema.optional(MessageId),
-  logContext: Schema.optional(Schema.Record(Schema.String, Schema.String)),
+  spec: TaskSpec,
   idempotency: Schema.optional(Schema.Struct({ key: Schema.String, requestHash: Schema.String })),
   createdAt: Schema.Natural
 })
 export type Accepted = typeof Accepted.Type
 
-/** What is left of it when its log is removed: the message is in the conversation, too. */
+/** The fields that stay when the log is removed: the message is in the conversation, too. */
 export const withoutMessage = (task: Accepted): Accepted => ({
   ...task,
   input: userText(""),
-  userMetadata: undefined,
-  logContext: undefined
+  spec: withoutOwnerFields(task.spec)
 })
 
-/** What changes. Times are milliseconds since 1970-01-01T00:00Z. */
+/** The fields that change. Times are milliseconds since 1970-01-01T00:00Z. */
 export const State = Schema.Struct({
   id: TaskId,
   status: TaskStatus,
-  error: Schema.optional(Schema.String),
+  error: Schema.optional(TaskError),
   /** The owner. Its lease may have run out. */
   runnerId: Schema.optional(RunnerId),
+  /** The claim that gave the task its present token. */
+  claimId: Schema.optional(ClaimId),
   token: Schema.Natural,
   attempt: Schema.Natural,
   failures: Schema.Natural,
@@ -48,23 +49,31 @@ export const State = Schema.Struct({
   startedAt: Schema.optional(Schema.Natural),
   claimedAt: Schema.optional(Schema.Natural),
   finishedAt: Schema.optional(Schema.Natural),
+  /** The place of its end among all ends. */
+  endCursor: Schema.optional(Schema.Natural),
   pruned: Schema.optional(Schema.Boolean)
 })
 export type State = typeof State.Type
+
+/** An event. The ids of its task are beside it, not in its text. */
+export const LogLine = Schema.Struct({ seq: Schema.Natural, at: Schema.Natural, payload: Schema.String })
+export type LogLine = typeof LogLine.Type
 
 /** One commit. */
 export const Change = Schema.Struct({
   accepted: Schema.optional(Accepted),
   states: Schema.optional(Schema.Array(State)),
-  events: Schema.optional(Schema.Array(Schema.Struct({ taskId: TaskId, stored: TaskEvent.StoredEvent }))),
-  removed: Schema.optional(Schema.Array(TaskId))
+  events: Schema.optional(Schema.Array(Schema.Struct({ taskId: TaskId, line: LogLine }))),
+  removed: Schema.optional(Schema.Array(TaskId)),
+  /** The number of ends so far, where the file begins: a deleted task does not give its place to another. */
+  ends: Schema.optional(Schema.Natural)
 })
 export type Change = typeof Change.Type
 
 export interface Entry {
   task: Accepted
   state: State
-  log: Array<TaskEvent.StoredEvent>
+  log: Array<LogLine>
 }
 
 /** Before its first event: queued, never claimed. */
@@ -90,14 +99,15 @@ export const append = (state: State, events: ReadonlyArray<TaskEvent.StoredEvent
   const last = events.at(-1)?.event
   const ended = last === undefined || !TaskEvent.isTerminal(last) ? {} : {
     status: TaskEvent.terminalStatus(last),
-    error: last.type === "error" ? last.detail : undefined,
+    error: last.type === "error" ? { code: last.error, detail: last.detail } : undefined,
     runnerId: undefined,
     finishedAt: now
   }
-  return { states: [{ ...grown, ...ended }], events: events.map((stored) => ({ taskId: state.id, stored })) }
+  const lines = events.map(({ at, event, seq }) => ({ seq, at, payload: EventPayload.encode(event) }))
+  return { states: [{ ...grown, ...ended }], events: lines.map((line) => ({ taskId: state.id, line })) }
 }
 
-/** Records what was asked of a task. A cancel ends one that was never claimed. The first of a key stays. */
+/** Records an intent. A cancel ends a task that was never claimed. The first intent of a key stays. */
 export const ask = ({ state, task }: Entry, intent: Intent, now: number): Change => {
   if (state.intents.some(({ key }) => key === intent.key)) return {}
   const asked = { ...state, intents: [...state.intents, intent], updatedAt: now }
@@ -111,9 +121,10 @@ export const ask = ({ state, task }: Entry, intent: Intent, now: number): Change
 /** Whether a change ends a task. */
 export const ends = ({ states = [] }: Change): boolean => states.some(({ status }) => isTerminal(status))
 
-/** Whether a process that does not have the task's agent may end it: nobody else will. */
-export const mayBeEnded = ({ state }: Entry, staleBefore: number): boolean =>
-  (state.startedAt ?? state.updatedAt) < staleBefore || state.intents.some(({ key }) => key === cancelKey)
+/** Whether a process that does not have the task's agent may end it. */
+export const mayBeEnded = ({ state }: Entry, staleFor: Duration.Duration, now: number): boolean =>
+  now - (state.startedAt ?? state.updatedAt) >= Duration.toMillis(staleFor) ||
+  state.intents.some(({ key }) => key === cancelKey)
 
 /** Several changes as one commit. */
 export const merge = (changes: ReadonlyArray<Change>): Change => ({
@@ -133,9 +144,26 @@ export const toTask = ({ state, task }: Entry): Task => ({
   createdAt: DateTime.makeUnsafe(task.createdAt),
   updatedAt: DateTime.makeUnsafe(state.updatedAt),
   ...(state.error === undefined ? {} : { error: state.error }),
-  ...(task.metadata === undefined ? {} : { metadata: task.metadata }),
-  ...(task.replaces === undefined ? {} : { replaces: task.replaces })
+  ...toShown(task.spec)
 })
+
+/** Throws when the text is not an event. */
+export const toEvent = ({ task }: Entry, { at, payload, seq }: LogLine): TaskEvent.StoredEvent => ({
+  seq,
+  at,
+  event: EventPayload.decode(payload, { taskId: task.id, conversationId: task.conversationId })
+})
+
+/** Throws when the text of the terminal event is not an event. */
+export const toEnded = (entry: Entry): EndedTask => {
+  const last = entry.log.at(-1)
+  return {
+    cursor: entry.state.endCursor ?? 0,
+    userId: entry.task.userId,
+    task: toTask(entry),
+    event: last === undefined ? undefined : toEvent(entry, last)
+  }
+}
 
 export const toHead = ({ state, task }: Entry): Head => ({
   taskId: task.id,
@@ -144,7 +172,7 @@ export const toHead = ({ state, task }: Entry): Head => ({
   token: state.token
 })
 
-export const toClaim = ({ state, task }: Entry, runnerId: RunnerId): Claim => ({
+export const toClaim = ({ state, task }: Entry, runnerId: RunnerId, now: number): Claim => ({
   taskId: task.id,
   conversationId: task.conversationId,
   userId: task.userId,
@@ -155,11 +183,9 @@ export const toClaim = ({ state, task }: Entry, runnerId: RunnerId): Claim => ({
   failures: state.failures,
   lastSeq: state.lastSeq,
   input: task.input,
-  userMetadata: task.userMetadata,
-  metadata: task.metadata,
-  replaces: task.replaces,
-  logContext: task.logContext,
+  spec: task.spec,
   createdAt: task.createdAt,
   startedAt: state.startedAt ?? task.createdAt,
+  now,
   intents: state.intents.length
 })

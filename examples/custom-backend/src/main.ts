@@ -1,5 +1,5 @@
 /**
- * A conversation that is kept in files. Run it again, or end it in the middle: it goes on where it was.
+ * A conversation that is stored in files. End the program in the middle and run it again: the conversation continues.
  *
  *     npx -y pnpm@12.21.0 exec node examples/custom-backend/src/main.ts
  */

@@ -3,7 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Agents, make } from "@perennial/domain/Agent"
 import { ConversationStore } from "@perennial/domain/ConversationStore"
 import { CurrentUser } from "@perennial/domain/CurrentUser"
-import { AgentId, ConversationId, RunnerId, TaskId, UserId } from "@perennial/domain/Ids"
+import { AgentId, ClaimId, ConversationId, RunnerId, TaskId, UserId } from "@perennial/domain/Ids"
 import { userText } from "@perennial/domain/Message"
 import { TaskBackend } from "@perennial/domain/TaskBackend"
 import type { AgentEvent } from "@perennial/domain/TaskEvent"
@@ -23,16 +23,18 @@ const task = {
   userId: UserId.make("alice"),
   agentId: AgentId.make("agent"),
   input: userText("hello"),
-  metadata: { plan: "pro" },
+  spec: { metadata: { plan: "pro" } },
   idempotency: { key: "k", requestHash: "h" }
 }
 
 const create = Effect.flatMap(TaskBackend, (backend) => backend.create(task, { onBusy: "reject", maxQueued: 0 }))
 
+const claimId = ClaimId.make("claim")
+
 const claim = Effect.gen(function*() {
   const backend = yield* TaskBackend
   yield* backend.heartbeat(runnerId, Duration.hours(1))
-  return yield* Effect.fromOption(yield* backend.claim(ids.taskId, { runnerId, expectedToken: 0 }))
+  return yield* Effect.fromOption(yield* backend.claim(ids.taskId, { runnerId, claimId, expectedToken: 0 }))
 })
 
 const text = (seq: number, content: string) => ({ seq, at: 7, event: { type: "text" as const, ...ids, content } })
@@ -64,7 +66,7 @@ describe("JournalFile", () => {
         assert.deepInclude(yield* create, { created: false })
         const [head] = yield* backend.unowned({ limit: 10 })
         assert.strictEqual(head?.token, 1)
-        const next = { runnerId: RunnerId.make("next"), expectedToken: 1 }
+        const next = { runnerId: RunnerId.make("next"), claimId, expectedToken: 1 }
         yield* backend.heartbeat(next.runnerId, Duration.hours(1))
         const claimed = yield* Effect.fromOption(yield* backend.claim(ids.taskId, next))
         assert.deepInclude(claimed, { token: 2, attempt: 2, failures: 1, lastSeq: 2 })
@@ -118,6 +120,22 @@ describe("JournalFile", () => {
       assert.isTrue((yield* on(file)(create)).created)
     }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)))
 
+  it.effect("the next process goes on with the order of ends, also after the last ended task was deleted", () =>
+    Effect.gen(function*() {
+      const file = `${yield* directory}/tasks.jsonl`
+      const endOne = Effect.gen(function*() {
+        const backend = yield* TaskBackend
+        yield* create
+        yield* backend.finish(yield* claim, [done(2)])
+        return yield* backend.ended({ after: 0, limit: 10 })
+      })
+      const [first] = yield* on(file)(endOne)
+      const key = { conversationId: ids.conversationId, userId: task.userId }
+      yield* on(file)(Effect.flatMap(TaskBackend, (backend) => backend.deleteConversation(key)))
+      const [second] = yield* on(file)(endOne)
+      assert.deepStrictEqual([first?.cursor, second?.cursor], [1, 2])
+    }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)))
+
   it.effect("P11: what is obsolete leaves the file when it has doubled", () =>
     Effect.gen(function*() {
       const fs = yield* FileSystem.FileSystem
@@ -130,11 +148,14 @@ describe("JournalFile", () => {
         yield* backend.append([{ claim: owner, events: [text(2, large)] }])
         const before = (yield* fs.stat(file)).size
         yield* backend.finish(owner, [done(3)])
-        assert.strictEqual(yield* backend.prune({ finishedBefore: Number.MAX_SAFE_INTEGER, limit: 10 }), 1)
-        yield* backend.create({ ...task, id: TaskId.make("t2"), idempotency: undefined, metadata: { large } }, {
-          onBusy: "reject",
-          maxQueued: 0
-        })
+        assert.strictEqual(yield* backend.prune({ finishedFor: Duration.zero, limit: 10 }), 1)
+        yield* backend.create(
+          { ...task, id: TaskId.make("t2"), idempotency: undefined, spec: { metadata: { large } } },
+          {
+            onBusy: "reject",
+            maxQueued: 0
+          }
+        )
         assert.isBelow(Number((yield* fs.stat(file)).size), Number(before) + 10_000)
         assert.strictEqual((yield* Effect.flip(backend.events(ids.taskId, all)))._tag, "EventsExpired")
       }).pipe(on(file))

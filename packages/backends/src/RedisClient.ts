@@ -1,6 +1,6 @@
 /**
- * A `Redis` for `RedisTaskBackend` and `RedisConversationStore`: `NodeRedis` that notices a dead line and whose end has a
- * bound.
+ * A `Redis` for `RedisTaskBackend` and `RedisConversationStore`: effect's `NodeRedis` that notices dead connections and closes
+ * within a time limit.
  *
  * Needs the package `@effect/platform-node`.
  *
@@ -11,19 +11,19 @@ import { Context, Effect, Layer } from "effect"
 import type { Redis } from "effect/persistence"
 
 /**
- * What the client of `redis` takes, such as `url`.
+ * The options of the client of `redis`, such as `url`.
  *
  * **Details**
  *
- * Unless they are given here, `pingInterval` is 5 seconds, and a connection on which nothing happens for 15
- * (`socket.socketTimeout`) is given up. So a command that blocks must return within 15 seconds.
+ * By default `pingInterval` is 5 seconds, and `socket.socketTimeout` 15 seconds: the client closes a connection that was idle
+ * for so long. A command that blocks must therefore return within 15 seconds.
  *
  * @since 0.1.0
  * @category models
  */
 export type Options = NonNullable<Parameters<typeof NodeRedis.layer>[0]>
 
-/** How long answers are waited for at the end, before the connection is closed all the same. */
+/** How long the close waits for missing answers. */
 const grace = "2 seconds"
 
 const make = Effect.fnUntraced(function*({ socket, ...options }: Options) {
@@ -33,7 +33,7 @@ const make = Effect.fnUntraced(function*({ socket, ...options }: Options) {
     ...options,
     socket: {
       socketTimeout: 15_000,
-      // The first connection says at once what is wrong; later ones are made again and again.
+      // The first connection fails at once when something is wrong. The client repeats later connections without a limit.
       reconnectStrategy: (retries, cause) => connected ? Math.min(50 * 2 ** retries, 2_000) : cause,
       ...socket
     }
@@ -44,7 +44,7 @@ const make = Effect.fnUntraced(function*({ socket, ...options }: Options) {
     Effect.promise(() => client.close()).pipe(
       Effect.timeoutOption(grace),
       Effect.andThen(Effect.sync(() => client.destroy())),
-      // It was closed already.
+      // The connection was closed already.
       Effect.ignoreCause
     )
   )
@@ -52,8 +52,8 @@ const make = Effect.fnUntraced(function*({ socket, ...options }: Options) {
 })
 
 /**
- * Connects, and ends with the scope: what is under way then has 2 seconds, also while Redis is away. The client of
- * `NodeRedis.layer` waits for it without end.
+ * Connects, and closes with the scope. Commands that wait for an answer then have 2 seconds, also while Redis is not
+ * reachable. The client of `NodeRedis.layer` waits for these answers without a limit.
  *
  * @since 0.1.0
  * @category layers

@@ -1,35 +1,35 @@
 /**
  * Keeps conversations in Redis (6.2 or newer), through whatever `Redis` is provided: one primary, not Redis Cluster.
  *
- * Every method is one script, so one atomic step. `RedisTaskBackend` says what Redis must be set to; this layer, too,
- * warns when it is not.
+ * Every method is one script, so one atomic step. `RedisTaskBackend` names the settings that Redis must have; this layer
+ * also warns when Redis has others.
  *
  * @since 0.1.0
  */
 import { type Conversation, StoredMessage } from "@perennial/domain/Conversation"
 import { ConversationStore } from "@perennial/domain/ConversationStore"
 import type { ConversationId } from "@perennial/domain/Ids"
-import { ConversationNotFound, ConversationStoreError } from "@perennial/domain/TaskError"
+import { ConversationNotFound } from "@perennial/domain/TaskError"
 import { DateTime, Effect, Layer, Schema, type Scope } from "effect"
 import { Redis } from "effect/persistence"
-import { read } from "./internal/persistence.ts"
+import { toConversationStoreError } from "./internal/backendError.ts"
 import * as RedisConnection from "./internal/redisConnection.ts"
 import * as scripts from "./internal/redisConversationScripts.ts"
-import { defaultPrefix, persistently, warnUnlessDurable } from "./internal/redisPersistence.ts"
-import { runner } from "./internal/redisPrelude.ts"
+import { defaultPrefix, warnUnlessDurable } from "./internal/redisDurability.ts"
+import * as RedisScripts from "./internal/redisPrelude.ts"
+import { withRetries } from "./internal/redisRetry.ts"
+import { tryCodec } from "./internal/storeRetry.ts"
 
 /**
  * @since 0.1.0
  * @category models
  */
 export interface Options {
-  /** What the name of every key begins with; `perennial:` by default. */
+  /** The beginning of the name of every key; `perennial:` by default. */
   readonly prefix?: string | undefined
 }
 
 type Service = ConversationStore["Service"]
-
-const failed = (operation: string) => (cause: unknown) => new ConversationStoreError({ operation, cause })
 
 const toConversation = ([id, title, createdAt, updatedAt]: scripts.ConversationValues): Conversation => ({
   id,
@@ -42,7 +42,7 @@ const Payload = Schema.fromJsonString(StoredMessage)
 const decode = Schema.decodeSync(Payload)
 const encode = Schema.encodeSync(Payload)
 
-/** What a script returns, or the error when it found nothing. */
+/** The result of a script, or the error when the script found no conversation. */
 const orNotFound = <A>(conversationId: ConversationId, found: A | null) =>
   found === null ? Effect.fail(new ConversationNotFound({ conversationId })) : Effect.succeed(found)
 
@@ -61,47 +61,49 @@ export const make = Effect.fnUntraced(function*(options: Options = {}): Effect.f
   const redis = yield* Redis.Redis
   const send = yield* RedisConnection.make(redis)
   yield* warnUnlessDurable(redis, send)
-  const run = runner(send, { prefix: options.prefix ?? defaultPrefix, origin: "" })
+  const run = RedisScripts.make(send, { prefix: options.prefix ?? defaultPrefix, origin: "" })
 
   const found = (script: typeof scripts.create) => (operation: string): Service["get"] => ({ id, userId }) =>
-    persistently(
+    withRetries(
       () => Effect.flatMap(run(script, [id, userId]), (values) => Effect.map(orNotFound(id, values), toConversation)),
-      failed(operation)
+      toConversationStoreError(operation)
     )
 
   return {
     create: found(scripts.create)("create"),
     get: found(scripts.get)("get"),
     list: ({ before, limit, userId }) =>
-      persistently(
-        () => Effect.map(run(scripts.list, [userId, before ?? "", limit]), (rows) => rows.map(toConversation)),
-        failed("list")
+      withRetries(
+        () =>
+          Effect.map(
+            run(scripts.list, [userId, before?.id ?? "", before?.createdAt.epochMilliseconds ?? "", limit]),
+            (rows) => rows.map(toConversation)
+          ),
+        toConversationStoreError("list")
       ),
     messages: ({ id, userId }, { after, limit }) =>
-      persistently(() =>
+      withRetries(() =>
         Effect.gen(function*() {
           const payloads = yield* orNotFound(id, yield* run(scripts.messages, [id, userId, after ?? "", limit]))
-          return yield* read(() => payloads.map((payload) => decode(payload)))
-        }), failed("messages")),
-    append: (id, messages, options) => {
-      const args = messages.flatMap((message) => [message.id, encode(message)])
-      return persistently(
-        () =>
-          Effect.flatMap(run(scripts.append, [id, options?.replaces ?? "", ...args]), (found) => orMissing(id, found)),
-        failed("append")
-      )
-    },
+          return yield* tryCodec(() => payloads.map((payload) => decode(payload)))
+        }), toConversationStoreError("messages")),
+    append: (id, messages, options) =>
+      withRetries(() =>
+        Effect.gen(function*() {
+          const args = yield* tryCodec(() => messages.flatMap((message) => [message.id, encode(message)]))
+          return yield* orMissing(id, yield* run(scripts.append, [id, options?.replaces ?? "", ...args]))
+        }), toConversationStoreError("append")),
     setTitle: (id, title) =>
-      persistently(
+      withRetries(
         () => Effect.flatMap(run(scripts.setTitle, [id, title]), (found) => orMissing(id, found)),
-        failed("setTitle")
+        toConversationStoreError("setTitle")
       ),
     delete: ({ id, userId }, options) => {
       const onlyEmpty = options?.onlyEmpty === true
-      return persistently((again) =>
+      return withRetries((again) =>
         Effect.flatMap(run(scripts.remove, [id, userId, onlyEmpty ? 1 : 0]), (found) =>
           // An earlier try may have removed it.
-          again || onlyEmpty ? Effect.void : orMissing(id, found)), failed("delete"))
+          again || onlyEmpty ? Effect.void : orMissing(id, found)), toConversationStoreError("delete"))
     }
   }
 })

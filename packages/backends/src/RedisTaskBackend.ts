@@ -1,28 +1,31 @@
 /**
  * Keeps tasks in Redis (6.2 or newer), through whatever `Redis` is provided: one primary, not Redis Cluster.
  *
- * Every method is one script, so one atomic step (P2, P4, P9); logs are streams whose entry ids are the seqs. What Redis
- * accepted survives a crash with `appendonly yes` and `appendfsync always`, since Redis answers nobody before the append
- * is on disk (P1, P5); the layer warns when it is set otherwise. Asynchronous fail-over to a replica may lose what was
- * accepted last.
+ * Every write is one script, so one atomic step (P2, P4, P9). Logs are streams whose entry ids are the seqs. With
+ * `appendonly yes` and `appendfsync always` Redis answers after the write is on disk, so an accepted task survives a crash
+ * (P1, P5); the layer warns when Redis has other settings. Asynchronous fail-over to a replica may lose the newest writes.
  *
  * @since 0.1.0
  */
+import * as EventPayload from "@perennial/domain/EventPayload"
 import { NewId } from "@perennial/domain/Ids"
 import { isTerminal as isEnded } from "@perennial/domain/Task"
-import { TaskBackend } from "@perennial/domain/TaskBackend"
-import { CursorAhead, EventsExpired, TaskBackendError, TaskNotFound } from "@perennial/domain/TaskError"
-import { Duration, Effect, Layer, Option, Schema, type Scope } from "effect"
+import { aliveMillis, TaskBackend } from "@perennial/domain/TaskBackend"
+import { CursorAhead, EventsExpired, TaskNotFound } from "@perennial/domain/TaskError"
+import * as TaskSpec from "@perennial/domain/TaskSpec"
+import { Array, Duration, Effect, Layer, Option, Schema, type Scope } from "effect"
 import { Redis } from "effect/persistence"
-import { decodeEvent, progress } from "./internal/eventPayload.ts"
-import { read } from "./internal/persistence.ts"
+import { toTaskBackendError } from "./internal/backendError.ts"
+import { progress } from "./internal/eventPayload.ts"
 import * as RedisConnection from "./internal/redisConnection.ts"
-import { defaultPrefix, persistently, warnUnlessDurable } from "./internal/redisPersistence.ts"
-import { type Run, runner } from "./internal/redisPrelude.ts"
+import { defaultPrefix, warnUnlessDurable } from "./internal/redisDurability.ts"
+import * as RedisScripts from "./internal/redisPrelude.ts"
 import * as RedisQueue from "./internal/redisQueue.ts"
-import { toClaimRow, toHead, toPayloads, toRow } from "./internal/redisTaskRow.ts"
+import { withRetries } from "./internal/redisRetry.ts"
+import { toClaimRow, toEnded, toHead, toHeadOption, toPayloads, toRow } from "./internal/redisTaskRow.ts"
 import * as scripts from "./internal/redisTaskScripts.ts"
 import * as RedisWakes from "./internal/redisWakes.ts"
+import { toMillis, tryCodec } from "./internal/storeRetry.ts"
 import { toClaim, toTask } from "./internal/taskRow.ts"
 
 /**
@@ -30,67 +33,64 @@ import { toClaim, toTask } from "./internal/taskRow.ts"
  * @category models
  */
 export interface Options {
-  /** What the name of every key begins with; `perennial:` by default. Processes with the same one share their tasks. */
+  /** The beginning of the name of every key; `perennial:` by default. Processes with the same prefix share their tasks. */
   readonly prefix?: string | undefined
 }
 
 type Service = TaskBackend["Service"]
 
-/** An owner that has been alive this long on a task, in milliseconds, is not what kills its owners. */
-const aliveMillis = 60_000
-
 const statuses: ReadonlyArray<string> = ["queued", "running", "completed", "error", "cancelled"]
-
-const failed = (operation: string) => (cause: unknown) => new TaskBackendError({ operation, cause })
 
 const decodeValue = Schema.decodeSync(Schema.fromJsonString(Schema.Json))
 
-const makeOwnership = (run: Run): Pick<Service, "claim" | "release" | "heartbeat" | "unowned"> => ({
-  claim: (id, { expectedToken, runnerId }) =>
-    persistently(() =>
-      Effect.flatMap(run(scripts.claim, [id, runnerId, expectedToken]), (values) =>
-        values === null
+const makeOwnership = (
+  run: RedisScripts.RunScript
+): Pick<Service, "head" | "claim" | "release" | "heartbeat" | "unowned"> => ({
+  head: (id) => withRetries(() => Effect.map(run(scripts.head, [id]), toHeadOption), toTaskBackendError("head")),
+  claim: (id, { claimId, expectedToken, runnerId }) =>
+    withRetries(() =>
+      Effect.flatMap(run(scripts.claim, [id, runnerId, expectedToken, claimId]), (won) =>
+        won === null
           ? Effect.succeedNone
-          : read(() => Option.some(toClaim(toClaimRow(values), runnerId)))), failed("claim")),
+          : tryCodec(() => Option.some(toClaim(toClaimRow(won[1]), runnerId, won[0])))), toTaskBackendError("claim")),
   release: ({ taskId, token }) =>
-    persistently(() => Effect.asVoid(run(scripts.release, [taskId, token])), failed("release")),
+    withRetries(() => Effect.asVoid(run(scripts.release, [taskId, token])), toTaskBackendError("release")),
   heartbeat: (runnerId, ttl) =>
-    persistently(
+    withRetries(
       () =>
-        Effect.map(run(scripts.heartbeat, [runnerId, Math.ceil(Duration.toMillis(ttl)), aliveMillis]), (owned) => ({
+        Effect.map(run(scripts.heartbeat, [runnerId, toMillis(ttl), aliveMillis]), ([now, owned]) => ({
+          now,
           owned: owned.map(([taskId, token, intents]) => ({ taskId, token: Number(token), intents: Number(intents) }))
         })),
-      failed("heartbeat")
+      toTaskBackendError("heartbeat")
     ),
-  unowned: ({ agentIds, limit, staleBefore = 0 }) =>
-    persistently(() =>
+  unowned: ({ agentIds, limit, staleFor = Duration.infinity }) =>
+    withRetries(() =>
       Effect.map(
-        run(scripts.unowned, [limit, agentIds === undefined ? 1 : 0, staleBefore, ...agentIds ?? []]),
+        run(scripts.unowned, [limit, agentIds === undefined ? 1 : 0, toMillis(staleFor), ...agentIds ?? []]),
         (heads) => heads.map(toHead)
-      ), failed("unowned"))
+      ), toTaskBackendError("unowned"))
 })
 
-const makeLog = (run: Run): Pick<Service, "append" | "events" | "lastSeqs" | "prune"> => ({
+const makeLog = (run: RedisScripts.RunScript): Pick<Service, "append" | "events" | "lastSeqs" | "prune"> => ({
   append: (batch) => {
-    const args = batch.flatMap(({ claim, events }) => [
-      claim.taskId,
-      claim.token,
-      events[0].seq,
-      progress(events),
-      events.length,
-      ...toPayloads(events)
-    ])
-    return persistently(
-      (again) =>
-        Effect.map(
-          run(scripts.append, [again ? 1 : 0, ...args]),
-          (results) => batch.map((_, i) => ({ ok: results[2 * i] === 1, intents: results[2 * i + 1] ?? 0 }))
-        ),
-      failed("append")
-    )
+    const toArguments = () =>
+      batch.flatMap(({ claim, events }) => [
+        claim.taskId,
+        claim.token,
+        events[0].seq,
+        progress(events),
+        events.length,
+        ...toPayloads(events)
+      ])
+    return withRetries((again) =>
+      Effect.gen(function*() {
+        const results = yield* run(scripts.append, [again ? 1 : 0, ...yield* tryCodec(toArguments)])
+        return batch.map((_, i) => ({ ok: results[2 * i] === 1, intents: results[2 * i + 1] ?? 0 }))
+      }), toTaskBackendError("append"))
   },
   events: (id, { after, limit, maxBytes }) =>
-    persistently(() =>
+    withRetries(() =>
       Effect.gen(function*() {
         const result = yield* run(scripts.events, [id, after, limit, maxBytes])
         switch (result[0]) {
@@ -101,47 +101,62 @@ const makeLog = (run: Run): Pick<Service, "append" | "events" | "lastSeqs" | "pr
           case "ahead":
             return yield* new CursorAhead({ taskId: id, after, lastSeq: result[1] })
           case "page": {
-            const [, lastSeq, status, entries] = result
-            const events = yield* read(() =>
+            const [, lastSeq, status, conversationId, entries] = result
+            const ids = { taskId: id, conversationId }
+            const events = yield* tryCodec(() =>
               entries.map(([entry, at, payload]) => ({
                 seq: Number.parseInt(entry, 10),
                 at: Number(at),
-                event: decodeEvent(payload)
+                event: EventPayload.decode(payload, ids)
               }))
             )
             return { events, lastSeq, ended: isEnded(status) }
           }
         }
-      }), failed("events")),
+      }), toTaskBackendError("events")),
   lastSeqs: (ids) =>
-    persistently(() =>
+    withRetries(() =>
       Effect.map(run(scripts.lastSeqs, ids), (seqs) =>
         ids.flatMap((taskId, i) => {
           const seq = seqs[i]
           return typeof seq === "string" ? [{ taskId, lastSeq: Number(seq) }] : []
-        })), failed("lastSeqs")),
-  prune: ({ finishedBefore, limit }) => persistently(() => run(scripts.prune, [finishedBefore, limit]), failed("prune"))
+        })), toTaskBackendError("lastSeqs")),
+  prune: ({ finishedFor, limit }) =>
+    withRetries(
+      () =>
+        Effect.flatMap(run(scripts.prunable, [toMillis(finishedFor), limit]), (found) =>
+          found.length === 0
+            ? Effect.succeed(0)
+            // A spec does not change, so that it is the same in the second script.
+            : run(scripts.prune, Array.map(found, (text, i) => i % 2 === 0 ? text : TaskSpec.pruneText(text)))),
+      toTaskBackendError("prune")
+    )
 })
 
-const makeReads = (run: Run): Pick<Service, "get" | "list" | "intents"> => ({
+const makeReads = (run: RedisScripts.RunScript): Pick<Service, "get" | "list" | "intents" | "ended"> => ({
   get: (id, options) =>
-    persistently(() =>
+    withRetries(() =>
       Effect.gen(function*() {
         const values = yield* run(scripts.get, [id, options?.userId === undefined ? "" : `=${options.userId}`])
         return values === null
           ? yield* new TaskNotFound({ taskId: id })
-          : yield* read(() => toTask(toRow(values)))
-      }), failed("get")),
+          : yield* tryCodec(() => toTask(toRow(values)))
+      }), toTaskBackendError("get")),
   list: ({ before, conversationId, limit, status = statuses, userId }) =>
-    persistently(() =>
+    withRetries(() =>
       Effect.flatMap(
         run(scripts.list, [userId, conversationId ?? "", before ?? "", limit, ...new Set(status)]),
-        (rows) => read(() => rows.map((values) => toTask(toRow(values))))
-      ), failed("list")),
+        (rows) => tryCodec(() => rows.map((values) => toTask(toRow(values))))
+      ), toTaskBackendError("list")),
+  ended: ({ after, limit }) =>
+    withRetries(
+      () => Effect.flatMap(run(scripts.ended, [after, limit]), (ends) => tryCodec(() => ends.map(toEnded))),
+      toTaskBackendError("ended")
+    ),
   intents: (id) =>
-    persistently(() =>
+    withRetries(() =>
       Effect.flatMap(run(scripts.intents, [id]), (found) =>
-        read(() => {
+        tryCodec(() => {
           const intents: Array<{ readonly ordinal: number; readonly key: string; readonly value: Schema.Json }> = []
           for (let i = 0; i < found.length; i += 2) {
             const [key = "", recorded = ""] = found.slice(i, i + 2)
@@ -150,7 +165,7 @@ const makeReads = (run: Run): Pick<Service, "get" | "list" | "intents"> => ({
             intents.push({ ordinal: Number(recorded.slice(0, end)), key, value })
           }
           return intents.toSorted((a, b) => a.ordinal - b.ordinal).map(({ key, value }) => ({ key, value }))
-        })), failed("intents"))
+        })), toTaskBackendError("intents"))
 })
 
 /**
@@ -167,11 +182,11 @@ export const make = Effect.fnUntraced(function*(options: Options = {}): Effect.f
   yield* warnUnlessDurable(redis, send)
   const prefix = options.prefix ?? defaultPrefix
   const origin = yield* yield* NewId
-  const run = runner(send, { prefix, origin })
-  // A lease must not run out because of what waits on the other connection, nor a task be kept that was given up.
-  const leases = makeOwnership(runner(yield* RedisConnection.make(redis), { prefix, origin }))
+  const run = RedisScripts.make(send, { prefix, origin })
+  // A lease must not run out, and a release must not be late, because of commands that wait on the other connection.
+  const leases = makeOwnership(RedisScripts.make(yield* RedisConnection.make(redis), { prefix, origin }))
   return {
-    // What queues up during a commit goes into the next one.
+    // Events that arrive during a commit go into the next one.
     commitWindow: Duration.zero,
     ...RedisQueue.make(run),
     ...makeOwnership(run),

@@ -60,9 +60,8 @@ export const make: Effect.Effect<Service, UnusableStore, SqlClient.SqlClient | S
       }), toConversationStoreError("create"))
 
   const list: Service["list"] = ({ before, limit, userId }) => {
-    // An unknown `before` was created at no time, and nothing is before that.
     const filter = before === undefined ? sql`user_id = ${userId}` : sql`user_id = ${userId} AND (created_at, id) <
-      ((SELECT created_at FROM perennial_conversations WHERE id = ${before} AND user_id = ${userId}), ${before})`
+      (${before.createdAt.epochMilliseconds}, ${before.id})`
     return withRetries(() =>
       Effect.map(
         readConversations(sql`SELECT ${columns} FROM perennial_conversations WHERE ${filter}

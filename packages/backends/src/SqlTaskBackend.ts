@@ -13,6 +13,7 @@ import { Effect, Layer, type Scope, Stream } from "effect"
 import type { Migrator, SqlClient, SqlError } from "effect/sql"
 import * as SqlAccepting from "./internal/sqlAccepting.ts"
 import { type Dialect, forStore } from "./internal/sqlDialect.ts"
+import * as SqlEnds from "./internal/sqlEnds.ts"
 import * as SqlLog from "./internal/sqlLog.ts"
 import * as migrations from "./internal/sqlMigrations.ts"
 import * as SqlOwnership from "./internal/sqlOwnership.ts"
@@ -53,6 +54,7 @@ export const make: Effect.Effect<
     ...SqlOwnership.makeLease(database),
     ...SqlLog.make(database, statements),
     ...SqlTaskReads.make(database, statements),
+    ...SqlEnds.make(database),
     wakes: Stream.never
   }
 })

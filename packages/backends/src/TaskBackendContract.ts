@@ -20,6 +20,7 @@ import * as accepting from "./internal/acceptingContract.ts"
 import * as agent from "./internal/agentContract.ts"
 import * as concurrency from "./internal/concurrencyContract.ts"
 import type { Test } from "./internal/contractTask.ts"
+import * as ended from "./internal/endedContract.ts"
 import * as intent from "./internal/intentContract.ts"
 import * as log from "./internal/logContract.ts"
 import * as ownership from "./internal/ownershipContract.ts"
@@ -30,7 +31,7 @@ import * as wake from "./internal/wakeContract.ts"
  * @category models
  */
 export interface Options<E = never> {
-  /** `Clock`: the backend tells the time by the clock that tests control. `store`: by a clock of its own. */
+  /** The clock of the store. `Clock`: the clock that tests control. `store`: a clock of its own. */
   readonly time?: "Clock" | "store" | undefined
   /** For a backend with `wakes`: two services over one empty store, each as a process of its own would have it. */
   readonly processes?:
@@ -56,14 +57,19 @@ export const suite = <E, E2 = never>(
     agent.define(test)
     log.define(test)
     intent.define(test)
+    ended.define(test)
     concurrency.define(test)
     if (options.time !== "store") {
       ownership.defineClock(test)
       agent.defineClock(test)
+      log.defineClock(test)
+      ended.defineClock(test)
     }
     const { processes } = options
     if (processes === undefined) return
-    it.live("P7: other processes are told what grew, what was asked and what waits, and never the own", () =>
+    it.live("P7: other processes get hints about logs, intents and heads, and no process about its own writes", () =>
       wake.tells(processes))
+    it.live("P4: readers in two processes see the same ends in the same order, each once, while both end tasks", () =>
+      ended.agree(processes))
   })
 }

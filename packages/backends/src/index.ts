@@ -7,17 +7,7 @@
 /**
  * @since 0.1.0
  */
-export * as MemoryConversationStore from "./MemoryConversationStore.ts"
-
-/**
- * @since 0.1.0
- */
 export * as MemoryStore from "./MemoryStore.ts"
-
-/**
- * @since 0.1.0
- */
-export * as MemoryTaskBackend from "./MemoryTaskBackend.ts"
 
 /**
  * @since 0.1.0

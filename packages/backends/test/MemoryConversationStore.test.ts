@@ -1,4 +1,4 @@
 import * as ConversationStoreContract from "@perennial/backends/ConversationStoreContract"
-import * as MemoryConversationStore from "@perennial/backends/MemoryConversationStore"
+import * as MemoryConversationStore from "@perennial/domain/MemoryConversationStore"
 
 ConversationStoreContract.suite("MemoryConversationStore", MemoryConversationStore.layer)

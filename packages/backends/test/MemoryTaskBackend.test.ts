@@ -1,4 +1,4 @@
-import * as MemoryTaskBackend from "@perennial/backends/MemoryTaskBackend"
 import * as TaskBackendContract from "@perennial/backends/TaskBackendContract"
+import * as MemoryTaskBackend from "@perennial/domain/MemoryTaskBackend"
 
 TaskBackendContract.suite("MemoryTaskBackend", MemoryTaskBackend.layer)

@@ -6,7 +6,7 @@ import { assert, it } from "@effect/vitest"
 import * as SqlConversationStore from "@perennial/backends/SqlConversationStore"
 import * as SqlTaskBackend from "@perennial/backends/SqlTaskBackend"
 import { ConversationStore } from "@perennial/domain/ConversationStore"
-import { ConversationId, MessageId, RunnerId, TaskId } from "@perennial/domain/Ids"
+import { ClaimId, ConversationId, MessageId, RunnerId, TaskId } from "@perennial/domain/Ids"
 import { type NewTask, TaskBackend } from "@perennial/domain/TaskBackend"
 import { Array, Context, DateTime, Duration, Effect, Exit, Layer, Option, Tracer } from "effect"
 import { newTask } from "./support/oneTask.ts"
@@ -71,7 +71,8 @@ withPostgres("two processes and the same conversations", (url) => {
           Effect.gen(function*() {
             const runnerId = RunnerId.make(self)
             yield* backend.heartbeat(runnerId, Duration.hours(1))
-            return yield* backend.claim(taskIds.get(id) ?? TaskId.make(id), { runnerId, expectedToken: 0 })
+            const claiming = { runnerId, claimId: ClaimId.make(self), expectedToken: 0 }
+            return yield* backend.claim(taskIds.get(id) ?? TaskId.make(id), claiming)
           })
         )
         const won = claims.flat().flatMap((claim) => Option.toArray(claim))

@@ -8,7 +8,7 @@ import { ConversationStore } from "@perennial/domain/ConversationStore"
 import { ConversationId, TaskId } from "@perennial/domain/Ids"
 import { type NewTask, TaskBackend } from "@perennial/domain/TaskBackend"
 import { Array, Duration, Effect, Layer, Tracer } from "effect"
-import { cancelled, ids, newTask, runnerId, text } from "./support/oneTask.ts"
+import { cancelled, firstClaim, ids, newTask, runnerId, text } from "./support/oneTask.ts"
 import { layerEmpty, withPostgres } from "./support/postgres.ts"
 
 /** How many statements and transactions there were: each has a span. */
@@ -58,7 +58,7 @@ withPostgres("PostgreSQL is asked once", (url) => {
         yield* asked("conversation", store.create(key))
         yield* asked("create", backend.create(newTask(id), { onBusy: "reject", maxQueued: 0 }))
         yield* asked("heartbeat", backend.heartbeat(runnerId, Duration.hours(1)))
-        const claiming = backend.claim(id, { runnerId, expectedToken: 0 })
+        const claiming = backend.claim(id, firstClaim)
         const claim = yield* Effect.flatMap(asked("claim", claiming), Effect.fromOption)
         yield* asked("append", backend.append([{ claim, events: [text(2)] }]))
         yield* asked("events", backend.events(id, { after: 0, limit: 10, maxBytes: 1_000 }))
@@ -83,9 +83,7 @@ withPostgres("PostgreSQL is asked once", (url) => {
       })
       yield* together(({ conversationId, userId }) => store.create({ id: conversationId, userId }))
       yield* together((task) => backend.create(task, { onBusy: "reject", maxQueued: 0 }))
-      const claims = yield* together(({ id }) =>
-        Effect.flatMap(backend.claim(id, { runnerId, expectedToken: 0 }), Effect.fromOption)
-      )
+      const claims = yield* together(({ id }) => Effect.flatMap(backend.claim(id, firstClaim), Effect.fromOption))
       yield* together(({ conversationId }) => store.append(conversationId, []))
       const byId = new Map(claims.map((claim) => [claim.taskId, claim]))
       yield* together(({ id }) =>

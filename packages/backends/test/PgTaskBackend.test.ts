@@ -2,7 +2,7 @@ import { PgClient } from "@effect/sql-pg"
 import { assert, it } from "@effect/vitest"
 import * as PgTaskBackend from "@perennial/backends/PgTaskBackend"
 import * as TaskBackendContract from "@perennial/backends/TaskBackendContract"
-import { RunnerId } from "@perennial/domain/Ids"
+import { ClaimId, RunnerId } from "@perennial/domain/Ids"
 import { TaskBackend } from "@perennial/domain/TaskBackend"
 import { Context, Duration, Effect, Layer, Option, type Redacted } from "effect"
 import { SqlClient } from "effect/sql"
@@ -42,7 +42,7 @@ withPostgres("PgTaskBackend, leases", (url) => {
       assert.deepStrictEqual(yield* backend.unowned({ limit: 1 }), [])
       yield* backend.heartbeat(runnerId, Duration.millis(20))
       yield* pass(0.05)
-      const next = { runnerId: RunnerId.make("next"), expectedToken: token }
+      const next = { runnerId: RunnerId.make("next"), claimId: ClaimId.make("next"), expectedToken: token }
       const claim = Option.getOrThrow(yield* backend.claim(ids.taskId, next))
       assert.deepInclude(claim, { token: token + 1, attempt: 2, failures: 1 })
       assert.deepStrictEqual((yield* backend.heartbeat(runnerId, Duration.hours(1))).owned, [])
@@ -54,7 +54,7 @@ withPostgres("PgTaskBackend, leases", (url) => {
       const sql = yield* SqlClient.SqlClient
       const { token } = yield* begin(backend)
       yield* backend.heartbeat(runnerId, Duration.zero)
-      const next = { runnerId: RunnerId.make("next"), expectedToken: token }
+      const next = { runnerId: RunnerId.make("next"), claimId: ClaimId.make("next"), expectedToken: token }
       yield* backend.heartbeat(next.runnerId, Duration.hours(1))
       const claim = Option.getOrThrow(yield* backend.claim(ids.taskId, next))
       const failures = Effect.map(

@@ -5,10 +5,11 @@ import { assert, it } from "@effect/vitest"
 import * as PgStore from "@perennial/backends/PgStore"
 import { ConversationStore } from "@perennial/domain/ConversationStore"
 import { UserId } from "@perennial/domain/Ids"
-import { cancelKey, TaskBackend } from "@perennial/domain/TaskBackend"
+import { cancelKey } from "@perennial/domain/Intent"
+import { TaskBackend } from "@perennial/domain/TaskBackend"
 import { Context, Duration, Effect, Exit, Fiber, Layer, Logger, Option, Scope } from "effect"
 import { impatiently } from "./support/impatiently.ts"
-import { begin, cancelled, create, ids, next, runnerId, text } from "./support/oneTask.ts"
+import { begin, cancelled, create, firstClaim, ids, next, runnerId, text } from "./support/oneTask.ts"
 import { type Config, gateTo, makeSchema, withPostgres } from "./support/postgres.ts"
 
 withPostgres("PgTaskBackend on a line that goes dead", (url) => {
@@ -56,7 +57,7 @@ withPostgres("PgTaskBackend on a line that goes dead", (url) => {
       const process = yield* start()
       yield* create(process.backend)
       yield* process.backend.heartbeat(runnerId, Duration.hours(1))
-      const claiming = process.backend.claim(ids.taskId, { runnerId, expectedToken: 0 })
+      const claiming = process.backend.claim(ids.taskId, firstClaim)
       const claim = yield* underFault(process, "attempt = attempt + 1", answer, claiming)
       assert.deepInclude(Option.getOrThrow(claim), { token: 1, attempt: 1, failures: 0 })
     }).pipe(Effect.scoped))

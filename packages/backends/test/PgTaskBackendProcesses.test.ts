@@ -25,6 +25,7 @@ import {
 } from "effect"
 import { SqlClient } from "effect/sql"
 import { TestClock } from "effect/testing"
+import { firstClaim } from "./support/oneTask.ts"
 import { type Config, gateTo, makeSchema, sayIsSkipped, withPostgres } from "./support/postgres.ts"
 import { isInstalled, ownServer } from "./support/postgresServer.ts"
 
@@ -37,7 +38,8 @@ const newTask = (id: string, conversation = `conversation of ${id}`): NewTask =>
   conversationId: ConversationId.make(conversation),
   userId: UserId.make("alice"),
   agentId: AgentId.make("agent"),
-  input: userText("hello")
+  input: userText("hello"),
+  spec: {}
 })
 
 const text = ({ conversationId, id }: NewTask, seq: number, content: string): StoredEvent => ({
@@ -67,7 +69,7 @@ const begin = Effect.fnUntraced(function*(backend: Backend, task: NewTask, runne
   const runnerId = RunnerId.make(runner)
   yield* backend.create(task, reject)
   yield* backend.heartbeat(runnerId, Duration.hours(1))
-  return yield* Effect.fromOption(yield* backend.claim(task.id, { runnerId, expectedToken: 0 }))
+  return yield* Effect.fromOption(yield* backend.claim(task.id, { ...firstClaim, runnerId }))
 })
 
 /** The hints that arrive from now on, without the first `all`. */

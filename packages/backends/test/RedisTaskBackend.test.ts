@@ -3,14 +3,17 @@ import { assert, describe, it } from "@effect/vitest"
 import * as RedisConversationStore from "@perennial/backends/RedisConversationStore"
 import * as RedisTaskBackend from "@perennial/backends/RedisTaskBackend"
 import * as TaskBackendContract from "@perennial/backends/TaskBackendContract"
-import { AgentId, RunnerId, TaskId, UserId } from "@perennial/domain/Ids"
+import { AgentId, ClaimId, MessageId, RunnerId, TaskId, UserId } from "@perennial/domain/Ids"
+import { cancelKey } from "@perennial/domain/Intent"
 import { userText } from "@perennial/domain/Message"
 import type { OnBusy } from "@perennial/domain/Task"
-import { cancelKey, type Claim, TaskBackend } from "@perennial/domain/TaskBackend"
+import { type Claim, TaskBackend } from "@perennial/domain/TaskBackend"
+import type { Terminal } from "@perennial/domain/TaskEvent"
+import type { TaskSpec } from "@perennial/domain/TaskSpec"
 import { Context, Duration, Effect, Layer, Logger, Option, type Scope } from "effect"
 import { Redis } from "effect/persistence"
 import { readByItsClaimAlone } from "./support/bodyReads.ts"
-import { begin, create, ids, runnerId } from "./support/oneTask.ts"
+import { begin, create, firstClaim, ids, newTask, runnerId, text } from "./support/oneTask.ts"
 import { layerEmpty, withRedis } from "./support/redis.ts"
 
 class Prefix extends Context.Service<Prefix, { readonly prefix: string }>()(
@@ -100,7 +103,7 @@ withRedis("RedisTaskBackend, leases", (url) => {
       assert.deepStrictEqual(yield* backend.unowned({ limit: 1 }), [])
       yield* backend.heartbeat(runnerId, Duration.millis(20))
       yield* pass(0.05)
-      const next = { runnerId: RunnerId.make("next"), expectedToken: token }
+      const next = { runnerId: RunnerId.make("next"), claimId: ClaimId.make("next"), expectedToken: token }
       const claim = Option.getOrThrow(yield* backend.claim(ids.taskId, next))
       assert.deepInclude(claim, { token: token + 1, attempt: 2, failures: 1 })
       assert.deepStrictEqual((yield* backend.heartbeat(runnerId, Duration.hours(1))).owned, [])
@@ -121,10 +124,14 @@ withRedis("RedisTaskBackend, leases", (url) => {
           userId: alice,
           agentId: AgentId.make("agent"),
           input: userText("hello"),
+          spec: {},
           idempotency: { key: `key ${n}`, requestHash: "hash" }
         }, { onBusy, maxQueued: 5 })
       const own = (n: number, runnerId: RunnerId, expectedToken: number) =>
-        Effect.map(backend.claim(id(n), { runnerId, expectedToken }), Option.getOrThrow)
+        Effect.map(
+          backend.claim(id(n), { runnerId, claimId: ClaimId.make(`${runnerId}/${expectedToken}`), expectedToken }),
+          Option.getOrThrow
+        )
       const end = (claim: Claim, seq: number) =>
         backend.finish(claim, [{ seq, at: 1, event: { ...ids, taskId: claim.taskId, type: "cancelled" } }])
 
@@ -145,26 +152,33 @@ withRedis("RedisTaskBackend, leases", (url) => {
       const last = yield* own(5, alive, 0)
       yield* backend.putIntent(id(5), { key: "cancel", value: {} })
       yield* end(last, 2)
-      yield* backend.prune({ finishedBefore: Number.MAX_SAFE_INTEGER, limit: 2 })
+      yield* backend.prune({ finishedFor: Duration.zero, limit: 2 })
       const ended = yield* backend.list({ userId: alice, status: ["cancelled"], limit: 10 })
       assert.strictEqual(ended.length, 5)
       yield* backend.deleteConversation({ conversationId: ids.conversationId, userId: alice })
       yield* backend.heartbeat(alive, Duration.zero)
       yield* backend.unowned({ limit: 10 })
-      assert.deepStrictEqual(yield* redis.send("KEYS", `${prefix}*`), [`${prefix}wakes`])
+      // The places of ends are not given again.
+      assert.sameMembers(yield* redis.send<Array<string>>("KEYS", `${prefix}*`), [
+        `${prefix}wakes`,
+        `${prefix}ends-count`
+      ])
+      assert.strictEqual(yield* redis.send("GET", `${prefix}ends-count`), "5")
     }).pipe(Effect.provide(layer)))
 
-  it.live("retention takes what only an owner needed", () =>
+  it.live("retention removes the data that only an owner needs", () =>
     Effect.gen(function*() {
       const backend = yield* TaskBackend
       const redis = yield* Redis.Redis
       const { prefix } = yield* Prefix
-      yield* create(backend)
-      yield* redis.send("HSET", `${prefix}task:${ids.taskId}`, "user_metadata", "{}", "log_context", "{}")
+      const spec = { userMetadata: { page: 1 }, logContext: { request: "r" }, metadata: { plan: "pro" } }
+      yield* backend.create({ ...newTask(ids.taskId), spec }, { onBusy: "reject", maxQueued: 0 })
       yield* backend.putIntent(ids.taskId, { key: cancelKey, value: {} })
-      yield* backend.prune({ finishedBefore: Number.MAX_SAFE_INTEGER, limit: 10 })
-      const fields = ["input", "user_metadata", "log_context"]
-      assert.deepStrictEqual(yield* redis.send("HMGET", `${prefix}task:${ids.taskId}`, ...fields), ["", null, null])
+      yield* backend.prune({ finishedFor: Duration.zero, limit: 10 })
+      assert.deepStrictEqual(yield* redis.send("HMGET", `${prefix}task:${ids.taskId}`, "input", "spec"), [
+        "",
+        `{"metadata":{"plan":"pro"}}`
+      ])
       assert.strictEqual(yield* redis.send("EXISTS", `${prefix}intents:${ids.taskId}`), 0)
       assert.strictEqual((yield* backend.get(ids.taskId)).status, "cancelled")
     }).pipe(Effect.provide(layer)))
@@ -176,14 +190,93 @@ withRedis("RedisTaskBackend, leases", (url) => {
       const { prefix } = yield* Prefix
       const { token } = yield* begin(backend)
       yield* backend.heartbeat(runnerId, Duration.zero)
-      const next = { runnerId: RunnerId.make("next"), expectedToken: token }
+      const next = { runnerId: RunnerId.make("next"), claimId: ClaimId.make("next"), expectedToken: token }
       yield* backend.heartbeat(next.runnerId, Duration.hours(1))
       const claim = Option.getOrThrow(yield* backend.claim(ids.taskId, next))
       yield* redis.send("HINCRBY", `${prefix}task:${ids.taskId}`, "claimed_at", "-60001")
       yield* backend.heartbeat(next.runnerId, Duration.hours(1))
       yield* backend.release(claim)
-      const again = yield* backend.claim(ids.taskId, { runnerId, expectedToken: claim.token })
+      const again = yield* backend.claim(ids.taskId, { ...firstClaim, expectedToken: claim.token })
       assert.deepStrictEqual([claim.failures, Option.getOrThrow(again).failures], [1, 0])
+    }).pipe(Effect.provide(layer)))
+})
+
+withRedis("RedisTaskBackend, what it keeps", (url) => {
+  const layer = layerEmpty(
+    url,
+    (prefix) =>
+      Layer.mergeAll(
+        RedisTaskBackend.layerWith({ prefix }),
+        Layer.effect(Redis.Redis, Redis.Redis),
+        Layer.succeed(Prefix, { prefix })
+      )
+  )
+
+  it.live("a stored event repeats no ids, which its key has; events with ids, as earlier versions wrote them, are read", () =>
+    Effect.gen(function*() {
+      const backend = yield* TaskBackend
+      const redis = yield* Redis.Redis
+      const { prefix } = yield* Prefix
+      const claim = yield* begin(backend)
+      yield* backend.append([{ claim, events: [text(2)] }])
+      const key = `${prefix}events:${ids.taskId}`
+      const [[, fields] = []] = yield* redis.send<ReadonlyArray<[string, ReadonlyArray<string>]>>(
+        "XRANGE",
+        key,
+        "2-0",
+        "2-0"
+      )
+      assert.deepStrictEqual(fields, ["at", "1", "payload", `{"type":"text","content":"hi"}`])
+      const older = JSON.stringify({ type: "text", ...ids, content: "older" })
+      yield* redis.send("XADD", key, "3-0", "at", "1", "payload", older)
+      yield* redis.send("HSET", `${prefix}task:${ids.taskId}`, "last_seq", "3")
+      const { events } = yield* backend.events(ids.taskId, { after: 1, limit: 10, maxBytes: 1000 })
+      assert.deepStrictEqual(events.map(({ event }) => event), [text(2).event, { ...text(2).event, content: "older" }])
+    }).pipe(Effect.provide(layer)))
+
+  it.live("a row of an earlier version, with a field for each part of its spec, is read and pruned", () =>
+    Effect.gen(function*() {
+      const backend = yield* TaskBackend
+      const redis = yield* Redis.Redis
+      const { prefix } = yield* Prefix
+      const row = `${prefix}task:${ids.taskId}`
+      yield* create(backend)
+      yield* redis.send("HDEL", row, "spec")
+      const spec: Required<TaskSpec> = {
+        userMetadata: { page: 1 },
+        metadata: { plan: "pro" },
+        replaces: MessageId.make("t0/\"1"),
+        logContext: { request: "r" }
+      }
+      yield* redis.send(
+        "HSET",
+        row,
+        "user_metadata",
+        JSON.stringify(spec.userMetadata),
+        "metadata",
+        JSON.stringify(spec.metadata),
+        "replaces",
+        spec.replaces,
+        "log_context",
+        JSON.stringify(spec.logContext)
+      )
+      const { logContext: _logContext, userMetadata: _userMetadata, ...shown } = spec
+      const isShown = Effect.map(
+        backend.get(ids.taskId),
+        ({ metadata, replaces }) => assert.deepStrictEqual({ metadata, replaces }, shown)
+      )
+      yield* isShown
+      yield* backend.heartbeat(runnerId, Duration.hours(1))
+      const claim = Option.getOrThrow(yield* backend.claim(ids.taskId, firstClaim))
+      assert.deepStrictEqual(claim.spec, spec)
+      const failed: Terminal = { type: "error", ...ids, error: "Broken", detail: "It broke.", retryable: false }
+      yield* backend.finish(claim, [{ seq: 2, at: 1, event: failed }])
+      yield* redis.send("HDEL", row, "error_code")
+      assert.deepStrictEqual((yield* backend.get(ids.taskId)).error, { code: "Unknown", detail: "It broke." })
+      assert.strictEqual(yield* backend.prune({ finishedFor: Duration.zero, limit: 10 }), 1)
+      yield* isShown
+      const gone = ["user_metadata", "metadata", "replaces", "log_context"]
+      assert.deepStrictEqual(yield* redis.send("HMGET", row, ...gone), [null, null, null, null])
     }).pipe(Effect.provide(layer)))
 })
 

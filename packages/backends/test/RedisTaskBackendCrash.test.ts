@@ -2,7 +2,7 @@ import { NodeRedis } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
 import * as RedisStore from "@perennial/backends/RedisStore"
 import { ConversationStore } from "@perennial/domain/ConversationStore"
-import { AgentId, ConversationId, RunnerId, TaskId, UserId } from "@perennial/domain/Ids"
+import { AgentId, ClaimId, ConversationId, RunnerId, TaskId, UserId } from "@perennial/domain/Ids"
 import { userText } from "@perennial/domain/Message"
 import { TaskBackend, type Wake } from "@perennial/domain/TaskBackend"
 import type { StoredEvent } from "@perennial/domain/TaskEvent"
@@ -11,6 +11,7 @@ import { sayIsSkipped } from "./support/redis.ts"
 import { isInstalled, ownServer } from "./support/redisServer.ts"
 
 const runnerId = RunnerId.make("runner")
+const claimId = ClaimId.make("claim")
 const userId = UserId.make("alice")
 const names = Array.range(1, 8)
 /** Appends of each task between two kills, events of each append, and kills. */
@@ -31,10 +32,10 @@ const begin = (backend: TaskBackend["Service"]) =>
       const id = TaskId.make(`t${n}`)
       const conversationId = ConversationId.make(`c${n}`)
       yield* backend.create(
-        { id, conversationId, userId, agentId: AgentId.make("agent"), input: userText("hello") },
+        { id, conversationId, userId, agentId: AgentId.make("agent"), input: userText("hello"), spec: {} },
         { onBusy: "reject", maxQueued: 0 }
       )
-      return Option.getOrThrow(yield* backend.claim(id, { runnerId, expectedToken: 0 }))
+      return Option.getOrThrow(yield* backend.claim(id, { runnerId, claimId, expectedToken: 0 }))
     }))
 
 const text = (id: TaskId, seq: number): StoredEvent => ({

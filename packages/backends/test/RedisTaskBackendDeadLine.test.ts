@@ -11,7 +11,7 @@ import { Context, Duration, Effect, Exit, Fiber, Layer, Logger, Option, Scope, S
 import { Redis } from "effect/persistence"
 import { gate } from "./support/gate.ts"
 import { impatiently } from "./support/impatiently.ts"
-import { begin, create, ids, runnerId, text } from "./support/oneTask.ts"
+import { begin, create, firstClaim, ids, runnerId, text } from "./support/oneTask.ts"
 import { sayIsSkipped } from "./support/redis.ts"
 import { isInstalled, ownServer } from "./support/redisServer.ts"
 
@@ -116,7 +116,7 @@ describe.skipIf(!isInstalled)("RedisTaskBackend on a line that goes dead", () =>
       const { backend, end, server } = yield* start
       yield* create(backend)
       yield* server.kill
-      const claiming = yield* Effect.forkChild(backend.claim(ids.taskId, { runnerId, expectedToken: 0 }))
+      const claiming = yield* Effect.forkChild(backend.claim(ids.taskId, firstClaim))
       yield* Effect.yieldNow
       yield* end
       yield* Fiber.interrupt(claiming)

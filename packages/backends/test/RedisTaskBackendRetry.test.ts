@@ -1,11 +1,12 @@
 import { NodeRedis } from "@effect/platform-node"
 import { assert, it } from "@effect/vitest"
 import * as RedisTaskBackend from "@perennial/backends/RedisTaskBackend"
-import { cancelKey, TaskBackend } from "@perennial/domain/TaskBackend"
+import { cancelKey } from "@perennial/domain/Intent"
+import { TaskBackend } from "@perennial/domain/TaskBackend"
 import { Context, Effect, Fiber, Layer, Logger, Option, Stream } from "effect"
 import { Redis } from "effect/persistence"
 import { TestClock } from "effect/testing"
-import { begin, cancelled, create, ids, next, runnerId, text } from "./support/oneTask.ts"
+import { begin, cancelled, create, firstClaim, ids, next, text } from "./support/oneTask.ts"
 import { layerEmpty, withRedis } from "./support/redis.ts"
 
 type Fault = "request" | "reply" | "loading"
@@ -79,7 +80,7 @@ withRedis("RedisTaskBackend when Redis fails for a moment", (url) => {
     Effect.gen(function*() {
       const backend = yield* TaskBackend
       yield* create(backend)
-      const claim = yield* under(["reply"], backend.claim(ids.taskId, { runnerId, expectedToken: 0 }))
+      const claim = yield* under(["reply"], backend.claim(ids.taskId, firstClaim))
       assert.deepInclude(Option.getOrThrow(claim), { token: 1, attempt: 1, failures: 0 })
     })
   )

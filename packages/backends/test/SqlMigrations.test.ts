@@ -3,13 +3,15 @@
  */
 import { assert, it } from "@effect/vitest"
 import * as SqlTaskBackend from "@perennial/backends/SqlTaskBackend"
+import { ConversationId, MessageId, TaskId } from "@perennial/domain/Ids"
 import { TaskBackend } from "@perennial/domain/TaskBackend"
+import type { TaskEvent } from "@perennial/domain/TaskEvent"
 import { Effect, Layer, Option, Record } from "effect"
 import { Migrator, SqlClient } from "effect/sql"
 import * as Dialect from "../src/internal/sqlDialect.ts"
 import * as SqlMigrations from "../src/internal/sqlMigrations.ts"
 import { layerEmpty } from "./sqliteFile.ts"
-import { ids, runnerId } from "./support/oneTask.ts"
+import { firstClaim, ids, newTask } from "./support/oneTask.ts"
 import { layerEmpty as postgresEmpty, withPostgres } from "./support/postgres.ts"
 
 /** Makes the tables as they were in a version, in an empty database. */
@@ -36,16 +38,68 @@ const waitingTask = Effect.gen(function*() {
   yield* sql`INSERT INTO perennial_task_events (task_id, seq, at, payload)
     VALUES ('t1', 1, 1, '{"type":"ack","taskId":"t1","conversationId":"c1","messageId":"t1/1"}')`
   const claim = yield* Effect.provide(
-    Effect.flatMap(TaskBackend, (backend) => backend.claim(ids.taskId, { runnerId, expectedToken: 0 })),
+    Effect.flatMap(TaskBackend, (backend) => backend.claim(ids.taskId, firstClaim)),
     upgraded
   )
   assert.deepStrictEqual(Option.getOrThrow(claim).input.content, [{ type: "text", text: "hello" }])
 })
 
+/** Of version 6: a column for each value that the store carries, an error without its code, ends without an order. */
+const carriedValues = Effect.gen(function*() {
+  const sql = yield* tablesOf(6)
+  const replaces = MessageId.make("a \"quoted\" \\ id/1")
+  const columns = "id, conversation_id, user_id, agent_id, position, head, status, last_seq, created_at, updated_at"
+  const values = (id: string, status: string, at: number) =>
+    sql`${id}, ${`c-${id}`}, 'alice', 'agent', 1, ${status === "queued" ? 1 : 0}, ${status}, 2, ${at}, ${at}`
+  yield* sql`INSERT INTO perennial_tasks (${sql.literal(columns)}, metadata, replaces, user_metadata, log_context)
+    VALUES (${values("t1", "queued", 1)}, '{"a":"\\u0000"}', ${replaces}, '{"b":[2]}', '{"request":"r"}')`
+  yield* sql`INSERT INTO perennial_tasks (${sql.literal(columns)}, user_metadata) VALUES (${
+    values("t2", "queued", 2)
+  }, '{}')`
+  yield* sql`INSERT INTO perennial_tasks (${sql.literal(columns)}, error, finished_at)
+    VALUES (${values("t3", "error", 3)}, 'It "broke".', 30)`
+  yield* sql`INSERT INTO perennial_tasks (${sql.literal(columns)}, error, finished_at, pruned)
+    VALUES (${values("t4", "error", 4)}, 'It broke, too.', 20, 1)`
+  const failed: TaskEvent = {
+    type: "error",
+    taskId: TaskId.make("t3"),
+    conversationId: ConversationId.make("c-t3"),
+    error: "Broken",
+    detail: "It \"broke\".",
+    retryable: false
+  }
+  yield* sql`INSERT INTO perennial_task_events (task_id, seq, at, payload) VALUES ('t3', 2, 30, ${
+    JSON.stringify(failed)
+  })`
+  yield* sql`INSERT INTO perennial_task_events (task_id, seq, at, payload, input)
+    VALUES ('t1', 1, 1, '{}', '{"role":"user","content":[{"type":"text","text":"hello"}]}')`
+  yield* Effect.provide(
+    Effect.gen(function*() {
+      const backend = yield* TaskBackend
+      const claim = Option.getOrThrow(yield* backend.claim(ids.taskId, firstClaim))
+      const shown = { metadata: { a: "\0" }, replaces }
+      assert.deepStrictEqual(claim.spec, { ...shown, userMetadata: { b: [2] }, logContext: { request: "r" } })
+      const [t4, t3, t2, t1, ...none] = yield* backend.list({ userId: newTask(ids.taskId).userId, limit: 10 })
+      assert.deepStrictEqual(none, [])
+      assert.deepStrictEqual([t1?.metadata, t1?.replaces], [shown.metadata, replaces])
+      assert.strictEqual(t2?.metadata, undefined)
+      assert.deepStrictEqual(t3?.error, { code: "Broken", detail: "It \"broke\"." })
+      assert.deepStrictEqual(t4?.error, { code: "Unknown", detail: "It broke, too." })
+      const [first, second] = yield* backend.ended({ after: 0, limit: 10 })
+      assert.deepStrictEqual([first?.task, first?.event], [t4, undefined])
+      assert.deepStrictEqual([second?.task, second?.event?.event], [t3, failed])
+    }),
+    upgraded
+  )
+})
+
+const carried = "a database of version 6 keeps metadata, replaced messages, log context, errors and ends"
 const title = "P1: a task that waits in a database of version 3 is claimed with its message"
 
 it.effect(`SQLite: ${title}`, () => Effect.provide(waitingTask, layerEmpty))
+it.effect(`SQLite: ${carried}`, () => Effect.provide(carriedValues, layerEmpty))
 
 withPostgres("PostgreSQL", (url) => {
   it.live(title, () => Effect.provide(waitingTask, postgresEmpty(url)))
+  it.live(carried, () => Effect.provide(carriedValues, postgresEmpty(url)))
 })

@@ -11,7 +11,7 @@ import { ConversationStore } from "@perennial/domain/ConversationStore"
 import { AgentId, ConversationId, MessageId, TaskId, UserId } from "@perennial/domain/Ids"
 import { TaskStatus } from "@perennial/domain/Task"
 import { TaskBackend } from "@perennial/domain/TaskBackend"
-import { Effect, Layer } from "effect"
+import { DateTime, Duration, Effect, Layer } from "effect"
 import { SqlClient, type SqlError } from "effect/sql"
 import { layerEmpty } from "./sqliteFile.ts"
 import { pgSearches, sqliteSearches } from "./support/plans.ts"
@@ -103,7 +103,10 @@ const conversationLists = Effect.fnUntraced(function*(explain: Explain) {
   const store = yield* ConversationStore
   const newest = "perennial_conversations_newest: user_id"
   assert.deepStrictEqual(yield* searchesOf(explain, store.list(page)), [[newest]])
-  const [searches = []] = yield* searchesOf(explain, store.list({ ...page, before: ConversationId.make("a100") }))
+  const [searches = []] = yield* searchesOf(
+    explain,
+    store.list({ ...page, before: { id: ConversationId.make("a100"), createdAt: DateTime.makeUnsafe(100) } })
+  )
   assert.include(searches, `${newest}, created_at, id`)
   const key = { id: ConversationId.make("a7"), userId: alice }
   for (const after of [undefined, MessageId.make("m27")]) {
@@ -119,19 +122,27 @@ const indexes = (searches: ReadonlyArray<ReadonlyArray<string>>) =>
 const sweeps = Effect.fnUntraced(function*(explain: Explain) {
   const backend = yield* TaskBackend
   const anyAgent = { limit: 20 }
-  const oneAgent = { limit: 20, agentIds: [AgentId.make("agent")], staleBefore: 5 }
+  const oneAgent = { limit: 20, agentIds: [AgentId.make("agent")], staleFor: Duration.days(1) }
   for (const filter of [anyAgent, oneAgent]) {
     const [owners = [], heads = []] = indexes(yield* searchesOf(explain, backend.unowned(filter)))
     assert.isTrue(owners.some((search) => search.startsWith("perennial_tasks_of_runner: runner_id")))
     // The index of unclaimed heads holds nothing else, and has their order.
     assert.includeMembers(heads, ["perennial_tasks_of_runner: runner_id", "perennial_tasks_unclaimed: "])
   }
-  const pruning = indexes(yield* searchesOf(explain, backend.prune({ finishedBefore: 5_000, limit: 20 })))
+  const pruning = indexes(yield* searchesOf(explain, backend.prune({ finishedFor: Duration.days(1), limit: 20 })))
   assert.deepStrictEqual(pruning.flat(), [
     "perennial_tasks_retention: finished_at",
     "perennial_tasks_pkey: id",
     "perennial_task_events_pkey: task_id",
     "perennial_task_intents_pkey: task_id"
+  ])
+  const ends = indexes(yield* searchesOf(explain, backend.ended({ after: 0, limit: 20 }))).flat()
+  const names = ends.map((search) => search.startsWith("perennial_tasks_unnumbered") ? "unnumbered" : search)
+  assert.sameMembers([...new Set(names)], [
+    "perennial_tasks_ended: end_cursor",
+    "perennial_task_events_pkey: task_id, seq",
+    "unnumbered",
+    "perennial_tasks_pkey: id"
   ])
 })
 

@@ -2,28 +2,21 @@ import { assert, it } from "@effect/vitest"
 import * as SqliteClient from "@perennial/backends/SqliteClient"
 import * as SqlTaskBackend from "@perennial/backends/SqlTaskBackend"
 import * as TaskBackendContract from "@perennial/backends/TaskBackendContract"
-import { AgentId, ConversationId, RunnerId, TaskId, UserId } from "@perennial/domain/Ids"
-import { userText } from "@perennial/domain/Message"
-import { cancelKey, type NewTask, TaskBackend } from "@perennial/domain/TaskBackend"
+import { ClaimId, RunnerId } from "@perennial/domain/Ids"
+import { cancelKey } from "@perennial/domain/Intent"
+import { TaskBackend } from "@perennial/domain/TaskBackend"
+import type { TaskSpec } from "@perennial/domain/TaskSpec"
 import { Duration, Effect, Layer, Option } from "effect"
 import { SqlClient } from "effect/sql"
 import { join } from "node:path"
 import { directory, layerEmpty } from "./sqliteFile.ts"
+import { begin, firstClaim, ids, newTask, runnerId, text } from "./support/oneTask.ts"
 
 TaskBackendContract.suite("SqlTaskBackend on SQLite", SqlTaskBackend.layer.pipe(Layer.provide(layerEmpty)))
 
-const id = TaskId.make("t1")
-const runnerId = RunnerId.make("runner")
-const createWith = (more: Partial<NewTask>) =>
-  Effect.flatMap(TaskBackend, (backend) =>
-    backend.create({
-      id,
-      conversationId: ConversationId.make("c1"),
-      userId: UserId.make("alice"),
-      agentId: AgentId.make("agent"),
-      input: userText("hello"),
-      ...more
-    }, { onBusy: "reject", maxQueued: 0 }))
+const id = ids.taskId
+const createWith = (spec: TaskSpec) =>
+  Effect.flatMap(TaskBackend, (backend) => backend.create({ ...newTask(id), spec }, { onBusy: "reject", maxQueued: 0 }))
 const create = createWith({})
 
 it.effect("P8, SCENARIO 25: after a restart on SQLite the tasks of the process before have no owner, at once", () =>
@@ -35,7 +28,7 @@ it.effect("P8, SCENARIO 25: after a restart on SQLite the tasks of the process b
         const backend = yield* TaskBackend
         yield* create
         yield* backend.heartbeat(runnerId, Duration.hours(1))
-        yield* backend.claim(id, { runnerId, expectedToken: 0 })
+        yield* backend.claim(id, firstClaim)
         assert.deepStrictEqual(yield* backend.unowned({ limit: 10 }), [])
       }),
       layer
@@ -44,7 +37,7 @@ it.effect("P8, SCENARIO 25: after a restart on SQLite the tasks of the process b
       Effect.gen(function*() {
         const backend = yield* TaskBackend
         assert.strictEqual((yield* backend.unowned({ limit: 10 }))[0]?.token, 1)
-        const next = { runnerId: RunnerId.make("next"), expectedToken: 1 }
+        const next = { runnerId: RunnerId.make("next"), claimId: ClaimId.make("next"), expectedToken: 1 }
         const claim = Option.getOrThrow(yield* backend.claim(id, next))
         assert.deepInclude(claim, { attempt: 2, failures: 1 })
       }),
@@ -58,8 +51,8 @@ it.effect("fields and events that a newer version wrote pass through", () =>
     const sql = yield* SqlClient.SqlClient
     yield* create
     const newer = [
-      { type: "text", taskId: "t1", conversationId: "c1", content: "hi", language: "en" },
-      { type: "from_the_future", taskId: "t1", deep: { er: [1] } }
+      { type: "text", content: "hi", language: "en" },
+      { type: "from_the_future", deep: { er: [1] } }
     ]
     for (const [i, event] of newer.entries()) {
       yield* sql`INSERT INTO perennial_task_events (task_id, seq, at, payload)
@@ -68,23 +61,32 @@ it.effect("fields and events that a newer version wrote pass through", () =>
     yield* sql`UPDATE perennial_tasks SET last_seq = 3`
     const page = yield* backend.events(id, { after: 1, limit: 10, maxBytes: 10_000 })
     assert.deepStrictEqual(page.events.map((stored): unknown => stored.event), [
-      newer[0],
-      { type: "unknown", raw: newer[1] }
+      { ...newer[0], ...ids },
+      { type: "unknown", raw: { ...newer[1], ...ids } }
     ])
   }).pipe(Effect.provide(SqlTaskBackend.layer.pipe(Layer.provideMerge(layerEmpty)))))
 
-it.effect("retention takes what only an owner needed", () =>
+it.effect("retention removes the data that only an owner needs", () =>
   Effect.gen(function*() {
     const backend = yield* TaskBackend
     const sql = yield* SqlClient.SqlClient
-    yield* createWith({ userMetadata: { b: 2 }, logContext: { request: "r" } })
+    yield* createWith({ metadata: { a: 1 }, userMetadata: { b: 2 }, logContext: { request: "r" } })
     yield* backend.putIntent(id, { key: cancelKey, value: {} })
-    yield* backend.prune({ finishedBefore: Number.MAX_SAFE_INTEGER, limit: 10 })
-    assert.deepStrictEqual(yield* sql`SELECT user_metadata, log_context FROM perennial_tasks`, [
-      { user_metadata: null, log_context: null }
-    ])
+    yield* backend.prune({ finishedFor: Duration.zero, limit: 10 })
+    assert.deepStrictEqual(yield* sql`SELECT spec FROM perennial_tasks`, [{ spec: "{\"metadata\":{\"a\":1}}" }])
     assert.deepStrictEqual(yield* sql`SELECT * FROM perennial_task_events`, [])
     assert.deepStrictEqual(yield* sql`SELECT * FROM perennial_task_intents`, [])
+  }).pipe(Effect.provide(SqlTaskBackend.layer.pipe(Layer.provideMerge(layerEmpty)))))
+
+it.effect("a chunk of one word is stored without the ids that its row has", () =>
+  Effect.gen(function*() {
+    const backend = yield* TaskBackend
+    const sql = yield* SqlClient.SqlClient
+    const claim = yield* begin(backend)
+    yield* backend.append([{ claim, events: [text(2)] }])
+    assert.deepStrictEqual(yield* sql`SELECT payload FROM perennial_task_events WHERE seq = 2`, [
+      { payload: "{\"type\":\"text\",\"content\":\"hi\"}" }
+    ])
   }).pipe(Effect.provide(SqlTaskBackend.layer.pipe(Layer.provideMerge(layerEmpty)))))
 
 it.effect("a log that cannot be read is an error of the backend", () =>

@@ -1,13 +1,13 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as SqlTaskBackend from "@perennial/backends/SqlTaskBackend"
-import { AgentId, ConversationId, RunnerId, TaskId, UserId } from "@perennial/domain/Ids"
-import { userText } from "@perennial/domain/Message"
-import { cancelKey, type Claim, TaskBackend } from "@perennial/domain/TaskBackend"
-import type { StoredEvent } from "@perennial/domain/TaskEvent"
-import { Context, Duration, Effect, Fiber, Layer, Option } from "effect"
+import { TaskId } from "@perennial/domain/Ids"
+import { cancelKey } from "@perennial/domain/Intent"
+import { type Claim, TaskBackend } from "@perennial/domain/TaskBackend"
+import { Context, Effect, Fiber, Layer, Option } from "effect"
 import { SqlClient, SqlError } from "effect/sql"
 import { TestClock } from "effect/testing"
 import { layerEmpty } from "./sqliteFile.ts"
+import { begin, cancelled, create as createTask, ids, text } from "./support/oneTask.ts"
 
 type Fault = "reply" | "request"
 
@@ -53,28 +53,7 @@ const under = Effect.fnUntraced(function*<A, E, R>(faults: ReadonlyArray<Fault>,
   return result
 })
 
-const ids = { taskId: TaskId.make("t1"), conversationId: ConversationId.make("c1") }
-const runnerId = RunnerId.make("runner")
-
-const create = (id: TaskId) =>
-  Effect.flatMap(TaskBackend, (backend) =>
-    backend.create({
-      id,
-      conversationId: ids.conversationId,
-      userId: UserId.make("alice"),
-      agentId: AgentId.make("agent"),
-      input: userText("hello")
-    }, { onBusy: "enqueue", maxQueued: 5 }))
-
-const begin = Effect.gen(function*() {
-  const backend = yield* TaskBackend
-  yield* create(ids.taskId)
-  yield* backend.heartbeat(runnerId, Duration.hours(1))
-  return Option.getOrThrow(yield* backend.claim(ids.taskId, { runnerId, expectedToken: 0 }))
-})
-
-const text = (seq: number): StoredEvent => ({ seq, at: 1, event: { type: "text", ...ids, content: "hi" } })
-const cancelled = (seq: number): StoredEvent => ({ seq, at: 1, event: { type: "cancelled", ...ids } })
+const create = (id: TaskId) => Effect.flatMap(TaskBackend, (backend) => createTask(backend, id))
 
 const test = <E>(name: string, body: Effect.Effect<void, E, TaskBackend | Faults>) =>
   it.effect(name, () => Effect.provide(body, layer))
@@ -114,7 +93,7 @@ describe("SqlTaskBackend when the database fails for a moment", () => {
     "P9: a lost reply of `append` is no lost lease, and nothing is written twice",
     Effect.gen(function*() {
       const backend = yield* TaskBackend
-      const claim = yield* begin
+      const claim = yield* begin(backend)
       const [result] = yield* under(["reply", "request"], backend.append([{ claim, events: [text(2), text(3)] }]))
       assert.deepStrictEqual(result, { ok: true, intents: 0 })
       const page = yield* backend.events(ids.taskId, { after: 0, limit: 10, maxBytes: 10_000 })
@@ -129,7 +108,7 @@ describe("SqlTaskBackend when the database fails for a moment", () => {
     "P4: a lost reply of `finish` is no lost lease, and still names the next head",
     Effect.gen(function*() {
       const backend = yield* TaskBackend
-      const claim = yield* begin
+      const claim = yield* begin(backend)
       const next = TaskId.make("t2")
       yield* create(next)
       const promoted = yield* under(["reply"], backend.finish(claim, [cancelled(2)]))

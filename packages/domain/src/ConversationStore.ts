@@ -1,5 +1,5 @@
 /**
- * The port to where conversations and their messages are kept.
+ * The port to the store of conversations and their messages.
  *
  * @since 0.1.0
  */
@@ -9,7 +9,7 @@ import type { ConversationId, MessageId, UserId } from "./Ids.ts"
 import type { ConversationNotFound, ConversationStoreError } from "./TaskError.ts"
 
 /**
- * Names a conversation of a user. A conversation of another user does not exist for this one (P12).
+ * Names a conversation of a user. A conversation of another user does not exist for this user (P12).
  *
  * @since 0.1.0
  * @category models
@@ -20,16 +20,15 @@ export interface ConversationKey {
 }
 
 /**
- * Keeps conversations and messages. It is a projection of the event logs: the runtime writes each message after the
- * event that carried it is durable, and may repeat any write.
+ * Stores conversations and messages. It is a projection of the event logs: the runtime writes each message after the
+ * event that carries the message is durable, and may repeat any write.
  *
  * @since 0.1.0
  * @category services
  */
 export class ConversationStore extends Context.Service<ConversationStore, {
   /**
-   * Creates a conversation, or returns it when it is there already. Fails with `ConversationNotFound` when it is
-   * another user's.
+   * Creates a conversation, or returns the one that exists. Fails with `ConversationNotFound` when it is another user's.
    */
   readonly create: (
     key: ConversationKey
@@ -38,17 +37,21 @@ export class ConversationStore extends Context.Service<ConversationStore, {
   readonly get: (key: ConversationKey) => Effect.Effect<Conversation, ConversationNotFound | ConversationStoreError>
 
   /**
-   * A page of a user's conversations, newest first by the time of creation, then by id; `before` is the last id of the
-   * page before. An unknown `before` yields nothing.
+   * A page of a user's conversations, newest first by the time of creation, then by id. `before` is the last conversation
+   * of the page before: its place in the order, which is valid also after that conversation was deleted.
    */
   readonly list: (options: {
     readonly userId: UserId
-    readonly before?: ConversationId | undefined
+    readonly before?: Pick<Conversation, "id" | "createdAt"> | undefined
     /** 1 to 1,000. */
     readonly limit: number
   }) => Effect.Effect<ReadonlyArray<Conversation>, ConversationStoreError>
 
-  /** A page of messages, oldest first; `after` is the last id of the page before. An unknown `after` yields nothing. */
+  /**
+   * A page of messages, oldest first. `after` is the last id of the page before, and is valid also when that message was
+   * replaced since: the page then begins with the messages that took its place. An id that the conversation never had yields
+   * nothing.
+   */
   readonly messages: (
     key: ConversationKey,
     options: {
@@ -59,9 +62,9 @@ export class ConversationStore extends Context.Service<ConversationStore, {
   ) => Effect.Effect<ReadonlyArray<StoredMessage>, ConversationNotFound | ConversationStoreError>
 
   /**
-   * Adds messages at the end, in order, in one step. Idempotent by message id: what is there already stays where and as
-   * it is. With `replaces` that message and all that came after it are removed first, in the same step, if it is there.
-   * What was removed does not come back: an `append` that repeats it changes nothing.
+   * Adds messages at the end, in order, in one step. Idempotent by message id: a message that the conversation has stays
+   * as it is, in its place. With `replaces` that message, if the conversation has it, and all messages after it are removed
+   * first, in the same step. A removed message does not come back: an `append` that repeats it changes nothing.
    */
   readonly append: (
     id: ConversationId,
@@ -74,7 +77,10 @@ export class ConversationStore extends Context.Service<ConversationStore, {
     title: string
   ) => Effect.Effect<void, ConversationNotFound | ConversationStoreError>
 
-  /** Removes a conversation and its messages. With `onlyEmpty` one that holds a message, or is not there, is left alone. */
+  /**
+   * Removes a conversation and its messages. With `onlyEmpty`, a conversation that has a message is not removed, and a missing
+   * conversation is no error.
+   */
   readonly delete: (
     key: ConversationKey,
     options?: { readonly onlyEmpty?: boolean | undefined }

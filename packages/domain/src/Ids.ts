@@ -88,6 +88,20 @@ export const RunnerId = opaque.pipe(Schema.brand("RunnerId"))
 export type RunnerId = typeof RunnerId.Type
 
 /**
+ * Names one claim of a task: new for each execution, so that no execution gets the claim of another (P9).
+ *
+ * @since 0.1.0
+ * @category ids
+ */
+export const ClaimId = opaque.pipe(Schema.brand("ClaimId"))
+
+/**
+ * @since 0.1.0
+ * @category ids
+ */
+export type ClaimId = typeof ClaimId.Type
+
+/**
  * Names one message of a conversation: `<taskId>/<seq>` of the event that carried the message. Storing a message again is
  * therefore idempotent.
  *

@@ -1,7 +1,7 @@
 /**
  * Keeps conversations in the memory of this process: for tests, first steps and measurements.
  *
- * It passes the same contract as the durable stores, but for one thing: what it holds ends with the process.
+ * It passes the same contract as the durable stores, except that its conversations end with the process.
  *
  * @since 0.1.0
  */
@@ -18,12 +18,17 @@ interface Entry {
   updatedAt: number
   title: string | undefined
   messages: Array<StoredMessage>
-  /** Where each message is in `messages`, undefined where it was removed; made when it is first asked for. */
-  index: Map<MessageId, number | undefined> | undefined
+  /** The index of each message in `messages`; made when it is first needed. */
+  index: Map<MessageId, number> | undefined
+  /** For each removed message, the index at which the messages begin that took its place. */
+  removed: Map<MessageId, number> | undefined
 }
 
+type Place = Pick<Entry, "id" | "createdAt">
+
 /** By the time of creation, then by id. */
-const newestFirst = (a: Entry, b: Entry): number => b.createdAt - a.createdAt || (a.id < b.id ? 1 : -1)
+const newestFirst = (a: Place, b: Place): number =>
+  b.createdAt - a.createdAt || (a.id < b.id ? 1 : a.id > b.id ? -1 : 0)
 
 const toConversation = ({ createdAt, id, title, updatedAt }: Entry): Conversation => ({
   id,
@@ -39,7 +44,7 @@ const toConversation = ({ createdAt, id, title, updatedAt }: Entry): Conversatio
 export const make: Effect.Effect<ConversationStore["Service"]> = Effect.sync(() => {
   const entries = new Map<ConversationId, Entry>()
 
-  /** One step on a conversation, of a user if one asks. */
+  /** One step on a conversation; with a `userId` only on that user's. */
   const use = <A>(
     id: ConversationId,
     userId: UserId | undefined,
@@ -57,7 +62,16 @@ export const make: Effect.Effect<ConversationStore["Service"]> = Effect.sync(() 
       let entry = entries.get(id)
       if (entry === undefined) {
         const now = clock.currentTimeMillisUnsafe()
-        entry = { id, userId, createdAt: now, updatedAt: now, title: undefined, messages: [], index: undefined }
+        entry = {
+          id,
+          userId,
+          createdAt: now,
+          updatedAt: now,
+          title: undefined,
+          messages: [],
+          index: undefined,
+          removed: undefined
+        }
         entries.set(id, entry)
       }
       return entry.userId === userId
@@ -75,19 +89,38 @@ export const make: Effect.Effect<ConversationStore["Service"]> = Effect.sync(() 
 
   const indexOf = (entry: Entry) => entry.index ??= new Map(entry.messages.map(({ id }, i) => [id, i]))
 
+  /** The index of the first message after a cursor, or undefined when the conversation never had that message. */
+  const indexAfter = (entry: Entry, after: MessageId) => {
+    const index = indexOf(entry).get(after)
+    return index === undefined ? entry.removed?.get(after) : index + 1
+  }
+
+  /** Removes the messages from an index on: the next message takes the place of each of them. */
+  const removeFrom = (entry: Entry, from: number) => {
+    const removed = entry.removed ??= new Map()
+    for (const [id, index] of removed) if (index > from) removed.set(id, from)
+    for (const { id } of entry.messages.splice(from)) {
+      indexOf(entry).delete(id)
+      removed.set(id, from)
+    }
+  }
+
   return {
     create,
     get: ({ id, userId }) => use(id, userId, toConversation),
     list: ({ before, limit, userId }) =>
       Effect.sync(() => {
-        const own = [...entries.values()].filter((entry) => entry.userId === userId).toSorted(newestFirst)
-        const from = before === undefined ? 0 : own.findIndex(({ id }) => id === before) + 1
-        return before !== undefined && from === 0 ? [] : own.slice(from, from + limit).map(toConversation)
+        const last = before === undefined ? undefined : { id: before.id, createdAt: before.createdAt.epochMilliseconds }
+        return [...entries.values()]
+          .filter((entry) => entry.userId === userId && (last === undefined || newestFirst(last, entry) < 0))
+          .toSorted(newestFirst)
+          .slice(0, limit)
+          .map(toConversation)
       }),
     messages: ({ id, userId }, { after, limit }) =>
       use(id, userId, (entry) => {
-        const at = after === undefined ? -1 : indexOf(entry).get(after)
-        return at === undefined ? [] : entry.messages.slice(at + 1, at + 1 + limit)
+        const from = after === undefined ? 0 : indexAfter(entry, after)
+        return from === undefined ? [] : entry.messages.slice(from, from + limit)
       }),
     append: (id, messages, options) =>
       change(id, (entry) => {
@@ -98,11 +131,9 @@ export const make: Effect.Effect<ConversationStore["Service"]> = Effect.sync(() 
         }
         const index = indexOf(entry)
         const at = options?.replaces === undefined ? undefined : index.get(options.replaces)
-        if (at !== undefined) {
-          for (const { id } of entry.messages.splice(at)) index.set(id, undefined)
-        }
+        if (at !== undefined) removeFrom(entry, at)
         for (const message of messages) {
-          if (index.has(message.id)) continue
+          if (index.has(message.id) || entry.removed?.has(message.id) === true) continue
           index.set(message.id, entry.messages.length)
           entry.messages.push(message)
         }

@@ -77,7 +77,27 @@ export const canMove = (from: TaskStatus, to: TaskStatus): boolean => moves[from
 export const isTerminal = (status: TaskStatus): status is TerminalStatus => moves[status].length === 0
 
 /**
- * What everybody may know of a task who may know of it at all.
+ * Why a task ended with status `error`: the same code and sentence as in its `error` event. They stay when the log is
+ * removed.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const TaskError = Schema.Struct({
+  /** A stable name for programs, such as `CrashLoop`: the field `error` of the event. */
+  code: Schema.String,
+  /** A sentence for people. Safe to show to the user. */
+  detail: Schema.String
+})
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface TaskError extends Schema.Schema.Type<typeof TaskError> {}
+
+/**
+ * The public view of a task.
  *
  * @since 0.1.0
  * @category models
@@ -93,10 +113,10 @@ export const Task = Schema.Struct({
   lastSeq: Schema.Natural,
   createdAt: Schema.DateTimeUtcFromString,
   updatedAt: Schema.DateTimeUtcFromString,
-  /** Why the task failed; only with status `error`. Safe to show to the user. */
-  error: Schema.optionalKey(Schema.String),
+  /** Only with status `error`. */
+  error: Schema.optionalKey(TaskError),
   metadata: Schema.optionalKey(Metadata),
-  /** The user's message whose place the task's own one takes. */
+  /** The user's message that the task's own message replaces. */
   replaces: Schema.optionalKey(MessageId)
 }).annotate({ identifier: "Task" })
 

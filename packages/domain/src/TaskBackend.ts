@@ -1,14 +1,15 @@
 /**
- * The port to where tasks, their event logs, their ownership and what is asked of their owners are kept.
+ * The port to the store of tasks, their event logs, their owners and their intents.
  *
- * One port, because P2, P4 and P9 need these in one commit.
+ * It is one port, because P2, P4 and P9 need these in one commit.
  *
  * @since 0.1.0
  */
 import { type Array, Context, type Duration, type Effect, type Option, type Schema, type Stream } from "effect"
-import type { AgentId, ConversationId, MessageId, RunnerId, TaskId, UserId } from "./Ids.ts"
+import type { AgentId, ClaimId, ConversationId, RunnerId, TaskId, UserId } from "./Ids.ts"
+import type { Intent } from "./Intent.ts"
 import type { UserMessage } from "./Message.ts"
-import type { Metadata, OnBusy, Task, TaskStatus } from "./Task.ts"
+import type { OnBusy, Task, TaskStatus } from "./Task.ts"
 import type {
   ConversationBusy,
   ConversationNotFound,
@@ -21,9 +22,10 @@ import type {
   TaskNotFound
 } from "./TaskError.ts"
 import type { StoredEvent } from "./TaskEvent.ts"
+import type { TaskSpec } from "./TaskSpec.ts"
 
 /**
- * What a task is made of.
+ * A task that is to be accepted.
  *
  * @since 0.1.0
  * @category models
@@ -34,19 +36,15 @@ export interface NewTask {
   readonly userId: UserId
   readonly agentId: AgentId
   readonly input: UserMessage
-  /** Kept with the user's message. */
-  readonly userMetadata?: Metadata | undefined
-  readonly metadata?: Metadata | undefined
-  /** Leaves the conversation when the task begins, with everything after it. */
-  readonly replaces?: MessageId | undefined
-  /** Annotates every log line of the task, also after a recovery. */
-  readonly logContext?: Readonly<Record<string, string>> | undefined
-  /** Unique per user, with a hash of the request it came with. */
+  /** The values that the store only carries. */
+  readonly spec: TaskSpec
+  /** The key is unique per user; the hash is of the request that brought the key. */
   readonly idempotency?: { readonly key: string; readonly requestHash: string } | undefined
 }
 
 /**
- * A task that may run now and has no owner: the head of its conversation. `token` is the fencing token it was seen with.
+ * The one active task of a conversation that may run. `token` is the fencing token that the task had when the head was
+ * read.
  *
  * @since 0.1.0
  * @category models
@@ -59,25 +57,25 @@ export interface Head {
 }
 
 /**
- * What `create` did.
+ * The answer of `create`.
  *
  * @since 0.1.0
  * @category models
  */
 export interface Created {
   readonly task: Task
-  /** False when the task was there already (same id or same idempotency key): nothing else happened then. */
+  /** False when the store already had the task (same id or same idempotency key): then nothing was changed. */
   readonly created: boolean
   /** Set when the task may run at once. */
   readonly head: Option.Option<Head>
   /** With `interrupt`: tasks that had not begun and ended `cancelled` in this commit. */
   readonly cancelled: ReadonlyArray<TaskId>
-  /** With `interrupt`: tasks whose owners have been asked to cancel. */
+  /** With `interrupt`: begun tasks for which a cancel intent is recorded. */
   readonly cancelling: ReadonlyArray<TaskId>
 }
 
 /**
- * The right to execute a task and to write to its log, with what an owner needs to know.
+ * The right to execute a task and to write to its log, with the data that an execution needs.
  *
  * @since 0.1.0
  * @category models
@@ -96,20 +94,22 @@ export interface Claim {
   readonly failures: number
   readonly lastSeq: number
   readonly input: UserMessage
-  readonly userMetadata: Metadata | undefined
-  readonly metadata: Metadata | undefined
-  readonly replaces: MessageId | undefined
-  readonly logContext: Readonly<Record<string, string>> | undefined
-  /** Milliseconds since 1970-01-01T00:00Z. */
+  readonly spec: TaskSpec
+  /** By the store's clock, like all times here: milliseconds since 1970-01-01T00:00Z. */
   readonly createdAt: number
-  /** When the task was first claimed, milliseconds since 1970-01-01T00:00Z. */
+  /** The time of the first claim of the task. */
   readonly startedAt: number
+  /**
+   * The time of this answer. A deadline is `startedAt` plus a duration: a process compares it with `now` plus the time that
+   * it has measured since, never with a clock of its own.
+   */
+  readonly now: number
   /** How many intents are recorded. */
   readonly intents: number
 }
 
 /**
- * What identifies a claim in a write.
+ * Identifies a claim in a write.
  *
  * @since 0.1.0
  * @category models
@@ -117,56 +117,17 @@ export interface Claim {
 export type Fence = Pick<Claim, "taskId" | "token">
 
 /**
- * Something asked of the owner of a task, durably. Keys: `cancel`, `decision/<toolCallId>`.
- *
- * @since 0.1.0
- * @category models
- */
-export interface Intent {
-  readonly key: string
-  readonly value: Schema.Json
-}
-
-/**
- * The key under which a cancel is asked for; its value is `{ reason?: string }`.
+ * An owner that has been alive this long on a task, in milliseconds, is not a crash loop: `heartbeat` then sets
+ * `failures` to 0.
  *
  * @since 0.1.0
  * @category constants
  */
-export const cancelKey = "cancel"
+export const aliveMillis = 60_000
 
 /**
- * The reason that the value of a cancel carries.
- *
- * @since 0.1.0
- * @category accessors
- */
-export const cancelReason = (value: Schema.Json): string | undefined => {
-  const reason: Schema.Json | undefined = typeof value === "object" && value !== null && "reason" in value
-    ? value.reason
-    : undefined
-  return typeof reason === "string" ? reason : undefined
-}
-
-/**
- * The reason recorded with a cancel that a task with `interrupt` caused.
- *
- * @since 0.1.0
- * @category constants
- */
-export const interruptReason = "interrupted by a newer message"
-
-/**
- * The key under which the decision about a tool call is recorded.
- *
- * @since 0.1.0
- * @category constants
- */
-export const decisionKey = (toolCallId: string): string => `decision/${toolCallId}`
-
-/**
- * Whether an event shows that its task gets on: a whole message, or the result of a call that ended. What settles the log
- * of an owner that died shows nothing.
+ * Whether an event shows progress of its task: a complete message, or the result of a call that ended. The partial messages
+ * and interrupted results that settle the log of a dead owner are no progress.
  *
  * @since 0.1.0
  * @category predicates
@@ -175,20 +136,36 @@ export const isProgress = ({ event }: StoredEvent): boolean =>
   event.type === "message" ? event.partial !== true : event.type === "tool_result" && event.status !== "interrupted"
 
 /**
- * What `putIntent` did.
+ * The answer of `putIntent`.
  *
  * @since 0.1.0
  * @category models
  */
 export interface IntentRecorded {
-  /** False when the key was taken before (the first writer wins) or the task has ended. */
+  /** False when the key already had a value (the first writer wins) or the task has ended. */
   readonly written: boolean
-  /** The value that is recorded; none when the task ended without one. */
+  /** The recorded value; none when the task ended without one. */
   readonly value: Option.Option<Schema.Json>
   /** The task after this commit. */
   readonly task: Task
-  /** Set when the task had never begun, ended here, and the next one of the conversation may run. */
+  /** Set when this commit ended a task that had never begun, and the next task of the conversation may run. */
   readonly promoted: Option.Option<Head>
+}
+
+/**
+ * One end of a task, in the order of all ends of the store.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface EndedTask {
+  /** The place of this end in the order of ends, from 1; not every number is used. The next page is read after it. */
+  readonly cursor: number
+  readonly userId: UserId
+  /** The task with its terminal status. */
+  readonly task: Task
+  /** The terminal event; undefined when the log was pruned. */
+  readonly event: StoredEvent | undefined
 }
 
 /**
@@ -212,26 +189,29 @@ export interface EventPage {
  * @category models
  */
 export interface Wake {
-  /** `log`: the log grew. `intent`: something was asked. `head`: a task waits for an owner. `all`: look at everything. */
+  /** `log`: the log grew. `intent`: an intent was recorded. `head`: a task waits for an owner. `all`: any of these. */
   readonly kind: "log" | "intent" | "head" | "all"
   readonly taskId?: TaskId | undefined
 }
 
 /**
- * Keeps tasks. An implementation passes `TaskBackendContract`, which has a test for every sentence here.
+ * Stores tasks. An implementation passes `TaskBackendContract`, which has a test for every sentence here.
  *
  * **Details**
  *
- * Every method is atomic and durable when it returns, under any concurrency, on any number of processes. Transient
- * failures are retried inside within a budget, beyond which no answer is waited for, and a lost reply is resolved by
- * asking the row. Methods never fail with anything but what they declare.
+ * Every method is atomic and durable when it returns, under any concurrency, on any number of processes. A store retries
+ * transient failures itself, within a time limit, and resolves a lost reply by reading the row. Methods fail only with the
+ * errors that they declare.
+ *
+ * Every time that a store keeps or compares is by the clock of the store, never by the clock of a process: a process
+ * passes durations.
  *
  * @since 0.1.0
  * @category services
  */
 export class TaskBackend extends Context.Service<TaskBackend, {
   /**
-   * How long a group commit waits for company; zero where a commit is cheap or concurrent commits share their cost.
+   * How long a group commit waits for further events; zero where a commit is cheap or concurrent commits share their cost.
    */
   readonly commitWindow: Duration.Duration
 
@@ -239,9 +219,9 @@ export class TaskBackend extends Context.Service<TaskBackend, {
    * Accepts a task with the user's message and its `ack` event (P1), at most one active per conversation unless
    * `onBusy` says otherwise (P2).
    *
-   * The idempotency key is looked at before anything else; then the task id (a lost reply); then the owner of the
-   * conversation (`ConversationNotFound` when it is another user's); then whether it is busy. `interrupt` ends tasks
-   * that have not begun and records a cancel intent for the one that has, in the same commit.
+   * Checks in this order: the idempotency key; the task id (a lost reply); the user of the conversation
+   * (`ConversationNotFound` when it is another user's); whether the conversation is busy. `interrupt` ends the tasks that
+   * have not begun and records a cancel intent for the task that has, in the same commit.
    */
   readonly create: (task: NewTask, options: {
     readonly onBusy: OnBusy
@@ -269,20 +249,32 @@ export class TaskBackend extends Context.Service<TaskBackend, {
   }) => Effect.Effect<ReadonlyArray<Task>, TaskBackendError>
 
   /**
-   * Becomes the owner of a head. Wins only if the task is an active head, its token is still `expectedToken`, and it
-   * has no owner or its owner's lease has run out; counts a failure in the latter case. Asking again with the same
-   * runner after a lost reply returns the claim that was won.
+   * The active head with this id, with its present token: for an engine that was told to execute the task again. None when
+   * there is no such task, it has ended, or it waits behind another task. A head that has an owner is returned, too: whether
+   * the owner is alive is decided by `claim`.
+   */
+  readonly head: (id: TaskId) => Effect.Effect<Option.Option<Head>, TaskBackendError>
+
+  /**
+   * Makes a runner the owner of a head. Wins only if the task is an active head, its token is still `expectedToken`, and it
+   * has no owner or its owner's lease has run out; counts a failure in the latter case. A win increases token and attempt
+   * by one.
+   *
+   * `claimId` is new for each execution. The same call again, after a lost reply, returns the claim that it won, as long as
+   * nobody released, took or ended the task since. Another claim id never gets that claim: not even the runner that owns
+   * the task and gave up its execution (P9, P10).
    */
   readonly claim: (id: TaskId, options: {
     readonly runnerId: RunnerId
+    readonly claimId: ClaimId
     readonly expectedToken: number
   }) => Effect.Effect<Option.Option<Claim>, TaskBackendError>
 
   /**
    * Appends to the logs of many tasks in one commit. An entry whose token is not the task's, or whose first seq is not
-   * `lastSeq + 1`, is not `ok` and changes nothing; it does not disturb the others (P9). An event that shows progress
-   * (`isProgress`) sets `failures` to 0. A claim comes at most once in a batch. `intents` is how many are recorded, where
-   * it is `ok`.
+   * `lastSeq + 1`, is not `ok` and changes nothing; the other entries are appended (P9). An event that shows progress
+   * (`isProgress`) sets `failures` to 0. A batch contains a claim at most once. `intents` is the number of recorded intents
+   * of an entry that is `ok`.
    */
   readonly append: (
     batch: Array.NonEmptyReadonlyArray<{
@@ -292,19 +284,20 @@ export class TaskBackend extends Context.Service<TaskBackend, {
   ) => Effect.Effect<ReadonlyArray<{ readonly ok: boolean; readonly intents: number }>, TaskBackendError>
 
   /**
-   * Appends the last events, the very last of them terminal, sets the terminal status (and the error's `detail`), and
-   * makes the next task of the conversation its head, which changes that one, in one commit (P4). Returns that head.
+   * Ends a task, in one commit (P4): appends the last events, the last of them terminal; sets the terminal status and, with
+   * an `error` event, the task's `error`; makes the next task of the conversation the head, which changes the `updatedAt` of
+   * that task. Returns the new head.
    */
   readonly finish: (
     claim: Fence,
     events: Array.NonEmptyReadonlyArray<StoredEvent>
   ) => Effect.Effect<Option.Option<Head>, LeaseLost | TaskBackendError>
 
-  /** Gives a task up without an outcome: it has no owner then. Counts no failure. Does nothing when the lease is lost. */
+  /** Removes the owner of a task that has not ended. Counts no failure. Does nothing when the claim is no longer valid. */
   readonly release: (claim: Fence) => Effect.Effect<void, TaskBackendError>
 
   /**
-   * Reads the log after a seq: at most `limit` events and, but for the first, at most `maxBytes` of them.
+   * Reads the log after a seq: at most `limit` events that take, as the store keeps them, at most `maxBytes`; but always one.
    *
    * Fails with `EventsExpired` when the log was pruned and with `CursorAhead` when `after` is beyond its end.
    */
@@ -315,68 +308,87 @@ export class TaskBackend extends Context.Service<TaskBackend, {
     readonly maxBytes: number
   }) => Effect.Effect<EventPage, TaskNotFound | EventsExpired | CursorAhead | TaskBackendError>
 
-  /** The newest seq of each of these tasks; those that are not there are left out. At most 1,000 ids. */
+  /** The newest seq of each of these tasks, at most 1,000. Unknown tasks are left out. */
   readonly lastSeqs: (
     ids: ReadonlyArray<TaskId>
   ) => Effect.Effect<ReadonlyArray<{ readonly taskId: TaskId; readonly lastSeq: number }>, TaskBackendError>
 
   /**
-   * Renews the lease of a runner for `ttl` by the store's clock, also one that has run out, and returns what it owns. A
-   * ttl of zero ends the lease at once. Sets `failures` to 0 for tasks owned for more than a minute.
+   * Renews the lease of a runner for `ttl`, even a lease that has run out, and returns the tasks that the runner owns. A ttl
+   * of zero ends the lease at once. Sets `failures` to 0 for tasks that the runner has owned for more than `aliveMillis`.
    */
   readonly heartbeat: (runnerId: RunnerId, ttl: Duration.Duration) => Effect.Effect<{
+    /** The time of this answer by the store's clock: milliseconds since 1970-01-01T00:00Z. */
+    readonly now: number
     readonly owned: ReadonlyArray<Fence & { readonly intents: number }>
   }, TaskBackendError>
 
   /**
    * Active heads that nobody owns: never claimed, released, or with an owner whose lease has run out; oldest first.
    *
-   * With `agentIds` only those of these agents, and those of others that anybody may end: with a recorded cancel, or
-   * stale. Others do not count, however many there are.
+   * With `agentIds`: only heads of these agents, and heads of other agents that any process may end, because a cancel is
+   * recorded or the head is stale. The heads that are left out do not count for `limit`.
    */
   readonly unowned: (options: {
     /** 1 to 1,000. */
     readonly limit: number
-    /** The agents of the process that asks. */
+    /** The agents of the calling process. */
     readonly agentIds?: ReadonlyArray<AgentId> | undefined
     /**
-     * Stale is what was first claimed before, or never claimed and last changed before, such as by becoming the head
-     * (milliseconds since 1970-01-01T00:00Z).
+     * A head is stale when its first claim was at least this long ago; if it was never claimed, when its last change was,
+     * such as becoming the head. Without `staleFor` no head is stale.
      */
-    readonly staleBefore?: number | undefined
+    readonly staleFor?: Duration.Duration | undefined
   }) => Effect.Effect<ReadonlyArray<Head>, TaskBackendError>
 
   /**
-   * Records something asked of the owner of a task; with a `userId` only that user's. The first writer of a key wins. A
+   * Records an intent for the owner of a task; with a `userId` only of that user's task. The first writer of a key wins. A
    * `cancel` of a task that was never claimed ends it in the same commit: its log gets `cancelled`, and the next task
-   * of the conversation becomes its head.
+   * of the conversation becomes the head.
    */
   readonly putIntent: (id: TaskId, intent: Intent, options?: {
     readonly userId?: UserId | undefined
   }) => Effect.Effect<IntentRecorded, TaskNotFound | TaskBackendError>
 
-  /** What was asked, in the order it was recorded. */
+  /** The intents of a task, in the order in which they were recorded. */
   readonly intents: (id: TaskId) => Effect.Effect<ReadonlyArray<Intent>, TaskBackendError>
 
   /**
-   * Hints from other processes, never from this one's own writes: `log` when a log grew, `intent` when an owner was asked
-   * something, `head` when a task was released. Begins with `all`, and says so again after its connection was lost; of
-   * hints that come faster than they are followed, the oldest may be dropped. Ends only with the backend; `Stream.never` where there are no other processes.
+   * Hints about the writes of other processes, never about the writes of this process: `log` when a log grew, `intent`
+   * when an intent was recorded, `head` when a task was released. The first hint is `all`, and so is the first after a lost
+   * connection. When hints come faster than they are read, the oldest may be dropped. The stream ends only with the backend;
+   * a store for one process has `Stream.never`.
    */
   readonly wakes: Stream.Stream<Wake>
 
   /**
-   * Removes whole logs of tasks that ended before a time (milliseconds since 1970-01-01T00:00Z), at most `limit` of
-   * them, oldest first, and returns how many. What only an owner needed goes with them: the message, which the
-   * conversation has, and what was asked. The tasks stay.
+   * Terminal events of all users, in the order in which the tasks ended: for webhooks and exports. Pages are read by the
+   * cursor of their last entry; 0 reads from the beginning.
+   *
+   * A reader that reads on after the last cursor that it got sees every end exactly once, under any concurrency: the order
+   * never changes, and an end never appears before a cursor that any reader already got. An end has appeared at the latest
+   * in the first read that begins after the call that ended the task has returned. Ends by `create` with `interrupt` and by
+   * the cancel of a waiting task appear, too. Tasks of a deleted conversation disappear, and their cursors stay valid.
+   */
+  readonly ended: (options: {
+    /** The cursor of the last entry of the page before; 0 for the first page. */
+    readonly after: number
+    /** 1 to 1,000. */
+    readonly limit: number
+  }) => Effect.Effect<ReadonlyArray<EndedTask>, TaskBackendError>
+
+  /**
+   * Removes whole logs of tasks that ended at least `finishedFor` ago, the oldest first, at most `limit`, and returns how
+   * many. Data that only an owner needs are removed together with a log: the user's message, which the conversation has;
+   * the intents; the owner's fields of the spec. The tasks stay, and `ended` still has them.
    */
   readonly prune: (options: {
-    readonly finishedBefore: number
+    readonly finishedFor: Duration.Duration
     /** 1 to 1,000. */
     readonly limit: number
   }) => Effect.Effect<number, TaskBackendError>
 
-  /** Removes all tasks of a conversation and their logs, unless one is active. */
+  /** Removes all tasks of a conversation and their logs, unless a task is active. */
   readonly deleteConversation: (options: {
     readonly conversationId: ConversationId
     readonly userId: UserId

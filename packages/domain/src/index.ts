@@ -42,6 +42,11 @@ export * as Decision from "./Decision.ts"
 /**
  * @since 0.1.0
  */
+export * as EventPayload from "./EventPayload.ts"
+
+/**
+ * @since 0.1.0
+ */
 export * as HandOver from "./HandOver.ts"
 
 /**
@@ -53,6 +58,11 @@ export * as Ids from "./Ids.ts"
  * @since 0.1.0
  */
 export * as Input from "./Input.ts"
+
+/**
+ * @since 0.1.0
+ */
+export * as Intent from "./Intent.ts"
 
 /**
  * @since 0.1.0
@@ -123,6 +133,11 @@ export * as TaskManager from "./TaskManager.ts"
  * @since 0.1.0
  */
 export * as TaskResult from "./TaskResult.ts"
+
+/**
+ * @since 0.1.0
+ */
+export * as TaskSpec from "./TaskSpec.ts"
 
 /**
  * @since 0.1.0

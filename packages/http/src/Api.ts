@@ -15,6 +15,7 @@ import { CancelOptions } from "@perennial/domain/TaskManager"
 import { Schema, Struct } from "effect"
 import { HttpApi, HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
 import { Authorization } from "./Authorization.ts"
+import { ConversationCursor } from "./internal/conversationCursor.ts"
 import { documented, documentedApi, integer } from "./internal/openApi.ts"
 import * as Problems from "./Problems.ts"
 
@@ -254,8 +255,8 @@ export class TasksApi extends HttpApiGroup.make("tasks")
 export class ConversationsApi extends HttpApiGroup.make("conversations")
   .add(
     HttpApiEndpoint.get("list", "/conversations", {
-      query: { before: Schema.optionalKey(ConversationId), limit: limit(longest.conversations) },
-      success: page(Conversation, ConversationId),
+      query: { before: Schema.optionalKey(ConversationCursor), limit: limit(longest.conversations) },
+      success: page(Conversation, ConversationCursor),
       error: Problems.Unavailable
     }).annotateMerge(
       documented({

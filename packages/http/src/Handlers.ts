@@ -45,13 +45,16 @@ const started = (location: (task: Task) => { readonly location: string }) => (ta
   HttpApiSchema.withHeaders({ body: task, headers: location(task) })
 
 /** The query reads one entry more than the page has: this entry tells whether there is a next page. */
-const paged = <A extends { readonly id: string }>(
+const paged = <A, Next>(
   items: ReadonlyArray<A>,
-  limit: number
-): { readonly items: ReadonlyArray<A>; readonly next?: A["id"] } => {
+  limit: number,
+  toNext: (last: A) => Next
+): { readonly items: ReadonlyArray<A>; readonly next?: Next } => {
   const last = items[limit - 1]
-  return items.length > limit && last !== undefined ? { items: items.slice(0, limit), next: last.id } : { items }
+  return items.length > limit && last !== undefined ? { items: items.slice(0, limit), next: toNext(last) } : { items }
 }
+
+const idOf = <A extends { readonly id: unknown }>({ id }: A): A["id"] => id
 
 const fileBytes = ({ message }: StoredMessage): number =>
   message.content.reduce((sum, part) => sum + (part.type === "file" ? part.data?.length ?? 0 : 0), 0)
@@ -72,7 +75,7 @@ const messagesPage = Effect.fnUntraced(function*(
       bytes += fileBytes(message)
       if (bytes >= maxFileBytes && items.length <= limit) return { items, next: message.id }
     }
-    if (more.length < asked || items.length > limit) return paged(items, limit)
+    if (more.length < asked || items.length > limit) return paged(items, limit, idOf)
   }
 })
 
@@ -131,7 +134,9 @@ export const layerTasks: Layer.Layer<
         )),
       list: ({ query }) => {
         const limit = query.limit ?? 20
-        return withProblems(Effect.map(manager.list({ ...query, limit: limit + 1 }), (tasks) => paged(tasks, limit)))
+        return withProblems(
+          Effect.map(manager.list({ ...query, limit: limit + 1 }), (tasks) => paged(tasks, limit, idOf))
+        )
       },
       get: ({ params }) => withProblems(manager.get(params.id)),
       events: ({ headers, params, query }) =>
@@ -178,7 +183,8 @@ export const layerConversations: Layer.Layer<
         Effect.gen(function*() {
           const userId = yield* CurrentUser
           const limit = query.limit ?? 20
-          return paged(yield* store.list({ ...query, userId, limit: limit + 1 }), limit)
+          const items = yield* store.list({ ...query, userId, limit: limit + 1 })
+          return paged(items, limit, ({ createdAt, id }) => ({ createdAt, id }))
         }).pipe(withProblems),
       get: ({ params }) => withProblems(Effect.flatMap(CurrentUser, (userId) => store.get({ id: params.id, userId }))),
       messages: ({ params, query }) =>

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { zero } from "@perennial/domain/Usage"
 import { Effect, Fiber } from "effect"
-import { body, json, makeCall, makeEcho, post, problem } from "./support.ts"
+import { body, type Fields, json, makeCall, makeEcho, post, problem } from "./support.ts"
 
 /** A frame is exactly these two lines. */
 const parse = (frame: string) => {
@@ -343,6 +343,35 @@ describe("conversations", () => {
       assert.strictEqual(gone.status, 404)
       assert.strictEqual((yield* problem(gone)).conversationId, "c/1")
       assert.deepStrictEqual(yield* tasks(call), [])
+    }))
+
+  it.effect("are paged by place: a page goes on also after the conversation at its cursor was deleted", () =>
+    Effect.gen(function*() {
+      const call = yield* makeCall()
+      const names = ["a/1", "b.2", "ü 3", "d"]
+      for (const conversationId of names) {
+        const { id } = yield* json(yield* call("/tasks", post({ message: "a", conversationId })))
+        yield* body(yield* call(`/tasks/${id}/events`))
+      }
+      const idsOf = (page: Fields) => page.items.map(({ id }) => id)
+      const all = idsOf(yield* json(yield* call("/conversations")))
+      assert.sameMembers(all, names)
+      for (let i = 1; i < all.length; i++) {
+        const first = yield* json(yield* call(`/conversations?limit=${i}`))
+        assert.deepStrictEqual(idsOf(first), all.slice(0, i))
+        const rest = yield* json(yield* call(`/conversations?limit=9&before=${encodeURIComponent(first.next)}`))
+        assert.deepStrictEqual(idsOf(rest), all.slice(i))
+      }
+      const [last = ""] = all
+      const { next } = yield* json(yield* call("/conversations?limit=1"))
+      yield* body(yield* call(`/conversations/${encodeURIComponent(last)}`, { method: "DELETE" }))
+      const rest = yield* json(yield* call(`/conversations?before=${encodeURIComponent(next)}`))
+      assert.deepStrictEqual(idsOf(rest), all.slice(1))
+      for (const before of ["", "c1", "7", "x.c1", "-1.c1", "7."]) {
+        const refused = yield* call(`/conversations?before=${before}`)
+        assert.strictEqual(refused.status, 400, before)
+        assert.deepStrictEqual((yield* problem(refused)).errors[0]?.path, ["query", "before"])
+      }
     }))
 
   it.effect("tasks are paged, newest first", () =>

@@ -4,7 +4,7 @@ import { TaskBackend } from "@perennial/domain/TaskBackend"
 import { TaskManager } from "@perennial/domain/TaskManager"
 import * as Client from "@perennial/http/Client"
 import * as Server from "@perennial/http/Server"
-import { Context, Effect, Layer, Stream } from "effect"
+import { Context, Duration, Effect, Layer, Stream } from "effect"
 import { FetchHttpClient } from "effect/http"
 import { json, layerLocal, layerMemory, makeEcho } from "./support.ts"
 
@@ -38,7 +38,7 @@ it.effect("SCENARIO 9: a log that was pruned is answered 410, which says where i
     const { backend, call, client, manager } = yield* serve
     const task = yield* manager.start({ message: "a b c" })
     const { task: { lastSeq } } = yield* manager.await(task.id)
-    assert.strictEqual(yield* backend.prune({ finishedBefore: Number.MAX_SAFE_INTEGER, limit: 10 }), 1)
+    assert.strictEqual(yield* backend.prune({ finishedFor: Duration.zero, limit: 10 }), 1)
 
     const events = `/tasks/${task.id}/events`
     const accept = { accept: "application/json" }

@@ -10,7 +10,7 @@ import * as NodeServer from "@perennial/http/NodeServer"
 import * as Server from "@perennial/http/Server"
 import * as Tokens from "@perennial/http/Tokens"
 import * as TaskLimits from "@perennial/runtime/TaskLimits"
-import { Context, Effect, Fiber, Latch, Layer, Redacted, Stream } from "effect"
+import { Context, Duration, Effect, Fiber, Latch, Layer, Redacted, Stream } from "effect"
 import { FetchHttpClient, HttpServer } from "effect/http"
 import { makeCuttingProxy } from "./cuttingProxy.ts"
 import { layerMemory, layerTokens, makeEcho } from "./support.ts"
@@ -28,7 +28,7 @@ const makeLocal = Effect.fnUntraced(function*(limits?: Partial<TaskLimits.TaskLi
   const fixture: Fixture = {
     manager: Context.get(context, TaskManager),
     gate: echo.gate,
-    expire: Effect.orDie(Effect.asVoid(backend.prune({ finishedBefore: Number.MAX_SAFE_INTEGER, limit: 1_000 })))
+    expire: Effect.orDie(Effect.asVoid(backend.prune({ finishedFor: Duration.zero, limit: 1_000 })))
   }
   return { context, fixture }
 })

@@ -8,7 +8,7 @@
  *
  * @since 0.1.0
  */
-import { NewId, RunnerId, type TaskId } from "@perennial/domain/Ids"
+import { ClaimId, NewId, RunnerId, type TaskId } from "@perennial/domain/Ids"
 import { type Claim, type Fence, type Head, TaskBackend } from "@perennial/domain/TaskBackend"
 import type { TaskBackendError } from "@perennial/domain/TaskError"
 import { type Cause, Clock, Context, Duration, Effect, Layer, Option, Schedule } from "effect"
@@ -70,6 +70,9 @@ interface Held {
   fenced: boolean
 }
 
+/** A process whose clock differs by more from the store's says so. */
+const maxSkewMillis = 5_000
+
 const make = Effect.gen(function*() {
   const backend = yield* TaskBackend
   const clock = yield* Clock.Clock
@@ -83,7 +86,27 @@ const make = Effect.gen(function*() {
   let renewedAt = now()
   let takeOverFrom = 0
 
-  yield* backend.heartbeat(runnerId, leaseTtl)
+  /** What the last answer of the store adds to the monotonic clock to make the store's time. */
+  let offset = 0
+  const setStoreTime = (storeNow: number) => {
+    offset = storeNow - now()
+  }
+  let skewed = false
+  const checkClock = (storeNow: number) =>
+    Effect.suspend(() => {
+      const skew = clock.currentTimeMillisUnsafe() - storeNow
+      const before = skewed
+      skewed = Math.abs(skew) > maxSkewMillis
+      return !skewed || before ? Effect.void : Effect.logWarning(
+        `The clock of this process is ${Duration.format(Duration.millis(Math.abs(skew)))} ${
+          skew > 0 ? "ahead of" : "behind"
+        } the store's clock. The store's clock decides; set the clock of this machine.`
+      )
+    })
+
+  const first = yield* backend.heartbeat(runnerId, leaseTtl)
+  setStoreTime(first.now)
+  yield* checkClock(first.now)
   yield* Effect.addFinalizer(() =>
     backend.heartbeat(runnerId, Duration.zero).pipe(
       Effect.timeout(heartbeat),
@@ -116,7 +139,9 @@ const make = Effect.gen(function*() {
     // A claim that is made from now on may be missing from the answer.
     const before = [...held].filter(([, { token }]) => token !== undefined)
     const asked = now()
-    const { owned } = yield* backend.heartbeat(runnerId, leaseTtl)
+    const { now: storeNow, owned } = yield* backend.heartbeat(runnerId, leaseTtl)
+    setStoreTime(storeNow)
+    yield* checkClock(storeNow)
     if (asked - renewedAt > ttl) takeOverFrom = now() + ttl / 3
     // The store counts from when it was asked, at the earliest.
     renewedAt = asked
@@ -149,10 +174,20 @@ const make = Effect.gen(function*() {
     Effect.suspend(() => {
       const one: Held = { taskId: head.taskId, token: undefined, fenced: false }
       held.set(holder, one)
-      return Effect.map(backend.claim(head.taskId, { runnerId, expectedToken: head.token }), (claimed) => {
-        if (Option.isSome(claimed)) one.token = claimed.value.token
-        return claimed
-      })
+      // A new id for each use: a claim that was given up is not won again by a stale head.
+      return newId.pipe(
+        Effect.flatMap((id) =>
+          backend.claim(head.taskId, { runnerId, claimId: ClaimId.make(id), expectedToken: head.token })
+        ),
+        Effect.tap(Option.match({
+          onNone: () => Effect.void,
+          onSome: ({ now, token }) =>
+            Effect.sync(() => {
+              one.token = token
+              setStoreTime(now)
+            })
+        }))
+      )
     })
 
   return Lease.of({
@@ -161,7 +196,7 @@ const make = Effect.gen(function*() {
     forget: (holder) => {
       held.delete(holder)
     },
-    now: () => clock.currentTimeMillisUnsafe(),
+    now: () => offset + now(),
     mayTakeOver: Effect.sync(() => now() >= takeOverFrom && now() - renewedAt <= ttl)
   })
 })

@@ -5,7 +5,7 @@
  * @since 0.1.0
  */
 import { TaskBackend } from "@perennial/domain/TaskBackend"
-import { Clock, Duration, Effect, Layer, Schedule } from "effect"
+import { Duration, Effect, Layer, Schedule } from "effect"
 
 /** The number of logs that one statement removes, so that the statement is short. */
 const batch = 50
@@ -26,12 +26,9 @@ export const layer = (options?: {
 }): Layer.Layer<never, never, TaskBackend> =>
   Layer.effectDiscard(Effect.gen(function*() {
     const backend = yield* TaskBackend
-    const keepMillis = Duration.toMillis(Duration.fromInputUnsafe(options?.keep ?? "30 days"))
-
-    const step = Effect.flatMap(
-      Clock.currentTimeMillis,
-      (now) => backend.prune({ finishedBefore: now - keepMillis, limit: batch })
-    )
+    const keep = Duration.fromInputUnsafe(options?.keep ?? "30 days")
+    // The store's clock decides what is old: a process whose clock is ahead removes nothing too early.
+    const step = Effect.suspend(() => backend.prune({ finishedFor: keep, limit: batch }))
     const pass = step.pipe(
       Effect.repeat({ while: (removed) => removed === batch, schedule: Schedule.spaced("10 millis") }),
       Effect.catchCause((cause) => Effect.logWarning("Expired logs could not be removed; it is tried again.", cause))

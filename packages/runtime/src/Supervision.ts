@@ -51,8 +51,7 @@ export const make = Effect.fnUntraced(function*(options: Options) {
   const sweep = Effect.gen(function*() {
     const limit = Math.min(page, options.free())
     if (limit === 0 || !(yield* lease.mayTakeOver)) return
-    const staleBefore = Math.floor(Math.max(0, lease.now() - Duration.toMillis(limits.taskTimeout)))
-    const heads = yield* backend.unowned({ limit, agentIds: agents.ids, staleBefore })
+    const heads = yield* backend.unowned({ limit, agentIds: agents.ids, staleFor: limits.taskTimeout })
     if (heads.length < limit) options.onNoneLeft()
     yield* Effect.forEach(heads, options.execute, { discard: true })
   })

@@ -92,7 +92,7 @@ const make = Effect.gen(function*() {
       onSome: (agent) => Duration.min(agent.timeout ?? limits.taskTimeout, limits.taskTimeout)
     })
     // The store's time tells how old the task is.
-    deadlines.set(stop, claim.startedAt + Duration.toMillis(timeout) - lease.now())
+    deadlines.set(stop, claim.startedAt + Duration.toMillis(timeout) - claim.now)
     owners.set(claim.taskId, owner)
     const attempt = storeFailures.begin(claim.taskId)
     return owner.owned = {
@@ -165,8 +165,8 @@ const toContext = (claim: Claim, stop: StopSignal): TaskContext => ({
   userId: claim.userId,
   agentId: claim.agentId,
   attempt: claim.attempt,
-  metadata: claim.metadata ?? none,
-  userMetadata: claim.userMetadata ?? none,
+  metadata: claim.spec.metadata ?? none,
+  userMetadata: claim.spec.userMetadata ?? none,
   stopReason: Effect.sync(() => Option.fromUndefinedOr(stop.reason))
 })
 
@@ -182,7 +182,7 @@ const fiberContext = (context: Context.Context<never>, owned: OwnedTask): Contex
     Context.add(CurrentTaskPlace, place),
     Context.add(References.CurrentLogAnnotations, {
       ...Context.get(context, References.CurrentLogAnnotations),
-      ...claim.logContext,
+      ...claim.spec.logContext,
       taskId: claim.taskId,
       conversationId: claim.conversationId,
       attempt: claim.attempt

@@ -37,7 +37,7 @@ const accept = ({ backend, store }: Store, id: string, agentId: string) => {
   return Effect.andThen(
     store.create({ id: conversationId, userId }),
     backend.create(
-      { id: taskId, conversationId, userId, agentId: AgentId.make(agentId), input: userText("x") },
+      { id: taskId, conversationId, userId, agentId: AgentId.make(agentId), input: userText("x"), spec: {} },
       { onBusy: "reject", maxQueued: 0 }
     )
   )
@@ -177,7 +177,9 @@ describe("a process that does not have the agent of a task (P8)", () => {
       for (const { id } of [begun, unbegun]) {
         const last = (yield* checkEnded(both, id)).at(-1)?.event
         assert.deepInclude(last, { type: "error", error: "AgentNotFound", retryable: false })
-        assert.match((yield* both.backend.get(id)).error ?? "", /agent "newer"/)
+        const { error } = yield* both.backend.get(id)
+        assert.strictEqual(error?.code, "AgentNotFound")
+        assert.match(error?.detail ?? "", /agent "newer"/)
       }
       assert.strictEqual((yield* untilEnded(both, next.id)).status, "completed")
     }))

@@ -41,6 +41,7 @@ const startProcess = Effect.fnUntraced(function*(
     create: (...args) => guarded(backend.create(...args)),
     get: (...args) => guarded(backend.get(...args)),
     list: (...args) => guarded(backend.list(...args)),
+    head: (...args) => guarded(backend.head(...args)),
     claim: (...args) => guarded(backend.claim(...args)),
     append: (...args) =>
       guarded(
@@ -61,6 +62,7 @@ const startProcess = Effect.fnUntraced(function*(
     unowned: (...args) => guarded(backend.unowned(...args)),
     putIntent: (...args) => guarded(backend.putIntent(...args)),
     intents: (...args) => guarded(backend.intents(...args)),
+    ended: (...args) => guarded(backend.ended(...args)),
     prune: (...args) => guarded(backend.prune(...args)),
     deleteConversation: (...args) => guarded(backend.deleteConversation(...args))
   })

@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { make } from "@perennial/domain/Agent"
-import { cancelKey, type Wake } from "@perennial/domain/TaskBackend"
+import { cancelKey } from "@perennial/domain/Intent"
+import type { Wake } from "@perennial/domain/TaskBackend"
 import { zero } from "@perennial/domain/Usage"
 import { Duration, Effect, Fiber, Latch, Queue, Stream } from "effect"
 import { TestClock } from "effect/testing"

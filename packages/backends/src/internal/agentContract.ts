@@ -4,7 +4,7 @@
 import { assert } from "@effect/vitest"
 import { AgentId } from "@perennial/domain/Ids"
 import { TaskBackend } from "@perennial/domain/TaskBackend"
-import { Array, Clock, Effect, Option } from "effect"
+import { Array, Duration, Effect, Option } from "effect"
 import { TestClock } from "effect/testing"
 import {
   begin,
@@ -29,7 +29,7 @@ const theirs = AgentId.make("theirs")
 const task = (id: string, agentId: AgentId) => ({ agentId, conversationId: conversationId(`c-${id}`) })
 
 /** The heads that concern a process which has our agent alone. */
-const concerning = (options: { readonly limit?: number; readonly staleBefore?: number } = {}) =>
+const concerning = (options: { readonly limit?: number; readonly staleFor?: Duration.Duration } = {}) =>
   Effect.flatMap(
     TaskBackend,
     (backend) => Effect.map(backend.unowned({ limit: 10, agentIds: [ours], ...options }), headIds)
@@ -101,24 +101,26 @@ export const define = (test: Test): void => {
     "P8: anybody may end a stale head, whatever its agent",
     Effect.gen(function*() {
       const backend = yield* TaskBackend
-      const { task: queued } = yield* backend.create(newTask("t1", task("t1", theirs)), reject)
-      const acceptedAt = queued.updatedAt.epochMilliseconds
-      assert.deepStrictEqual(yield* concerning({ staleBefore: acceptedAt }), [])
-      assert.deepStrictEqual(yield* concerning({ staleBefore: acceptedAt + 1 }), [taskId("t1")])
+      const always = { staleFor: Duration.zero }
+      const later = { staleFor: Duration.hours(1) }
+      const never = { staleFor: Duration.infinity }
+      yield* backend.create(newTask("t1", task("t1", theirs)), reject)
+      for (const none of [later, never, {}]) assert.deepStrictEqual(yield* concerning(none), [])
+      assert.deepStrictEqual(yield* concerning(always), [taskId("t1")])
       const owner = yield* claim("t1")
-      assert.deepStrictEqual(yield* concerning({ staleBefore: owner.startedAt + 1 }), [])
+      assert.deepStrictEqual(yield* concerning(always), [])
       yield* backend.release(owner)
-      assert.deepStrictEqual(yield* concerning({ staleBefore: owner.startedAt }), [])
-      assert.deepStrictEqual(yield* concerning({ staleBefore: owner.startedAt + 1 }), [taskId("t1")])
+      assert.deepStrictEqual(yield* concerning(later), [])
+      assert.deepStrictEqual(yield* concerning(always), [taskId("t1")])
       yield* claim("t1", runnerA, 1)
       yield* die(runnerA)
-      assert.deepStrictEqual(yield* concerning({ staleBefore: owner.startedAt }), [])
-      assert.deepStrictEqual(yield* concerning({ staleBefore: owner.startedAt + 1 }), [taskId("t1")])
+      assert.deepStrictEqual(yield* concerning(later), [])
+      assert.deepStrictEqual(yield* concerning(always), [taskId("t1")])
     })
   )
 }
 
-/** For backends that tell the time by `Clock`. */
+/** For backends whose clock is `Clock`. */
 export const defineClock = (test: Test): void => {
   test(
     "a task that waited behind others is stale only when it could have been claimed for as long",
@@ -126,17 +128,28 @@ export const defineClock = (test: Test): void => {
       const backend = yield* TaskBackend
       const owner = yield* begin("t1")
       for (const id of ["t2", "t3"]) yield* backend.create(newTask(id, { agentId: theirs }), enqueue)
-      const staleAfter = (millis: number) =>
-        Effect.flatMap(Clock.currentTimeMillis, (now) => concerning({ staleBefore: now - millis }))
+      const staleFor = (millis: number) => concerning({ staleFor: Duration.millis(millis) })
       yield* TestClock.adjust("1 hour")
       yield* end(owner)
       yield* TestClock.adjust("1 second")
-      assert.deepStrictEqual(yield* staleAfter(1000), [])
-      assert.deepStrictEqual(yield* staleAfter(999), [taskId("t2")])
+      assert.deepStrictEqual(yield* staleFor(1001), [])
+      assert.deepStrictEqual(yield* staleFor(1000), [taskId("t2")])
       yield* backend.putIntent(taskId("t2"), { key: "cancel", value: {} })
       yield* TestClock.adjust("1 second")
-      assert.deepStrictEqual(yield* staleAfter(1000), [])
-      assert.deepStrictEqual(yield* staleAfter(999), [taskId("t3")])
+      assert.deepStrictEqual(yield* staleFor(1001), [])
+      assert.deepStrictEqual(yield* staleFor(1000), [taskId("t3")])
+    })
+  )
+
+  test(
+    "a begun task is stale by the time of its first claim",
+    Effect.gen(function*() {
+      const backend = yield* TaskBackend
+      const owner = yield* begin("t1", task("t1", theirs))
+      yield* TestClock.adjust("1 minute")
+      yield* backend.release(owner)
+      assert.deepStrictEqual(yield* concerning({ staleFor: Duration.millis(60_001) }), [])
+      assert.deepStrictEqual(yield* concerning({ staleFor: Duration.minutes(1) }), [taskId("t1")])
     })
   )
 }

@@ -1,10 +1,11 @@
 /**
- * What the tests of the backend contract are made of.
+ * Tasks, events and steps for the tests of the backend contract.
  */
-import { AgentId, ConversationId, RunnerId, TaskId, UserId } from "@perennial/domain/Ids"
+import { AgentId, ClaimId, ConversationId, messageId, RunnerId, TaskId, UserId } from "@perennial/domain/Ids"
 import { userText } from "@perennial/domain/Message"
 import { type Claim, type Head, type NewTask, TaskBackend } from "@perennial/domain/TaskBackend"
 import type { StoredEvent, TaskEvent, Terminal } from "@perennial/domain/TaskEvent"
+import type { TaskSpec } from "@perennial/domain/TaskSpec"
 import { zero } from "@perennial/domain/Usage"
 import { type Array, Duration, Effect, Option } from "effect"
 
@@ -25,8 +26,17 @@ export const newTask = (id: string, change: Partial<NewTask> = {}): NewTask => (
   userId: alice,
   agentId: AgentId.make("agent"),
   input: userText(`message of ${id}`),
+  spec: {},
   ...change
 })
+
+/** The value of each field of a spec. */
+export const wholeSpec: Required<TaskSpec> = {
+  metadata: { plan: "pro", nested: [1, { two: "\u0000" }] },
+  replaces: messageId(taskId("t0"), 1),
+  userMetadata: { page: [2] },
+  logContext: { request: "r" }
+}
 
 export const reject = { onBusy: "reject", maxQueued: 10 } as const
 export const enqueue = { onBusy: "enqueue", maxQueued: 10 } as const
@@ -44,7 +54,7 @@ export const toolResult = (id: string): TaskEvent =>
 export const message = (id: string): TaskEvent =>
   event(taskId(id), { type: "message", message: { role: "assistant", content: [] }, usage: zero })
 
-/** What settles a log whose owner could not finish: a cut answer, a cut call. */
+/** Events that settle the log of a dead owner: a cut answer, a cut call. */
 export const partial = (id: string): TaskEvent => ({ ...message(id), partial: true }) as TaskEvent
 
 export const interrupted = (id: string): TaskEvent => ({ ...toolResult(id), status: "interrupted" }) as TaskEvent
@@ -73,11 +83,22 @@ export const live = (runnerId: RunnerId) =>
 export const die = (runnerId: RunnerId) =>
   Effect.flatMap(TaskBackend, (backend) => backend.heartbeat(runnerId, Duration.zero))
 
+/** The claim id of a test's execution: the same for the same execution. */
+export const claimIdOf = (runnerId: RunnerId, expectedToken: number, execution = 1) =>
+  ClaimId.make(`${runnerId}/${expectedToken}/${execution}`)
+
+/** Asks for a claim. `execution` tells two executions by the same runner under the same token apart. */
+export const tryClaim = (id: string, runnerId: RunnerId = runnerA, expectedToken = 0, execution = 1) =>
+  Effect.flatMap(
+    TaskBackend,
+    (backend) =>
+      backend.claim(taskId(id), { runnerId, expectedToken, claimId: claimIdOf(runnerId, expectedToken, execution) })
+  )
+
 /** Claims a task with a live runner. */
 export const claim = Effect.fnUntraced(function*(id: string, runnerId: RunnerId = runnerA, expectedToken = 0) {
-  const backend = yield* TaskBackend
   yield* live(runnerId)
-  return yield* Effect.fromOption(yield* backend.claim(taskId(id), { runnerId, expectedToken }))
+  return yield* Effect.fromOption(yield* tryClaim(id, runnerId, expectedToken))
 })
 
 /** Accepts a task and claims it. */

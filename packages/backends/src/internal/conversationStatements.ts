@@ -6,8 +6,8 @@ import type { ConversationKey } from "@perennial/domain/ConversationStore"
 import { ConversationId, type MessageId, UserId } from "@perennial/domain/Ids"
 import { type Effect, Schema } from "effect"
 import type { SqlClient, SqlError, Statement } from "effect/sql"
-import type { Unreadable } from "./persistence.ts"
-import { decodeRows, Millis } from "./sqlRows.ts"
+import { Millis, readRows } from "./sqlRows.ts"
+import type { CodecError } from "./storeRetry.ts"
 
 export const ConversationRow = Schema.Struct({
   id: ConversationId,
@@ -18,7 +18,7 @@ export const ConversationRow = Schema.Struct({
 })
 export type ConversationRow = typeof ConversationRow.Type
 
-export const readConversations = decodeRows(ConversationRow)
+export const readConversations = readRows(ConversationRow)
 
 export const conversationColumns = (sql: SqlClient.SqlClient): Statement.Fragment =>
   sql.literal(Object.keys(ConversationRow.fields).join(", "))
@@ -27,7 +27,7 @@ export const conversationColumns = (sql: SqlClient.SqlClient): Statement.Fragmen
 const MessageRow = Schema.Struct({ payload: Schema.NullOr(Schema.fromJsonString(StoredMessage)) })
 export type MessageRow = typeof MessageRow.Type
 
-export const readMessages = decodeRows(MessageRow)
+export const readMessages = readRows(MessageRow)
 
 /** Messages for the end of a conversation. */
 export interface Adding {
@@ -40,12 +40,12 @@ export interface Reading extends ConversationKey {
   readonly limit: number
 }
 
-type Decoded<Row> = Effect.Effect<ReadonlyArray<Row>, SqlError.SqlError | Unreadable>
+type Decoded<Row> = Effect.Effect<ReadonlyArray<Row>, SqlError.SqlError | CodecError>
 
 export interface ConversationStatements {
   /** Creates a conversation. May return the user's existing one; returns no row where it does not. */
   readonly create: (key: ConversationKey) => Decoded<ConversationRow>
   /** Whether the conversation exists. A message that it has already leaves a gap between positions. */
-  readonly append: (adding: Adding) => Effect.Effect<boolean, SqlError.SqlError | Unreadable>
+  readonly append: (adding: Adding) => Effect.Effect<boolean, SqlError.SqlError | CodecError>
   readonly messages: (reading: Reading) => Decoded<MessageRow>
 }

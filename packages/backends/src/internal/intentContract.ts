@@ -2,7 +2,8 @@
  * The contract of intents, and of deleting conversations.
  */
 import { assert } from "@effect/vitest"
-import { cancelKey, decisionKey, TaskBackend } from "@perennial/domain/TaskBackend"
+import { cancelKey, decisionKey } from "@perennial/domain/Intent"
+import { TaskBackend } from "@perennial/domain/TaskBackend"
 import { Array, Effect, Option } from "effect"
 import {
   alice,
@@ -21,6 +22,7 @@ import {
   taskId,
   type Test,
   text,
+  tryClaim,
   types
 } from "./contractTask.ts"
 
@@ -84,7 +86,7 @@ const intents = (test: Test): void => {
       const events = yield* log("t1")
       assert.deepStrictEqual(types(events), ["ack", "cancelled"])
       assert.deepInclude(events[1]?.event, { reason: "enough", taskId: taskId("t1"), conversationId: conversation })
-      assert.deepStrictEqual(yield* backend.claim(taskId("t1"), { runnerId: runnerA, expectedToken: 0 }), Option.none())
+      assert.deepStrictEqual(yield* tryClaim("t1"), Option.none())
     })
   )
 
@@ -111,8 +113,7 @@ const intents = (test: Test): void => {
       const result = yield* backend.putIntent(taskId("t1"), { key: cancelKey, value: {} })
       assert.isTrue(result.written)
       assert.strictEqual(result.task.status, "running")
-      const claimed = yield* backend.claim(taskId("t1"), { runnerId: runnerA, expectedToken: 1 })
-      assert.strictEqual(Option.getOrThrow(claimed).intents, 1)
+      assert.strictEqual(Option.getOrThrow(yield* tryClaim("t1", runnerA, 1)).intents, 1)
     })
   )
 

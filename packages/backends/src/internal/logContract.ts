@@ -4,12 +4,14 @@
 import { assert } from "@effect/vitest"
 import { TaskBackend } from "@perennial/domain/TaskBackend"
 import type { TaskEvent } from "@perennial/domain/TaskEvent"
-import { Array, Effect, Option } from "effect"
+import { Array, Duration, Effect, Option } from "effect"
+import { TestClock } from "effect/testing"
 import {
   alice,
   begin,
   cancelled,
   claim,
+  conversation,
   conversationId,
   done,
   end,
@@ -19,12 +21,13 @@ import {
   log,
   newTask,
   reject,
-  runnerA,
   stored,
   taskId,
   type Test,
   text,
-  types
+  tryClaim,
+  types,
+  wholeSpec
 } from "./contractTask.ts"
 
 const wide = { limit: 1000, maxBytes: 1_000_000 }
@@ -35,7 +38,8 @@ const appending = (test: Test): void => {
     Effect.gen(function*() {
       const backend = yield* TaskBackend
       const owner = yield* begin("t1")
-      const unknown: TaskEvent = { type: "unknown", raw: { type: "from_the_future", n: [1, { two: null }] } }
+      const raw = { type: "from_the_future", taskId: "t1", conversationId: conversation, n: [1, { two: null }] }
+      const unknown: TaskEvent = { type: "unknown", raw }
       const events = stored(2, text("t1", "zero \u0000, surrogate \uD800, 🌲"), unknown, text("t1", ""))
       assert.deepStrictEqual(yield* backend.append([{ claim: owner, events }]), [{ ok: true, intents: 0 }])
       const page = yield* backend.events(taskId("t1"), { after: 1, ...wide })
@@ -79,7 +83,9 @@ const appending = (test: Test): void => {
       const owner = yield* begin("t1")
       const detail = "The tool said: zero \u0000, surrogate \uD800."
       yield* end(owner, failure("t1", detail))
-      assert.include((yield* backend.get(taskId("t1"))).error, "The tool said: zero ")
+      const { error } = yield* backend.get(taskId("t1"))
+      assert.strictEqual(error?.code, "Broken")
+      assert.include(error?.detail, "The tool said: zero ")
       assert.deepInclude((yield* log("t1")).at(-1)?.event, { type: "error", detail })
     })
   )
@@ -116,11 +122,14 @@ const ending = (test: Test): void => {
   )
 
   test(
-    "an error keeps its detail, a cancel none",
+    "an error keeps its code and its detail, a cancel none",
     Effect.gen(function*() {
       const backend = yield* TaskBackend
       yield* end(yield* begin("t1"), failure("t1"))
-      assert.deepInclude(yield* backend.get(taskId("t1")), { status: "error", error: "It broke." })
+      assert.deepInclude(yield* backend.get(taskId("t1")), {
+        status: "error",
+        error: { code: "Broken", detail: "It broke." }
+      })
       yield* end(yield* begin("t2"), cancelled("t2"))
       assert.strictEqual((yield* backend.get(taskId("t2"))).status, "cancelled")
       assert.notProperty(yield* backend.get(taskId("t2")), "error")
@@ -139,7 +148,8 @@ const ending = (test: Test): void => {
         ok: false
       })
       yield* backend.release(owner)
-      assert.deepStrictEqual(yield* backend.claim(taskId("t1"), { runnerId: runnerA, expectedToken: 1 }), Option.none())
+      assert.deepStrictEqual(yield* tryClaim("t1"), Option.none())
+      assert.deepStrictEqual(yield* tryClaim("t1", undefined, 1), Option.none())
       assert.deepStrictEqual(yield* backend.get(taskId("t1")), before)
       assert.deepStrictEqual(types(yield* log("t1")), ["ack", "cancelled"])
       assert.deepStrictEqual(yield* backend.unowned({ limit: 10 }), [])
@@ -245,35 +255,57 @@ const reading = (test: Test): void => {
       const backend = yield* TaskBackend
       for (const id of ["t1", "t2", "t3"]) yield* end(yield* begin(id))
       yield* begin("t4")
-      assert.strictEqual(yield* backend.prune({ finishedBefore: 0, limit: 10 }), 0)
-      const finishedBefore = Number.MAX_SAFE_INTEGER
-      assert.strictEqual(yield* backend.prune({ finishedBefore, limit: 2 }), 2)
+      for (const finishedFor of [Duration.hours(1), Duration.infinity]) {
+        assert.strictEqual(yield* backend.prune({ finishedFor, limit: 10 }), 0)
+      }
+      const finishedFor = Duration.zero
+      assert.strictEqual(yield* backend.prune({ finishedFor, limit: 2 }), 2)
       const expired = yield* Effect.flip(backend.events(taskId("t1"), { after: 0, ...wide }))
       assert.deepInclude(expired, { _tag: "EventsExpired", taskId: taskId("t1") })
       assert.strictEqual((yield* log("t3")).length, 2)
       assert.deepInclude(yield* backend.get(taskId("t1")), { status: "completed", lastSeq: 2 })
-      assert.strictEqual(yield* backend.prune({ finishedBefore, limit: 10 }), 1)
-      assert.strictEqual(yield* backend.prune({ finishedBefore, limit: 10 }), 0)
+      assert.strictEqual(yield* backend.prune({ finishedFor, limit: 10 }), 1)
+      assert.strictEqual(yield* backend.prune({ finishedFor, limit: 10 }), 0)
       assert.strictEqual((yield* log("t4")).length, 1)
     })
   )
 
   test(
-    "SCENARIO 9: what was asked of an owner goes with the log; the task stays, with its metadata and its key",
+    "SCENARIO 9: intents are removed with the log; the task stays, with its metadata and its key",
     Effect.gen(function*() {
       const backend = yield* TaskBackend
-      const task = newTask("t1", { metadata: { a: 1 }, idempotency: { key: "k", requestHash: "h" } })
+      const task = newTask("t1", { spec: wholeSpec, idempotency: { key: "k", requestHash: "h" } })
       yield* backend.create(task, reject)
       const owner = yield* claim("t1")
       yield* backend.putIntent(task.id, { key: "decision/x", value: 1 })
       yield* end(owner)
       const before = yield* backend.get(task.id)
-      yield* backend.prune({ finishedBefore: Number.MAX_SAFE_INTEGER, limit: 10 })
+      assert.deepInclude(before, { metadata: wholeSpec.metadata, replaces: wholeSpec.replaces })
+      yield* backend.prune({ finishedFor: Duration.zero, limit: 10 })
       assert.deepStrictEqual(yield* backend.intents(task.id), [])
       assert.deepStrictEqual(yield* backend.get(task.id), before)
       assert.deepStrictEqual(yield* backend.list({ userId: alice, limit: 10 }), [before])
       const again = yield* backend.create({ ...task, id: taskId("t2") }, reject)
       assert.deepStrictEqual([again.created, again.task], [false, before])
+    })
+  )
+}
+
+/** For backends whose clock is `Clock`. */
+export const defineClock = (test: Test): void => {
+  test(
+    "SCENARIO 9: the age of a log is the time since its task ended, by the store's clock",
+    Effect.gen(function*() {
+      const backend = yield* TaskBackend
+      const prune = (millis: number) => backend.prune({ finishedFor: Duration.millis(millis), limit: 10 })
+      yield* end(yield* begin("t1"))
+      yield* TestClock.adjust("1 second")
+      yield* end(yield* begin("t2"))
+      yield* TestClock.adjust("1 second")
+      assert.strictEqual(yield* prune(2001), 0)
+      assert.strictEqual(yield* prune(2000), 1)
+      assert.strictEqual(yield* prune(1001), 0)
+      assert.strictEqual(yield* prune(1000), 1)
     })
   )
 }

@@ -2,7 +2,7 @@
  * The contract of claims, leases and heads without an owner.
  */
 import { assert } from "@effect/vitest"
-import { messageId, RunnerId } from "@perennial/domain/Ids"
+import { RunnerId } from "@perennial/domain/Ids"
 import { TaskBackend } from "@perennial/domain/TaskBackend"
 import { Array, Duration, Effect, Option } from "effect"
 import { TestClock } from "effect/testing"
@@ -15,6 +15,7 @@ import {
   die,
   end,
   enqueue,
+  headId,
   headIds,
   interrupted,
   live,
@@ -29,24 +30,20 @@ import {
   taskId,
   type Test,
   text,
-  toolResult
+  toolResult,
+  tryClaim,
+  wholeSpec
 } from "./contractTask.ts"
 
 const claims = (test: Test): void => {
   test(
-    "a claim has what an owner needs to know",
+    "a claim has the data that an execution needs",
     Effect.gen(function*() {
       const backend = yield* TaskBackend
-      const task = newTask("t1", {
-        metadata: { a: 1 },
-        userMetadata: { b: [2] },
-        replaces: messageId(taskId("t0"), 1),
-        logContext: { request: "r" },
-        idempotency: { key: "k", requestHash: "h" }
-      })
+      const task = newTask("t1", { spec: wholeSpec, idempotency: { key: "k", requestHash: "h" } })
       const created = yield* backend.create(task, reject)
       const owner = yield* claim("t1")
-      const { createdAt, startedAt, ...rest } = owner
+      const { createdAt, now, startedAt, ...rest } = owner
       assert.deepStrictEqual(rest, {
         taskId: taskId("t1"),
         conversationId: conversation,
@@ -58,14 +55,12 @@ const claims = (test: Test): void => {
         failures: 0,
         lastSeq: 1,
         input: task.input,
-        userMetadata: { b: [2] },
-        metadata: { a: 1 },
-        replaces: messageId(taskId("t0"), 1),
-        logContext: { request: "r" },
+        spec: wholeSpec,
         intents: 0
       })
       assert.strictEqual(createdAt, created.task.createdAt.epochMilliseconds)
       assert.isAtLeast(startedAt, createdAt)
+      assert.isAtLeast(now, startedAt)
       assert.deepInclude(yield* backend.get(taskId("t1")), { status: "running", attempt: 1 })
     })
   )
@@ -77,7 +72,7 @@ const claims = (test: Test): void => {
       yield* backend.create(newTask("t1"), reject)
       const all = yield* Effect.forEach(Array.range(1, 20), (i) => {
         const runnerId = RunnerId.make(`runner-${i}`)
-        return Effect.andThen(live(runnerId), backend.claim(taskId("t1"), { runnerId, expectedToken: 0 }))
+        return Effect.andThen(live(runnerId), tryClaim("t1", runnerId))
       }, { concurrency: "unbounded" })
       assert.strictEqual(all.filter(Option.isSome).length, 1)
     })
@@ -89,7 +84,7 @@ const claims = (test: Test): void => {
       const backend = yield* TaskBackend
       yield* live(runnerA)
       const attempt = (id: string, expectedToken: number) =>
-        Effect.map(backend.claim(taskId(id), { runnerId: runnerA, expectedToken }), Option.isSome)
+        Effect.map(tryClaim(id, runnerA, expectedToken), Option.isSome)
       assert.isFalse(yield* attempt("none", 0))
       yield* backend.create(newTask("t1"), reject)
       yield* backend.create(newTask("t2"), enqueue)
@@ -104,14 +99,75 @@ const claims = (test: Test): void => {
   )
 
   test(
-    "a lost reply: the same runner that asks again gets the claim it won",
+    "a lost reply: the same claim id gets the claim again that it won",
+    Effect.gen(function*() {
+      const { now: _, ...owner } = yield* begin("t1")
+      for (const runner of [runnerA, runnerB]) yield* live(runner)
+      for (let i = 0; i < 2; i++) {
+        assert.deepInclude(yield* Effect.fromOption(yield* tryClaim("t1")), owner)
+        assert.deepStrictEqual(yield* tryClaim("t1", runnerB), Option.none())
+      }
+      yield* die(runnerA)
+      const { now: __, ...second } = yield* claim("t1", runnerB, 1)
+      assert.deepStrictEqual(yield* tryClaim("t1"), Option.none())
+      assert.deepInclude(yield* Effect.fromOption(yield* tryClaim("t1", runnerB, 1)), second)
+    })
+  )
+
+  test(
+    "P9, P10: the claim of an execution is not given to another execution, also not of the same runner",
     Effect.gen(function*() {
       const backend = yield* TaskBackend
       const owner = yield* begin("t1")
-      const again = yield* backend.claim(taskId("t1"), { runnerId: runnerA, expectedToken: 0 })
-      assert.deepStrictEqual(again, Option.some(owner))
-      yield* live(runnerB)
-      assert.deepStrictEqual(yield* backend.claim(taskId("t1"), { runnerId: runnerB, expectedToken: 0 }), Option.none())
+      // The first execution gave up without a word; the second saw the task before the first did, or after it.
+      assert.deepStrictEqual(yield* tryClaim("t1", runnerA, 0, 2), Option.none())
+      assert.deepStrictEqual(yield* tryClaim("t1", runnerA, 1, 2), Option.none())
+      assert.deepStrictEqual((yield* live(runnerA)).owned, [{ taskId: taskId("t1"), token: 1, intents: 0 }])
+      yield* backend.release(owner)
+      assert.deepStrictEqual(yield* tryClaim("t1", runnerA, 0, 1), Option.none())
+      assert.deepStrictEqual(yield* tryClaim("t1", runnerA, 0, 2), Option.none())
+      const second = yield* Effect.fromOption(yield* tryClaim("t1", runnerA, 1, 2))
+      assert.deepInclude(second, { token: 2, attempt: 2, failures: 0 })
+      assert.deepStrictEqual(yield* tryClaim("t1", runnerA, 0, 1), Option.none())
+    })
+  )
+
+  test(
+    "P9: of 20 executions of one runner that claim the same head at once, one gets the claim",
+    Effect.gen(function*() {
+      const backend = yield* TaskBackend
+      yield* backend.create(newTask("t1"), reject)
+      yield* live(runnerA)
+      const all = yield* Effect.forEach(
+        Array.range(1, 20),
+        (execution) => tryClaim("t1", runnerA, 0, execution),
+        { concurrency: "unbounded" }
+      )
+      assert.strictEqual(all.filter(Option.isSome).length, 1)
+      const [again] = all.flatMap((one, i) => Option.isSome(one) ? [i + 1] : [])
+      assert.isTrue(Option.isSome(yield* tryClaim("t1", runnerA, 0, again)))
+    })
+  )
+
+  test(
+    "P8: an engine that was told to execute a task again reads its head, with the present token, whoever owns it",
+    Effect.gen(function*() {
+      const backend = yield* TaskBackend
+      const headOf = (id: string) => backend.head(taskId(id))
+      const { head } = yield* backend.create(newTask("t1"), reject)
+      yield* backend.create(newTask("t2"), enqueue)
+      assert.deepStrictEqual(yield* headOf("t1"), head)
+      assert.deepStrictEqual(yield* headOf("t2"), Option.none())
+      assert.deepStrictEqual(yield* headOf("none"), Option.none())
+      const owner = yield* claim("t1")
+      const { agentId } = owner
+      const claimed = { taskId: taskId("t1"), conversationId: conversation, agentId, token: 1 }
+      assert.deepStrictEqual(yield* headOf("t1"), Option.some(claimed))
+      yield* backend.release(owner)
+      assert.deepStrictEqual(yield* headOf("t1"), Option.some(claimed))
+      yield* end(yield* claim("t1", runnerB, 1))
+      assert.deepStrictEqual(yield* headOf("t1"), Option.none())
+      assert.strictEqual(headId(yield* headOf("t2")), taskId("t2"))
     })
   )
 
@@ -121,10 +177,10 @@ const claims = (test: Test): void => {
       const backend = yield* TaskBackend
       const first = yield* begin("t1")
       yield* live(runnerB)
-      const rob = backend.claim(taskId("t1"), { runnerId: runnerB, expectedToken: 1 })
-      assert.deepStrictEqual(yield* rob, Option.none())
+      const takeOver = tryClaim("t1", runnerB, 1)
+      assert.deepStrictEqual(yield* takeOver, Option.none())
       yield* die(runnerA)
-      const second = yield* Effect.fromOption(yield* rob)
+      const second = yield* Effect.fromOption(yield* takeOver)
       assert.deepInclude(second, { token: 2, attempt: 2, failures: 1, runnerId: runnerB, startedAt: first.startedAt })
       assert.deepInclude(yield* backend.get(taskId("t1")), { status: "running", attempt: 2 })
     })
@@ -189,7 +245,7 @@ const claims = (test: Test): void => {
   )
 
   test(
-    "P8: what settles a log is no progress: a cut answer, the result of a cut call",
+    "P8: events that settle a log are no progress: a cut answer, the result of a cut call",
     Effect.gen(function*() {
       const backend = yield* TaskBackend
       yield* begin("t1")
@@ -207,32 +263,35 @@ const leases = (test: Test): void => {
     "a heartbeat returns what the runner owns, with the number of intents",
     Effect.gen(function*() {
       const backend = yield* TaskBackend
-      assert.deepStrictEqual(yield* live(runnerA), { owned: [] })
+      const first = yield* live(runnerA)
+      assert.deepStrictEqual(first.owned, [])
       yield* begin("t1")
       yield* begin("t2", { conversationId: conversationId("c2") })
       const owner = yield* begin("t3", { conversationId: conversationId("c3") })
       yield* backend.putIntent(taskId("t2"), { key: "cancel", value: {} })
       yield* end(owner)
-      const { owned } = yield* live(runnerA)
+      const { now, owned } = yield* live(runnerA)
       assert.sameDeepMembers([...owned], [
         { taskId: taskId("t1"), token: 1, intents: 0 },
         { taskId: taskId("t2"), token: 1, intents: 1 }
       ])
-      assert.deepStrictEqual(yield* live(runnerB), { owned: [] })
+      assert.deepStrictEqual((yield* live(runnerB)).owned, [])
+      // The clock of a claim.
+      assert.isAtMost(first.now, owner.now)
+      assert.isAtMost(owner.now, now)
     })
   )
 
   test(
     "a heartbeat renews a lease that has run out, unless the task was taken",
     Effect.gen(function*() {
-      const backend = yield* TaskBackend
       yield* begin("t1")
       yield* begin("t2", { conversationId: conversationId("c2") })
       assert.strictEqual((yield* die(runnerA)).owned.length, 2)
       yield* claim("t2", runnerB, 1)
       const { owned } = yield* live(runnerA)
       assert.deepStrictEqual(owned, [{ taskId: taskId("t1"), token: 1, intents: 0 }])
-      assert.deepStrictEqual(yield* backend.claim(taskId("t1"), { runnerId: runnerB, expectedToken: 1 }), Option.none())
+      assert.deepStrictEqual(yield* tryClaim("t1", runnerB, 1), Option.none())
     })
   )
 
@@ -261,8 +320,20 @@ export const define = (test: Test): void => {
   leases(test)
 }
 
-/** For backends that tell the time by `Clock`. */
+/** For backends whose clock is `Clock`. */
 export const defineClock = (test: Test): void => {
+  test(
+    "claims and heartbeats say the time of the store",
+    Effect.gen(function*() {
+      yield* TestClock.setTime(5000)
+      assert.strictEqual((yield* live(runnerA)).now, 5000)
+      const owner = yield* begin("t1")
+      assert.deepInclude(owner, { createdAt: 5000, startedAt: 5000, now: 5000 })
+      yield* TestClock.adjust("1 second")
+      assert.deepInclude(yield* Effect.fromOption(yield* tryClaim("t1")), { startedAt: 5000, now: 6000 })
+    })
+  )
+
   test(
     "P8: a lease runs out after its time to live",
     Effect.gen(function*() {

@@ -4,28 +4,25 @@
  * Every statement locks its rows in one order, so that no two statements wait for each other, in any process.
  */
 import type { NewTask } from "@perennial/domain/TaskBackend"
+import * as TaskSpec from "@perennial/domain/TaskSpec"
 import { Effect, type Scope } from "effect"
 import type { SqlClient, Statement } from "effect/sql"
 import * as BatchedStatement from "./batchedStatement.ts"
 import { encodeAck } from "./eventPayload.ts"
 import { byItem, eventValues, rowsOf } from "./pgInput.ts"
 import { claimColumns, readClaims, readTasks, taskColumns } from "./sqlRows.ts"
-import { toText } from "./taskRow.ts"
 import type { Ending, Finding, FirstClaim, Paging, TaskStatements } from "./taskStatements.ts"
 
 /**
- * The columns of a new task. A missing value is the empty text, since an array of NULL alone has no type: a value that
- * may be missing is JSON, an id or a hash, which are never empty, or a key, which comes with its hash.
+ * The columns of a new task. A missing value is the empty text, since an array of NULL alone has no type: a hash is never
+ * empty, and a key comes with a hash.
  */
 const toNewRow = (task: NewTask) => ({
   id: task.id,
   conversationId: task.conversationId,
   userId: task.userId,
   agentId: task.agentId,
-  userMetadata: toText(task.userMetadata) ?? "",
-  metadata: toText(task.metadata) ?? "",
-  replaces: task.replaces ?? "",
-  logContext: toText(task.logContext) ?? "",
+  spec: TaskSpec.encode(task.spec),
   idempotencyKey: task.idempotency?.key ?? "",
   requestHash: task.idempotency?.requestHash ?? "",
   ack: encodeAck(task),
@@ -64,10 +61,7 @@ const acceptIdle: Make<NewRow> = (sql, now) => (items) => {
     conversation_id: ["text", (row) => row.conversationId],
     user_id: ["text", (row) => row.userId],
     agent_id: ["text", (row) => row.agentId],
-    user_metadata: ["text", (row) => row.userMetadata],
-    metadata: ["text", (row) => row.metadata],
-    replaces: ["text", (row) => row.replaces],
-    log_context: ["text", (row) => row.logContext],
+    spec: ["text", (row) => row.spec],
     idempotency_key: ["text", (row) => row.idempotencyKey],
     request_hash: ["text", (row) => row.requestHash],
     ack: ["text", (row) => row.ack],
@@ -86,10 +80,9 @@ const acceptIdle: Make<NewRow> = (sql, now) => (items) => {
         WHERE q.user_id = excluded.user_id
       RETURNING conversation_id, last_position
     ), task AS (
-      INSERT INTO perennial_tasks (position, head, id, conversation_id, user_id, agent_id, user_metadata, metadata,
-        replaces, log_context, idempotency_key, request_hash, status, last_seq, created_at, updated_at)
-      SELECT q.last_position, 1, i.id, i.conversation_id, i.user_id, i.agent_id, NULLIF(i.user_metadata, ''),
-        NULLIF(i.metadata, ''), NULLIF(i.replaces, ''), NULLIF(i.log_context, ''),
+      INSERT INTO perennial_tasks (position, head, id, conversation_id, user_id, agent_id, spec, idempotency_key,
+        request_hash, status, last_seq, created_at, updated_at)
+      SELECT q.last_position, 1, i.id, i.conversation_id, i.user_id, i.agent_id, i.spec,
         CASE WHEN i.request_hash <> '' THEN i.idempotency_key END, NULLIF(i.request_hash, ''), 'queued', 1, ${now}, ${now}
       FROM queue q JOIN input i ON i.conversation_id = q.conversation_id ORDER BY i.user_id, i.idempotency_key
       RETURNING ${taskColumns(sql)}
@@ -105,15 +98,16 @@ const claimFirst: Make<FirstClaim> = (sql, now) => (items) => {
   const given = rowsOf(sql, items, {
     item: ["int", (_, i) => i],
     task: ["text", ({ id }) => id],
-    runner: ["text", ({ runnerId }) => runnerId]
+    runner: ["text", ({ runnerId }) => runnerId],
+    claim: ["text", ({ claimId }) => claimId]
   })
   const unclaimed = sql`t.id = i.task AND t.head = 1 AND t.token = 0`
   const won = sql`WITH input AS MATERIALIZED (
       SELECT i.* FROM (SELECT * FROM ${given} ORDER BY task) i
       CROSS JOIN LATERAL (SELECT FROM perennial_tasks t WHERE ${unclaimed} FOR UPDATE) t
-    ) UPDATE perennial_tasks AS t SET token = 1, attempt = attempt + 1, runner_id = i.runner, status = 'running',
-      started_at = ${now}, claimed_at = ${now}, updated_at = ${now}
-    FROM input i WHERE ${unclaimed} RETURNING i.item, ${claimColumns(sql)}`
+    ) UPDATE perennial_tasks AS t SET token = 1, attempt = attempt + 1, runner_id = i.runner, claim_id = i.claim,
+      status = 'running', started_at = ${now}, claimed_at = ${now}, updated_at = ${now}
+    FROM input i WHERE ${unclaimed} RETURNING i.item, ${claimColumns(sql, now)}`
   return Effect.map(won, byItem)
 }
 
@@ -126,7 +120,8 @@ const finishNewest: Make<Ending> = (sql, now) => (items) => {
     first: ["int", ({ first }) => first],
     last: ["int", ({ last }) => last],
     status: ["text", ({ status }) => status],
-    error: ["text", ({ error }) => error ?? ""]
+    code: ["text", ({ error }) => error?.code ?? ""],
+    detail: ["text", ({ error }) => error?.detail ?? ""]
   })
   const ended = sql`WITH input AS MATERIALIZED (
       SELECT i.*, t.conversation_id FROM ${given}
@@ -136,8 +131,8 @@ const finishNewest: Make<Ending> = (sql, now) => (items) => {
       SELECT i.*, q.last_position FROM input i CROSS JOIN LATERAL (
         SELECT last_position FROM perennial_task_queues WHERE conversation_id = i.conversation_id FOR UPDATE) q
     ), ended AS (
-      UPDATE perennial_tasks t SET status = q.status, error = CASE WHEN q.status = 'error' THEN q.error END,
-        head = 0, runner_id = NULL, last_seq = q.last, finished_at = ${now}, updated_at = ${now}
+      UPDATE perennial_tasks t SET status = q.status, error_code = CASE WHEN q.status = 'error' THEN q.code END,
+        error = CASE WHEN q.status = 'error' THEN q.detail END, head = 0, runner_id = NULL, last_seq = q.last, finished_at = ${now}, updated_at = ${now}
       FROM queue q
       WHERE t.id = q.task AND t.position = q.last_position AND t.token = q.fence AND t.last_seq = q.first - 1
         AND t.runner_id IS NOT NULL AND t.finished_at IS NULL
@@ -170,8 +165,9 @@ const page: Make<Paging> = (sql) => (items) => {
     most: ["bigint", ({ limit }) => limit],
     bytes: ["bigint", ({ maxBytes }) => maxBytes]
   })
-  const found = sql`SELECT i.item, t.last_seq, t.status, t.pruned, e.seq, e.at, e.payload FROM ${given}
-    CROSS JOIN LATERAL (SELECT last_seq, status, pruned FROM perennial_tasks WHERE id = i.task LIMIT 1) t
+  const found = sql`SELECT i.item, t.*, e.seq, e.at, e.payload FROM ${given}
+    CROSS JOIN LATERAL (
+      SELECT last_seq, status, pruned, conversation_id FROM perennial_tasks WHERE id = i.task LIMIT 1) t
     LEFT JOIN LATERAL (
       SELECT seq, at, payload, SUM(octet_length(payload)) OVER (ORDER BY seq) AS bytes FROM (
         SELECT seq, at, payload FROM perennial_task_events WHERE task_id = i.task AND seq > i.after

@@ -83,9 +83,10 @@ const messages = (sql: SqlClient.SqlClient): Run<Reading> => (items) => {
     CROSS JOIN LATERAL (SELECT FROM perennial_conversations WHERE id = i.id AND user_id = i.user_id LIMIT 1) c
     LEFT JOIN LATERAL (
       SELECT position, payload FROM perennial_messages
-      -- An unknown or removed message has no position, and no position is greater than that.
-      WHERE conversation_id = i.id AND position > CASE WHEN i.after = '' THEN 0 ELSE (SELECT position
-        FROM perennial_messages WHERE conversation_id = i.id AND id = i.after AND position > 0) END
+      -- A removed message has its place still, as a negative position. An unknown one has no position, and no position is
+      -- greater than that.
+      WHERE conversation_id = i.id AND position > CASE WHEN i.after = '' THEN 0 ELSE (SELECT ABS(position)
+        FROM perennial_messages WHERE conversation_id = i.id AND id = i.after) END
       ORDER BY position LIMIT i.most
     ) m ON TRUE
     ORDER BY i.item, m.position`

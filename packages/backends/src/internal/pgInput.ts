@@ -4,9 +4,7 @@
 import { Array as Arr, Predicate } from "effect"
 import type { SqlClient, Statement } from "effect/sql"
 import type { EventRow } from "./eventRow.ts"
-
-/** The type of a column and its values. */
-type Column<A> = readonly [type: "text" | "int" | "bigint", of: (item: A, index: number) => string | number]
+import type { Columns } from "./sqlInput.ts"
 
 /**
  * A table `i` with a row for each item.
@@ -18,7 +16,7 @@ type Column<A> = readonly [type: "text" | "int" | "bigint", of: (item: A, index:
 export const rowsOf = <A>(
   sql: SqlClient.SqlClient,
   items: ReadonlyArray<A>,
-  columns: { readonly [name: string]: Column<A> }
+  columns: Columns<A>
 ): Statement.Fragment => {
   const arrays = Object.values(columns).map(([type, of]) => {
     // Larger numbers as text: an array of numbers has the type of the smallest that holds them, which must not differ.

@@ -11,7 +11,7 @@ import type { Wake } from "@perennial/domain/TaskBackend"
 import { Deferred, Effect, Latch, Option, Schedule, Schema, Stream } from "effect"
 import type { SqlError } from "effect/sql"
 import { answered, withRetriesInTime } from "./sqlRetry.ts"
-import { decodeRows } from "./sqlRows.ts"
+import { readRows } from "./sqlRows.ts"
 
 /** The largest payload that PostgreSQL accepts, in bytes. */
 const payloadBytes = 7_999
@@ -76,7 +76,7 @@ const pack = (origin: string, hints: Iterable<string>): ReadonlyArray<string> =>
   return [...payloads, `${payload}]`]
 }
 
-const readTables = decodeRows(Schema.Struct({ id: Schema.String }))
+const readTables = readRows(Schema.Struct({ id: Schema.String }))
 
 export interface PgWakes {
   /** Sends hints to other processes, without waiting. */
@@ -95,7 +95,7 @@ export const make = Effect.fnUntraced(function*(client: PgClient) {
   const origin = yield* Effect.flatten(NewId)
   const [table] = yield* readTables(sql`SELECT 'perennial_tasks'::regclass::oid::text AS id`).pipe(
     // The statement names the type of its column.
-    Effect.catchTag("Unreadable", Effect.die)
+    Effect.catchTag("CodecError", Effect.die)
   )
   const channel = `perennial_${table?.id}`
 

@@ -1,28 +1,27 @@
 /**
- * A connection to Redis of one's own. Commands of many fibers share it; one that failed or does not answer any more is
- * closed with all that waits for it, and the next command makes another.
+ * A connection to Redis that commands of many fibers share. A connection that failed or does not answer is closed, the
+ * commands that wait for it fail, and the next command makes a new connection.
  *
- * Not the client's: that one is never given up, and its end waits for answers that never come.
+ * The client's own connection does not do: the client never gives it up, and closing the client waits without a limit for
+ * missing answers.
  */
 import { Cause, Deferred, Effect, Exit, Scope } from "effect"
 import { Redis } from "effect/persistence"
-import { patienceMillis } from "./persistence.ts"
-import { isReply } from "./redisPersistence.ts"
+import { isReply, type Send } from "./redisRetry.ts"
+import { answerMillis } from "./storeRetry.ts"
 
 const silence = new Redis.RedisError({ cause: new Cause.TimeoutError("Redis did not answer in time") })
 
-/** A connection that has not answered by then is broken. */
+/** Fails when a connection does not answer in time: such a connection is broken. */
 export const answered = <A, R>(effect: Effect.Effect<A, Redis.RedisError, R>): Effect.Effect<A, Redis.RedisError, R> =>
-  Effect.timeoutOrElse(effect, { duration: patienceMillis, orElse: () => Effect.fail(silence) })
-
-export type Send = Redis.Redis["Service"]["send"]
+  Effect.timeoutOrElse(effect, { duration: answerMillis, orElse: () => Effect.fail(silence) })
 
 interface Line {
   readonly scope: Scope.Closeable
   readonly connection: Deferred.Deferred<Redis.Connection, Redis.RedisError>
 }
 
-/** Connects when it is first used; ends with the scope. */
+/** Connects at the first command. The connection ends with the scope. */
 export const make = Effect.fnUntraced(function*(redis: Redis.Redis["Service"]) {
   const scope = yield* Effect.scope
   let line: Line | undefined

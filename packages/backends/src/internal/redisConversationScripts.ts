@@ -1,8 +1,9 @@
 /**
- * The methods of the conversation store as scripts. Arguments are named in the order they are given.
+ * The methods of the conversation store as scripts. The comment of a script names its arguments in their order.
  *
  * Keys after the prefix: `conversation:<id>` (hash), `messages:<id>` (stream, the position is the entry's id),
- * `positions:<id>` position of each message, "removed" where it is none any more (hash), `conversations:<user>` ids by the time of creation (sorted set).
+ * `positions:<id>` position of each message, negative once the message was removed (hash), `conversations:<user>` ids by the
+ * time of creation (sorted set).
  */
 import type { ConversationId } from "@perennial/domain/Ids"
 import { conversationScript } from "./redisPrelude.ts"
@@ -30,13 +31,21 @@ export const get = conversationScript<ConversationValues | null>(
   `${row} return isOf(ARGV[3], ARGV[4]) and row(ARGV[3]) or false`
 )
 
-/** User, last id of the page before or "", limit. */
+/** User, id and time of creation of the last conversation of the page before or "", limit. */
 export const list = conversationScript<ReadonlyArray<ConversationValues>>(String.raw`${row}
-local index = key("conversations", ARGV[3])
-local before = ARGV[4] == "" and -1 or call("ZREVRANK", index, ARGV[4])
-if not before then return {} end
-local rows = call("ZREVRANGE", index, before + 1, before + ARGV[5])
-for i, id in ipairs(rows) do rows[i] = row(id) end
+local index, id, created, limit = key("conversations", ARGV[3]), ARGV[4], ARGV[5], tonumber(ARGV[6])
+local rows, oldest = {}, "+inf"
+if id ~= "" then
+  -- The place of a deleted conversation is between those of its moment.
+  for _, other in ipairs(call("ZREVRANGEBYSCORE", index, created, created)) do
+    if #rows < limit and less(other, id) then table.insert(rows, other) end
+  end
+  oldest = "(" .. created
+end
+for _, other in ipairs(call("ZREVRANGEBYSCORE", index, oldest, "-inf", "LIMIT", 0, limit - #rows)) do
+  table.insert(rows, other)
+end
+for i, other in ipairs(rows) do rows[i] = row(other) end
 return rows`)
 
 /** Conversation, user, last id of the page before or "", limit. Returns payloads, or null without the conversation. */
@@ -45,7 +54,7 @@ local id, after = ARGV[3], ARGV[5]
 if not isOf(id, ARGV[4]) then return false end
 local position = after == "" and 0 or tonumber(call("HGET", key("positions", id), after) or "")
 if not position then return {} end
-local page = call("XRANGE", key("messages", id), (position + 1) .. "-0", "+", "COUNT", ARGV[6])
+local page = call("XRANGE", key("messages", id), (math.abs(position) + 1) .. "-0", "+", "COUNT", ARGV[6])
 for i, entry in ipairs(page) do page[i] = entry[2][2] end
 return page`)
 
@@ -56,13 +65,13 @@ local id, positions = ARGV[3], key("positions", ARGV[3])
 local position = call("HGET", key("conversation", id), "position")
 if not position then return 0 end
 local from = ARGV[4] ~= "" and tonumber(call("HGET", positions, ARGV[4]) or "")
-if from then
+if from and from > 0 then
   local all = call("HGETALL", positions)
   for i = 1, #all, 2 do
     local at = tonumber(all[i + 1])
     if at and at >= from then
       call("XDEL", key("messages", id), at .. "-0")
-      call("HSET", positions, all[i], "removed")
+      call("HSET", positions, all[i], -at)
     end
   end
 end

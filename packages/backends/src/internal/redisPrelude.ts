@@ -1,20 +1,21 @@
 /**
- * What every script has: keys, the store's clock, and the steps that several of them take.
+ * The beginning of every script: keys, the store's clock, and the steps that several scripts share.
  *
- * A script is one atomic step of Redis, which runs nothing else meanwhile. Scripts make their keys themselves from the
- * prefix (their first argument), so all keys are on one primary; Redis Cluster is not supported. A number that is stored
- * or returned is an integer below 2^53.
+ * A script is one atomic step: Redis runs one script at a time. Scripts make their keys from the prefix (their first
+ * argument), so all keys are on one primary; Redis Cluster is not supported. A number that is stored or returned is an
+ * integer below 2^53.
  *
  * Keys after the prefix: `task:<id>` the row (hash), `events:<id>` its log (stream, the seq is the entry's id),
- * `intents:<id>` (hash of `<ordinal>:<value>`), `owner:<conversation>` whose it is, `queue:<conversation>` its active
+ * `intents:<id>` (hash of `<ordinal>:<value>`), `owner:<conversation>` its user, `queue:<conversation>` its active
  * tasks, the head first (list), `of-user:<status>:<user>` and `of-conversation:<status>:<conversation>` ids in order,
- * `keys:<user>` idempotency keys (hash), `unowned` heads without an owner by age, `unowned:<agent>` those of an agent,
+ * `keys:<user>` idempotency keys (hash), `unowned` heads without an owner by age, `unowned:<agent>` the same of one agent,
  * `cancelling` claimed tasks that were asked to cancel by age, `owned:<runner>` tasks by age, `runners` by the end of
- * their lease, `ended` tasks with a log by their end (sorted sets), `wakes` hints (stream).
+ * their lease, `ended` tasks with a log by the time of their end, `ends` all ended tasks in the order of their ends (sorted
+ * sets), `ends-count` the number of ends so far, `wakes` hints (stream).
  */
 import { Effect } from "effect"
 import type { Redis } from "effect/persistence"
-import type { Send } from "./redisConnection.ts"
+import type { Send } from "./redisRetry.ts"
 
 /** Hints that are kept for processes that read them late. */
 const wakesKept = 10_000
@@ -26,9 +27,9 @@ export const columns = [
   "user_id",
   "agent_id",
   "status",
+  "error_code",
   "error",
-  "metadata",
-  "replaces",
+  "spec",
   "request_hash",
   "token",
   "attempt",
@@ -38,12 +39,10 @@ export const columns = [
   "updated_at"
 ] as const
 
-/** Those that a claim returns. The body of a message may have megabytes: only its owner needs it. */
+/** The fields that a claim returns. The body of a message may have megabytes: only its owner needs it. */
 export const claimColumns = [
   ...columns,
   "input",
-  "user_metadata",
-  "log_context",
   "failures",
   "started_at"
 ] as const
@@ -73,15 +72,30 @@ end
 `
 
 const tasks = String.raw`
-local function row(id) return call("HMGET", key("task", id), ${names(columns)}) end
-local function claimed(id) return call("HMGET", key("task", id), ${names(claimColumns)}) end
+-- A row of an earlier version has a field for each part of its spec.
+local function olderSpec(id)
+  local v = call("HMGET", key("task", id), "user_metadata", "metadata", "replaces", "log_context")
+  local parts = {}
+  if v[1] then table.insert(parts, '"userMetadata":' .. v[1]) end
+  if v[2] then table.insert(parts, '"metadata":' .. v[2]) end
+  if v[3] then table.insert(parts, '"replaces":' .. cjson.encode(v[3])) end
+  if v[4] then table.insert(parts, '"logContext":' .. v[4]) end
+  return "{" .. table.concat(parts, ",") .. "}"
+end
+
+local function withSpec(id, values)
+  values[${columns.indexOf("spec") + 1}] = values[${columns.indexOf("spec") + 1}] or olderSpec(id)
+  return values
+end
+local function row(id) return withSpec(id, call("HMGET", key("task", id), ${names(columns)})) end
+local function claimed(id) return withSpec(id, call("HMGET", key("task", id), ${names(claimColumns)})) end
 
 local function find(id)
   local v = call("HMGET", key("task", id), "conversation_id", "user_id", "status", "token", "attempt", "runner_id",
-    "last_seq", "created_at", "agent_id")
+    "last_seq", "created_at", "agent_id", "claim_id")
   if not v[1] then return nil end
   return { id = id, conversation = v[1], user = v[2], status = v[3], token = tonumber(v[4]), attempt = tonumber(v[5]),
-    runner = v[6], lastSeq = tonumber(v[7]), created = v[8], agent = v[9], active = v[3] == "queued" or v[3] == "running" }
+    runner = v[6], lastSeq = tonumber(v[7]), created = v[8], agent = v[9], claim = v[10], active = v[3] == "queued" or v[3] == "running" }
 end
 
 local wakes = {}
@@ -163,6 +177,8 @@ local function close(task, status, time)
   move(task, status)
   call("HSET", key("task", task.id), "finished_at", time, "updated_at", time)
   call("ZADD", prefix .. "ended", time, task.id)
+  -- Scripts run one at a time, so this is the order of the ends.
+  call("ZADD", prefix .. "ends", call("INCR", prefix .. "ends-count"), task.id)
   call("ZREM", prefix .. "cancelling", task.id)
   call("LREM", key("queue", task.conversation), 1, task.id)
   local following = wasHead and call("LINDEX", key("queue", task.conversation), 0)
@@ -172,18 +188,16 @@ local function close(task, status, time)
   return toHead(following)
 end
 
--- What an earlier try promoted, if nobody owns it yet.
+-- The head that an earlier try promoted, if it has no owner yet.
 local function promoted(task, time)
   local id = call("LINDEX", key("queue", task.conversation), 0)
   local head = id and find(id)
   return head and isUnowned(head, time) and toHead(id) or false
 end
 
--- Ends a task that was never claimed: nobody else writes to its log.
+-- Ends a task that was never claimed: it has no owner that could write to its log.
 local function endUnbegun(task, reason, time)
-  local payload = '{"type":"cancelled","taskId":' .. cjson.encode(task.id)
-    .. ',"conversationId":' .. cjson.encode(task.conversation)
-    .. (reason == "" and "" or ',"reason":' .. reason) .. '}'
+  local payload = '{"type":"cancelled"' .. (reason == "" and "" or ',"reason":' .. reason) .. '}'
   call("XADD", key("events", task.id), (task.lastSeq + 1) .. "-0", "at", time, "payload", payload)
   call("HSET", key("task", task.id), "last_seq", task.lastSeq + 1)
   wake("log", task.id)
@@ -207,19 +221,19 @@ end
 /** An argument of a script. */
 export type Argument = string | number
 
-/** A script with its result. Its keys are made by the script, so it is given none. */
+/** A script with its result. The script makes its keys itself, so it is given none. */
 export interface Script<A> {
   readonly lua: string
   readonly result?: A
 }
 
-/** The name that Redis gave to a script is the same wherever it is loaded. */
+/** Names of loaded scripts: the name of a script is the same on every server. */
 const loaded = new Map<string, string>()
 
 const isUnknown = ({ cause }: Redis.RedisError) => String(cause).includes("NOSCRIPT")
 
 /** Runs a script on the keys under one prefix. `origin` marks the hints that this process causes. */
-export const runner = (
+export const make = (
   send: Send,
   { origin, prefix }: { readonly prefix: string; readonly origin: string }
 ) =>
@@ -233,7 +247,7 @@ export const runner = (
     : Effect.catchIf(evaluate(name), isUnknown, () => afterLoading)
 }
 
-export type Run = ReturnType<typeof runner>
+export type RunScript = ReturnType<typeof make>
 
 /** A script over tasks. Its own arguments begin at `ARGV[3]`. */
 export const taskScript = <A>(lua: string): Script<A> => ({ lua: `${keys}${tasks}${lua}` })

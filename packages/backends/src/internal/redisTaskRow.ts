@@ -1,15 +1,15 @@
 /**
  * The row of a task as Redis returns it: texts, in the order of `columns`.
  */
-import { ConversationId, MessageId, TaskId, UserId } from "@perennial/domain/Ids"
+import * as EventPayload from "@perennial/domain/EventPayload"
+import { ConversationId, TaskId, UserId } from "@perennial/domain/Ids"
 import { TaskStatus } from "@perennial/domain/Task"
-import type { Head } from "@perennial/domain/TaskBackend"
+import type { EndedTask, Head } from "@perennial/domain/TaskBackend"
 import type { StoredEvent } from "@perennial/domain/TaskEvent"
 import { Option, Schema } from "effect"
-import { encodeEvent } from "./eventPayload.ts"
 import { claimColumns, columns } from "./redisPrelude.ts"
-import type { HeadValues, Values } from "./redisTaskScripts.ts"
-import type { ClaimRow, TaskRow } from "./taskRow.ts"
+import type { EndedValues, HeadValues, Values } from "./redisTaskScripts.ts"
+import { type ClaimRow, type TaskRow, toTask } from "./taskRow.ts"
 
 const Row = Schema.Struct({
   id: TaskId,
@@ -17,9 +17,9 @@ const Row = Schema.Struct({
   user_id: UserId,
   agent_id: Schema.String,
   status: TaskStatus,
+  error_code: Schema.NullOr(Schema.String),
   error: Schema.NullOr(Schema.String),
-  metadata: Schema.NullOr(Schema.String),
-  replaces: Schema.NullOr(MessageId),
+  spec: Schema.String,
   request_hash: Schema.NullOr(Schema.String),
   token: Schema.FiniteFromString,
   attempt: Schema.FiniteFromString,
@@ -33,8 +33,6 @@ const decodeRow = Schema.decodeUnknownSync(Row)
 const decodeClaim = Schema.decodeUnknownSync(Schema.Struct({
   ...Row.fields,
   input: Schema.String,
-  user_metadata: Schema.NullOr(Schema.String),
-  log_context: Schema.NullOr(Schema.String),
   failures: Schema.FiniteFromString,
   started_at: Schema.NullOr(Schema.FiniteFromString)
 }))
@@ -42,7 +40,7 @@ const decodeClaim = Schema.decodeUnknownSync(Schema.Struct({
 const named = (names: ReadonlyArray<string>, values: Values) =>
   Object.fromEntries(names.map((name, i) => [name, values[i] ?? null]))
 
-/** Throws when the row cannot be read. Its other fields are only looked at in scripts. */
+/** Throws when the row cannot be read. Only scripts read its other fields. */
 export const toRow = (values: Values): TaskRow => decodeRow(named(columns, values))
 
 /** Throws when the row cannot be read. */
@@ -58,6 +56,20 @@ export const toHead = ([taskId, conversationId, agentId, token]: HeadValues): He
 export const toHeadOption = (values: HeadValues | null): Option.Option<Head> =>
   Option.map(Option.fromNullOr(values), toHead)
 
+/** Throws when the row or the event cannot be read. */
+export const toEnded = ([cursor, values, stored]: EndedValues): EndedTask => {
+  const row = toRow(values)
+  const ids = { taskId: row.id, conversationId: row.conversation_id }
+  return {
+    cursor: Number(cursor),
+    userId: row.user_id,
+    task: toTask(row),
+    event: stored === null
+      ? undefined
+      : { seq: row.last_seq, at: Number(stored[0]), event: EventPayload.decode(stored[1], ids) }
+  }
+}
+
 /** Times and payloads by turns, as scripts take them. */
 export const toPayloads = (events: ReadonlyArray<StoredEvent>): ReadonlyArray<string | number> =>
-  events.flatMap(({ at, event }) => [at, encodeEvent(event)])
+  events.flatMap(({ at, event }) => [at, EventPayload.encode(event)])

@@ -1,15 +1,17 @@
 /**
- * The methods of the task backend as scripts. What each promises is said at the port; arguments are named in the order
- * they are given.
+ * The methods of the task backend as scripts. The port says what each promises. The comment of a script names its
+ * arguments in their order.
  */
 import type { AgentId, ConversationId, TaskId } from "@perennial/domain/Ids"
 import type { TaskStatus } from "@perennial/domain/Task"
-import { taskScript } from "./redisPrelude.ts"
+import { columns, taskScript } from "./redisPrelude.ts"
 
 /** The values of `columns` (of `claimColumns` where a task is claimed), null where a field is absent. */
 export type Values = ReadonlyArray<string | null>
 /** A task that may run: id, conversation, agent, token. */
 export type HeadValues = readonly [TaskId, ConversationId, AgentId, string]
+/** The cursor of an end, its task, and time and payload of the terminal event, or null once the log was pruned. */
+export type EndedValues = readonly [cursor: string, Values, readonly [at: string, payload: string] | null]
 
 /** Task, conversation, user, onBusy, maxQueued, `=<idempotency key>` or "", request hash, value of a cancel by
  * `interrupt`, its reason as JSON, the payload of `ack`, then fields of the row. */
@@ -89,13 +91,20 @@ local rows = {}
 for i = 1, math.min(limit, #ids) do rows[i] = row(ids[i]) end
 return rows`)
 
-/** Task, runner, expected token. Returns the row, or null when the claim is lost. */
-export const claim = taskScript<Values | null>(String.raw`
-local task, runner, expected = find(ARGV[3]), ARGV[4], tonumber(ARGV[5])
+/** Task. Returns null when it is no active head. */
+export const head = taskScript<HeadValues | null>(String.raw`
+local task = find(ARGV[3])
+return task and task.active and isHead(task) and toHead(task.id) or false`)
+
+/** Task, runner, expected token, claim. Returns the time and the row, or null when the claim is lost. */
+export const claim = taskScript<readonly [number, Values] | null>(String.raw`
+local task, runner, expected, claim = find(ARGV[3]), ARGV[4], tonumber(ARGV[5]), ARGV[6]
 local time = now()
 if not task or not task.active or not isHead(task) then return false end
 -- A claim whose reply was lost.
-if task.runner == runner and task.token == expected + 1 then return claimed(task.id) end
+if task.runner == runner and task.claim == claim and task.token == expected + 1 then
+  return { time, claimed(task.id) }
+end
 if task.token ~= expected or not isUnowned(task, time) then return false end
 local fields = key("task", task.id)
 if task.runner then call("HINCRBY", fields, "failures", 1) end
@@ -104,10 +113,10 @@ move(task, "running")
 -- A runner without a lease must be found too: its tasks have no live owner.
 call("ZADD", prefix .. "runners", "NX", 0, runner)
 call("ZADD", key("owned", runner), task.created, task.id)
-call("HSET", fields, "runner_id", runner, "token", expected + 1, "attempt", task.attempt + 1,
+call("HSET", fields, "runner_id", runner, "claim_id", claim, "token", expected + 1, "attempt", task.attempt + 1,
   "claimed_at", time, "updated_at", time)
 call("HSETNX", fields, "started_at", time)
-return claimed(task.id)`)
+return { time, claimed(task.id) }`)
 
 /** Again, then for each task: task, token, first seq, progress, count of events, and their times and payloads. Returns
  * for each whether it was appended, and the number of intents. */
@@ -131,10 +140,10 @@ end
 tell()
 return results`)
 
-/** Again, task, token, first seq, status, error or "", count of events, and their times and payloads. Returns the next
- * head, if any, or null when the lease is lost. */
+/** Again, task, token, first seq, status, code and detail of an error or "", count of events, and their times and payloads.
+ * Returns the next head, if any, or null when the lease is lost. */
 export const finish = taskScript<readonly [HeadValues | null] | null>(String.raw`
-local again, id, token, first, status, count = ARGV[3] == "1", ARGV[4], ARGV[5], tonumber(ARGV[6]), ARGV[7], tonumber(ARGV[9])
+local again, id, token, first, status, count = ARGV[3] == "1", ARGV[4], ARGV[5], tonumber(ARGV[6]), ARGV[7], tonumber(ARGV[10])
 local time = now()
 local task = fenced(id, token)
 if not task or task.lastSeq ~= first - 1 then
@@ -144,8 +153,8 @@ if not task or task.lastSeq ~= first - 1 then
   end
   return false
 end
-write(task, 10, count, time)
-if status == "error" then call("HSET", key("task", id), "error", ARGV[8]) end
+write(task, 11, count, time)
+if status == "error" then call("HSET", key("task", id), "error_code", ARGV[8], "error", ARGV[9]) end
 local head = close(task, status, time)
 tell()
 return { head }`)
@@ -162,12 +171,18 @@ return false`)
 
 /** Task, after, limit, bytes. */
 export const events = taskScript<
-  | readonly ["page", number, TaskStatus, ReadonlyArray<readonly [id: string, at: string, payload: string]>]
+  | readonly [
+    "page",
+    number,
+    TaskStatus,
+    ConversationId,
+    ReadonlyArray<readonly [id: string, at: string, payload: string]>
+  ]
   | readonly ["ahead", number]
   | readonly ["missing" | "expired"]
 >(String.raw`
 local id, after, limit, most = ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
-local v = call("HMGET", key("task", id), "last_seq", "status", "pruned")
+local v = call("HMGET", key("task", id), "last_seq", "status", "pruned", "conversation_id")
 if not v[1] then return { "missing" } end
 if v[3] == "1" then return { "expired" } end
 local last = tonumber(v[1])
@@ -184,7 +199,7 @@ while not full and #found < limit and after + #found < last do
   end
   if #step == 0 then break end
 end
-return { "page", last, v[2], found }`)
+return { "page", last, v[2], v[4], found }`)
 
 /** Tasks. Returns the newest seq of each, or null. */
 export const lastSeqs = taskScript<Values>(String.raw`
@@ -192,9 +207,11 @@ local seqs = {}
 for i = 3, #ARGV do seqs[i - 2] = call("HGET", key("task", ARGV[i]), "last_seq") end
 return seqs`)
 
-/** Runner, milliseconds of the lease, milliseconds after which failures are forgotten. Returns for each owned task its
- * id, token and number of intents. */
-export const heartbeat = taskScript<ReadonlyArray<readonly [TaskId, string, string]>>(String.raw`
+/** Runner, milliseconds of the lease, milliseconds after which failures are forgotten. Returns the time, and for each owned
+ * task its id, token and number of intents. */
+export const heartbeat = taskScript<
+  readonly [number, ReadonlyArray<readonly [TaskId, string, string]>]
+>(String.raw`
 local runner, ttl, alive = ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5])
 local time, owned = now(), {}
 local ids = call("ZRANGE", key("owned", runner), 0, -1)
@@ -212,17 +229,18 @@ for i, id in ipairs(ids) do
   owned[i] = { id, v[1], v[2] }
 end
 tell()
-return owned`)
+return { time, owned }`)
 
-/** Limit, 1 for the heads of all agents, stale before, agents. */
+/** Limit, 1 for the heads of all agents, milliseconds after which a head is stale, agents. */
 export const unowned = taskScript<ReadonlyArray<HeadValues>>(String.raw`
-local limit, every, stale, time = tonumber(ARGV[3]), ARGV[4] == "1", tonumber(ARGV[5]), now()
+local limit, every, time = tonumber(ARGV[3]), ARGV[4] == "1", now()
+local stale = time - tonumber(ARGV[5])
 local known, found, seen = {}, {}, {}
 for i = 6, #ARGV do known[ARGV[i]] = true end
 
 local function isWanted(id)
   local v = call("HMGET", key("task", id), "agent_id", "started_at", "updated_at")
-  return known[v[1]] or tonumber(v[2] or v[3]) < stale or intent(id, "cancel")
+  return known[v[1]] or tonumber(v[2] or v[3]) <= stale or intent(id, "cancel")
 end
 local function add(id, created)
   if seen[id] then return end
@@ -246,7 +264,7 @@ if every then
   collect(prefix .. "unowned")
 else
   for agent in pairs(known) do collect(key("unowned", agent)) end
-  for _, id in ipairs(call("ZRANGEBYSCORE", prefix .. "unowned", "-inf", "(" .. ARGV[5], "LIMIT", 0, limit)) do
+  for _, id in ipairs(call("ZRANGEBYSCORE", prefix .. "unowned", "-inf", stale, "LIMIT", 0, limit)) do
     if isWanted(id) then add(id, call("ZSCORE", prefix .. "unowned", id)) end
   end
   for _, id in ipairs(call("ZRANGE", prefix .. "cancelling", 0, -1)) do
@@ -284,17 +302,43 @@ return { 1, value, row(id), head }`)
 /** Task. Returns keys and `<ordinal>:<value>` by turns. */
 export const intents = taskScript<ReadonlyArray<string>>(`return call("HGETALL", key("intents", ARGV[3]))`)
 
-/** Finished before, limit. */
-export const prune = taskScript<number>(String.raw`
-local ids = call("ZRANGEBYSCORE", prefix .. "ended", "-inf", "(" .. ARGV[3], "LIMIT", 0, ARGV[4])
-for _, id in ipairs(ids) do
-  call("UNLINK", key("events", id), key("intents", id))
-  -- The message is in the conversation, too; the rest only an owner needed.
-  call("HSET", key("task", id), "pruned", 1, "input", "")
-  call("HDEL", key("task", id), "user_metadata", "log_context")
-  call("ZREM", prefix .. "ended", id)
+/** After, limit. */
+export const ended = taskScript<ReadonlyArray<EndedValues>>(String.raw`
+local found = call("ZRANGEBYSCORE", prefix .. "ends", "(" .. ARGV[3], "+inf", "WITHSCORES", "LIMIT", 0, ARGV[4])
+local ends = {}
+for i = 1, #found, 2 do
+  local id, cursor = found[i], found[i + 1]
+  -- Of a pruned log nothing is left.
+  local last = call("XREVRANGE", key("events", id), "+", "-", "COUNT", 1)[1]
+  table.insert(ends, { cursor, row(id), last and { last[2][2], last[2][4] } or false })
 end
-return #ids`)
+return ends`)
+
+/** Milliseconds since the end, limit. Returns ids and specs, by turns, of tasks whose logs may be removed. */
+export const prunable = taskScript<ReadonlyArray<string>>(String.raw`
+local ids = call("ZRANGEBYSCORE", prefix .. "ended", "-inf", now() - tonumber(ARGV[3]), "LIMIT", 0, ARGV[4])
+local found = {}
+for _, id in ipairs(ids) do
+  table.insert(found, id)
+  table.insert(found, row(id)[${columns.indexOf("spec") + 1}])
+end
+return found`)
+
+/** Ids and remaining specs by turns. Returns the number of removed logs. */
+export const prune = taskScript<number>(String.raw`
+local count = 0
+for i = 3, #ARGV, 2 do
+  local id = ARGV[i]
+  -- Not if another process has pruned or deleted the task meanwhile.
+  if call("ZREM", prefix .. "ended", id) == 1 then
+    call("UNLINK", key("events", id), key("intents", id))
+    -- The message is in the conversation, too.
+    call("HSET", key("task", id), "pruned", 1, "input", "", "spec", ARGV[i + 1])
+    call("HDEL", key("task", id), "user_metadata", "metadata", "replaces", "log_context")
+    count = count + 1
+  end
+end
+return count`)
 
 /** Conversation, user. Returns the task that is active, or null. */
 export const deleteConversation = taskScript<TaskId | null>(String.raw`
@@ -309,6 +353,7 @@ for _, status in ipairs({ "completed", "error", "cancelled" }) do
     if keyed then call("HDEL", key("keys", user), keyed) end
     call("ZREM", key("of-user:" .. status, user), id)
     call("ZREM", prefix .. "ended", id)
+    call("ZREM", prefix .. "ends", id)
     call("UNLINK", key("task", id), key("events", id), key("intents", id))
   end
   call("DEL", index)

@@ -1,14 +1,14 @@
 /**
- * Hints between processes: one stream of Redis, which every process reads on a connection of its own.
+ * Hints between processes: a stream of Redis that every process reads over a connection of its own.
  */
 import { TaskId } from "@perennial/domain/Ids"
 import type { Wake } from "@perennial/domain/TaskBackend"
 import { Effect, Schedule, Stream } from "effect"
 import type { Redis } from "effect/persistence"
 import { answered } from "./redisConnection.ts"
-import { entries } from "./redisPersistence.ts"
+import { entries } from "./redisDurability.ts"
 
-/** How long the server waits for news before it answers without any, in milliseconds: less than an answer may take. */
+/** How long the server waits for new entries before it answers without any, in milliseconds: less than `answered` waits. */
 const blockMillis = 5_000
 /** Hints in one answer. */
 const count = 1_000
@@ -28,7 +28,7 @@ const toWakes = ([, fields]: Entry, origin: string): ReadonlyArray<Wake> => {
   const wakes: Array<Wake> = []
   for (let i = 2; i < fields.length; i += 2) {
     const [kind, taskId] = fields.slice(i, i + 2)
-    // A kind that a newer version writes is not understood here.
+    // A newer version may write further kinds: they are ignored.
     if (kind === undefined || taskId === undefined || !isKind(kind)) continue
     wakes.push({ kind, taskId: TaskId.make(taskId) })
   }
@@ -36,12 +36,12 @@ const toWakes = ([, fields]: Entry, origin: string): ReadonlyArray<Wake> => {
 }
 
 /**
- * What other processes write to the stream from now on. After every connection `all` comes first: what was missed
- * before it is not known. A connection that fails is made again.
+ * The hints that other processes write to the stream from now on. `all` comes first after every connection, because hints
+ * may have been missed before. A connection that fails is made again.
  */
 export const make = (redis: Redis.Redis["Service"], { origin, stream }: {
   readonly stream: string
-  /** What this process writes under. */
+  /** Marks the hints of this process. */
   readonly origin: string
 }): Stream.Stream<Wake> => {
   const connected = Effect.gen(function*() {
@@ -54,7 +54,7 @@ export const make = (redis: Redis.Redis["Service"], { origin, stream }: {
     const next = Effect.gen(function*() {
       const options = ["COUNT", String(count), "BLOCK", String(blockMillis), "STREAMS", stream, cursor]
       const reply = yield* answered(connection.send("XREAD", ...options))
-      // One stream was asked for.
+      // The command reads one stream.
       const news = (entries(reply)[0]?.[1] ?? []) as ReadonlyArray<Entry>
       cursor = news.at(-1)?.[0] ?? cursor
       return news.flatMap((entry) => toWakes(entry, origin))

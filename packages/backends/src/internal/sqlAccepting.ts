@@ -3,27 +3,29 @@
  * idle conversation is accepted by one batched statement instead.
  */
 import { type TaskId, UserId } from "@perennial/domain/Ids"
-import { cancelKey, type Created, interruptReason, type NewTask, type TaskBackend } from "@perennial/domain/TaskBackend"
+import { cancelKey, interruptReason } from "@perennial/domain/Intent"
+import type { Created, NewTask, TaskBackend } from "@perennial/domain/TaskBackend"
 import { ConversationBusy, ConversationNotFound, IdempotencyConflict, QueueFull } from "@perennial/domain/TaskError"
+import * as TaskSpec from "@perennial/domain/TaskSpec"
 import { Data, Effect, Option, Schema } from "effect"
 import { SqlError, type Statement } from "effect/sql"
 import { toTaskBackendError } from "./backendError.ts"
 import { encodeAck } from "./eventPayload.ts"
-import { read } from "./persistence.ts"
 import * as ConversationQueue from "./sqlConversationQueue.ts"
 import type { Dialect } from "./sqlDialect.ts"
 import { unowned } from "./sqlOwnership.ts"
-import { decodeRows, readTasks, taskColumns, TaskRow } from "./sqlRows.ts"
-import { toHead, toTask, toText } from "./taskRow.ts"
+import { readRows, readTasks, taskColumns, TaskRow } from "./sqlRows.ts"
+import { tryCodec } from "./storeRetry.ts"
+import { toHead, toTask } from "./taskRow.ts"
 import type { TaskStatements } from "./taskStatements.ts"
 
 type Service = TaskBackend["Service"]
 type Accepting = Parameters<Service["create"]>[1]
 
 const ExistingRow = Schema.Struct({ ...TaskRow.fields, unowned: Schema.Int })
-const readExisting = decodeRows(ExistingRow)
+const readExisting = readRows(ExistingRow)
 
-const readPositions = decodeRows(Schema.Struct({ user_id: UserId, last_position: Schema.Int }))
+const readPositions = readRows(Schema.Struct({ user_id: UserId, last_position: Schema.Int }))
 
 /** Rolls a `create` back whose task exists already. */
 class Existing extends Data.TaggedError("Existing")<{ readonly row: typeof ExistingRow.Type }> {}
@@ -55,11 +57,11 @@ export const make = (
   const columns = taskColumns(sql)
 
   const insertTask = (task: NewTask, position: number, isHead: boolean, now: Statement.Fragment) =>
-    readTasks(sql`INSERT INTO perennial_tasks (position, head, id, conversation_id, user_id, agent_id, user_metadata,
-        metadata, replaces, log_context, idempotency_key, request_hash, status, last_seq, created_at, updated_at)
+    readTasks(sql`INSERT INTO perennial_tasks (position, head, id, conversation_id, user_id, agent_id, spec,
+        idempotency_key, request_hash, status, last_seq, created_at, updated_at)
       VALUES (${position}, ${isHead ? 1 : 0}, ${task.id}, ${task.conversationId}, ${task.userId}, ${task.agentId},
-        ${toText(task.userMetadata)}, ${toText(task.metadata)}, ${task.replaces ?? null}, ${toText(task.logContext)},
-        ${task.idempotency?.key ?? null}, ${task.idempotency?.requestHash ?? null}, 'queued', 1, ${now}, ${now})
+        ${TaskSpec.encode(task.spec)}, ${task.idempotency?.key ?? null}, ${task.idempotency?.requestHash ?? null},
+        'queued', 1, ${now}, ${now})
       RETURNING ${columns}`)
 
   const findExisting = Effect.fnUntraced(function*(task: NewTask, now: Statement.Fragment) {
@@ -120,19 +122,22 @@ export const make = (
     const isHead = active.length === interrupted.cancelled.length
     const rows = yield* insertTask(task, queue.last_position, isHead, now)
     yield* insertEvent(task.id, 1, now, encodeAck(task), JSON.stringify(task.input))
-    return yield* read(() => rows.map((row) => toCreated(row, isHead, interrupted)))
+    return yield* tryCodec(() => rows.map((row) => toCreated(row, isHead, interrupted)))
   })
 
   const acceptAny = (task: NewTask, options: Accepting) =>
     withTransaction(acceptInTurn(task, options)).pipe(
       Effect.retry({ while: isDuplicate, times: 2 }),
-      Effect.catchTag("Existing", ({ row }) => read(() => [{ ...toCreated(row, row.unowned === 1), created: false }]))
+      Effect.catchTag(
+        "Existing",
+        ({ row }) => tryCodec(() => [{ ...toCreated(row, row.unowned === 1), created: false }])
+      )
     )
 
   const accept = (task: NewTask, options: Accepting) =>
     Effect.flatMap(
       Effect.catchIf(acceptIdle(task), isDuplicate, () => Effect.succeed([])),
-      ([row]) => row === undefined ? acceptAny(task, options) : read(() => [toCreated(row, true)])
+      ([row]) => row === undefined ? acceptAny(task, options) : tryCodec(() => [toCreated(row, true)])
     )
 
   return {

@@ -4,17 +4,18 @@
  * Each step runs inside a transaction that has locked the row of the conversation, in a statement of its own: the
  * transaction then reads what every earlier transaction left (P2, P4).
  */
+import * as EventPayload from "@perennial/domain/EventPayload"
 import type { ConversationId, TaskId, UserId } from "@perennial/domain/Ids"
-import type { Head, Intent } from "@perennial/domain/TaskBackend"
+import type { Intent } from "@perennial/domain/Intent"
+import type { Head } from "@perennial/domain/TaskBackend"
 import { Effect, Option, Schema } from "effect"
 import type { Statement } from "effect/sql"
-import { encodeEvent } from "./eventPayload.ts"
 import type { Dialect } from "./sqlDialect.ts"
 import { unowned } from "./sqlOwnership.ts"
-import { decodeRows, headColumns, readHeads, readTasks, taskColumns, type TaskRow, whereTask } from "./sqlRows.ts"
+import { headColumns, readHeads, readRows, readTasks, taskColumns, type TaskRow, whereTask } from "./sqlRows.ts"
 import { toHead } from "./taskRow.ts"
 
-const readValues = decodeRows(Schema.Struct({ value: Schema.String }))
+const readValues = readRows(Schema.Struct({ value: Schema.String }))
 
 const toHeadOption = ([row]: ReadonlyArray<Parameters<typeof toHead>[0]>): Option.Option<Head> =>
   Option.map(Option.fromUndefinedOr(row), toHead)
@@ -60,7 +61,7 @@ export const make = ({ boundTransaction, lockRows, sql }: Dialect) => {
         conversationId: row.conversation_id,
         ...(reason === undefined ? undefined : { reason })
       }
-      yield* insertEvent(row.id, row.last_seq + 1, now, encodeEvent(event))
+      yield* insertEvent(row.id, row.last_seq + 1, now, EventPayload.encode(event))
       return yield* readTasks(sql`UPDATE perennial_tasks SET status = 'cancelled', head = 0, last_seq = last_seq + 1,
         finished_at = ${now}, updated_at = ${now} WHERE id = ${row.id} RETURNING ${columns}`)
     }),

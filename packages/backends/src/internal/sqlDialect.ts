@@ -6,8 +6,10 @@ import { SqlClient, type SqlError, type Statement } from "effect/sql"
 import { UnusableStore } from "../UnusableStore.ts"
 import type { ConversationStatements } from "./conversationStatements.ts"
 import * as PgConversations from "./pgConversations.ts"
+import * as PgInput from "./pgInput.ts"
 import * as PgTaskStatements from "./pgTaskStatements.ts"
 import * as PgTransaction from "./pgTransaction.ts"
+import type { Columns } from "./sqlInput.ts"
 import * as SqliteConversations from "./sqliteConversations.ts"
 import * as SqliteTaskStatements from "./sqliteTaskStatements.ts"
 import { type WithRetries, withRetries, withRetriesInTime } from "./sqlRetry.ts"
@@ -37,6 +39,8 @@ export interface Dialect {
     writes: readonly [Write, Write],
     read: Write
   ) => Effect.Effect<ReadonlyArray<object>, SqlError.SqlError>
+  /** A table `i` with a row for each item, as the input of a statement. */
+  readonly rowsOf: <A>(items: ReadonlyArray<A>, columns: Columns<A>) => Statement.Fragment
   readonly taskStatements: Effect.Effect<TaskStatements, never, Scope.Scope>
   readonly conversationStatements: Effect.Effect<ConversationStatements, never, Scope.Scope>
   /** What differs in the definition of a table. */
@@ -48,6 +52,8 @@ export interface Dialect {
     readonly updated: Statement.Fragment
     /** Of a table whose rows are found by their key alone: a smaller file and faster deletes. */
     readonly byKey: Statement.Fragment
+    /** A field of a JSON object whose value is a text without escapes. */
+    readonly plainField: (json: string, field: string) => Statement.Fragment
     /** The last column of an index that serves `newestFirst`. */
     readonly listedId: Statement.Fragment
   }
@@ -69,6 +75,7 @@ export const sqlite = (sql: SqlClient.SqlClient): Dialect => {
     lockRows: sql.literal(""),
     newestFirst: sql.literal("id DESC"),
     together: ([first, second], read) => sql.withTransaction(Effect.andThen(Effect.andThen(first, second), read)),
+    rowsOf: (items, columns) => SqliteTaskStatements.rowsOf(sql, items, columns),
     taskStatements: Effect.succeed(SqliteTaskStatements.make(sql)),
     conversationStatements: Effect.succeed(SqliteConversations.make(sql, time)),
     types: {
@@ -76,7 +83,8 @@ export const sqlite = (sql: SqlClient.SqlClient): Dialect => {
       millis: sql.literal("INTEGER"),
       updated: sql.literal(""),
       byKey: sql.literal("WITHOUT ROWID"),
-      listedId: sql.literal("id")
+      listedId: sql.literal("id"),
+      plainField: (json, field) => sql.literal(`${json} ->> '${field}'`)
     }
   }
 }
@@ -99,6 +107,7 @@ export const postgres = (sql: SqlClient.SqlClient): Dialect => {
     newestFirst: sql.literal("id DESC NULLS LAST"),
     // A statement can be given up at once, which the beginning and the end of a transaction cannot.
     together: ([first, second], read) => sql`WITH first AS (${first}), second AS (${second}) ${read}`,
+    rowsOf: (items, columns) => PgInput.rowsOf(sql, items, columns),
     taskStatements: PgTaskStatements.make(sql, now),
     conversationStatements: PgConversations.make(sql, now),
     types: {
@@ -106,7 +115,9 @@ export const postgres = (sql: SqlClient.SqlClient): Dialect => {
       millis: sql.literal("BIGINT"),
       updated: sql.literal("WITH (fillfactor = 80)"),
       byKey: sql.literal(""),
-      listedId: sql.literal("id NULLS FIRST")
+      listedId: sql.literal("id NULLS FIRST"),
+      // Not as JSON: PostgreSQL refuses some escapes that the object may have elsewhere.
+      plainField: (json, field) => sql.literal(`substring(${json} from '"${field}":"([^"\\\\]*)"')`)
     }
   }
 }

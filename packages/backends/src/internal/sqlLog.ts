@@ -5,13 +5,14 @@ import { TaskId } from "@perennial/domain/Ids"
 import { isTerminal } from "@perennial/domain/Task"
 import type { TaskBackend } from "@perennial/domain/TaskBackend"
 import { CursorAhead, EventsExpired, TaskNotFound } from "@perennial/domain/TaskError"
+import * as TaskSpec from "@perennial/domain/TaskSpec"
 import { Effect, Schema } from "effect"
 import { toTaskBackendError } from "./backendError.ts"
-import { decodeEvent, progress } from "./eventPayload.ts"
-import { readPage, toEventRows } from "./eventRow.ts"
-import { read } from "./persistence.ts"
+import { progress } from "./eventPayload.ts"
+import { decodePageEvents, decodePageTasks, toEventRows, toStoredEvents } from "./eventRow.ts"
 import type { Dialect } from "./sqlDialect.ts"
-import { decodeRows } from "./sqlRows.ts"
+import { readRows } from "./sqlRows.ts"
+import { toMillis, tryCodec } from "./storeRetry.ts"
 import { byClaim, type TaskStatements } from "./taskStatements.ts"
 
 type Service = TaskBackend["Service"]
@@ -25,17 +26,18 @@ const toAppending = ({ claim, events }: Entry) => ({
   progress: progress(events)
 })
 
-const readLogEnds = decodeRows(Schema.Struct({
+const readLogEnds = readRows(Schema.Struct({
   id: TaskId,
   token: Schema.Int,
   intents: Schema.Int,
   last_seq: Schema.Int
 }))
 
-const readIds = decodeRows(Schema.Struct({ id: TaskId }))
+const readIds = readRows(Schema.Struct({ id: TaskId }))
+const readSpecs = readRows(Schema.Struct({ id: TaskId, spec: Schema.String }))
 
 export const make = (
-  { boundTransaction, sql, time, withRetries, withTransaction }: Dialect,
+  { boundTransaction, rowsOf, sql, time, withRetries, withTransaction }: Dialect,
   statements: Pick<TaskStatements, "append" | "page">
 ): Pick<Service, "append" | "events" | "lastSeqs" | "prune"> => {
   const logEnds = (ids: ReadonlyArray<TaskId>) =>
@@ -71,17 +73,15 @@ export const make = (
       withRetries(() =>
         Effect.gen(function*() {
           const { after } = options
-          const rows = yield* readPage(statements.page({ id, ...options }))
-          const [task] = rows
+          const rows = yield* statements.page({ id, ...options })
+          const [task] = yield* decodePageTasks(rows.slice(0, 1))
           if (task === undefined) return yield* new TaskNotFound({ taskId: id })
           if (task.pruned === 1) return yield* new EventsExpired({ taskId: id })
           const lastSeq = task.last_seq
           if (after > lastSeq) return yield* new CursorAhead({ taskId: id, after, lastSeq })
-          const events = yield* read(() =>
-            rows.flatMap(({ at, payload, seq }) =>
-              seq === null || payload === null ? [] : [{ seq, at: Number(at), event: decodeEvent(payload) }]
-            )
-          )
+          const ids = { taskId: id, conversationId: task.conversation_id }
+          const found = yield* decodePageEvents(rows)
+          const events = yield* tryCodec(() => toStoredEvents(found, ids))
           return { events, lastSeq, ended: isTerminal(task.status) }
         }), toTaskBackendError("events")),
 
@@ -92,23 +92,29 @@ export const make = (
           (rows) => rows.map((row) => ({ taskId: row.id, lastSeq: row.last_seq }))
         ), toTaskBackendError("lastSeqs")),
 
-    prune: ({ finishedBefore, limit }) =>
+    prune: ({ finishedFor, limit }) =>
       withRetries(() =>
         withTransaction(Effect.gen(function*() {
+          const now = yield* time
           yield* sql`SELECT ${boundTransaction}`
-          // The body of the message goes with its log: the conversation has it, too. Only an owner needed the rest.
-          const found = yield* readIds(sql`SELECT id FROM perennial_tasks
-            WHERE finished_at < ${finishedBefore} AND pruned = 0 ORDER BY finished_at, id LIMIT ${limit}`)
+          // A query of its own computes the time once: PostgreSQL searches no index for a time that changes from row to row.
+          const last = sql`(SELECT ${now} - ${toMillis(finishedFor)})`
+          const found = yield* readSpecs(sql`SELECT id, spec FROM perennial_tasks
+            WHERE finished_at <= ${last} AND pruned = 0 ORDER BY finished_at, id LIMIT ${limit}`)
           if (found.length === 0) return 0
+          const specs = rowsOf(found, {
+            task: ["text", ({ id }) => id],
+            kept: ["text", ({ spec }) => TaskSpec.pruneText(spec)]
+          })
           // Another process may prune the same tasks.
-          const rows = yield* readIds(sql`UPDATE perennial_tasks
-            SET pruned = 1, user_metadata = NULL, log_context = NULL
-            WHERE pruned = 0 AND ${sql.in("id", found.map((row) => row.id))} RETURNING id`)
-          if (rows.length === 0) return 0
-          const ids = rows.map((row) => row.id)
+          const pruned = yield* readIds(sql`UPDATE perennial_tasks AS t SET pruned = 1, spec = i.kept FROM ${specs}
+            WHERE t.id = i.task AND t.pruned = 0 RETURNING id`)
+          if (pruned.length === 0) return 0
+          const ids = pruned.map((row) => row.id)
+          // The body of the message goes with its log: the conversation has it, too.
           yield* sql`DELETE FROM perennial_task_events WHERE ${sql.in("task_id", ids)}`
           yield* sql`DELETE FROM perennial_task_intents WHERE ${sql.in("task_id", ids)}`
-          return rows.length
+          return ids.length
         })), toTaskBackendError("prune"))
   }
 }

@@ -5,7 +5,7 @@ import { Effect, Layer, Record, Schema } from "effect"
 import { Migrator, type SqlClient, type SqlError } from "effect/sql"
 import { UnusableStore } from "../UnusableStore.ts"
 import { type Dialect, forStore } from "./sqlDialect.ts"
-import { decodeRows } from "./sqlRows.ts"
+import { readRows } from "./sqlRows.ts"
 
 /** A migration, for the dialect of the database. */
 type Migrate = (dialect: Dialect) => Effect.Effect<void, SqlError.SqlError>
@@ -95,6 +95,35 @@ const filters: Migrate = Effect.fnUntraced(function*({ sql, types: { listedId } 
   }
 })
 
+/**
+ * Values that a store only carries are one text, a claim and an error are known by an id and a code, and ends have an
+ * order. An end of before has its code where it still has its log, and gets its number when a reader asks for it.
+ */
+const specs: Migrate = Effect.fnUntraced(function*({ sql, types: { id, millis, plainField } }) {
+  yield* sql`ALTER TABLE perennial_tasks ADD COLUMN spec TEXT NOT NULL DEFAULT '{}'`
+  yield* sql`ALTER TABLE perennial_tasks ADD COLUMN error_code TEXT`
+  yield* sql`ALTER TABLE perennial_tasks ADD COLUMN claim_id ${id}`
+  yield* sql`ALTER TABLE perennial_tasks ADD COLUMN end_cursor ${millis}`
+  // An id of a message has no control characters: these are all the escapes that it may need.
+  const replaces = sql.literal(`',"replaces":"' || REPLACE(REPLACE(replaces, '\\', '\\\\'), '"', '\\"') || '"'`)
+  yield* sql`UPDATE perennial_tasks SET spec = '{' || SUBSTR(
+      COALESCE(',"metadata":' || metadata, '') || COALESCE(${replaces}, '')
+        || COALESCE(',"userMetadata":' || user_metadata, '') || COALESCE(',"logContext":' || log_context, ''),
+      2) || '}'
+    WHERE metadata IS NOT NULL OR replaces IS NOT NULL OR user_metadata IS NOT NULL OR log_context IS NOT NULL`
+  yield* sql`UPDATE perennial_tasks SET error_code = (SELECT ${plainField("payload", "error")}
+      FROM perennial_task_events WHERE task_id = id AND seq = last_seq) WHERE status = 'error'`
+  for (const column of ["metadata", "replaces", "user_metadata", "log_context"]) {
+    yield* sql`ALTER TABLE perennial_tasks DROP COLUMN ${sql(column)}`
+  }
+  yield* sql`CREATE INDEX perennial_tasks_ended ON perennial_tasks (end_cursor) WHERE end_cursor IS NOT NULL`
+  yield* sql`CREATE INDEX perennial_tasks_unnumbered ON perennial_tasks (finished_at, id)
+    WHERE finished_at IS NOT NULL AND end_cursor IS NULL`
+  // One row: the last number, which stays when the task with that number is deleted.
+  yield* sql`CREATE TABLE perennial_ends (last_cursor ${millis} NOT NULL)`
+  yield* sql`INSERT INTO perennial_ends (last_cursor) VALUES (0)`
+})
+
 export const migrations: Readonly<Record<string, Migrate>> = {
   "1_tasks": tasks,
   "2_conversations": conversations,
@@ -102,7 +131,8 @@ export const migrations: Readonly<Record<string, Migrate>> = {
   "4_inputs": inputs,
   "5_lists": lists,
   "6_newest": newest,
-  "7_filters": filters
+  "7_filters": filters,
+  "8_specs": specs
 }
 
 export const table = "perennial_migrations"
@@ -110,13 +140,13 @@ export const table = "perennial_migrations"
 /** The version of the tables that this version of the stores knows. */
 const known = Object.keys(migrations).length
 
-const readVersions = decodeRows(Schema.Struct({ version: Schema.NullOr(Schema.Int) }))
+const readVersions = readRows(Schema.Struct({ version: Schema.NullOr(Schema.Int) }))
 
 /** Refuses the tables of a newer version: this version would not keep their invariants. */
 const refuseNewer = Effect.fnUntraced(function*({ sql }: Dialect) {
   const [row] = yield* readVersions(sql`SELECT MAX(migration_id) AS version FROM ${sql(table)}`).pipe(
     // The migrator made the column: its values are integers.
-    Effect.catchTag("Unreadable", Effect.die)
+    Effect.catchTag("CodecError", Effect.die)
   )
   const version = row?.version ?? known
   if (version > known) {

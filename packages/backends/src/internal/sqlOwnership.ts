@@ -2,21 +2,19 @@
  * Who may execute a task: claims, leases and heads without an owner.
  */
 import { type AgentId, RunnerId, TaskId } from "@perennial/domain/Ids"
-import { cancelKey, type TaskBackend } from "@perennial/domain/TaskBackend"
+import { cancelKey } from "@perennial/domain/Intent"
+import { aliveMillis, type TaskBackend } from "@perennial/domain/TaskBackend"
 import { Duration, Effect, Option, Schema } from "effect"
 import type { SqlClient, Statement } from "effect/sql"
 import { toTaskBackendError } from "./backendError.ts"
-import { read } from "./persistence.ts"
 import type { Dialect } from "./sqlDialect.ts"
-import { claimColumns, decodeRows, headColumns, mergedPage, readClaims, readHeads } from "./sqlRows.ts"
-import { toClaim, toHead } from "./taskRow.ts"
+import { claimColumns, headColumns, mergedPage, Millis, readClaims, readHeads, readRows, toClaim } from "./sqlRows.ts"
+import { toMillis, tryCodec } from "./storeRetry.ts"
+import { toHead } from "./taskRow.ts"
 import type { TaskStatements } from "./taskStatements.ts"
 
 type Service = TaskBackend["Service"]
 type Claiming = Parameters<Service["claim"]>[1]
-
-/** An owner that has been alive this long on a task, in milliseconds, is not what kills its owners. */
-const aliveMillis = 60_000
 
 /** Whether task `t` is a head that nobody owns: never claimed, released, or with an owner whose lease has run out. */
 export const unowned = (sql: SqlClient.SqlClient, now: Statement.Fragment): Statement.Fragment =>
@@ -30,10 +28,15 @@ export const unowned = (sql: SqlClient.SqlClient, now: Statement.Fragment): Stat
 const found = (sql: SqlClient.SqlClient, query: Statement.Fragment) => sql`(${query}) IS NOT NULL`
 
 /** Whether a process that has these agents may do something about head `t`: execute it, or end it as every process may. */
-const concerns = (sql: SqlClient.SqlClient, agentIds: ReadonlyArray<AgentId>, staleBefore: number) =>
+const concerns = (
+  sql: SqlClient.SqlClient,
+  agentIds: ReadonlyArray<AgentId>,
+  staleFor: Duration.Duration | undefined,
+  now: Statement.Fragment
+) =>
   sql.or([
     sql.in("agent_id", agentIds),
-    sql`COALESCE(started_at, updated_at) < ${staleBefore}`,
+    ...(staleFor === undefined ? [] : [sql`COALESCE(started_at, updated_at) <= ${now} - ${toMillis(staleFor)}`]),
     sql`(intents > 0 AND ${
       found(
         sql,
@@ -46,9 +49,14 @@ const concerns = (sql: SqlClient.SqlClient, agentIds: ReadonlyArray<AgentId>, st
 /** How many dead owners one page has tasks of. The next follow when these tasks have been claimed. */
 const deadAtOnce = 50
 
-const readRunners = decodeRows(Schema.Struct({ id: RunnerId }))
+const readRunners = readRows(Schema.Struct({ id: RunnerId }))
 
-const readOwned = decodeRows(Schema.Struct({ id: TaskId, token: Schema.Int, intents: Schema.Int }))
+const readOwned = readRows(Schema.Struct({
+  now: Millis,
+  id: Schema.NullOr(TaskId),
+  token: Schema.NullOr(Schema.Int),
+  intents: Schema.NullOr(Schema.Int)
+}))
 
 /** The methods that keep or give up ownership. They need no statement that is batched. */
 export const makeLease = (
@@ -58,7 +66,7 @@ export const makeLease = (
     Duration.isZero(ttl)
       ? sql`DELETE FROM perennial_runners WHERE id = ${runnerId}`
       : sql`INSERT INTO perennial_runners (id, expires_at)
-          VALUES (${runnerId}, ${now} + ${Math.ceil(Duration.toMillis(ttl))})
+          VALUES (${runnerId}, ${now} + ${toMillis(ttl)})
           ON CONFLICT (id) DO UPDATE SET expires_at = excluded.expires_at`
   const clearFailures = (runnerId: RunnerId, now: Statement.Fragment) =>
     sql`UPDATE perennial_tasks SET failures = 0
@@ -75,9 +83,16 @@ export const makeLease = (
           const now = yield* time
           const rows = yield* readOwned(together(
             [renew(runnerId, ttl, now), clearFailures(runnerId, now)],
-            sql`SELECT id, token, intents FROM perennial_tasks WHERE runner_id = ${runnerId}`
+            // A runner without tasks is one row without a task.
+            sql`SELECT c.now, t.id, t.token, t.intents FROM (SELECT ${now} AS now) c
+              LEFT JOIN perennial_tasks t ON t.runner_id = ${runnerId}`
           ))
-          return { owned: rows.map(({ id, intents, token }) => ({ taskId: id, token, intents })) }
+          return {
+            now: Number(rows[0]?.now),
+            owned: rows.flatMap(({ id, intents, token }) =>
+              id === null || token === null || intents === null ? [] : [{ taskId: id, token, intents }]
+            )
+          }
         }), toTaskBackendError("heartbeat"))
   }
 }
@@ -85,36 +100,33 @@ export const makeLease = (
 export const make = (
   { sql, time, withRetries }: Dialect,
   { claimFirst }: Pick<TaskStatements, "claimFirst">
-): Pick<Service, "claim" | "unowned"> => {
-  const columns = claimColumns(sql)
-
-  const claimAny = (id: TaskId, { expectedToken, runnerId }: Claiming) =>
-    Effect.flatMap(
-      time,
-      (now) =>
-        readClaims(sql`UPDATE perennial_tasks AS t SET token = token + 1, attempt = attempt + 1,
+): Pick<Service, "claim" | "head" | "unowned"> => {
+  const claimAny = (id: TaskId, { claimId, expectedToken, runnerId }: Claiming, now: Statement.Fragment) =>
+    readClaims(sql`UPDATE perennial_tasks AS t SET token = token + 1, attempt = attempt + 1,
         failures = failures + CASE WHEN runner_id IS NULL THEN 0 ELSE 1 END, runner_id = ${runnerId},
-        status = 'running', started_at = COALESCE(started_at, ${now}), claimed_at = ${now}, updated_at = ${now}
-      WHERE id = ${id} AND token = ${expectedToken} AND ${unowned(sql, now)} RETURNING ${columns}`)
-    )
+        claim_id = ${claimId}, status = 'running', started_at = COALESCE(started_at, ${now}), claimed_at = ${now},
+        updated_at = ${now}
+      WHERE id = ${id} AND token = ${expectedToken} AND ${unowned(sql, now)} RETURNING ${claimColumns(sql, now)}`)
 
   /** The claim that an earlier try won, though its reply was lost. */
-  const wonBefore = (id: TaskId, { expectedToken, runnerId }: Claiming) =>
-    readClaims(sql`SELECT ${columns} FROM perennial_tasks
-      WHERE id = ${id} AND head = 1 AND runner_id = ${runnerId} AND token = ${expectedToken + 1}`)
+  const wonBefore = (id: TaskId, { claimId, expectedToken, runnerId }: Claiming, now: Statement.Fragment) =>
+    readClaims(sql`SELECT ${claimColumns(sql, now)} FROM perennial_tasks
+      WHERE id = ${id} AND head = 1 AND runner_id = ${runnerId} AND claim_id = ${claimId}
+        AND token = ${expectedToken + 1}`)
 
   const claim: Service["claim"] = (id, claiming) =>
     withRetries(() =>
       Effect.gen(function*() {
-        const { expectedToken, runnerId } = claiming
+        const { claimId, expectedToken, runnerId } = claiming
+        const now = yield* time
         const ways = [
-          ...(expectedToken === 0 ? [claimFirst({ id, runnerId })] : []),
-          claimAny(id, claiming),
-          wonBefore(id, claiming)
+          ...(expectedToken === 0 ? [claimFirst({ id, runnerId, claimId })] : []),
+          claimAny(id, claiming, now),
+          wonBefore(id, claiming, now)
         ]
         for (const way of ways) {
           const [row] = yield* way
-          if (row !== undefined) return Option.some(yield* read(() => toClaim(row, runnerId)))
+          if (row !== undefined) return Option.some(yield* tryCodec(() => toClaim(row, runnerId)))
         }
         return Option.none()
       }), toTaskBackendError("claim"))
@@ -140,11 +152,18 @@ export const make = (
 
   return {
     claim,
-    unowned: ({ agentIds, limit, staleBefore = 0 }) =>
+    head: (id) =>
+      withRetries(() =>
+        Effect.map(
+          readHeads(sql`SELECT ${headColumns(sql)} FROM perennial_tasks WHERE id = ${id} AND head = 1`),
+          ([row]) => Option.map(Option.fromUndefinedOr(row), toHead)
+        ), toTaskBackendError("head")),
+    unowned: ({ agentIds, limit, staleFor }) =>
       withRetries(() =>
         Effect.gen(function*() {
-          const wanted = agentIds === undefined ? sql`` : sql`AND ${concerns(sql, agentIds, staleBefore)}`
-          const owners = yield* deadOwners(wanted, yield* time)
+          const now = yield* time
+          const wanted = agentIds === undefined ? sql`` : sql`AND ${concerns(sql, agentIds, staleFor, now)}`
+          const owners = yield* deadOwners(wanted, now)
           const rows = yield* readHeads(mergedPage(sql, {
             columns: sql`${headColumns(sql)}, created_at`,
             filters: [

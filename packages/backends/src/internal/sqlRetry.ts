@@ -3,7 +3,7 @@
  */
 import { Cause, Effect, Option, Predicate } from "effect"
 import { SqlError } from "effect/sql"
-import { make, patienceMillis, type Persistently } from "./persistence.ts"
+import { answerMillis, make, type WithRetriesOf } from "./storeRetry.ts"
 
 /**
  * Whether the same statement may succeed in a moment. The client does not classify all of these codes of PostgreSQL as
@@ -32,9 +32,9 @@ const unanswered = new SqlError.SqlError({
  * connections (`multiplex`).
  */
 export const answered = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E | SqlError.SqlError, R> =>
-  Effect.timeoutOrElse(effect, { duration: patienceMillis, orElse: () => Effect.fail(unanswered) })
+  Effect.timeoutOrElse(effect, { duration: answerMillis, orElse: () => Effect.fail(unanswered) })
 
-export type WithRetries = Persistently<SqlError.SqlError>
+export type WithRetries = WithRetriesOf<SqlError.SqlError>
 
 /** For a database in this process, which always answers. */
 export const withRetries: WithRetries = make({ isFailure: SqlError.isSqlError, isTransient })

@@ -1,11 +1,13 @@
 /**
  * The columns of a task in the SQL databases, and the decoders of their rows. Every row is decoded before it is used.
  */
-import { AgentId, ConversationId, MessageId, TaskId, UserId } from "@perennial/domain/Ids"
+import { AgentId, ConversationId, type RunnerId, TaskId, UserId } from "@perennial/domain/Ids"
 import { TaskStatus } from "@perennial/domain/Task"
+import type { Claim } from "@perennial/domain/TaskBackend"
 import { type Array as Arr, Effect, Schema } from "effect"
 import type { SqlClient, SqlError, Statement } from "effect/sql"
-import { read, type Unreadable } from "./persistence.ts"
+import { type CodecError, tryCodec } from "./storeRetry.ts"
+import { toClaim as rowToClaim } from "./taskRow.ts"
 
 /** Milliseconds: a BIGINT of PostgreSQL arrives as a bigint. */
 export const Millis = Schema.Union([Schema.Finite, Schema.BigInt])
@@ -17,9 +19,9 @@ export const TaskRow = Schema.Struct({
   user_id: UserId,
   agent_id: AgentId,
   status: TaskStatus,
+  error_code: Schema.NullOr(Schema.String),
   error: Schema.NullOr(Schema.String),
-  metadata: Schema.NullOr(Schema.String),
-  replaces: Schema.NullOr(MessageId),
+  spec: Schema.String,
   request_hash: Schema.NullOr(Schema.String),
   token: Schema.Int,
   attempt: Schema.Int,
@@ -32,13 +34,11 @@ export type TaskRow = typeof TaskRow.Type
 
 /** The columns of a task that only its owner needs. The body of a message may have megabytes. */
 const ownerFields = {
-  user_metadata: Schema.NullOr(Schema.String),
-  log_context: Schema.NullOr(Schema.String),
   failures: Schema.Int,
   started_at: Schema.NullOr(Millis)
 }
 
-export const ClaimRow = Schema.Struct({ ...TaskRow.fields, ...ownerFields, input: Schema.String })
+export const ClaimRow = Schema.Struct({ ...TaskRow.fields, ...ownerFields, input: Schema.String, now: Millis })
 export type ClaimRow = typeof ClaimRow.Type
 
 /** The columns of a `Head`. */
@@ -55,9 +55,9 @@ const names = (fields: object) => Object.keys(fields).join(", ")
 export const taskColumns = (sql: SqlClient.SqlClient): Statement.Fragment => sql.literal(names(TaskRow.fields))
 
 /** The columns of a `ClaimRow`. */
-export const claimColumns = (sql: SqlClient.SqlClient): Statement.Fragment =>
-  sql.literal(`${names(TaskRow.fields)}, ${names(ownerFields)},
-    (SELECT input FROM perennial_task_events WHERE task_id = id AND seq = 1) AS input`)
+export const claimColumns = (sql: SqlClient.SqlClient, now: Statement.Fragment): Statement.Fragment =>
+  sql`${sql.literal(`${names(TaskRow.fields)}, ${names(ownerFields)}`)},
+    (SELECT input FROM perennial_task_events WHERE task_id = id AND seq = 1) AS input, ${now} AS now`
 
 /** The columns of a `HeadRow`. */
 export const headColumns = (sql: SqlClient.SqlClient): Statement.Fragment => sql.literal(names(HeadRow.fields))
@@ -91,15 +91,23 @@ export const mergedPage = (
 /** A text as a text column keeps it: PostgreSQL has no U+0000. JSON escapes that character. */
 export const toSqlText = (text: string): string => text.replaceAll("\0", "\uFFFD")
 
-/** Decodes the rows that a statement returns. A row that is not as the schema says fails with `Unreadable`. */
+/** Decodes rows. A row that is not as the schema says fails with `CodecError`. */
 export const decodeRows = <A>(schema: Schema.ConstraintDecoder<A>) => {
   const decode = Schema.decodeUnknownSync(Schema.Array(schema))
-  return (
-    statement: Effect.Effect<ReadonlyArray<unknown>, SqlError.SqlError>
-  ): Effect.Effect<ReadonlyArray<A>, SqlError.SqlError | Unreadable> =>
-    Effect.flatMap(statement, (rows) => read(() => decode(rows)))
+  return (rows: ReadonlyArray<unknown>): Effect.Effect<ReadonlyArray<A>, CodecError> => tryCodec(() => decode(rows))
 }
 
-export const readTasks = decodeRows(TaskRow)
-export const readClaims = decodeRows(ClaimRow)
-export const readHeads = decodeRows(HeadRow)
+/** Decodes the rows that a statement returns. */
+export const readRows = <A>(schema: Schema.ConstraintDecoder<A>) => {
+  const decode = decodeRows(schema)
+  return (
+    statement: Effect.Effect<ReadonlyArray<unknown>, SqlError.SqlError>
+  ): Effect.Effect<ReadonlyArray<A>, SqlError.SqlError | CodecError> => Effect.flatMap(statement, decode)
+}
+
+/** A claim, by the runner that made it. Throws when a column cannot be read. */
+export const toClaim = (row: ClaimRow, runnerId: RunnerId): Claim => rowToClaim(row, runnerId, Number(row.now))
+
+export const readTasks = readRows(TaskRow)
+export const readClaims = readRows(ClaimRow)
+export const readHeads = readRows(HeadRow)

@@ -6,15 +6,15 @@ import type { TaskBackend } from "@perennial/domain/TaskBackend"
 import { TaskNotFound } from "@perennial/domain/TaskError"
 import { Effect, Schema } from "effect"
 import { toTaskBackendError } from "./backendError.ts"
-import { read } from "./persistence.ts"
 import type { Dialect } from "./sqlDialect.ts"
-import { decodeRows, mergedPage, readTasks, taskColumns } from "./sqlRows.ts"
+import { mergedPage, readRows, readTasks, taskColumns } from "./sqlRows.ts"
+import { tryCodec } from "./storeRetry.ts"
 import { toTask } from "./taskRow.ts"
 import type { TaskStatements } from "./taskStatements.ts"
 
 type Service = TaskBackend["Service"]
 
-const readIntents = decodeRows(Schema.Struct({ key: Schema.String, value: Schema.fromJsonString(Schema.Json) }))
+const readIntents = readRows(Schema.Struct({ key: Schema.String, value: Schema.fromJsonString(Schema.Json) }))
 
 export const make = (
   { newestFirst, sql, withRetries }: Dialect,
@@ -24,7 +24,7 @@ export const make = (
     withRetries(() =>
       Effect.gen(function*() {
         const [row] = yield* find({ id, userId: options?.userId })
-        return row === undefined ? yield* new TaskNotFound({ taskId: id }) : yield* read(() => toTask(row))
+        return row === undefined ? yield* new TaskNotFound({ taskId: id }) : yield* tryCodec(() => toTask(row))
       }), toTaskBackendError("get")),
 
   list: ({ before, conversationId, limit, status = TaskStatus.literals, userId }) => {
@@ -45,7 +45,7 @@ export const make = (
           order: newestFirst,
           limit
         }))
-        return yield* read(() => rows.map(toTask))
+        return yield* tryCodec(() => rows.map(toTask))
       }), toTaskBackendError("list"))
   },
 

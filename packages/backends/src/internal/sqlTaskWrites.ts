@@ -5,18 +5,19 @@
  * IMMEDIATE`). On PostgreSQL, the end of the newest task of a conversation is one batched statement instead.
  */
 import { TaskId, UserId } from "@perennial/domain/Ids"
+import { cancelKey, cancelReason } from "@perennial/domain/Intent"
 import { isTerminal as isEnded } from "@perennial/domain/Task"
-import { cancelKey, cancelReason, type Fence, type TaskBackend } from "@perennial/domain/TaskBackend"
+import type { Fence, TaskBackend } from "@perennial/domain/TaskBackend"
 import { ConversationBusy, LeaseLost, TaskNotFound } from "@perennial/domain/TaskError"
 import { isTerminal, terminalStatus } from "@perennial/domain/TaskEvent"
 import { Effect, Option, Schema } from "effect"
 import type { Statement } from "effect/sql"
 import { toTaskBackendError } from "./backendError.ts"
 import { toEventRows } from "./eventRow.ts"
-import { read } from "./persistence.ts"
 import * as ConversationQueue from "./sqlConversationQueue.ts"
 import type { Dialect } from "./sqlDialect.ts"
-import { decodeRows, readTasks, taskColumns, toSqlText, whereTask } from "./sqlRows.ts"
+import { readRows, readTasks, taskColumns, toSqlText, whereTask } from "./sqlRows.ts"
+import { tryCodec } from "./storeRetry.ts"
 import { toTask } from "./taskRow.ts"
 import type { Ending, TaskStatements } from "./taskStatements.ts"
 
@@ -24,8 +25,8 @@ type Service = TaskBackend["Service"]
 
 const decodeValue = Schema.decodeSync(Schema.fromJsonString(Schema.Json))
 
-const readOwners = decodeRows(Schema.Struct({ user_id: UserId }))
-const readIds = decodeRows(Schema.Struct({ id: TaskId }))
+const readOwners = readRows(Schema.Struct({ user_id: UserId }))
+const readIds = readRows(Schema.Struct({ id: TaskId }))
 
 export const make = (
   dialect: Dialect,
@@ -51,11 +52,15 @@ export const make = (
       const now = yield* time
       const { claim, error, first, last, rows, status } = ending
       yield* lockOf(claim.taskId)
-      const [row] = yield* readTasks(sql`UPDATE perennial_tasks SET status = ${status}, error = ${error}, head = 0,
-          runner_id = NULL, last_seq = ${last}, finished_at = ${now}, updated_at = ${now}
+      const [row] = yield* readTasks(
+        sql`UPDATE perennial_tasks SET status = ${status}, error_code = ${error?.code ?? null},
+          error = ${
+          error?.detail ?? null
+        }, head = 0, runner_id = NULL, last_seq = ${last}, finished_at = ${now}, updated_at = ${now}
         WHERE id = ${claim.taskId} AND token = ${claim.token} AND last_seq = ${first - 1}
           AND runner_id IS NOT NULL AND finished_at IS NULL
-        RETURNING ${columns}`)
+        RETURNING ${columns}`
+      )
       if (row === undefined) return yield* again ? finishedBefore(claim, last, now) : new LeaseLost(claim)
       yield* insertEvents(rows)
       return yield* promote(row.conversation_id, now)
@@ -72,7 +77,9 @@ export const make = (
       first,
       last: first + events.length - 1,
       status: terminalStatus(terminal),
-      error: terminal.type === "error" ? toSqlText(terminal.detail) : null
+      error: terminal.type === "error"
+        ? { code: toSqlText(terminal.error), detail: toSqlText(terminal.detail) }
+        : undefined
     }
     return withRetries((again) =>
       Effect.flatMap(
@@ -94,8 +101,8 @@ export const make = (
         if (before !== undefined || isEnded(row.status)) {
           return {
             written: again && before === JSON.stringify(intent.value),
-            value: before === undefined ? Option.none() : Option.some(yield* read(() => decodeValue(before))),
-            task: yield* read(() => toTask(row)),
+            value: before === undefined ? Option.none() : Option.some(yield* tryCodec(() => decodeValue(before))),
+            task: yield* tryCodec(() => toTask(row)),
             promoted: again ? yield* promoted(row.conversation_id, now) : Option.none()
           }
         }
@@ -105,7 +112,7 @@ export const make = (
         return {
           written: true,
           value: Option.some(intent.value),
-          task: yield* read(() => toTask(after)),
+          task: yield* tryCodec(() => toTask(after)),
           promoted: ends ? yield* promote(row.conversation_id, now) : Option.none()
         }
       })), toTaskBackendError("putIntent"))

@@ -9,9 +9,9 @@ import {
   readConversations,
   readMessages
 } from "./conversationStatements.ts"
-import { decodeRows } from "./sqlRows.ts"
+import { readRows } from "./sqlRows.ts"
 
-const readPositions = decodeRows(Schema.Struct({ last_position: Schema.Int }))
+const readPositions = readRows(Schema.Struct({ last_position: Schema.Int }))
 
 export const make = (
   sql: SqlClient.SqlClient,
@@ -39,9 +39,10 @@ export const make = (
       return true
     })),
   messages: ({ after, id, limit, userId }) => {
-    // An unknown or removed `after` has no position, and no position is greater than that.
-    const from = after === undefined ? sql`0` : sql`(SELECT position FROM perennial_messages
-      WHERE conversation_id = ${id} AND id = ${after} AND position > 0)`
+    // A removed message has its place still, as a negative position. An unknown one has no position, and no position is
+    // greater than that.
+    const from = after === undefined ? sql`0` : sql`(SELECT ABS(position) FROM perennial_messages
+      WHERE conversation_id = ${id} AND id = ${after})`
     return readMessages(sql`SELECT m.payload FROM perennial_conversations c
       LEFT JOIN perennial_messages m ON m.conversation_id = c.id AND m.position > ${from}
       WHERE c.id = ${id} AND c.user_id = ${userId} ORDER BY m.position LIMIT ${limit}`)

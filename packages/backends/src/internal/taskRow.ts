@@ -1,32 +1,28 @@
 /**
- * The row of a task, and what the port makes of it.
+ * The row of a task, and the values of the port that are made from a row.
  */
-import {
-  AgentId,
-  type ConversationId,
-  type MessageId,
-  type RunnerId,
-  type TaskId,
-  type UserId
-} from "@perennial/domain/Ids"
+import { AgentId, type ConversationId, type RunnerId, type TaskId, type UserId } from "@perennial/domain/Ids"
 import { UserMessage } from "@perennial/domain/Message"
-import { Metadata, type Task, type TaskStatus } from "@perennial/domain/Task"
+import type { Task, TaskStatus } from "@perennial/domain/Task"
 import type { Claim, Head } from "@perennial/domain/TaskBackend"
+import * as TaskSpec from "@perennial/domain/TaskSpec"
 import { DateTime, Schema } from "effect"
 
 /** Milliseconds: PostgreSQL's BIGINT arrives as a bigint. */
 type Millis = number | bigint
 
-/** What most operations read of the row of a task, in columns of these names. */
+/** The columns that most operations read. */
 export interface TaskRow {
   readonly id: TaskId
   readonly conversation_id: ConversationId
   readonly user_id: UserId
   readonly agent_id: string
   readonly status: TaskStatus
+  /** The code of an error; null where an earlier version stored the detail alone. */
+  readonly error_code: string | null
+  /** The detail of an error. */
   readonly error: string | null
-  readonly metadata: string | null
-  readonly replaces: MessageId | null
+  readonly spec: string
   readonly request_hash: string | null
   readonly token: number
   readonly attempt: number
@@ -36,21 +32,17 @@ export interface TaskRow {
   readonly updated_at: Millis
 }
 
-/** What only an owner needs. The body of a message may have megabytes. */
+/** With the columns that only an owner needs. The body of a message may have megabytes. */
 export interface ClaimRow extends TaskRow {
   readonly input: string
-  readonly user_metadata: string | null
-  readonly log_context: string | null
   readonly failures: number
   readonly started_at: Millis | null
 }
 
 const decodeInput = Schema.decodeSync(Schema.fromJsonString(UserMessage))
-const decodeMetadata = Schema.decodeSync(Schema.fromJsonString(Metadata))
-const decodeContext = Schema.decodeSync(Schema.fromJsonString(Schema.Record(Schema.String, Schema.String)))
 
-const optional = <A>(text: string | null, decode: (text: string) => A): A | undefined =>
-  text === null ? undefined : decode(text)
+/** The code of an error that was stored without one. */
+const unknownCode = "Unknown"
 
 /** The text of a JSON column. */
 export const toText = (value: unknown): string | null => value === undefined ? null : JSON.stringify(value)
@@ -65,13 +57,12 @@ export const toTask = (row: TaskRow): Task => ({
   lastSeq: row.last_seq,
   createdAt: DateTime.makeUnsafe(Number(row.created_at)),
   updatedAt: DateTime.makeUnsafe(Number(row.updated_at)),
-  ...(row.error === null ? undefined : { error: row.error }),
-  ...(row.metadata === null ? undefined : { metadata: decodeMetadata(row.metadata) }),
-  ...(row.replaces === null ? undefined : { replaces: row.replaces })
+  ...(row.error === null ? undefined : { error: { code: row.error_code ?? unknownCode, detail: row.error } }),
+  ...TaskSpec.toShown(TaskSpec.decode(row.spec))
 })
 
 /** Throws when a column cannot be read. */
-export const toClaim = (row: ClaimRow, runnerId: RunnerId): Claim => ({
+export const toClaim = (row: ClaimRow, runnerId: RunnerId, now: number): Claim => ({
   taskId: row.id,
   conversationId: row.conversation_id,
   userId: row.user_id,
@@ -82,12 +73,10 @@ export const toClaim = (row: ClaimRow, runnerId: RunnerId): Claim => ({
   failures: row.failures,
   lastSeq: row.last_seq,
   input: decodeInput(row.input),
-  userMetadata: optional(row.user_metadata, decodeMetadata),
-  metadata: optional(row.metadata, decodeMetadata),
-  replaces: row.replaces ?? undefined,
-  logContext: optional(row.log_context, decodeContext),
+  spec: TaskSpec.decode(row.spec),
   createdAt: Number(row.created_at),
   startedAt: Number(row.started_at ?? row.updated_at),
+  now,
   intents: row.intents
 })
 

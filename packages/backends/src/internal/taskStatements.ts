@@ -1,19 +1,20 @@
 /**
  * The statements on tasks and their logs that each dialect has in a form of its own.
  */
-import type { RunnerId, TaskId, UserId } from "@perennial/domain/Ids"
-import type { TaskStatus } from "@perennial/domain/Task"
+import type { ClaimId, RunnerId, TaskId, UserId } from "@perennial/domain/Ids"
+import type { Task, TaskStatus } from "@perennial/domain/Task"
 import type { Fence, NewTask, TaskBackend } from "@perennial/domain/TaskBackend"
 import { type Effect, Schema } from "effect"
 import type { SqlError, Statement } from "effect/sql"
 import type { EventRow } from "./eventRow.ts"
-import type { Unreadable } from "./persistence.ts"
-import { type ClaimRow, decodeRows, TaskRow } from "./sqlRows.ts"
+import { type ClaimRow, readRows, TaskRow } from "./sqlRows.ts"
+import type { CodecError } from "./storeRetry.ts"
 
 /** A head that was never claimed. */
 export interface FirstClaim {
   readonly id: TaskId
   readonly runnerId: RunnerId
+  readonly claimId: ClaimId
 }
 
 /** The end of a task. */
@@ -23,7 +24,7 @@ export interface Ending {
   readonly first: number
   readonly last: number
   readonly status: TaskStatus
-  readonly error: string | null
+  readonly error: Task["error"]
 }
 
 export interface Finding {
@@ -50,7 +51,7 @@ const AppendedRow = Schema.Struct({
 })
 export type AppendedRow = typeof AppendedRow.Type
 
-export const readAppended = decodeRows(AppendedRow)
+export const readAppended = readRows(AppendedRow)
 
 /** Finds the row that a claim wrote to. A batch may hold an owner and a claim that has lost the same task. */
 export const byClaim = <Row extends Pick<TaskRow, "id" | "token">>(rows: ReadonlyArray<Row>) => {
@@ -61,7 +62,7 @@ export const byClaim = <Row extends Pick<TaskRow, "id" | "token">>(rows: Readonl
 /** The rows of a statement, not decoded yet. */
 type Rows = Effect.Effect<ReadonlyArray<unknown>, SqlError.SqlError>
 
-type Decoded<Row> = Effect.Effect<ReadonlyArray<Row>, SqlError.SqlError | Unreadable>
+type Decoded<Row> = Effect.Effect<ReadonlyArray<Row>, SqlError.SqlError | CodecError>
 
 export interface TaskStatements {
   /**
@@ -74,7 +75,7 @@ export interface TaskStatements {
   /** Ends the newest task of a conversation, which has no task to promote. Returns false when it did not. */
   readonly finishNewest: (ending: Ending) => Effect.Effect<boolean, SqlError.SqlError>
   readonly find: (finding: Finding) => Decoded<TaskRow>
-  /** The rows of a page, as `readPage` decodes them. The task and its log are as they were at one moment. */
+  /** The rows of a page, as `decodePageTasks` and `decodePageEvents` decode them. The task and its log are as they were at one moment. */
   readonly page: (paging: Paging) => Rows
   /** Appends to many logs in one commit, and returns the rows of the tasks that it appended to. */
   readonly append: (batch: ReadonlyArray<Appending>, now: Statement.Fragment) => Decoded<AppendedRow>

@@ -1,8 +1,9 @@
 /**
- * The contract of `wakes`: what one process does, the others are told.
+ * The contract of `wakes`: hints about the writes of one process reach the others.
  */
 import { assert } from "@effect/vitest"
-import { cancelKey, TaskBackend, type Wake } from "@perennial/domain/TaskBackend"
+import { cancelKey } from "@perennial/domain/Intent"
+import { TaskBackend, type Wake } from "@perennial/domain/TaskBackend"
 import { Effect, Equal, Queue, type Scope, Stream } from "effect"
 import { begin, end, interrupt, newTask, reject, stored, taskId, text } from "./contractTask.ts"
 
@@ -11,7 +12,7 @@ type Service = TaskBackend["Service"]
 /** Two processes over one empty store. */
 export type Processes<E> = Effect.Effect<readonly [Service, Service], E, Scope.Scope>
 
-/** What a process is told from now on: it hears `all` first. */
+/** The hints that a process gets from now on. The first is `all`. */
 const listen = Effect.fnUntraced(function*(backend: Service) {
   const told = yield* Queue.bounded<Wake>(1_000)
   yield* Effect.forkScoped(Stream.runForEach(backend.wakes, (wake) => Queue.offer(told, wake)))
@@ -19,7 +20,7 @@ const listen = Effect.fnUntraced(function*(backend: Service) {
   return told
 })
 
-/** Waits for a hint, and returns those that came before it. */
+/** Waits for a hint, and returns the hints that came before it. */
 const hear = Effect.fnUntraced(function*(told: Queue.Queue<Wake>, kind: Wake["kind"], id: string) {
   const before: Array<Wake> = []
   const expected: Wake = { kind, taskId: taskId(id) }

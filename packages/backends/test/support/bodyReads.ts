@@ -1,6 +1,7 @@
 import { assert } from "@effect/vitest"
 import { UserId } from "@perennial/domain/Ids"
-import { cancelKey, type TaskBackend } from "@perennial/domain/TaskBackend"
+import { cancelKey } from "@perennial/domain/Intent"
+import type { TaskBackend } from "@perennial/domain/TaskBackend"
 import { Duration, Effect, Option } from "effect"
 import { begin, cancelled, create, ids, next, runnerId, text } from "./oneTask.ts"
 
@@ -25,7 +26,9 @@ export const readByItsClaimAlone = Effect.fnUntraced(
     yield* backend.putIntent(ids.taskId, { key: cancelKey, value: {} })
     yield* backend.putIntent(ids.taskId, { key: cancelKey, value: {} })
     assert.strictEqual(Option.getOrThrow(yield* backend.finish(claim, [cancelled(3)])).taskId, next)
+    yield* backend.head(next)
     yield* backend.putIntent(next, { key: cancelKey, value: {} })
+    yield* backend.ended({ after: 0, limit: 10 })
     yield* backend.deleteConversation({ conversationId: ids.conversationId, userId })
     const others = holdsBody()
     assert.isAbove(others.length, 10)

@@ -1,4 +1,4 @@
-import { AgentId, ConversationId, RunnerId, TaskId, UserId } from "@perennial/domain/Ids"
+import { AgentId, ClaimId, ConversationId, RunnerId, TaskId, UserId } from "@perennial/domain/Ids"
 import { userText } from "@perennial/domain/Message"
 import type { NewTask, TaskBackend } from "@perennial/domain/TaskBackend"
 import type { StoredEvent } from "@perennial/domain/TaskEvent"
@@ -7,13 +7,16 @@ import { Duration, Effect, Option } from "effect"
 export const ids = { taskId: TaskId.make("t1"), conversationId: ConversationId.make("c1") }
 export const next = TaskId.make("t2")
 export const runnerId = RunnerId.make("runner")
+/** A claim of a task that was never claimed before. */
+export const firstClaim = { runnerId, claimId: ClaimId.make("first"), expectedToken: 0 }
 
 export const newTask = (id: TaskId): NewTask => ({
   id,
   conversationId: ids.conversationId,
   userId: UserId.make("alice"),
   agentId: AgentId.make("agent"),
-  input: userText("hello")
+  input: userText("hello"),
+  spec: {}
 })
 
 export const create = (backend: TaskBackend["Service"], id = ids.taskId) =>
@@ -22,7 +25,7 @@ export const create = (backend: TaskBackend["Service"], id = ids.taskId) =>
 export const begin = Effect.fnUntraced(function*(backend: TaskBackend["Service"]) {
   yield* create(backend)
   yield* backend.heartbeat(runnerId, Duration.hours(1))
-  return Option.getOrThrow(yield* backend.claim(ids.taskId, { runnerId, expectedToken: 0 }))
+  return Option.getOrThrow(yield* backend.claim(ids.taskId, firstClaim))
 })
 
 export const text = (seq: number): StoredEvent => ({ seq, at: 1, event: { type: "text", ...ids, content: "hi" } })

@@ -1,12 +1,14 @@
 /**
- * What the memory backend keeps of a task and of a conversation.
+ * A task and a conversation as the memory backend keeps them.
  */
 import { DateTime, Option } from "effect"
-import type { RunnerId, UserId } from "../Ids.ts"
+import type { ClaimId, RunnerId, UserId } from "../Ids.ts"
+import type { Intent } from "../Intent.ts"
 import { userText } from "../Message.ts"
-import type { Task, TaskStatus } from "../Task.ts"
-import type { Claim, Head, Intent, NewTask } from "../TaskBackend.ts"
+import type { Task, TaskError, TaskStatus } from "../Task.ts"
+import type { Claim, Head, NewTask } from "../TaskBackend.ts"
 import type { StoredEvent } from "../TaskEvent.ts"
+import { toShown, withoutOwnerFields } from "../TaskSpec.ts"
 
 /** One task. `log` holds the events as they were given, event `seq` at index `seq - 1`; undefined once pruned. */
 export interface Row {
@@ -17,9 +19,13 @@ export interface Row {
   startedAt: number | undefined
   claimedAt: number
   finishedAt: number
+  /** The place of its end among all ends; 0 while it is active. */
+  endCursor: number
   status: TaskStatus
-  error: string | undefined
+  error: TaskError | undefined
   runnerId: RunnerId | undefined
+  /** The claim that gave the task its present token. */
+  claimId: ClaimId | undefined
   token: number
   attempt: number
   failures: number
@@ -54,9 +60,11 @@ export const makeRow = (task: NewTask, queue: ConversationQueue, now: number, ac
   startedAt: undefined,
   claimedAt: 0,
   finishedAt: 0,
+  endCursor: 0,
   status: "queued",
   error: undefined,
   runnerId: undefined,
+  claimId: undefined,
   token: 0,
   attempt: 0,
   failures: 0,
@@ -65,11 +73,11 @@ export const makeRow = (task: NewTask, queue: ConversationQueue, now: number, ac
   intents: none
 })
 
-/** What only an owner needed goes with the log. The message is in the conversation, too. */
+/** Removes the log and the data that only an owner needs. The message is in the conversation, too. */
 export const forget = (row: Row): void => {
   row.log = undefined
   row.intents = none
-  row.task = { ...row.task, input: userText(""), userMetadata: undefined, logContext: undefined }
+  row.task = { ...row.task, input: userText(""), spec: withoutOwnerFields(row.task.spec) }
 }
 
 export const isHead = (row: Row): boolean => row.queue.active[0] === row
@@ -84,8 +92,7 @@ export const toTask = (row: Row): Task => ({
   createdAt: DateTime.makeUnsafe(row.createdAt),
   updatedAt: DateTime.makeUnsafe(row.updatedAt),
   ...(row.error === undefined ? undefined : { error: row.error }),
-  ...(row.task.metadata === undefined ? undefined : { metadata: row.task.metadata }),
-  ...(row.task.replaces === undefined ? undefined : { replaces: row.task.replaces })
+  ...toShown(row.task.spec)
 })
 
 export const toHead = (row: Row): Head => ({
@@ -95,7 +102,7 @@ export const toHead = (row: Row): Head => ({
   token: row.token
 })
 
-export const toClaim = (row: Row, runnerId: RunnerId): Claim => ({
+export const toClaim = (row: Row, runnerId: RunnerId, now: number): Claim => ({
   taskId: row.task.id,
   conversationId: row.task.conversationId,
   userId: row.task.userId,
@@ -106,12 +113,10 @@ export const toClaim = (row: Row, runnerId: RunnerId): Claim => ({
   failures: row.failures,
   lastSeq: row.lastSeq,
   input: row.task.input,
-  userMetadata: row.task.userMetadata,
-  metadata: row.task.metadata,
-  replaces: row.task.replaces,
-  logContext: row.task.logContext,
+  spec: row.task.spec,
   createdAt: row.createdAt,
   startedAt: row.startedAt ?? row.claimedAt,
+  now,
   intents: row.intents.length
 })
 

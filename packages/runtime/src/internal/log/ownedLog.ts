@@ -53,7 +53,7 @@ export class OwnedLog {
     readonly owner: LogOwner
   }) {
     this.claim = options.claim
-    this.#replaces = options.claim.replaces
+    this.#replaces = options.claim.spec.replaces
     this.#publisher = options.publisher
     this.#limits = options.limits
     this.#owner = options.owner

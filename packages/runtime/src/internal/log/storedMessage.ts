@@ -23,7 +23,7 @@ export const toStoredMessage = (claim: Claim, { at, event, seq }: StoredEvent): 
         createdAt: DateTime.makeUnsafe(at),
         message: claim.input,
         status: "complete",
-        ...(claim.userMetadata === undefined ? {} : { metadata: claim.userMetadata })
+        ...(claim.spec.userMetadata === undefined ? {} : { metadata: claim.spec.userMetadata })
       }
     case "message":
       return {

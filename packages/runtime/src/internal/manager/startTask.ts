@@ -8,6 +8,7 @@ import { type UserMessage, userText } from "@perennial/domain/Message"
 import { decodeRegenerate, decodeStart, RegenerateOptions, StartInput } from "@perennial/domain/StartInput"
 import { type NewTask, TaskBackend } from "@perennial/domain/TaskBackend"
 import { InvalidInput, MessageNotFound } from "@perennial/domain/TaskError"
+import * as TaskSpec from "@perennial/domain/TaskSpec"
 import { Effect, Option, Schema } from "effect"
 import { Digest } from "effect/crypto"
 import { TaskEngine } from "../../TaskEngine.ts"
@@ -70,10 +71,7 @@ export const makeStartTask = Effect.gen(function*() {
       userId,
       agentId,
       input: request.message,
-      userMetadata: request.userMetadata,
-      metadata: request.metadata,
-      replaces: request.replaces,
-      logContext: request.logContext,
+      spec: TaskSpec.fromStart(request),
       idempotency: request.idempotencyKey === undefined
         ? undefined
         : { key: request.idempotencyKey, requestHash: yield* requestHash(digest, request.encoded) }

@@ -4,9 +4,9 @@
  */
 import type { AgentInput, Emit } from "@perennial/domain/Agent"
 import type { TaskContext } from "@perennial/domain/CurrentTask"
+import { decisionKey } from "@perennial/domain/Intent"
 import type { Message } from "@perennial/domain/Message"
 import type { Metadata } from "@perennial/domain/Task"
-import { decisionKey } from "@perennial/domain/TaskBackend"
 import type { StoredEvent } from "@perennial/domain/TaskEvent"
 import { type Cause, Effect } from "effect"
 import { malformed } from "../log/agentEvent.ts"

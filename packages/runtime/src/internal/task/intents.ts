@@ -3,7 +3,7 @@
  * remembers how far this process has read them.
  */
 import { Decision } from "@perennial/domain/Decision"
-import { cancelKey, cancelReason, decisionKey, type Intent } from "@perennial/domain/TaskBackend"
+import { cancelKey, cancelReason, decisionKey, type Intent } from "@perennial/domain/Intent"
 import { Deferred, Effect, Exit, Option, Schema } from "effect"
 import type { StopSignal } from "./stopSignal.ts"
 

@@ -1,30 +1,12 @@
 /**
- * What every operation on Redis has in common: transient failures retried, and a look at how durable the server is.
+ * Checks how durable a Redis server is.
  */
-import { Array, Effect, Option, Predicate } from "effect"
-import { Redis } from "effect/persistence"
-import { make } from "./persistence.ts"
-import type { Send } from "./redisConnection.ts"
+import { Array, Effect, Option } from "effect"
+import type { Redis } from "effect/persistence"
+import { isRedisError, isTransient, type Send, withRetries } from "./redisRetry.ts"
 
-/** What the name of every key begins with, unless an option says otherwise. */
+/** The beginning of the name of every key, unless an option sets another. */
 export const defaultPrefix = "perennial:"
-
-export const isRedisError = (error: unknown): error is Redis.RedisError => error instanceof Redis.RedisError
-
-/** The server says that it will answer in a moment: it reads its log, runs a script, or changes its role. */
-const passing = /^(?:LOADING|BUSY|MASTERDOWN|READONLY|TRYAGAIN)\b/
-
-const messageOf = ({ cause }: Redis.RedisError) =>
-  Predicate.hasProperty(cause, "message") ? String(cause.message) : String(cause)
-
-/** Whether it is an answer of the server: a code in capitals, then a text. */
-export const isReply = (error: Redis.RedisError): boolean => /^[A-Z]+ /.test(messageOf(error))
-
-/** Whether the same command may succeed in a moment: the connection failed, or the server is not ready yet. */
-const isTransient = (error: Redis.RedisError): boolean => !isReply(error) || passing.test(messageOf(error))
-
-/** Its connections say themselves when they are not answered. */
-export const persistently = make({ isFailure: isRedisError, isTransient })
 
 /** Entries of a reply that is a map in RESP3 and a list of keys and values in RESP2. */
 export const entries = (reply: unknown): ReadonlyArray<readonly [string, unknown]> => {
@@ -44,7 +26,7 @@ const setting = (send: Send, name: string) =>
     return Option.map(Option.fromUndefinedOr(found), ([, value]) => String(value))
   })
 
-/** What a server is configured to lose, in words. */
+/** The risks of the settings of a server, as parts of a sentence. */
 const risks = Effect.fnUntraced(function*(send: Send) {
   const appendonly = yield* setting(send, "appendonly")
   const appendfsync = yield* setting(send, "appendfsync")
@@ -62,7 +44,7 @@ const risks = Effect.fnUntraced(function*(send: Send) {
   ]
 })
 
-/** Those that were looked at. */
+/** Servers whose settings were checked. */
 const known = new WeakSet<Redis.Redis["Service"]>()
 
 /** Warns, once, when the server may lose what it accepted: then P1 and P5 do not hold. */
@@ -74,12 +56,12 @@ export const warnUnlessDurable = (redis: Redis.Redis["Service"], send: Send): Ef
   })
 
 const warn = (send: Send): Effect.Effect<void, Redis.RedisError> =>
-  persistently(() => risks(send), (cause) => cause).pipe(
+  withRetries(() => risks(send), (cause) => cause).pipe(
     Effect.catchIf(
       (error) => isRedisError(error) && !isTransient(error),
       () => Effect.succeed(["its settings could not be read (CONFIG GET is not allowed)"])
     ),
-    Effect.catchTag("Unreadable", Effect.die),
+    Effect.catchTag("CodecError", Effect.die),
     Effect.flatMap((risks) =>
       risks.length === 0 ? Effect.void : Effect.logWarning(
         `REDIS MAY LOSE TASKS AND CONVERSATIONS: ${risks.join("; ")}. `

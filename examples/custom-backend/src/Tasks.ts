@@ -1,0 +1,90 @@
+/**
+ * The tasks in memory: the result of all lines of the file, one after the other.
+ */
+import type { ConversationId, TaskId, UserId } from "@perennial/domain/Ids"
+import type { Fence } from "@perennial/domain/TaskBackend"
+import { TaskNotFound } from "@perennial/domain/TaskError"
+import { Effect } from "effect"
+import * as TaskRow from "./TaskRow.ts"
+import type { Change, Entry } from "./TaskRow.ts"
+
+/** Events of one line when the file is rewritten. */
+const lineEvents = 1_000
+
+export const keyOf = (userId: UserId, key: string) => JSON.stringify([userId, key])
+
+/** The tasks in memory. */
+export class Tasks {
+  readonly tasks = new Map<TaskId, Entry>()
+  /** In the order of acceptance. The first active one is the head. */
+  readonly queues = new Map<ConversationId, ReadonlyArray<Entry>>()
+  readonly keys = new Map<string, Entry>()
+  /** The number of ends so far. */
+  ends = 0
+
+  apply({ accepted, ends, events = [], removed = [], states = [] }: Change): void {
+    if (ends !== undefined) this.ends = ends
+    if (accepted !== undefined) {
+      const entry: Entry = { task: accepted, state: TaskRow.initial(accepted.id), log: [] }
+      this.tasks.set(accepted.id, entry)
+      this.queues.set(accepted.conversationId, [...this.queues.get(accepted.conversationId) ?? [], entry])
+      if (accepted.idempotency !== undefined) this.keys.set(keyOf(accepted.userId, accepted.idempotency.key), entry)
+    }
+    for (const { line, taskId } of events) this.tasks.get(taskId)?.log.push(line)
+    for (const state of states) {
+      const entry = this.tasks.get(state.id)
+      if (entry === undefined) continue
+      // An end gets its place here, in the order of the lines, and keeps it in every later line.
+      entry.state = TaskRow.isActive({ state }) || state.endCursor !== undefined
+        ? state
+        : { ...state, endCursor: ++this.ends }
+      if (state.pruned !== true) continue
+      entry.log = []
+      entry.task = TaskRow.withoutMessage(entry.task)
+    }
+    for (const id of removed) {
+      const task = this.tasks.get(id)?.task
+      if (task === undefined) continue
+      this.tasks.delete(id)
+      this.queues.delete(task.conversationId)
+      if (task.idempotency !== undefined) this.keys.delete(keyOf(task.userId, task.idempotency.key))
+    }
+  }
+
+  *snapshot(): Generator<Change> {
+    yield { ends: this.ends }
+    for (const { log, state, task } of this.tasks.values()) {
+      yield { accepted: task, states: [state] }
+      for (let i = 0; i < log.length; i += lineEvents) {
+        yield { events: log.slice(i, i + lineEvents).map((line) => ({ taskId: task.id, line })) }
+      }
+    }
+  }
+
+  active(id: ConversationId): ReadonlyArray<Entry> {
+    return (this.queues.get(id) ?? []).filter(TaskRow.isActive)
+  }
+
+  head(id: ConversationId): Entry | undefined {
+    return this.active(id)[0]
+  }
+
+  /** The change that a task's end makes to the one that becomes the head by it. */
+  promotion({ task }: Entry, now: number): Change {
+    const [head, next] = this.active(task.conversationId)
+    return head?.task.id === task.id && next !== undefined ? { states: [{ ...next.state, updatedAt: now }] } : {}
+  }
+
+  find(id: TaskId, userId?: UserId): Effect.Effect<Entry, TaskNotFound> {
+    const entry = this.tasks.get(id)
+    return entry === undefined || (userId !== undefined && entry.task.userId !== userId)
+      ? Effect.fail(new TaskNotFound({ taskId: id }))
+      : Effect.succeed(entry)
+  }
+
+  /** The task, if this owner may write to it (P9). */
+  fenced({ taskId, token }: Fence): Entry | undefined {
+    const entry = this.tasks.get(taskId)
+    return entry?.state.runnerId !== undefined && entry.state.token === token ? entry : undefined
+  }
+}

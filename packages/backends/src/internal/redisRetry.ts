@@ -1,0 +1,26 @@
+/**
+ * How an operation on Redis is retried.
+ */
+import { Predicate } from "effect"
+import type { Redis } from "effect/persistence"
+import { make } from "./storeRetry.ts"
+
+/** Sends a command over one connection. */
+export type Send = Redis.Redis["Service"]["send"]
+
+export const isRedisError = (error: unknown): error is Redis.RedisError => Predicate.isTagged(error, "RedisError")
+
+/** Replies of a server that will be ready in a moment: it loads its data, runs a script, or changes its role. */
+const passing = /^(?:LOADING|BUSY|MASTERDOWN|READONLY|TRYAGAIN)\b/
+
+const messageOf = ({ cause }: Redis.RedisError) =>
+  Predicate.hasProperty(cause, "message") ? String(cause.message) : String(cause)
+
+/** Whether an error is a reply of the server: a code in capitals, then a text. */
+export const isReply = (error: Redis.RedisError): boolean => /^[A-Z]+ /.test(messageOf(error))
+
+/** Whether the same command may succeed in a moment: the connection failed, or the server is not ready yet. */
+export const isTransient = (error: Redis.RedisError): boolean => !isReply(error) || passing.test(messageOf(error))
+
+/** Without a time limit: a connection fails by itself when the server does not answer. */
+export const withRetries = make({ isFailure: isRedisError, isTransient })

@@ -1,0 +1,106 @@
+/**
+ * The part of a task that a store only carries: it stores the value, returns it with the task, and never filters by it.
+ *
+ * A store keeps a spec as one text. A new option of `start` is a field here, and code that uses the field: no store
+ * changes.
+ *
+ * @since 0.1.0
+ */
+import { Schema, Struct } from "effect"
+import { MessageId } from "./Ids.ts"
+import { Metadata } from "./Task.ts"
+
+/** Fields that every reader of a task sees: they stay as long as the task. */
+const shown = {
+  /** Free-form data of the application about the task. */
+  metadata: Schema.optionalKey(Metadata),
+  /** The user's message that the task's own message replaces: it leaves the conversation when the task begins. */
+  replaces: Schema.optionalKey(MessageId)
+}
+
+/** Fields that only the owner of a task needs: they are removed together with the log. */
+const owners = {
+  /** What the client attached to the user's message; the conversation keeps a copy. */
+  userMetadata: Schema.optionalKey(Metadata),
+  /** Annotates every log line of the task, also after a recovery. */
+  logContext: Schema.optionalKey(Schema.Record(Schema.String, Schema.String))
+}
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export const TaskSpec = Schema.Struct({ ...shown, ...owners })
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface TaskSpec extends Schema.Schema.Type<typeof TaskSpec> {}
+
+type Options = { readonly [Field in keyof TaskSpec]?: TaskSpec[Field] | undefined }
+
+const fields = Struct.keys(TaskSpec.fields)
+
+/**
+ * The spec of a task that is started with these options. Other options are left out.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const fromStart = (options: Options): TaskSpec =>
+  Object.fromEntries(fields.flatMap((field) => options[field] === undefined ? [] : [[field, options[field]]]))
+
+/**
+ * The fields of a spec that a `Task` shows.
+ *
+ * @since 0.1.0
+ * @category accessors
+ */
+export const toShown = ({ metadata, replaces }: TaskSpec): Pick<TaskSpec, keyof typeof shown> => ({
+  ...(metadata === undefined ? undefined : { metadata }),
+  ...(replaces === undefined ? undefined : { replaces })
+})
+
+/**
+ * A spec without the fields that only an owner needs: what `prune` keeps.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const withoutOwnerFields: (self: TaskSpec) => Pick<TaskSpec, keyof typeof shown> = Struct.omit(
+  Struct.keys(owners)
+)
+
+const Text = Schema.fromJsonString(TaskSpec)
+
+/**
+ * The text that a store keeps.
+ *
+ * @since 0.1.0
+ * @category encoding
+ */
+export const encode: (self: TaskSpec) => string = Schema.encodeSync(Text)
+
+/**
+ * Reads the text that a store kept. Throws when the text is not a spec. Fields that a newer version wrote are ignored.
+ *
+ * @since 0.1.0
+ * @category decoding
+ */
+export const decode: (text: string) => TaskSpec = Schema.decodeSync(Text)
+
+const Fields = Schema.fromJsonString(Schema.Record(Schema.String, Schema.Json))
+const decodeFields = Schema.decodeOption(Fields)
+
+/**
+ * The text of a spec without the fields that only an owner needs. Fields that a newer version wrote stay. A text that
+ * is not a spec becomes the empty one, so that it cannot stop retention.
+ *
+ * @since 0.1.0
+ * @category encoding
+ */
+export const pruneText = (text: string): string => {
+  const fields = decodeFields(text)
+  return fields._tag === "None" ? "{}" : JSON.stringify(Struct.omit(fields.value, Struct.keys(owners)))
+}

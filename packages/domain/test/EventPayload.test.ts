@@ -1,0 +1,59 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as EventPayload from "@perennial/domain/EventPayload"
+import { ConversationId, TaskId } from "@perennial/domain/Ids"
+import * as TaskEvent from "@perennial/domain/TaskEvent"
+import { Schema } from "effect"
+import events from "./golden/events.json" with { type: "json" }
+import payloads from "./golden/payloads.json" with { type: "json" }
+
+const ids = { taskId: TaskId.make("t1"), conversationId: ConversationId.make("c1") }
+const decode = Schema.decodeUnknownSync(Schema.toCodecJson(TaskEvent.TaskEvent))
+
+describe("EventPayload: what is stored today is read tomorrow", () => {
+  it("there is a golden text of every golden event", () => {
+    assert.strictEqual(payloads.length, events.length)
+  })
+
+  it.for(payloads.map((payload, i) => [i, payload] as const))(
+    "the text %# is read, and written unchanged",
+    ([i, payload]) => {
+      const event = decode(events[i]?.event)
+      assert.deepStrictEqual(EventPayload.decode(payload, ids), event)
+      assert.strictEqual(EventPayload.encode(event), payload)
+    }
+  )
+
+  it.for(events)("the text of event %# with its ids, as earlier versions wrote it, is read", ({ event }) => {
+    assert.deepStrictEqual(EventPayload.decode(JSON.stringify(event), ids), decode(event))
+  })
+})
+
+describe("EventPayload", () => {
+  it("a text holds no id of task or conversation; the event has those of its log", () => {
+    const event: TaskEvent.TaskEvent = { type: "text", ...ids, content: "word" }
+    const text = EventPayload.encode(event)
+    assert.strictEqual(text, `{"type":"text","content":"word"}`)
+    const decoded = EventPayload.decode(text, ids)
+    // The same bytes on the wire as before it was stored.
+    assert.strictEqual(JSON.stringify(decoded), JSON.stringify(event))
+  })
+
+  it("fields that a newer version added to a known event are kept", () => {
+    const decoded = EventPayload.decode(`{"type":"text","content":"word","mood":"glad"}`, ids)
+    assert.deepStrictEqual(JSON.parse(JSON.stringify(decoded)), { type: "text", ...ids, content: "word", mood: "glad" })
+    assert.strictEqual(EventPayload.encode(decoded), `{"type":"text","content":"word","mood":"glad"}`)
+  })
+
+  it("an event of an unknown type has the ids of its log, too", () => {
+    assert.deepStrictEqual(EventPayload.decode(`{"type":"hologram","depth":3}`, ids), {
+      type: "unknown",
+      raw: { type: "hologram", ...ids, depth: 3 }
+    })
+  })
+
+  it("a text that is no event is refused", () => {
+    for (const text of ["", "null", "[]", "7", "{}", `{"type":"text"}`, `{"type":7}`]) {
+      assert.throws(() => EventPayload.decode(text, ids), undefined, undefined, text)
+    }
+  })
+})

@@ -1,0 +1,42 @@
+import { assert, describe, it } from "@effect/vitest"
+import { messageId, TaskId } from "@perennial/domain/Ids"
+import * as TaskSpec from "@perennial/domain/TaskSpec"
+import specs from "./golden/specs.json" with { type: "json" }
+
+const whole: Required<TaskSpec.TaskSpec> = {
+  metadata: { plan: "pro" },
+  replaces: messageId(TaskId.make("t0"), 1),
+  userMetadata: { page: 1 },
+  logContext: { requestId: "r" }
+}
+
+describe("TaskSpec", () => {
+  it.for(specs)("golden: the stored spec %# decodes and encodes back unchanged", (text) => {
+    assert.strictEqual(TaskSpec.encode(TaskSpec.decode(text)), text)
+  })
+
+  it("is made of the options of a start; absent options and other fields are left out", () => {
+    const options = { ...whole, metadata: undefined, message: "hello", agentId: "agent" }
+    const { metadata: _, ...rest } = whole
+    assert.deepStrictEqual(TaskSpec.fromStart(options), rest)
+    assert.deepStrictEqual(TaskSpec.fromStart({}), {})
+  })
+
+  it("retention keeps the fields that a task shows, and fields that a newer version wrote", () => {
+    const shown = { metadata: whole.metadata, replaces: whole.replaces }
+    assert.deepStrictEqual(TaskSpec.withoutOwnerFields(whole), shown)
+    assert.deepStrictEqual(TaskSpec.toShown(whole), shown)
+    const newer = JSON.stringify({ ...whole, priority: 3 })
+    assert.deepStrictEqual(JSON.parse(TaskSpec.pruneText(newer)), { ...shown, priority: 3 })
+    assert.strictEqual(TaskSpec.pruneText("{}"), "{}")
+  })
+
+  it("a text that is no spec is refused, but does not stop retention", () => {
+    for (const text of ["", "[]", "null", `{"metadata":7}`]) assert.throws(() => TaskSpec.decode(text))
+    for (const text of ["", "[]", "null"]) assert.strictEqual(TaskSpec.pruneText(text), "{}")
+  })
+
+  it("fields of a newer version are ignored by readers", () => {
+    assert.deepStrictEqual(TaskSpec.decode(`{"metadata":{},"priority":3}`), { metadata: {} })
+  })
+})
