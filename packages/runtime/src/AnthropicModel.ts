@@ -8,7 +8,6 @@
  */
 // @effect-diagnostics asyncFunction:off
 import Anthropic from "@anthropic-ai/sdk"
-import * as Sse from "@anthropic-ai/sdk/core/streaming"
 import { Cause, Clock, Config, Context, Duration, Effect, Layer, Option, Queue, Redacted, Schema, Stream } from "effect"
 import { AiError, LanguageModel, type Response, Telemetry, type Tool } from "effect/ai"
 import { toCodecAnthropic } from "effect/ai/AnthropicStructuredOutput"
@@ -22,6 +21,7 @@ import {
 } from "./internal/anthropic/error.ts"
 import { defaultMaxTokens, type RequestSettings, toRequest } from "./internal/anthropic/request.ts"
 import { isContextFull, ResponseDecoder, toParts } from "./internal/anthropic/response.ts"
+import { eventsOf } from "./internal/anthropic/stream.ts"
 import { CurrentModelActivity, CurrentModelLimits, CurrentModelSettings, from } from "./ModelSettings.ts"
 
 /**
@@ -151,8 +151,8 @@ export const make = Effect.fnUntraced(function*(
       else if (decoder.done || signal.aborted) Queue.endUnsafe(queue)
       else fail(network(url, "the response ended before message_stop"))
     }
-    const events = eventsOf(client, response, alive)
-    // The SDK parses all events of one network read in a row of microtasks, and the reader wakes up after them: the
+    const events = eventsOf(response, alive)
+    // All events of one network read are parsed in a row of microtasks, and the reader wakes up after them: the
     // queue hands them over as one array. The queue holds no more than one answer, which `maxTokens` bounds.
     const pump = async () => {
       try {
@@ -162,8 +162,8 @@ export const make = Effect.fnUntraced(function*(
         }
         end()
       } catch (error) {
-        // A failure of the connection after `message_stop` has no effect.
-        if (decoder.done) end()
+        // A failure of the connection after `message_stop` has no effect, and an aborted request has no reader.
+        if (decoder.done || signal.aborted) end()
         else fail(toReason(error, url, clock.currentTimeMillisUnsafe()))
       }
     }
@@ -199,24 +199,6 @@ export const make = Effect.fnUntraced(function*(
     streamText: (options) => Stream.unwrap(streamText(options))
   })
 })
-
-type HttpResponse = Parameters<typeof Sse.Stream.fromSSEResponse>[0]
-
-/**
- * The events of a response. `onChunk` is called for each piece of its body, because pings are signs of life and the SDK does
- * not pass them on.
- */
-const eventsOf = (client: Anthropic, { body, headers }: HttpResponse, onChunk: () => void) => {
-  const chunks = async function*() {
-    for await (const chunk of body ?? []) {
-      onChunk()
-      yield chunk
-    }
-  }
-  // The SDK reads headers and body only, and any body that can be iterated: not every `fetch` has web streams.
-  const observed = { headers, body: { [Symbol.asyncIterator]: chunks } } as unknown as HttpResponse
-  return Sse.Stream.fromSSEResponse<Anthropic.RawMessageStreamEvent>(observed, new AbortController(), client)
-}
 
 /**
  * A model over a key, with its `CurrentModelLimits`.

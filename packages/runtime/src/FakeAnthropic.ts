@@ -32,6 +32,7 @@ export {
   errorReply,
   type HttpReply,
   overloaded,
+  type Quirk,
   rateLimited,
   type Reply,
   type StreamReply,
@@ -204,7 +205,9 @@ export const make = Effect.fnUntraced(function*(
     if ("status" in reply) return sendJson(response, reply, id)
     for (const signature of signaturesOf(reply)) signedBy.set(signature, body.model)
     if (reply.stopReason === "pause_turn") paused.add(lastAssistantText(body) + pausedText(reply))
-    if (body.stream === true) return yield* streamReply(response, reply, body, id)
+    if (body.stream === true && reply.quirks?.includes("in-one-piece") !== true) {
+      return yield* streamReply(response, reply, body, id)
+    }
     return sendJson(response, { status: 200, body: yield* wholeReply(reply, body, id) }, id)
   })
 

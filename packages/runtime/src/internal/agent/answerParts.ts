@@ -4,7 +4,7 @@ import type { AssistantMessage } from "@perennial/domain/Message"
 import { cutText } from "@perennial/domain/MessagePieces"
 import type { AgentEvent } from "@perennial/domain/TaskEvent"
 import type * as Usage from "@perennial/domain/Usage"
-import { Prompt, type Response } from "effect/ai"
+import { Prompt, Response } from "effect/ai"
 import { fromAssistantMessage } from "../history/promptMessages.ts"
 
 export type Part = Response.StreamPart<{}, "deferred">
@@ -22,6 +22,8 @@ export class AnswerParts {
   readonly #room: number
   /** What the message is made of. The deltas of a block are joined. */
   readonly #parts: Array<Part> = []
+  /** The blocks that have begun and not ended. */
+  readonly #open = new Set<string>()
   /** The block of the last delta. */
   #block: Pick<Delta, "type" | "id"> | undefined
   /** The first half of a surrogate pair at the end of the last delta: the next delta may have the second half. */
@@ -77,6 +79,15 @@ export class AnswerParts {
 
   #keep(part: Part): void {
     if (part.type === "tool-params-delta") return
+    if (part.type === "text-start" || part.type === "reasoning-start") this.#open.add(part.id)
+    if (part.type === "text-end" || part.type === "reasoning-end") this.#open.delete(part.id)
+    if (isDelta(part) && !this.#open.has(part.id)) {
+      // A provider that leaves out the start of a block.
+      this.#open.add(part.id)
+      this.#parts.push(
+        Response.makePart(part.type === "text-delta" ? "text-start" : "reasoning-start", { id: part.id })
+      )
+    }
     const last = this.#parts.at(-1)
     if (
       isDelta(part) && last?.type === part.type && last.id === part.id && Object.keys(part.metadata).length === 0

@@ -11,6 +11,7 @@ import { toPromptMessage } from "../history/promptMessages.ts"
 import { AnswerParts, type Part, usageOf } from "./answerParts.ts"
 import type { Meter } from "./budget.ts"
 import { IdleTimeout } from "./idleTimeout.ts"
+import { emptyAnswer } from "./modelError.ts"
 import type { OfferedTools } from "./offeredTools.ts"
 import { callsOf } from "./resumePoint.ts"
 import { eventRoom } from "./splitAnswer.ts"
@@ -63,7 +64,13 @@ const pausedTooOften = new AgentError({
   retryable: true
 })
 
-const isThoughtOnly = (message: AssistantMessage): boolean => message.content.every((part) => part.type === "reasoning")
+/** The message has neither text nor calls. */
+const isEmpty = ({ content }: AssistantMessage): boolean =>
+  content.every((part) => part.type === "reasoning" || (part.type === "text" && part.text.trim() === ""))
+
+/** An answer that is none, although it has ended as it should: another try may bring one. */
+const noAnswer = (description: string) =>
+  AiError.make({ module: "LlmAgent", method: "request", reason: new AiError.InvalidOutputError({ description }) })
 
 const unreachable = (description: string) =>
   AiError.make({
@@ -156,8 +163,13 @@ export const makeModelAnswer = (options: ModelAnswerOptions) => {
         content: [...before, ...parts.message.content]
       }
       if (finish.reason === "content-filter") return Effect.fail(refused(finish))
-      if (finish.reason === "length" && isThoughtOnly(message)) return Effect.fail(cutBeforeAnswer)
-      if (finish.reason !== "pause" || callsOf(message).length > 0) {
+      if (finish.reason === "length" && isEmpty(message)) return Effect.fail(cutBeforeAnswer)
+      const hasCalls = callsOf(message).length > 0
+      if (finish.reason === "tool-calls" && !hasCalls) {
+        return Effect.fail(noAnswer("the answer announces calls and has none"))
+      }
+      if (finish.reason !== "pause" || hasCalls) {
+        if (isEmpty(message)) return Effect.fail(noAnswer(emptyAnswer))
         return Effect.succeed({ message, usage: pauses === 0 ? usage : undefined, finish: finish.reason })
       }
       return pauses === maxPauses ? Effect.fail(pausedTooOften) : ask(model, asked, message.content, pauses + 1)

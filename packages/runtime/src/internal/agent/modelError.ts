@@ -6,6 +6,9 @@ import { AgentError } from "@perennial/domain/Agent"
 import type { AiError } from "effect/ai"
 import * as ModelError from "../../ModelError.ts"
 
+/** The description of an `InvalidOutputError` for an answer that has neither text nor calls. */
+export const emptyAnswer = "the answer has neither text nor calls"
+
 const describe = (reason: AiError.AiErrorReason): readonly [error: string, detail: string] => {
   switch (reason._tag) {
     case "RateLimitError":
@@ -32,8 +35,11 @@ const describe = (reason: AiError.AiErrorReason): readonly [error: string, detai
       return reason.constraint === ModelError.unknownModel
         ? ["ModelNotFound", "The model provider does not know the model."]
         : ["ModelRequestInvalid", "The model provider did not accept the request."]
-    case "InvalidResponseError":
     case "InvalidOutputError":
+      return reason.description === emptyAnswer
+        ? ["AnswerEmpty", "The model ended its answer without saying anything."]
+        : ["ModelResponseInvalid", "The answer of the model provider could not be read."]
+    case "InvalidResponseError":
     case "StructuredOutputError":
       return ["ModelResponseInvalid", "The answer of the model provider could not be read."]
     case "InvalidUserInputError":

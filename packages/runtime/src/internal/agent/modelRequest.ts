@@ -80,7 +80,11 @@ export const makeModelRequest = (options: ModelRequestOptions): ModelRequests =>
     const now = yield* Clock.currentTimeMillis
     const retryAfter = fromError(error, now)
     const isRetried = isWorthRetrying(error, retryAfter) && candidate.failures <= policy.times
-    const wait = retryAfter === undefined ? yield* pause(candidate.failures) : Duration.toMillis(retryAfter)
+    // A provider may ask for no pause at all, which would make all repeats at once.
+    const wait = Math.max(
+      yield* pause(candidate.failures),
+      retryAfter === undefined ? 0 : Duration.toMillis(retryAfter)
+    )
     candidate.readyAt = isRetried ? now + wait : Infinity
     return error.isRetryable || isUnavailable(error)
   })

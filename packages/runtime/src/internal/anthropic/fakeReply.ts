@@ -24,6 +24,24 @@ export type Action =
   /** An effect of the test, before the next event. */
   | { readonly run: Effect.Effect<unknown> }
 
+/**
+ * What servers that speak this API do: blocks of text and thinking have no start; blocks have no end; all blocks have the
+ * number 0; the lines `event:` are missing; a second `message_delta` has no stop reason; the stop reason announces calls, and
+ * the calls are missing; calls have no id; an empty object precedes the arguments; the arguments come with the start of the
+ * block; and a stream was asked for, but the answer comes in one piece.
+ */
+export type Quirk =
+  | "no-starts"
+  | "no-ends"
+  | "one-index"
+  | "no-event-lines"
+  | "second-message-delta"
+  | "no-calls"
+  | "no-ids"
+  | "empty-object-first"
+  | "arguments-at-start"
+  | "in-one-piece"
+
 /** An answer, streamed or in one piece, as the request asks for it. */
 export interface StreamReply {
   readonly actions: ReadonlyArray<Action>
@@ -33,6 +51,8 @@ export interface StreamReply {
   readonly stopReason?: Anthropic.StopReason
   readonly stopDetails?: Anthropic.RefusalStopDetails
   readonly usage?: Partial<Anthropic.Usage>
+  /** How the stream differs from the real API's, as that of a gateway may. */
+  readonly quirks?: ReadonlyArray<Quirk>
   /** As proxies and compatible servers send it: without the fields that are null. */
   readonly bare?: boolean
 }

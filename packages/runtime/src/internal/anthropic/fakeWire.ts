@@ -3,7 +3,7 @@
 import type Anthropic from "@anthropic-ai/sdk"
 import { Data, Effect } from "effect"
 import type { ServerResponse } from "node:http"
-import type { Action, StreamReply } from "./fakeReply.ts"
+import type { Action, Quirk, StreamReply } from "./fakeReply.ts"
 
 const usageOf = (reply: StreamReply, body: Anthropic.MessageCreateParams, output: number): Anthropic.Usage => ({
   input_tokens: Math.ceil(JSON.stringify(body.messages).length / 4),
@@ -64,16 +64,30 @@ const jsonDeltas = (json: string): ReadonlyArray<string> => {
 }
 
 interface BlockEvents {
+  readonly isTool?: true
   readonly start: unknown
   readonly deltas: ReadonlyArray<unknown>
 }
 
-const toolBlock = (id: string, name: string, json: string): BlockEvents => ({
-  start: { type: "tool_use", id, name, input: {}, caller: { type: "direct" } },
-  deltas: jsonDeltas(json).map((partial_json) => ({ type: "input_json_delta", partial_json }))
-})
+const toolBlock = (id: string, name: string, json: string, has: HasQuirk): BlockEvents => {
+  const atStart = has("arguments-at-start")
+  const pieces = atStart ? [] : has("empty-object-first") ? ["{}", json] : jsonDeltas(json)
+  return {
+    isTool: true,
+    start: {
+      type: "tool_use",
+      id: has("no-ids") ? null : id,
+      name,
+      input: atStart ? json : {},
+      caller: { type: "direct" }
+    },
+    deltas: pieces.map((partial_json) => ({ type: "input_json_delta", partial_json }))
+  }
+}
 
-const blockOf = (action: Action): BlockEvents | undefined => {
+type HasQuirk = (quirk: Quirk) => boolean
+
+const blockOf = (action: Action, has: HasQuirk): BlockEvents | undefined => {
   if ("text" in action) {
     return {
       start: { type: "text", text: "", citations: null },
@@ -93,9 +107,13 @@ const blockOf = (action: Action): BlockEvents | undefined => {
     return { start: { type: "redacted_thinking", data: action.redactedThinking }, deltas: [] }
   }
   if ("toolUse" in action) {
-    return toolBlock(action.toolUse.id, action.toolUse.name, JSON.stringify(action.toolUse.input))
+    return has("no-calls")
+      ? { start: { type: "text", text: "", citations: null }, deltas: [] }
+      : toolBlock(action.toolUse.id, action.toolUse.name, JSON.stringify(action.toolUse.input), has)
   }
-  if ("cutToolUse" in action) return toolBlock(action.cutToolUse.id, action.cutToolUse.name, action.cutToolUse.json)
+  if ("cutToolUse" in action) {
+    return toolBlock(action.cutToolUse.id, action.cutToolUse.name, action.cutToolUse.json, has)
+  }
   return undefined
 }
 
@@ -139,31 +157,33 @@ const writeReply = Effect.fnUntraced(function*(
   const stop = Effect.suspend(() =>
     reply.stop !== undefined && sent === reply.stop.after ? Effect.fail(new Stopped(reply.stop)) : Effect.void
   )
+  const has: HasQuirk = (quirk) => reply.quirks?.includes(quirk) === true
   const notNull = (_: string, value: unknown) => value === null && reply.bare === true ? undefined : value
   const send = (type: string, data: object = {}) =>
-    write(`event: ${type}\ndata: ${JSON.stringify({ type, ...data }, notNull)}\n\n`).pipe(
-      Effect.tap(() => Effect.sync(() => sent++)),
-      Effect.andThen(stop)
-    )
+    write(`${has("no-event-lines") ? "" : `event: ${type}\n`}data: ${JSON.stringify({ type, ...data }, notNull)}\n\n`)
+      .pipe(
+        Effect.tap(() => Effect.sync(() => sent++)),
+        Effect.andThen(stop)
+      )
   let drip = 0
   let output = 0
   let index = 0
   const sendBlock = Effect.fnUntraced(function*(block: BlockEvents) {
-    yield* send("content_block_start", { index, content_block: block.start })
+    if (!has("no-starts") || block.isTool) yield* send("content_block_start", { index, content_block: block.start })
     for (const delta of block.deltas) {
       if (drip > 0) yield* Effect.sleep(drip)
       output++
       yield* send("content_block_delta", { index, delta })
     }
-    yield* send("content_block_stop", { index })
-    index++
+    if (!has("no-ends")) yield* send("content_block_stop", { index })
+    if (!has("one-index")) index++
   })
 
   yield* stop
   yield* send("message_start", { message: messageStart(reply, body, requestId) })
   yield* send("ping")
   for (const action of reply.actions) {
-    const block = blockOf(action)
+    const block = blockOf(action, has)
     if (block !== undefined) yield* sendBlock(block)
     else if ("drip" in action) drip = action.drip
     else if ("ping" in action) yield* send("ping")
@@ -185,6 +205,9 @@ const writeReply = Effect.fnUntraced(function*(
     },
     usage: usageOf(reply, body, output)
   })
+  if (has("second-message-delta")) {
+    yield* send("message_delta", { delta: { stop_reason: null, stop_details: null }, usage: null })
+  }
   yield* send("message_stop")
   return response.end()
 })

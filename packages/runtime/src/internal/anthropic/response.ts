@@ -71,9 +71,27 @@ type OpenBlock =
 
 const parseJson = Schema.decodeOption(Schema.fromJsonString(Schema.Unknown))
 
-/** JSON that `max_tokens` has cut is passed on as a string, which the schema of the parameters refuses. */
-const paramsOf = (block: Extract<OpenBlock, { readonly kind: "tool" }>): unknown =>
-  block.json === "" ? block.input : Option.getOrElse(parseJson(block.json), () => block.json)
+/**
+ * The arguments of a call. JSON that `max_tokens` has cut is passed on as a string, which the schema of the parameters
+ * refuses. Some servers send the arguments with the start of the block, as JSON in a string, or behind an empty object.
+ */
+const paramsOf = ({ input, json }: Extract<OpenBlock, { readonly kind: "tool" }>): unknown => {
+  if (json === "") return typeof input === "string" ? Option.getOrElse(parseJson(input), () => input) : input ?? {}
+  const behindEmpty = () => json.startsWith("{}") ? parseJson(json.slice(2)) : Option.none()
+  return Option.getOrElse(Option.orElse(parseJson(json), behindEmpty), () => json)
+}
+
+/** The start of a block, of which a server may have left out any field. */
+interface StartedBlock {
+  readonly type: string
+  readonly text?: string | null
+  readonly thinking?: string | null
+  readonly signature?: string | null
+  readonly data?: string | null
+  readonly id?: string | null
+  readonly name?: string | null
+  readonly input?: unknown
+}
 
 type Parts = ReadonlyArray<Response.StreamPartEncoded>
 
@@ -96,6 +114,8 @@ export class ResponseDecoder {
   private readonly blocks = new Map<number, OpenBlock>()
   private readonly tokens = noTokens()
   private stop: Stop = {}
+  /** How many blocks have begun. The numbers of the server need not be different. */
+  private started = 0
 
   /** `model` is the model that was asked: it signs its thinking. */
   constructor(model: string) {
@@ -115,20 +135,24 @@ export class ResponseDecoder {
       case "content_block_delta":
         return this.delta(event)
       case "content_block_start":
-        return this.start(event)
+        return this.start(event.index, event.content_block)
       case "content_block_stop":
         return this.end(event.index)
       case "message_start":
-        readUsage(this.tokens, event.message.usage)
-        return [{ type: "response-metadata", id: event.message.id, modelId: event.message.model }]
+        readUsage(this.tokens, event.message?.usage)
+        return [{ type: "response-metadata", id: event.message?.id, modelId: event.message?.model }]
       case "message_delta":
         readUsage(this.tokens, event.usage)
-        this.stop = event.delta
+        // A later event that has no reason leaves the reason as it is.
+        this.stop = {
+          stop_reason: event.delta?.stop_reason ?? this.stop.stop_reason,
+          stop_details: event.delta?.stop_details ?? this.stop.stop_details
+        }
         return []
       case "message_stop": {
-        const finish = finishPart(this.tokens, this.stop)
+        const open = [...this.blocks.keys()].flatMap((index) => this.end(index))
         this.done = true
-        return [finish]
+        return [...open, finishPart(this.tokens, this.stop)]
       }
       default:
         return []
@@ -137,17 +161,23 @@ export class ResponseDecoder {
 
   private delta({ delta, index }: Anthropic.RawContentBlockDeltaEvent): Parts {
     const block = this.blocks.get(index)
-    if (block === undefined) return []
+    // Some servers leave out the start of a block, or begin another one under the same number.
+    if (delta.type === "text_delta" && block?.kind !== "text") {
+      return [...this.start(index, { type: "text" }), ...this.text(index, delta.text)]
+    }
+    if (delta.type === "thinking_delta" && block?.kind !== "reasoning") {
+      return [...this.start(index, { type: "thinking" }), ...this.text(index, delta.thinking)]
+    }
     switch (delta.type) {
       case "text_delta":
-        return [{ type: "text-delta", id: block.id, delta: delta.text }]
+        return this.text(index, delta.text)
       case "thinking_delta":
-        return [{ type: "reasoning-delta", id: block.id, delta: delta.thinking }]
+        return this.text(index, delta.thinking)
       case "signature_delta":
-        if (block.kind === "reasoning") block.signature += delta.signature
+        if (block?.kind === "reasoning") block.signature += delta.signature
         return []
       case "input_json_delta":
-        if (block.kind !== "tool" || delta.partial_json === "") return []
+        if (block?.kind !== "tool" || !delta.partial_json) return []
         block.json += delta.partial_json
         return [{ type: "tool-params-delta", id: block.id, delta: delta.partial_json }]
       default:
@@ -155,26 +185,33 @@ export class ResponseDecoder {
     }
   }
 
-  private start({ content_block: content, index }: Anthropic.RawContentBlockStartEvent): Parts {
-    const id = String(index)
+  private text(index: number, delta: string | null | undefined): Parts {
+    const block = this.blocks.get(index)
+    if (!delta || block === undefined || block.kind === "tool") return []
+    return [{ type: block.kind === "text" ? "text-delta" : "reasoning-delta", id: block.id, delta }]
+  }
+
+  private start(index: number, content: StartedBlock): Parts {
+    const before = this.end(index)
+    const id = String(this.started++)
     switch (content.type) {
       case "text":
         this.blocks.set(index, { kind: "text", id })
-        return content.text
-          ? [{ type: "text-start", id }, { type: "text-delta", id, delta: content.text }]
-          : [{ type: "text-start", id }]
+        return [...before, { type: "text-start", id }, ...this.text(index, content.text)]
       case "thinking":
         this.blocks.set(index, { kind: "reasoning", id, signature: content.signature ?? "" })
-        return [{ type: "reasoning-start", id }]
+        return [...before, { type: "reasoning-start", id }, ...this.text(index, content.thinking)]
       case "redacted_thinking": {
-        const metadata = { anthropic: { redactedData: content.data, model: this.model } }
-        return [{ type: "reasoning-start", id }, { type: "reasoning-end", id, metadata }]
+        const metadata = { anthropic: { redactedData: content.data ?? "", model: this.model } }
+        return [...before, { type: "reasoning-start", id }, { type: "reasoning-end", id, metadata }]
       }
-      case "tool_use":
-        this.blocks.set(index, { kind: "tool", id: content.id, name: content.name, json: "", input: content.input })
-        return [{ type: "tool-params-start", id: content.id, name: content.name }]
+      case "tool_use": {
+        const tool = { id: content.id ?? "", name: content.name ?? "" }
+        this.blocks.set(index, { kind: "tool", ...tool, json: "", input: content.input })
+        return [...before, { type: "tool-params-start", ...tool }]
+      }
       default:
-        return []
+        return before
     }
   }
 
