@@ -13,6 +13,7 @@ describe("ServerConfig", () => {
         host: "127.0.0.1",
         port: 3000,
         publicUrl: undefined,
+        maxStreams: undefined,
         store: { type: "sqlite", path: ".perennial/perennial.db" },
         tokens: [],
         retention: Option.some(Duration.days(30)),
@@ -33,6 +34,7 @@ describe("ServerConfig", () => {
         HOST: "0.0.0.0",
         PORT: "0",
         PERENNIAL_PUBLIC_URL: "https://example.com/agents",
+        PERENNIAL_MAX_STREAMS: "20000",
         PERENNIAL_STORE: "memory",
         PERENNIAL_TOKENS: "alice:secret1,bob:secret2",
         PERENNIAL_MODEL: "claude-haiku-5-5",
@@ -47,6 +49,7 @@ describe("ServerConfig", () => {
         ["alice:secret1", "bob:secret2"]
       )
       assert.strictEqual(config.publicUrl, "https://example.com/agents")
+      assert.strictEqual(config.maxStreams, 20_000)
       assert.deepStrictEqual([config.host, config.port, config.store, config.model.name], [
         "0.0.0.0",
         0,
@@ -84,6 +87,8 @@ describe("ServerConfig", () => {
       [{ PORT: "65536" }, "PORT=65536", "65535"],
       [{ HOST: "a b" }, "HOST=a b", "127.0.0.1"],
       [{ HOST: "0.0.0.0" }, "HOST=0.0.0.0", "PERENNIAL_TOKENS"],
+      [{ PERENNIAL_MAX_STREAMS: "0" }, "PERENNIAL_MAX_STREAMS=0", "from 1 to 1000000"],
+      [{ PERENNIAL_MAX_STREAMS: "many" }, "PERENNIAL_MAX_STREAMS=many", "from 1 to 1000000"],
       [{ PERENNIAL_RETENTION: "a while" }, "PERENNIAL_RETENTION=a while", "30 days"],
       [{ PERENNIAL_RETENTION: "0 days" }, "PERENNIAL_RETENTION=0 days", "never"],
       [{ PERENNIAL_RETENTION: "30" }, "PERENNIAL_RETENTION=30", "days, hours, minutes or seconds"],

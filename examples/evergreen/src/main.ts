@@ -73,7 +73,10 @@ const agents = (model: ServerConfig.ServerConfig["model"]) =>
     })))
 
 const server = (config: ServerConfig.ServerConfig) =>
-  Server.serve(Layer.merge(Server.layerRoutes(config), Web.layer), { handOver: true }).pipe(
+  Server.serve(Layer.merge(Server.layerRoutes(config), Web.layer), {
+    handOver: true,
+    maxStreams: config.maxStreams
+  }).pipe(
     Layer.provide(config.tokens.length === 0 ? Tokens.layerLocal : Tokens.layer(config.tokens)),
     Layer.provideMerge(NodeServer.layer(config)),
     Layer.provide(TaskRuntime.layer),

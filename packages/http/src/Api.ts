@@ -157,7 +157,7 @@ export class TasksApi extends HttpApiGroup.make("tasks")
       headers: { "idempotency-key": idempotencyKey },
       payload: Start,
       success: HttpApiSchema.WithHeaders(EventStream, { location: Schema.String }),
-      error: startErrors
+      error: [...startErrors, Problems.TooManyStreams]
     }).annotateMerge(documented({
       summary: "Start a task and stream its events",
       parameters: { "idempotency-key": describeKey },
@@ -198,7 +198,13 @@ export class TasksApi extends HttpApiGroup.make("tasks")
       query: { after: Schema.optionalKey(Schema.Natural), limit: limit(longest.events) },
       headers: { "last-event-id": lastEventId, accept: Schema.optionalKey(Schema.String) },
       success: [EventStream, HttpApiSchema.NoContent, EventPage],
-      error: [Problems.TaskNotFound, Problems.CursorAhead, Problems.EventsExpired, Problems.Unavailable]
+      error: [
+        Problems.TaskNotFound,
+        Problems.CursorAhead,
+        Problems.EventsExpired,
+        Problems.TooManyStreams,
+        Problems.Unavailable
+      ]
     }).annotateMerge(documented({
       summary: "Read the events of a task",
       parameters: {

@@ -12,7 +12,7 @@ import { StreamLost } from "@perennial/domain/TaskError"
 import { size, type StoredEvent } from "@perennial/domain/TaskEvent"
 import { TaskManager } from "@perennial/domain/TaskManager"
 import { Effect, type Layer, Option, Schema, Stream } from "effect"
-import { HttpServerResponse } from "effect/http"
+import { HttpEffect, HttpServerResponse } from "effect/http"
 import { HttpApiBuilder, type HttpApiGroup, HttpApiSchema } from "effect/http-api"
 import { Api, EventPage } from "./Api.ts"
 import type { Authorization } from "./Authorization.ts"
@@ -31,6 +31,11 @@ const maxPageBytes = 1024 * 1024
 
 /** A page of messages ends when its files reach this size, in characters of base64. */
 const maxFileBytes = 8 * 1024 * 1024
+
+/** A reader that was refused shall wait for this long, in seconds. */
+const retryAfter = HttpEffect.appendPreResponseHandler((_, response) =>
+  Effect.succeed(HttpServerResponse.setHeader(response, "retry-after", "5"))
+)
 
 const noContent = HttpServerResponse.empty({ status: 204 })
 const encodePage = Schema.encodeSync(Schema.toCodecJson(EventPage))
@@ -114,6 +119,7 @@ export const layerTasks: Layer.Layer<
     const manager = yield* TaskManager
     const streams = yield* Sse.EventStreams
     const location = yield* makeLocation
+    const admit = Effect.tapError(streams.admit, () => retryAfter)
 
     return handlers.handleAll({
       start: ({ headers, payload }) =>
@@ -121,17 +127,20 @@ export const layerTasks: Layer.Layer<
           Effect.map(manager.start({ ...payload, idempotencyKey: headers["idempotency-key"] }), started(location))
         ),
       chat: ({ headers, payload }) =>
-        withProblems(Effect.flatMap(
-          manager.start({ ...payload, idempotencyKey: headers["idempotency-key"] }),
-          (task) =>
-            manager.events(task.id).pipe(
-              // The task has started. The response must have its id, so that the client can resume.
-              Effect.catch((error) =>
-                Effect.succeed(Stream.fail(new StreamLost({ taskId: task.id, after: 0, reason: error.message })))
-              ),
-              Effect.map((events) => streams.response(events, { headers: location(task) }))
-            )
-        )),
+        Effect.andThen(
+          admit,
+          withProblems(Effect.flatMap(
+            manager.start({ ...payload, idempotencyKey: headers["idempotency-key"] }),
+            (task) =>
+              manager.events(task.id).pipe(
+                // The task has started. The response must have its id, so that the client can resume.
+                Effect.catch((error) =>
+                  Effect.succeed(Stream.fail(new StreamLost({ taskId: task.id, after: 0, reason: error.message })))
+                ),
+                Effect.map((events) => streams.response(events, { headers: location(task) }))
+              )
+          ))
+        ),
       list: ({ query }) => {
         const limit = query.limit ?? 20
         return withProblems(
@@ -140,15 +149,16 @@ export const layerTasks: Layer.Layer<
       },
       get: ({ params }) => withProblems(manager.get(params.id)),
       events: ({ headers, params, query }) =>
-        withProblems(Effect.gen(function*() {
+        Effect.gen(function*() {
           const lastEventId = headers["last-event-id"]
           const after = (lastEventId === "" ? undefined : lastEventId) ?? query.after ?? 0
-          const { events, task } = yield* manager.open(params.id, { after })
+          const { events, task } = yield* withProblems(manager.open(params.id, { after }))
           const page = wantsPage(headers.accept)
-          if (page) return yield* readPage(events, task, after, query.limit ?? 256)
+          if (page) return yield* withProblems(readPage(events, task, after, query.limit ?? 256))
           if (isTerminal(task.status) && after === task.lastSeq) return noContent
+          yield* admit
           return streams.response(events, { wire: wireFor(headers.accept) })
-        })),
+        }),
       cancel: ({ params, payload }) =>
         withProblems(Effect.gen(function*() {
           const ended = yield* Effect.timeoutOption(manager.cancel(params.id, payload), cancelPatience)

@@ -1,5 +1,6 @@
 /**
- * The settings of a server that come from the environment: the address to listen on, the public URL, the tokens.
+ * The settings of a server that come from the environment: the address to listen on, the public URL, the bound on event
+ * streams, the tokens.
  *
  * @since 0.1.0
  */
@@ -18,6 +19,8 @@ export interface ListenConfig {
   readonly port: number
   /** The URL at which clients reach the server, if it is not the address that they connect to. */
   readonly publicUrl: string | undefined
+  /** How many event streams may be open, if it is not the default of the server. */
+  readonly maxStreams: number | undefined
   /** Empty: every client on this machine is the user `local`. */
   readonly tokens: ReadonlyArray<Tokens.Token>
 }
@@ -54,8 +57,8 @@ const isPublicUrl = (value: string): boolean => {
 }
 
 /**
- * Reads `HOST` (127.0.0.1), `PORT` (3000), `PERENNIAL_PUBLIC_URL` (none) and `PERENNIAL_TOKENS` (none). An empty variable
- * counts as absent.
+ * Reads `HOST` (127.0.0.1), `PORT` (3000), `PERENNIAL_PUBLIC_URL` (none), `PERENNIAL_MAX_STREAMS` (the default of the
+ * server) and `PERENNIAL_TOKENS` (none). An empty variable counts as absent.
  *
  * **Details** Without tokens `HOST` must be a loopback address. A wrong value is an error of one line that names the
  * variable, the value and what is accepted; tokens are never shown.
@@ -78,6 +81,12 @@ export const config: Config.Config<ListenConfig> = Config.all({
     otherwise: undefined,
     accepted: "an http:// or https:// address without query, such as https://example.com",
     parse: Option.liftPredicate(isPublicUrl)
+  }),
+  maxStreams: setting<number | undefined>("PERENNIAL_MAX_STREAMS", {
+    otherwise: undefined,
+    accepted: "a whole number from 1 to 1000000",
+    parse: (value) =>
+      /^[1-9]\d{0,6}$/.test(value) && Number(value) <= 1_000_000 ? Option.some(Number(value)) : Option.none()
   }),
   tokens: Config.map(Tokens.config(), Option.getOrElse((): ReadonlyArray<Tokens.Token> => []))
 }).pipe(Config.mapEffect((listen) =>

@@ -10,6 +10,7 @@ import type { TaskManager } from "@perennial/domain/TaskManager"
 import { type Config, Duration, Effect, Layer } from "effect"
 import type { HttpServer, HttpServerError } from "effect/http"
 import { createServer } from "node:http"
+import { layerMaxStreams } from "./internal/openFiles.ts"
 import { config } from "./ListenConfig.ts"
 import * as Server from "./Server.ts"
 import * as Tokens from "./Tokens.ts"
@@ -26,19 +27,29 @@ export interface Options {
   /** 0 to 65,535; 0 lets the system choose. */
   readonly port: number
   /**
-   * How long a socket may neither send nor receive before the server closes it; one minute by default. It must be several
-   * heartbeats of the event streams, or idle streams are cut.
+   * How long a socket may neither send nor receive before the server closes it. It must be several heartbeats of the event
+   * streams, or idle streams are cut: by default it is four heartbeats, and at least one minute.
    */
   readonly socketTimeout?: Duration.Input | undefined
+  /** The heartbeat of the event streams, if `Server` has another one than its default of 15 seconds. */
+  readonly heartbeat?: Duration.Input | undefined
   /** How long open requests may take to end at shutdown; 20 seconds by default. Event streams end at once. */
   readonly shutdownTimeout?: Duration.Input | undefined
+}
+
+/** In milliseconds; 0 is no limit. */
+const socketTimeout = ({ heartbeat = "15 seconds", socketTimeout }: Options): number => {
+  const fourHeartbeats = Duration.times(Duration.fromInputUnsafe(heartbeat), 4)
+  const millis = Duration.toMillis(socketTimeout ?? Duration.max(fourHeartbeats, Duration.minutes(1)))
+  return Number.isFinite(millis) ? millis : 0
 }
 
 /**
  * An `HttpServer` on Node.js: provide it to `Server.layer`, or to a server of your own.
  *
  * **Details** A request must arrive within a minute, its headers within 20 seconds. A reader that never reads, or that is
- * gone without closing its connection, is disconnected after `socketTimeout`.
+ * gone without closing its connection, is disconnected after `socketTimeout`. The number of event streams is bounded by the
+ * files that the process may open: see `Sse.Options`.
  *
  * @since 0.1.0
  * @category layers
@@ -46,7 +57,7 @@ export interface Options {
 export const layer = (options: Options) =>
   NodeHttpServer.layer(() => {
     const server = createServer({ requestTimeout: 60_000, headersTimeout: 20_000, keepAliveTimeout: 65_000 })
-    server.setTimeout(Duration.toMillis(options.socketTimeout ?? "1 minute"))
+    server.setTimeout(socketTimeout(options))
     // `close` ends the connections that are idle at that moment. A connection that becomes idle later, such as when its
     // event stream has been drained, would hold the shutdown up for as long as the client keeps the connection.
     server.on("request", (_, response) => {
@@ -59,7 +70,7 @@ export const layer = (options: Options) =>
     host: options.host ?? "127.0.0.1",
     port: options.port,
     gracefulShutdownTimeout: options.shutdownTimeout ?? "20 seconds"
-  })
+  }).pipe(Layer.merge(layerMaxStreams))
 
 /**
  * Serves the API on Node.js with the settings of the environment: see `ListenConfig.config`.
@@ -68,14 +79,16 @@ export const layer = (options: Options) =>
  * @category layers
  */
 export const layerConfig = (
-  options?: Omit<Server.Options, "publicUrl"> & Omit<Options, "host" | "port">
+  options?: Omit<Server.Options, "publicUrl" | "maxStreams"> & Omit<Options, "host" | "port">
 ): Layer.Layer<
   HttpServer.HttpServer,
   HttpServerError.ServeError | Config.ConfigError | Tokens.NotLoopback,
   TaskManager | ConversationStore
 > =>
-  Layer.unwrap(Effect.map(config, ({ host, port, publicUrl, tokens }) =>
-    Server.layer({ ...options, publicUrl }).pipe(
-      Layer.provide(tokens.length === 0 ? Tokens.layerLocal : Tokens.layer(tokens)),
-      Layer.provideMerge(layer({ ...options, host, port }))
-    )))
+  Layer.unwrap(
+    Effect.map(config, ({ host, maxStreams, port, publicUrl, tokens }) =>
+      Server.layer({ ...options, maxStreams, publicUrl }).pipe(
+        Layer.provide(tokens.length === 0 ? Tokens.layerLocal : Tokens.layer(tokens)),
+        Layer.provideMerge(layer({ ...options, host, port }))
+      ))
+  )

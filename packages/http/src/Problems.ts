@@ -260,6 +260,19 @@ export class CapacityExceeded extends HttpApiError.Problem<CapacityExceeded>()("
 }, fieldsOf(TaskError.CapacityExceeded)) {}
 
 /**
+ * The largest number of event streams of this server is open. Nothing was stored: try again after the seconds of the header
+ * `Retry-After`. Every request that is not a stream is answered.
+ *
+ * @since 0.1.0
+ * @category problems
+ */
+export class TooManyStreams extends HttpApiError.Problem<TooManyStreams>()("TooManyStreams", {
+  type: "urn:perennial:problem:too-many-streams",
+  status: 503,
+  title: "The server opens no more event streams now"
+}, { limit: Schema.Natural }) {}
+
+/**
  * The store failed, or the server is shutting down. A write may or may not have happened: repeat it with the same idempotency
  * key.
  *

@@ -2,8 +2,9 @@
  * Event streams over HTTP: Server-Sent Events with heartbeats, made for many readers of the same events.
  *
  * A stream pulls. It holds the one batch that is being written and nothing else, so a reader that stalls costs no memory
- * and slows no other reader (P6). An idle stream sends a heartbeat at an interval. A stream whose source fails, and every
- * stream when the server drains, ends cleanly after a goodbye: the reader resumes from its cursor.
+ * and slows no other reader (P6). The number of open streams is bounded. An idle stream sends a heartbeat at an
+ * interval. A stream whose source fails, and every stream when the server drains, ends cleanly after a goodbye: the
+ * reader resumes from its cursor.
  *
  * @since 0.1.0
  */
@@ -12,7 +13,9 @@ import type { StoredEvent } from "@perennial/domain/TaskEvent"
 import { Context, Duration, Effect, Fiber, Layer, Stream } from "effect"
 import { HttpServerResponse } from "effect/http"
 import { connect, type Connections } from "./internal/connection.ts"
+import { MaxStreams } from "./internal/maxStreams.ts"
 import { oneAtATime } from "./internal/oneAtATime.ts"
+import { TooManyStreams } from "./Problems.ts"
 import { eventLog, type Wire } from "./Wire.ts"
 
 const headers = {
@@ -38,6 +41,11 @@ export interface Options {
    * writes.
    */
   readonly coalesce?: Duration.Input | undefined
+  /**
+   * How many streams may be open at the same time; further ones are refused. 10,000 by default; on `NodeServer` at most four
+   * fifths of the files that the process may open, because each connection is an open file.
+   */
+  readonly maxStreams?: number | undefined
 }
 
 /**
@@ -47,7 +55,15 @@ export interface Options {
  * @category services
  */
 export class EventStreams extends Context.Service<EventStreams, {
-  /** The response that streams these events, as `eventLog` unless a wire is given. It ends with its source. */
+  /**
+   * Fails if the largest number of streams is open. A request asks before it begins its work. The log gets one warning, and
+   * the next one only after half of the streams have ended.
+   */
+  readonly admit: Effect.Effect<void, TooManyStreams>
+  /**
+   * The response that streams these events, as `eventLog` unless a wire is given. It ends with its source, or at once after
+   * its goodbye if the largest number of streams is open.
+   */
   readonly response: (
     events: Stream.Stream<StoredEvent, StreamLost>,
     options?: {
@@ -73,13 +89,16 @@ export const layer = (options?: Options): Layer.Layer<EventStreams> =>
   Layer.effect(
     EventStreams,
     Effect.gen(function*() {
+      const limit = options?.maxStreams ?? (yield* MaxStreams)
       const connections: Connections = {
         retryMillis: Duration.toMillis(options?.retry ?? "1 second"),
         coalesce: options?.coalesce === undefined
           ? undefined
           : Effect.asVoid(Effect.flatMap(yield* oneAtATime(Effect.sleep(options.coalesce)), Fiber.await)),
         waiting: new Set(),
+        limit,
         open: 0,
+        warned: false,
         draining: false
       }
       const wakeAll = Effect.sync(() => {
@@ -89,7 +108,20 @@ export const layer = (options?: Options): Layer.Layer<EventStreams> =>
       })
       yield* wakeAll.pipe(Effect.delay(options?.heartbeat ?? "15 seconds"), Effect.forever, Effect.forkScoped)
 
+      const refuse = Effect.fail(
+        new TooManyStreams({ limit, detail: `${limit} event streams are open, which is the limit of this server.` })
+      )
+      const warn = Effect.logWarning(
+        `${limit} event streams are open, which is the limit (PERENNIAL_MAX_STREAMS, maxStreams): more are answered 503.`
+      )
+
       return EventStreams.of({
+        admit: Effect.suspend(() => {
+          if (connections.open < limit) return Effect.void
+          if (connections.warned) return refuse
+          connections.warned = true
+          return Effect.andThen(warn, refuse)
+        }),
         response: (events, { headers: more, wire = eventLog } = {}) =>
           HttpServerResponse.stream(
             Stream.transformPullBracket(events, (pull, _, scope) => connect(connections, wire, pull, scope)),

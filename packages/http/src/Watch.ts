@@ -31,6 +31,7 @@ const Refusal = Schema.Union([
   Problems.EventsExpired,
   Problems.Unauthorized,
   Problems.Forbidden,
+  Problems.TooManyStreams,
   Problems.Unavailable,
   Problems.InvalidRequest,
   Problems.PayloadTooLarge,

@@ -36,6 +36,13 @@ it.each(["Client", "Api", "index"])(
   }
 )
 
+it("the index does not load the page `/docs`, which has three megabytes: a server loads it when it starts", () => {
+  const entry = fileURLToPath(import.meta.resolve("effect/http-api"))
+  const loaded = [...loads(entry)]
+  assert.isTrue(loaded.some((file) => /\/HttpApiScalar\.[jt]s$/.test(file)))
+  assert.deepStrictEqual(loaded.filter((file) => /\/internal\/httpApi(?:Scalar|Swagger)\./.test(file)), [])
+})
+
 it("neither a client nor a server installs a runtime: both know the port alone", () => {
   const manifest: unknown = JSON.parse(readFileSync(join(packages, "http", "package.json"), "utf8"))
   assert.nestedPropertyVal(manifest, "dependencies.@perennial/domain", "workspace:^")

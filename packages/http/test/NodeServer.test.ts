@@ -1,7 +1,8 @@
+import { NodeHttpServerRequest } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
 import * as NodeServer from "@perennial/http/NodeServer"
 import { ConfigProvider, Context, Effect, Layer } from "effect"
-import { HttpServer } from "effect/http"
+import { HttpRouter, HttpServer, HttpServerRequest, HttpServerResponse } from "effect/http"
 import { layerMemory, makeEcho } from "./support.ts"
 
 const serve = (environment: Record<string, string>) =>
@@ -18,6 +19,33 @@ const ask = Effect.fnUntraced(
     return yield* Effect.promise(async () => (await fetch(`http://127.0.0.1:${port}/tasks`, { headers })).status)
   }
 )
+
+describe("the time limit of a silent socket", () => {
+  /** The limit of the socket that a request came over, in milliseconds. */
+  const socketTimeout = Effect.fnUntraced(function*(options: Omit<NodeServer.Options, "port">) {
+    const server = Effect.map(
+      HttpServerRequest.HttpServerRequest,
+      (request) => HttpServerResponse.text(String(NodeHttpServerRequest.toIncomingMessage(request).socket.timeout))
+    )
+    const context = yield* Layer.build(
+      HttpRouter.serve(HttpRouter.add("GET", "/tasks", server), { disableLogger: true, disableListenLog: true }).pipe(
+        Layer.provideMerge(NodeServer.layer({ port: 0, ...options }))
+      )
+    )
+    const { address } = Context.get(context, HttpServer.HttpServer)
+    return yield* Effect.promise(async () =>
+      Number(await (await fetch(`${HttpServer.formatAddress(address)}/tasks`)).text())
+    )
+  }, Effect.scoped)
+
+  it.live("is four heartbeats and at least a minute, so that idle streams are not cut", () =>
+    Effect.gen(function*() {
+      assert.strictEqual(yield* socketTimeout({}), 60_000)
+      assert.strictEqual(yield* socketTimeout({ heartbeat: "1 second" }), 60_000)
+      assert.strictEqual(yield* socketTimeout({ heartbeat: "1 minute" }), 240_000)
+      assert.strictEqual(yield* socketTimeout({ heartbeat: "1 minute", socketTimeout: "3 minutes" }), 180_000)
+    }))
+})
 
 describe("NodeServer.layerConfig", () => {
   it.live("serves one local user on a loopback address, or those that have a token", () =>

@@ -13,6 +13,7 @@ import {
   Fiber,
   Latch,
   Layer,
+  Logger,
   Queue,
   Ref,
   Scheduler,
@@ -172,6 +173,52 @@ describe("a wire", () => {
       yield* streams.drain
       assert.strictEqual(yield* Fiber.join(fiber), "begin 2000;1 2;beat;end 2000;")
     }).pipe(Effect.provide(layer)))
+})
+
+describe("the bound on open streams", () => {
+  const bounded = Sse.layer({ maxStreams: 2, retry: "2 seconds" })
+  const waiting = Stream.concat(Stream.make(stored(1)), Stream.never)
+
+  it.effect("is reported once, however many readers are refused, and again after half of the streams have ended", () =>
+    Effect.gen(function*() {
+      const warnings: Array<unknown> = []
+      const logger = Logger.make(({ logLevel, message }) => {
+        if (logLevel === "Warn") warnings.push(message)
+      })
+      yield* Effect.gen(function*() {
+        const streams = yield* Sse.EventStreams
+        yield* streams.admit
+        const first = yield* collect(waiting)
+        const second = yield* collect(waiting)
+        yield* settle
+        for (let i = 0; i < 3; i++) {
+          const refused = yield* Effect.flip(streams.admit)
+          assert.deepStrictEqual([refused._tag, refused.limit], ["TooManyStreams", 2])
+        }
+        assert.strictEqual(warnings.length, 1)
+        assert.include(String(warnings[0]), "maxStreams")
+        yield* Fiber.interrupt(first.fiber)
+        yield* streams.admit
+        const third = yield* collect(waiting)
+        yield* settle
+        yield* Effect.flip(streams.admit)
+        assert.strictEqual(warnings.length, 2)
+        yield* Fiber.interruptAll([second.fiber, third.fiber])
+      }).pipe(Effect.provide([bounded, Logger.layer([logger])]))
+    }))
+
+  it.effect("holds for streams that were admitted together: one too many ends at once after a retry hint", () =>
+    Effect.gen(function*() {
+      const streams = yield* Sse.EventStreams
+      yield* Effect.replicateEffect(streams.admit, 3)
+      const readers = yield* Effect.replicateEffect(collect(waiting), 3)
+      yield* settle
+      assert.strictEqual(yield* streams.open, 2)
+      const written = yield* Effect.forEach(readers, (reader) => reader.written)
+      assert.deepStrictEqual(written, [[": ok\n\n", frame(1)], [": ok\n\n", frame(1)], [": ok\n\n", "retry: 2000\n\n"]])
+      yield* Fiber.interruptAll(readers.map(({ fiber }) => fiber))
+      assert.strictEqual(yield* streams.open, 0)
+    }).pipe(Effect.provide(bounded)))
 })
 
 describe("drain", () => {

@@ -126,6 +126,7 @@ export interface Fields {
   readonly agentId: string
   readonly metadata: object
   readonly replaces: string
+  readonly limit: number
   readonly limitBytes: number
   readonly path: string
   readonly ok: boolean

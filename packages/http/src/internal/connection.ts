@@ -19,7 +19,11 @@ export interface Connections {
   readonly coalesce: Effect.Effect<void> | undefined
   /** Wakes the connections that wait. At most one entry for each open connection. */
   readonly waiting: Set<() => void>
+  /** The largest number of open connections. */
+  readonly limit: number
   open: number
+  /** Whether the log has a warning about the limit, since half of the connections were free. */
+  warned: boolean
   draining: boolean
 }
 
@@ -37,6 +41,7 @@ export const connect = (
 ): Effect.Effect<Pull.Pull<Bytes>> => {
   let phase: "opening" | "open" | "over" = "opening"
   let wroteLittle = false
+  let refused = false
   /** The pull that is under way, or that ended while a heartbeat was being written. */
   let pull: Fiber.Fiber<Events, StreamLost | Cause.Done> | undefined
 
@@ -87,7 +92,7 @@ export const connect = (
       phase = "open"
       return Effect.succeed<Bytes>([wire.opening(connections.retryMillis)])
     }
-    if (connections.draining) return goodbye
+    if (connections.draining || refused) return goodbye
     if (pull !== undefined) return wait
     const pulled = Effect.andThen(startPull, wait)
     if (!wroteLittle || connections.coalesce === undefined) return pulled
@@ -97,8 +102,12 @@ export const connect = (
 
   const close = Effect.sync(() => {
     connections.open--
+    if (connections.open <= connections.limit / 2) connections.warned = false
   })
   return Effect.suspend(() => {
+    // Requests that were admitted at the same time may be more than the free places.
+    refused = connections.open >= connections.limit
+    if (refused) return Effect.succeed(next)
     connections.open++
     return Effect.as(Scope.addFinalizer(scope, close), next)
   })

@@ -19,6 +19,7 @@ type Failure =
   | Problems.InternalError
   | Problems.Unauthorized
   | Problems.Forbidden
+  | Problems.TooManyStreams
   | Problems.Unavailable
 
 /** The error of the domain for a failure. */

@@ -1,0 +1,99 @@
+/** The bound on open event streams: the server stays able to answer everything else. */
+import { assert, describe, it } from "@effect/vitest"
+import * as NodeServer from "@perennial/http/NodeServer"
+import { Context, Effect, Layer } from "effect"
+import { MaxStreams } from "../src/internal/maxStreams.ts"
+import { maxStreamsOf } from "../src/internal/openFiles.ts"
+import { body, type Call, json, makeCall, makeEcho, post, problem } from "./support.ts"
+
+const limit = 3
+
+const start = (call: Call) => Effect.flatMap(call("/tasks", post({ message: "hold" })), json)
+
+/** Opens as many streams as the server may have. */
+const fill = Effect.fnUntraced(function*(call: Call) {
+  const { id } = yield* start(call)
+  const readers = yield* Effect.forEach(
+    Array.from({ length: limit }),
+    () =>
+      Effect.gen(function*() {
+        const response = yield* call(`/tasks/${id}/events`)
+        assert(response.status === 200 && response.body !== null)
+        const reader = response.body.getReader()
+        yield* Effect.promise(() => reader.read())
+        return reader
+      })
+  )
+  return { id, readers }
+})
+
+describe("a server whose largest number of streams is open", () => {
+  it.effect("answers one more with 503, a time to wait, and the limit", () =>
+    Effect.gen(function*() {
+      const call = yield* makeCall({ server: { maxStreams: limit } })
+      const { id } = yield* fill(call)
+      const refused = yield* call(`/tasks/${id}/events`)
+      assert.strictEqual(refused.status, 503)
+      assert.strictEqual(refused.headers.get("retry-after"), "5")
+      assert.deepInclude(yield* problem(refused), { type: "urn:perennial:problem:too-many-streams", limit })
+    }))
+
+  it.effect("starts no task whose events it cannot stream", () =>
+    Effect.gen(function*() {
+      const call = yield* makeCall({ server: { maxStreams: limit } })
+      yield* fill(call)
+      const refused = yield* call("/chat", post({ message: "a" }))
+      assert.strictEqual((yield* problem(refused)).type, "urn:perennial:problem:too-many-streams")
+      assert.strictEqual(refused.headers.get("retry-after"), "5")
+      assert.strictEqual((yield* json(yield* call("/tasks"))).items.length, 1)
+    }))
+
+  it.effect("still answers health checks, and every request that is not a stream", () =>
+    Effect.gen(function*() {
+      const call = yield* makeCall({ server: { maxStreams: limit } })
+      const { id } = yield* fill(call)
+      for (const path of ["/health", "/ready", "/tasks", `/tasks/${id}`]) {
+        const response = yield* call(path)
+        yield* body(response)
+        assert.strictEqual(response.status, 200, path)
+      }
+      const page = yield* call(`/tasks/${id}/events`, { headers: { accept: "application/json" } })
+      assert.strictEqual((yield* json(page)).events[0]?.seq, 1)
+      assert.strictEqual((yield* start(call)).status, "queued")
+    }))
+
+  it.effect("has room again when its streams have ended", () =>
+    Effect.gen(function*() {
+      const echo = makeEcho()
+      const call = yield* makeCall({ echo, server: { maxStreams: limit } })
+      const { id, readers } = yield* fill(call)
+      yield* echo.gate.open
+      for (const reader of readers) {
+        while (!(yield* Effect.promise(() => reader.read())).done);
+      }
+      assert.include(yield* body(yield* call(`/tasks/${id}/events`)), "\"type\":\"done\"")
+    }))
+})
+
+describe("the bound of a Node.js process", () => {
+  const report = (soft: unknown) => ({ userLimits: { open_files: { soft, hard: "unlimited" } } })
+
+  it("is four fifths of the files that the process may open, at most 10,000, and leaves at least 64", () => {
+    assert.strictEqual(maxStreamsOf(report(1_024)), 819)
+    assert.strictEqual(maxStreamsOf(report(1_048_576)), 10_000)
+    assert.strictEqual(maxStreamsOf(report("unlimited")), 10_000)
+    assert.strictEqual(maxStreamsOf(report(256)), 192)
+    assert.strictEqual(maxStreamsOf(report(1)), 1)
+  })
+
+  it("is 10,000 where the process does not know its limits", () => {
+    assert.strictEqual(maxStreamsOf({ header: {} }), 10_000)
+    assert.strictEqual(maxStreamsOf(undefined), 10_000)
+  })
+
+  it.live("is the default of a server on `NodeServer`", () =>
+    Effect.gen(function*() {
+      const context = yield* Layer.build(NodeServer.layer({ port: 0 }))
+      assert.strictEqual(Context.get(context, MaxStreams), maxStreamsOf(process.report.getReport()))
+    }).pipe(Effect.scoped))
+})
