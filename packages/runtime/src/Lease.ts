@@ -1,10 +1,10 @@
 /**
- * The lease of this process: the sign of life that its store believes in, and what the process may still do because of it.
+ * The lease of this process in the store. It makes claims, and decides what this process may still do.
  *
- * A runner renews its lease every few seconds. Each renewal returns what the runner owns according to the store, and the
- * lease reconciles both views: a task that somebody else owns stops here as fenced, and a claim that nobody here answers
- * for is released (P8, P9). When the lease cannot be renewed in time, every task stops here: other processes may own them
- * by then.
+ * A runner renews its lease every few seconds. Each renewal returns the tasks that the runner owns according to the store.
+ * The lease compares them with the executions of this process: a task that another runner owns stops here as fenced, and a
+ * claim without an execution is released (P8, P9). If the lease is not renewed in time, every task stops here, because other
+ * processes may own the tasks by then.
  *
  * @since 0.1.0
  */
@@ -15,15 +15,15 @@ import { type Cause, Clock, Context, Duration, Effect, Layer, Option, Schedule }
 import { CurrentTaskLimits } from "./TaskLimits.ts"
 
 /**
- * What the lease asks of the execution that holds a claim.
+ * The execution that holds a claim, as the lease sees it.
  *
  * @since 0.1.0
  * @category models
  */
 export interface ClaimHolder {
-  /** The claim is lost, or may be: nothing may be written any more. Called at most once for a lost claim. */
+  /** The claim is lost, or may be lost: this process may not write any more. Called at most once for a claim. */
   readonly onFenced: () => void
-  /** The store holds so many intents for the task. Reads them if there are new ones. */
+  /** The store has `recorded` intents for the task. Reads them if some are new. */
   readonly onIntents: (recorded: number) => Effect.Effect<void, TaskBackendError>
 }
 
@@ -36,23 +36,23 @@ export class Lease extends Context.Service<Lease, {
   readonly runnerId: RunnerId
 
   /**
-   * Claims a head for this runner; none if another runner owns it, or somebody has claimed it since it was seen. The
-   * holder hears when the claim is lost, until `forget`.
+   * Claims a head for this runner. None if another runner owns the task, or if the task was claimed since the head was read.
+   * Until `forget`, the holder gets a call when the claim is lost.
    */
   readonly claim: (head: Head, holder: ClaimHolder) => Effect.Effect<Option.Option<Claim>, TaskBackendError>
 
-  /** The holder answers for no claim any more. A claim that it has not given back by then is released. */
+  /** Ends the responsibility of the holder. If it has not given its claim back, the next renewal releases the claim. */
   readonly forget: (holder: ClaimHolder) => void
 
   /**
-   * Whether this process may take tasks over from owners that seem dead. Not while its own lease is in doubt, and not
-   * within a third of a lease after it was: after an outage of the store live owners need time to renew theirs.
+   * Whether this process may take over tasks from owners that seem dead. It may not while its own lease is in doubt, and not
+   * until a third of a lease later: after an outage of the store, live owners need time to renew their leases.
    */
   readonly mayTakeOver: Effect.Effect<boolean>
 
   /**
-   * The store's time, in milliseconds since 1970-01-01T00:00Z: its last answer and what has passed since. Events are
-   * stamped with it, and waits that end at a stored time are measured by it, so that the clocks of processes may differ.
+   * The store's time, in milliseconds since 1970-01-01T00:00Z: the time of its last answer, and the duration since. Events
+   * have this time, and waits until a stored time use it, so that the clocks of processes may differ.
    */
   readonly now: () => number
 }>()("@perennial/runtime/Lease") {
@@ -70,7 +70,7 @@ interface Held {
   fenced: boolean
 }
 
-/** A process whose clock differs by more from the store's says so. */
+/** If the clock of this process differs by more than this from the store's clock, a warning is logged. */
 const maxSkewMillis = 5_000
 
 const make = Effect.gen(function*() {
@@ -80,13 +80,13 @@ const make = Effect.gen(function*() {
   const { heartbeat, leaseTtl } = yield* CurrentTaskLimits
   const runnerId = RunnerId.make(yield* newId)
   const ttl = Duration.toMillis(leaseTtl)
-  // Durations are measured monotonically: a step of the wall clock changes no lease.
+  // Durations are measured with the monotonic clock, so that a step of the wall clock changes no lease.
   const now = () => Number(clock.monotonicTimeNanosUnsafe() / 1_000_000n)
   const held = new Map<ClaimHolder, Held>()
   let renewedAt = now()
   let takeOverFrom = 0
 
-  /** What the last answer of the store adds to the monotonic clock to make the store's time. */
+  /** The store's time minus the monotonic clock, from the last answer of the store. */
   let offset = 0
   const setStoreTime = (storeNow: number) => {
     offset = storeNow - now()
@@ -120,7 +120,7 @@ const make = Effect.gen(function*() {
     holder.onFenced()
   }
 
-  /** Trouble with one task must not keep the others from being looked after. */
+  /** A failure with one task must not affect the other tasks. */
   const alone = Effect.catchCause((cause: Cause.Cause<TaskBackendError>) =>
     Effect.logWarning("A task could not be looked after; it is tried again.", cause)
   )
@@ -136,14 +136,14 @@ const make = Effect.gen(function*() {
   }
 
   const renew = Effect.gen(function*() {
-    // A claim that is made from now on may be missing from the answer.
+    // The answer may lack claims that are made from now on.
     const before = [...held].filter(([, { token }]) => token !== undefined)
     const asked = now()
     const { now: storeNow, owned } = yield* backend.heartbeat(runnerId, leaseTtl)
     setStoreTime(storeNow)
     yield* checkClock(storeNow)
     if (asked - renewedAt > ttl) takeOverFrom = now() + ttl / 3
-    // The store counts from when it was asked, at the earliest.
+    // The new lease begins at the request or later.
     renewedAt = asked
     const rows = new Map(owned.map((row) => [row.taskId, row]))
     yield* Effect.forEach(before, (claimed) => reconcile(claimed, rows.get(claimed[1].taskId)), { discard: true })
@@ -153,7 +153,7 @@ const make = Effect.gen(function*() {
     })
   })
 
-  /** Without a lease this process cannot know any more whether its tasks have other owners (P9, P10). */
+  /** Without a lease this process does not know whether its tasks have other owners (P9, P10): it stops them. */
   const lapse = Effect.suspend(() => {
     if (now() - renewedAt < ttl) return Effect.void
     const lost = [...held].filter(([, { fenced, token }]) => token !== undefined && !fenced)
@@ -161,7 +161,7 @@ const make = Effect.gen(function*() {
     return lost.length === 0 ? Effect.void : Effect.logWarning(`The lease has run out: ${lost.length} tasks stop here.`)
   })
 
-  // A store that never answers must not outlast the lease. Once the lease has run out, the store is asked as often again.
+  // The request ends with the lease, even if the store never answers. After that, each request gets the length of a lease.
   const patience = () => Math.max(0, renewedAt + ttl - now()) || ttl
   yield* Effect.suspend(() => Effect.timeout(renew, patience())).pipe(
     Effect.catchCause((cause) => Effect.andThen(Effect.logWarning("The lease could not be renewed.", cause), lapse)),

@@ -1,6 +1,6 @@
 /**
- * What an engine needs so that nothing stays active without somebody responsible for it (P8): a sweep that finds heads
- * without an owner, and hints of other processes that are followed.
+ * Finds work for an engine, so that no task stays without an owner (P8): a sweep finds heads without an owner, and hints of
+ * other processes are followed.
  *
  * @since 0.1.0
  */
@@ -12,11 +12,11 @@ import { TaskExecutor } from "./TaskExecutor.ts"
 import { CurrentTaskLimits } from "./TaskLimits.ts"
 import { TaskReaders } from "./TaskReaders.ts"
 
-/** Heads asked for at once. */
+/** The most heads that one query reads. */
 const page = 1_000
 
 /**
- * What the sweep asks of an engine.
+ * The engine, as the sweep sees it.
  *
  * @since 0.1.0
  * @category models
@@ -24,18 +24,18 @@ const page = 1_000
 export interface Options {
   /** How many more heads the engine would execute now. */
   readonly free: () => number
-  /** Opens when the engine could execute a head that it had to leave. */
+  /** Opens when the engine has a place for a head that it could not execute before. */
   readonly freed: Latch.Latch
-  /** Executes a head. Heads of agents that this process does not have are given only to be ended. */
+  /** Executes a head. A head of an agent that this process does not have comes only if it has to be ended. */
   readonly execute: (head: Head) => Effect.Effect<void>
-  /** Fewer heads wait in the store than the engine would execute. */
+  /** Called when the store has fewer waiting heads than the engine has places. */
   readonly onNoneLeft: () => void
 }
 
 /**
- * Sweeps every `TaskLimits.sweep`, and at once when another process says that there are heads or when the engine has room
- * again. Heads of agents that this process does not have are left to other processes, except for heads that only have to
- * be ended. Also follows the hints of other processes about logs and intents. Works until the scope closes.
+ * Sweeps every `TaskLimits.sweep`, and at once after a hint about heads or when the engine has a free place again. Heads of
+ * agents that this process does not have are left to other processes, except heads that only have to be ended. It also
+ * follows the hints of other processes about logs and intents. It works until the scope closes.
  *
  * @since 0.1.0
  * @category constructors
@@ -56,7 +56,7 @@ export const make = Effect.fnUntraced(function*(options: Options) {
     yield* Effect.forEach(heads, options.execute, { discard: true })
   })
 
-  /** Opens when another process says that there are heads without an owner. */
+  /** Opens after a hint that heads have no owner. */
   const hinted = Latch.makeUnsafe(false)
   const pause = Effect.gen(function*() {
     const jitter = yield* Random.nextBetween(0.8, 1.2)

@@ -1,5 +1,5 @@
 /**
- * The port to what makes tasks run somewhere.
+ * The port to engines, which make tasks run somewhere.
  *
  * @since 0.1.0
  */
@@ -17,8 +17,8 @@ import { CurrentTaskLimits } from "./TaskLimits.ts"
 import type { TaskReaders } from "./TaskReaders.ts"
 
 /**
- * Makes heads run. `TaskRuntime` is written over this port alone, so that swapping its layer is all an application changes
- * to run tasks somewhere else. An engine passes the tests of `TaskEngineContract`.
+ * Makes heads run. `TaskManager` uses only this port: to execute tasks somewhere else, an application replaces the layer. An
+ * engine passes the tests of `TaskEngineContract`.
  *
  * **Details** An engine executes heads by `TaskExecutor.execute` and hands a task over by interrupting that effect. It
  * builds its sweep with `Supervision.make`.
@@ -28,21 +28,21 @@ import type { TaskReaders } from "./TaskReaders.ts"
  */
 export class TaskEngine extends Context.Service<TaskEngine, {
   /**
-   * Makes this head run somewhere, at least once. Returns at once; submitting again is harmless. A head for which there is
-   * no place stays unclaimed until there is one, here or in another process. A head of an agent that this process does not
-   * have is left to processes that have it.
+   * Makes this head run somewhere, at least once. Returns at once. Submitting a head again changes nothing. A head for which
+   * there is no place stays unclaimed until this or another process has a place. A head of an agent that this process does
+   * not have is left to other processes.
    */
   readonly submit: (head: Head) => Effect.Effect<void>
 
-  /** A task that was submitted has ended before it began: it waits for no place any more. */
+  /** A submitted task has ended before it began. It no longer counts as waiting. */
   readonly forget: (id: TaskId) => Effect.Effect<void>
 
-  /** Fails when as many tasks wait, for a place or for a person, as this process takes (P11). */
+  /** Fails if the largest number of tasks already waits in this process, for a place or for a person (P11). */
   readonly admission: Effect.Effect<void, CapacityExceeded>
 
   /**
-   * Takes no more heads and hands over the tasks that run here, each when the finalizers of its agent have run or the grace
-   * is over (P8). Returns when all are handed over. The end of the layer does the same.
+   * Accepts no more heads, and hands over the tasks that run here (P8). Each task is handed over when the finalizers of its
+   * agent have ended, or after the grace. Returns when all tasks are handed over. The end of the layer does the same.
    */
   readonly drain: Effect.Effect<void>
 }>()("@perennial/runtime/TaskEngine") {
@@ -54,7 +54,7 @@ export class TaskEngine extends Context.Service<TaskEngine, {
   > = Layer.effect(TaskEngine, Effect.suspend(() => makeLocal))
 }
 
-/** The fiber that submits goes on first. */
+/** The submitting fiber continues before the new fiber begins. */
 const later = { startImmediately: false }
 
 const makeLocal = Effect.gen(function*() {
@@ -63,14 +63,14 @@ const makeLocal = Effect.gen(function*() {
   const limits = yield* CurrentTaskLimits
   const context = yield* Effect.context<never>()
   const running = yield* FiberMap.make<TaskId, void>()
-  /** Tasks submitted here that found no place. The sweep finds their heads in the store. */
+  /** The submitted tasks without a place. The sweep finds their heads in the store. */
   const waiting = new Set<TaskId>()
-  /** Opens when a place became free for a task that waits. */
+  /** Opens when a place is free for a waiting task. */
   const freed = Latch.makeUnsafe(false)
   const capacity = new Capacity(limits.capacity, () => {
     if (waiting.size > 0) freed.openUnsafe()
   })
-  // Two submits of one head at the same time must not both find that it does not run.
+  // Two concurrent submits of one head must not both find that it does not run.
   const oneAtATime = Semaphore.makeUnsafe(1)
   let draining = false
 

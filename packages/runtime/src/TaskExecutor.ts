@@ -1,7 +1,7 @@
 /**
  * Executes one task in this process, from its claim to its end.
  *
- * The same code executes tasks under every engine; only this code claims.
+ * Every engine uses this code to execute tasks. No other code claims tasks.
  *
  * @since 0.1.0
  */
@@ -39,18 +39,18 @@ import { TaskReaders } from "./TaskReaders.ts"
  */
 export class TaskExecutor extends Context.Service<TaskExecutor, {
   /**
-   * Claims a head and executes its task to the end. Returns the head that the end promoted; none when there is no such
-   * head, when another owner has the task, and when the task is handed over or lost.
+   * Claims a head, and executes its task to the end. Returns the head that the end promoted. None if there is no such head,
+   * if another owner has the task, and if the task was handed over or lost.
    *
    * An interruption is the hand-over: the agent is interrupted, its finalizers get the grace of `TaskLimits.cancelGrace`,
-   * and the task is released for another process (P8). The effect ends when that is done. It never fails: a store that
-   * fails stops the task as if this process had crashed.
+   * and the task is released for another process (P8). The effect ends after that. It never fails: if a store fails, the
+   * task stops as if this process had crashed.
    *
-   * `place` is what the task takes of the engine's capacity; without one nothing is taken.
+   * `place` is the place of the task in the capacity of the engine. Without it the task takes no place.
    */
   readonly execute: (head: Head, place?: TaskPlace) => Effect.Effect<Option.Option<Head>>
 
-  /** Reads what was asked of a task, if it is executed here. */
+  /** Reads the intents of a task, if the task is executed here. */
   readonly readIntents: (id: TaskId) => Effect.Effect<void, TaskBackendError>
 }>()("@perennial/runtime/TaskExecutor") {
   /** The executor of this process. */
@@ -75,23 +75,23 @@ const make = Effect.gen(function*() {
   const host: ExecutionHost = { backend, commit, limits, now: lease.now, scope, store }
   const storeFailures = new StoreFailures()
   const owners = new Map<TaskId, TaskOwner>()
-  // Nobody closes this scope. Each execution ends the fiber of its agent. A fiber stays behind only when its finalizers do
-  // not end within the grace; to wait for it would hold the shutdown up for ever.
+  // This scope is never closed. Each execution ends the fiber of its agent. A fiber stays behind only if its finalizers do not
+  // end within the grace; waiting for such a fiber could delay the shutdown for ever.
   const agentFibers = yield* Scope.make()
 
-  /** Takes possession of a claimed task. */
+  /** Makes this process the owner of a claimed task. */
   const own = (owner: TaskOwner, claim: Claim, place: TaskPlace, agent: Option.Option<Agent>): OwnedTask => {
     const { intents, stop } = owner
     const publisher = readers.own(claim.taskId, claim.lastSeq)
     stop.disownOnLoss(publisher)
     const log = new OwnedLog({ claim, publisher, limits, owner })
     place.openCalls(log)
-    // A task without its agent ends for that reason, at any age.
+    // Without its agent the task ends for that reason, not because of its age.
     const timeout = Option.match(agent, {
       onNone: () => Duration.infinity,
       onSome: (agent) => Duration.min(agent.timeout ?? limits.taskTimeout, limits.taskTimeout)
     })
-    // The store's time tells how old the task is.
+    // The age of the task is measured by the store's time.
     deadlines.set(stop, claim.startedAt + Duration.toMillis(timeout) - claim.now)
     owners.set(claim.taskId, owner)
     const attempt = storeFailures.begin(claim.taskId)
@@ -118,7 +118,7 @@ const make = Effect.gen(function*() {
     attempt.end(stop.reason === "store")
   }
 
-  /** From the log to the outcome: to the end of the task, a hand-over, or a loss. */
+  /** Executes an owned task: to its end, to a hand-over, or to the loss of its claim. */
   const perform = Effect.fnUntraced(function*(owned: OwnedTask, agent: Option.Option<Agent>) {
     const preparation = yield* prepare(host, owned, agent)
     if (preparation._tag === "Release") return yield* release(host, owned)
@@ -158,7 +158,7 @@ const noHead: Option.Option<Head> = Option.none()
 
 const none: Metadata = {}
 
-/** What tools and hooks may know of a task. */
+/** The task as tools and hooks see it. */
 const toContext = (claim: Claim, stop: StopSignal): TaskContext => ({
   taskId: claim.taskId,
   conversationId: claim.conversationId,
@@ -171,8 +171,8 @@ const toContext = (claim: Claim, stop: StopSignal): TaskContext => ({
 })
 
 /**
- * What the fibers of a task have: the context of the process, the task, its user, its place, and log lines that name it.
- * Nothing of the fiber that submitted it.
+ * The context of the fibers of a task: the context of the process, the task, its user, its place, and log annotations that
+ * name the task. Nothing comes from the fiber that submitted the task.
  */
 const fiberContext = (context: Context.Context<never>, owned: OwnedTask): Context.Context<never> => {
   const { claim, place } = owned
@@ -190,7 +190,7 @@ const fiberContext = (context: Context.Context<never>, owned: OwnedTask): Contex
   )
 }
 
-/** A store that fails is never an outcome of a task: the task stops here as if this process had crashed. */
+/** A failure of a store is never the outcome of a task. The task stops here as if this process had crashed. */
 const storeFailed = (
   { owned, stop, taskId }: TaskOwner,
   cause: Cause.Cause<{ readonly _tag: string }>
@@ -199,7 +199,7 @@ const storeFailed = (
   if (stop.reason === "fenced" || (Option.isSome(error) && error.value._tag === "LeaseLost")) {
     return Effect.succeed(noHead)
   }
-  // A claim that failed says nothing about the task.
+  // A failed claim does not count as a failure of the task.
   if (owned !== undefined) stop.stop("store")
   return Effect.as(
     Effect.logError(`Task ${taskId} stopped here as if crashed; it will be taken up again.`, cause),

@@ -1,8 +1,8 @@
 /**
- * The place that a task takes in the capacity of its process (P11).
+ * The place of a task in the capacity of its process (P11).
  *
- * A task that only waits, for a person or for another task, should not keep other tasks from running. It gives its place
- * back for as long as it waits.
+ * A task that only waits, for a person or for another task, should not prevent other tasks from running. It gives back its
+ * place while it waits.
  *
  * @since 0.1.0
  */
@@ -16,20 +16,20 @@ import { Context, Effect } from "effect"
  */
 export interface TaskPlace {
   /**
-   * Waits without the place, unless other tool calls of the task work meanwhile. When the wait has succeeded the effect
-   * takes a place again before it returns; tasks that return come before new ones.
+   * Waits without the place, unless other tool calls of the task are working. After a successful wait it takes a place again,
+   * and then returns. Returning tasks get a place before new tasks.
    */
   readonly whileWaiting: <A, E, R>(wait: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
 
-  /** Tells where to see how many tool calls of the task have no result yet. Called once, before the agent begins. */
+  /** Gives access to the number of tool calls without a result. Called once, before the agent begins. */
   readonly openCalls: (log: { readonly openCalls: number }) => void
 
-  /** A tool call got its result: gives the place back if all other open calls wait. */
+  /** Called when a tool call got its result. Gives the place back if all other open calls wait. */
   readonly callEnded: Effect.Effect<void>
 }
 
 /**
- * The place of a task where an engine does not bound its capacity.
+ * The place of a task under an engine whose capacity is not bounded.
  *
  * @since 0.1.0
  * @category constants
@@ -41,8 +41,7 @@ export const unbounded: TaskPlace = {
 }
 
 /**
- * The place of the task that the current fiber belongs to. Without an engine that bounds its capacity there is no place to
- * give back.
+ * The place of the task of the current fiber. By default it is `unbounded`, which has nothing to give back.
  *
  * @since 0.1.0
  * @category services
@@ -54,8 +53,8 @@ export const CurrentTaskPlace = Context.Reference<TaskPlace>("@perennial/runtime
 /**
  * Runs an effect that only waits, without the place of the current task.
  *
- * **When to use** In a tool that waits for something outside of its process for long. `TaskManager.await` does so by
- * itself: a task may wait for another one even where only one runs at a time.
+ * **When to use** In a tool that waits a long time for something outside of its process. `TaskManager.await` does this by
+ * itself: a task can wait for another task even if only one task may run.
  *
  * @since 0.1.0
  * @category combinators

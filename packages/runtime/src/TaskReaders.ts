@@ -1,6 +1,6 @@
 /**
- * The readers of this process: hubs that pass events of tasks on as they are committed, a cache of the log for everything
- * older, and a tailer for tasks that other processes execute (P3, P6).
+ * The readers of this process: hubs pass on events as they are committed, a cache has the older events of logs, and a tailer
+ * follows tasks that other processes execute (P3, P6).
  *
  * @since 0.1.0
  */
@@ -22,9 +22,9 @@ import { CurrentTaskLimits } from "./TaskLimits.ts"
  * @category models
  */
 export interface Publisher {
-  /** Shows events that have just become durable (P5). Waits for no reader. */
+  /** Shows events that have just become durable (P5). Does not wait for readers. */
   readonly publish: (events: Arr.NonEmptyReadonlyArray<StoredEvent>) => Effect.Effect<void>
-  /** From now on another process may write to the log: readers follow it in the store. Again is harmless. */
+  /** From now on another process may write to the log, and readers follow the log in the store. May be called again. */
   readonly disown: () => void
 }
 
@@ -33,16 +33,16 @@ export interface Publisher {
  * @category services
  */
 export class TaskReaders extends Context.Service<TaskReaders, {
-  /** The events of a task after a seq, up to and with the terminal one. Does not check whether the task exists. */
+  /** The events of a task after a seq, including the terminal event. Does not check whether the task exists. */
   readonly read: (id: TaskId, after: number) => Stream.Stream<StoredEvent, StreamLost>
 
-  /** The log of a task grew without a publisher of this process: readers of the task here read on. */
+  /** The log of a task grew without a publisher of this process. Its readers here read the log. */
   readonly logGrew: (id: TaskId) => Effect.Effect<void>
 
-  /** The logs of any tasks may have grown: every reader here reads on. */
+  /** The logs of any tasks may have grown. All readers here read their logs. */
   readonly recheckAll: Effect.Effect<void>
 
-  /** This process writes to the log of a task from now on, until `disown`. `lastSeq` is the newest event so far. */
+  /** This process writes to the log of a task until `disown`. `lastSeq` is the seq of the newest event so far. */
   readonly own: (id: TaskId, lastSeq: number) => Publisher
 }>()("@perennial/runtime/TaskReaders") {
   /** The readers of this process. */
@@ -51,7 +51,7 @@ export class TaskReaders extends Context.Service<TaskReaders, {
     Effect.gen(function*() {
       const backend = yield* TaskBackend
       const { pageCacheBytes } = yield* CurrentTaskLimits
-      // Readers of a task that is disowned follow it as they follow tasks of other processes.
+      // Readers of a disowned task follow it in the same way as tasks of other processes.
       const hubs = new Hubs((id) => tailer.logGrewUnsafe(id))
       const cache = new LogCache(backend, pageCacheBytes)
       const tailer = yield* Tailer.make(backend, hubs)

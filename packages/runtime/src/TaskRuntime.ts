@@ -19,9 +19,9 @@ import { TaskExecutor } from "./TaskExecutor.ts"
 import { TaskReaders } from "./TaskReaders.ts"
 
 /**
- * Only the manager: executor and engine are the application's.
+ * The manager alone. The application provides executor and engine.
  *
- * **When to use** To execute tasks with an engine of your own. Else use `layer`.
+ * **When to use** With an engine of your own. Otherwise use `layer`.
  *
  * @since 0.1.0
  * @category layers
@@ -51,7 +51,7 @@ export const layer: Layer.Layer<TaskManager, TaskBackendError, TaskBackend | Con
   )
 
 /**
- * All in one for tests and first steps: executes tasks in this process, over a store that is gone with the process.
+ * Everything for tests and first steps: executes tasks in this process, over a memory store, which ends with the process.
  *
  * @since 0.1.0
  * @category layers

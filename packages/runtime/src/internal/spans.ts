@@ -1,6 +1,6 @@
 /**
- * Spans where a tracer takes note of them, and none where it is Effect's own, which keeps none: making one is several times
- * the work of a short operation, and memory for as long as a long one lasts.
+ * Makes spans only if a tracer records them. The default tracer of Effect records none, and a span costs several times the
+ * work of a short operation, and memory for as long as a long operation lasts.
  */
 import { Effect, Tracer } from "effect"
 

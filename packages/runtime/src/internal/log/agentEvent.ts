@@ -1,6 +1,6 @@
 /**
- * Agents may be written without types: what they emit is looked at before it becomes durable, because a log that cannot
- * be read back can neither be resumed nor ended.
+ * Checks the events of agents before they become durable. Agents may be written without types, and a task whose log cannot be
+ * read could neither be resumed nor ended.
  */
 import { AgentError } from "@perennial/domain/Agent"
 import * as ContentBounds from "@perennial/domain/ContentBounds"
@@ -10,7 +10,7 @@ import { Schema } from "effect"
 
 const isKnown = Schema.is(Known)
 
-/** The others are the runtime's: an agent that could write `done` could write after the end (P4). */
+/** The types that agents may emit. Only the runtime writes the other types: it makes sure that `done` is the last event (P4). */
 const agentTypes: ReadonlySet<string> = new Set<AgentEvent["type"]>([
   "text",
   "reasoning",
@@ -29,14 +29,14 @@ const maxDepth = ContentBounds.maxDepth + 8
 
 type Ids = { readonly taskId: TaskId; readonly conversationId: ConversationId }
 
-/** Chunks are many and have one field; the others are checked against their schema. */
+/** Chunks are frequent and have one field. Other events are checked with their schema. */
 const isWellFormed = (event: AgentEvent, { conversationId, taskId }: Ids): boolean =>
   event.type === "text" || event.type === "reasoning"
     ? typeof event.content === "string"
     : agentTypes.has(event.type) && !ContentBounds.isTooDeep(event, maxDepth) &&
       isKnown({ ...event, taskId, conversationId, ...(event.type === "retry" ? { discardAfter: 0 } : {}) })
 
-/** What is wrong with events of an agent, if anything. */
+/** Why events of an agent are refused. Undefined if they are accepted. */
 export const malformed = (events: ReadonlyArray<AgentEvent>, ids: Ids): AgentError | undefined => {
   const wrong = events.find((event) => !isWellFormed(event, ids))
   return wrong === undefined ? undefined : new AgentError({

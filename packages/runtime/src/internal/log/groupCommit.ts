@@ -8,9 +8,9 @@ import { size, type StoredEvent } from "@perennial/domain/TaskEvent"
 import { type Array as Arr, Deferred, Duration, Effect, Exit, Latch, Queue, Semaphore } from "effect"
 import type { LossReason, OwnedLog, Unnumbered } from "./ownedLog.ts"
 
-/** Emits that may wait in the queue. Further emits wait in their own fibers. */
+/** The largest number of emits in the queue. Further emits wait in their own fibers. */
 const queueEmits = 4096
-/** KiB of events that may wait in the queue. */
+/** The largest size of the queue, in KiB of events. */
 const queueKib = 64 * 1024
 /** Bounds of one commit. */
 const commitEvents = 512
@@ -38,9 +38,9 @@ type Emitted = Exit.Exit<number>
 type Appended = Effect.Success<ReturnType<TaskBackend["Service"]["append"]>>[number]
 
 export interface GroupCommit {
-  /** Returns the last seq when the events are durable. Does not return when the task lost its claim: it is interrupted. */
+  /** Returns the last seq when the events are durable. If the task has lost its claim, it is interrupted and does not return. */
   readonly emit: (log: OwnedLog, events: ReadonlyArray<Unnumbered>) => Effect.Effect<number>
-  /** The same for events of an agent, which have limits and are refused after the agent has ended. */
+  /** The same for events of an agent. They have limits, and are refused after the agent has ended. */
   readonly emitByAgent: (log: OwnedLog, events: ReadonlyArray<Unnumbered>) => Effect.Effect<number>
 }
 
@@ -54,7 +54,7 @@ export const make = Effect.fnUntraced(function*(backend: TaskBackend["Service"],
   const queue = yield* Queue.bounded<Emit>(queueEmits)
   const room = yield* Semaphore.make(queueKib)
   const waits = Duration.isGreaterThan(backend.commitWindow, Duration.zero)
-  // A transaction or another service of an agent's fiber must not reach the store.
+  // The store must not see a transaction or another service of the agent's fiber.
   const services = yield* Effect.context<never>()
   /** Whether the flusher has emits to commit, or commits them. */
   let flushing = false
@@ -91,7 +91,7 @@ export const make = Effect.fnUntraced(function*(backend: TaskBackend["Service"],
         })
       )
     )
-    // Small emits are bounded by their number.
+    // The number of emits already bounds small ones.
     return Effect.asVoid(
       entry.bytes <= 1024
         ? written
@@ -99,7 +99,7 @@ export const make = Effect.fnUntraced(function*(backend: TaskBackend["Service"],
     )
   }
 
-  /** Completes the commit of one task. A failure in here concerns this task alone. */
+  /** Completes the commit of one task. A failure in this step affects only this task. */
   const settle = (log: OwnedLog, events: ReadonlyArray<StoredEvent>, appended: Appended): Effect.Effect<Emitted> =>
     Effect.suspend(() => {
       if (!appended.ok) return Effect.succeed(lose(log, "fenced"))
@@ -117,7 +117,7 @@ export const make = Effect.fnUntraced(function*(backend: TaskBackend["Service"],
       ? settle(log, events, unchanged)
       : Effect.matchCauseEffect(backend.append([{ claim: log.claim, events }]), {
         onSuccess: ([appended = fenced]) => settle(log, events, appended),
-        // Defects, too: the flusher must outlive whatever a store does.
+        // This catches defects, too: the flusher must survive any failure of a store.
         onFailure: (cause) =>
           Effect.map(
             Effect.logError(`The store refused a commit; task ${log.claim.taskId} stops here as if crashed.`, cause),
@@ -141,12 +141,12 @@ export const make = Effect.fnUntraced(function*(backend: TaskBackend["Service"],
           return Effect.map(settle(log, events, appended), (emitted) => complete(group, emitted))
         }, { discard: true })
       },
-      // An event that the store refuses must not take the other tasks with it.
+      // An event that the store refuses must not affect the other tasks.
       onFailure: () => each
     })
   }
 
-  /** Numbers the emits that nobody has withdrawn: from here on they will be written. */
+  /** Numbers the emits that were not withdrawn. From here on they will be written. */
   const numbered = (emits: ReadonlyArray<Emit>): ReadonlyArray<Group> => {
     const at = now()
     const groups = new Map<OwnedLog, Group>()
@@ -168,7 +168,7 @@ export const make = Effect.fnUntraced(function*(backend: TaskBackend["Service"],
 
   const becomeIdle = Effect.sync(() => idle.openUnsafe())
 
-  /** Commits an emit in its own fiber: no other emit is under way. */
+  /** Commits an emit in its own fiber, because there is no concurrent emit. */
   const commitAlone = (
     log: OwnedLog,
     events: ReadonlyArray<Unnumbered>,

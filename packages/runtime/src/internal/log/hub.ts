@@ -1,20 +1,20 @@
 /**
- * One hub per task that somebody in this process executes or watches: the newest events in memory, and a sliding PubSub
- * that wakes readers. A hub may drop, a reader never does: it falls back to the log (P3, P6).
+ * A hub for each task that this process executes or watches: the newest events in memory, and a sliding PubSub that wakes
+ * readers. A hub may drop events. A reader then reads the log, so that it misses nothing (P3, P6).
  */
 import type { TaskId } from "@perennial/domain/Ids"
 import { isTerminal, size, type StoredEvent } from "@perennial/domain/TaskEvent"
 import { type Array as Arr, Effect, PubSub, type Scope } from "effect"
 
-/** Events of one commit, in order; readers share the array and its objects. */
+/** The events of one commit, in order. Readers share the array and its objects. */
 export type Batch = Arr.NonEmptyReadonlyArray<StoredEvent>
 
 /** What a reader receives: events, or the hint to read the log. */
 export type Signal = Batch | "readLog"
 
-/** Batches a reader may be behind before it goes back to the log. */
+/** A reader that is behind by more batches than this reads the log. */
 const slots = 64
-/** Larger batches are not kept for readers that stall: they are sent to the log. */
+/** Larger batches are not kept for stalled readers. Those read the log instead. */
 const slotBytes = 64 * 1024
 /** Bounds of the tail of a task that runs here. */
 const tailEvents = 256
@@ -24,12 +24,12 @@ const bytesOf = (batch: Batch): number => batch.reduce((sum, stored) => sum + si
 
 export class Hub {
   readonly taskId: TaskId
-  /** Highest seq known in this process. */
+  /** The highest seq that this process knows. */
   lastSeq = 0
   /** Whether `lastSeq` is the terminal event. */
   ended = false
   readers = 0
-  /** The use of this hub by the execution that owns the task here: then every event passes through `publish`. */
+  /** The execution that owns the task here, if there is one. Then every event passes through `publish`. */
   owner: OwnedHub | undefined
   #pubsub: PubSub.PubSub<Signal> | undefined
   #tail: Array<StoredEvent> = []
@@ -44,7 +44,7 @@ export class Hub {
     return this.owner !== undefined
   }
 
-  /** Hands a committed batch to the readers. Whoever is too slow loses its oldest slots and reads the log instead. */
+  /** Passes a committed batch to the readers. A reader that is too slow loses its oldest batches, and reads the log instead. */
   publish(batch: Batch): Effect.Effect<void> {
     const last = batch[batch.length - 1] ?? batch[0]
     this.lastSeq = Math.max(this.lastSeq, last.seq)
@@ -55,8 +55,8 @@ export class Hub {
   }
 
   /**
-   * A reader saw the log end here. The others are sent to it: what they miss will not be published, since publishing
-   * goes on from `lastSeq`.
+   * A reader has found that the log ends here. The other readers are sent to the log: events before `lastSeq` will not be
+   * published.
    */
   learn(lastSeq: number): Effect.Effect<void> {
     this.lastSeq = Math.max(this.lastSeq, lastSeq)
@@ -84,13 +84,13 @@ export class Hub {
   get subscribe(): Effect.Effect<PubSub.Subscription<Signal>, never, Scope.Scope> {
     return Effect.suspend(() =>
       this.#pubsub === undefined
-        // Another reader may have been faster: all must listen to the same one.
+        // Another reader may have made the PubSub: all readers must use the same one.
         ? Effect.flatMap(PubSub.sliding<Signal>(slots), (pubsub) => PubSub.subscribe(this.#pubsub ??= pubsub))
         : PubSub.subscribe(this.#pubsub)
     )
   }
 
-  /** The last reader left: what only readers need goes. */
+  /** Called after the last reader. Frees the memory that only readers need. */
   dropPubSub(): void {
     this.#pubsub = undefined
   }
@@ -127,7 +127,7 @@ export class OwnedHub {
     return this.#hub.owner === this ? this.#hub.publish(batch) : Effect.void
   }
 
-  /** This execution writes to the log no more. */
+  /** This execution does not write to the log any more. */
   disown(): void {
     if (this.#hub.owner !== this) return
     this.#hub.owner = undefined
@@ -136,7 +136,7 @@ export class OwnedHub {
   }
 }
 
-/** The hubs of a process. A hub exists while its task runs here or somebody reads it. */
+/** The hubs of a process. A hub exists while its task runs here or has readers here. */
 export class Hubs {
   readonly #hubs = new Map<TaskId, Hub>()
   readonly #onDisowned: (taskId: TaskId) => void
@@ -149,7 +149,7 @@ export class Hubs {
     return this.#hubs.get(taskId)
   }
 
-  /** Tasks that somebody reads. */
+  /** The tasks with readers. */
   get watched(): ReadonlyArray<Hub> {
     return [...this.#hubs.values()].filter((hub) => hub.readers > 0)
   }

@@ -1,7 +1,7 @@
 /**
- * Pages of logs for readers: full aligned blocks (events 1-256, 257-512, ...) never change and are kept, bounded in
- * bytes, least recently used first to go; the same read asked for at the same time is made once. So a thousand readers
- * of one task cost one read and one decode.
+ * A cache of log pages for readers. Full aligned blocks (events 1-256, 257-512, ...) never change. The cache is bounded in
+ * bytes, and drops the least recently used blocks. Concurrent reads of the same page are made once. A thousand readers of one
+ * task therefore cost one read and one decode.
  */
 import type { TaskId } from "@perennial/domain/Ids"
 import type { TaskBackend } from "@perennial/domain/TaskBackend"
@@ -11,9 +11,9 @@ import { Deferred, Effect, type Effect as Effects } from "effect"
 export type Page = Effects.Success<ReturnType<TaskBackend["Service"]["events"]>>
 type PageError = Effects.Error<ReturnType<TaskBackend["Service"]["events"]>>
 
-/** Events of a block, and at most of any page. */
+/** The number of events of a block. No page has more. */
 const blockEvents = 256
-/** Bytes of a page, but for a single larger event. */
+/** The largest size of a page, except for a single larger event. */
 const pageBytes = 1024 * 1024
 
 const bytesOf = (events: ReadonlyArray<StoredEvent>): number => {
@@ -40,7 +40,7 @@ export class LogCache {
     this.#maxBytes = maxBytes
   }
 
-  /** The log after a cursor: at least one event unless the log ends there. */
+  /** The log after a cursor: at least one event, unless the log ends there. */
   after(taskId: TaskId, cursor: number): Effect.Effect<Page, PageError> {
     return Effect.suspend(() => {
       const start = cursor - cursor % blockEvents
@@ -53,7 +53,7 @@ export class LogCache {
       }
       return Effect.flatMap(this.#load(taskId, start), (page) => {
         const last = page.events[page.events.length - 1]?.seq ?? start
-        // A page that bytes have bounded may end before the cursor: then the cursor is read by itself.
+        // A page that its size has bounded may end before the cursor. Then another page is read from the cursor.
         return last > cursor || last >= page.lastSeq
           ? Effect.succeed(cut(page, cursor))
           : this.#load(taskId, cursor)
@@ -63,7 +63,7 @@ export class LogCache {
 
   #load(taskId: TaskId, after: number): Effect.Effect<Page, PageError> {
     const key = `${taskId}/${after}`
-    // As one step, and not interrupted: an entry that nobody completes would hold up every later reader.
+    // One uninterruptible step: an entry that is never completed would block every later reader.
     return Effect.uninterruptibleMask((restore) => {
       const loading = this.#loading.get(key)
       if (loading !== undefined) return restore(Deferred.await(loading))
@@ -94,7 +94,7 @@ export class LogCache {
   }
 }
 
-/** The same array where nothing is cut, so that what was made of it (encoded frames) is found again. */
+/** Returns the same array if nothing is cut, so that its encoded frames can be found by identity. */
 const cut = (page: Page, cursor: number): Page => {
   const first = page.events[0]
   return first === undefined || first.seq > cursor

@@ -1,6 +1,6 @@
 /**
- * The writing end of one task's log, for as long as this process owns the task. The group commit gives events their
- * numbers when it takes them: before that an interruption withdraws them, after that they are written.
+ * The writing end of one task's log, while this process owns the task. The group commit numbers events when it takes them. An
+ * interruption before that withdraws the events; after that they are written.
  */
 import { AgentError } from "@perennial/domain/Agent"
 import type { StoredMessage } from "@perennial/domain/Conversation"
@@ -14,7 +14,7 @@ import type { Publisher } from "../../TaskReaders.ts"
 import type { Batch } from "./hub.ts"
 import { toStoredMessage } from "./storedMessage.ts"
 
-/** An event without the number that only the group commit knows. */
+/** An event without its seq, which only the group commit knows. */
 export type Unnumbered = TaskEvent | AgentEvent
 
 /** Why this process may not write to a task any more: another process owns the task, or the store failed. */
@@ -22,9 +22,9 @@ export type LossReason = "fenced" | "store"
 
 /** The execution that a log belongs to. */
 export interface LogOwner {
-  /** Called when nothing can be written any more. */
+  /** Called when this process can no longer write. */
   readonly onLoss: (reason: LossReason) => void
-  /** Called when a commit reports how many intents the store holds. */
+  /** Called with the number of intents that a commit reports. */
   readonly onIntentsReported: (recorded: number) => Effect.Effect<void>
 }
 
@@ -60,22 +60,22 @@ export class OwnedLog {
     this.#lastSeq = options.claim.lastSeq
   }
 
-  /** What the log still owes before it may end. */
+  /** The part of the log that is not settled. */
   get unsettled(): Settlement.Unsettled {
     return this.#unsettled
   }
 
-  /** Durable messages that the conversation store does not hold yet, oldest first. */
+  /** The durable messages that the conversation store does not have yet, oldest first. */
   get unstored(): ReadonlyArray<StoredMessage> {
     return this.#unstored
   }
 
-  /** The message whose place the first one of this task takes in the conversation store, until it did. */
+  /** The message that the task replaces, until the first message of the task is stored in the conversation. */
   get replaces(): MessageId | undefined {
     return this.#replaces
   }
 
-  /** A durable title that the conversation store does not hold yet. */
+  /** A durable title that the conversation store does not have yet. */
   get title(): string | undefined {
     return this.#title
   }
@@ -90,7 +90,7 @@ export class OwnedLog {
     return this.#unsettled.calls.size
   }
 
-  /** Whether events were numbered and are not durable yet. */
+  /** Whether some numbered events are not durable yet. */
   get inFlight(): boolean {
     return this.#lastSeq > this.#durableSeq
   }
@@ -100,7 +100,7 @@ export class OwnedLog {
     this.#closed = true
   }
 
-  /** Refuses events of the agent from now on: the agent has ended. */
+  /** Refuses events of the agent from now on, because the agent has ended. */
   seal(): void {
     this.#sealed = true
   }
@@ -115,12 +115,12 @@ export class OwnedLog {
     this.#owner.onLoss(reason)
   }
 
-  /** A commit has reported how many intents the store holds. */
+  /** A commit has reported the number of intents. */
   reported(intents: number): Effect.Effect<void> {
     return this.#owner.onIntentsReported(intents)
   }
 
-  /** Why an agent may not write events of these sizes, if so. What the runtime owes to the log is bounded by it. */
+  /** Why an agent may not write events of these sizes. Undefined if it may. The limits also bound the runtime's own events. */
   refuse(bytes: number, largest: number): AgentError | undefined {
     if (largest > this.#limits.eventBytes) {
       return new AgentError({
@@ -137,7 +137,7 @@ export class OwnedLog {
     })
   }
 
-  /** Numbers events: from here on they will be written, or nothing will. */
+  /** Numbers events. From here on they are written, or the log accepts no further event. */
   number(events: ReadonlyArray<Unnumbered>, at: number): ReadonlyArray<StoredEvent> {
     const { conversationId, taskId } = this.claim
     return events.map((unnumbered) => {
@@ -152,7 +152,7 @@ export class OwnedLog {
     })
   }
 
-  /** Takes note of durable events, whether just written or read back at a recovery. */
+  /** Records durable events: events that were just written, or that a recovery has read. */
   record(events: ReadonlyArray<StoredEvent>): void {
     for (const stored of events) {
       this.#unsettled = Settlement.advance(this.#unsettled, stored.event)
@@ -171,7 +171,7 @@ export class OwnedLog {
     return this.#publisher.publish(batch)
   }
 
-  /** The conversation store holds these messages. */
+  /** The conversation store has these messages. */
   stored(messages: ReadonlyArray<StoredMessage>): void {
     this.#replaces = undefined
     this.#unstored = this.#unstored === messages
@@ -179,7 +179,7 @@ export class OwnedLog {
       : this.#unstored.filter((message) => !messages.includes(message))
   }
 
-  /** The conversation store holds the title, or does not want it. */
+  /** The conversation store has the title, or does not accept it. */
   titleStored(): void {
     this.#title = undefined
   }

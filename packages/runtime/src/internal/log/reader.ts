@@ -1,6 +1,6 @@
 /**
- * A reader is a cursor. It subscribes to the hub first, reads the log until it has reached what this process knows, then
- * goes live: it drops what it has, delivers the next, and takes anything else as "fell behind: back to the log" (P3).
+ * A reader is a cursor. First it subscribes to the hub. Then it reads the log up to the newest event that this process knows.
+ * Then it follows the hub: it skips events that it has, delivers the next one, and returns to the log after any gap (P3).
  */
 import type { TaskId } from "@perennial/domain/Ids"
 import { StreamLost } from "@perennial/domain/TaskError"
@@ -28,7 +28,7 @@ class Reader {
   }
 
   readonly pull: Pull.Pull<Arr.NonEmptyReadonlyArray<StoredEvent>, StreamLost> = Effect.suspend(() => {
-    // The hub's end is told here to a cursor that was beyond it already.
+    // A cursor that is already beyond the end of the hub learns of the end here.
     if (this.#ended || (this.#hub.ended && this.#cursor >= this.#hub.lastSeq)) return Cause.done()
     return this.#behind ? this.#readLog : this.#readLive
   })
@@ -61,13 +61,13 @@ class Reader {
   #take(page: Page): Pull.Pull<Batch, StreamLost> {
     if (isBatch(page.events)) return this.#deliver(page.events)
     if (this.#cursor < this.#hub.lastSeq) {
-      // The read may have been begun, for another reader, before the newest commit. So may the one that is joined next,
-      // but not the one after it.
+      // The shared read may have begun before the newest commit. The next shared read may have done so, too, but not the read
+      // after that one.
       if (this.#doubts === 2) return Effect.fail(this.#lost("the log ends before events already seen"))
       this.#doubts++
       return this.pull
     }
-    // A cursor at the terminal event: nothing will ever come.
+    // The cursor is at the terminal event: no further event will ever come.
     if (page.ended) return Cause.done()
     this.#behind = false
     return this.#readLive
@@ -80,7 +80,7 @@ class Reader {
     })
   )
 
-  /** What continues the cursor. One whole batch is handed on as it is, so that its encoding is shared by all readers. */
+  /** The events after the cursor. A whole batch is passed on unchanged, so that all readers share its encoding. */
   #contiguous(signals: ReadonlyArray<Signal>): Batch | undefined {
     let out: Batch | undefined
     let cursor = this.#cursor
@@ -108,7 +108,7 @@ class Reader {
   }
 }
 
-/** The events of a task after a cursor: log, then live, until the terminal event. */
+/** The events of a task after a cursor: first from the log, then live, until the terminal event. */
 export const read = (
   hubs: Hubs,
   cache: LogCache,

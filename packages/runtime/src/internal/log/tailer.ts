@@ -1,15 +1,15 @@
 /**
- * For tasks that somebody watches here and that run elsewhere (or nowhere): one fiber reads what their logs gained and
- * feeds the hubs. Hints wake it; every 5 seconds it compares the newest seqs itself, since hints may be lost.
+ * Follows the tasks that have readers here and do not run here: one fiber reads their new events, and passes them to the hubs.
+ * Hints wake it. Because hints may be lost, it also compares the newest seqs every 5 seconds.
  */
 import type { TaskId } from "@perennial/domain/Ids"
 import type { TaskBackend } from "@perennial/domain/TaskBackend"
 import { Array as Arr, Effect, Latch, Schedule } from "effect"
 import type { Hub, Hubs } from "./hub.ts"
 
-/** Ids in one comparison. */
+/** The number of tasks in one comparison. */
 const compared = 1_000
-/** Logs that are read at the same time. */
+/** The number of concurrent reads of logs. */
 const concurrency = 8
 
 export const make = Effect.fnUntraced(function*(backend: TaskBackend["Service"], hubs: Hubs) {
@@ -25,8 +25,8 @@ export const make = Effect.fnUntraced(function*(backend: TaskBackend["Service"],
   const logGrew = (id: TaskId) => Effect.sync(() => logGrewUnsafe(id))
 
   /**
-   * One page: a log that never stops growing takes its turn like all others. A hub whose readers have not read yet knows
-   * nothing: they are sent to the log. So are those of a log that is gone.
+   * Reads one page, so that a log that grows all the time does not delay the others. If a hub knows no seq yet, or if the log
+   * was removed, the readers are sent to the log.
    */
   const feed = (hub: Hub): Effect.Effect<void> =>
     hub.local ? Effect.void : hub.lastSeq === 0 ? hub.sendToLog : backend.events(hub.taskId, {

@@ -1,6 +1,5 @@
 /**
- * What the agent of one task is given: its task, the conversation, and the ways to write, to wait for a person, and to make
- * a title.
+ * The input of the agent of one task: the task, the conversation, and the functions that wait for a person and make a title.
  */
 import type { AgentInput, Emit } from "@perennial/domain/Agent"
 import type { TaskContext } from "@perennial/domain/CurrentTask"
@@ -15,7 +14,7 @@ import type { OwnedTask } from "./ownedTask.ts"
 import { storeMessages } from "./projection.ts"
 import { Titling } from "./titling.ts"
 
-/** The conversation and the log up to where the agent begins. */
+/** The conversation and the log at the point where the agent begins. */
 export interface Prepared {
   /** The log so far, without the chunks that complete messages replaced. */
   readonly journal: ReadonlyArray<StoredEvent>
@@ -84,7 +83,7 @@ export class TaskAgentInput implements AgentInput {
     return place.whileWaiting(Effect.raceFirst(given, Effect.andThen(this.#decideAt(toolCallId, otherwise), given)))
   }
 
-  /** At its deadline a wait for a person is decided like a person would: the first decision stands. */
+  /** At its deadline a decision is recorded in place of a person's. The first decision counts. */
   #decideAt(
     toolCallId: string,
     { at, decision }: Parameters<AgentInput["awaitDecision"]>[1] & {}
@@ -104,7 +103,7 @@ export class TaskAgentInput implements AgentInput {
     )
   }
 
-  /** A failing store is never an outcome of the task. */
+  /** A failure of a store is never the outcome of the task. */
   #storeFailed(message: string, cause: Cause.Cause<unknown>): Effect.Effect<never> {
     return Effect.andThen(
       Effect.logError(message, cause),

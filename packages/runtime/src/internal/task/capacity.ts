@@ -8,11 +8,11 @@ export class Capacity {
   readonly #size: number
   readonly #permits: Semaphore.Semaphore
   #taken = 0
-  /** Tasks that wait for a place to go on; they come before new ones. */
+  /** The number of tasks that wait for a place to continue. They get a place before new tasks. */
   #returning = 0
   readonly #onFreed: () => void
 
-  /** `onFreed` is called whenever a place was given back. */
+  /** `onFreed` is called whenever a place is given back. */
   constructor(size: number, onFreed: () => void) {
     this.#size = size
     this.#onFreed = onFreed
@@ -29,14 +29,14 @@ export class Capacity {
     return this.#taken
   }
 
-  /** Takes a place for a new task; none when all are taken. */
+  /** Takes a place for a new task. Undefined if all places are taken. */
   readonly tryAcquire: Effect.Effect<Place | undefined> = Effect.suspend(() => {
     if (this.free === 0) return Effect.undefined
     this.#taken++
     return Effect.as(this.#permits.takeIfAvailable(1), new Place(this))
   })
 
-  /** Waits for a place of a task that goes on. */
+  /** Waits for a place for a task that continues. */
   readonly reacquire: Effect.Effect<void> = Effect.uninterruptibleMask((restore) =>
     Effect.suspend(() => {
       this.#returning++
@@ -67,7 +67,7 @@ export class Place implements TaskPlace {
   #held = true
   /** Whether the task has ended here. */
   #ended = false
-  /** Tool calls that wait. */
+  /** The number of waiting tool calls. */
   #waits = 0
   #log = noCalls
   #returning: Semaphore.Semaphore | undefined
@@ -101,7 +101,7 @@ export class Place implements TaskPlace {
     )
   }
 
-  /** Gives the place back for good: the task has ended here. */
+  /** Gives the place back for ever, because the task has ended here. */
   get end(): Effect.Effect<void> {
     return Effect.suspend(() => {
       this.#ended = true

@@ -1,21 +1,21 @@
 /**
- * The deadlines of the tasks that this process executes. One fiber looks at all of them now and then: a timer for each would
- * double what a task keeps in memory while it waits.
+ * The deadlines of the tasks that this process executes. One fiber checks all of them periodically, because a timer for each
+ * task would double the memory of a waiting task.
  */
 import { Clock, Effect, Schedule } from "effect"
 import type { TaskLimits } from "../../TaskLimits.ts"
 import type { StopSignal } from "./stopSignal.ts"
 
 export interface Deadlines {
-  /** Requests a stop when so many milliseconds have passed; at once when none are left. */
+  /** Requests a stop after so many milliseconds, or at once if the number is not positive. */
   readonly set: (stop: StopSignal, remainingMillis: number) => void
   readonly delete: (stop: StopSignal) => void
 }
 
-/** Looks every `TaskLimits.sweep`, until the scope closes. */
+/** Checks the deadlines every `TaskLimits.sweep`, until the scope closes. */
 export const make = Effect.fnUntraced(function*({ sweep }: TaskLimits) {
   const clock = yield* Clock.Clock
-  // Monotonic: a step of the wall clock moves no deadline.
+  // The monotonic clock, so that a step of the wall clock moves no deadline.
   const now = () => Number(clock.monotonicTimeNanosUnsafe() / 1_000_000n)
   const deadlines = new Map<StopSignal, number>()
 

@@ -1,5 +1,5 @@
 /**
- * What all executions of a process share.
+ * The services that all executions of a process share.
  */
 import type { ConversationStore } from "@perennial/domain/ConversationStore"
 import type { TaskBackend } from "@perennial/domain/TaskBackend"
@@ -12,7 +12,7 @@ export interface ExecutionHost {
   readonly store: ConversationStore["Service"]
   readonly commit: GroupCommit
   readonly limits: TaskLimits
-  /** Owns what may outlive one execution: a title that is still being made. */
+  /** Owns fibers that may outlive one execution, such as a title that is still being made. */
   readonly scope: Scope.Scope
   /** The store's time, in milliseconds since 1970-01-01T00:00Z. */
   readonly now: () => number

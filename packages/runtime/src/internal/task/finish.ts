@@ -1,5 +1,5 @@
 /**
- * Ends a task in this process: with its outcome, by a hand-over, or without a word when the task is lost.
+ * Ends a task in this process: with its outcome, with a hand-over, or without a write if the claim is lost.
  */
 import { type Outcome, settleUnsettled } from "@perennial/domain/Settlement"
 import type { Head } from "@perennial/domain/TaskBackend"
@@ -10,10 +10,10 @@ import { type AgentExit, outcomeOf } from "./outcome.ts"
 import type { OwnedTask } from "./ownedTask.ts"
 import { storeAccepted, storeMessages } from "./projection.ts"
 
-/** How often the task was given up without progress: by owners that died, and by this process because of a store. */
+/** How often the task was given up without progress: owners died, or this process gave it up because of a store. */
 export const givenUp = ({ attempt, claim }: OwnedTask): number => claim.failures + attempt.failures
 
-/** Everything owed first, the conversation next, the terminal event last (P4). */
+/** Writes the missing events first, then the conversation, and the terminal event last (P4). */
 export const finish = Effect.fnUntraced(function*(host: ExecutionHost, owned: OwnedTask, outcome: Outcome) {
   const { backend, commit, limits, now, store } = host
   const { claim, log } = owned
@@ -33,20 +33,20 @@ export const finish = Effect.fnUntraced(function*(host: ExecutionHost, owned: Ow
   return promoted
 })
 
-/** Gives the claim back: another process goes on with the task. */
+/** Gives the claim back, so that another process continues the task. */
 export const release = ({ backend }: ExecutionHost, { claim, log }: OwnedTask) => {
   log.close()
   return Effect.as(backend.release(claim), Option.none<Head>())
 }
 
-/** Writes what the agent and its fibers left unwritten. No event of the agent is accepted afterwards. */
+/** Waits until the emitted events of the agent are written. Afterwards no event of the agent is accepted. */
 const seal = ({ commit }: ExecutionHost, { log, stop }: OwnedTask): Effect.Effect<void> =>
   Effect.suspend(() => {
     log.seal()
     return log.inFlight && !log.isRefused(false) && !stop.isLost ? Effect.asVoid(commit.emit(log, [])) : Effect.void
   })
 
-/** Ends the task as its agent ended. Returns the head that the end promoted. */
+/** Ends the task with the result of its agent. Returns the head that the end promoted. */
 export const conclude = Effect.fnUntraced(
   function*(host: ExecutionHost, owned: OwnedTask, input: TaskAgentInput, exit: AgentExit) {
     yield* input.endTitling(exit !== "abandoned" && Exit.isSuccess(exit))

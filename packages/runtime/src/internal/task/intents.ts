@@ -1,6 +1,6 @@
 /**
- * What was asked of the owner of one task: a cancel, and decisions about tool calls. The store keeps both; this module
- * remembers how far this process has read them.
+ * The intents of one task: a cancel, and decisions about tool calls. The store has them; this module counts how many of them
+ * this process has read.
  */
 import { Decision } from "@perennial/domain/Decision"
 import { cancelKey, cancelReason, decisionKey, type Intent } from "@perennial/domain/Intent"
@@ -13,7 +13,7 @@ export class Intents {
   readonly #stop: StopSignal
   /** How many intents were applied. */
   #applied = 0
-  /** How many intents the store was last seen to hold when a commit reported them; those may still have to be read. */
+  /** The number of intents that the last commit reported. Some of them may still have to be read. */
   #reported = 0
   #decisions: Map<string, Deferred.Deferred<Decision>> | undefined
 
@@ -27,8 +27,8 @@ export class Intents {
   }
 
   /**
-   * Whether a commit reports intents that nobody has read or begun to read. Only intents that were applied count for the
-   * heartbeat, which reads again when a read has failed.
+   * Whether a commit reports intents that are not read and not being read. For the heartbeat only applied intents count, so
+   * that it reads again after a failed read.
    */
   isNews(recorded: number): boolean {
     if (recorded <= Math.max(this.#applied, this.#reported)) return false
@@ -36,7 +36,7 @@ export class Intents {
     return true
   }
 
-  /** Applies all recorded intents of the task. To apply an intent twice is harmless. */
+  /** Applies all recorded intents of the task. Applying an intent again changes nothing. */
   apply(intents: ReadonlyArray<Intent>): void {
     this.#applied = Math.max(this.#applied, intents.length)
     for (const { key, value } of intents) {

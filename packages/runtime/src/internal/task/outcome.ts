@@ -1,12 +1,12 @@
 /**
- * How a task ends: computed in one place from why it was stopped and how its agent exited.
+ * Computes the outcome of a task from the reason of its stop and from the exit of its agent.
  */
 import { AgentError, type AgentResult } from "@perennial/domain/Agent"
 import type { Outcome } from "@perennial/domain/Settlement"
 import { Cause, Duration, Exit, Option, Schema } from "effect"
 import type { StopSignal } from "./stopSignal.ts"
 
-/** How the agent ended. `abandoned`: its finalizers took longer than the grace, or it never began. */
+/** The exit of the agent. `abandoned`: its finalizers took longer than the grace, or it never began. */
 export type AgentExit = Exit.Exit<AgentResult, AgentError> | "abandoned"
 
 const failed = (error: AgentError): Outcome => ({
@@ -24,14 +24,14 @@ const internal: Outcome = {
   retryable: true
 }
 
-/** `release`: another process goes on with the task. `nothing`: this process may not write to the task any more. */
+/** `release`: another process continues the task. `nothing`: this process may not write to the task any more. */
 export const outcomeOf = (
   { cancelReason, isLost, reason }: StopSignal,
   timeout: Duration.Duration,
   exit: AgentExit
 ): Outcome | "release" | "nothing" => {
   if (isLost) return "nothing"
-  // A completed agent stands, whatever was asked of the task meanwhile.
+  // A completed agent counts, even if a stop was requested in the meantime.
   if (exit !== "abandoned" && Exit.isSuccess(exit)) return { status: "completed", usage: exit.value.usage }
   switch (reason) {
     case "shutdown":
@@ -57,5 +57,5 @@ const failure = (cause: Cause.Cause<AgentError>): Outcome => {
   return isAgentError(defect) ? failed(defect) : internal
 }
 
-/** The event path refuses an agent's event by a defect, since an agent's `emit` has no typed failure. */
+/** The event path refuses an event of an agent with a defect, because `emit` has no typed failure. */
 const isAgentError = Schema.is(AgentError)

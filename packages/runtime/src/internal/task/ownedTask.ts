@@ -13,7 +13,7 @@ import type { Attempt } from "./storeFailures.ts"
 
 export interface OwnedTask {
   readonly claim: Claim
-  /** What its tools and hooks may know of it. */
+  /** The task as tools and hooks see it. */
   readonly context: TaskContext
   readonly stop: StopSignal
   readonly intents: Intents

@@ -1,6 +1,6 @@
 /**
- * Brings a claimed task up to where its agent may begin: reads the log, catches up with what was asked and what the
- * conversation store lacks, and reads the history. Or ends the task, if there is a reason why no agent should begin.
+ * Prepares a claimed task for its agent: reads the log and the intents, writes missing messages to the conversation store,
+ * and reads the history. If there is a reason not to begin, the preparation is the end of the task.
  */
 import type { Agent } from "@perennial/domain/Agent"
 import type { Outcome } from "@perennial/domain/Settlement"
@@ -30,7 +30,7 @@ type PrepareError =
   | ConversationNotFound
   | ConversationStoreError
 
-/** A task that its agent may begin, an outcome that it ends with, or a claim that is given back. */
+/** The agent may begin, or the task ends with an outcome, or the claim is given back. */
 export type Preparation =
   | { readonly _tag: "Ready"; readonly agent: Agent; readonly prepared: Prepared }
   | { readonly _tag: "End"; readonly outcome: Outcome }
@@ -49,7 +49,7 @@ const tooManyFailures = Effect.fnUntraced(function*({ store }: ExecutionHost, ow
   return { _tag: "End", outcome: { status: "error", ...why, retryable: false } } satisfies Preparation
 })
 
-/** A task whose agent this process does not have was claimed for nothing but its end. */
+/** A task whose agent this process does not have was claimed only to be ended. */
 const withoutAgent = ({ claim, intents }: OwnedTask): Preparation =>
   // An intent that could not be read may be a cancel.
   intents.applied < claim.intents ? { _tag: "Release" } : {
@@ -62,7 +62,7 @@ const withoutAgent = ({ claim, intents }: OwnedTask): Preparation =>
     }
   }
 
-/** Reads what was asked of the task. A failure is harmless: the next heartbeat reads again. */
+/** Reads the intents of the task. After a failure the next heartbeat reads them again. */
 const readIntents = ({ backend }: ExecutionHost, { claim, intents }: OwnedTask) =>
   claim.intents === 0 ? Effect.void : backend.intents(claim.taskId).pipe(
     Effect.map((recorded) => intents.apply(recorded)),
@@ -85,7 +85,7 @@ export const prepare = Effect.fnUntraced(function*(
   if (Option.isNone(agent)) return withoutAgent(owned)
   if (givenUp(owned) > limits.failures) return yield* tooManyFailures(host, owned)
   const begun = journal.some(({ event }) => event.type === "started")
-  // Before an event is written: while a store is away the log does not grow.
+  // This comes before the event, so that the log does not grow while the store does not answer.
   if (begun) yield* storeMessages(store, owned)
   const { attempt, conversationId, taskId } = claim
   yield* commit.emit(log, [

@@ -1,10 +1,9 @@
 /**
- * The conversation as a projection of the log: durable messages and titles go to the conversation store, in their order.
+ * The conversation as a projection of the log: writes durable messages and titles to the conversation store, in their order.
  * Every write is idempotent, so that it may be repeated.
  *
- * A conversation store that does not answer is waited for by later attempts: no other process could do better. A store
- * that answers and refuses a message may do so for ever. That is tried a bounded number of times; then the message stays
- * in the log alone.
+ * If the conversation store does not answer, later attempts repeat the write, because no other process could do better. If
+ * the store answers and refuses a message, the number of attempts is bounded; then only the log has the message.
  */
 import type { StoredMessage } from "@perennial/domain/Conversation"
 import type { ConversationStore } from "@perennial/domain/ConversationStore"
@@ -15,7 +14,7 @@ import type { Attempt } from "./storeFailures.ts"
 
 type Store = ConversationStore["Service"]
 
-/** What is projected, and where failures are recorded. */
+/** The task whose log is projected, and the record of failures. */
 interface Source {
   readonly log: OwnedLog
   readonly attempt: Attempt
@@ -33,16 +32,15 @@ const storeResponds = (store: Store, { claim }: OwnedLog): Effect.Effect<boolean
   )
 
 /**
- * Messages that the task replaces leave the conversation in the same step in which the task's own first message enters
- * it: no reader sees the conversation without either. The intention is durable with the task. A crash before that step
- * loses nothing, since the next attempt repeats it. A crash after that step changes nothing, since the repeated step finds
- * the replaced message gone, and a removed message does not come back. All earlier tasks have ended, and the store holds
- * their messages.
+ * One step removes the messages that the task replaces and adds the first message of the task, so that no reader sees the
+ * conversation without either. The task itself stores that it replaces them. After a crash before this step the next attempt
+ * repeats the step. After a crash behind it the repetition changes nothing: the replaced message is gone, and a removed
+ * message does not come back. All earlier tasks have ended, and the store has their messages.
  */
 const append = (store: Store, log: OwnedLog, messages: ReadonlyArray<StoredMessage>) => {
   const { conversationId: id, userId } = log.claim
   return store.append(id, messages, { replaces: log.replaces }).pipe(
-    // Deleted between the two steps of `start`: the task was accepted, so its conversation is created again.
+    // The conversation was deleted between the two steps of `start`. The task is accepted, so the conversation is created again.
     Effect.catchTag(
       "ConversationNotFound",
       () => Effect.andThen(store.create({ id, userId }), store.append(id, messages))
@@ -60,7 +58,7 @@ const storeTitle = (store: Store, log: OwnedLog, title: string) =>
 
 const storeOwed = Effect.fnUntraced(function*(store: Store, log: OwnedLog) {
   if (log.title !== undefined) yield* storeTitle(store, log, log.title)
-  // A message that becomes durable meanwhile is stored after these by a later call, together with these.
+  // A later call stores messages that become durable in the meantime.
   const messages = log.unstored
   if (messages.length > 0) yield* append(store, log, messages)
 })
@@ -75,8 +73,8 @@ export const storeMessages = (store: Store, { attempt, log }: Source) =>
   )
 
 /**
- * Stores what the conversation store accepts, one message after the other. For a task that was given up too often. Returns
- * the ids of the refused messages; the log alone has them. Fails when the store does not answer.
+ * Stores the messages that the conversation store accepts, one by one, for a task that was given up too often. Returns the
+ * ids of the refused messages, which only the log has. Fails if the store does not answer.
  */
 export const storeAccepted = Effect.fnUntraced(function*(store: Store, { attempt, log }: Source) {
   const refused: Array<MessageId> = []

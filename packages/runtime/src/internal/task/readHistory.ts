@@ -9,13 +9,13 @@ import { Effect } from "effect"
 
 type Store = ConversationStore["Service"]
 
-/** Messages of the first page, and of any. */
+/** The sizes of the first page and of the largest page, in messages. */
 const firstPage = 32
 const largestPage = 1_000
-/** A page that had more is followed by a smaller one. The store cannot bound pages in bytes. */
+/** After a page with more than this, the next page is smaller, because the store cannot bound pages in bytes. */
 const pageBytes = 4 * 1024 * 1024
 
-/** About the characters of its JSON: files are not looked at. */
+/** The approximate number of characters of its JSON, without encoding files. */
 const sizeOf = ({ content }: Message): number => {
   let size = 0
   for (const part of content) {
@@ -28,7 +28,7 @@ const sizeOf = ({ content }: Message): number => {
   return size
 }
 
-/** All messages after one, or from the first on. */
+/** All messages after a message, or all messages of the conversation. */
 const forEachMessage = (
   store: Store,
   key: ConversationKey,
@@ -60,12 +60,12 @@ const forEachMessage = (
 
 const noMetadata: ReadonlyMap<Message, Metadata> = new Map()
 
-/** What is left of a history that was too large: it may grow again before its beginning changes, for prompt caches. */
+/** The share that remains of a history that is too large. It can then grow before its beginning changes, for prompt caches. */
 const keptPart = 0.6
 
 /**
- * The messages of a conversation, without the oldest turns where they are more than `maxBytes`. The last turn is always
- * whole: a task's own messages are bounded by its log.
+ * The messages of a conversation. If they are larger than `maxBytes`, the oldest turns are left out. The last turn is always
+ * whole; its size is bounded by the log of its task.
  */
 export const readHistory = (store: Store, key: ConversationKey, maxBytes: number) =>
   Effect.suspend(() => {
@@ -110,12 +110,12 @@ export const readHistory = (store: Store, key: ConversationKey, maxBytes: number
     })
   })
 
-/** Tasks that are looked at for the end of a conversation. */
+/** The number of tasks that are read to find the end of a conversation. */
 const recentTasks = 10
 
 /**
- * The user's last message, if there is one. A store reads forwards only: from the message of the newest task after which
- * the user has said something more; from the beginning where there is none.
+ * The user's last message, if there is one. A store reads only forwards, so the search begins at the message of a recent task
+ * after which another message of the user follows, or at the beginning of the conversation.
  */
 export const lastOfUser = Effect.fnUntraced(function*(
   { backend, store }: { readonly backend: TaskBackend["Service"]; readonly store: Store },

@@ -1,5 +1,5 @@
 /**
- * What an execution must know of its task before the agent begins: the log so far.
+ * Reads the log of a task before its agent begins.
  */
 import type { TaskBackend } from "@perennial/domain/TaskBackend"
 import * as TaskEvent from "@perennial/domain/TaskEvent"
@@ -26,7 +26,7 @@ const readLog = Effect.fnUntraced(function*(backend: TaskBackend["Service"], log
 export const readJournal = (backend: TaskBackend["Service"], log: OwnedLog): ReturnType<typeof readLog> =>
   Effect.suspend(() => {
     const { claim } = log
-    // Nobody has claimed it before: `ack` is all there is.
+    // This is the first claim, so the log has only `ack`.
     if (claim.lastSeq > 1) return readLog(backend, log)
     const events = [TaskEvent.ack({ id: claim.taskId, conversationId: claim.conversationId, at: claim.createdAt })]
     log.record(events)

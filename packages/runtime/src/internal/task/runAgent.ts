@@ -1,5 +1,5 @@
 /**
- * Runs the agent of a task until it ends, or is stopped, or is given up.
+ * Runs the agent of a task until it ends, is stopped, or is abandoned.
  */
 import type { Agent, AgentError, AgentResult } from "@perennial/domain/Agent"
 import { type Duration, Effect, Fiber, type Scope } from "effect"
@@ -9,7 +9,7 @@ import type { AgentExit } from "./outcome.ts"
 import type { OwnedTask } from "./ownedTask.ts"
 import type { StopSignal } from "./stopSignal.ts"
 
-/** Waits until the agent has ended, or a stop is requested. Not by a race: a fiber each would double what a task keeps. */
+/** Waits until the agent has ended or a stop is requested. A race would need two fibers, and double the memory of a task. */
 const endedOrStopped = (fiber: Fiber.Fiber<AgentResult, AgentError>, stop: StopSignal) =>
   Effect.callback<AgentExit | "stopped">((resume) => {
     const forget = fiber.addObserver((exit) => resume(Effect.succeed(exit)))
@@ -20,7 +20,7 @@ const endedOrStopped = (fiber: Fiber.Fiber<AgentResult, AgentError>, stop: StopS
     })
   })
 
-/** An agent that is being stopped gets the grace for its finalizers; then it is abandoned. */
+/** Gives a stopped agent the grace for its finalizers, and then abandons it. */
 const interruptAgent = (
   fiber: Fiber.Fiber<AgentResult, AgentError>,
   grace: Duration.Duration
@@ -33,18 +33,18 @@ const interruptAgent = (
     })
   })
 
-/** Whether this fiber was interrupted while it could not be. */
+/** Whether this fiber was interrupted while it was uninterruptible. */
 export const wasInterrupted: Effect.Effect<boolean> = Effect.matchCause(Effect.interruptible(Effect.void), {
   onSuccess: () => false,
   onFailure: () => true
 })
 
 /**
- * The agent runs in a fiber of its own, against the stop signal of its task. An interruption of this effect is a request
- * to stop because of a shutdown; this effect goes on until the agent has ended.
+ * Runs the agent in a fiber of its own until it ends or the stop signal of its task interrupts it. An interruption of this
+ * effect requests a stop because of a shutdown; the effect ends when the agent has ended.
  *
- * A stopped agent is interrupted; an agent that was stopped before does not begin. An agent whose finalizers take longer
- * than the grace is abandoned: its fiber stays behind in `agents`.
+ * An agent does not begin if its task is already stopped. An agent whose finalizers take longer than the grace is abandoned:
+ * its fiber stays in `agents`.
  */
 export const runAgent = (
   { limits }: ExecutionHost,

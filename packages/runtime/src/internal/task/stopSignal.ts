@@ -1,6 +1,6 @@
 /**
- * Whether and why one task must stop in this process. The reason is recorded before the agent is interrupted, so that the
- * outcome of the task is never guessed.
+ * Records whether and why one task must stop in this process. The reason is recorded before the agent is interrupted, so that
+ * the outcome of the task follows from it.
  */
 import type { StopReason } from "@perennial/domain/CurrentTask"
 import { Effect } from "effect"
@@ -19,7 +19,7 @@ export class StopSignal {
     return this.#reason
   }
 
-  /** What the cancel gave as its reason; only when the task stops because of the cancel. */
+  /** The reason that the cancel gave, if the task stops because of the cancel. */
   get cancelReason(): string | undefined {
     return this.#cancelReason
   }
@@ -29,7 +29,7 @@ export class StopSignal {
     return isLoss(this.#reason)
   }
 
-  /** Requests a stop. The first reason stands, except that a loss replaces it. */
+  /** Requests a stop. The first reason counts, except that a loss replaces it. */
   stop(reason: StopReason): void {
     if (this.#reason !== undefined && (this.isLost || !isLoss(reason))) return
     this.#reason = reason
@@ -45,13 +45,13 @@ export class StopSignal {
     this.stop("cancel")
   }
 
-  /** When the task is lost its publisher is disowned at once: readers must not wait for the finalizers of the agent. */
+  /** If the claim is lost, disowns the publisher at once, so that readers do not wait for the finalizers of the agent. */
   disownOnLoss(publisher: Publisher): void {
     this.#publisher = publisher
     if (this.isLost) publisher.disown()
   }
 
-  /** Calls `listener` once, when a stop is requested; at once if it was. Returns how to withdraw the listener. */
+  /** Calls `listener` once, when a stop is requested, or at once if it was requested before. Returns a function that removes it. */
   onStop(listener: () => void): () => void {
     if (this.#reason !== undefined) {
       listener()

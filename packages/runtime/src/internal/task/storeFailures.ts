@@ -1,10 +1,10 @@
 /**
- * How often this process gave a task up because of a store, without progress since. A store that refuses one message for
- * ever must not keep its task alive for ever.
+ * Counts how often this process gave up a task because of a store, since the last progress of the task. If a store refuses a
+ * message for ever, the task must end at some point.
  */
 import type { TaskId } from "@perennial/domain/Ids"
 
-/** Tasks whose failures are remembered; the oldest are forgotten first. */
+/** The number of tasks whose failures are remembered. The oldest are forgotten first. */
 const maxTasks = 10_000
 
 export class StoreFailures {
@@ -27,7 +27,7 @@ export class StoreFailures {
 
 /** One attempt of this process at a task. */
 export class Attempt {
-  /** How often this process gave the task up before, because of a store and without progress since. */
+  /** How often this process gave up the task before because of a store, since its last progress. */
   readonly failures: number
   readonly #all: StoreFailures
   readonly #taskId: TaskId
@@ -45,7 +45,7 @@ export class Attempt {
     this.#progressed = true
   }
 
-  /** Records whether the conversation store answered when a write to it failed. A store that is away says nothing about the task. */
+  /** Records whether the conversation store answered after a failed write. Without an answer the failure does not count. */
   conversationStoreAnswered(answered: boolean): void {
     this.#storeAnswers = answered
   }

@@ -1,6 +1,5 @@
 /**
- * One execution of a task as its lease and its log see it: whom they tell that the claim is lost, and that something was
- * asked.
+ * One execution of a task, as its lease and its log see it. They report a lost claim and new intents to it.
  */
 import type { TaskId } from "@perennial/domain/Ids"
 import type { TaskBackendError } from "@perennial/domain/TaskError"
@@ -16,7 +15,7 @@ export class TaskOwner implements ClaimHolder, LogOwner {
   readonly taskId: TaskId
   readonly stop = new StopSignal()
   readonly intents = new Intents(this.stop)
-  /** What it owns since its claim was won. */
+  /** The owned task, after a successful claim. */
   owned: OwnedTask | undefined
   readonly #host: ExecutionHost
 
@@ -25,7 +24,7 @@ export class TaskOwner implements ClaimHolder, LogOwner {
     this.taskId = taskId
   }
 
-  /** Reads what was asked of the task. */
+  /** Reads the intents of the task. */
   get readIntents(): Effect.Effect<void, TaskBackendError> {
     return Effect.map(this.#host.backend.intents(this.taskId), (recorded) => this.intents.apply(recorded))
   }
@@ -42,7 +41,7 @@ export class TaskOwner implements ClaimHolder, LogOwner {
     return recorded > this.intents.applied ? this.readIntents : Effect.void
   }
 
-  /** In a fiber of its own: the commit, which holds events of other tasks, must not wait for this read. */
+  /** Reads in a fiber of its own, because the commit, which has events of other tasks, must not wait. */
   onIntentsReported(recorded: number): Effect.Effect<void> {
     return this.intents.isNews(recorded)
       ? Effect.asVoid(Effect.forkIn(Effect.ignore(this.readIntents, { log: "Warn" }), this.#host.scope))

@@ -1,6 +1,6 @@
 /**
- * The title of a conversation, made beside the agent. A title that is ready before the task ends becomes an event; a later
- * one is only stored.
+ * The title of a conversation, made concurrently with the agent. A title that is ready before the end of the task becomes an
+ * event. A later title is only stored.
  */
 import * as ContentBounds from "@perennial/domain/ContentBounds"
 import type { ConversationStore } from "@perennial/domain/ConversationStore"
@@ -10,9 +10,9 @@ import type { StopSignal } from "./stopSignal.ts"
 
 /** The end of a task waits this long for a title. */
 const patience = Duration.seconds(5)
-/** What takes longer is given up. */
+/** A title that takes longer is given up. */
 const longest = Duration.minutes(1)
-/** Characters of a title; the rest is cut. */
+/** The longest title, in characters. The rest is cut. */
 const maxLength = 200
 
 export interface TitlingOptions {
@@ -21,7 +21,7 @@ export interface TitlingOptions {
   readonly store: ConversationStore["Service"]
   /** Owns the fiber, which may outlive the task. */
   readonly scope: Scope.Scope
-  /** Writes the event; not after the end of the task. */
+  /** Writes the event. Not called after the end of the task. */
   readonly write: (title: string) => Effect.Effect<void>
 }
 
@@ -37,7 +37,7 @@ export class Titling {
     this.#options = options
   }
 
-  /** Makes the title unless there is one; once a task. */
+  /** Makes the title if the conversation has none. At most once for a task. */
   begin(make: Effect.Effect<Option.Option<string>>): Effect.Effect<void> {
     return Effect.suspend(() => {
       if (this.#fiber !== undefined) return Effect.void
@@ -48,8 +48,8 @@ export class Titling {
   }
 
   /**
-   * The agent has ended. Where the task completes the title is waited for, but not for long, and not if the task is
-   * stopped meanwhile; a task that does not complete gets none.
+   * Called when the agent has ended. A task that completes waits for the title, but only for a short time, and not after a
+   * stop. A task that does not complete gets no title.
    */
   end(completes: boolean): Effect.Effect<void> {
     return Effect.suspend(() => {
