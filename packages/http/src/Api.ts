@@ -269,7 +269,7 @@ export class ConversationsApi extends HttpApiGroup.make("conversations")
         summary: "List conversations, newest first",
         description: "By the time they were created.",
         parameters: {
-          before: { description: "The `next` of the page before." },
+          before: { description: "The `next` of the page before.", schema: { type: "string" } },
           limit: describeLimit("conversations", 20)
         },
         responses: { 200: "A page of conversations" }
