@@ -9,11 +9,16 @@
  * @since 0.1.0
  */
 import { Duration, Effect, Predicate, Result, type Schema, type Scope } from "effect"
-import { McpClient, type McpClientError, McpProtocol, type McpSchema, Tool } from "effect/ai"
+import { McpClient, type McpClientError, type McpProtocol, type McpSchema, Tool } from "effect/ai"
 import { HttpClient } from "effect/http"
 import { type ChildProcess, ChildProcessSpawner } from "effect/process"
 import { type AgentTools, failed, SafeToRepeat, Timeout, type ToolOutcome } from "./AgentTools.ts"
+import { makeClient, type OpenTransport } from "./internal/mcp/client.ts"
 import { type Connection, keepConnected } from "./internal/mcp/connection.ts"
+import { liberal } from "./internal/mcp/httpStreams.ts"
+import { describeFailure, isSessionLost, toOutcome } from "./internal/mcp/outcome.ts"
+import { liberalSpawner } from "./internal/mcp/processStreams.ts"
+import type { LeftOut } from "./internal/mcp/results.ts"
 
 /**
  * @since 0.1.0
@@ -25,8 +30,8 @@ export interface McpOptions {
    * and `-`. A tool is left out, with a warning, if its full name has more than 64 characters or is not unique.
    */
   readonly name: string
-  /** The revision of the protocol; 2025-11-25 by default. */
-  readonly protocol?: McpProtocol.ProtocolAdapter<McpClient.ProtocolVersion> | undefined
+  /** The only revision of the protocol to speak. Without it the revision is agreed with the server, 2025-11-25 if possible. */
+  readonly protocol?: McpProtocol.ProtocolAdapter | undefined
   /** The time limit of one attempt to connect and to read the list of tools. 10 seconds by default. */
   readonly connectTimeout?: Duration.Input | undefined
   /** The time limit of a call, for all tools or for each (`AgentTools.Timeout`). The agent's `timeouts.tool` by default. */
@@ -49,19 +54,11 @@ export const stdio = Effect.fnUntraced(function*(
   options: McpOptions & { readonly command: ChildProcess.Command }
 ): Effect.fn.Return<AgentTools, never, ChildProcessSpawner.ChildProcessSpawner | Scope.Scope> {
   const spawner = yield* ChildProcessSpawner.ChildProcessSpawner
-  const protocol = options.protocol ?? McpProtocol.v2025_11_25
-  const open = (lost: Effect.Effect<void>) =>
-    McpClient.stdio({ command: options.command, protocol }).pipe(
-      // Notices the death of the process also when there is no call.
-      Effect.provideService(
-        ChildProcessSpawner.ChildProcessSpawner,
-        ChildProcessSpawner.make((command) =>
-          Effect.tap(
-            spawner.spawn(command),
-            (handle) => Effect.forkScoped(Effect.andThen(Effect.exit(handle.exitCode), lost))
-          )
-        )
-      )
+  const open: OpenTransport = (protocol, lost) =>
+    Effect.provideService(
+      McpClient.stdio({ command: options.command, protocol }),
+      ChildProcessSpawner.ChildProcessSpawner,
+      liberalSpawner(spawner, lost)
     )
   return yield* fromTransport(options, open, isLostProcess)
 })
@@ -78,17 +75,15 @@ export const http = Effect.fnUntraced(function*(
     readonly headers?: Readonly<Record<string, string>> | undefined
   }
 ): Effect.fn.Return<AgentTools, never, HttpClient.HttpClient | Scope.Scope> {
-  const client = yield* HttpClient.HttpClient
-  const protocol = options.protocol ?? McpProtocol.v2025_11_25
+  const client = liberal(yield* HttpClient.HttpClient)
   const { headers, url } = options
-  const open = () => Effect.provideService(McpClient.http({ url, headers, protocol }), HttpClient.HttpClient, client)
-  return yield* fromTransport(options, open, isExpired)
+  const open: OpenTransport = (protocol) =>
+    Effect.provideService(McpClient.http({ url, headers, protocol }), HttpClient.HttpClient, client)
+  // Requests over HTTP are independent of each other. Only a session can be lost.
+  return yield* fromTransport(options, open, isSessionLost)
 })
 
 type Failure = McpClientError.McpClientError
-
-/** Requests over HTTP are independent of each other. Only a session can be lost. */
-const isExpired = ({ reason }: Failure): boolean => reason._tag === "ClosedError" && reason.sessionExpired === true
 
 /** After a failure of its streams a process is of no use. An error with a code is an answer. */
 const isLostProcess = ({ reason }: Failure): boolean => {
@@ -104,9 +99,11 @@ const isLostProcess = ({ reason }: Failure): boolean => {
   }
 }
 
+const maxReported = 1_000
+
 const fromTransport = Effect.fnUntraced(function*(
   options: McpOptions,
-  open: (lost: Effect.Effect<void>) => Effect.Effect<McpClient.Transport, Failure, Scope.Scope>,
+  open: OpenTransport,
   isLost: (error: Failure) => boolean
 ): Effect.fn.Return<AgentTools, never, Scope.Scope> {
   if (!/^[a-zA-Z0-9_-]{1,32}$/.test(options.name)) {
@@ -117,18 +114,20 @@ const fromTransport = Effect.fnUntraced(function*(
   const timeout = Duration.fromInputUnsafe(options.connectTimeout ?? "10 seconds")
   let known: KnownTools = { tools: {}, remote: new Map() }
 
+  /** The tools that were left out. Each is logged once. */
+  const reported = new Set<string>()
+  const onLeftOut = ({ name, why }: LeftOut): Effect.Effect<void> => {
+    if (reported.has(name)) return Effect.void
+    if (reported.size < maxReported) reported.add(name)
+    return Effect.logWarning(`The tool "${name}" of the MCP server "${options.name}" is left out: ${why}.`)
+  }
+
   const { connected } = yield* keepConnected({
     name: options.name,
     timeout,
-    open: (lost) =>
-      Effect.flatMap(open(lost), (transport) =>
-        Effect.provideService(
-          McpClient.make({ name: "perennial", version: "0.1.0", timeout }),
-          McpClient.Transport,
-          transport
-        )),
+    open: makeClient(open, { protocol: options.protocol, timeout, onLeftOut }),
     onTools: Effect.fnUntraced(function*(found) {
-      known = yield* toTools(options, found)
+      known = yield* toTools(options, found, onLeftOut)
     })
   })
 
@@ -152,9 +151,9 @@ const fromTransport = Effect.fnUntraced(function*(
     })
     return once.pipe(
       // The server has refused the call, since it does not know the session: nothing was executed.
-      Effect.catchIf(isExpired, () => once),
+      Effect.catchIf(isSessionLost, () => once),
       Effect.catch((error) =>
-        Effect.succeed(failed(`The call of the MCP server "${options.name}" failed: ${told(error)}`))
+        Effect.succeed(failed(`The call of the MCP server "${options.name}" failed: ${describeFailure(error)}`))
       )
     )
   }
@@ -181,14 +180,6 @@ type Arguments = { readonly [name: string]: Schema.Json }
 const isArguments = (args: Schema.Json): args is Arguments =>
   Predicate.isReadonlyObject(args) && !globalThis.Array.isArray(args)
 
-/** The result of a call without an answer. */
-const told = (error: Failure): string => {
-  const { reason } = error
-  const unknown = reason._tag === "TransportError" || reason._tag === "ClosedError" ||
-    (reason._tag === "HttpError" && reason.status >= 500)
-  return unknown ? `${error.message}. Whether it was executed is not known.` : error.message
-}
-
 interface KnownTools {
   readonly tools: Readonly<Record<string, Tool.Any>>
   /** The server's names by ours. */
@@ -198,14 +189,18 @@ interface KnownTools {
 /** Models take names of letters, digits, `_` and `-` only. */
 const toName = (server: string, tool: string): string => `${server}__${tool.replace(/[^a-zA-Z0-9_-]/g, "_")}`
 
-const toTools = Effect.fnUntraced(function*(options: McpOptions, found: ReadonlyArray<McpSchema.Tool>) {
+const toTools = Effect.fnUntraced(function*(
+  options: McpOptions,
+  found: ReadonlyArray<McpSchema.Tool>,
+  onLeftOut: (leftOut: LeftOut) => Effect.Effect<void>
+) {
   const tools: Record<string, Tool.Any> = {}
   const remote = new Map<string, string>()
   for (const tool of found) {
     const name = toName(options.name, tool.name)
     if (name.length > 64 || remote.has(name)) {
       const why = remote.has(name) ? "another one has the same name" : "its name is too long"
-      yield* Effect.logWarning(`The tool "${tool.name}" of the MCP server "${options.name}" is left out: ${why}.`)
+      yield* onLeftOut({ name: tool.name, why })
       continue
     }
     tools[name] = toTool(name, tool, options)
@@ -228,25 +223,4 @@ const toTool = (name: string, tool: McpSchema.Tool, options: McpOptions): Tool.A
     .annotate(Tool.Idempotent, idempotent)
     .annotate(SafeToRepeat, readOnly || idempotent)
     .annotate(Timeout, timeout)
-}
-
-const toOutcome = (result: McpSchema.CallToolResult): ToolOutcome => ({
-  status: result.isError === true ? "error" : "completed",
-  // It came as JSON.
-  result: result.structuredContent === undefined
-    ? result.content.map(toText).join("\n")
-    : result.structuredContent as Schema.Json
-})
-
-const toText = (block: McpSchema.ContentBlock): string => {
-  switch (block.type) {
-    case "text":
-      return block.text
-    case "resource_link":
-      return `${block.title ?? block.name}: ${block.uri}`
-    case "resource":
-      return "text" in block.resource ? block.resource.text : `[${block.resource.uri}: not a text]`
-    default:
-      return `[${block.type} of type ${block.mimeType}: not a text]`
-  }
 }

@@ -23,6 +23,12 @@ export class McpServerDouble {
   readonly asked: Array<string> = []
   /** Starting a process fails. */
   absent = false
+  /** The revision of the protocol that it speaks. */
+  version = "2025-11-25"
+  /** Lines that it writes before each answer. */
+  noise: ReadonlyArray<string> = []
+  /** Fields of each answer that the protocol does not name. */
+  envelope: Record<string, unknown> = {}
   /** Processes die right after their start. */
   broken = false
   tools: ReadonlyArray<Schema.Json> = [
@@ -48,7 +54,7 @@ export class McpServerDouble {
     switch (method) {
       case "initialize":
         return {
-          protocolVersion: "2025-11-25",
+          protocolVersion: this.version,
           capabilities: { tools: {} },
           serverInfo: { name: "double", version: "1.0.0" }
         }
@@ -108,7 +114,12 @@ export class McpServerDouble {
           const result = this.#answer(method, params)
           return id === undefined || result === undefined
             ? Effect.void
-            : Queue.offer(output, `${JSON.stringify({ jsonrpc: "2.0", id, result })}\n`)
+            : Queue.offer(
+              output,
+              [...this.noise, JSON.stringify({ ...this.envelope, jsonrpc: "2.0", id, result })].map((line) =>
+                `${line}\n`
+              ).join("")
+            )
         })
       )
       return ChildProcessSpawner.makeHandle({
