@@ -90,11 +90,15 @@ export const layer = (options?: Options): Layer.Layer<EventStreams> =>
     EventStreams,
     Effect.gen(function*() {
       const limit = options?.maxStreams ?? (yield* MaxStreams)
+      // The sleep begins when all connections have written that were woken together. Otherwise the writes to many readers can
+      // take as long as the sleep, and no events are collected.
+      const collect = (time: Duration.Input) =>
+        oneAtATime(Effect.andThen(Effect.yieldNow, Effect.sleep(time))).pipe(
+          Effect.map((begin) => Effect.asVoid(Effect.flatMap(begin, Fiber.await)))
+        )
       const connections: Connections = {
         retryMillis: Duration.toMillis(options?.retry ?? "1 second"),
-        coalesce: options?.coalesce === undefined
-          ? undefined
-          : Effect.asVoid(Effect.flatMap(yield* oneAtATime(Effect.sleep(options.coalesce)), Fiber.await)),
+        coalesce: options?.coalesce === undefined ? undefined : yield* collect(options.coalesce),
         waiting: new Set(),
         limit,
         open: 0,
