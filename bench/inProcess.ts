@@ -14,7 +14,7 @@ import { resources } from "./server.ts"
 const runtime = ManagedRuntime.make(
   TaskRuntime.layerMemory.pipe(
     Layer.provide(Agents.layer([agent])),
-    Layer.provide(TaskLimits.layer({ capacity: 100_000 }))
+    Layer.provide(TaskLimits.layer({ capacity: 200_000 }))
   )
 )
 
@@ -69,14 +69,20 @@ const handlers = {
       return (after.heapBytes - before.heapBytes) / readers
     })),
 
-  /** Heap bytes of each task that waits for its agent. */
-  taskHeap: (tasks: number) =>
+  /**
+   * Tasks that wait for their agent: the heap bytes of each, the resident bytes of the process, and the milliseconds of one
+   * more start, from the call until a reader has its first two events.
+   */
+  waitingTasks: (tasks: number) =>
     runtime.runPromise(Effect.gen(function*() {
       yield* watched(1, () => {})
       const before = yield* Effect.promise(resources)
       for (let i = 0; i < tasks; i++) yield* watched(0, () => {})
       const after = yield* Effect.promise(resources)
-      return (after.heapBytes - before.heapBytes) / tasks
+      const from = now()
+      yield* watched(1, () => {})
+      const millis = now() - from
+      return { heapBytes: (after.heapBytes - before.heapBytes) / tasks, rssBytes: after.rssBytes, millis }
     }))
 }
 
