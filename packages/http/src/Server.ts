@@ -122,6 +122,9 @@ export const layerRoutes = (options?: RouteOptions) => {
   )
 }
 
+/** A few milliseconds: with many readers of a fast task they save most of the writes, and nobody sees them. */
+const streams = (options: ServeOptions = {}) => Sse.layer({ coalesce: "5 millis", ...options })
+
 /** A slow request holds the server up, and must not hold tasks up with it. The server stops being ready first. */
 const layerHandOver = Layer.effectDiscard(Effect.gen(function*() {
   const handOver = yield* HandOver
@@ -153,7 +156,7 @@ const layerHandOver = Layer.effectDiscard(Effect.gen(function*() {
 export const serve = <A, E, R>(routes: Layer.Layer<A, E, R>, options?: ServeOptions) =>
   (options?.handOver === true ? layerHandOver : Sse.layerDrain).pipe(
     Layer.provide(HttpRouter.serve(routes, { disableLogger: true, disableListenLog: true, routerConfig })),
-    Layer.provide(Sse.layer({ coalesce: "5 millis", ...options }))
+    Layer.provide(streams(options))
   )
 
 /**
@@ -189,7 +192,7 @@ export const toWebHandler = <E>(
       layerRoutes(options),
       options?.handOver === true ? layerHandOver : Sse.layerDrain
     ).pipe(
-      Layer.provide(Sse.layer(options)),
+      Layer.provide(streams(options)),
       Layer.provide(layer),
       Layer.provideMerge(HttpServer.layerServices)
     ),
