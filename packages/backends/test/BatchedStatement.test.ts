@@ -5,7 +5,7 @@ import { TestClock } from "effect/testing"
 import * as BatchedStatement from "../src/internal/batchedStatement.ts"
 import { layerEmpty } from "./sqliteFile.ts"
 
-/** A statement that is under way until the test ends it. */
+/** A statement that was sent. It is in flight until the test completes `end`. */
 interface Asked {
   readonly items: ReadonlyArray<string>
   readonly end: Deferred.Deferred<void, SqlError.SqlError>
@@ -14,7 +14,7 @@ interface Asked {
 const refused = new SqlError.SqlError({ reason: new SqlError.UnknownError({ message: "no", cause: undefined }) })
 const broken = new SqlError.SqlError({ reason: new SqlError.ConnectionError({ message: "gone", cause: undefined }) })
 
-/** Statements that answer every item with itself. */
+/** A batched statement whose answer to an item is the item with an exclamation mark. */
 const start = Effect.fnUntraced(function*(batchSize?: number) {
   const asked = yield* Queue.unbounded<Asked>()
   const run: BatchedStatement.Run<string, string> = (items) =>
@@ -30,12 +30,12 @@ const start = Effect.fnUntraced(function*(batchSize?: number) {
     size: (item) => item.length,
     ...(batchSize === undefined ? undefined : { batchSize })
   })
-  /** Asks in a fiber of its own, which waits when this returns. */
+  /** Calls `request` in a new fiber. When `begin` returns, that fiber is waiting for its answer. */
   const begin = (item: string) => Effect.forkChild(request(item), { startImmediately: true })
   const next = Queue.take(asked)
   const end = (statement: Asked, exit: Exit.Exit<void, SqlError.SqlError> = Exit.void) =>
     Deferred.done(statement.end, exit)
-  /** That of a caller who met no other, and two more: as many as there may be. */
+  /** Brings the maximum number of statements into flight: one that its caller sent itself, and two that callers may share. */
   const busy = Effect.gen(function*() {
     const lone = yield* begin("lone")
     const own = yield* next
@@ -52,9 +52,9 @@ const start = Effect.fnUntraced(function*(batchSize?: number) {
 const test = <E>(name: string, body: Effect.Effect<void, E, SqlClient.SqlClient | Scope.Scope>) =>
   it.effect(name, () => Effect.provide(Effect.scoped(body), layerEmpty))
 
-describe("a statement that callers share", () => {
+describe("a batched statement", () => {
   test(
-    "is asked at once by a caller that meets no other",
+    "is sent at once for a caller without concurrent calls",
     Effect.gen(function*() {
       const { begin, end, next } = yield* start()
       const caller = yield* begin("a")
@@ -66,7 +66,7 @@ describe("a statement that callers share", () => {
   )
 
   test(
-    "P11: has what was asked while others were under way, and no more than may share it",
+    "P11: has the items of the calls that were made while other statements were in flight, at most `batchSize` of them",
     Effect.gen(function*() {
       const { begin, busy, end, next } = yield* start(3)
       const { first, one } = yield* busy
@@ -84,7 +84,7 @@ describe("a statement that callers share", () => {
   )
 
   test(
-    "is asked again for each alone where it was refused: only whose item it is fails",
+    "is repeated for each item alone after the database refused it: only the caller with the bad item fails",
     Effect.gen(function*() {
       const { begin, busy, end, next } = yield* start()
       const { first } = yield* busy
@@ -102,7 +102,7 @@ describe("a statement that callers share", () => {
   )
 
   test(
-    "fails for all where it may have been applied, so that each finds out about its own",
+    "fails for all its callers and is not repeated after a lost connection, since the database may have applied it",
     Effect.gen(function*() {
       const { asked, begin, busy, end, next } = yield* start()
       const { first } = yield* busy
@@ -116,7 +116,7 @@ describe("a statement that callers share", () => {
   )
 
   test(
-    "goes on without a caller that is interrupted, and does not have what was not asked yet",
+    "continues without an interrupted caller, and leaves out the item of a caller that was interrupted before",
     Effect.gen(function*() {
       const { begin, busy, end, next } = yield* start()
       const { first, one, second, two } = yield* busy
@@ -135,7 +135,7 @@ describe("a statement that callers share", () => {
   )
 
   test(
-    "is not waited for by others while it has no answer, and is given up",
+    "does not delay other callers while it has no answer, and fails after 15 seconds",
     Effect.gen(function*() {
       const { begin, busy, end, next } = yield* start()
       const { first, lone, own, two } = yield* busy
@@ -149,14 +149,14 @@ describe("a statement that callers share", () => {
       }
       yield* TestClock.adjust("15 seconds")
       assert.isTrue(Exit.isFailure(yield* Fiber.await(two)))
-      // Its caller has patience of its own.
+      // A caller that sent a statement itself has no such limit.
       yield* end(own)
       assert.strictEqual(yield* Fiber.join(lone), "lone!")
     })
   )
 
   test(
-    "is the caller's own where it meets no other: it is interrupted with it",
+    "is interrupted with its caller if the caller had no concurrent calls",
     Effect.gen(function*() {
       const { begin, end, next } = yield* start()
       const lone = yield* begin("lone")
@@ -171,7 +171,7 @@ describe("a statement that callers share", () => {
   )
 
   test(
-    "is not shared where it is large",
+    "has one item only if the item is large",
     Effect.gen(function*() {
       const { begin, busy, end, next } = yield* start()
       yield* busy
@@ -185,7 +185,7 @@ describe("a statement that callers share", () => {
   )
 
   test(
-    "is not shared in a transaction of the caller's own",
+    "has one item only if the caller is in a transaction",
     Effect.gen(function*() {
       const { begin, busy, end, next, sql } = yield* start()
       yield* busy

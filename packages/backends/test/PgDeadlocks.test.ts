@@ -1,5 +1,5 @@
 /**
- * Statements of two processes that lock the same rows in opposite orders of asking: none waits for the other in a circle.
+ * Two processes call the same operations on the same conversations, in opposite orders. Their statements never deadlock.
  */
 import { PgClient } from "@effect/sql-pg"
 import { assert, it } from "@effect/vitest"
@@ -12,7 +12,7 @@ import { Array, Context, DateTime, Duration, Effect, Exit, Layer, Option, Tracer
 import { newTask } from "./support/oneTask.ts"
 import { type Config, makeSchema, withPostgres } from "./support/postgres.ts"
 
-/** Why statements failed, in one word each: each has a span. */
+/** The causes of all failed statements. Each statement has a span, and the tracer records how the span ends. */
 const makeFailures = () => {
   const failures: globalThis.Array<string> = []
   class Span extends Tracer.NativeSpan {
@@ -24,7 +24,7 @@ const makeFailures = () => {
   return { failures, tracer: Tracer.make({ span: (options) => new Span(options) }) }
 }
 
-/** What a process has. */
+/** Builds the backend and the conversation store of one process. */
 const start = (config: Config) =>
   Effect.map(
     Layer.build(
@@ -36,7 +36,7 @@ const start = (config: Config) =>
   )
 
 withPostgres("two processes and the same conversations", (url) => {
-  it.live("P2: accept, claim, write and end, in opposite orders at once", () => {
+  it.live("P2: concurrent creates, claims, appends and finishes in opposite orders do not deadlock", () => {
     const { failures, tracer } = makeFailures()
     return Effect.gen(function*() {
       const config = yield* makeSchema(url)
@@ -44,7 +44,7 @@ withPostgres("two processes and the same conversations", (url) => {
       const numbers = Array.range(1, 40)
       for (const round of Array.range(1, 5)) {
         const ids = numbers.map((n) => ConversationId.make(`${round}/${n}`))
-        /** Both do it to all conversations. */
+        /** Both processes do the step for all conversations, the second process in reverse order. */
         const both = <A, E>(
           step: (process: typeof processes[number], id: ConversationId, self: string) => Effect.Effect<A, E>
         ) =>

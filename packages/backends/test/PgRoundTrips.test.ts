@@ -1,5 +1,5 @@
 /**
- * How often PostgreSQL is asked: what happens with every message is one statement.
+ * The number of statements that PostgreSQL gets: each operation that every message needs is one statement.
  */
 import { assert, it } from "@effect/vitest"
 import * as SqlConversationStore from "@perennial/backends/SqlConversationStore"
@@ -11,7 +11,7 @@ import { Array, Duration, Effect, Layer, Tracer } from "effect"
 import { cancelled, firstClaim, ids, newTask, runnerId, text } from "./support/oneTask.ts"
 import { layerEmpty, withPostgres } from "./support/postgres.ts"
 
-/** How many statements and transactions there were: each has a span. */
+/** Counts statements and transactions, because each of them has a span. */
 const makeCounter = () => {
   let spans = 0
   const tracer = Tracer.make({
@@ -22,7 +22,7 @@ const makeCounter = () => {
   })
   return {
     tracer,
-    /** How many an effect takes. */
+    /** Runs the effect, and returns its value and the number of its statements. */
     count: <A, E, R>(effect: Effect.Effect<A, E, R>) =>
       Effect.suspend(() => {
         spans = 0
@@ -31,11 +31,11 @@ const makeCounter = () => {
   }
 }
 
-withPostgres("PostgreSQL is asked once", (url) => {
-  // Without hints, which are statements, too.
+withPostgres("PostgreSQL gets one statement", (url) => {
+  // This backend sends no hints: they would be counted as statements.
   const layer = Layer.mergeAll(SqlTaskBackend.layer, SqlConversationStore.layer).pipe(Layer.provide(layerEmpty(url)))
 
-  /** Statements that callers share are run by fibers of the layer. */
+  /** Builds the layer with the counting tracer, because fibers of the layer send the batched statements. */
   const counting = <A, E>(
     body: (count: ReturnType<typeof makeCounter>["count"]) => Effect.Effect<A, E, TaskBackend | ConversationStore>
   ) =>
@@ -44,7 +44,7 @@ withPostgres("PostgreSQL is asked once", (url) => {
       return Effect.withTracer(Effect.provide(body(count), layer), tracer)
     })
 
-  it.live("by a turn of a conversation for each of its steps, also by a later one", () =>
+  it.live("for each operation of the first turn of a conversation, and of later turns", () =>
     counting(Effect.fnUntraced(function*(count) {
       const backend = yield* TaskBackend
       const store = yield* ConversationStore
@@ -67,7 +67,7 @@ withPostgres("PostgreSQL is asked once", (url) => {
       }
     })))
 
-  it.live("by all who meet, for each of their steps", () =>
+  it.live("for many concurrent calls of an operation", () =>
     counting(Effect.fnUntraced(function*(count) {
       const backend = yield* TaskBackend
       const store = yield* ConversationStore
@@ -77,7 +77,7 @@ withPostgres("PostgreSQL is asked once", (url) => {
       yield* backend.heartbeat(runnerId, Duration.hours(1))
       const together = Effect.fnUntraced(function*<A, E>(step: (task: NewTask) => Effect.Effect<A, E>) {
         const [values, statements] = yield* count(Effect.forEach(tasks, step, { concurrency: "unbounded" }))
-        // Two may be under way at once, and the next one has the others.
+        // At most two are in flight at once, and the next one has all other items.
         assert.isAtMost(statements, 3)
         return values
       })

@@ -28,11 +28,11 @@ withPostgres(
 withPostgres("PgTaskBackend, leases", (url) => {
   const layer = PgTaskBackend.layer.pipe(Layer.provideMerge(layerEmpty(url)))
 
-  it.live("P8: a lease runs out by the clock of the database; renewed in time or late, it is the owner's again", () =>
+  it.live("P8: a lease runs out by the clock of the database; the owner has it again when it renews it, also late", () =>
     Effect.gen(function*() {
       const backend = yield* TaskBackend
       const sql = yield* SqlClient.SqlClient
-      // The database lets this much of its own time pass.
+      // Sleeps in the database, so that its clock moves on.
       const pass = (seconds: number) => sql`SELECT pg_sleep(${seconds})`
       const { token } = yield* begin(backend)
       yield* backend.heartbeat(runnerId, Duration.millis(20))

@@ -1,5 +1,6 @@
 /**
- * A line to PostgreSQL that goes dead without a word: whatever waits for an answer goes on over another one.
+ * A connection to PostgreSQL that stops answering and is never closed. Each operation that waits for an answer is repeated
+ * on another connection.
  */
 import { assert, it } from "@effect/vitest"
 import * as PgStore from "@perennial/backends/PgStore"
@@ -13,7 +14,7 @@ import { begin, cancelled, create, firstClaim, ids, next, runnerId, text } from 
 import { type Config, gateTo, makeSchema, withPostgres } from "./support/postgres.ts"
 
 withPostgres("PgTaskBackend on a line that goes dead", (url) => {
-  /** A process behind a gate. Statements are never prepared, so that each sends its text. */
+  /** A process behind a gate. Without prepared statements each statement sends its text, which the gate looks for. */
   const start = Effect.fnUntraced(function*(config: Partial<Config> = {}) {
     const line = yield* gateTo(url)
     const services = yield* Layer.build(
@@ -24,7 +25,7 @@ withPostgres("PgTaskBackend on a line that goes dead", (url) => {
     return { backend: Context.get(services, TaskBackend), store: Context.get(services, ConversationStore), line }
   })
 
-  /** The line of the operation goes dead as it sends the text. */
+  /** Runs the operation. Its connection goes dead when it sends the text. */
   const underFault = Effect.fnUntraced(function*<A, E>(
     { line }: Effect.Success<ReturnType<typeof start>>,
     text: string,
@@ -63,7 +64,7 @@ withPostgres("PgTaskBackend on a line that goes dead", (url) => {
     }).pipe(Effect.scoped))
 
   for (const lost of [request, answer]) {
-    it.live(`P8, P9: ${lost.arrives ? "the answer" : "the request"} of \`append\` is lost; others go on meanwhile`, () =>
+    it.live(`P8, P9: ${lost.arrives ? "the answer" : "the request"} of \`append\` is lost; other operations go on`, () =>
       Effect.gen(function*() {
         const { backend, line } = yield* start()
         const claim = yield* begin(backend)
@@ -87,7 +88,7 @@ withPostgres("PgTaskBackend on a line that goes dead", (url) => {
       assert.deepStrictEqual(yield* seqs(process.backend), [1, 2])
     }).pipe(Effect.scoped))
 
-  it.live("P4: the answer of a commit is lost, of `finish` with a task behind", () =>
+  it.live("P4: `finish` promotes the next task, and the answer to its commit is lost", () =>
     Effect.gen(function*() {
       const process = yield* start()
       const claim = yield* begin(process.backend)
@@ -137,7 +138,7 @@ withPostgres("PgTaskBackend on a line that goes dead", (url) => {
       yield* Fiber.await(appending)
     }))
 
-  it.live("P8: on connections that statements share, too, a task is given up, and its lease can be", () =>
+  it.live("P8: with `multiplex`, an append without an answer can be interrupted, and the lease can be ended", () =>
     Effect.gen(function*() {
       const { backend, line } = yield* start({ multiplex: true })
       const claim = yield* begin(backend)

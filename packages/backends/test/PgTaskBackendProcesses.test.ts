@@ -1,5 +1,5 @@
 /**
- * Several processes on one database: what the contract suite, with its one backend, cannot see.
+ * Several processes on one database. The contract suite has only one backend, and cannot test this.
  */
 import { PgClient } from "@effect/sql-pg"
 import { assert, describe, it } from "@effect/vitest"
@@ -48,16 +48,15 @@ const text = ({ conversationId, id }: NewTask, seq: number, content: string): St
   event: { type: "text", taskId: id, conversationId, content }
 })
 
-/** Broken connections are what these tests are about. */
+/** These tests break connections on purpose: the warnings about them are not printed. */
 const silent = Logger.layer([])
 
-/** What a process has: a backend with connections of its own. It ends with the scope. */
+/** A process: a backend with its own connections. It ends with the scope. */
 const start = (config: Config) =>
   Effect.map(
     Layer.build(
       Layer.fresh(PgTaskBackend.layer).pipe(
         Layer.provideMerge(PgClient.layer(config)),
-        // Broken connections are what these tests are about.
         Layer.provide(Logger.layer([]))
       )
     ),
@@ -72,7 +71,7 @@ const begin = Effect.fnUntraced(function*(backend: Backend, task: NewTask, runne
   return yield* Effect.fromOption(yield* backend.claim(task.id, { ...firstClaim, runnerId }))
 })
 
-/** The hints that arrive from now on, without the first `all`. */
+/** A queue of the hints that arrive from now on. The first `all` is left out. */
 const listen = Effect.fnUntraced(function*(backend: Backend) {
   const wakes = yield* Queue.unbounded<Wake>()
   yield* Stream.runForEach(backend.wakes, (wake) => Queue.offer(wakes, wake)).pipe(
@@ -83,14 +82,14 @@ const listen = Effect.fnUntraced(function*(backend: Backend) {
   return wakes
 })
 
-/** Ends connections of one test, and of no other. */
+/** Ends the connections of one test: its `application_name` is its schema. */
 const terminate = (sql: SqlClient.SqlClient, name: string | undefined, which = "%") =>
   sql`SELECT pg_terminate_backend(pid) FROM pg_stat_activity
     WHERE application_name = ${name ?? ""} AND query LIKE ${which} AND pid <> pg_backend_pid()`
 
 withPostgres("PgTaskBackend in several processes", (url) => {
   describe("hints", () => {
-    it.live("arrive again after the listening connection was lost, and first everything is looked at", () =>
+    it.live("arrive again after the listening connection was lost; the first hint then is `all`", () =>
       Effect.gen(function*() {
         const config = yield* makeSchema(url)
         const a = yield* start(config)
@@ -106,7 +105,7 @@ withPostgres("PgTaskBackend in several processes", (url) => {
         }
       }).pipe(Effect.scoped))
 
-    it.live("of many tasks at once take as many notifications as they need", () =>
+    it.live("of 100 tasks at once all arrive, although one notification cannot hold them", () =>
       Effect.gen(function*() {
         const config = yield* makeSchema(url)
         const a = (yield* start(config)).backend
@@ -125,7 +124,7 @@ withPostgres("PgTaskBackend in several processes", (url) => {
         assert.deepStrictEqual(wakes, tasks.map(({ id }): Wake => ({ kind: "log", taskId: id })))
       }).pipe(Effect.scoped))
 
-    it.live("that nobody understands are none", () =>
+    it.live("that cannot be decoded are ignored", () =>
       Effect.gen(function*() {
         const config = yield* makeSchema(url)
         const a = yield* start(config)
@@ -138,7 +137,7 @@ withPostgres("PgTaskBackend in several processes", (url) => {
         assert.deepStrictEqual(yield* Queue.take(heard), { kind: "head", taskId: TaskId.make("t2") })
       }).pipe(Effect.scoped))
 
-    it.live("P8: what a process gives up as it ends is told; listening ends with it and does not hold it up", () =>
+    it.live("P8: a process that ends sends the hint of a released task; its open `wakes` streams do not delay its end", () =>
       Effect.gen(function*() {
         const config = yield* makeSchema(url)
         const scope = yield* Scope.make()
@@ -166,14 +165,14 @@ withPostgres("PgTaskBackend in several processes", (url) => {
       assert.deepStrictEqual(owned, [{ taskId, token, intents: 0 }])
     }).pipe(Effect.scoped))
 
-  /** A process whose line goes dead, with every connection, as soon as it sends the text. */
+  /** A process behind a gate. All its connections go dead as soon as it sends the text. */
   const startBehindGate = Effect.fnUntraced(function*(config: Config, text: string) {
     const line = yield* gateTo(url)
     const { backend } = yield* start({ ...config, url: line.url })
     return { backend, dead: yield* line.cut(text, { all: true }) }
   })
 
-  it.live("P8: a process that freezes in the middle of a transaction keeps its locks for two seconds, not for good", () =>
+  it.live("P8: a process that freezes in the middle of a transaction holds its locks for at most two seconds", () =>
     Effect.gen(function*() {
       const config = yield* makeSchema(url)
       const owner = yield* start(config)
@@ -182,12 +181,12 @@ withPostgres("PgTaskBackend in several processes", (url) => {
       const claim = yield* begin(owner.backend, task)
       yield* Effect.forkScoped(frozen.backend.putIntent(task.id, { key: "cancel", value: {} }))
       yield* frozen.dead
-      // Waits for the locks of the process that will never answer.
+      // This waits for the locks of the frozen process.
       const [appended] = yield* owner.backend.append([{ claim, events: [text(task, 2, "x")] }])
       assert.deepStrictEqual(appended, { ok: true, intents: 0 })
     }).pipe(Effect.scoped))
 
-  it.effect("a database that takes a statement and never answers is an error of the backend after 30 seconds", () =>
+  it.effect("an operation fails with TaskBackendError if the database has not answered after 30 seconds", () =>
     Effect.gen(function*() {
       const config = yield* makeSchema(url)
       const task = newTask("t1")
@@ -201,7 +200,7 @@ withPostgres("PgTaskBackend in several processes", (url) => {
       assert.deepInclude(yield* Fiber.join(fiber), { _tag: "TaskBackendError", operation: "get" })
     }).pipe(Effect.scoped))
 
-  it.live("a process that starts forgets runners that have been dead for a day", () =>
+  it.live("a process that starts deletes the rows of runners that have been dead for a day", () =>
     Effect.gen(function*() {
       const config = yield* makeSchema(url)
       const { backend, sql } = yield* start(config)
@@ -215,7 +214,7 @@ withPostgres("PgTaskBackend in several processes", (url) => {
       assert.deepStrictEqual(rows.map((row) => row["id"]), ["alive", "dead"])
     }).pipe(Effect.scoped))
 
-  it.live("eight processes that start at once on an empty database bring it up to date once", () =>
+  it.live("eight processes that start at once on an empty database run each migration once", () =>
     Effect.gen(function*() {
       const config = yield* makeSchema(url)
       const processes = yield* Effect.forEach(
@@ -229,7 +228,7 @@ withPostgres("PgTaskBackend in several processes", (url) => {
       assert.deepStrictEqual(rows.map((row) => row["migration_id"]), rows.map((_, i) => i + 1))
     }).pipe(Effect.scoped))
 
-  it.live("a transaction of the application's own is joined: its end decides", () =>
+  it.live("operations inside a transaction of the application are committed or rolled back with it", () =>
     Effect.gen(function*() {
       const { backend, sql } = yield* start(yield* makeSchema(url))
       const task = newTask("t1")
@@ -245,10 +244,10 @@ withPostgres("PgTaskBackend in several processes", (url) => {
       assert.deepStrictEqual(stored.map(({ id }) => id), [behind.id, task.id])
     }).pipe(Effect.scoped))
 
-  it.live("a newer process may add columns under one that runs", () =>
+  it.live("a newer process may add columns while an older process runs", () =>
     Effect.gen(function*() {
       const { backend, sql } = yield* start({ ...yield* makeSchema(url), maxConnections: 1 })
-      /** Prepares every statement that changes a queue. */
+      /** Uses every statement that changes a queue, so that each is prepared. */
       const use = Effect.fnUntraced(function*(name: string) {
         const task = newTask(name)
         const behind = newTask(`${name} behind`, task.conversationId)
@@ -269,7 +268,7 @@ withPostgres("PgTaskBackend in several processes", (url) => {
     Effect.gen(function*() {
       const config = yield* makeSchema(url)
       const processes = yield* Effect.forEach(Array.range(1, 3), () => start(config))
-      // The first message of the conversation, and a later one.
+      // Once with a new conversation, and once with an existing one.
       for (const turn of ["first", "later"]) {
         const exits = yield* Effect.forEach(
           Array.range(1, 100),
@@ -289,11 +288,11 @@ withPostgres("PgTaskBackend in several processes", (url) => {
       }
     }).pipe(Effect.scoped))
 
-  /** Appends of each task between two disturbances, events of each append. */
+  /** Each task appends `appends` times between two disturbances, `size` events each time. */
   const appends = 25
   const size = 3
 
-  /** Eight tasks in two processes append while something happens to the database, four times. */
+  /** Eight tasks in two processes append while `disturb` runs, four times. Their logs must then be complete. */
   const disturbed = (config: Config, disturb: (sql: SqlClient.SqlClient) => Effect.Effect<unknown>) =>
     Effect.gen(function*() {
       const a = yield* start(config)
@@ -338,7 +337,7 @@ withPostgres("PgTaskBackend in several processes", (url) => {
       }
     })
 
-  it.live("P5: connections killed while events are appended lose nothing and write nothing twice", () =>
+  it.live("P5: no event is lost or written twice when connections are killed during appends", () =>
     Effect.gen(function*() {
       const config = yield* makeSchema(url)
       yield* disturbed(config, (sql) => Effect.ignore(terminate(sql, config.applicationName)))
@@ -347,7 +346,7 @@ withPostgres("PgTaskBackend in several processes", (url) => {
   if (!isInstalled) sayIsSkipped("restarts of PostgreSQL while events are appended")
   for (const mode of ["fast", "immediate"] as const) {
     it.live.skipIf(!isInstalled)(
-      `P5: a database that is restarted (${mode}) while events are appended loses nothing and writes nothing twice`,
+      `P5: no event is lost or written twice when the database is restarted (${mode}) during appends`,
       () =>
         Effect.gen(function*() {
           const server = yield* ownServer

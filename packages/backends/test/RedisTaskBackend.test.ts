@@ -20,7 +20,7 @@ class Prefix extends Context.Service<Prefix, { readonly prefix: string }>()(
   "@perennial/backends/test/RedisTaskBackend.test/Prefix"
 ) {}
 
-/** A process of its own over the keys of a test. */
+/** A further process over the keys of a test. */
 const process = (url: string, prefix: string, RESP: 2 | 3) =>
   Effect.map(
     Layer.build(Layer.fresh(
@@ -69,7 +69,7 @@ withRedis("RedisTaskBackend, what it reads", (url) => {
     (prefix) => RedisTaskBackend.layerWith({ prefix }).pipe(Layer.provide(layerRecording))
   ).pipe(Layer.provideMerge(Layer.sync(Replies, () => [])))
 
-  it.live("P6, P11: the body of a message is read by the claim of its task, and by nothing else", () =>
+  it.live("P6, P11: only the claim of a task reads the body of its message", () =>
     Effect.gen(function*() {
       const replies = yield* Replies
       yield* readByItsClaimAlone(yield* TaskBackend, () => replies.splice(0))
@@ -89,11 +89,11 @@ withRedis("RedisTaskBackend, leases", (url) => {
       )
   )
 
-  it.live("P8: a lease runs out by the clock of the server; renewed in time or late, it is the owner's again", () =>
+  it.live("P8: a lease runs out by the clock of the server; the owner has it again when it renews it, also late", () =>
     Effect.gen(function*() {
       const backend = yield* TaskBackend
       const redis = yield* Redis.Redis
-      // The server lets this much of its own time pass.
+      // Blocks in the server, so that its clock moves on.
       const pass = (seconds: number) => redis.send("BLPOP", "perennial-test:nothing", `${seconds}`)
       const { token } = yield* begin(backend)
       yield* backend.heartbeat(runnerId, Duration.millis(20))
@@ -109,7 +109,7 @@ withRedis("RedisTaskBackend, leases", (url) => {
       assert.deepStrictEqual((yield* backend.heartbeat(runnerId, Duration.hours(1))).owned, [])
     }).pipe(Effect.provide(layer)))
 
-  it.live("of deleted conversations, whatever happened in them, and of runners that are gone nothing is kept", () =>
+  it.live("no key of deleted conversations and of dead runners is kept", () =>
     Effect.gen(function*() {
       const backend = yield* TaskBackend
       const redis = yield* Redis.Redis
@@ -135,7 +135,7 @@ withRedis("RedisTaskBackend, leases", (url) => {
       const end = (claim: Claim, seq: number) =>
         backend.finish(claim, [{ seq, at: 1, event: { ...ids, taskId: claim.taskId, type: "cancelled" } }])
 
-      // Handed over, asked and asked again, taken from a dead owner, ended, and its log removed.
+      // Task 1 is handed over, gets intents, is claimed again after its owner died, ends, and loses its log to retention.
       yield* accept(1, "reject")
       yield* backend.release(yield* own(1, alive, 0))
       yield* own(1, dead, 1)
@@ -144,7 +144,7 @@ withRedis("RedisTaskBackend, leases", (url) => {
       yield* accept(3, "interrupt")
       yield* backend.heartbeat(dead, Duration.zero)
       yield* end(yield* own(1, alive, 2), 2)
-      // Cancelled before and after it was claimed.
+      // Task 4 is cancelled before it is claimed, task 3 afterwards.
       yield* accept(4, "enqueue")
       yield* backend.putIntent(id(4), { key: "cancel", value: {} })
       yield* backend.putIntent(id(3), { key: "cancel", value: {} })
@@ -158,7 +158,7 @@ withRedis("RedisTaskBackend, leases", (url) => {
       yield* backend.deleteConversation({ conversationId: ids.conversationId, userId: alice })
       yield* backend.heartbeat(alive, Duration.zero)
       yield* backend.unowned({ limit: 10 })
-      // The places of ends are not given again.
+      // The counter of ends stays, because a cursor of `ended` is never used twice.
       assert.sameMembers(yield* redis.send<Array<string>>("KEYS", `${prefix}*`), [
         `${prefix}wakes`,
         `${prefix}ends-count`
@@ -212,7 +212,7 @@ withRedis("RedisTaskBackend, what it keeps", (url) => {
       )
   )
 
-  it.live("a stored event repeats no ids, which its key has; events with ids, as earlier versions wrote them, are read", () =>
+  it.live("an event is stored without the ids of its task and conversation; events that earlier versions wrote with ids are read", () =>
     Effect.gen(function*() {
       const backend = yield* TaskBackend
       const redis = yield* Redis.Redis
@@ -234,7 +234,7 @@ withRedis("RedisTaskBackend, what it keeps", (url) => {
       assert.deepStrictEqual(events.map(({ event }) => event), [text(2).event, { ...text(2).event, content: "older" }])
     }).pipe(Effect.provide(layer)))
 
-  it.live("a row of an earlier version, with a field for each part of its spec, is read and pruned", () =>
+  it.live("a row of an earlier version, which has a field for each part of the spec, is read and pruned", () =>
     Effect.gen(function*() {
       const backend = yield* TaskBackend
       const redis = yield* Redis.Redis
@@ -281,14 +281,14 @@ withRedis("RedisTaskBackend, what it keeps", (url) => {
 })
 
 describe("RedisTaskBackend, settings of the server", () => {
-  /** What is logged when the stores are made on a server with these settings. */
+  /** The warnings that are logged when the stores are made. `reply` answers `CONFIG GET`. */
   const warnings = (
     reply: (name: string) => Effect.Effect<unknown, Redis.RedisError>,
     stores: Effect.Effect<unknown, Redis.RedisError, Redis.Redis | Scope.Scope> = RedisTaskBackend.make()
   ) =>
     Effect.gen(function*() {
       const logged: Array<string> = []
-      // Nothing but CONFIG GET is sent.
+      // The stores send only CONFIG GET.
       const send: Redis.Connection["send"] = (_command, _get, name = "") =>
         reply(name) as Effect.Effect<never, Redis.RedisError>
       const redis = Redis.Redis.of({
@@ -311,7 +311,7 @@ describe("RedisTaskBackend, settings of the server", () => {
     "maxmemory-policy": "noeviction"
   }
 
-  it.effect("are warned of unless every acknowledged write is on disk and stays", () =>
+  it.effect("give a warning if Redis may lose acknowledged writes", () =>
     Effect.gen(function*() {
       assert.deepStrictEqual(yield* warnings((name) => Effect.succeed({ [name]: durable[name] })), [])
       const with_ = (change: Record<string, string>) =>
@@ -330,7 +330,7 @@ describe("RedisTaskBackend, settings of the server", () => {
       assert.include(unread, "could not be read")
     }))
 
-  it.effect("are warned of once for each server, whichever store is on it", () =>
+  it.effect("give one warning for each server, also if both stores use it", () =>
     Effect.gen(function*() {
       const reply = (name: string) => Effect.succeed([name, "no"])
       assert.lengthOf(yield* warnings(reply, RedisConversationStore.make()), 1)

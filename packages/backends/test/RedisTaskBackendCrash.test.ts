@@ -14,7 +14,7 @@ const runnerId = RunnerId.make("runner")
 const claimId = ClaimId.make("claim")
 const userId = UserId.make("alice")
 const names = Array.range(1, 8)
-/** Appends of each task between two kills, events of each append, and kills. */
+/** Each task appends `appends` times between two kills, `size` events each time. */
 const appends = 60
 const size = 3
 const kills = 4
@@ -22,7 +22,7 @@ const kills = 4
 const layer = (url: string) =>
   RedisStore.layerNoClient().pipe(
     Layer.provide(NodeRedis.layer({ url })),
-    // The client tells of every connection that breaks.
+    // The client logs every broken connection.
     Layer.provide(Logger.layer([]))
   )
 
@@ -59,7 +59,7 @@ if (!isInstalled) {
 
 describe.skipIf(!isInstalled)("RedisTaskBackend on a server that is killed", () => {
   it.live(
-    "P1, P3, P5: nothing acknowledged is lost or doubled, and the backend goes on by itself",
+    "P1, P3, P5: no acknowledged event is lost or written twice, and the backend reconnects by itself",
     () =>
       Effect.gen(function*() {
         const server = yield* ownServer
@@ -93,7 +93,7 @@ describe.skipIf(!isInstalled)("RedisTaskBackend on a server that is killed", () 
           const events = yield* history(backend, taskId)
           assert.deepStrictEqual(events.slice(1), Array.makeBy(kills * appends * size, (i) => text(taskId, i + 2)))
         }
-        // What belongs to whom survived as well.
+        // The owners of the tasks survived as well.
         const { owned } = yield* backend.heartbeat(runnerId, Duration.hours(1))
         assert.strictEqual(owned.length, names.length)
         assert.deepStrictEqual(yield* backend.unowned({ limit: 10 }), [])
@@ -102,7 +102,7 @@ describe.skipIf(!isInstalled)("RedisTaskBackend on a server that is killed", () 
   )
 
   it.live(
-    "hints are heard again after a restart, and everybody looks at everything once",
+    "hints arrive again after a restart; the first hint of each process then is `all`",
     () =>
       Effect.gen(function*() {
         const server = yield* ownServer
@@ -124,7 +124,7 @@ describe.skipIf(!isInstalled)("RedisTaskBackend on a server that is killed", () 
     { timeout: 60_000 }
   )
 
-  it.live("what is written to conversations survives, and writing goes on", () =>
+  it.live("messages of conversations survive, and further messages can be appended", () =>
     Effect.gen(function*() {
       const server = yield* ownServer
       const store = Context.get(yield* Layer.build(layer(server.url)), ConversationStore)

@@ -1,5 +1,6 @@
 /**
- * A line to Redis that goes dead without a word: whatever waits for an answer goes on over another one.
+ * A connection to Redis that stops answering and is never closed. Each operation that waits for an answer is repeated on
+ * another connection.
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as RedisClient from "@perennial/backends/RedisClient"
@@ -15,9 +16,9 @@ import { begin, create, firstClaim, ids, runnerId, text } from "./support/oneTas
 import { sayIsSkipped } from "./support/redis.ts"
 import { isInstalled, ownServer } from "./support/redisServer.ts"
 
-if (!isInstalled) sayIsSkipped("lines to Redis that go dead")
+if (!isInstalled) sayIsSkipped("connections to Redis that go dead")
 
-describe.skipIf(!isInstalled)("RedisTaskBackend on a line that goes dead", () => {
+describe.skipIf(!isInstalled)("RedisTaskBackend on a connection that goes dead", () => {
   /** A process behind a gate. */
   const start = Effect.gen(function*() {
     const server = yield* ownServer
@@ -41,7 +42,7 @@ describe.skipIf(!isInstalled)("RedisTaskBackend on a line that goes dead", () =>
   })
 
   for (const arrives of [false, true]) {
-    it.live(`P8, P9: ${arrives ? "the answer" : "the request"} of \`append\` is lost; its lease is renewed`, () =>
+    it.live(`P8, P9: ${arrives ? "the answer" : "the request"} of \`append\` is lost; the lease is still renewed`, () =>
       Effect.gen(function*() {
         const { backend, line } = yield* start
         const claim = yield* begin(backend)
@@ -53,7 +54,7 @@ describe.skipIf(!isInstalled)("RedisTaskBackend on a line that goes dead", () =>
         yield* Fiber.interrupt(appending)
       }).pipe(Effect.scoped))
 
-    it.live(`P9: ${arrives ? "the answer" : "the request"} of \`append\` is lost, and it is tried again`, () =>
+    it.live(`P9: ${arrives ? "the answer" : "the request"} of \`append\` is lost; \`append\` is repeated`, () =>
       Effect.gen(function*() {
         const { backend, line } = yield* start
         const claim = yield* begin(backend)
@@ -93,7 +94,7 @@ describe.skipIf(!isInstalled)("RedisTaskBackend on a line that goes dead", () =>
       yield* Fiber.interrupt(appending)
     }).pipe(Effect.scoped))
 
-  it.live("P8: nor for the answer to a command of the application's own", () =>
+  it.live("P8: the end of the process does not wait for a command of the application that is never answered", () =>
     Effect.gen(function*() {
       const { end, line, redis } = yield* start
       const dead = yield* line.cut("anything")
@@ -103,7 +104,7 @@ describe.skipIf(!isInstalled)("RedisTaskBackend on a line that goes dead", () =>
       yield* Fiber.interrupt(asking)
     }).pipe(Effect.scoped))
 
-  it.live("hints are asked for again", () =>
+  it.live("the request for hints is repeated", () =>
     Effect.gen(function*() {
       const { backend, line } = yield* start
       const dead = yield* line.cut("XREVRANGE")
@@ -111,7 +112,7 @@ describe.skipIf(!isInstalled)("RedisTaskBackend on a line that goes dead", () =>
       assert.deepStrictEqual(yield* impatiently(first, dead), Option.some({ kind: "all" as const }))
     }).pipe(Effect.scoped))
 
-  it.live("P8: the end of the process does not wait for a server that is away", () =>
+  it.live("P8: the end of the process does not wait for a server that is down", () =>
     Effect.gen(function*() {
       const { backend, end, server } = yield* start
       yield* create(backend)

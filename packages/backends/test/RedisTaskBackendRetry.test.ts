@@ -11,7 +11,7 @@ import { layerEmpty, withRedis } from "./support/redis.ts"
 
 type Fault = "request" | "reply" | "loading"
 
-/** Breaks the next scripts: before they run, after they have run, or as a server that reads its log after a restart. */
+/** Faults of the next scripts: before the script runs, after it has run, or the answer of a server that still loads its data. */
 class Faults extends Context.Service<Faults, { readonly next: Array<Fault> }>()(
   "@perennial/backends/test/RedisTaskBackendRetry.test/Faults"
 ) {}
@@ -39,7 +39,7 @@ const layerFaulty = Layer.effect(
   })
 )
 
-/** An operation whose first tries meet these faults. */
+/** Runs the operation. Its first tries fail with these faults. */
 const under = Effect.fnUntraced(function*<A, E, R>(faults: ReadonlyArray<Fault>, operation: Effect.Effect<A, E, R>) {
   const { next } = yield* Faults
   next.push(...faults)
@@ -53,12 +53,12 @@ withRedis("RedisTaskBackend when Redis fails for a moment", (url) => {
     .pipe(
       Layer.provideMerge(Layer.sync(Faults, () => ({ next: [] })))
     )
-  // The time of retries passes by itself: a reply of a server comes when it comes.
+  // The real clock is used, because TestClock cannot move while a real server answers.
   const test = <E>(name: string, body: Effect.Effect<void, E, TaskBackend | Faults>) =>
     it.live(name, () => Effect.provide(body, layer))
 
   test(
-    "tries again until it is done",
+    "repeats an operation until it succeeds",
     Effect.gen(function*() {
       const backend = yield* TaskBackend
       assert.isTrue((yield* under(["request", "loading", "request"], create(backend))).created)
@@ -66,7 +66,7 @@ withRedis("RedisTaskBackend when Redis fails for a moment", (url) => {
   )
 
   test(
-    "P1: a lost reply of `create` returns the task that was stored",
+    "P1: `create` returns the stored task, although the first reply was lost",
     Effect.gen(function*() {
       const backend = yield* TaskBackend
       const created = yield* under(["reply"], create(backend))
@@ -76,7 +76,7 @@ withRedis("RedisTaskBackend when Redis fails for a moment", (url) => {
   )
 
   test(
-    "a lost reply of `claim` is the claim that was won",
+    "`claim` returns the claim that it won, although the first reply was lost",
     Effect.gen(function*() {
       const backend = yield* TaskBackend
       yield* create(backend)
@@ -86,7 +86,7 @@ withRedis("RedisTaskBackend when Redis fails for a moment", (url) => {
   )
 
   test(
-    "P9: a lost reply of `append` is no lost lease, and nothing is written twice",
+    "P9: `append` succeeds although the first reply was lost, and writes each event once",
     Effect.gen(function*() {
       const backend = yield* TaskBackend
       const claim = yield* begin(backend)
@@ -103,7 +103,7 @@ withRedis("RedisTaskBackend when Redis fails for a moment", (url) => {
   )
 
   test(
-    "P4: a lost reply of `finish` is no lost lease, and still names the next head",
+    "P4: `finish` succeeds and returns the next head, although the first reply was lost",
     Effect.gen(function*() {
       const backend = yield* TaskBackend
       const claim = yield* begin(backend)
@@ -115,7 +115,7 @@ withRedis("RedisTaskBackend when Redis fails for a moment", (url) => {
   )
 
   test(
-    "P4: a lost reply of `finish` without a next head",
+    "P4: `finish` without a next head succeeds, although the first reply was lost",
     Effect.gen(function*() {
       const backend = yield* TaskBackend
       const claim = yield* begin(backend)
@@ -124,7 +124,7 @@ withRedis("RedisTaskBackend when Redis fails for a moment", (url) => {
   )
 
   test(
-    "a lost reply of `putIntent` still says that it was written",
+    "`putIntent` says that the intent was written, although the first reply was lost",
     Effect.gen(function*() {
       const backend = yield* TaskBackend
       yield* create(backend)
@@ -136,7 +136,7 @@ withRedis("RedisTaskBackend when Redis fails for a moment", (url) => {
     })
   )
 
-  it.effect("an error that stays is one of the backend, at once", () =>
+  it.effect("an operation fails with TaskBackendError at once if repeating it cannot help", () =>
     Effect.gen(function*() {
       const backend = yield* TaskBackend
       yield* (yield* Redis.Redis).send("SET", "perennial-test-broken:task:t1", "no hash")
@@ -154,7 +154,7 @@ withRedis("RedisTaskBackend when Redis fails for a moment", (url) => {
     ))
 })
 
-/** A Redis whose connections answer what is sent to them like this. */
+/** A backend on a Redis client whose connections answer each command with `send`. */
 const answering = (send: (command: string) => Effect.Effect<never, Redis.RedisError>) => {
   const connection: Redis.Connection = {
     send: (command) => command === "CONFIG" ? Effect.succeed([] as never) : send(command),
@@ -174,7 +174,7 @@ const answering = (send: (command: string) => Effect.Effect<never, Redis.RedisEr
   return { backend, made }
 }
 
-it.effect("a server that takes commands and never answers is an error of the backend after 30 seconds", () =>
+it.effect("an operation fails with TaskBackendError if the server has not answered after 30 seconds", () =>
   Effect.gen(function*() {
     const { backend, made } = answering(() => Effect.never)
     const fiber = yield* Effect.forkChild(Effect.flip(create(yield* backend)))
@@ -185,7 +185,7 @@ it.effect("a server that takes commands and never answers is an error of the bac
     assert.strictEqual(made.connections, 2)
   }).pipe(Effect.provide(Logger.layer([]))))
 
-it.effect("a server that is away for longer than 30 seconds is an error of the backend that says why", () =>
+it.effect("an operation fails with the cause if the server is down for longer than 30 seconds", () =>
   Effect.gen(function*() {
     const { backend } = answering(() => lost)
     const fiber = yield* Effect.forkChild(Effect.flip(create(yield* backend)))
@@ -194,7 +194,7 @@ it.effect("a server that is away for longer than 30 seconds is an error of the b
     assert.deepStrictEqual(error._tag === "TaskBackendError" && error.cause, yield* Effect.flip(lost))
   }).pipe(Effect.provide(Logger.layer([]))))
 
-it.effect("hints: a connection that takes a command and never answers is given up and made again", () =>
+it.effect("hints: a connection without an answer is replaced by a new one", () =>
   Effect.gen(function*() {
     const { backend, made } = answering(() => Effect.never)
     const { wakes } = yield* backend

@@ -1,5 +1,5 @@
 /**
- * Databases that the SQL stores refuse, before they change anything.
+ * Databases that the SQL stores refuse. They refuse them before they change anything.
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as SqlConversationStore from "@perennial/backends/SqlConversationStore"
@@ -36,13 +36,13 @@ const clientOf = (dialect: Statement.Dialect) =>
     })
   ).pipe(Layer.provide(Reactivity.layer))
 
-/** Why a store cannot be built over a client. */
+/** The message of the error with which a store refuses a client. */
 const refusal = (
   store: Layer.Layer<never, Refusal, SqlClient.SqlClient>,
   client: Layer.Layer<SqlClient.SqlClient>
 ) => Effect.map(Effect.flip(Layer.build(Layer.provide(store, client))), String)
 
-describe("a client of another database is refused in one line", () => {
+describe("a client of another database is refused with a one-line message", () => {
   for (const dialect of ["mysql", "mssql", "clickhouse"] as const) {
     for (const [name, store] of Object.entries(stores)) {
       it.effect(`${name}, ${dialect}`, () =>
@@ -54,7 +54,7 @@ describe("a client of another database is refused in one line", () => {
   }
 })
 
-/** A newer version has migrated the tables: this one refuses them, and writes nothing. */
+/** A newer version has migrated the tables. The stores of this version refuse them, and write nothing. */
 const refusesNewer = Effect.gen(function*() {
   const sql = yield* SqlClient.SqlClient
   const client = Layer.succeed(SqlClient.SqlClient, sql)
@@ -76,10 +76,10 @@ const refusesNewer = Effect.gen(function*() {
   assert.lengthOf(yield* sql`SELECT id FROM perennial_runners`, 1)
 })
 
-it.effect("SQLite: tables of a newer version are refused in one line that names both versions", () =>
+it.effect("SQLite: tables of a newer version are refused with a one-line message that names both versions", () =>
   refusesNewer.pipe(Effect.provide(layerEmpty), Effect.scoped))
 
 withPostgres("PostgreSQL", (url) => {
-  it.live("tables of a newer version are refused in one line that names both versions", () =>
+  it.live("tables of a newer version are refused with a one-line message that names both versions", () =>
     refusesNewer.pipe(Effect.provide(postgresEmpty(url)), Effect.scoped))
 })

@@ -1,5 +1,5 @@
 /**
- * Databases that an earlier version made are brought up to date, with the data that they hold.
+ * Databases of earlier versions are migrated, and keep their data.
  */
 import { assert, it } from "@effect/vitest"
 import * as SqlTaskBackend from "@perennial/backends/SqlTaskBackend"
@@ -14,7 +14,7 @@ import { layerEmpty } from "./sqliteFile.ts"
 import { firstClaim, ids, newTask } from "./support/oneTask.ts"
 import { layerEmpty as postgresEmpty, withPostgres } from "./support/postgres.ts"
 
-/** Makes the tables as they were in a version, in an empty database. */
+/** Creates the tables of an earlier version in an empty database. */
 const tablesOf = Effect.fnUntraced(function*(version: number) {
   const dialect = yield* Dialect.forStore("test")
   const migrations = Record.filter(SqlMigrations.migrations, (_, name) => Number.parseInt(name) <= version)
@@ -27,7 +27,7 @@ const tablesOf = Effect.fnUntraced(function*(version: number) {
 
 const upgraded = Layer.fresh(SqlTaskBackend.layer)
 
-/** Of version 3: the body of the message is in the row of the task. */
+/** A waiting task of version 3, which has the body of the message in the row of the task. */
 const waitingTask = Effect.gen(function*() {
   const sql = yield* tablesOf(3)
   const input = JSON.stringify({ role: "user", content: [{ type: "text", text: "hello" }] })
@@ -44,7 +44,10 @@ const waitingTask = Effect.gen(function*() {
   assert.deepStrictEqual(Option.getOrThrow(claim).input.content, [{ type: "text", text: "hello" }])
 })
 
-/** Of version 6: a column for each value that the store carries, an error without its code, ends without an order. */
+/**
+ * Tasks of version 6. It has a column for each value of the spec, stores an error without its code, and gives ends no
+ * order.
+ */
 const carriedValues = Effect.gen(function*() {
   const sql = yield* tablesOf(6)
   const replaces = MessageId.make("a \"quoted\" \\ id/1")
@@ -93,7 +96,7 @@ const carriedValues = Effect.gen(function*() {
   )
 })
 
-const carried = "a database of version 6 keeps metadata, replaced messages, log context, errors and ends"
+const carried = "a database of version 6 keeps its metadata, replaced messages, log context, errors and ends"
 const title = "P1: a task that waits in a database of version 3 is claimed with its message"
 
 it.effect(`SQLite: ${title}`, () => Effect.provide(waitingTask, layerEmpty))

@@ -1,6 +1,6 @@
 /**
- * Every list and every sweep searches an index for exactly the rows that it returns, on both dialects, however many rows
- * there are (P11).
+ * Every list and every sweep searches an index for exactly the rows that it returns, on both dialects. Its cost does not
+ * grow with the number of stored rows (P11).
  */
 import { PgClient } from "@effect/sql-pg"
 import { assert, it } from "@effect/vitest"
@@ -19,7 +19,7 @@ import { layerEmpty as postgresEmpty, withPostgres } from "./support/postgres.ts
 import { layerRecording, layerRecordingWith, type Recorded, recorded, Statements } from "./support/recordedSql.ts"
 
 const tasks = 20_000
-/** Tasks and conversations of other users, which are newer. */
+/** The number of tasks, and of conversations, of other users. All of them are newer than Alice's. */
 const others = 2_000
 
 const message = JSON.stringify({
@@ -32,7 +32,7 @@ const message = JSON.stringify({
 
 const numbers = (count: number) => `WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ${count})`
 
-/** Ended tasks, then 3,000 tasks of three live runners, 300 of a dead runner, and 300 that nobody has claimed. */
+/** Ended tasks, then 3,000 tasks of three live runners, 300 tasks of a dead runner, and 300 unclaimed tasks. */
 const fill = Effect.gen(function*() {
   const sql = yield* SqlClient.SqlClient
   const insertTasks = (user: string, first: string, count: number) =>
@@ -65,7 +65,7 @@ const fill = Effect.gen(function*() {
 
 type Explain = (statement: Recorded) => Effect.Effect<ReadonlyArray<string>, SqlError.SqlError, SqlClient.SqlClient>
 
-/** The searches of each statement of an operation. */
+/** The index searches of each statement of an operation. */
 const searchesOf = <E, R>(explain: Explain, operation: Effect.Effect<unknown, E, R>) =>
   Effect.flatMap(recorded(operation), (statements) => Effect.forEach(statements, explain))
 
@@ -115,7 +115,7 @@ const conversationLists = Effect.fnUntraced(function*(explain: Explain) {
   }
 })
 
-/** The order of searches, and conditions beside those of an index, differ between the dialects. */
+/** The searches of each statement, sorted and without filters: the order of searches and the filters differ between the dialects. */
 const indexes = (searches: ReadonlyArray<ReadonlyArray<string>>) =>
   searches.map((statement) => [...new Set(statement.map((search) => search.replace(/ \(then .*/, "")))].toSorted())
 
@@ -126,7 +126,7 @@ const sweeps = Effect.fnUntraced(function*(explain: Explain) {
   for (const filter of [anyAgent, oneAgent]) {
     const [owners = [], heads = []] = indexes(yield* searchesOf(explain, backend.unowned(filter)))
     assert.isTrue(owners.some((search) => search.startsWith("perennial_tasks_of_runner: runner_id")))
-    // The index of unclaimed heads holds nothing else, and has their order.
+    // The index `perennial_tasks_unclaimed` has only unclaimed heads, in order: it needs no condition.
     assert.includeMembers(heads, ["perennial_tasks_of_runner: runner_id", "perennial_tasks_unclaimed: "])
   }
   const pruning = indexes(yield* searchesOf(explain, backend.prune({ finishedFor: Duration.days(1), limit: 20 })))

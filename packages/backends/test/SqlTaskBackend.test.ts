@@ -19,7 +19,7 @@ const createWith = (spec: TaskSpec) =>
   Effect.flatMap(TaskBackend, (backend) => backend.create({ ...newTask(id), spec }, { onBusy: "reject", maxQueued: 0 }))
 const create = createWith({})
 
-it.effect("P8, SCENARIO 25: after a restart on SQLite the tasks of the process before have no owner, at once", () =>
+it.effect("P8, SCENARIO 25: after a restart on SQLite the tasks of the earlier process are without an owner at once", () =>
   Effect.gen(function*() {
     const filename = join(yield* directory, "test.db")
     const layer = SqlTaskBackend.layer.pipe(Layer.provide(SqliteClient.layer({ filename })))
@@ -45,7 +45,7 @@ it.effect("P8, SCENARIO 25: after a restart on SQLite the tasks of the process b
     )
   }).pipe(Effect.scoped))
 
-it.effect("fields and events that a newer version wrote pass through", () =>
+it.effect("fields and events that a newer version wrote are returned unchanged", () =>
   Effect.gen(function*() {
     const backend = yield* TaskBackend
     const sql = yield* SqlClient.SqlClient
@@ -78,7 +78,7 @@ it.effect("retention removes the data that only an owner needs", () =>
     assert.deepStrictEqual(yield* sql`SELECT * FROM perennial_task_intents`, [])
   }).pipe(Effect.provide(SqlTaskBackend.layer.pipe(Layer.provideMerge(layerEmpty)))))
 
-it.effect("a chunk of one word is stored without the ids that its row has", () =>
+it.effect("a stored event does not repeat the ids that its row has", () =>
   Effect.gen(function*() {
     const backend = yield* TaskBackend
     const sql = yield* SqlClient.SqlClient
@@ -89,7 +89,7 @@ it.effect("a chunk of one word is stored without the ids that its row has", () =
     ])
   }).pipe(Effect.provide(SqlTaskBackend.layer.pipe(Layer.provideMerge(layerEmpty)))))
 
-it.effect("a log that cannot be read is an error of the backend", () =>
+it.effect("reading a log that cannot be decoded fails with TaskBackendError", () =>
   Effect.gen(function*() {
     const backend = yield* TaskBackend
     const sql = yield* SqlClient.SqlClient

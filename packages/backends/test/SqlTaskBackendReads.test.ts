@@ -14,13 +14,13 @@ const layer = SqlTaskBackend.layer.pipe(
   Layer.provideMerge(Layer.sync(Statements, () => []))
 )
 
-it.effect("P6, P11: the body of a message is read by the claim of its task, and by nothing else", () =>
+it.effect("P6, P11: only the claim of a task reads the body of its message", () =>
   Effect.gen(function*() {
     const statements = yield* Statements
     yield* readByItsClaimAlone(yield* TaskBackend, () => statements.splice(0).map(({ rows }) => rows))
   }).pipe(Effect.provide(layer)))
 
-it.effect("P11: the row that every append writes again does not hold the body", () =>
+it.effect("P11: the row that every append updates does not contain the body", () =>
   Effect.gen(function*() {
     const sql = yield* SqlClient.SqlClient
     yield* create(yield* TaskBackend)

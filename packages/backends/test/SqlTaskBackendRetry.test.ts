@@ -11,7 +11,7 @@ import { begin, cancelled, create as createTask, ids, text } from "./support/one
 
 type Fault = "reply" | "request"
 
-/** Breaks the next transactions: before they begin, or after they have committed. */
+/** Faults of the next transactions: before the transaction begins, or after it has committed. */
 class Faults extends Context.Service<Faults, { readonly next: Array<Fault> }>()(
   "@perennial/backends/test/SqlTaskBackendRetry.test/Faults"
 ) {}
@@ -42,7 +42,7 @@ const layer = SqlTaskBackend.layer.pipe(
   Layer.provideMerge(Layer.sync(Faults, () => ({ next: [] })))
 )
 
-/** Runs an operation whose first tries meet these faults. */
+/** Runs the operation. Its first tries fail with these faults. */
 const under = Effect.fnUntraced(function*<A, E, R>(faults: ReadonlyArray<Fault>, operation: Effect.Effect<A, E, R>) {
   const { next } = yield* Faults
   next.push(...faults)
@@ -58,9 +58,9 @@ const create = (id: TaskId) => Effect.flatMap(TaskBackend, (backend) => createTa
 const test = <E>(name: string, body: Effect.Effect<void, E, TaskBackend | Faults>) =>
   it.effect(name, () => Effect.provide(body, layer))
 
-describe("SqlTaskBackend when the database fails for a moment", () => {
+describe("SqlTaskBackend when the database fails for a short time", () => {
   test(
-    "tries again until it is done",
+    "repeats an operation until it succeeds",
     Effect.gen(function*() {
       const created = yield* under(["request", "request", "request"], create(ids.taskId))
       assert.isTrue(created.created)
@@ -68,7 +68,7 @@ describe("SqlTaskBackend when the database fails for a moment", () => {
   )
 
   test(
-    "gives up after its budget with an error of its own",
+    "fails with TaskBackendError when the time for repetitions is over",
     Effect.gen(function*() {
       const { next } = yield* Faults
       next.push(...Array.from({ length: 1000 }, (): Fault => "request"))
@@ -80,7 +80,7 @@ describe("SqlTaskBackend when the database fails for a moment", () => {
   )
 
   test(
-    "P1: a lost reply of `create` returns the task that was stored",
+    "P1: `create` returns the stored task, although the first reply was lost",
     Effect.gen(function*() {
       const backend = yield* TaskBackend
       const created = yield* under(["reply"], create(ids.taskId))
@@ -90,7 +90,7 @@ describe("SqlTaskBackend when the database fails for a moment", () => {
   )
 
   test(
-    "P9: a lost reply of `append` is no lost lease, and nothing is written twice",
+    "P9: `append` succeeds although the first reply was lost, and writes each event once",
     Effect.gen(function*() {
       const backend = yield* TaskBackend
       const claim = yield* begin(backend)
@@ -105,7 +105,7 @@ describe("SqlTaskBackend when the database fails for a moment", () => {
   )
 
   test(
-    "P4: a lost reply of `finish` is no lost lease, and still names the next head",
+    "P4: `finish` succeeds and returns the next head, although the first reply was lost",
     Effect.gen(function*() {
       const backend = yield* TaskBackend
       const claim = yield* begin(backend)
@@ -118,7 +118,7 @@ describe("SqlTaskBackend when the database fails for a moment", () => {
   )
 
   test(
-    "a lost reply of `putIntent` still says that it was written",
+    "`putIntent` says that the intent was written, although the first reply was lost",
     Effect.gen(function*() {
       const backend = yield* TaskBackend
       yield* create(ids.taskId)

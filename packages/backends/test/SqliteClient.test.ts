@@ -22,7 +22,7 @@ const plant = (name: string) => Effect.flatMap(SqlClient.SqlClient, (sql) => sql
 const table = Effect.flatMap(SqlClient.SqlClient, (sql) => sql`CREATE TABLE trees (name TEXT UNIQUE)`)
 
 describe("SqliteClient", () => {
-  it.effect("makes the file with its directory, and finds it again", () =>
+  it.effect("creates the file and its directory, and opens the same file later", () =>
     Effect.gen(function*() {
       const filename = yield* file
       const layer = SqliteClient.layer({ filename })
@@ -31,7 +31,7 @@ describe("SqliteClient", () => {
       assert.strictEqual(yield* Effect.provide(count, layer), 1)
     }).pipe(Effect.scoped))
 
-  it.effect("P12: what it makes is for its own user alone; what is there keeps its permissions", () =>
+  it.effect("P12: only the user of the process can read new files and directories; existing ones keep their permissions", () =>
     Effect.gen(function*() {
       const mode = (path: string) => (statSync(path).mode & 0o777).toString(8)
       const filename = yield* file
@@ -52,7 +52,7 @@ describe("SqliteClient", () => {
       assert.deepStrictEqual([shared, join(shared, "test.db")].map(mode), ["750", "640"])
     }).pipe(Effect.scoped))
 
-  it.effect("is durable: write-ahead log, and a sync of the disk with every commit", () =>
+  it.effect("is durable: it uses a write-ahead log, and syncs the disk with every commit", () =>
     Effect.gen(function*() {
       const sql = yield* SqlClient.SqlClient
       assert.deepStrictEqual(yield* sql`PRAGMA journal_mode`.values, [["wal"]])
@@ -61,7 +61,7 @@ describe("SqliteClient", () => {
       Effect.provide(Layer.unwrap(Effect.map(file, (filename) => SqliteClient.layer({ filename }))))
     ))
 
-  it.effect("refuses a file that is in use, in one line", () =>
+  it.effect("refuses a file that is in use, with a one-line message", () =>
     Effect.gen(function*() {
       const filename = yield* file
       yield* Layer.build(SqliteClient.layer({ filename }))
@@ -71,7 +71,7 @@ describe("SqliteClient", () => {
       assert.notInclude(error.message, "\n")
     }).pipe(Effect.scoped))
 
-  it.effect("refuses a file that is in use by another name: links lead to one owner", () =>
+  it.effect("refuses a file that is in use under another name, such as a symbolic link", () =>
     Effect.gen(function*() {
       const here = yield* directory
       const filename = join(here, "test.db")
@@ -85,7 +85,7 @@ describe("SqliteClient", () => {
       }
     }).pipe(Effect.scoped))
 
-  it.effect("a link to a file that is not there yet makes it where the link leads", () =>
+  it.effect("a symbolic link to a missing file creates the target of the link", () =>
     Effect.gen(function*() {
       const here = yield* directory
       symlinkSync(join(here, "test.db"), join(here, "link.db"))
@@ -94,7 +94,7 @@ describe("SqliteClient", () => {
       assert.strictEqual(yield* Effect.provide(count, SqliteClient.layer({ filename: join(here, "test.db") })), 0)
     }).pipe(Effect.scoped))
 
-  it.effect("a directory that cannot be made is an error, also where there is nothing to make it in", () =>
+  it.effect("fails if the directory cannot be created, also if its parent is missing or is a file", () =>
     Effect.gen(function*() {
       const here = yield* directory
       writeFileSync(join(here, "file"), "")
@@ -105,7 +105,7 @@ describe("SqliteClient", () => {
       }
     }).pipe(Effect.scoped))
 
-  it.effect("frees the file when its process is killed", () =>
+  it.effect("opens the file after the process that used it was killed", () =>
     Effect.gen(function*() {
       const filename = yield* file
       yield* Effect.provide(table, SqliteClient.layer({ filename }))
@@ -126,7 +126,7 @@ describe("SqliteClient", () => {
       assert.strictEqual(yield* Effect.provide(count, Layer.fresh(SqliteClient.layer({ filename }))), 0)
     }).pipe(Effect.scoped))
 
-  it.effect("rolls a transaction back when it fails, and when it is interrupted", () =>
+  it.effect("rolls back a transaction that fails or is interrupted", () =>
     Effect.gen(function*() {
       const sql = yield* SqlClient.SqlClient
       yield* table
@@ -143,7 +143,7 @@ describe("SqliteClient", () => {
       yield* plant("oak")
     }).pipe(Effect.provide(memory)))
 
-  it.effect("a transaction and another fiber's statement do not mix", () =>
+  it.effect("a statement of another fiber does not become part of a transaction", () =>
     Effect.gen(function*() {
       const sql = yield* SqlClient.SqlClient
       yield* table
@@ -163,7 +163,7 @@ describe("SqliteClient", () => {
       assert.deepStrictEqual(yield* sql`SELECT name FROM trees`.values, [["fir"]])
     }).pipe(Effect.provide(memory)))
 
-  it.effect("a broken constraint is told apart from other failures", () =>
+  it.effect("a violated constraint has an error reason of its own", () =>
     Effect.gen(function*() {
       yield* table
       yield* plant("oak")
@@ -172,7 +172,7 @@ describe("SqliteClient", () => {
       assert.strictEqual((yield* Effect.flip(sql`SELECT nothing FROM nowhere`)).reason._tag, "UnknownError")
     }).pipe(Effect.provide(memory)))
 
-  it.effect("stays within its cache of statements", () =>
+  it.effect("executes more different statements than its cache of statements holds", () =>
     Effect.gen(function*() {
       const sql = yield* SqlClient.SqlClient
       for (let i = 0; i < 500; i++) {

@@ -1,5 +1,5 @@
 /**
- * The layers that provide both ports at once.
+ * The layers that provide both storage ports.
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as MemoryStore from "@perennial/backends/MemoryStore"
@@ -40,7 +40,7 @@ describe("MemoryStore", () => {
     }).pipe(Effect.provide(MemoryStore.layer)))
 })
 
-/** Builds the layer twice, one after the other. */
+/** Writes with a first build of the layer, and reads the same data with a second build. */
 const survives = Effect.fnUntraced(function*<E>(layer: Layer.Layer<TaskBackend | ConversationStore, E>) {
   yield* Effect.provide(write, Layer.fresh(layer))
   assert.deepStrictEqual(yield* Effect.provide(read, Layer.fresh(layer)), [ids.taskId, ids.conversationId])
@@ -54,7 +54,7 @@ describe("SqliteStore", () => {
 })
 
 withPostgres("PgStore", (url) => {
-  it.effect("P1: takes the url as a string; both ports write to the database, and the next process reads it", () =>
+  it.effect("P1: takes the URL as a string; both ports write to the database, and the next process reads it", () =>
     Effect.gen(function*() {
       const { startupParameters } = yield* makeSchema(url)
       yield* survives(PgStore.layer({ url: Redacted.value(url), maxConnections: 3, startupParameters }))

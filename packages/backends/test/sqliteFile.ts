@@ -10,7 +10,7 @@ export const directory = Effect.acquireRelease(
   (directory) => Effect.sync(() => rmSync(directory, { recursive: true }))
 )
 
-/** An empty database of its own each time it is built. */
+/** A client of a new, empty database each time it is built. */
 export const layerEmpty = Layer.unwrap(
   Effect.map(directory, (directory) => SqliteClient.layer({ filename: join(directory, "test.db") }))
 )

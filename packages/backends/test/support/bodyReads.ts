@@ -7,7 +7,10 @@ import { begin, cancelled, create, ids, next, runnerId, text } from "./oneTask.t
 
 const userId = UserId.make("alice")
 
-/** Does everything with two tasks. `replies` gives what the store has answered since it was last asked: the body of a message may be in the reply to a claim, and in no other. */
+/**
+ * Calls every operation of the port on two tasks. `replies` returns the answers of the store since its last call. The body
+ * of a message may be in the answer to a claim, and in no other answer.
+ */
 export const readByItsClaimAlone = Effect.fnUntraced(
   function*(backend: TaskBackend["Service"], replies: () => ReadonlyArray<unknown>) {
     const holdsBody = () => replies().map((reply) => JSON.stringify(reply).includes("hello"))

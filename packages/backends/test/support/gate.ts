@@ -1,21 +1,22 @@
 /**
- * A line to a server that can go dead without being cut: a process that is frozen, or gone without a word, looks like this
- * from the other side.
+ * A proxy in front of a server. Its connections can go dead: they stay open, but pass nothing on. A frozen process, or a
+ * machine that lost its network, looks like this from the other side.
  */
 import { Deferred, Effect } from "effect"
 import { once } from "node:events"
 import { connect, createServer, type Socket } from "node:net"
 
-/** What makes lines go dead. */
+/** When a connection goes dead, and how. */
 interface Fault {
   readonly text: string
-  /** Whether the text itself still arrives: only its answer is lost then. */
+  /** Whether the server still gets the text. Then only its answer is lost. */
   readonly arrives: boolean
+  /** Whether all connections go dead, or only the one that sent the text. */
   readonly all: boolean
   readonly done: Deferred.Deferred<void>
 }
 
-/** Listens for connections to a port and passes them on. */
+/** Starts the proxy on a free port, in front of the server on `port`. */
 export const gate = Effect.fnUntraced(function*(port: number) {
   let fault: Fault | undefined
   let allDead = false
@@ -61,7 +62,7 @@ export const gate = Effect.fnUntraced(function*(port: number) {
   const address = server.address()
   return {
     port: typeof address === "object" && address !== null ? address.port : 0,
-    /** From now on, the line that first sends the text is dead; returns what waits for that. */
+    /** The next connection that sends the text goes dead. Returns an effect that waits until this has happened. */
     cut: (text: string, options: { readonly arrives?: boolean; readonly all?: boolean } = {}) =>
       Effect.map(Deferred.make<void>(), (done) => {
         fault = { text, arrives: options.arrives === true, all: options.all === true, done }

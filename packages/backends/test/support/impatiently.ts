@@ -1,6 +1,10 @@
 import { Clock, Duration, Effect } from "effect"
 
-/** Nobody has to wait until an answer is overdue: once the line is dead, what was waited for until then has passed. */
+/**
+ * Runs the effect with a clock that shortens time-outs of 10 seconds or more: such a sleep ends as soon as `dead` has
+ * completed, and the clock then shows the time at which the sleep would have ended. `waits` says whether this applies to
+ * the sleeps that began before `dead` completed, or to all of them.
+ */
 export const impatiently = <A, E, R>(
   effect: Effect.Effect<A, E, R>,
   dead: Effect.Effect<void>,

@@ -7,7 +7,7 @@ import { Duration, Effect, Option } from "effect"
 export const ids = { taskId: TaskId.make("t1"), conversationId: ConversationId.make("c1") }
 export const next = TaskId.make("t2")
 export const runnerId = RunnerId.make("runner")
-/** A claim of a task that was never claimed before. */
+/** The options of the first claim of a task. */
 export const firstClaim = { runnerId, claimId: ClaimId.make("first"), expectedToken: 0 }
 
 export const newTask = (id: TaskId): NewTask => ({

@@ -1,13 +1,12 @@
 /**
- * How a database executes a statement: which index it searches for which columns, and whether it reads or sorts anything
- * else.
+ * How a database executes a statement: which index it searches by which columns, and whether it scans a table or sorts.
  */
 import { assert } from "@effect/vitest"
 import { Effect } from "effect"
 import { SqlClient } from "effect/sql"
 import type { Recorded } from "./recordedSql.ts"
 
-/** The columns on the left sides of a condition, such as `user_id=? AND (created_at,id)<(?,?)`, each once. */
+/** The columns on the left sides of a condition, such as `user_id=? AND (created_at,id)<(?,?)`, without duplicates. */
 const columnsOf = (condition: string): ReadonlyArray<string> => {
   const left = condition.split(" AND ").flatMap((part) => part.replaceAll("ROW", "").split(/[<>=]| IS /, 1))
   return [...new Set(left.join(" ").match(/\b[a-z_]+\b/g))]
@@ -15,7 +14,7 @@ const columnsOf = (condition: string): ReadonlyArray<string> => {
 
 const search = (index: string, condition: string): string => `${index}: ${columnsOf(condition).join(", ")}`
 
-/** Of a table's own keys: PostgreSQL names their indexes. */
+/** SQLite's names of the indexes of primary and unique keys, and PostgreSQL's names of the same indexes. */
 const keyNames: Readonly<Record<string, string>> = {
   sqlite_autoindex_perennial_tasks_1: "perennial_tasks_pkey",
   sqlite_autoindex_perennial_conversations_1: "perennial_conversations_pkey",
@@ -26,14 +25,14 @@ const keyNames: Readonly<Record<string, string>> = {
 
 const tableNames: Readonly<Record<string, string>> = { t: "perennial_tasks", i: "perennial_task_intents" }
 
-/** Tables that do not grow with the tasks: there are as many runners as processes, and one counter of ends. */
+/** Tables that do not grow with the number of tasks: one row for each runner, and one counter of ends. */
 const small = new Set(["perennial_runners", "perennial_ends"])
 
-/** Whether a step of SQLite reads a growing table from its beginning, or sorts. Rows that other steps have found are no table. */
+/** Whether a step of SQLite scans a growing table, or sorts. Scans of rows that other steps have found do not count. */
 const isScan = (detail: string): boolean =>
   /^SCAN (?!page|[eo]\b|owners|CONSTANT|json_each|perennial_ends)|^USE TEMP B-TREE/.test(detail)
 
-/** The searches of a statement of SQLite. Fails where it scans a table, or sorts more rows than a page has. */
+/** The index searches of a statement of SQLite. Fails if the statement scans a table, or sorts more rows than a page has. */
 export const sqliteSearches = Effect.fnUntraced(function*({ params, sql: text }: Recorded) {
   const sql = yield* SqlClient.SqlClient
   const steps = yield* sql.unsafe<{ readonly parent: number; readonly detail: string }>(
@@ -75,8 +74,8 @@ const isLimited = (node: Node): boolean => node["Node Type"] === "Limit" || (nod
 const searchesOf = (node: Node, text: string, limited: boolean): ReadonlyArray<string> => {
   const { Filter: filter, "Index Cond": condition = "", "Index Name": index, "Node Type": type } = node
   const table = node["Relation Name"] ?? ""
-  // A bitmap is of an index.
   const grows = table.startsWith("perennial_") && !small.has(table)
+  // A bitmap heap scan reads only the rows that an index scan below it found.
   const reads = type !== "ModifyTable" && type !== "Bitmap Heap Scan"
   const scans = grows && reads && (index === undefined || (condition === "" && !limited))
   assert.isFalse(scans || (type.endsWith("Sort") && !isLimited(node)), `${type} ${table} in ${text}`)
@@ -88,8 +87,8 @@ const searchesOf = (node: Node, text: string, limited: boolean): ReadonlyArray<s
 }
 
 /**
- * The searches of a statement of PostgreSQL, planned for its values or for any values. Fails where it scans a table, or
- * sorts more rows than a page has.
+ * The index searches of a statement of PostgreSQL, planned for its values (`custom`) or for any values (`generic`). Fails
+ * if the statement scans a table, or sorts more rows than a page has.
  */
 export const pgSearches = Effect.fnUntraced(function*({ params, sql: text }: Recorded, mode: "custom" | "generic") {
   const sql = yield* SqlClient.SqlClient

@@ -13,14 +13,17 @@ import { gate } from "./gate.ts"
 const address = inject("postgres") || undefined
 const url = address === undefined ? undefined : Redacted.make(address)
 
-/** Says in one line what is skipped and what to do about it. */
+/** Prints one line: which tests are skipped, and what to do about it. */
 export const sayIsSkipped = (tests: string): void => {
   process.stderr.write(
     `Skipped: ${tests}. There is no PostgreSQL; \`apt-get install postgresql\` installs and starts one.\n`
   )
 }
 
-/** Tests against the shared server, which others may use, too: each may take two minutes. Without one they are skipped. */
+/**
+ * Defines tests that use the shared server. Each has two minutes, because other programs may load the server, too. Without
+ * a server the tests are skipped.
+ */
 export const withPostgres = (tests: string, define: (url: Redacted.Redacted) => void): void => {
   const server = url
   if (server !== undefined) {
@@ -31,7 +34,6 @@ export const withPostgres = (tests: string, define: (url: Redacted.Redacted) => 
   }
 }
 
-/** How to connect. */
 export type Config = Parameters<typeof PgClient.layer>[0]
 
 const administer = (
@@ -43,7 +45,7 @@ const administer = (
     Effect.orDie
   )
 
-/** An empty schema, as a configuration of clients that find only this one. It is dropped at the end of the scope. */
+/** Creates an empty schema, and returns a configuration of clients that see only this schema. It is dropped with the scope. */
 export const makeSchema = (url: Redacted.Redacted) =>
   Effect.acquireRelease(
     Effect.suspend(() => {
@@ -59,7 +61,7 @@ export const makeSchema = (url: Redacted.Redacted) =>
     ({ schema }) => administer(url, (sql) => sql`DROP SCHEMA ${sql(schema)} CASCADE`)
   )
 
-/** A gate before the server, and how to connect through it. */
+/** A gate in front of the server, and the URL of the gate. */
 export const gateTo = Effect.fnUntraced(function*(server: Redacted.Redacted) {
   const address = new URL(Redacted.value(server))
   const line = yield* gate(Number(address.port || "5432"))
@@ -67,7 +69,7 @@ export const gateTo = Effect.fnUntraced(function*(server: Redacted.Redacted) {
   return { cut: line.cut, url: Redacted.make(address.href) }
 })
 
-/** An empty database. It is dropped at the end of the scope, whoever is still connected. */
+/** An empty database. It is dropped at the end of the scope, even if clients are still connected. */
 export const makeDatabase = (server: Redacted.Redacted) =>
   Effect.acquireRelease(
     Effect.suspend(() => {
@@ -79,6 +81,6 @@ export const makeDatabase = (server: Redacted.Redacted) =>
     ({ name }) => administer(server, (sql) => sql`DROP DATABASE ${sql(name)} WITH (FORCE)`)
   )
 
-/** A client in an empty schema of its own each time it is built. */
+/** A client in a new, empty schema each time it is built. */
 export const layerEmpty = (url: Redacted.Redacted) =>
   Layer.unwrap(Effect.map(makeSchema(url), (config) => PgClient.layer(config)))

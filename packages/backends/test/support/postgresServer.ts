@@ -1,5 +1,5 @@
 /**
- * A PostgreSQL server of one's own, from the installed programs: to be stopped, started again, and thrown away.
+ * A PostgreSQL server for one test, from the installed programs. The test may stop it and start it again.
  */
 import { Effect, Redacted } from "effect"
 import { spawn, spawnSync } from "node:child_process"
@@ -9,7 +9,7 @@ import { tmpdir } from "node:os"
 import { dirname, join } from "node:path"
 import { freePort } from "./freePort.ts"
 
-/** The newest installed binaries. Distributions keep them outside of the search path. */
+/** The directory of the newest installed binaries. Distributions keep them outside of the search path. */
 const binaries: string | undefined = [
   ...(process.env["PATH"] ?? "").split(":").map((directory) => `${directory}/initdb`),
   "/usr/lib/postgresql/*/bin/initdb",
@@ -19,10 +19,10 @@ const binaries: string | undefined = [
 
 const isRoot = process.getuid?.() === 0
 
-/** Whether a server can be started here. PostgreSQL refuses root: its own user starts it then. */
+/** Whether a server can be started here. PostgreSQL refuses to run as root: the user `postgres` runs it then. */
 export const isInstalled = binaries !== undefined && (!isRoot || spawnSync("id", ["postgres"]).status === 0)
 
-/** Runs a command of PostgreSQL to its end. */
+/** Runs a command of PostgreSQL, and waits for its end. */
 const execute = async (command: string, args: ReadonlyArray<string>): Promise<void> => {
   const line = [`${binaries}/${command}`, ...args].map((word) => `'${word}'`).join(" ")
   const [file, prefix] = isRoot ? ["su", ["postgres", "-s", "/bin/sh", "-c"]] : ["/bin/sh", ["-c"]]
@@ -31,7 +31,7 @@ const execute = async (command: string, args: ReadonlyArray<string>): Promise<vo
   if (status !== 0) throw new Error(`${command} failed with ${status}`)
 }
 
-/** A server of its own that keeps its data while it is stopped. `immediate` stops it as a crash would. */
+/** A server that keeps its data while it is stopped. `immediate` stops it like a crash. */
 export const makeServer = async () => {
   const directory = mkdtempSync(join(tmpdir(), "perennial-postgres-"))
   if (isRoot) spawnSync("chown", ["postgres", directory])
@@ -49,7 +49,7 @@ export const makeServer = async () => {
   }
 }
 
-/** A server that can be stopped and started again. It is gone at the end of the scope. */
+/** A started server that a test may stop and start again. It is stopped and removed at the end of the scope. */
 export const ownServer = Effect.gen(function*() {
   const server = yield* Effect.acquireRelease(
     Effect.promise(makeServer),

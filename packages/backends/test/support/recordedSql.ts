@@ -9,7 +9,7 @@ export interface Recorded {
   readonly rows: ReadonlyArray<Readonly<Record<string, unknown>>>
 }
 
-/** The statements since the list was last emptied. */
+/** The recorded statements. Users of the service empty the list. */
 export class Statements extends Context.Service<Statements, Array<Recorded>>()(
   "@perennial/backends/test/support/recordedSql/Statements"
 ) {}

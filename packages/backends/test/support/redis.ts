@@ -11,21 +11,21 @@ import { inject } from "vitest"
 /** The server that all tests share, or undefined when there is none. */
 const url = inject("redis") || undefined
 
-/** Says in one line what is skipped and what to do about it. */
+/** Prints one line: which tests are skipped, and what to do about it. */
 export const sayIsSkipped = (tests: string): void => {
   process.stderr.write(
     `Skipped: ${tests}. There is no Redis; \`apt-get install redis-server\` installs and starts one.\n`
   )
 }
 
-/** Tests against the shared server; without one they are skipped. */
+/** Defines tests that use the shared server. Without a server they are skipped. */
 export const withRedis = (tests: string, define: (url: string) => void): void => {
   if (url !== undefined) return define(url)
   sayIsSkipped(tests)
   describe.skip(tests, () => it("needs Redis", () => {}))
 }
 
-/** A prefix of its own each time it is built; its keys are deleted at the end. */
+/** The layer over a new prefix each time it is built. The keys of the prefix are deleted at the end of the scope. */
 export const layerEmpty = <A, E, R>(url: string, make: (prefix: string) => Layer.Layer<A, E, R>) =>
   Layer.unwrap(Effect.sync(() => {
     const prefix = `perennial-test:${randomUUID()}:`
@@ -42,7 +42,7 @@ export const layerEmpty = <A, E, R>(url: string, make: (prefix: string) => Layer
       )
     )
     return make(prefix).pipe(
-      // The shared server may be one that is warned of.
+      // The settings of the shared server may cause a warning.
       Layer.provide(Logger.layer([])),
       Layer.provide(cleared),
       Layer.provide(NodeRedis.layer({ url }))

@@ -1,5 +1,5 @@
 /**
- * A Redis server of one's own, from the installed program: to be killed, started again, and thrown away.
+ * A Redis server for one test, from the installed program. The test may kill it and start it again.
  */
 import { Effect } from "effect"
 import { type ChildProcess, spawn, spawnSync } from "node:child_process"
@@ -12,7 +12,7 @@ import { freePort } from "./freePort.ts"
 /** Whether a server can be started here. */
 export const isInstalled = spawnSync("redis-server", ["--version"]).status === 0
 
-/** A server that keeps everything it answered, in a directory of its own. It has to be started. */
+/** A server with its own directory. It keeps every acknowledged write. `start` starts it. */
 export const makeServer = async () => {
   const directory = mkdtempSync(join(tmpdir(), "perennial-redis-"))
   const port = await freePort()
@@ -45,7 +45,7 @@ export const makeServer = async () => {
   return { url: `redis://127.0.0.1:${port}`, start, kill, remove }
 }
 
-/** A server that a test may kill (`kill -9`) and start again. It is removed at the end of the scope. */
+/** A started server that a test may kill (`kill -9`) and start again. It is removed at the end of the scope. */
 export const ownServer = Effect.gen(function*() {
   const server = yield* Effect.acquireRelease(
     Effect.promise(makeServer),

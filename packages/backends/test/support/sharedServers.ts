@@ -1,9 +1,9 @@
 /**
  * The PostgreSQL and the Redis server that all tests of a Vitest execution share.
  *
- * Each is the server of `PERENNIAL_TEST_POSTGRES` or `PERENNIAL_TEST_REDIS`; else a server that answers on the standard
- * local port; else a server that this module starts from the installed program and removes at the end. Tests that need a
- * server are skipped if there is none of these.
+ * Each is the server of `PERENNIAL_TEST_POSTGRES` or `PERENNIAL_TEST_REDIS`. Without this variable it is a server that
+ * answers on the standard local port. Otherwise this module starts the installed program, and removes the server at the
+ * end. Tests that need a server are skipped if none of these exists.
  */
 import { PgClient } from "@effect/sql-pg"
 import { Effect, Option, Redacted } from "effect"
@@ -72,7 +72,7 @@ const findRedis = async (): Promise<Server | undefined> => {
   return { url: server.url, remove: server.remove }
 }
 
-/** Uses the server of the variable. Without one it finds a server, and sets the variable for the projects that follow. */
+/** Uses the server of the variable. Without the variable it finds a server, and sets the variable for later projects. */
 const share = async (variable: string, find: () => Promise<Server | undefined>): Promise<Server> => {
   const given = process.env[variable] ?? ""
   const found = given === "" ? await find() : { url: given, remove: async () => {} }
