@@ -11,7 +11,7 @@ describe("the agents of a process", () => {
       ["layer", Agents.layer([agent("writer"), agent("critic"), agent("writer")])],
       ["layerEffect", Agents.layerEffect([Effect.succeed(agent("writer")), Effect.succeed(agent("writer"))])]
     ] as const
-  )("two of one id are refused when they are registered: %s", ([, agents]) =>
+  )("two agents with the same id are refused when the layer is built: %s", ([, agents]) =>
     Effect.gen(function*() {
       const exit = yield* Effect.exit(Layer.build(agents))
       assert.isTrue(Exit.isFailure(exit) && Cause.hasDies(exit.cause))
@@ -22,7 +22,7 @@ describe("the agents of a process", () => {
       )
     }))
 
-  it.effect("without an id the first one answers", () =>
+  it.effect("`get` without an id returns the first agent", () =>
     Effect.gen(function*() {
       const agents = yield* Agents
       const first = yield* agents.get()

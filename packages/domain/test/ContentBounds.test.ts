@@ -27,12 +27,12 @@ describe("ContentBounds", () => {
     assert.notMatch(JSON.stringify(json), /\\ud8/)
   })
 
-  it.prop("JSON that is well-formed and in bounds stays as it is", [Schema.Json], ([json]) => {
+  it.prop("JSON that is well-formed and in bounds is not changed", [Schema.Json], ([json]) => {
     if (ContentBounds.isTooDeep(json) || /\\ud[89a-f]/.test(JSON.stringify(json))) return
     assert.deepStrictEqual(ContentBounds.wellFormedJson(json), json)
   })
 
-  it.effect("D24: what a caller gives is well-formed afterwards: text, names of files, metadata, a decision", () =>
+  it.effect("D24: decoded input is well-formed: text, names of files, metadata, a decision", () =>
     Effect.gen(function*() {
       const half = "\ud83d"
       const started = yield* StartInput.decodeStart({
@@ -51,13 +51,13 @@ describe("ContentBounds", () => {
       assert.notMatch(JSON.stringify([started, text, decision]), /\\ud83d/)
     }))
 
-  it("a text is cut between characters, never in the middle of one", () => {
+  it("a text is cut between characters, never inside a surrogate pair", () => {
     assert.strictEqual(ContentBounds.truncate("a😀b", 2), "a")
     assert.strictEqual(ContentBounds.truncate("a😀b", 3), "a😀")
     assert.strictEqual(ContentBounds.truncate("a😀b", 4), "a😀b")
   })
 
-  it("bytes are those of UTF-8", () => {
+  it("`byteLength` is the length in UTF-8", () => {
     for (const [text, bytes] of [["", 0], ["a", 1], ["ä", 2], ["€", 3], ["😀", 4], ["\ud83d", 3]] as const) {
       assert.strictEqual(ContentBounds.byteLength(text), bytes)
       assert.isTrue(ContentBounds.fitsBytes(text, bytes))

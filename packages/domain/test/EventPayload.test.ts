@@ -9,13 +9,13 @@ import payloads from "./golden/payloads.json" with { type: "json" }
 const ids = { taskId: TaskId.make("t1"), conversationId: ConversationId.make("c1") }
 const decode = Schema.decodeUnknownSync(Schema.toCodecJson(TaskEvent.TaskEvent))
 
-describe("EventPayload: what is stored today is read tomorrow", () => {
-  it("there is a golden text of every golden event", () => {
+describe("EventPayload: golden files, so that later versions read what is stored today", () => {
+  it("payloads.json has the text of every event of events.json", () => {
     assert.strictEqual(payloads.length, events.length)
   })
 
   it.for(payloads.map((payload, i) => [i, payload] as const))(
-    "the text %# is read, and written unchanged",
+    "the text %# decodes, and encodes back unchanged",
     ([i, payload]) => {
       const event = decode(events[i]?.event)
       assert.deepStrictEqual(EventPayload.decode(payload, ids), event)
@@ -23,18 +23,18 @@ describe("EventPayload: what is stored today is read tomorrow", () => {
     }
   )
 
-  it.for(events)("the text of event %# with its ids, as earlier versions wrote it, is read", ({ event }) => {
+  it.for(events)("the text of event %# decodes also with ids, as earlier versions wrote it", ({ event }) => {
     assert.deepStrictEqual(EventPayload.decode(JSON.stringify(event), ids), decode(event))
   })
 })
 
 describe("EventPayload", () => {
-  it("a text holds no id of task or conversation; the event has those of its log", () => {
+  it("a text has no ids of its task and conversation; the decoded event has them", () => {
     const event: TaskEvent.TaskEvent = { type: "text", ...ids, content: "word" }
     const text = EventPayload.encode(event)
     assert.strictEqual(text, `{"type":"text","content":"word"}`)
     const decoded = EventPayload.decode(text, ids)
-    // The same bytes on the wire as before it was stored.
+    // Readers get the same bytes as before the event was stored.
     assert.strictEqual(JSON.stringify(decoded), JSON.stringify(event))
   })
 
@@ -44,14 +44,14 @@ describe("EventPayload", () => {
     assert.strictEqual(EventPayload.encode(decoded), `{"type":"text","content":"word","mood":"glad"}`)
   })
 
-  it("an event of an unknown type has the ids of its log, too", () => {
+  it("an event of an unknown type gets the ids of its log, too", () => {
     assert.deepStrictEqual(EventPayload.decode(`{"type":"hologram","depth":3}`, ids), {
       type: "unknown",
       raw: { type: "hologram", ...ids, depth: 3 }
     })
   })
 
-  it("a text that is no event is refused", () => {
+  it("a text that is not an event is refused", () => {
     for (const text of ["", "null", "[]", "7", "{}", `{"type":"text"}`, `{"type":7}`]) {
       assert.throws(() => EventPayload.decode(text, ids), undefined, undefined, text)
     }

@@ -6,7 +6,7 @@ import { TestClock } from "effect/testing"
 const uuidV7 = /^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/
 
 describe("Ids", () => {
-  it.effect("new ids are UUIDv7 that sort in the order they were made, also within a millisecond", () =>
+  it.effect("new ids are UUIDv7s that sort in the order in which they were made, also within a millisecond", () =>
     Effect.gen(function*() {
       const newId = yield* Ids.NewId
       const ids: Array<string> = []
@@ -25,7 +25,7 @@ describe("Ids", () => {
       assert.strictEqual(yield* newId, "id-1")
     }).pipe(Effect.provideService(Ids.NewId, Effect.succeed("id-1"))))
 
-  it("ids that clients bring are 1 to 200 characters", () => {
+  it("ids of clients have 1 to 200 characters", () => {
     const accepts = Schema.is(Ids.ConversationId)
     assert.isFalse(accepts(""))
     assert.isTrue(accepts("x"))
@@ -33,7 +33,7 @@ describe("Ids", () => {
     assert.isFalse(accepts("x".repeat(201)))
   })
 
-  it("an id that a store cannot keep as it is, is none: control characters, half a surrogate pair", () => {
+  it("an id with a control character or half a surrogate pair is invalid: a store could not keep it unchanged", () => {
     for (const schema of [Ids.ConversationId, Ids.TaskId, Ids.UserId, Ids.AgentId, Ids.RunnerId, Ids.MessageId]) {
       const accepts = Schema.is(schema)
       for (const id of ["\u0000", "a\nb", "\u001F", "\u007F", "\u0085", "\uD800", "a\uDC00", "\uDC00\uD800"]) {
@@ -45,7 +45,7 @@ describe("Ids", () => {
     assert.strictEqual(issue?.message, "Expected text without control characters and halves of surrogate pairs")
   })
 
-  it("the user's message of a task is message 1 of it", () => {
+  it("the id of the user's message ends with 1, the seq of `ack`", () => {
     assert.strictEqual<string>(Ids.messageId(Ids.TaskId.make("t1"), 1), "t1/1")
   })
 })

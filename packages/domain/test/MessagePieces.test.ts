@@ -18,7 +18,7 @@ const Assistant = Schema.Struct({ role: Schema.Literal("assistant"), content: Sc
 
 describe("MessagePieces.split", () => {
   it.prop(
-    "nothing is lost, nothing is longer than allowed, and no character is cut",
+    "no content is lost, no piece is longer than allowed, and no character is cut",
     [Assistant, Schema.Literals([2_000, 3_000, 10_000, 1_000_000])],
     ([message, length]) => {
       const pieces = split(message, length)
@@ -34,7 +34,7 @@ describe("MessagePieces.split", () => {
     { arbitrary: { runs: 200 } }
   )
 
-  it("thinking stays with the text that it led to", () => {
+  it("thinking stays in one piece with the text that follows it", () => {
     const message: Message.AssistantMessage = {
       role: "assistant",
       content: [{ type: "reasoning", text: "hm" }, { type: "text", text: "x".repeat(5_000) }]

@@ -24,7 +24,7 @@ describe("Settlement", () => {
   })
 
   it.prop(
-    "P4: there is exactly one terminal event, the last, of the outcome's status",
+    "P4: there is exactly one terminal event; it is the last event and has the status of the outcome",
     [Moves, Status],
     ([moves, status]) => {
       const log = settled(fromMoves(moves), outcomes[status])
@@ -53,7 +53,7 @@ describe("Settlement", () => {
   )
 
   it.prop(
-    "P7: text that was streamed and not made void is kept as a partial message",
+    "P7: streamed text that is not void is kept as a partial message",
     [Moves, Status],
     ([moves, status]) => {
       const log = fromMoves(moves)
@@ -69,7 +69,7 @@ describe("Settlement", () => {
     }
   )
 
-  it.prop("what a screen showed before the end is what the settled log says", [Moves, Status], ([moves, status]) => {
+  it.prop("settling changes no text that a screen showed before", [Moves, Status], ([moves, status]) => {
     const log = fromMoves(moves)
     const before = log.reduce(TaskView.apply, TaskView.empty)
     const after = settled(log, outcomes[status]).reduce(TaskView.apply, TaskView.empty)
@@ -78,7 +78,7 @@ describe("Settlement", () => {
     assert.strictEqual(after.text, "")
   })
 
-  it.prop("advancing event by event owes the same as reading the whole log", [Moves, Status], ([moves, status]) => {
+  it.prop("`advance`, event by event, leads to the same settlement as the whole log", [Moves, Status], ([moves, status]) => {
     const log = fromMoves(moves)
     const open = log.reduce((open, { event }) => Settlement.advance(open, event), Settlement.empty)
     assert.deepStrictEqual(
@@ -87,7 +87,7 @@ describe("Settlement", () => {
     )
   })
 
-  it("an interrupted call says whether the tool was entered", () => {
+  it("the result of an interrupted call says whether the tool had begun", () => {
     const log = fromMoves(["ask for two tools", "enter"])
     const results = Settlement.settle(log, task, outcomes.cancelled).flatMap((event) =>
       event.type === "tool_result" ? [event] : []
@@ -106,7 +106,7 @@ describe("Settlement", () => {
     ])
   })
 
-  it("an interrupted call says what a person had decided about it", () => {
+  it("the result of an interrupted call has the decision of the user", () => {
     const decision = { approved: true, args: { id: 2 } }
     const log = stored([
       ...fromMoves(["ask for one tool"]).map(({ event }) => event),
@@ -118,12 +118,12 @@ describe("Settlement", () => {
     assert.deepStrictEqual(result?.type === "tool_result" ? result.decision : undefined, decision)
   })
 
-  it("a refusal keeps no text", () => {
+  it("the text of a refused answer is not kept", () => {
     const owed = Settlement.settle(fromMoves(["text"]), task, { ...outcomes.error, discardText: true })
     assert.deepStrictEqual(owed.map(({ type }) => type), ["error"])
   })
 
-  it("text before a tool result that no message holds is kept; a later crash makes only what follows void", () => {
+  it("text before a tool result is kept if no message has it; a later crash makes only the text after the result void", () => {
     const log = fromMoves(["ask for one tool", "enter", "text", "result", "text", "resumed"])
     const [kept] = Settlement.settle(log, task, outcomes.completed)
     assert.strictEqual(kept?.type === "message" ? Message.text(kept.message) : undefined, "w2 ")
@@ -131,7 +131,7 @@ describe("Settlement", () => {
     assert.strictEqual(view.text, "w2 ")
   })
 
-  it("white space alone is no message", () => {
+  it("text that is only white space is not kept as a message", () => {
     const log = stored([known({ type: "text", content: " \n" })])
     assert.deepStrictEqual(Settlement.settle(log, task, outcomes.cancelled).map(({ type }) => type), ["cancelled"])
   })

@@ -17,7 +17,7 @@ describe("TaskStatus", () => {
   })
 
   it.prop(
-    "statuses only move forward: no sequence of legal moves comes back",
+    "statuses only move forward: no sequence of moves returns to an earlier status",
     [Task.TaskStatus, Task.TaskStatus],
     ([a, b]) => {
       const rank = { queued: 0, running: 1, completed: 2, error: 2, cancelled: 2 }
@@ -25,7 +25,7 @@ describe("TaskStatus", () => {
     }
   )
 
-  it("a task completes only after it ran, and may fail or be cancelled before", () => {
+  it("only a running task can complete; a queued task can fail or be cancelled", () => {
     assert.isFalse(Task.canMove("queued", "completed"))
     assert.isTrue(Task.canMove("queued", "error"))
     assert.isTrue(Task.canMove("queued", "cancelled"))

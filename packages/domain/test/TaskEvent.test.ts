@@ -14,7 +14,7 @@ const roundTrip = <S extends Schema.Codec<unknown, unknown>>(schema: S, stored: 
 
 const decode = Schema.decodeUnknownSync(Schema.toCodecJson(TaskEvent.TaskEvent))
 
-describe("golden files: what is stored today decodes tomorrow", () => {
+describe("golden files: later versions decode what is stored today", () => {
   it.for(events)("the stored event %# decodes and encodes back unchanged", (stored) => {
     assert.deepStrictEqual(roundTrip(TaskEvent.StoredEvent, stored), stored)
   })
@@ -52,25 +52,25 @@ describe("golden files: what is stored today decodes tomorrow", () => {
   })
 })
 
-describe("TaskEvent: old and new processes share a log", () => {
-  it("an event of an unknown type passes through unchanged", () => {
+describe("TaskEvent: processes of different versions share a log", () => {
+  it("an event of an unknown type decodes and encodes back unchanged", () => {
     const raw = { type: "hologram", taskId: "t1", depth: 3, frames: [{ z: 1 }, null] }
     const event = decode(raw)
     assert.deepStrictEqual(event, { type: "unknown", raw })
     assert.deepStrictEqual(Schema.encodeSync(Schema.toCodecJson(TaskEvent.TaskEvent))(event), raw)
   })
 
-  it("a field that this version does not know does no harm", () => {
+  it("an unknown field of a known event is ignored", () => {
     const event = decode({ type: "text", taskId: "t1", conversationId: "c1", content: "hi", language: "en" })
     assert.deepStrictEqual(event, decode({ type: "text", taskId: "t1", conversationId: "c1", content: "hi" }))
   })
 
-  it("an event of a known type with a missing field is an error, not unknown", () => {
+  it("an event of a known type with a missing field is refused, and not decoded as `unknown`", () => {
     assert.throws(() => decode({ type: "text", taskId: "t1", conversationId: "c1" }))
     assert.throws(() => decode({ content: "no type" }))
   })
 
-  it("P4: exactly done, error and cancelled are terminal, and each gives its status", () => {
+  it("P4: only done, error and cancelled are terminal, each with its own status", () => {
     const terminal = events.map(({ event }) => decode(event)).filter(TaskEvent.isTerminal)
     assert.deepStrictEqual(new Set(terminal.map(({ type }) => type)), new Set(["done", "error", "cancelled"]))
     assert.deepStrictEqual(
@@ -79,14 +79,14 @@ describe("TaskEvent: old and new processes share a log", () => {
     )
   })
 
-  it("a step can be taken up again after ack, started, message and tool_result", () => {
+  it("recovery can continue after ack, started, message and tool_result", () => {
     const boundaries = new Set(
       events.map(({ event }) => decode(event)).filter(TaskEvent.isBoundary).map(({ type }) => type)
     )
     assert.deepStrictEqual(boundaries, new Set(["ack", "started", "message", "tool_result"]))
   })
 
-  it("the size of an event is near the length of its JSON", () => {
+  it("`size` of an event is close to the length of its JSON", () => {
     for (const stored of events) {
       const event = decode(stored.event)
       const json = Buffer.byteLength(JSON.stringify(stored.event))

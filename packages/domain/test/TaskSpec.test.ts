@@ -31,12 +31,12 @@ describe("TaskSpec", () => {
     assert.strictEqual(TaskSpec.pruneText("{}"), "{}")
   })
 
-  it("a text that is no spec is refused, but does not stop retention", () => {
+  it("a text that is not a spec is refused, but does not stop retention", () => {
     for (const text of ["", "[]", "null", `{"metadata":7}`]) assert.throws(() => TaskSpec.decode(text))
     for (const text of ["", "[]", "null"]) assert.strictEqual(TaskSpec.pruneText(text), "{}")
   })
 
-  it("fields of a newer version are ignored by readers", () => {
+  it("readers ignore fields of a newer version", () => {
     assert.deepStrictEqual(TaskSpec.decode(`{"metadata":{},"priority":3}`), { metadata: {} })
   })
 })

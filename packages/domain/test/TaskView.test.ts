@@ -26,7 +26,7 @@ const assistant = (text: string, ...toolCallIds: ReadonlyArray<string>) =>
 
 describe("TaskView: delivery", () => {
   it.prop(
-    "P3: a log with repeats, from any number of reconnects, shows what the log shows",
+    "P3: events that are repeated by reconnects do not change the view",
     [Moves, Schema.Array(Schema.Natural)],
     ([moves, rewinds]) => {
       const log = fromMoves(moves)
@@ -40,7 +40,7 @@ describe("TaskView: delivery", () => {
     }
   )
 
-  it.prop("the cursor is the seq to resume from", [Moves], ([moves]) => {
+  it.prop("a reader can resume from the cursor of the view", [Moves], ([moves]) => {
     const log = fromMoves(moves)
     assert.strictEqual(view(log).cursor, log.length)
     const half = Math.floor(log.length / 2)
@@ -48,7 +48,7 @@ describe("TaskView: delivery", () => {
     assert.deepStrictEqual(log.filter(({ seq }) => seq > early.cursor).reduce(TaskView.apply, early), view(log))
   })
 
-  it.prop("what was made void might as well never have been written", [Moves], ([moves]) => {
+  it.prop("the view is the same with and without the void events", [Moves], ([moves]) => {
     const log = fromMoves(moves)
     const isVoid = voidSeqs(log)
     const shown = ({ messages, reasoning, status, text }: TaskView.TaskView) => ({ messages, reasoning, status, text })
@@ -57,7 +57,7 @@ describe("TaskView: delivery", () => {
 })
 
 describe("TaskView: events", () => {
-  it("ack and events of unknown types change nothing but the cursor", () => {
+  it("ack and events of unknown types change only the cursor", () => {
     const log = stored([
       known({ type: "ack", messageId: messageId(TaskId.make("t1"), 1) }),
       { type: "unknown", raw: { type: "hologram" } }
@@ -66,7 +66,7 @@ describe("TaskView: events", () => {
     assert.strictEqual(TaskView.empty.status, "queued")
   })
 
-  it("events of the application are kept in order, also when text around them becomes void", () => {
+  it("`data` events are kept in order, also when text around them becomes void", () => {
     const { data, text } = viewOf(
       known({ type: "data", name: "chart", data: [1] }),
       known({ type: "text", content: "half" }),
@@ -82,12 +82,12 @@ describe("TaskView: events", () => {
     ])
   })
 
-  it("started and resumed run", () => {
+  it("the status after started and resumed is running", () => {
     assert.strictEqual(viewOf(known({ type: "started", attempt: 1 })).status, "running")
     assert.strictEqual(viewOf(known({ type: "resumed", attempt: 2, discardAfter: 0 })).status, "running")
   })
 
-  it("a message that was too large for one event is one message", () => {
+  it("the pieces of a message that was too large for one event become one message", () => {
     const piece = (text: string, continued: boolean) => ({ ...assistant(text), ...(continued ? { continued } : {}) })
     const { messages } = viewOf(piece("one, ", true), piece("two, ", true), piece("three", false), piece("four", false))
     assert.deepStrictEqual(messages.map(({ message }) => Message.text(message)), ["one, two, three", "four"])
@@ -107,7 +107,7 @@ describe("TaskView: events", () => {
     assert.isFalse(after.messages[0]?.partial)
   })
 
-  it("a tool call goes from requested over waiting and executing to its result", () => {
+  it("a tool call is requested, waits for a decision, executes, and gets its result", () => {
     const call = { tool: "look", toolCallId: "a" }
     const log = [
       assistant("", "a"),
@@ -132,7 +132,7 @@ describe("TaskView: events", () => {
     assert.deepStrictEqual([last[0]?.args, last[0]?.result], [{ n: 2 }, "seen"])
   })
 
-  it("retry discards the text of the broken try and says when the next one comes, until it streams", () => {
+  it("retry discards the text of the failed try; the view says when the next try comes, until its first text", () => {
     const retry = known({ type: "retry", tryNumber: 2, delayMillis: 500, reason: "overloaded", discardAfter: 1 })
     const waiting = viewOf(assistant("kept"), known({ type: "text", content: "void" }), retry)
     assert.strictEqual(waiting.text, "")
@@ -142,7 +142,7 @@ describe("TaskView: events", () => {
     assert.isUndefined(viewOf(retry, assistant("now")).retry)
   })
 
-  it("resumed discards unfinished text and the progress of open calls, not results", () => {
+  it("resumed discards unfinished text and the progress of open calls, but no results", () => {
     const call = { tool: "look", args: {}, status: "executing" as const }
     const resumed = viewOf(
       assistant("", "a", "b"),
@@ -162,7 +162,7 @@ describe("TaskView: events", () => {
     assert.strictEqual(viewOf(known({ type: "title", title: "Weather" })).title, "Weather")
   })
 
-  it("done, error and cancelled end, and leave nothing half written on the screen", () => {
+  it("after done, error and cancelled the view has the terminal status and no unfinished text", () => {
     const text = known({ type: "text", content: "half" })
     const done = viewOf(text, known({ type: "done", usage: { ...Usage.zero, requests: 1 } }))
     assert.deepStrictEqual([done.status, done.text, done.usage?.requests], ["completed", "", 1])
@@ -173,7 +173,7 @@ describe("TaskView: events", () => {
     assert.deepStrictEqual([cancelled.status, cancelled.text], ["cancelled", ""])
   })
 
-  it("applies every event that was ever stored", () => {
+  it("applies every event of the golden file", () => {
     const decode = Schema.decodeUnknownSync(Schema.toCodecJson(TaskEvent.TaskEvent))
     const last = viewOf(...events.map(({ event }) => decode(event)))
     assert.strictEqual(last.cursor, events.length)

@@ -1,5 +1,5 @@
 /**
- * Logs as a runtime writes them, made from lists of moves, so that properties range over all of them.
+ * Logs as a runtime writes them. They are made from lists of moves, so that property tests can generate them.
  */
 import * as Ids from "@perennial/domain/Ids"
 import type { Known, StoredEvent, TaskEvent } from "@perennial/domain/TaskEvent"
@@ -8,7 +8,7 @@ import { Schema } from "effect"
 
 export const task = { taskId: Ids.TaskId.make("t1"), conversationId: Ids.ConversationId.make("c1") }
 
-/** One thing that may happen next to a task that runs. */
+/** Something that may happen to a running task. */
 export const Move = Schema.Literals([
   "text",
   "reasoning",
@@ -34,7 +34,7 @@ export const stored = (events: ReadonlyArray<TaskEvent>): ReadonlyArray<StoredEv
 
 export const known = (event: WithoutTask<Known>): Known => ({ ...event, ...task }) as Known
 
-/** The log of a task that ran through these moves and has not ended. Moves that are not possible where they stand are left out. */
+/** The log of a task after these moves, without a terminal event. A move that is not possible at its place is left out. */
 export const fromMoves = (moves: typeof Moves.Type): ReadonlyArray<StoredEvent> => {
   const events: Array<TaskEvent> = [
     known({ type: "ack", messageId: Ids.messageId(task.taskId, 1) }),
@@ -119,7 +119,7 @@ export const fromMoves = (moves: typeof Moves.Type): ReadonlyArray<StoredEvent> 
   return stored(events)
 }
 
-/** The seqs that `retry` and `resumed` of a log make void, by the words of the protocol. */
+/** The seqs that are void because of `retry` and `resumed`, as PROTOCOL.md defines it. */
 export const voidSeqs = (log: ReadonlyArray<StoredEvent>): ReadonlySet<number> => {
   const out = new Set<number>()
   for (const { event, seq } of log) {

@@ -64,7 +64,7 @@ layer(environment(layerMemory(makeEcho())))("the typed client", (it) => {
       assert.strictEqual(messages.next, MessageId.make(`${task.id}/1`))
     }))
 
-  it.effect("knows every problem by its tag", () =>
+  it.effect("fails with a tagged error for every problem", () =>
     Effect.gen(function*() {
       const client = yield* makeClient
       const conversationId = ConversationId.make("busy")
@@ -104,8 +104,8 @@ const broken = Layer.effect(
   })
 ).pipe(Layer.provideMerge(layerMemory(makeEcho())))
 
-layer(environment(broken))("when the runtime is in trouble", (it) => {
-  it.effect("a store that fails is 503, a bug 500, and neither tells more", () =>
+layer(environment(broken))("when the runtime fails or is slow", (it) => {
+  it.effect("a failing store is answered 503 and a bug 500, without the cause", () =>
     Effect.gen(function*() {
       const client = yield* makeClient
       const unavailable = yield* Effect.flip(client.tasks.list({ query: {} }))
@@ -118,7 +118,7 @@ layer(environment(broken))("when the runtime is in trouble", (it) => {
       assert.notInclude(JSON.stringify(bug), "secret")
     }))
 
-  it.effect("a store that does not answer is not ready after two seconds, also while it cannot be interrupted", () =>
+  it.effect("`ready` fails if the store has not answered after two seconds, also if its effect cannot be interrupted", () =>
     Effect.gen(function*() {
       const client = yield* makeClient
       const stuck = yield* Latch.make()
@@ -141,7 +141,7 @@ layer(environment(broken))("when the runtime is in trouble", (it) => {
       )
     }))
 
-  it.effect("a cancel that takes longer than 10 seconds is answered 202 with the task", () =>
+  it.effect("a cancel is answered 202 with the task if the task has not ended after 10 seconds", () =>
     Effect.gen(function*() {
       const client = yield* makeClient
       const { body: task } = yield* client.tasks.start({ payload: { message: "hold" }, headers: {} })

@@ -12,7 +12,7 @@ const sourceOf = (from: string, specifier: string): string | undefined => {
   return name === undefined ? undefined : join(packages, name, "src", `${module}.ts`)
 }
 
-/** What a module loads, itself and by what it imports: our own files, and the names of everybody else's modules. */
+/** The modules that a module loads, directly and indirectly: the paths of our own files, and the names of other modules. */
 const loads = (file: string, seen = new Set<string>()): ReadonlySet<string> => {
   if (seen.has(file)) return seen
   seen.add(file)
@@ -27,7 +27,7 @@ const loads = (file: string, seen = new Set<string>()): ReadonlySet<string> => {
 const inBrowsers = /^effect(?:\/(?:encoding|http|http-api|crypto))?$/
 
 it.each(["Client", "Api", "index"])(
-  "%s.ts is for browsers: it loads the schemas, effect, and nothing else",
+  "%s.ts is for browsers: it loads no packages except domain and effect",
   (module) => {
     const loaded = [...loads(join(packages, "http", "src", `${module}.ts`))].map((name) => name.replace(packages, ""))
     assert.include(loaded, "domain/src/Task.ts")
@@ -36,14 +36,14 @@ it.each(["Client", "Api", "index"])(
   }
 )
 
-it("the index does not load the page `/docs`, which has three megabytes: a server loads it when it starts", () => {
+it("the index does not load the 3 MB of the page `/docs`: a server loads them when it starts", () => {
   const entry = fileURLToPath(import.meta.resolve("effect/http-api"))
   const loaded = [...loads(entry)]
   assert.isTrue(loaded.some((file) => /\/HttpApiScalar\.[jt]s$/.test(file)))
   assert.deepStrictEqual(loaded.filter((file) => /\/internal\/httpApi(?:Scalar|Swagger)\./.test(file)), [])
 })
 
-it("neither a client nor a server installs a runtime: both know the port alone", () => {
+it("the package does not depend on @perennial/runtime: client and server use only the port", () => {
   const manifest: unknown = JSON.parse(readFileSync(join(packages, "http", "package.json"), "utf8"))
   assert.nestedPropertyVal(manifest, "dependencies.@perennial/domain", "workspace:^")
   assert.notNestedProperty(manifest, "dependencies.@perennial/runtime")

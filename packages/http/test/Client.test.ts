@@ -31,7 +31,7 @@ const start = (client: Client.PerennialClient["Service"], message: string) =>
   Effect.map(client.tasks.start({ payload: { message } }), ({ body }) => body)
 
 describe("watch", () => {
-  it.live("asks for the present token before each of its connections", () =>
+  it.live("gets the current token before each connection", () =>
     Effect.gen(function*() {
       const server = yield* Layer.build(
         Server.layer({ retry: "10 millis" }).pipe(
@@ -58,7 +58,7 @@ describe("watch", () => {
       assert.strictEqual(asked, proxy.connections())
     }))
 
-  it.live("it gives up when its schedule does, and says where", () =>
+  it.live("fails with the last error when its schedule ends", () =>
     Effect.gen(function*() {
       const { close, port } = yield* serve(yield* makeManager(makeEcho()))
       const client = yield* clientOf(port)
@@ -77,7 +77,7 @@ describe("watch", () => {
 })
 
 describe("the server on Node.js", () => {
-  it.live("P8: where the process ends with it, tasks are handed over while it still waits for a request", () =>
+  it.live("P8: with `handOver`, the server hands its tasks over while it still waits for a request to end", () =>
     Effect.gen(function*() {
       const began = yield* Latch.make()
       const stopped = yield* Latch.make()
@@ -89,7 +89,7 @@ describe("the server on Node.js", () => {
       const { close, port } = yield* serve(manager, { handOver: true })
       yield* start(yield* clientOf(port), "x")
       yield* began.await
-      // The body of this request does not come.
+      // The body of this request is never sent.
       const request = Http.request({ port, host: "127.0.0.1", method: "POST", path: "/tasks" })
       request.on("error", () => {})
       request.setHeader("content-length", 10).flushHeaders()
@@ -101,7 +101,7 @@ describe("the server on Node.js", () => {
       yield* Fiber.join(closing)
     }))
 
-  it.live("SCENARIO 16: a reader that leaves frees its connection and its source", () =>
+  it.live("SCENARIO 16: when a reader disconnects, its connection is closed and its event stream ends", () =>
     Effect.gen(function*() {
       const manager = yield* makeManager(makeEcho())
       const left = yield* Latch.make()
@@ -125,7 +125,7 @@ describe("the server on Node.js", () => {
       assert.strictEqual((yield* client.tasks.get({ params: { id: task.id } })).status, "running")
     }))
 
-  it.live("tokens reach the server, and a wrong one is a typed error", () =>
+  it.live("sends its token to the server, and fails with a typed error if the token is wrong", () =>
     Effect.gen(function*() {
       const context = yield* Layer.build(
         Server.layer().pipe(
@@ -138,7 +138,7 @@ describe("the server on Node.js", () => {
       assert.strictEqual((yield* Effect.flip(start(yield* clientOf(port, "wrong"), "a")))._tag, "Unauthorized")
     }))
 
-  it.live("SCENARIO 14: a reader that never reads holds back nobody, and finds everything later", () =>
+  it.live("SCENARIO 14: a stalled reader delays no other reader, and gets all events later", () =>
     Effect.gen(function*() {
       const { port } = yield* serve(yield* makeManager(makeEcho()))
       const client = yield* clientOf(port)

@@ -1,4 +1,4 @@
-/** The API inside an application: under a prefix, beside its routes, and in a host that is not Effect. */
+/** The API inside an application: under a prefix, beside routes of the application, and in a host that does not use Effect. */
 // @effect-diagnostics nodeBuiltinImport:off
 import { NodeHttpServer } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
@@ -13,7 +13,7 @@ import { body, type Call, json, layerLocal, layerMemory, makeCall, makeEcho, pos
 
 const Hello = HttpRouter.add("GET", "/hello", HttpServerResponse.text("Hello"))
 
-/** An application with a route of its own, on a server of its own. */
+/** Starts a server with the API and the route `/hello` of an application. */
 const serve = Effect.fnUntraced(
   function*(options?: Server.Options & { readonly host?: Layer.Layer<never, never, HttpRouter.HttpRouter> }) {
     const scope = yield* Scope.make()
@@ -32,7 +32,7 @@ const serve = Effect.fnUntraced(
 )
 
 describe("under a prefix", () => {
-  it.live("links lead to where the routes are", () =>
+  it.live("`Location` and the other links have the prefix", () =>
     Effect.gen(function*() {
       const { call } = yield* serve({ prefix: "/agents" })
       const started = yield* call("/agents/tasks", post({ message: "a" }))
@@ -49,7 +49,7 @@ describe("under a prefix", () => {
       assert.include(yield* body(yield* call("/agents/docs")), "\"url\":\"/agents\"")
     }))
 
-  it.live("the page `/docs` is compressed for browsers, which ask for that", () =>
+  it.live("the page `/docs` is compressed if the client accepts gzip", () =>
     Effect.gen(function*() {
       const { call } = yield* serve({ prefix: "/agents" })
       const docs = yield* call("/agents/docs", { headers: { "accept-encoding": "gzip" } })
@@ -57,7 +57,7 @@ describe("under a prefix", () => {
       assert.isAbove((yield* body(docs)).length, 1_000_000)
     }))
 
-  it.live("a public URL is what links begin with", () =>
+  it.live("links begin with the public URL", () =>
     Effect.gen(function*() {
       const { call } = yield* serve({ prefix: "/agents", publicUrl: "https://example.com/api/agents/" })
       const started = yield* call("/agents/tasks", post({ message: "a" }))
@@ -65,7 +65,7 @@ describe("under a prefix", () => {
       assert.strictEqual(started.headers.get("location"), `https://example.com/api/agents/tasks/${id}`)
     }))
 
-  it.live("what no endpoint takes is a problem that names the path as the client knows it", () =>
+  it.live("404 and 405 are problems that name the path with the prefix", () =>
     Effect.gen(function*() {
       const { call } = yield* serve({ prefix: "/agents" })
       const unknown = yield* problem(yield* call("/agents/nothing?x=1"))
@@ -83,7 +83,7 @@ describe("under a prefix", () => {
       assert.strictEqual((yield* call("/agents/tasks/%ed%a0%80")).status, 400)
     }))
 
-  it.live("paths outside it are the host's: its routes, its 404, its 405", () =>
+  it.live("the host answers all paths outside the prefix, with its own 404", () =>
     Effect.gen(function*() {
       const { call } = yield* serve({ prefix: "/agents" })
       assert.strictEqual(yield* body(yield* call("/hello")), "Hello")
@@ -104,7 +104,7 @@ describe("under a prefix", () => {
       }
     }))
 
-  it.live("a host's route for all paths does not take what is under the prefix", () =>
+  it.live("a route of the host for all paths does not get the requests under the prefix", () =>
     Effect.gen(function*() {
       const { call } = yield* serve({
         prefix: "/agents",
@@ -116,7 +116,7 @@ describe("under a prefix", () => {
       assert.strictEqual((yield* call("/agents/tasks")).status, 200)
     }))
 
-  it.live("an application that ends ends its event streams first, with a hint to come back", () =>
+  it.live("when the application ends, its event streams end first, with a retry hint", () =>
     Effect.gen(function*() {
       const { call, close } = yield* serve({ prefix: "/agents", retry: "2 seconds" })
       const { id } = yield* json(yield* call("/agents/tasks", post({ message: "hold" })))
@@ -129,7 +129,7 @@ describe("under a prefix", () => {
 })
 
 describe("a web-standard handler", () => {
-  it.effect("answers requests under its prefix, and streams", () =>
+  it.effect("answers requests under its prefix, and streams events", () =>
     Effect.gen(function*() {
       const call = yield* makeCall({ server: { prefix: "/api/agents" } })
       const started = yield* call("/api/agents/tasks", post({ message: "a b" }))
@@ -143,7 +143,7 @@ describe("a web-standard handler", () => {
       assert.strictEqual(yield* body(foreign), "")
     }))
 
-  /** A handler whose manager tells when a stream of events has ended. */
+  /** A handler, and a queue that gets a value whenever an event stream of its manager has ended. */
   const makeWeb = Effect.gen(function*() {
     const ended = yield* Queue.unbounded<void>()
     const manager = Layer.effect(
@@ -165,7 +165,7 @@ describe("a web-standard handler", () => {
     return { call, streamEnded: Queue.take(ended), dispose: Effect.promise(() => web.dispose()) }
   })
 
-  /** A task that waits, with a stream of it that has sent its first event. */
+  /** Starts a task that waits, and opens its event stream. Returns when the stream has sent its first event. */
   const watched = (call: Call, init?: RequestInit) =>
     Effect.gen(function*() {
       const { id } = yield* json(yield* call("/tasks", post({ message: "hold" })))
@@ -179,7 +179,7 @@ describe("a web-standard handler", () => {
       return { id, reader }
     })
 
-  it.live("P6: a body that is cancelled, or a request that is aborted, ends its stream and not the task", () =>
+  it.live("P6: when the body is cancelled or the request is aborted, the stream ends and the task goes on", () =>
     Effect.gen(function*() {
       const web = yield* makeWeb
       const cancelled = yield* watched(web.call)
@@ -196,7 +196,7 @@ describe("a web-standard handler", () => {
       }
     }))
 
-  it.live("ends its streams when it is disposed of, with a hint to come back", () =>
+  it.live("`dispose` ends its streams with a retry hint", () =>
     Effect.gen(function*() {
       const web = yield* makeWeb
       const { reader } = yield* watched(web.call)
@@ -220,7 +220,7 @@ describe("P12: a server without users", () => {
       )
     ).pipe(Effect.scoped)
 
-  it.live("does not start on an address that other machines may reach, whoever made the `HttpServer`", () =>
+  it.live("does not start on a non-loopback address, with `NodeServer` and with another `HttpServer`", () =>
     Effect.gen(function*() {
       for (const host of ["0.0.0.0", "::"]) {
         const servers = [

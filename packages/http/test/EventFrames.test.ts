@@ -9,7 +9,7 @@ import { encode } from "../src/internal/eventFrames.ts"
 setFlagsFromString("--expose-gc")
 const collect: () => void = runInNewContext("gc")
 
-it.live("P11: what is encoded for readers that begin at every event of a page is not kept for each of them", () =>
+it.live("P11: the encoded bytes of a page are not kept once for each cursor of a reader", () =>
   Effect.gen(function*() {
     const ids = { taskId: TaskId.make("t1"), conversationId: ConversationId.make("c1") }
     const page = Array.makeBy(256, (i): StoredEvent => ({
@@ -24,7 +24,7 @@ it.live("P11: what is encoded for readers that begin at every event of a page is
       return new WeakRef(buffer)
     })
     assert.isAbove(bytes, 120 * 1024 * 1024)
-    // A `WeakRef` holds what it refers to until the turn in which it was made is over.
+    // A `WeakRef` keeps its target alive until the current turn of the event loop ends.
     yield* Effect.yieldNow
     collect()
     const kept = encoded.reduce((sum, buffer) => sum + (buffer.deref()?.byteLength ?? 0), 0)

@@ -19,7 +19,7 @@ describe("EventReader", () => {
   const url = "http://test/tasks/t1/events"
   const open = () => new Response(new ReadableStream(), { headers: { "content-type": "text/event-stream" } })
 
-  it("asks for its headers before each request, and goes on from its own cursor", async () => {
+  it("gets its headers before each request, and continues from its cursor", async () => {
     const sent: Array<Record<string, string>> = []
     const fetch: typeof globalThis.fetch = async (_, init) => {
       sent.push(Object.fromEntries(new Headers(init?.headers)))
@@ -34,7 +34,7 @@ describe("EventReader", () => {
     )
   })
 
-  it("gives up after as many failures in a row as it may have, with the last", async () => {
+  it("fails with the last error after more than `maxFailures` failures in a row", async () => {
     let asked = 0
     const fetch: typeof globalThis.fetch = async () => {
       asked++
@@ -49,7 +49,7 @@ describe("EventReader", () => {
     ["an event", async () => open()],
     ["the next connection", async () => new Response(null, { status: 503 })]
   ]
-  it.each(waits)("is ended by its signal while it waits for %s", async (_, fetch) => {
+  it.each(waits)("ends when its signal is aborted while it waits for %s", async (_, fetch) => {
     const stop = new AbortController()
     const next = read(url, { fetch, signal: stop.signal }).next()
     await new Promise((resolve) => setImmediate(resolve))
@@ -57,7 +57,7 @@ describe("EventReader", () => {
     assert.propertyVal(await next.catch((error: unknown) => error), "message", "enough")
   })
 
-  it("closes its connection when the loop is left", async () => {
+  it("closes its connection when the caller leaves the loop", async () => {
     let signal: AbortSignal | null | undefined
     const frame = `id: 1\ndata: {"type":"text","content":"a","taskId":"t1","conversationId":"c1"}\n\n`
     const body = new ReadableStream({ start: (controller) => controller.enqueue(new TextEncoder().encode(frame)) })
@@ -72,7 +72,7 @@ describe("EventReader", () => {
     assert.isTrue(signal?.aborted)
   })
 
-  it("imports nothing but types, and has two kilobytes", () => {
+  it("imports only types, and has at most 2 KiB gzipped", () => {
     const source = readFileSync(new URL("../src/EventReader.ts", import.meta.url), "utf8")
     const script = stripTypeScriptTypes(source).replaceAll(/\/\*[^]*?\*\/|^\s*\/\/.*$|^\s+/gm, "")
     assert.notMatch(script, /import/)

@@ -4,7 +4,7 @@ import { vi } from "vitest"
 import { tagOf } from "./eventReaderTag.ts"
 import { overTime } from "./watchContract.ts"
 
-// The timers of this process are fake while a test runs: these tests have a file of their own.
+// These tests have a file of their own, because they replace the timers of the process.
 overTime("EventReader", {
   over: (answer) =>
     Effect.gen(function*() {

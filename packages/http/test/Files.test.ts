@@ -8,7 +8,7 @@ const message = (...content: ReadonlyArray<object>) => ({ role: "user", content 
 const mebibytes = (n: number) => "A".repeat(n * 1024 * 1024 / 3 * 4)
 
 describe("files in a message", () => {
-  it.effect("are kept with the message, as is `userMetadata`", () =>
+  it.effect("are stored with the message, like `userMetadata`", () =>
     Effect.gen(function*() {
       const call = yield* makeCall()
       const content = [
@@ -25,13 +25,13 @@ describe("files in a message", () => {
       assert.deepStrictEqual(items[0]?.metadata, userMetadata)
     }))
 
-  it.effect("need no text beside them", () =>
+  it.effect("do not need a text in the same message", () =>
     Effect.gen(function*() {
       const call = yield* makeCall()
       assert.strictEqual((yield* call("/tasks", post({ message: message(file({})) }))).status, 201)
     }))
 
-  it.effect("may have 5 MiB together", () =>
+  it.effect("may have 5 MiB in total", () =>
     Effect.gen(function*() {
       const call = yield* makeCall()
       const start = post({ message: message(file({ data: mebibytes(3) }), file({ data: mebibytes(1.5) })) })
@@ -56,7 +56,7 @@ describe("files in a message", () => {
     ["a long name", message(file({ name: "x".repeat(256) })), "255"]
   ]
 
-  it.effect("are refused with 400 and a reason: nothing is stored", () =>
+  it.effect("are refused with 400 and a reason, and nothing is stored", () =>
     Effect.gen(function*() {
       const call = yield* makeCall()
       for (const [name, value, reason] of refused) {
@@ -70,7 +70,7 @@ describe("files in a message", () => {
       assert.deepStrictEqual((yield* json(yield* call("/tasks"))).items, [])
     }))
 
-  it.effect("P11: a page of messages ends at 8 MiB of them, and the next one goes on", () =>
+  it.effect("P11: a page has at most 8 MiB of messages, and the next page continues after it", () =>
     Effect.gen(function*() {
       const call = yield* makeCall()
       for (let i = 0; i < 3; i++) {

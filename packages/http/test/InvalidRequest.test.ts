@@ -1,4 +1,4 @@
-/** What a request that does not decode is told: what was expected, and what was sent, cut short. */
+/** The answer to a request that does not decode: it says what was expected and what was sent, cut short. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { body, type Call, json, makeCall, post, problem } from "./support.ts"
@@ -49,7 +49,7 @@ const cases: ReadonlyArray<readonly [(call: Call) => Effect.Effect<Response>, st
 ]
 
 describe("a request that does not decode", () => {
-  it.effect("is told what was expected and what was sent, cut short; of headers only the former", () =>
+  it.effect("is answered with what was expected and what was sent, cut short; for headers only with what was expected", () =>
     Effect.gen(function*() {
       const call = yield* makeCall()
       for (const [request, detail] of cases) {
@@ -59,7 +59,7 @@ describe("a request that does not decode", () => {
       }
     }))
 
-  it.effect("P11: may be as deep and as long as a body can be", () =>
+  it.effect("P11: may be as deep and as long as the body limit allows", () =>
     Effect.gen(function*() {
       const call = yield* makeCall()
       const deep = yield* call("/tasks", { ...post({}), body: `${"[".repeat(1e6)}${"]".repeat(1e6)}` })
@@ -69,7 +69,7 @@ describe("a request that does not decode", () => {
     }))
 })
 
-it.effect("P12: what means something to a model's provider is not taken from a client", () =>
+it.effect("P12: `providerData` in a message of a client is ignored", () =>
   Effect.gen(function*() {
     const call = yield* makeCall()
     const providerData = { anthropic: { signature: "x".repeat(100_000) } }

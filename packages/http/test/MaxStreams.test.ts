@@ -1,4 +1,4 @@
-/** The bound on open event streams: the server stays able to answer everything else. */
+/** The bound on open event streams: at the bound the server still answers all other requests. */
 import { assert, describe, it } from "@effect/vitest"
 import * as NodeServer from "@perennial/http/NodeServer"
 import { Context, Effect, Layer } from "effect"
@@ -10,7 +10,7 @@ const limit = 3
 
 const start = (call: Call) => Effect.flatMap(call("/tasks", post({ message: "hold" })), json)
 
-/** Opens as many streams as the server may have. */
+/** Opens the largest number of streams. */
 const fill = Effect.fnUntraced(function*(call: Call) {
   const { id } = yield* start(call)
   const readers = yield* Effect.forEach(
@@ -27,8 +27,8 @@ const fill = Effect.fnUntraced(function*(call: Call) {
   return { id, readers }
 })
 
-describe("a server whose largest number of streams is open", () => {
-  it.effect("answers one more with 503, a time to wait, and the limit", () =>
+describe("a server with the largest number of open streams", () => {
+  it.effect("answers one more stream with 503, `Retry-After` and the limit", () =>
     Effect.gen(function*() {
       const call = yield* makeCall({ server: { maxStreams: limit } })
       const { id } = yield* fill(call)
@@ -38,7 +38,7 @@ describe("a server whose largest number of streams is open", () => {
       assert.deepInclude(yield* problem(refused), { type: "urn:perennial:problem:too-many-streams", limit })
     }))
 
-  it.effect("starts no task whose events it cannot stream", () =>
+  it.effect("does not start a task with `POST /chat`, because it could not stream the events", () =>
     Effect.gen(function*() {
       const call = yield* makeCall({ server: { maxStreams: limit } })
       yield* fill(call)
@@ -48,7 +48,7 @@ describe("a server whose largest number of streams is open", () => {
       assert.strictEqual((yield* json(yield* call("/tasks"))).items.length, 1)
     }))
 
-  it.effect("still answers health checks, and every request that is not a stream", () =>
+  it.effect("still answers health checks and all requests that are not streams", () =>
     Effect.gen(function*() {
       const call = yield* makeCall({ server: { maxStreams: limit } })
       const { id } = yield* fill(call)
@@ -62,7 +62,7 @@ describe("a server whose largest number of streams is open", () => {
       assert.strictEqual((yield* start(call)).status, "queued")
     }))
 
-  it.effect("has room again when its streams have ended", () =>
+  it.effect("accepts streams again when earlier streams have ended", () =>
     Effect.gen(function*() {
       const echo = makeEcho()
       const call = yield* makeCall({ echo, server: { maxStreams: limit } })
@@ -75,7 +75,7 @@ describe("a server whose largest number of streams is open", () => {
     }))
 })
 
-describe("the bound of a Node.js process", () => {
+describe("the bound on streams of a Node.js process", () => {
   const report = (soft: unknown) => ({ userLimits: { open_files: { soft, hard: "unlimited" } } })
 
   it("is four fifths of the files that the process may open, at most 10,000, and leaves at least 64", () => {
@@ -86,7 +86,7 @@ describe("the bound of a Node.js process", () => {
     assert.strictEqual(maxStreamsOf(report(1)), 1)
   })
 
-  it("is 10,000 where the process does not know its limits", () => {
+  it("is 10,000 if the process cannot read its limits", () => {
     assert.strictEqual(maxStreamsOf({ header: {} }), 10_000)
     assert.strictEqual(maxStreamsOf(undefined), 10_000)
   })

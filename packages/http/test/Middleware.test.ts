@@ -1,4 +1,4 @@
-/** A middleware that is added to the API is applied: to each endpoint of each group, or to the one endpoint that has it. */
+/** A middleware that is added to a group of the API applies to each endpoint of the group; one of an endpoint to it alone. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { vi } from "vitest"
@@ -6,7 +6,7 @@ import { Api } from "../src/Api.ts"
 import { layerGuards } from "./guards.ts"
 import { body, makeCall, problem } from "./support.ts"
 
-// The API as if its own source had these middlewares.
+// Replaces the API by one with the middleware of `guards.ts`.
 vi.mock("../src/Api.ts", async (original) => {
   const actual = await original<{ readonly Api: typeof Api }>()
   const { guard } = await import("./guards.ts")
@@ -21,7 +21,7 @@ const endpoints = Object.values(Api.groups).flatMap((group) =>
   }))
 )
 
-/** The endpoints that deny a request. */
+/** The names of the endpoints that deny a request. */
 const denying = Effect.fnUntraced(function*(armed: "groups" | "endpoint") {
   const call = yield* makeCall({ guards: layerGuards(armed) })
   const names: Array<string> = []
@@ -36,13 +36,13 @@ const denying = Effect.fnUntraced(function*(armed: "groups" | "endpoint") {
 })
 
 describe("a middleware of the API", () => {
-  it.effect("P12: added to every group, it is applied to every endpoint", () =>
+  it.effect("P12: applies to every endpoint if it is added to every group", () =>
     Effect.gen(function*() {
       assert.isAtLeast(endpoints.length, 14)
       assert.deepStrictEqual(yield* denying("groups"), endpoints.map(({ name }) => name))
     }))
 
-  it.effect("P12: added to one endpoint, it is applied to that endpoint and to no other", () =>
+  it.effect("P12: applies only to its endpoint if it is added to one endpoint", () =>
     Effect.gen(function*() {
       assert.deepStrictEqual(yield* denying("endpoint"), ["tasks.get"])
     }))

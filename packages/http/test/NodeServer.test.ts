@@ -11,7 +11,7 @@ const serve = (environment: Record<string, string>) =>
     Effect.provideService(ConfigProvider.ConfigProvider, ConfigProvider.fromEnvRecord(environment))
   )
 
-/** The status of the answer to a request for tasks. */
+/** The status of the answer to `GET /tasks`. */
 const ask = Effect.fnUntraced(
   function*(server: HttpServer.HttpServer["Service"], headers: Record<string, string> = {}) {
     const { address } = server
@@ -20,8 +20,8 @@ const ask = Effect.fnUntraced(
   }
 )
 
-describe("the time limit of a silent socket", () => {
-  /** The limit of the socket that a request came over, in milliseconds. */
+describe("the idle timeout of a socket", () => {
+  /** The timeout of the socket of a request, in milliseconds. */
   const socketTimeout = Effect.fnUntraced(function*(options: Omit<NodeServer.Options, "port">) {
     const server = Effect.map(
       HttpServerRequest.HttpServerRequest,
@@ -38,7 +38,7 @@ describe("the time limit of a silent socket", () => {
     )
   }, Effect.scoped)
 
-  it.live("is four heartbeats and at least a minute, so that idle streams are not cut", () =>
+  it.live("is four heartbeats and at least one minute, so that idle streams are not cut", () =>
     Effect.gen(function*() {
       assert.strictEqual(yield* socketTimeout({}), 60_000)
       assert.strictEqual(yield* socketTimeout({ heartbeat: "1 second" }), 60_000)
@@ -48,7 +48,7 @@ describe("the time limit of a silent socket", () => {
 })
 
 describe("NodeServer.layerConfig", () => {
-  it.live("serves one local user on a loopback address, or those that have a token", () =>
+  it.live("serves one local user on a loopback address, or only users with a token", () =>
     Effect.gen(function*() {
       assert.strictEqual(yield* ask(yield* serve({ PORT: "0", PERENNIAL_TOKENS: " " })), 200)
       const server = yield* serve({ PORT: "0", HOST: "0.0.0.0", PERENNIAL_TOKENS: "alice:secret" })
@@ -56,7 +56,7 @@ describe("NodeServer.layerConfig", () => {
       assert.strictEqual(yield* ask(server, { authorization: "Bearer secret" }), 200)
     }).pipe(Effect.scoped))
 
-  it.live("P12: without tokens it does not listen where others could reach it", () =>
+  it.live("P12: refuses a non-loopback address if there are no tokens", () =>
     Effect.forEach(["0.0.0.0", "::", "example.org", "127.0.0.1.example.org"], (HOST) =>
       Effect.gen(function*() {
         const error = yield* Effect.flip(Effect.scoped(serve({ PORT: "0", HOST })))

@@ -1,4 +1,4 @@
-/** The OpenAPI document: what a generated client and a reader of `/docs` rely on. */
+/** The OpenAPI document, which generated clients and the page `/docs` use. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { body, type Call, makeCall, post } from "./support.ts"
@@ -54,7 +54,7 @@ const refOf = (operation: Operation, status: number, type = "application/json") 
   operation.responses[status]?.content?.[type]?.schema.$ref
 
 describe("the OpenAPI document", () => {
-  it.effect("every operation has a summary, every parameter a description", () =>
+  it.effect("every operation has a summary, and every parameter has a description", () =>
     Effect.gen(function*() {
       const operations = operationsOf(yield* document)
       assert.isAtLeast(operations.length, 14)
@@ -62,13 +62,13 @@ describe("the OpenAPI document", () => {
         assert.isNotEmpty(operation.summary, operation.operationId)
         for (const { description, name } of operation.parameters) {
           assert.isNotEmpty(description, `${operation.operationId} ${name}`)
-          // OpenAPI ignores a parameter of this name.
+          // OpenAPI ignores a parameter with the name `accept`.
           assert.notStrictEqual(name, "accept")
         }
       }
     }))
 
-  it.effect("the body that it shows is one that the server accepts", () =>
+  it.effect("the server accepts the example of each body", () =>
     Effect.gen(function*() {
       const call = yield* makeCall()
       let bodies = 0
@@ -78,14 +78,14 @@ describe("the OpenAPI document", () => {
         bodies++
         assert.strictEqual(media.example === undefined, false, operation.operationId)
         const response = yield* call(path.replaceAll(/\{\w+\}/g, "x"), { ...post(media.example), method })
-        // The things that these paths name do not exist; the body is right.
+        // 404 is right, too: the paths name tasks and conversations that do not exist.
         assert.include([200, 201, 404], response.status, operation.operationId)
         yield* body(response)
       }
       assert.strictEqual(bodies, 5)
     }))
 
-  it.effect("a body that may be left out is not required, and any other is", () =>
+  it.effect("a body is declared as required only if the server requires it", () =>
     Effect.gen(function*() {
       const call = yield* makeCall()
       for (const { method, operation, path } of operationsOf(yield* read(call))) {
@@ -97,7 +97,7 @@ describe("the OpenAPI document", () => {
       }
     }))
 
-  it.effect("numbers are integers with the bounds that the server keeps", () =>
+  it.effect("numbers are integers, with the bounds that the server enforces", () =>
     Effect.gen(function*() {
       const call = yield* makeCall()
       const statusOf = (path: string, name: string, place: string, value: number) =>
@@ -129,7 +129,7 @@ describe("the OpenAPI document", () => {
       assert.strictEqual(numbers, 6)
     }))
 
-  it.effect("413 and 415 are declared where there is a body, 405 everywhere", () =>
+  it.effect("operations with a body declare 413 and 415, all operations declare 405", () =>
     Effect.gen(function*() {
       for (const { operation } of operationsOf(yield* document)) {
         const statuses = Object.keys(operation.responses)
@@ -140,7 +140,7 @@ describe("the OpenAPI document", () => {
       }
     }))
 
-  it.effect("what clients see often are named components, and every reference leads to one", () =>
+  it.effect("common schemas are named components, and every reference names an existing component", () =>
     Effect.gen(function*() {
       const api = yield* document
       const { schemas } = api.components
@@ -158,7 +158,7 @@ describe("the OpenAPI document", () => {
       assert.deepInclude(schemas["Task"]?.["properties"], { createdAt: { type: "string", format: "date-time" } })
     }))
 
-  it.effect("no object is closed: fields are only ever added", () =>
+  it.effect("no object forbids additional fields, since later versions may add fields", () =>
     Effect.gen(function*() {
       const text = JSON.stringify(yield* document)
       assert.notInclude(text, "additionalProperties\":false")
@@ -166,13 +166,13 @@ describe("the OpenAPI document", () => {
       assert.notInclude(text, "Infinity")
     }))
 
-  it.effect("the scheme of the token is `bearer`, as its registry spells it", () =>
+  it.effect("the security scheme is `bearer`, in the spelling of the registry of schemes", () =>
     Effect.gen(function*() {
       const { components } = yield* document
       assert.deepStrictEqual(components.securitySchemes["bearer"], { type: "http", scheme: "bearer" })
     }))
 
-  it.effect("says where the server is", () =>
+  it.effect("names the URL of the server", () =>
     Effect.gen(function*() {
       assert.deepStrictEqual((yield* document).servers, [{ url: "/" }])
     }))

@@ -3,7 +3,7 @@ import { Effect } from "effect"
 import { body, json, layerTokens, makeCall, problem } from "./support.ts"
 
 describe("paths", () => {
-  it.effect("an unknown path is 404, a wrong method 405 with Allow", () =>
+  it.effect("an unknown path is answered 404, and a wrong method 405 with `Allow`", () =>
     Effect.gen(function*() {
       const call = yield* makeCall()
       const unknown = yield* call("/nothing?x=1")
@@ -20,7 +20,7 @@ describe("paths", () => {
       assert.strictEqual((yield* call("/tasks", { method: "HEAD" })).status, 200)
     }))
 
-  it.effect("an id may have 200 characters: it is found or not, and a longer one is named", () =>
+  it.effect("an id of 200 characters is accepted, and a longer id is refused by name", () =>
     Effect.gen(function*() {
       const call = yield* makeCall()
       const longest = `/tasks/${encodeURIComponent("é".repeat(200))}`
@@ -33,7 +33,7 @@ describe("paths", () => {
       assert.deepStrictEqual(longer.errors[0]?.path, ["params", "id"])
     }))
 
-  it.effect("an id that is longer than any can be is 400 and not repeated, as is a path that is not well encoded", () =>
+  it.effect("an id of more than 2,000 characters, and a path with a malformed encoding, is answered 400 and not repeated", () =>
     Effect.gen(function*() {
       const call = yield* makeCall()
       for (const id of ["x".repeat(2_001), encodeURIComponent("é".repeat(3_000))]) {

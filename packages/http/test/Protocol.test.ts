@@ -3,7 +3,7 @@ import { zero } from "@perennial/domain/Usage"
 import { Effect, Fiber } from "effect"
 import { body, type Fields, json, makeCall, makeEcho, post, problem } from "./support.ts"
 
-/** A frame is exactly these two lines. */
+/** Decodes a frame, which has exactly two lines: `id` and `data`. */
 const parse = (frame: string) => {
   const match = /^id: (\d+)\ndata: (.*)$/.exec(frame)
   return { id: Number(match?.[1]), event: JSON.parse(match?.[2] ?? "null") as unknown }
@@ -13,7 +13,7 @@ const tasks = Effect.fnUntraced(function*(call: (path: string) => Effect.Effect<
   return (yield* json(yield* call("/tasks"))).items as ReadonlyArray<unknown>
 })
 
-describe("starting", () => {
+describe("start", () => {
   it.effect("answers 201 with Location and the task", () =>
     Effect.gen(function*() {
       const call = yield* makeCall()
@@ -30,7 +30,7 @@ describe("starting", () => {
       })
     }))
 
-  it.effect("returns the same task for the same idempotency key, and refuses another request with it", () =>
+  it.effect("returns the same task for the same idempotency key, and refuses a different request with that key", () =>
     Effect.gen(function*() {
       const call = yield* makeCall()
       const key = { "idempotency-key": "k1" }
@@ -43,7 +43,7 @@ describe("starting", () => {
       assert.strictEqual((yield* problem(other)).type, "urn:perennial:problem:idempotency-conflict")
     }))
 
-  it.effect("P2: a busy conversation is 409 and names the active task", () =>
+  it.effect("P2: a busy conversation is answered 409 with the id of the active task", () =>
     Effect.gen(function*() {
       const call = yield* makeCall()
       const first = yield* json(yield* call("/tasks", post({ message: "hold", conversationId: "c1" })))
@@ -57,7 +57,7 @@ describe("starting", () => {
       assert.strictEqual(third.status, 201)
     }))
 
-  it.effect("SCENARIO 30: of 50 concurrent starts one is accepted, 49 are 409", () =>
+  it.effect("SCENARIO 30: of 50 concurrent starts one is accepted, and 49 are answered 409", () =>
     Effect.gen(function*() {
       const call = yield* makeCall()
       const statuses = yield* Effect.forEach(
@@ -94,7 +94,7 @@ describe("malformed requests", () => {
     ],
     ["metadata that is no object", "{\"message\":\"a\",\"metadata\":[]}", 400, "payload.metadata"]
   ]
-  it.effect("are 400, name the field, and store nothing", () =>
+  it.effect("are answered 400 with the name of the field, and nothing is stored", () =>
     Effect.gen(function*() {
       const call = yield* makeCall()
       for (const [name, content, status, field] of cases) {
@@ -109,7 +109,7 @@ describe("malformed requests", () => {
       assert.deepStrictEqual(yield* tasks(call), [])
     }))
 
-  it.effect("a body over the limit is 413, one of another type 415", () =>
+  it.effect("a body above the limit is answered 413, and a body of another type 415", () =>
     Effect.gen(function*() {
       const call = yield* makeCall({ server: { maxBodySize: "1 KiB" } })
       const large = yield* call("/tasks", post({ message: "x".repeat(2000) }))
@@ -127,7 +127,7 @@ describe("malformed requests", () => {
       assert.strictEqual((yield* call("/tasks", post({ message: "é".repeat(128 * 1024) }))).status, 201)
     }))
 
-  it.effect("queries and headers are named too", () =>
+  it.effect("the problem also names query parameters and headers", () =>
     Effect.gen(function*() {
       const call = yield* makeCall()
       const limit = yield* problem(yield* call("/tasks?limit=101"))
@@ -148,7 +148,7 @@ describe("events", () => {
     return { call, id, path: `/tasks/${id}/events` }
   })
 
-  it.effect("frames are a comment, then `id` and `data` of each event, to the terminal one", () =>
+  it.effect("a stream is a comment, then a frame with `id` and `data` for each event, up to the terminal event", () =>
     Effect.gen(function*() {
       const { call, id, path } = yield* started("hello\nworld")
       const response = yield* call(path)
@@ -176,7 +176,7 @@ describe("events", () => {
       assert.strictEqual(frames.at(-1), "")
     }))
 
-  it.effect("an EventSource learns at once how soon to come back: a cut does not cost it three seconds", () =>
+  it.effect("a stream for an EventSource begins with `retry`, so that it reconnects sooner than after 3 seconds", () =>
     Effect.gen(function*() {
       const { call, path } = yield* started("hello")
       const plain = yield* body(yield* call(path))
@@ -184,7 +184,7 @@ describe("events", () => {
       assert.strictEqual(asked, plain.replace(": ok\n\n", "retry: 1000\n\n"))
     }))
 
-  it.effect("SCENARIO 3: after every cursor the rest follows, exactly", () =>
+  it.effect("SCENARIO 3: a stream after any cursor has exactly the events after it", () =>
     Effect.gen(function*() {
       const { call, path } = yield* started("5x1")
       const whole = (yield* body(yield* call(path))).split("\n\n").slice(1)
@@ -195,7 +195,7 @@ describe("events", () => {
       }
     }))
 
-  it.effect("Last-Event-ID wins over the query", () =>
+  it.effect("Last-Event-ID takes precedence over the query", () =>
     Effect.gen(function*() {
       const { call, path } = yield* started("a b c")
       yield* body(yield* call(path))
@@ -203,7 +203,7 @@ describe("events", () => {
       assert.isTrue(rest.startsWith(": ok\n\nid: 6\n"), rest)
     }))
 
-  it.effect("an empty Last-Event-ID is none", () =>
+  it.effect("an empty Last-Event-ID is ignored", () =>
     Effect.gen(function*() {
       const { call, path } = yield* started("a b c")
       yield* body(yield* call(path))
@@ -222,7 +222,7 @@ describe("events", () => {
       assert.strictEqual(yield* body(response), "")
     }))
 
-  it.effect("SCENARIO 10: a cursor beyond the log is 422, not waited on", () =>
+  it.effect("SCENARIO 10: a cursor beyond the log is answered 422 at once", () =>
     Effect.gen(function*() {
       const { call, path } = yield* started("hold")
       const response = yield* call(`${path}?after=1000`)
@@ -230,7 +230,7 @@ describe("events", () => {
       assert.deepInclude(yield* problem(response), { type: "urn:perennial:problem:cursor-ahead", after: 1000 })
     }))
 
-  it.effect("JSON pages never wait", () =>
+  it.effect("a JSON page is answered without waiting for further events", () =>
     Effect.gen(function*() {
       const { call, path } = yield* started("a b hold c")
       const accept = { headers: { accept: "application/json" } }
@@ -253,7 +253,7 @@ describe("events", () => {
       yield* Effect.promise(() => reader.cancel())
     }))
 
-  it.effect("chat starts and streams in one response", () =>
+  it.effect("`POST /chat` starts a task and streams its events in one response", () =>
     Effect.gen(function*() {
       const call = yield* makeCall()
       const response = yield* call("/chat", post({ message: "hello" }))
@@ -266,8 +266,8 @@ describe("events", () => {
     }))
 })
 
-describe("steering", () => {
-  it.effect("SCENARIO 22: leaving does not cancel, cancelling does, and it stays so", () =>
+describe("cancel and decisions", () => {
+  it.effect("SCENARIO 22: a disconnect does not cancel the task; a cancel does, and the task stays cancelled", () =>
     Effect.gen(function*() {
       const call = yield* makeCall()
       const { id } = yield* json(yield* call("/tasks", post({ message: "hold", conversationId: "c1" })))
@@ -283,7 +283,7 @@ describe("steering", () => {
       assert.include(yield* body(yield* call(`/tasks/${id}/events`)), "\"type\":\"cancelled\"")
     }))
 
-  it.effect("a decision is taken once", () =>
+  it.effect("the first decision counts", () =>
     Effect.gen(function*() {
       const call = yield* makeCall()
       const { id } = yield* json(yield* call("/tasks", post({ message: "approve" })))
@@ -307,7 +307,7 @@ describe("steering", () => {
       assert.include(yield* Fiber.join(events), "\"content\":\"approved\"")
     }))
 
-  it.effect("a bug of an agent leaves no trace of its cause", () =>
+  it.effect("P12: the events do not show the cause of a bug in an agent", () =>
     Effect.gen(function*() {
       const call = yield* makeCall()
       const { id } = yield* json(yield* call("/tasks", post({ message: "break" })))
@@ -318,7 +318,7 @@ describe("steering", () => {
 })
 
 describe("conversations", () => {
-  it.effect("are listed with their messages, and removed when nothing runs", () =>
+  it.effect("are listed, return their messages, and can be deleted when no task is active", () =>
     Effect.gen(function*() {
       const echo = makeEcho()
       const call = yield* makeCall({ echo })
@@ -345,7 +345,7 @@ describe("conversations", () => {
       assert.deepStrictEqual(yield* tasks(call), [])
     }))
 
-  it.effect("are paged by place: a page goes on also after the conversation at its cursor was deleted", () =>
+  it.effect("are paged: the next page is right even if the conversation at the cursor was deleted", () =>
     Effect.gen(function*() {
       const call = yield* makeCall()
       const names = ["a/1", "b.2", "ü 3", "d"]

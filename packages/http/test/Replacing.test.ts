@@ -13,7 +13,7 @@ const messageIds = (call: Call) =>
   Effect.map(Effect.flatMap(call("/conversations/c1/messages"), json), ({ items }) => items.map(({ id }) => id))
 
 describe("replacing over HTTP", () => {
-  it.effect("a message is edited and sent again: what came after it leaves the conversation", () =>
+  it.effect("a message can be edited and sent again: the messages after it are removed from the conversation", () =>
     Effect.gen(function*() {
       const call = yield* makeCall()
       const a = yield* chat(call, { message: "a" })
@@ -24,7 +24,7 @@ describe("replacing over HTTP", () => {
       assert.strictEqual((yield* call(`/tasks/${a}/events?after=0`)).status, 200)
     }))
 
-  it.effect("the last answer is given again: 201 and `Location`, without or with a body", () =>
+  it.effect("`regenerate` starts a task for the last message again: 201 and `Location`, with or without a body", () =>
     Effect.gen(function*() {
       const call = yield* makeCall()
       const a = yield* chat(call, { message: "a" })
@@ -42,7 +42,7 @@ describe("replacing over HTTP", () => {
       assert.strictEqual((yield* Effect.flatMap(call("/conversations/c1/regenerate", again), json)).id, second.id)
     }))
 
-  it.effect("what cannot be replaced is 404, a busy conversation 409, a message without its conversation 400", () =>
+  it.effect("a message that cannot be replaced is 404, a busy conversation 409, a message without its conversation 400", () =>
     Effect.gen(function*() {
       const echo = makeEcho()
       const call = yield* makeCall({ echo })

@@ -10,7 +10,7 @@ import { json, layerLocal, layerMemory, makeEcho } from "./support.ts"
 
 const baseUrl = "http://localhost:3000"
 
-/** A server in memory, whose store can be reached, and a client of it. */
+/** A server in memory, its task backend, and a client of the server. */
 const serve = Effect.gen(function*() {
   const context = yield* Layer.build(layerMemory(makeEcho()))
   const web = yield* Effect.acquireRelease(
@@ -33,7 +33,7 @@ const serve = Effect.gen(function*() {
   }
 })
 
-it.effect("SCENARIO 9: a log that was pruned is answered 410, which says where its messages are", () =>
+it.effect("SCENARIO 9: a pruned log is answered 410, with the path of the messages", () =>
   Effect.gen(function*() {
     const { backend, call, client, manager } = yield* serve
     const task = yield* manager.start({ message: "a b c" })
@@ -67,7 +67,7 @@ it.effect("SCENARIO 9: a log that was pruned is answered 410, which says where i
       assert.deepInclude(error, { _tag: "EventsExpired", status: 410, taskId: task.id })
     }
 
-    // A reader that has everything needs nothing more; one with a cursor of another log is told so.
+    // A reader that has all events gets 204. A cursor beyond the log is refused with 422.
     assert.strictEqual((yield* call(events, { "last-event-id": String(lastSeq) })).status, 204)
     assert.deepStrictEqual(yield* Stream.runCollect(client.watch(task.id, { after: lastSeq })), [])
     assert.strictEqual((yield* call(`${events}?after=${lastSeq + 1}`)).status, 422)

@@ -4,7 +4,7 @@ import { Effect, Layer, Logger } from "effect"
 import { makeCall, post, problem } from "./support.ts"
 
 describe("routes", () => {
-  it.effect("a body of JSON may say so in capitals and with parameters, or not at all", () =>
+  it.effect("the content type of a JSON body may have capitals and parameters, or may be absent", () =>
     Effect.gen(function*() {
       const call = yield* makeCall()
       const start = (contentType: string) => call("/tasks", post({ message: "a" }, { "content-type": contentType }))
@@ -14,7 +14,7 @@ describe("routes", () => {
       assert.strictEqual((yield* call("/tasks", { method: "POST", body: bytes })).status, 201)
     }))
 
-  it.effect("P12: a bug is told to the logger that was provided to the routes, and to nobody else", () =>
+  it.effect("P12: the cause of a bug goes only to the logger of the routes", () =>
     Effect.gen(function*() {
       const logged: Array<unknown> = []
       const logger = Logger.make(({ message }) => {

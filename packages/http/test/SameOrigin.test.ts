@@ -1,11 +1,11 @@
-/** Which writes of browsers a server accepts, above all behind a proxy that changes `Host`. */
+/** Which writes of browsers a server accepts, especially behind a proxy that changes `Host`. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { layerTokens, makeCall, post, problem } from "./support.ts"
 
 type Headers = Record<string, string>
 
-/** A server with tokens, and a write with a cookie; and a server without tokens, and a write without credentials. */
+/** A server with tokens gets a write with a cookie. A server without tokens gets a write without credentials. */
 const servers = [
   { name: "with a cookie", auth: layerTokens, credential: { cookie: "access_token=alice-secret" } },
   { name: "without tokens", auth: undefined, credential: {} }
@@ -18,7 +18,7 @@ describe.each(servers)("a write $name", ({ auth, credential }) => {
       (call) => (headers: Headers) => call("/tasks", post({ message: "a" }, { ...credential, ...headers }))
     )
 
-  it.effect("may come from a page of the public URL: the proxy may change `Host`", () =>
+  it.effect("is accepted from a page of the public URL, also if the proxy changes `Host`", () =>
     Effect.gen(function*() {
       for (const publicUrl of ["https://agents.example", "https://agents.example:443/api/"]) {
         const write = yield* makeWrite(publicUrl)
@@ -32,7 +32,7 @@ describe.each(servers)("a write $name", ({ auth, credential }) => {
       }
     }))
 
-  it.effect("may come from where the browser says that it is the same origin: `Sec-Fetch-Site`", () =>
+  it.effect("is accepted if `Sec-Fetch-Site` says that the page has the same origin", () =>
     Effect.gen(function*() {
       const write = yield* makeWrite()
       const origin = "https://agents.example"
@@ -43,7 +43,7 @@ describe.each(servers)("a write $name", ({ auth, credential }) => {
       }
     }))
 
-  it.effect("is refused with the headers that were compared, and the setting that helps", () =>
+  it.effect("is refused with a text that names the compared headers and the setting that helps", () =>
     Effect.gen(function*() {
       const without = yield* problem(yield* (yield* makeWrite())({ origin: "https://agents.example" }))
       assert.strictEqual(
@@ -61,7 +61,7 @@ describe.each(servers)("a write $name", ({ auth, credential }) => {
 })
 
 describe("a write", () => {
-  it.effect("with a cookie and without `Origin` is refused: the answer says that it is absent", () =>
+  it.effect("with a cookie and without `Origin` is refused with a text that says that `Origin` is absent", () =>
     Effect.gen(function*() {
       const call = yield* makeCall({ auth: layerTokens })
       const refused = yield* problem(
@@ -70,7 +70,7 @@ describe("a write", () => {
       assert.include(refused.detail, "`Origin` is absent, `Host` is localhost:3000")
     }))
 
-  it.effect("P12: without tokens needs a loopback `Host`, whatever the browser says and whatever the public URL is", () =>
+  it.effect("P12: to a server without tokens needs a loopback `Host`, regardless of the public URL and `Sec-Fetch-Site`", () =>
     Effect.gen(function*() {
       const call = yield* makeCall({ server: { publicUrl: "https://agents.example" } })
       const headers = { host: "agents.example", origin: "https://agents.example", "sec-fetch-site": "same-origin" }

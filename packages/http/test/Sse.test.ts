@@ -37,7 +37,7 @@ const settle = Effect.repeat(Effect.yieldNow, { times: 50 })
 const frame = (seq: number) =>
   `id: ${seq}\ndata: {"type":"text","taskId":"t1","conversationId":"c1","content":"${seq}"}\n\n`
 
-/** What a connection writes, chunk by chunk. */
+/** The chunks that a connection writes. */
 const open = Effect.fnUntraced(function*(events: Stream.Stream<StoredEvent, StreamLost>) {
   const streams = yield* Sse.EventStreams
   const body = streams.response(events).body
@@ -57,7 +57,7 @@ const collect = Effect.fnUntraced(function*(events: Stream.Stream<StoredEvent, S
 const layer = Sse.layer({ heartbeat: "15 seconds", retry: "2 seconds" })
 
 describe("a stream", () => {
-  it.effect("opens at once, and ends with its source", () =>
+  it.effect("sends its opening at once, and ends when its source ends", () =>
     Effect.gen(function*() {
       const { fiber, written } = yield* collect(Stream.make(stored(1), stored(2)))
       yield* Fiber.join(fiber)
@@ -65,7 +65,7 @@ describe("a stream", () => {
       assert.strictEqual(yield* (yield* Sse.EventStreams).open, 0)
     }).pipe(Effect.provide(layer)))
 
-  it.effect("SCENARIO 13: an idle stream gets a comment every heartbeat and loses nothing", () =>
+  it.effect("SCENARIO 13: an idle stream gets a comment every heartbeat and loses no event", () =>
     Effect.gen(function*() {
       const gate = yield* Latch.make()
       const later = Stream.fromEffect(Effect.as(gate.await, stored(2)))
@@ -77,7 +77,7 @@ describe("a stream", () => {
       assert.deepStrictEqual(yield* written, [": ok\n\n", frame(1), ": ping\n\n", ": ping\n\n", frame(2)])
     }).pipe(Effect.provide(layer)))
 
-  it.effect("ends cleanly after a retry hint when its source is lost", () =>
+  it.effect("ends with a retry hint when its source fails", () =>
     Effect.gen(function*() {
       const lost = Stream.fail(new StreamLost({ taskId, after: 1, reason: "secret" }))
       const { fiber, written } = yield* collect(Stream.concat(Stream.make(stored(1)), lost))
@@ -85,14 +85,14 @@ describe("a stream", () => {
       assert.deepStrictEqual(yield* written, [": ok\n\n", frame(1), "retry: 2000\n\n"])
     }).pipe(Effect.provide(layer)))
 
-  it.effect("ends like that too when its source has a bug", () =>
+  it.effect("ends with a retry hint when its source dies of a bug", () =>
     Effect.gen(function*() {
       const { fiber, written } = yield* collect(Stream.die(new Error("secret")))
       yield* Fiber.join(fiber)
       assert.deepStrictEqual(yield* written, [": ok\n\n", "retry: 2000\n\n"])
     }).pipe(Effect.provide(layer)))
 
-  it.effect("SCENARIO 16: leaving ends the source and frees the connection", () =>
+  it.effect("SCENARIO 16: when the reader disconnects, the source ends and the stream no longer counts as open", () =>
     Effect.gen(function*() {
       const ended = yield* Latch.make()
       const source = Stream.ensuring(Stream.concat(Stream.make(stored(1)), Stream.never), ended.open)
@@ -105,7 +105,7 @@ describe("a stream", () => {
       assert.strictEqual(yield* streams.open, 0)
     }).pipe(Effect.provide(layer)))
 
-  it.effect("P6: a reader that stalls makes its source wait", () =>
+  it.effect("P6: the source waits while the reader stalls", () =>
     Effect.gen(function*() {
       const pulled = yield* Ref.make(0)
       const source = Stream.fromEffectRepeat(Effect.map(Ref.updateAndGet(pulled, (n) => n + 1), (n) => stored(n)))
@@ -121,7 +121,7 @@ describe("a stream", () => {
 })
 
 describe("coalescing", () => {
-  it.effect("holds back what follows closely, never what follows a quiet moment, and not the end", () =>
+  it.effect("delays events that follow each other closely, but no event after a pause and no terminal event", () =>
     Effect.gen(function*() {
       const queue = yield* Queue.unbounded<StoredEvent, Cause.Done>()
       const { fiber, written } = yield* collect(Stream.fromQueue(queue))
@@ -146,7 +146,7 @@ describe("coalescing", () => {
 })
 
 describe("a wire", () => {
-  it.effect("says what headers, opening, heartbeats, events and goodbye look like", () =>
+  it.effect("defines headers, opening, heartbeats, events and goodbye of a stream", () =>
     Effect.gen(function*() {
       const utf8 = new TextEncoder()
       const wire: Wire = {
@@ -179,7 +179,7 @@ describe("the bound on open streams", () => {
   const bounded = Sse.layer({ maxStreams: 2, retry: "2 seconds" })
   const waiting = Stream.concat(Stream.make(stored(1)), Stream.never)
 
-  it.effect("is reported once, however many readers are refused, and again after half of the streams have ended", () =>
+  it.effect("is logged once for any number of refused readers, and again only after half of the streams have ended", () =>
     Effect.gen(function*() {
       const warnings: Array<unknown> = []
       const logger = Logger.make(({ logLevel, message }) => {
@@ -207,7 +207,7 @@ describe("the bound on open streams", () => {
       }).pipe(Effect.provide([bounded, Logger.layer([logger])]))
     }))
 
-  it.effect("holds for streams that were admitted together: one too many ends at once after a retry hint", () =>
+  it.effect("holds for concurrent admissions: a stream above the bound ends at once with a retry hint", () =>
     Effect.gen(function*() {
       const streams = yield* Sse.EventStreams
       yield* Effect.replicateEffect(streams.admit, 3)
@@ -222,7 +222,7 @@ describe("the bound on open streams", () => {
 })
 
 describe("drain", () => {
-  it.effect("does not wait for a stream that coalesces, also when its timer is gone", () =>
+  it.effect("does not wait for a stream that coalesces, also when the scope of its timer has closed", () =>
     Effect.gen(function*() {
       const scope = yield* Scope.make()
       const context = yield* Layer.buildWithScope(Sse.layer({ coalesce: "5 millis" }), scope)
@@ -237,7 +237,7 @@ describe("drain", () => {
       assert.deepStrictEqual(yield* written, [": ok\n\n", frame(1), "retry: 1000\n\n"])
     }))
 
-  it.effect("ends open streams and later ones after a retry hint", () =>
+  it.effect("ends open streams and later streams with a retry hint", () =>
     Effect.gen(function*() {
       const streams = yield* Sse.EventStreams
       const idle = yield* collect(Stream.concat(Stream.make(stored(1)), Stream.never))
@@ -262,10 +262,10 @@ describe("drain", () => {
 
 describe("interleavings", () => {
   for (let operations = 3; operations <= 60; operations++) {
-    it.effect(`a fiber gives way after every ${operations} operations: nothing waits for a heartbeat`, () =>
+    it.effect(`fibers yield after every ${operations} operations: no event waits for the next heartbeat`, () =>
       Effect.gen(function*() {
         const seqs = Array.range(1, 40)
-        // Each takes longer to come than the one before.
+        // Each event takes longer to arrive than the event before.
         const events = Stream.fromIterable(seqs).pipe(
           Stream.rechunk(1),
           Stream.mapEffect((seq) => Effect.as(Effect.repeat(Effect.void, { times: seq }), stored(seq)))
@@ -276,7 +276,7 @@ describe("interleavings", () => {
         assert.strictEqual((yield* written).join(""), [": ok\n\n", ...seqs.map(frame)].join(""))
       }).pipe(Effect.provide(layer), Effect.provideService(Scheduler.MaxOpsBeforeYield, operations)))
 
-    it.effect(`a fiber gives way after every ${operations} operations: a drain at any moment is seen`, () =>
+    it.effect(`fibers yield after every ${operations} operations: a drain at any moment ends the stream`, () =>
       Effect.gen(function*() {
         for (let moment = 1; moment <= 20; moment++) {
           yield* Effect.gen(function*() {
@@ -295,7 +295,7 @@ describe("encoding", () => {
   const bytesOf = (events: Stream.Stream<StoredEvent>) =>
     Effect.flatMap(open(events), (body) => Stream.runCollect(Stream.drop(body, 1)))
 
-  it.effect("readers of one batch share one buffer, also of an event in arrays of their own", () =>
+  it.effect("readers of one batch share one buffer, and readers of one event share it also in different arrays", () =>
     Effect.gen(function*() {
       const batch = [stored(1), stored(2), stored(3)] as const
       const one = stored(4)
@@ -306,7 +306,7 @@ describe("encoding", () => {
       assert.strictEqual(a[1], b[1])
     }).pipe(Effect.provide(layer)))
 
-  it.effect("line breaks and unknown events keep their form", () =>
+  it.effect("line breaks and unknown events are sent unchanged", () =>
     Effect.gen(function*() {
       const raw = { type: "future", taskId: "t1", conversationId: "c1", at: "\u2028\r\n" }
       const source = Stream.make<[StoredEvent, StoredEvent]>(

@@ -35,7 +35,7 @@ const makeLocal = Effect.fnUntraced(function*(limits?: Partial<TaskLimits.TaskLi
 
 type Local = Effect.Success<ReturnType<typeof makeLocal>>
 
-/** A server over the tasks of `local`, at a port of its own. */
+/** Starts a server on a free port over the task manager of `local`. */
 const serve = Effect.fnUntraced(function*(
   { context }: Local,
   authorization: Layer.Layer<Authorization, Tokens.NotLoopback, HttpServer.HttpServer> = Tokens.layerLocal
@@ -68,8 +68,8 @@ contract("over HTTP", (limits) =>
     return { ...local.fixture, manager: yield* connect(yield* serve(local)) }
   }))
 
-describe("over HTTP alone", () => {
-  it.live("P3: connections that are cut are survived, wherever they are cut", () =>
+describe("only over HTTP", () => {
+  it.live("P3: a reader gets all events although its connections are cut at any place", () =>
     Effect.gen(function*() {
       const local = yield* makeLocal()
       // Each response is cut after 700 bytes.
@@ -86,7 +86,7 @@ describe("over HTTP alone", () => {
       assert.isAbove(proxy.connections(), 3)
     }))
 
-  it.live("a start whose answer is lost is repeated, and starts one task", () =>
+  it.live("a start is repeated if its answer is lost, and starts one task", () =>
     Effect.gen(function*() {
       const local = yield* makeLocal()
       const proxy = yield* makeCuttingProxy(yield* serve(local), (n) => n === 0 ? 10 : Number.POSITIVE_INFINITY)
@@ -96,12 +96,12 @@ describe("over HTTP alone", () => {
       assert.deepStrictEqual((yield* local.fixture.manager.list()).map(({ id }) => id), [task.id])
     }))
 
-  it.live("cancel waits for the end of a task as long as it takes", () =>
+  it.live("cancel waits for the end of the task without a time limit", () =>
     Effect.gen(function*() {
       const local = yield* makeLocal()
       const asked = yield* Latch.make()
       const { manager: inner } = local.fixture
-      // A server that waits for the end no longer than this answers 202.
+      // This manager does not wait for the end of the task, so that the server answers 202.
       const impatient = TaskManager.of({
         ...inner,
         cancel: (id, options) =>
@@ -119,7 +119,7 @@ describe("over HTTP alone", () => {
       assert.deepStrictEqual(yield* Fiber.join(cancelling), yield* inner.get(id))
     }))
 
-  it.live("P12: the user is the token's, which may be another for each request", () =>
+  it.live("P12: the user is the user of the token, which may differ from request to request", () =>
     Effect.gen(function*() {
       const local = yield* makeLocal()
       const port = yield* serve(local, layerTokens)
@@ -134,7 +134,7 @@ describe("over HTTP alone", () => {
       assert.deepStrictEqual((yield* other.list()).map((task) => task.id), [id])
     }))
 
-  it.live("what the server does not do is a TaskBackendError that names the cause", () =>
+  it.live("a refused token is a TaskBackendError with the cause", () =>
     Effect.gen(function*() {
       const local = yield* makeLocal()
       const port = yield* serve(local, layerTokens)

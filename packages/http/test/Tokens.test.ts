@@ -11,7 +11,7 @@ const start = Effect.fnUntraced(function*(call: Call, user: string, message = "a
 })
 
 describe("tokens", () => {
-  it.effect("a request without one, or with a wrong one, is 401", () =>
+  it.effect("a request without a token, or with a wrong token, is answered 401", () =>
     Effect.gen(function*() {
       const call = yield* makeCall({ auth: layerTokens })
       for (
@@ -32,7 +32,7 @@ describe("tokens", () => {
       assert.strictEqual(yield* status(call("/tasks", { headers: as("alice") })), 200)
     }))
 
-  it.effect("EventSource may bring it as a cookie or in the query", () =>
+  it.effect("an EventSource may send its token as a cookie or in the query", () =>
     Effect.gen(function*() {
       const call = yield* makeCall({ auth: layerTokens })
       const id = yield* start(call, "alice")
@@ -44,7 +44,7 @@ describe("tokens", () => {
       assert.strictEqual(byCookie, byQuery)
     }))
 
-  it.effect("only a 401 asks for a token, not an answer to another credential than the first", () =>
+  it.effect("only a 401 has `WWW-Authenticate`: no other answer has it, whichever credential the request had", () =>
     Effect.gen(function*() {
       const call = yield* makeCall({ auth: layerTokens })
       const cookie = { cookie: "access_token=alice-secret" }
@@ -62,7 +62,7 @@ describe("tokens", () => {
       }
     }))
 
-  it.effect("a cookie counts on writes only from the same origin", () =>
+  it.effect("a cookie is accepted for writes only from the same origin", () =>
     Effect.gen(function*() {
       const call = yield* makeCall({ auth: layerTokens })
       const write = (origin: Record<string, string>) =>
@@ -75,7 +75,7 @@ describe("tokens", () => {
       assert.strictEqual(yield* write({ origin: "https://evil.example", ...as("alice") }), 201)
     }))
 
-  it.effect("P12, SCENARIO 32: what belongs to another user does not exist", () =>
+  it.effect("P12, SCENARIO 32: tasks and conversations of another user are answered 404", () =>
     Effect.gen(function*() {
       const call = yield* makeCall({ auth: layerTokens })
       const id = yield* start(call, "alice", "hold")
@@ -103,7 +103,7 @@ describe("tokens", () => {
 })
 
 describe("without tokens", () => {
-  it.effect("only requests to a loopback name are answered", () =>
+  it.effect("only requests with a loopback `Host` are answered", () =>
     Effect.gen(function*() {
       const call = yield* makeCall()
       const get = (host: string) => status(call("/tasks", { headers: { host } }))
@@ -115,7 +115,7 @@ describe("without tokens", () => {
       }
     }))
 
-  it.effect("writes of browsers must come from this server's own pages", () =>
+  it.effect("writes of browsers must come from pages of this server", () =>
     Effect.gen(function*() {
       const call = yield* makeCall()
       const write = (origin: Record<string, string>) => status(call("/tasks", post({ message: "a" }, origin)))
@@ -130,7 +130,7 @@ describe("PERENNIAL_TOKENS", () => {
   const read = (value?: string) =>
     Tokens.config().parse(ConfigProvider.fromUnknown(value === undefined ? {} : { PERENNIAL_TOKENS: value }))
 
-  it.effect("names users and their tokens", () =>
+  it.effect("is a list of users and their tokens", () =>
     Effect.gen(function*() {
       const tokens = Option.getOrThrow(yield* read("alice:s1, bob:s:2,alice:s3"))
       assert.deepStrictEqual(
@@ -141,7 +141,7 @@ describe("PERENNIAL_TOKENS", () => {
       assert.isTrue(Option.isNone(yield* read("")))
     }))
 
-  it.effect("a wrong value is named without showing a secret", () =>
+  it.effect("a wrong value is refused with a message that shows no secret", () =>
     Effect.gen(function*() {
       for (
         const value of [

@@ -1,11 +1,11 @@
-/**
- * A proxy that cuts connections in the middle of their responses.
- */
 import { Effect } from "effect"
 import * as Http from "node:http"
 import type * as Net from "node:net"
 
-/** How much of the n-th response, given what has come so far, may pass. Anything less than it all cuts the connection. */
+/**
+ * The number of bytes of a response that may pass. `connection` counts responses from 0, and `text` is the response so far.
+ * The proxy cuts the connection when the response reaches this number.
+ */
 export type Limit = (connection: number, text: string) => number
 
 /** A proxy that cuts connections in the middle of their responses. */

@@ -1,6 +1,6 @@
 import type { Refused } from "@perennial/http/EventReader"
 
-/** The tag of the typed client's error for the same refusal. */
+/** Maps the error of `EventReader` to the error tag that the typed client uses for the same problem. */
 export const tagOf = (error: unknown) => {
   const type = (error as Partial<Refused>).problem?.type ?? "urn:perennial:problem:unknown"
   const words = type.slice("urn:perennial:problem:".length).split("-")

@@ -1,5 +1,5 @@
 /**
- * Middleware that a test adds to the API: it denies every request of the place that it guards, once it is armed.
+ * Middleware that a test adds to the API. It denies every request to its group or endpoint if it is armed.
  */
 import type { Api } from "@perennial/http/Api"
 import { Effect, Layer } from "effect"
@@ -14,7 +14,7 @@ export class Denied extends HttpApiError.Problem<Denied>()("Denied", {
 class GroupGuard extends HttpApiMiddleware.Service<GroupGuard>()("test/GroupGuard", { error: Denied }) {}
 class EndpointGuard extends HttpApiMiddleware.Service<EndpointGuard>()("test/EndpointGuard", { error: Denied }) {}
 
-/** Every group is guarded, and the endpoint `tasks.get` has one more guard of its own. */
+/** Adds `GroupGuard` to every group, and `EndpointGuard` to the endpoint `tasks.get`. */
 export const guard = (api: typeof Api) => {
   const { conversations, system, tasks } = api.groups
   return api
@@ -23,7 +23,7 @@ export const guard = (api: typeof Api) => {
     .add(system.middleware(GroupGuard))
 }
 
-/** The guards: those that are armed deny. */
+/** Provides both guards. Only the armed guard denies requests. */
 export const layerGuards = (armed: "groups" | "endpoint") => {
   const denied = Effect.fail(new Denied({ detail: "Denied by a middleware of the test." }))
   return Layer.mergeAll(

@@ -1,5 +1,5 @@
 /**
- * Servers on Node.js over a task manager that outlives them.
+ * Servers on Node.js. Several servers, one after the other, can serve the same task manager.
  */
 import * as NodeServer from "@perennial/http/NodeServer"
 import * as Server from "@perennial/http/Server"
@@ -8,7 +8,7 @@ import { Context, Effect, Exit, Layer, Scope } from "effect"
 import { HttpServer } from "effect/http"
 import { type Echo, layerMemory } from "./support.ts"
 
-/** A task manager that outlives the servers in front of it. */
+/** A task manager in memory. It lives until the scope ends, longer than the servers that use it. */
 export const makeManager = (echo: Echo) =>
   Effect.map(Layer.build(layerMemory(echo)), (context) => Layer.succeedContext(context))
 

@@ -1,5 +1,5 @@
 /**
- * A server in memory, and an agent that does what a test tells it.
+ * A server in memory, and an agent that is controlled by the words of the user's message.
  */
 import { assert } from "@effect/vitest"
 import { type Agent, Agents, make as makeAgent } from "@perennial/domain/Agent"
@@ -17,13 +17,13 @@ import { NetAddress } from "effect/net"
 
 export interface Echo {
   readonly agent: Agent
-  /** Opens what the words `hold` wait for. */
+  /** The word `hold` waits until this latch is open. */
   readonly gate: Latch.Latch
 }
 
 /**
- * Repeats the words of the user's message, an event each. `hold` waits for the gate, `approve` for a decision, `break`
- * is a bug, and `10x100` says itself 10 times in batches of 100 events.
+ * An agent that repeats the words of the user's message, one event for each word. `hold` waits for the gate, `approve`
+ * waits for a decision, `break` dies of a bug, and `10x100` emits 10 batches of 100 events.
  */
 export const makeEcho = (): Echo => {
   const gate = Latch.makeUnsafe(false)
@@ -60,7 +60,7 @@ export const layerTokens = Tokens.layer([
   { userId: UserId.make("bob"), secret: Redacted.make("bob-secret") }
 ])
 
-/** A web handler knows no address. The tests say that it is one of this machine. */
+/** `Tokens.layerLocal` needs the address of the server. A web handler has none, so the tests provide a loopback address. */
 export const layerLocal = Tokens.layerLocal.pipe(
   Layer.provide(Layer.succeed(
     HttpServer.HttpServer,
@@ -74,13 +74,13 @@ export const layerLocal = Tokens.layerLocal.pipe(
 
 export type Call = (path: string, init?: RequestInit) => Effect.Effect<Response>
 
-/** Calls all routes without a port: what goes over the wire, byte by byte. */
+/** Returns a function that sends a request to the routes without a socket, and returns the response. */
 export const makeCall = (
   options?: {
     readonly echo?: Echo
     readonly auth?: Layer.Layer<Authorization>
     readonly server?: Server.Options
-    /** Middleware that a test has added to the API. */
+    /** The middleware that a test has added to the API. */
     readonly guards?: Layer.Layer<never>
   }
 ) =>
@@ -101,7 +101,7 @@ export const makeCall = (
     (web): Call => (path, init) => Effect.promise(() => web.handler(new Request(`http://localhost:3000${path}`, init)))
   )
 
-/** The fields that tests look at, of whatever the answer is; the others are not there. */
+/** All fields of answers that tests read. An answer has only some of them. */
 export interface Fields {
   readonly id: string
   readonly type: string
@@ -139,7 +139,7 @@ export interface Fields {
 export const json = (response: Response): Effect.Effect<Fields> =>
   Effect.promise(() => response.json() as Promise<Fields>)
 
-/** Every answer that is an error is one of these. */
+/** Decodes the body of an error response: each of them is a problem (RFC 9457). */
 export const problem = Effect.fnUntraced(function*(response: Response) {
   assert.strictEqual(response.headers.get("content-type"), "application/problem+json")
   const value = yield* json(response)

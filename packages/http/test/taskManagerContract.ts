@@ -1,5 +1,5 @@
 /**
- * What a `TaskManager` does, in process or over HTTP: the same results, the same errors.
+ * The suite for a `TaskManager`. In process and over HTTP it has the same results and the same errors.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { AgentId, ConversationId, MessageId, TaskId } from "@perennial/domain/Ids"
@@ -13,7 +13,7 @@ import { Effect, Fiber, type Latch, Latch as Latches, type Scope, Stream } from 
 
 export interface Fixture {
   readonly manager: TaskManager["Service"]
-  /** Opens what the word `hold` in a message waits for. */
+  /** The word `hold` in a message waits until this latch is open. */
   readonly gate: Latch.Latch
   /** Removes the logs of all tasks that have ended. */
   readonly expire: Effect.Effect<void>
@@ -24,14 +24,14 @@ export type MakeFixture = (limits?: Partial<TaskLimits>) => Effect.Effect<Fixtur
 const c1 = ConversationId.make("c1")
 const unknown = TaskId.make("unknown")
 
-/** All but the time of an event, which is that of its arrival where it came over HTTP. */
+/** The events without their times, since over HTTP the time of an event is the time of its arrival. */
 const withoutTimes = (events: ReadonlyArray<StoredEvent>) => events.map(({ event, seq }) => ({ event, seq }))
 const types = (events: ReadonlyArray<StoredEvent>) => events.map(({ event }) => event.type)
 
 const read = (manager: Fixture["manager"], id: TaskId, after?: number) =>
   Effect.flatMap(manager.events(id, { after }), Stream.runCollect)
 
-/** Starts a task, and waits until it has said all words before `hold` or `approve`. */
+/** Starts a task, and waits for its event `seq`. */
 const startAndReach = Effect.fnUntraced(
   function*(manager: Fixture["manager"], seq: number, input: Parameters<Fixture["manager"]["start"]>[0]) {
     const task = yield* manager.start(input)
@@ -42,7 +42,7 @@ const startAndReach = Effect.fnUntraced(
 
 export const contract = (name: string, makeFixture: MakeFixture) => {
   describe(`${name}: start`, () => {
-    it.live("P1, P3: stores a task, runs it, and shows each of its events once, from any seq", () =>
+    it.live("P1, P3: stores a task, runs it, and streams each of its events once, after any seq", () =>
       Effect.gen(function*() {
         const { manager } = yield* makeFixture()
         const task = yield* manager.start({ message: "a b", conversationId: "c1", metadata: { order: 7 } })
@@ -67,7 +67,7 @@ export const contract = (name: string, makeFixture: MakeFixture) => {
         })
       }))
 
-    it.live("P2: a busy conversation is left alone, queued behind, or interrupted", () =>
+    it.live("P2: `onBusy` rejects a start in a busy conversation, queues it, or interrupts the active task", () =>
       Effect.gen(function*() {
         const { gate, manager } = yield* makeFixture({ queuedPerConversation: 1 })
         const first = yield* startAndReach(manager, 3, { message: "a hold", conversationId: "c1" })
@@ -93,7 +93,7 @@ export const contract = (name: string, makeFixture: MakeFixture) => {
         assert.strictEqual((yield* manager.await(last.id)).task.status, "completed")
       }))
 
-    it.live("an idempotency key stands for one request", () =>
+    it.live("an idempotency key belongs to one request", () =>
       Effect.gen(function*() {
         const { manager } = yield* makeFixture()
         const first = yield* manager.start({ message: "a", idempotencyKey: "k", logContext: { try: "1" } })
@@ -107,17 +107,17 @@ export const contract = (name: string, makeFixture: MakeFixture) => {
         assert.notStrictEqual(other.id, first.id)
       }))
 
-    it.live("P11: a process that has as many tasks waiting as it takes says so", () =>
+    it.live("P11: a start fails with CapacityExceeded if the largest number of tasks is waiting", () =>
       Effect.gen(function*() {
         const { manager } = yield* makeFixture({ capacity: 1, waiting: 1 })
         yield* startAndReach(manager, 3, { message: "a hold" })
         yield* manager.start({ message: "b" })
-        // Places are taken and given in the background.
+        // Tasks get their places in the background: the first tries may still be accepted.
         const refused = yield* Effect.flip(Effect.forever(manager.start({ message: "c" })))
         assert.deepStrictEqual(refused, new TaskError.CapacityExceeded({ limit: 1 }))
       }))
 
-    it.live("an agent, a message and a conversation that are not there are named", () =>
+    it.live("the error names an agent, a message or a conversation that does not exist", () =>
       Effect.gen(function*() {
         const { manager } = yield* makeFixture()
         assert.deepStrictEqual(
@@ -138,7 +138,7 @@ export const contract = (name: string, makeFixture: MakeFixture) => {
         )
       }))
 
-    it.live("regenerate answers the user's last message again", () =>
+    it.live("regenerate starts a task for the user's last message again", () =>
       Effect.gen(function*() {
         const { manager } = yield* makeFixture()
         const first = yield* manager.start({ message: "a b c", conversationId: "c1" })
@@ -152,7 +152,7 @@ export const contract = (name: string, makeFixture: MakeFixture) => {
         )
       }))
 
-    it.live("P11: what is not accepted is refused by its field, and nothing is stored", () =>
+    it.live("P11: invalid input is refused with the name of its field, and nothing is stored", () =>
       Effect.gen(function*() {
         const { manager } = yield* makeFixture()
         const refusals = [
@@ -183,7 +183,7 @@ export const contract = (name: string, makeFixture: MakeFixture) => {
   })
 
   describe(`${name}: reading`, () => {
-    it.live("a task that is not there is named by every method", () =>
+    it.live("every method fails with TaskNotFound for an unknown task", () =>
       Effect.gen(function*() {
         const { manager } = yield* makeFixture()
         const notFound = new TaskError.TaskNotFound({ taskId: unknown })
@@ -195,7 +195,7 @@ export const contract = (name: string, makeFixture: MakeFixture) => {
         assert.deepStrictEqual(yield* Effect.flip(manager.decide(unknown, "t", { approved: true })), notFound)
       }))
 
-    it.live("a seq beyond the log, and a log that has expired, fail before the stream", () =>
+    it.live("`events` fails before it returns a stream if the cursor is beyond the log or the log has expired", () =>
       Effect.gen(function*() {
         const { expire, manager } = yield* makeFixture()
         const { id } = yield* manager.start({ message: "a" })
@@ -213,7 +213,7 @@ export const contract = (name: string, makeFixture: MakeFixture) => {
         assert.deepStrictEqual(yield* manager.get(id), task)
       }))
 
-    it.live("P3: a reader that joins while a task runs sees what was and what comes", () =>
+    it.live("P3: a reader that joins while a task runs gets the earlier and the later events", () =>
       Effect.gen(function*() {
         const { gate, manager } = yield* makeFixture()
         const { id } = yield* startAndReach(manager, 4, { message: "a b hold c d" })
@@ -238,7 +238,7 @@ export const contract = (name: string, makeFixture: MakeFixture) => {
         }
       }))
 
-    it.live("lists are newest first, filtered, in pages of any size, and `running` knows what runs", () =>
+    it.live("`list` returns filtered pages of any size, newest first, and `running` the running tasks", () =>
       Effect.gen(function*() {
         const { gate, manager } = yield* makeFixture()
         const tasks: Array<Task> = []
@@ -266,7 +266,7 @@ export const contract = (name: string, makeFixture: MakeFixture) => {
         yield* manager.await(two.id)
       }))
 
-    it.live("the result of a long task is its last message", () =>
+    it.live("`await` returns the last message of a long task", () =>
       Effect.gen(function*() {
         const { manager } = yield* makeFixture()
         const { id } = yield* manager.start({ message: "10x100" })
@@ -276,7 +276,7 @@ export const contract = (name: string, makeFixture: MakeFixture) => {
         assert.deepStrictEqual(usage, zero)
       }))
 
-    it.live("a task that failed has neither usage nor a secret", () =>
+    it.live("the result of a failed task has no usage and no secret", () =>
       Effect.gen(function*() {
         const { manager } = yield* makeFixture()
         const { id } = yield* manager.start({ message: "break" })
@@ -287,7 +287,7 @@ export const contract = (name: string, makeFixture: MakeFixture) => {
       }))
   })
 
-  describe(`${name}: steering`, () => {
+  describe(`${name}: cancel, decisions and deletion`, () => {
     it.live("P7: cancel ends a task, frees its conversation, and returns the task as it ended", () =>
       Effect.gen(function*() {
         const { manager } = yield* makeFixture()
@@ -304,7 +304,7 @@ export const contract = (name: string, makeFixture: MakeFixture) => {
         assert.strictEqual(task.status, "completed")
       }))
 
-    it.live("the first decision stands", () =>
+    it.live("the first decision counts", () =>
       Effect.gen(function*() {
         const { manager } = yield* makeFixture()
         const { id } = yield* startAndReach(manager, 4, { message: "a approve" })
@@ -323,7 +323,7 @@ export const contract = (name: string, makeFixture: MakeFixture) => {
         assert.include(JSON.stringify(yield* read(manager, id)), "\"approved\"")
       }))
 
-    it.live("deleteConversation removes its tasks", () =>
+    it.live("deleteConversation removes the tasks of the conversation", () =>
       Effect.gen(function*() {
         const { manager } = yield* makeFixture()
         const { id } = yield* manager.start({ message: "a", conversationId: "c1" })

@@ -1,5 +1,5 @@
 /**
- * What a reader of events does, whichever it is: the typed client's `watch`, and `EventReader`.
+ * The suites for a reader of events: `watch` of the typed client, and `EventReader`.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { TaskId } from "@perennial/domain/Ids"
@@ -18,16 +18,16 @@ export type Watch = (
   options?: { readonly after?: number | undefined }
 ) => Stream.Stream<Numbered, { readonly _tag: string }>
 
-/** Watches tasks of the server at a port, and connects again after some milliseconds. */
+/** Makes a reader for the server on a port. It reconnects after some milliseconds. */
 export type AtPort = (port: number) => Effect.Effect<Watch, never, Scope.Scope>
 
-/** A reader on a clock that tests hold. */
+/** A reader with a clock that tests control. */
 export interface Timed {
-  /** Watches tasks of a server that a test plays. */
+  /** Makes a reader. The test answers its requests. */
   readonly over: (
     answer: (lastEventId: string | undefined) => Effect.Effect<Response>
   ) => Effect.Effect<Watch, never, Scope.Scope>
-  /** Lets time pass. */
+  /** Moves the clock on. */
   readonly advance: (duration: Duration.Input) => Effect.Effect<void>
 }
 
@@ -44,7 +44,7 @@ const start = (manager: TaskManager["Service"], message: string) => manager.star
 
 const bytes = (...limits: ReadonlyArray<number>): Limit => (n) => limits[n % limits.length] ?? 0
 
-/** Up to the end of the k-th event; the opening comment comes before the first. */
+/** A limit at the end of the k-th event. The opening comment comes before the first event. */
 const events = (k: number): Limit => (_, text) => {
   let end = text.indexOf("\n\n")
   for (let i = 0; i < k && end !== -1; i++) end = text.indexOf("\n\n", end + 2)
@@ -56,7 +56,7 @@ const fields = { ack: { messageId: "t1/1" }, text: { content: "a" }, done: { usa
 const frame = (seq: number, type: keyof typeof fields = "text") =>
   `id: ${seq}\ndata: ${JSON.stringify({ taskId: "t1", conversationId: "c1", type, ...fields[type] })}\n\n`
 
-/** A body that says one text after the other, and then stays open without another byte. */
+/** A stream that sends these texts, and then stays open and sends nothing more. */
 const silentAfter = (...texts: ReadonlyArray<string>) =>
   new Response(
     new ReadableStream<Uint8Array>({
@@ -78,7 +78,7 @@ const problem = (status: number, fields: object) =>
 
 const id = TaskId.make("t1")
 
-/** A server that gives one answer after the other, and remembers from where it was asked. */
+/** A server that gives these answers one after the other. `asked` has the cursor of each request. */
 const answered = Effect.fnUntraced(function*(
   reader: Timed,
   ...answers: ReadonlyArray<() => Response | Effect.Effect<Response>>
@@ -100,7 +100,7 @@ const settle = Effect.promise(() => new Promise((resolve) => setImmediate(resolv
 
 export const overSockets = (name: string, atPort: AtPort) =>
   describe(`${name}: over sockets`, () => {
-    it.live("SCENARIO 3, P3: cut after every k-th event, or anywhere, a reader gets every event once, in order", () =>
+    it.live("SCENARIO 3, P3: a reader gets every event once, in order, wherever its connections are cut", () =>
       Effect.gen(function*() {
         const { manager, port } = yield* served()
         const direct = yield* atPort(port)
@@ -118,20 +118,20 @@ export const overSockets = (name: string, atPort: AtPort) =>
           }), { concurrency: "unbounded", discard: true })
       }))
 
-    it.live("SCENARIO 4: cut again before any event, the cursor is kept", () =>
+    it.live("SCENARIO 4: the reader keeps its cursor if a connection is cut before its first event", () =>
       Effect.gen(function*() {
         const { manager, port } = yield* served()
         const direct = yield* atPort(port)
         const task = yield* start(manager, "10x1")
         yield* Stream.runDrain(direct(task.id))
-        // The first response carries some events; the next three the opening comment, or less.
+        // The first response has some events. The next three have at most the opening comment.
         const proxy = yield* makeCuttingProxy(port, (n) => [700, 6, 1, 6][n] ?? Number.POSITIVE_INFINITY)
         const events = yield* Stream.runCollect((yield* atPort(proxy.port))(task.id))
         assert.deepStrictEqual(seqs(events), upTo(14))
         assert.strictEqual(proxy.connections(), 5)
       }))
 
-    it.live("SCENARIO 5: at the terminal event it ends at once", () =>
+    it.live("SCENARIO 5: with a cursor at the terminal event the reader ends at once", () =>
       Effect.gen(function*() {
         const { manager, port } = yield* served()
         const watch = yield* atPort(port)
@@ -142,7 +142,7 @@ export const overSockets = (name: string, atPort: AtPort) =>
         assert.deepStrictEqual(yield* Stream.runCollect(watch(task.id, { after: last?.seq })), [])
       }))
 
-    it.live("SCENARIO 6: history and live events meet without a gap or a repetition", () =>
+    it.live("SCENARIO 6: there is no gap and no repetition between old and live events", () =>
       Effect.gen(function*() {
         const { manager, port } = yield* served()
         const watch = yield* atPort(port)
@@ -153,7 +153,7 @@ export const overSockets = (name: string, atPort: AtPort) =>
         for (const events of readers) assert.deepStrictEqual(seqs(events), upTo(1004))
       }))
 
-    it.live("SCENARIO 7: joined before anything has happened, it waits", () =>
+    it.live("SCENARIO 7: a reader that joins before the first event waits for it", () =>
       Effect.gen(function*() {
         const echo = makeEcho()
         const { manager, port } = yield* served(echo)
@@ -169,7 +169,7 @@ export const overSockets = (name: string, atPort: AtPort) =>
         assert.deepStrictEqual(yield* Queue.takeAll(arrived), [3, 4, 5, 6])
       }))
 
-    it.live("SCENARIO 9, 10: what cannot be read fails at once, by name", () =>
+    it.live("SCENARIO 9, 10: an unknown task and a cursor beyond the log are typed errors at once", () =>
       Effect.gen(function*() {
         const { manager, port } = yield* served()
         const watch = yield* atPort(port)
@@ -180,7 +180,7 @@ export const overSockets = (name: string, atPort: AtPort) =>
         assert.strictEqual(unknown._tag, "TaskNotFound")
       }))
 
-    it.live("a server that drains and restarts is survived", () =>
+    it.live("a reader continues after the server was drained and restarted", () =>
       Effect.gen(function*() {
         const echo = makeEcho()
         const first = yield* served(echo)
@@ -202,9 +202,9 @@ export const overSockets = (name: string, atPort: AtPort) =>
   })
 
 export const overTime = (name: string, reader: Timed) =>
-  // One after the other: the clock may be the process's own.
+  // These tests run one after the other, because the clock may be the clock of the process.
   describe(`${name}: over time`, { concurrent: false }, () => {
-    it.effect("P3: a connection that is silent for two heartbeats is given up, and the next goes on from there", () =>
+    it.effect("P3: a reader reconnects from its cursor if a connection is silent for two heartbeats", () =>
       Effect.gen(function*() {
         const { asked, watch } = yield* answered(
           reader,
@@ -223,7 +223,7 @@ export const overTime = (name: string, reader: Timed) =>
         assert.deepStrictEqual(asked, [undefined, "2"])
       }))
 
-    it.effect("a request that is never answered is given up as soon", () =>
+    it.effect("a reader repeats a request that is not answered within two heartbeats", () =>
       Effect.gen(function*() {
         const { asked, watch } = yield* answered(reader, () => Effect.never, () => ending(frame(1, "done")))
         const reading = yield* Effect.forkChild(Stream.runCollect(watch(id)))
@@ -234,7 +234,7 @@ export const overTime = (name: string, reader: Timed) =>
         assert.strictEqual(asked.length, 2)
       }))
 
-    it.effect("heartbeats keep an idle connection, and a reader that stalls is no silence", () =>
+    it.effect("a reader keeps an idle connection with heartbeats, and its own stalling does not count as silence", () =>
       Effect.gen(function*() {
         const stall = yield* Latch.make()
         let beat = () => {}
@@ -274,7 +274,7 @@ export const overTime = (name: string, reader: Timed) =>
         assert.strictEqual(asked.length, 1)
       }))
 
-    it.effect("408, 425, 429, 5xx and answers of other servers are asked again", () =>
+    it.effect("a reader repeats a request that is answered 408, 425, 429, 5xx or by another server", () =>
       Effect.gen(function*() {
         const { asked, watch } = yield* answered(
           reader,
@@ -291,7 +291,7 @@ export const overTime = (name: string, reader: Timed) =>
         assert.strictEqual(asked.length, 9)
       }))
 
-    it.effect("every other refusal ends it by name", () =>
+    it.effect("every other refusal ends the reader with a typed error", () =>
       Effect.gen(function*() {
         const gone = { type: "urn:perennial:problem:events-expired", taskId: "t1" }
         const { watch } = yield* answered(reader, () => problem(410, gone), () => new Response("no", { status: 418 }))
@@ -299,7 +299,7 @@ export const overTime = (name: string, reader: Timed) =>
         yield* Effect.flip(Stream.runDrain(watch(id)))
       }))
 
-    it.effect("204 ends it without an event", () =>
+    it.effect("204 ends the reader without an event", () =>
       Effect.gen(function*() {
         const { watch } = yield* answered(reader, () => new Response(null, { status: 204 }))
         assert.deepStrictEqual(yield* Stream.runCollect(watch(id, { after: 7 })), [])
