@@ -1,4 +1,4 @@
-/** Prompts that would be too long for the model. */
+/** How an agent shortens prompts that are too long for the model. */
 import { assert, describe, it } from "@effect/vitest"
 import { type Message, userText } from "@perennial/domain/Message"
 import { History, LlmAgent, ModelError, ScriptedModel } from "@perennial/runtime"
@@ -18,7 +18,7 @@ const config = { agentId: "agent-1", systemPrompt: "Be brief." }
 
 const modelWith = (limits: ModelLimits) => Layer.merge(ScriptedModel.layer(), Layer.succeed(CurrentModelLimits, limits))
 
-/** Turns of some 1,000 tokens. */
+/** Turns of about 1,000 tokens each. */
 const turns = (count: number): ReadonlyArray<Message> =>
   Array.from({ length: count }, (_, i): ReadonlyArray<Message> => [
     userText(`question ${i}`),
@@ -34,7 +34,7 @@ const sizes = Effect.map(
 const read = (bytes: number): ScriptedModel.Action => ({ tool: "read", params: { bytes } })
 
 describe("LlmAgent, context of the model", () => {
-  it.effect("prompts fit into what the provider says, less the longest answer, without being told to", () =>
+  it.effect("without settings, a prompt and the longest answer fit into the context that the provider names", () =>
     Effect.gen(function*() {
       yield* (yield* ScriptedModel.Script).push(["ok"], ["ok"])
       const agent = yield* LlmAgent.make(config)
@@ -42,13 +42,13 @@ describe("LlmAgent, context of the model", () => {
       const longer = yield* LlmAgent.make({ ...config, maxTokens: 500 })
       yield* Fiber.join((yield* startAgent(longer, { before: turns(20) })).fiber)
       const [first = 0, second = 0] = yield* sizes
-      // With what JSON adds.
+      // The sizes include the characters that JSON adds.
       assert.isBelow(first, 8_100)
       assert.isAbove(second, first)
       assert.isBelow(second, 9_600)
     }).pipe(Effect.provide(modelWith({ contextTokens: 10_000, answerTokens: 2_000 }))))
 
-  it.effect("the system prompt and the tools count", () =>
+  it.effect("the system prompt and the tools count as part of the prompt", () =>
     Effect.gen(function*() {
       const script = yield* ScriptedModel.Script
       for (const more of [{}, { tools: Tools }, { systemPrompt: "x".repeat(3_000) }]) {
@@ -60,14 +60,14 @@ describe("LlmAgent, context of the model", () => {
       assert.deepStrictEqual(counts, [20, 12, 12])
     }).pipe(Effect.provide(Layer.mergeAll(modelWith({ contextTokens: 9_600 }), toolsLayer))))
 
-  it.effect("a long task goes on: old results go, the last one stays", () =>
+  it.effect("a long task goes on: old tool results are removed, and the last one is kept", () =>
     Effect.gen(function*() {
       const script = yield* ScriptedModel.Script
       yield* script.push(...Array.from({ length: 12 }, () => [read(15_000)]), ["done"])
       const agent = yield* LlmAgent.make({ ...config, tools: Tools, maxIterations: 20 })
       const run = yield* startAgent(agent)
       yield* Fiber.join(run.fiber)
-      // The scripted model counts 4 characters a token.
+      // The scripted model counts 4 characters as one token.
       for (const size of yield* sizes) assert.isBelow(size * 3 / 4, 20_000)
       for (const { prompt } of (yield* script.requests).slice(1)) {
         const last = prompt.content.at(-1)
@@ -76,7 +76,7 @@ describe("LlmAgent, context of the model", () => {
       }
     }).pipe(Effect.provide(Layer.mergeAll(modelWith({ contextTokens: 20_000 }), toolsLayer))))
 
-  it.effect("what a prompt really took corrects the estimate of the next one", () =>
+  it.effect("the reported size of a prompt corrects the estimate of the next prompt", () =>
     Effect.gen(function*() {
       const script = yield* ScriptedModel.Script
       yield* script.push([read(10), { finish: "tool-calls", usage: { input: 16_000 } }], ["ok"])
@@ -84,11 +84,11 @@ describe("LlmAgent, context of the model", () => {
       yield* Fiber.join((yield* startAgent(agent, { before: turns(7) })).fiber)
       const [first = 0, second = 0] = yield* sizes
       assert.isAbove(first, 7_000)
-      // It took twice what was estimated.
+      // The model reported twice the estimated size.
       assert.isBelow(second, 5_500)
     }).pipe(Effect.provide(Layer.mergeAll(modelWith({ contextTokens: 10_000 }), toolsLayer))))
 
-  it.effect("a prompt that the model finds too long is shortened once, and those after it", () =>
+  it.effect("a prompt that the model refuses as too long is shortened once, and later prompts stay short", () =>
     Effect.gen(function*() {
       const script = yield* ScriptedModel.Script
       yield* script.push(["half", tooLong], [read(10)], ["ok"])
@@ -101,7 +101,7 @@ describe("LlmAgent, context of the model", () => {
       for (const size of after) assert.isBelow(size, refused * 0.65)
     }).pipe(Effect.provide(Layer.mergeAll(ScriptedModel.layer(), toolsLayer))))
 
-  it.effect("a task ends when the shortened prompt is too long as well, or nothing can go", () =>
+  it.effect("a task ends when the shortened prompt is too long as well, or when it cannot be shortened", () =>
     Effect.gen(function*() {
       const script = yield* ScriptedModel.Script
       yield* script.push([tooLong], [tooLong], [tooLong])
@@ -114,7 +114,7 @@ describe("LlmAgent, context of the model", () => {
       assert.deepStrictEqual(brief(short.log), ["ack"])
     }).pipe(Effect.provide(ScriptedModel.layer())))
 
-  it.live("Claude is taken for a model of 200,000 tokens, and is not sent more files than its API takes", () =>
+  it.live("Claude gets at most 200,000 tokens, and no more files than its API accepts", () =>
     Effect.gen(function*() {
       const fake = yield* FakeAnthropic
       yield* fake.push({ actions: [{ text: ["ok"] }] }, { actions: [{ text: ["ok"] }] })

@@ -7,7 +7,7 @@ import * as TaskRuntime from "@perennial/runtime/TaskRuntime"
 import { Effect, Layer, Stream } from "effect"
 import { nested } from "./support/agentToolkit.ts"
 
-// What code without types may do.
+// Untyped code can emit such events.
 const wrongEvents = [
   { type: "message", usage: zero },
   { type: "tool_result", tool: "t", toolCallId: "c", status: "completed" },
@@ -17,7 +17,7 @@ const wrongEvents = [
 ] as ReadonlyArray<unknown> as ReadonlyArray<AgentEvent>
 
 it.effect.each(wrongEvents)(
-  "an event that is not one ends the task with InvalidEvent, and is not written: %o",
+  "an invalid event ends the task with InvalidEvent, and is not written: %o",
   (wrong) =>
     Effect.gen(function*() {
       const manager = yield* TaskManager

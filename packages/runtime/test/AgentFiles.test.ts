@@ -1,4 +1,4 @@
-/** Images and documents in a user's message, from the start of a task to the wire. */
+/** Images and documents in a user's message, from the start of a task to the request to the model. */
 import { assert, describe, it } from "@effect/vitest"
 import { ConversationId } from "@perennial/domain/Ids"
 import { type FilePart, type UserMessage, userText } from "@perennial/domain/Message"
@@ -27,7 +27,7 @@ const message = (...files: ReadonlyArray<FilePart>): UserMessage => ({
 })
 
 describe("files in a message", () => {
-  it.live("reach the model, which the API accepts, and stay in the conversation", () =>
+  it.live("reach the model in a form that the API accepts, and stay in the conversation", () =>
     Effect.gen(function*() {
       const fake = yield* FakeAnthropic
       yield* fake.push({ actions: [{ text: ["A cat."] }] }, { actions: [{ text: ["Still."] }] })
@@ -69,7 +69,7 @@ describe("files in a message", () => {
       assert.deepStrictEqual(requests[1]?.body.messages[0], requests[0]?.body.messages[0])
     }).pipe(Effect.provide(env)))
 
-  it.live("are refused before anything is stored, with a reason", () =>
+  it.live("are refused with a reason before anything is stored", () =>
     Effect.gen(function*() {
       const manager = yield* TaskManager
       const start = (file: FilePart) => Effect.flip(manager.start({ message: message(file) }))
@@ -86,7 +86,7 @@ describe("files in a message", () => {
       assert.deepStrictEqual(yield* manager.list(), [])
     }).pipe(Effect.provide(env)))
 
-  it("count by what a model makes of them, so that an image does not push out the conversation", () => {
+  it("are counted in tokens of the model, not in bytes: an image does not push old messages out of the prompt", () => {
     const megabyte = "A".repeat(1024 * 1024)
     const tokens = (file: FilePart) => History.estimateTokens([{ role: "user", content: [file] }])
     assert.isBelow(tokens(file("image/png", { data: megabyte })), 2_000)

@@ -10,7 +10,7 @@ import { adjust, messagesOf, startAgent, task } from "./support/agentTask.ts"
 import { Tools, toolsLayer } from "./support/agentToolkit.ts"
 import { problemOfPrompt } from "./support/anthropicPrompt.ts"
 
-/** What a model may do, well or badly; some of it goes on until somebody cuts it. */
+/** Actions of a model, right and wrong ones. Some of them do not end by themselves. */
 const actions: { readonly [name: string]: ScriptedModel.Action } = {
   text: "some text ",
   blank: " ",
@@ -35,20 +35,20 @@ const actions: { readonly [name: string]: ScriptedModel.Action } = {
 
 const Turn = Schema.Array(Schema.Literals(Object.keys(actions))).check(Schema.isMaxLength(5))
 
-/** What the model answers to a user's message, and how the task is cut. */
+/** The answers of the model to one message of the user, and how the task is interrupted. */
 const Exchange = Schema.Struct({
   turns: Schema.Array(Turn).check(Schema.isMaxLength(3)),
-  /** After so many events, or when it comes to rest. */
+  /** The number of events after which the task is interrupted. A task with fewer events is interrupted when it waits. */
   cutAfter: Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 20 })),
-  /** It goes on before it is cancelled. */
+  /** Whether a second attempt continues the task before it is cancelled. */
   crashes: Schema.Boolean,
-  /** Messages that an import of the conversation has left out at the end. */
+  /** The number of last messages that are missing, as after an incomplete import of the conversation. */
   lost: Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 2 }))
 })
 
 const toTurn = (names: ReadonlyArray<string>): ScriptedModel.Turn => names.map((name) => actions[name] ?? name)
 
-/** Ends an attempt as a crash would, wherever it is; retries had their time, slow tools had not. */
+/** Runs an attempt, and interrupts it like a crash after one second: enough for retries, but not for slow tools. */
 const attempt = Effect.fnUntraced(function*(agent: Agent, options: Parameters<typeof startAgent>[1]) {
   const run = yield* startAgent(agent, options)
   yield* adjust("1 second")
@@ -56,7 +56,7 @@ const attempt = Effect.fnUntraced(function*(agent: Agent, options: Parameters<ty
   return run.log
 })
 
-/** The log of a task that was cancelled, or failed, here. */
+/** The log after the task was cancelled at this point. */
 const ended = (log: ReadonlyArray<StoredEvent>): ReadonlyArray<StoredEvent> => [
   ...log,
   ...Settlement.settle(log, task, { status: "cancelled" }).map((event, i) => ({
@@ -66,9 +66,9 @@ const ended = (log: ReadonlyArray<StoredEvent>): ReadonlyArray<StoredEvent> => [
   }))
 ]
 
-describe("SCENARIO 21: what a conversation of cut tasks sends to the model", () => {
+describe("SCENARIO 21: requests to the model in a conversation of interrupted tasks", () => {
   it.effect.prop(
-    "P7, P10: every request is one that the API accepts, also the next one, which is answered",
+    "P7, P10: the API accepts every request, and the next message is answered",
     [Schema.Array(Exchange).check(Schema.isMaxLength(3))],
     ([exchanges]) => {
       let turns: Array<ScriptedModel.Turn> = []

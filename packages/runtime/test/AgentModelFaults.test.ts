@@ -1,4 +1,4 @@
-/** The whole way, task to wire: whatever a model provider does, the task ends in the right event, and none hangs. */
+/** Faults of a model provider, over the real SDK: each task ends with the right event, and no task hangs. */
 import { assert, describe, it } from "@effect/vitest"
 import type { StoredEvent } from "@perennial/domain/TaskEvent"
 import { TaskManager } from "@perennial/domain/TaskManager"
@@ -16,7 +16,7 @@ const { FakeAnthropic } = Fake
 
 const whole: Fake.Reply = { actions: [{ text: ["who", "le"] }] }
 
-/** An answer with everything in it; the tool it asks for notes its runs. */
+/** An answer with thinking, text and tool calls. The called tool records its executions. */
 const recorded: Fake.StreamReply = {
   actions: [
     { thinking: ["let me ", "see"], signature: "sig" },
@@ -170,7 +170,7 @@ const errors: ReadonlyArray<Case> = [
   ]
 ]
 
-/** The same from a server that leaves out what is null. */
+/** The same cases with a server that leaves out fields whose value is null. */
 const bare = stopReasons.map(([name, replies, expected]): Case => [
   `${name}, of a compatible server`,
   replies.map((reply) => "actions" in reply ? { ...reply, bare: true } : reply),
@@ -179,7 +179,7 @@ const bare = stopReasons.map(([name, replies, expected]): Case => [
 
 describe("a task over the Anthropic SDK", () => {
   it.live.each([...stopReasons, ...bare, ...errors])(
-    "ends as it should: %s",
+    "ends as expected: %s",
     ([, replies, expected]) =>
       Effect.gen(function*() {
         const fake = yield* FakeAnthropic
@@ -193,7 +193,7 @@ describe("a task over the Anthropic SDK", () => {
   const ends = boundaries.flatMap((after) => [[after, "end"], [after, "reset"]] as const)
 
   it.live.each(ends)(
-    "P10: cut after event %i of 19 (%s), the answer is asked for again and its tool runs once",
+    "P10: cut after event %i of 19 (%s), the request is repeated and the tool runs once",
     (stop) =>
       Effect.gen(function*() {
         const fake = yield* FakeAnthropic
@@ -209,7 +209,7 @@ describe("a task over the Anthropic SDK", () => {
   )
 
   it.effect.each(boundaries)(
-    "P10: silent after event %i of 19, the answer is asked for again and its tool runs once",
+    "P10: silent after event %i of 19, the request is repeated and the tool runs once",
     (after) =>
       Effect.gen(function*() {
         const fake = yield* FakeAnthropic
@@ -223,7 +223,7 @@ describe("a task over the Anthropic SDK", () => {
       }).pipe(Effect.provide(env))
   )
 
-  it.live("no headers in time cost a retry", () =>
+  it.live("the request is repeated if the headers do not arrive in time", () =>
     Effect.gen(function*() {
       const fake = yield* FakeAnthropic
       yield* fake.push({ status: 200, body: {}, instead: "hang" }, whole)
@@ -238,7 +238,7 @@ describe("a task over the Anthropic SDK", () => {
       assert.strictEqual(yield* (yield* fake.nextRequest).end, "aborted")
     }).pipe(Effect.provide(FakeAnthropic.layer)))
 
-  it.live("an answer is complete with its last event, whatever becomes of the connection", () =>
+  it.live("an answer is complete with its last event, even if the connection breaks or stays open", () =>
     Effect.gen(function*() {
       const fake = yield* FakeAnthropic
       yield* fake.push({ ...recorded, stop: { after: recordedEvents, how: "reset" } }, {
@@ -250,7 +250,7 @@ describe("a task over the Anthropic SDK", () => {
       assert.deepStrictEqual(summary(yield* run), answered("I look", "whole"))
     }).pipe(Effect.provide(env)))
 
-  it.effect("silence before the headers costs a retry", () =>
+  it.effect("the request is repeated after a silence before the headers", () =>
     Effect.gen(function*() {
       const fake = yield* FakeAnthropic
       yield* fake.push({ status: 200, body: {}, instead: "hang" })
@@ -260,7 +260,7 @@ describe("a task over the Anthropic SDK", () => {
       assert.include(summary(log).retries, "ModelUnreachable")
     }).pipe(Effect.provide(env)))
 
-  it.effect("a slow drip is not silence: a word every 110 seconds is an answer", () =>
+  it.effect("an answer of one word every 110 seconds is not a silence", () =>
     Effect.gen(function*() {
       const fake = yield* FakeAnthropic
       const words = Array.from({ length: 10 }, (_, i) => `${i} `)

@@ -1,4 +1,4 @@
-/** What requests cost, when they are repeated, and where answers end, from the wire to the log. */
+/** Usage of model requests, times of retries, and ends of answers: from the API to the log. */
 import { assert, describe, it } from "@effect/vitest"
 import { LlmAgent } from "@perennial/runtime"
 import * as AnthropicModel from "@perennial/runtime/AnthropicModel"
@@ -18,16 +18,16 @@ describe("a task over the Anthropic SDK, its costs", () => {
     [429, "rate_limit_error"]
   ]
 
-  it.live.each(later)("%i is repeated when the API says", ([status, type]) =>
+  it.live.each(later)("a request that is answered %i is repeated at the time that the API names", ([status, type]) =>
     Effect.gen(function*() {
       const fake = yield* FakeAnthropic
       yield* fake.push(Fake.errorReply(status, type, "Oh", { "retry-after-ms": "100" }), whole)
       const [retry] = eventOf(yield* run, "retry")
-      // The agent alone would wait for a millisecond. Some of it has passed by now.
+      // Without the header the agent would wait for one millisecond.
       assert.isAbove(retry?.delayMillis ?? 0, 1)
     }).pipe(Effect.provide(env)))
 
-  it.live("an answer that max_tokens has cut says so", () =>
+  it.live("an answer that was cut at max_tokens is marked as cut", () =>
     Effect.gen(function*() {
       const fake = yield* FakeAnthropic
       yield* fake.push({ actions: [{ text: ["half a"] }], stopReason: "max_tokens" })
@@ -36,7 +36,7 @@ describe("a task over the Anthropic SDK, its costs", () => {
       assert.deepStrictEqual(eventOf(yield* run, "message").map(({ truncated }) => truncated), [undefined])
     }).pipe(Effect.provide(env)))
 
-  it.live("P11: the budget counts what a paused answer has cost, before it goes on and after a failure", () =>
+  it.live("P11: the budget counts the usage of a paused answer, before the answer continues and after a failure", () =>
     Effect.gen(function*() {
       const fake = yield* FakeAnthropic
       const paused: Fake.Reply = {
@@ -61,7 +61,7 @@ describe("a task over the Anthropic SDK, its costs", () => {
       assert.strictEqual((yield* fake.requests).length, 3)
     }).pipe(Effect.provide(FakeAnthropic.layer)))
 
-  it.live("what was spent on a paused answer that failed is in the usage of the next one", () =>
+  it.live("the usage of a paused answer that failed is part of the usage of the next answer", () =>
     Effect.gen(function*() {
       const fake = yield* FakeAnthropic
       const usage = { input_tokens: 40, output_tokens: 10 }
@@ -74,7 +74,7 @@ describe("a task over the Anthropic SDK, its costs", () => {
       assert.deepInclude(end?.type === "done" ? end.usage : {}, { requests: 2, inputTokens: 80, outputTokens: 20 })
     }).pipe(Effect.provide(env)))
 
-  it.live("a server that leaves out what is null costs what it says", () =>
+  it.live("usage is read from a server that leaves out fields whose value is null", () =>
     Effect.gen(function*() {
       const fake = yield* FakeAnthropic
       yield* fake.push({ actions: [{ text: ["fine"] }], usage: { input_tokens: 7, output_tokens: 5 }, bare: true })

@@ -19,7 +19,7 @@ const config = Effect.map(FakeAnthropic, ({ url }) => ({
   model: AnthropicModel.layer({ apiKey: Redacted.make("k"), baseUrl: url })
 }))
 
-/** The messages of a task that was cancelled: what settling adds is stored too. */
+/** The messages of a task that was cancelled, with those that the settlement adds. */
 const cancelled = (run: AgentTask) => {
   const owed = Settlement.settle(run.log, task, { status: "cancelled" })
   return [
@@ -29,7 +29,7 @@ const cancelled = (run: AgentTask) => {
 }
 
 describe("LlmAgent over the Anthropic SDK", () => {
-  it.live("answers with tools; a rate limit and a cut connection cost a retry each", () =>
+  it.live("answers with tools, and repeats the request after a rate limit and after a cut connection", () =>
     Effect.gen(function*() {
       const fake = yield* FakeAnthropic
       yield* fake.push(
@@ -63,7 +63,7 @@ describe("LlmAgent over the Anthropic SDK", () => {
       ])
     }).pipe(Effect.provide(env)))
 
-  it.live("arguments that max_tokens has cut are answered, not executed", () =>
+  it.live("a call whose arguments were cut at max_tokens gets an error result, and is not executed", () =>
     Effect.gen(function*() {
       const fake = yield* FakeAnthropic
       yield* fake.push(
@@ -78,7 +78,7 @@ describe("LlmAgent over the Anthropic SDK", () => {
       assert.deepStrictEqual(run.events("tool_result").map((event) => event.status), ["error"])
     }).pipe(Effect.provide(env)))
 
-  it.live("a refusal names its category", () =>
+  it.live("the error of a refusal names its category", () =>
     Effect.gen(function*() {
       const fake = yield* FakeAnthropic
       yield* fake.push({

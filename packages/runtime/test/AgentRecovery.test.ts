@@ -11,7 +11,7 @@ const config = { agentId: "agent-1", systemPrompt: "Be brief.", tools: Tools }
 const env = Layer.provideMerge(toolsLayer, ScriptedModel.layer())
 const slow = (tool: "slow" | "safe_slow") => ({ tool, params: { millis: 10_000 }, id: tool })
 
-/** Runs until every tool of the first message is entered, then stops as a crash would. */
+/** Runs until the tools of the first message have begun, at most two of them. Then the attempt is interrupted, like a crash. */
 const crashInTools = Effect.fnUntraced(function*(...calls: ReadonlyArray<ScriptedModel.Action>) {
   const script = yield* Script
   yield* script.push(["Calling.", ...calls], ["the end"])
@@ -23,11 +23,11 @@ const crashInTools = Effect.fnUntraced(function*(...calls: ReadonlyArray<Scripte
   return { agent, first }
 })
 
-/** What the next attempt has written. */
+/** The events of the second attempt. */
 const written = (first: AgentTask, second: AgentTask) => brief(second.log.slice(first.log.length))
 
 describe("recovery of an agent", () => {
-  it.effect("P10: a call that was cut in the middle runs again under its id if the tool is safe, others do not", () =>
+  it.effect("P10: an interrupted call runs again with the same id if the tool is safe, and does not run again otherwise", () =>
     Effect.gen(function*() {
       const { agent, first } = yield* crashInTools(slow("slow"), slow("safe_slow"))
       const second = yield* startAgent(agent, { log: first.log })
@@ -41,12 +41,12 @@ describe("recovery of an agent", () => {
         "message text"
       ])
       assert.deepStrictEqual(yield* Effects.all, ["safe_slow safe_slow"])
-      // The usage of the first attempt counts, its request is not made again.
+      // The usage of the first attempt counts. Its request is not repeated.
       assert.strictEqual(usage.requests, 2)
       assert.strictEqual((yield* (yield* Script).requests).length, 2)
     }).pipe(Effect.provide(env)))
 
-  it.effect("P10: a call that was never entered runs, a finished one does not", () =>
+  it.effect("P10: a call that had not begun runs, and a finished call does not run again", () =>
     Effect.gen(function*() {
       const { agent, first } = yield* crashInTools(
         { tool: "weather", params: { city: "Oslo" } },
@@ -68,7 +68,7 @@ describe("recovery of an agent", () => {
       ])
     }).pipe(Effect.provide(env)))
 
-  it.effect("P10: a decision that was given is used; one that was asked for is not asked for again", () =>
+  it.effect("P10: an earlier decision is used, and a call that waits for a decision is not asked about again", () =>
     Effect.gen(function*() {
       yield* (yield* Script).push(
         [50, 60].map((id) => ({ tool: "delete", params: { id }, id: `delete-${id}` })),
@@ -79,7 +79,7 @@ describe("recovery of an agent", () => {
       yield* first.decide("delete-50", { approved: true })
       yield* settle
       yield* Fiber.interrupt(first.fiber)
-      // The crash came right after the decision: before the call.
+      // The crash comes after the decision and before the call.
       const log = first.log.filter(({ event }) => event.type !== "tool_call" && event.type !== "tool_result")
       yield* Ref.set(yield* Effects, [])
       const second = yield* startAgent(agent, { log })
@@ -91,7 +91,7 @@ describe("recovery of an agent", () => {
       assert.strictEqual(second.events("tool_approval").length, 4)
     }).pipe(Effect.provide(env)))
 
-  it.effect("P10: a call that was cut after a person had changed it says so", () =>
+  it.effect("P10: the result of an interrupted call says that a person had changed its arguments", () =>
     Effect.gen(function*() {
       yield* (yield* Script).push([{ tool: "delete", params: { id: 50 }, id: "delete-50" }], ["the end"])
       const agent = yield* LlmAgent.make(config)
@@ -99,7 +99,7 @@ describe("recovery of an agent", () => {
       const decision = { approved: true, args: { id: 51 } }
       yield* first.decide("delete-50", decision)
       yield* settle
-      // The crash came in the tool.
+      // The crash comes while the tool runs.
       const log = first.log.slice(0, 1 + first.log.findIndex(({ event }) => event.type === "tool_call"))
       yield* (yield* Script).push(["the end"])
       const second = yield* startAgent(agent, { log })
@@ -109,7 +109,7 @@ describe("recovery of an agent", () => {
       ])
     }).pipe(Effect.provide(env)))
 
-  it.effect("P10: a task whose last message is complete is not asked again", () =>
+  it.effect("P10: no request is made for a task whose last message is complete", () =>
     Effect.gen(function*() {
       const script = yield* Script
       yield* script.push(["done"])
@@ -122,7 +122,7 @@ describe("recovery of an agent", () => {
       assert.strictEqual((yield* script.requests).length, 1)
     }).pipe(Effect.provide(env)))
 
-  it.effect("steps of earlier attempts count for maxIterations", () =>
+  it.effect("maxIterations counts the steps of earlier attempts", () =>
     Effect.gen(function*() {
       const { first } = yield* crashInTools(slow("safe_slow"))
       const agent = yield* LlmAgent.make({ ...config, maxIterations: 2 })
@@ -132,7 +132,7 @@ describe("recovery of an agent", () => {
       assert.deepStrictEqual((yield* (yield* Script).requests).map((request) => request.toolChoice), ["auto", "none"])
     }).pipe(Effect.provide(env)))
 
-  it.effect("calls of the last step that a crash has left open are answered, and the task ends", () =>
+  it.effect("open calls of the last step get a result after a crash, and the task ends", () =>
     Effect.gen(function*() {
       const second = { ...slow("safe_slow"), id: "second" }
       const { first } = yield* crashInTools(slow("safe_slow"), second, { ...slow("slow"), id: "never entered" })
@@ -182,7 +182,7 @@ describe("recovery of an agent", () => {
     }).pipe(Effect.provide(env)))
 })
 
-/** Messages and results, without what recovery may change: the result of a call that was cut. */
+/** The kinds of the messages and the statuses of the results. Recovery may change only the result of an interrupted call. */
 const finished = (log: ReadonlyArray<StoredEvent>): ReadonlyArray<string> =>
   log.filter(({ event }) => isBoundary(event)).map(({ event }) =>
     event.type === "tool_result" ? `${event.toolCallId} ${event.status}` : event.type

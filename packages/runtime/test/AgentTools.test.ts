@@ -9,14 +9,14 @@ const { Script } = ScriptedModel
 const config = { agentId: "agent-1", systemPrompt: "Be brief.", tools: Tools }
 const env = Layer.provideMerge(toolsLayer, ScriptedModel.layer())
 
-/** Status and result of the calls, in the order of their ids. */
+/** The status and the result of each call, ordered by id. */
 const resultsOf = (run: AgentTask) =>
   run.events("tool_result")
     .toSorted((a, b) => a.toolCallId.localeCompare(b.toolCallId))
     .map((event) => [event.status, JSON.stringify(event.result)])
 
 describe("tools of an agent", () => {
-  it.effect("the message is durable before a tool is called, the call before the tool is entered", () =>
+  it.effect("the message is durable before a tool is called, and `tool_call` is durable before the tool begins", () =>
     Effect.gen(function*() {
       yield* (yield* Script).push(["Looking.", { tool: "weather", params: { city: "Oslo" } }], ["4 degrees"])
       const run = yield* startAgent(yield* LlmAgent.make(config))
@@ -39,7 +39,7 @@ describe("tools of an agent", () => {
       ])
     }).pipe(Effect.provide(env)))
 
-  it.effect("whatever goes wrong in a tool is told to the model, and the task goes on", () =>
+  it.effect("each failure of a tool is an error result for the model, and the task goes on", () =>
     Effect.gen(function*() {
       yield* (yield* Script).push(
         [
@@ -86,7 +86,7 @@ describe("tools of an agent", () => {
         "{\"error\":\"The result cannot be written as JSON. Converting circular structure to JSON\"}"
       )
       assert.strictEqual(texts[11], "{}")
-      // What was never entered has no `tool_call`.
+      // A call that never began has no `tool_call` event.
       assert.deepStrictEqual(run.events("tool_call").map((event) => event.toolCallId).toSorted(), [
         "0",
         "1",
@@ -102,7 +102,7 @@ describe("tools of an agent", () => {
       assert.include(yield* Effects.all, "slow interrupted")
     }).pipe(Effect.provide(env)))
 
-  it.effect("results are what JSON makes of them", () =>
+  it.effect("results are encoded as JSON", () =>
     Effect.gen(function*() {
       yield* (yield* Script).push(
         [
@@ -123,7 +123,7 @@ describe("tools of an agent", () => {
       ])
     }).pipe(Effect.provide(env)))
 
-  it.effect("what a tool reports is what JSON makes of it; what JSON cannot write never ends the task", () =>
+  it.effect("reports of a tool are encoded as JSON; a report without an encoding does not end the task", () =>
     Effect.gen(function*() {
       yield* (yield* Script).push([{ tool: "odd_reports" }], ["Done."])
       const run = yield* startAgent(yield* LlmAgent.make(config))
@@ -132,11 +132,11 @@ describe("tools of an agent", () => {
       const progress = run.events("tool_progress").map((event) => event.data)
       assert.deepStrictEqual(progress.slice(0, 2), [{}, { late: true, map: {} }])
       assert.deepStrictEqual(run.events("data").map(({ data, name }) => [name, data]), [["absent", { kept: 1 }]])
-      // Data is kept, so that a tool must know when it is not.
+      // Data must be kept, so that the tool fails if its data cannot be written.
       assert.deepStrictEqual(resultsOf(run), [["error", "{\"error\":\"The tool failed with an internal error.\"}"]])
     }).pipe(Effect.provide(env)))
 
-  it.effect("a tool's own timeout wins over the agent's, longer or shorter", () =>
+  it.effect("the timeout of a tool replaces the timeout of the agent, if it is longer or shorter", () =>
     Effect.gen(function*() {
       const named = (name: string, timeout: Duration.Input) =>
         Tool.make(name, { success: Schema.String }).annotate(AgentTools.Timeout, timeout)
@@ -168,7 +168,7 @@ describe("tools of an agent", () => {
       "The tool failed with an internal error."
     ],
     ["interrupts itself", Effect.interrupt, "The tool stopped without a result."]
-  ])("tools of a kind of its own are guarded, too: one that %s", ([, execute, error]) =>
+  ])("a custom tool that %s gives an error result", ([, execute, error]) =>
     Effect.gen(function*() {
       yield* (yield* Script).push([{ tool: "custom" }], ["Done."])
       const run = yield* startAgent(yield* LlmAgent.make({ ...config, tools: custom(execute) }))
@@ -176,7 +176,7 @@ describe("tools of an agent", () => {
       assert.deepStrictEqual(resultsOf(run), [["error", JSON.stringify({ error })]])
     }).pipe(Effect.provide(env)))
 
-  describe("P11: a tool's timeout is a bound", () => {
+  describe("P11: the timeout of a tool is a bound", () => {
     const clinging: ReadonlyArray<readonly [string, AgentTools.PreparedCall["execute"]]> = [
       ["cannot be interrupted", Effect.uninterruptible(Effect.never)],
       ["has a finalizer that never ends", Effect.onInterrupt(Effect.never, () => Effect.never)]
@@ -194,7 +194,7 @@ describe("tools of an agent", () => {
         assert.deepStrictEqual(resultsOf(run), [["error", JSON.stringify({ error })]])
       }).pipe(Effect.provide(env)))
 
-    it.effect("finalizers are waited for within the grace", () =>
+    it.effect("and its finalizers have 10 more seconds", () =>
       Effect.gen(function*() {
         const effects = yield* Effects
         const finalizer = Effect.andThen(Effect.sleep("9 seconds"), Ref.set(effects, ["finalized"]))
@@ -211,7 +211,7 @@ describe("tools of an agent", () => {
       }).pipe(Effect.provide(env)))
 
     it.effect.each(clinging)(
-      "P7: a cancel waits no longer for a tool that %s",
+      "P7: a cancel waits at most 10 seconds for a tool that %s",
       ([, execute]) =>
         Effect.gen(function*() {
           yield* (yield* Script).push([{ tool: "custom" }])
@@ -226,7 +226,7 @@ describe("tools of an agent", () => {
     )
   })
 
-  it.effect("calls run at once, at most toolConcurrency of them, and their results keep the order of the calls", () =>
+  it.effect("calls run concurrently, at most toolConcurrency of them, and results keep the order of the calls", () =>
     Effect.gen(function*() {
       const script = yield* Script
       yield* script.push([3000, 1000, 2000].map((millis) => ({ tool: "slow", params: { millis } })), ["ok"])
@@ -245,7 +245,7 @@ describe("tools of an agent", () => {
       )
     }).pipe(Effect.provide(env)))
 
-  it.effect("calls of a response that was cut at its maximum length are not executed", () =>
+  it.effect("calls of an answer that was cut at its maximum length are not executed", () =>
     Effect.gen(function*() {
       yield* (yield* Script).push(
         [{ tool: "weather", params: { city: "Oslo" } }, { tool: "weather", params: "{\"ci" }, { finish: "length" }],
@@ -258,7 +258,7 @@ describe("tools of an agent", () => {
       assert.strictEqual(brief(run.log).at(-1), "message text")
     }).pipe(Effect.provide(env)))
 
-  it.effect("ids that the model repeats are made unique", () =>
+  it.effect("repeated ids of tool calls are made unique", () =>
     Effect.gen(function*() {
       const weather = { tool: "weather", params: { city: "Oslo" }, id: "a" }
       yield* (yield* Script).push([weather, weather], [weather], ["ok"])
@@ -273,12 +273,12 @@ describe("tools of an agent", () => {
       )
     }).pipe(Effect.provide(env)))
 
-  it.effect("progress: the latest report, at most every 100 ms, none over 4 KiB", () =>
+  it.effect("progress: the latest report at most every 100 ms, and no report above 4 KiB", () =>
     Effect.gen(function*() {
       yield* (yield* Script).push([{ tool: "steps" }], [{ tool: "reports" }], ["ok"])
       const run = yield* startAgent(yield* LlmAgent.make(config))
       for (let i = 0; i < 10; i++) yield* adjust("35 millis")
-      // Ten reports, 35 ms apart: the first, and what was the latest after 100, 200 and 300 ms.
+      // The tool makes ten reports, one every 35 ms: the first is written, and the latest after 100, 200 and 300 ms.
       const first = run.events("tool_progress").map((event) => event.data)
       assert.deepStrictEqual(first.slice(0, 4), ["0%", "20%", "50%", "80%"])
       assert.deepStrictEqual(run.events("tool_result").map((event) => event.result), ["100%"])
@@ -287,7 +287,7 @@ describe("tools of an agent", () => {
       assert.deepStrictEqual(run.events("tool_progress").slice(4).map((event) => event.data), [{ done: 2 }])
     }).pipe(Effect.provide(env)))
 
-  it.effect("handlers see the task they run for", () =>
+  it.effect("handlers can read the current task", () =>
     Effect.gen(function*() {
       yield* (yield* Script).push([{ tool: "whoami" }], ["ok"])
       const run = yield* startAgent(yield* LlmAgent.make(config))
@@ -295,7 +295,7 @@ describe("tools of an agent", () => {
       assert.deepStrictEqual(run.events("tool_result").map((event) => event.result), [task.taskId])
     }).pipe(Effect.provide(env)))
 
-  it.effect("P7: an interruption runs the finalizers of tools; finished results stay", () =>
+  it.effect("P7: an interruption runs the finalizers of tools, and finished results are kept", () =>
     Effect.gen(function*() {
       yield* (yield* Script).push([{ tool: "weather", params: { city: "Oslo" } }, {
         tool: "slow",
@@ -309,7 +309,7 @@ describe("tools of an agent", () => {
       assert.deepStrictEqual(run.events("tool_result").map((event) => event.tool), ["weather"])
     }).pipe(Effect.provide(env)))
 
-  it.effect("merge keeps each tool's handler and refuses a name twice", () =>
+  it.effect("merge keeps the handler of each tool, and refuses two tools with one name", () =>
     Effect.gen(function*() {
       const Other = Toolkit.make(Tool.make("other", { success: Schema.String }))
       const one = yield* AgentTools.fromToolkit(Tools)

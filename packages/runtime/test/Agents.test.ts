@@ -12,7 +12,7 @@ import { type Process, shared, startProcess, type Store } from "./support/proces
 const answering = (agentId: string) =>
   make(agentId, (_, emit) => Effect.as(emit([message(`${agentId} answers`)]), { usage: zero }))
 
-/** Waits for ever at the first attempt, and answers at the next. */
+/** An agent that never ends its first attempt, and answers in the next one. */
 const resuming = (agentId: string) =>
   make(
     agentId,
@@ -31,7 +31,7 @@ const pass = Effect.fnUntraced(function*(time: Duration.Input) {
   yield* settle
 })
 
-/** A task that no process has begun. */
+/** Stores a task that no process has claimed. */
 const accept = ({ backend, store }: Store, id: string, agentId: string) => {
   const [taskId, conversationId, userId] = [TaskId.make(id), ConversationId.make(id), UserId.make("local")] as const
   return Effect.andThen(
@@ -44,7 +44,7 @@ const accept = ({ backend, store }: Store, id: string, agentId: string) => {
 }
 
 describe("a process that does not have the agent of a task (P8)", () => {
-  it.effect("leaves the task of a dead owner to one that has it", () =>
+  it.effect("leaves the task of a dead owner to a process with the agent", () =>
     Effect.gen(function*() {
       const both = yield* shared
       const a = yield* startProcess(both, [newer, older])
@@ -60,7 +60,7 @@ describe("a process that does not have the agent of a task (P8)", () => {
       yield* checkEnded(both, id)
     }))
 
-  it.effect("leaves a task that was handed over, and one that nobody has begun", () =>
+  it.effect("does not claim a task that was handed over, or a task without an attempt", () =>
     Effect.gen(function*() {
       const both = yield* shared
       const a = yield* startProcess(both, [newer])
@@ -77,7 +77,7 @@ describe("a process that does not have the agent of a task (P8)", () => {
       assert.strictEqual((yield* both.backend.get(task.id)).status, "running")
     }))
 
-  it.effect("runs its own tasks, however many older ones of others wait", () =>
+  it.effect("runs tasks of its own agents, although many older tasks of other agents wait", () =>
     Effect.gen(function*() {
       const both = yield* shared
       for (let i = 0; i < 20; i++) yield* accept(both, `foreign-${i}`, "newer")
@@ -87,7 +87,7 @@ describe("a process that does not have the agent of a task (P8)", () => {
       assert.strictEqual(claims(b), 1)
     }))
 
-  it.effect("leaves a task that the end of its own has promoted", () =>
+  it.effect("does not claim the next task of a conversation after the end of its own task", () =>
     Effect.gen(function*() {
       const both = yield* shared
       const release = Latch.makeUnsafe(false)
@@ -104,7 +104,7 @@ describe("a process that does not have the agent of a task (P8)", () => {
       assert.strictEqual(claims(b), 1)
     }))
 
-  it.effect("leaves a task that a cancel has promoted", () =>
+  it.effect("does not claim the next task of a conversation after it has cancelled the head", () =>
     Effect.gen(function*() {
       const both = yield* shared
       const { task } = yield* accept(both, "t1", "newest")
@@ -123,11 +123,11 @@ describe("a process that does not have the agent of a task (P8)", () => {
       assert.strictEqual(claims(b), 0)
     }))
 
-  it.effect("leaves a task that a repeated request finds", () =>
+  it.effect("does not claim a task that a repeated start returns", () =>
     Effect.gen(function*() {
       const both = yield* shared
       const again = { message: "x", conversationId: ConversationId.make("c1"), idempotencyKey: "key" }
-      // It has no place for it.
+      // Process `a` has no place for the task.
       const a = yield* startProcess(both, [newer], { capacity: 0 })
       const { id } = yield* a.manager.start(again)
       const b = yield* startProcess(both, [older])
@@ -137,7 +137,7 @@ describe("a process that does not have the agent of a task (P8)", () => {
       assert.strictEqual(claims(b), 0)
     }))
 
-  it.effect("P7: settles the cancel of a task whose owner is dead", () =>
+  it.effect("P7: cancels a task whose owner is dead", () =>
     Effect.gen(function*() {
       const both = yield* shared
       const a = yield* startProcess(both, [newer])
@@ -146,7 +146,7 @@ describe("a process that does not have the agent of a task (P8)", () => {
       yield* settle
       a.line.cut()
       yield* pass("1 minute")
-      // What was asked cannot be read at first: the task must not end otherwise.
+      // The first read of the intents fails. The task must not end in another way then.
       let refused = 0
       b.line.fault = () => b.line.names.at(-1) === "intents" && ++refused === 1 ? "refused" : undefined
       const cancelling = yield* Effect.forkChild(b.manager.cancel(id))
@@ -155,7 +155,7 @@ describe("a process that does not have the agent of a task (P8)", () => {
       yield* checkEnded(both, id)
     }))
 
-  it.effect("ends a task that nobody took up before its deadline, and frees its conversation", () =>
+  it.effect("ends a task that no process has claimed before its deadline, and frees its conversation", () =>
     Effect.gen(function*() {
       const both = yield* shared
       const limits = { taskTimeout: Duration.hours(1) }
@@ -184,7 +184,7 @@ describe("a process that does not have the agent of a task (P8)", () => {
       assert.strictEqual((yield* untilEnded(both, next.id)).status, "completed")
     }))
 
-  it.effect("lets its readers follow what another process does with the task", () =>
+  it.effect("streams the events that another process writes", () =>
     Effect.gen(function*() {
       const both = yield* shared
       const a = yield* startProcess(both, [newer])

@@ -32,7 +32,7 @@ const ask = (prompt: Prompt.RawInput) =>
   Stream.unwrap(Effect.map(LanguageModel.LanguageModel, (model) => model.streamText({ prompt })))
 
 describe("AnthropicModel", () => {
-  it.live("maps the whole stream, and its parts back into the next request", () =>
+  it.live("decodes all parts of a stream, and encodes them in the next request", () =>
     Effect.gen(function*() {
       const fake = yield* FakeAnthropic
       yield* fake.push({
@@ -127,7 +127,7 @@ describe("AnthropicModel", () => {
       ])
     }).pipe(Effect.provide([env, handlers])))
 
-  it.live("images, documents and text files reach the model; what it cannot read is named", () =>
+  it.live("images, documents and text files reach the model; other files are replaced by a note", () =>
     Effect.gen(function*() {
       const fake = yield* FakeAnthropic
       yield* fake.push({ actions: [{ text: ["ok"] }] })
@@ -175,7 +175,7 @@ describe("AnthropicModel", () => {
     }]
   ]
 
-  it.live.each(settings)("settings: %j, and of the agent %j", ([own, ofAgent, sent]) =>
+  it.live.each(settings)("settings of the layer %j and of the agent %j", ([own, ofAgent, sent]) =>
     Effect.gen(function*() {
       const fake = yield* FakeAnthropic
       yield* fake.push({ actions: [{ text: ["ok"] }] })
@@ -185,7 +185,7 @@ describe("AnthropicModel", () => {
       assert.deepStrictEqual(rest, sent)
     }).pipe(Effect.provide(modelWith(own))))
 
-  it.live("tools that the API would reject every request for are left out, and that is logged once", () =>
+  it.live("tools that the API would refuse are left out, with one warning each", () =>
     Effect.gen(function*() {
       const fake = yield* FakeAnthropic
       yield* fake.push({ actions: [{ text: ["ok"] }] }, { actions: [{ text: ["ok"] }] })
@@ -219,7 +219,7 @@ describe("AnthropicModel", () => {
       assert.deepStrictEqual(reasons, ["dotted.name", "xxxxxxxxxxx", "either", "fine"])
     }).pipe(Effect.provide(env)))
 
-  it.live("loses nothing of a burst", () =>
+  it.live("loses no part of a fast stream", () =>
     Effect.gen(function*() {
       const fake = yield* FakeAnthropic
       yield* fake.push({ actions: [{ text: Array.from({ length: 5000 }, (_, i) => `${i} `) }] })
@@ -228,7 +228,7 @@ describe("AnthropicModel", () => {
       assert.strictEqual(text, Array.from({ length: 5000 }, (_, i) => `${i} `).join(""))
     }).pipe(Effect.provide(env)))
 
-  it.live("structured output", () =>
+  it.live("returns structured output", () =>
     Effect.gen(function*() {
       const fake = yield* FakeAnthropic
       yield* fake.push({ actions: [{ text: ["{\"title\":\"Hello\"}"] }] })
@@ -241,7 +241,7 @@ describe("AnthropicModel", () => {
       assert.strictEqual((yield* fake.requests)[0]?.body.output_config?.format?.type, "json_schema")
     }).pipe(Effect.provide(env)))
 
-  it.live("takes key, address and model from the environment", () =>
+  it.live("reads the key, the base URL and the model from the environment", () =>
     Effect.gen(function*() {
       const fake = yield* FakeAnthropic
       yield* fake.push({ actions: [{ text: ["ok"] }] })
@@ -259,7 +259,7 @@ describe("AnthropicModel", () => {
       assert.strictEqual(request?.body.model, "claude-haiku-5-5")
     }).pipe(Effect.provide(FakeAnthropic.layer)))
 
-  it.effect("an empty key is refused when the layer is built", () =>
+  it.effect("refuses an empty key when the layer is built", () =>
     Effect.gen(function*() {
       const provider = ConfigProvider.fromUnknown({ ANTHROPIC_API_KEY: "" })
       const error = yield* Effect.flip(Layer.build(AnthropicModel.layerConfig())).pipe(

@@ -1,4 +1,4 @@
-/** How requests to Claude fail, and what is left of them on the wire. */
+/** Failures of requests to Claude, and interruptions: they must close the connection. */
 import { assert, describe, it } from "@effect/vitest"
 import * as AnthropicModel from "@perennial/runtime/AnthropicModel"
 import * as Fake from "@perennial/runtime/FakeAnthropic"
@@ -58,7 +58,7 @@ describe("AnthropicModel, failures", () => {
       assert.strictEqual((yield* fake.requests).length, 1)
     }).pipe(Effect.provide(env)))
 
-  it.live("an answer in one piece that does not follow the protocol is not asked for again", () =>
+  it.live("a non-streaming request is not repeated if the answer breaks the protocol", () =>
     Effect.gen(function*() {
       const fake = yield* FakeAnthropic
       yield* fake.push({ status: 200, body: { type: "message" } })
@@ -78,8 +78,8 @@ describe("AnthropicModel, failures", () => {
     [{}, undefined]
   ]
 
-  // The clock of the test stands at 1970-01-01T00:00Z.
-  it.effect.each(waits)("the API says when to come back: %j is %s ms", ([headers, millis]) =>
+  // TestClock begins at 1970-01-01T00:00Z.
+  it.effect.each(waits)("the wait that the headers name: %j is %s ms", ([headers, millis]) =>
     Effect.gen(function*() {
       const fake = yield* FakeAnthropic
       yield* fake.push(Fake.errorReply(429, "rate_limit_error", "Oh", headers))
@@ -87,7 +87,7 @@ describe("AnthropicModel, failures", () => {
       assert.strictEqual(retryAfter === undefined ? undefined : Duration.toMillis(retryAfter), millis)
     }).pipe(Effect.provide(env)))
 
-  it.live("honours retry-after and names a context that is too long", () =>
+  it.live("reads retry-after, and has an error reason for a context that is too long", () =>
     Effect.gen(function*() {
       const fake = yield* FakeAnthropic
       yield* fake.push(Fake.rateLimited(7), invalid("prompt is too long: 300000 tokens > 200000 maximum"))
@@ -97,7 +97,7 @@ describe("AnthropicModel, failures", () => {
       assert.isTrue(reason._tag === "InvalidRequestError" && reason.constraint === ModelError.contextExceeded)
     }).pipe(Effect.provide(env)))
 
-  it.live("P7: an interruption while streaming aborts the request on the wire", () =>
+  it.live("P7: an interruption during the stream closes the connection", () =>
     Effect.gen(function*() {
       const fake = yield* FakeAnthropic
       yield* fake.push({ actions: [{ text: ["a"] }, { hang: true }] })
@@ -111,7 +111,7 @@ describe("AnthropicModel, failures", () => {
       assert.strictEqual(yield* (yield* fake.nextRequest).end, "aborted")
     }).pipe(Effect.provide(env)))
 
-  it.live("P7: an interruption before the headers aborts the request on the wire", () =>
+  it.live("P7: an interruption before the headers closes the connection", () =>
     Effect.gen(function*() {
       const fake = yield* FakeAnthropic
       yield* fake.push({ status: 200, body: {}, instead: "hang" })
@@ -121,7 +121,7 @@ describe("AnthropicModel, failures", () => {
       assert.strictEqual(yield* request.end, "aborted")
     }).pipe(Effect.provide(env)))
 
-  it.live("a reader that leaves early aborts the request on the wire", () =>
+  it.live("the connection is closed when the caller stops reading the stream", () =>
     Effect.gen(function*() {
       const fake = yield* FakeAnthropic
       yield* fake.push({ actions: [{ text: ["a"] }, { hang: true }] })
@@ -129,7 +129,7 @@ describe("AnthropicModel, failures", () => {
       assert.strictEqual(yield* (yield* fake.nextRequest).end, "aborted")
     }).pipe(Effect.provide(env)))
 
-  it.live("pings are signs of life: each is reported to the agent, which bounds silence", () =>
+  it.live("each ping is reported to the agent as activity, since the agent bounds the time of silence", () =>
     Effect.gen(function*() {
       const fake = yield* FakeAnthropic
       const pings = yield* Queue.unbounded<void>()
@@ -140,7 +140,7 @@ describe("AnthropicModel, failures", () => {
         Effect.provideService(CurrentModelActivity, () => void Queue.offerUnsafe(heard, undefined)),
         Effect.forkChild
       )
-      // The beginning of the answer is a sign of life, too.
+      // The beginning of the answer is reported as activity, too.
       yield* Queue.take(heard)
       for (const _ of [1, 2]) {
         yield* Queue.clear(heard)
@@ -163,7 +163,7 @@ describe("AnthropicModel, failures", () => {
     return lines
   })
 
-  it.live("the log names each request as Anthropic does, at whichever point it fails", () =>
+  it.live("log lines have Anthropic's id of the request, at whatever point it fails", () =>
     Effect.gen(function*() {
       const fake = yield* FakeAnthropic
       yield* fake.push(
@@ -191,7 +191,7 @@ describe("AnthropicModel, failures", () => {
       )
     }).pipe(Effect.provide(env)))
 
-  it.live("an answer that fills the context window is an error, streamed or whole", () =>
+  it.live("an answer that fills the context window is an error, with and without streaming", () =>
     Effect.gen(function*() {
       const fake = yield* FakeAnthropic
       const full: Fake.Reply = { actions: [{ text: ["part"] }], stopReason: "model_context_window_exceeded" }

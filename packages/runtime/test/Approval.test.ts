@@ -12,13 +12,13 @@ const { Script } = ScriptedModel
 const config = { agentId: "agent-1", systemPrompt: "Be brief.", tools: Tools }
 const env = Layer.provideMerge(toolsLayer, ScriptedModel.layer())
 
-/** Status and result of the calls, in the order of their ids. */
+/** The status and the result of each call, ordered by id. */
 const resultsOf = (run: AgentTask) =>
   run.events("tool_result")
     .toSorted((a, b) => a.toolCallId.localeCompare(b.toolCallId))
     .map((event) => [event.status, JSON.stringify(event.result)])
 
-/** The results of tools that a request shows to the model. */
+/** The tool results in a request to the model. */
 const resultsFor = (request: ScriptedModel.ScriptedRequest | undefined) =>
   request?.prompt.content.flatMap(({ content, role }) =>
     role === "tool"
@@ -35,7 +35,7 @@ type Required = NonNullable<NonNullable<LlmAgent.AgentConfig["approval"]>["requi
 describe("approval", () => {
   const remove = (id: number) => ({ tool: "delete", params: { id }, id: `delete-${id}` })
 
-  it.effect("a tool that needs it waits, however long; the others run meanwhile", () =>
+  it.effect("a call that needs approval waits without a time limit, and other calls run meanwhile", () =>
     Effect.gen(function*() {
       yield* (yield* Script).push([remove(50), remove(51), remove(52), remove(5)], ["ok"])
       const run = yield* startAgent(yield* LlmAgent.make({ ...config, toolConcurrency: 1 }))
@@ -61,7 +61,7 @@ describe("approval", () => {
         false,
         true
       ])
-      // Of a call that was not allowed there is no `tool_call`; one with new arguments shows those.
+      // A denied call has no `tool_call` event. The event of a call with changed arguments has the new arguments.
       assert.deepStrictEqual(run.events("tool_call").map((event) => event.args), [{ id: 5 }, { id: 50 }, { id: 53 }])
     }).pipe(Effect.provide(env)))
 
@@ -77,7 +77,7 @@ describe("approval", () => {
   ]
 
   it.effect.each(changed)(
-    "the model is told what a person has decided: %o",
+    "the result for the model says what a person has changed: %o",
     ([decision, told]) =>
       Effect.gen(function*() {
         const script = yield* Script
@@ -86,12 +86,12 @@ describe("approval", () => {
         yield* run.decide("delete-50", decision)
         yield* Fiber.join(run.fiber)
         assert.deepStrictEqual(resultsFor((yield* script.requests)[1]), [told])
-        // Readers see the result as the tool gave it.
+        // The event has the unchanged result of the tool.
         assert.notInclude(resultsOf(run)[0]?.[1], "A person")
       }).pipe(Effect.provide(env))
   )
 
-  it.effect("a tool decides by its arguments and the conversation before the call", () =>
+  it.effect("`needsApproval` of a tool gets the arguments and the conversation before the call", () =>
     Effect.gen(function*() {
       const seen: Array<ReadonlyArray<string>> = []
       const Asks = Toolkit.make(Tool.make("asks", {
@@ -111,7 +111,7 @@ describe("approval", () => {
       assert.deepStrictEqual(seen, [["system", "user"], ["system", "user", "assistant", "tool"]])
     }).pipe(Effect.provide(env)))
 
-  it.effect("arguments that a person changed are checked too", () =>
+  it.effect("arguments that a person has changed are validated, too", () =>
     Effect.gen(function*() {
       yield* (yield* Script).push([remove(50)], ["ok"])
       const run = yield* startAgent(yield* LlmAgent.make(config))
@@ -125,12 +125,12 @@ describe("approval", () => {
     ["always", ["delete-5", "weather"]],
     ["never", []],
     [(call) => Effect.succeed(call.tool === "weather"), ["weather"]],
-    // In doubt a person decides.
+    // A policy that fails requires an approval.
     [() => Effect.die("a bug"), ["delete-5", "weather"]]
   ]
 
   it.effect.each(policies)(
-    "the policy of the agent picks the calls that wait: %s",
+    "the policy of the agent decides which calls wait: %s",
     ([required, waiting]) =>
       Effect.gen(function*() {
         yield* (yield* Script).push([remove(5), { tool: "weather", params: { city: "Oslo" }, id: "weather" }], ["ok"])
@@ -143,7 +143,7 @@ describe("approval", () => {
       }).pipe(Effect.provide(env))
   )
 
-  it.effect("a call that cannot be checked is not executed, and the task goes on", () =>
+  it.effect("a call is not executed if `prepare` of its tool fails, and the task goes on", () =>
     Effect.gen(function*() {
       yield* (yield* Script).push([remove(5)], ["ok"])
       const tools: AgentTools.AgentTools = { tools: Tools.tools, prepare: () => Effect.die("a bug") }
@@ -152,7 +152,7 @@ describe("approval", () => {
       assert.deepStrictEqual(resultsOf(run).map(([status]) => status), ["error"])
     }).pipe(Effect.provide(env)))
 
-  it.effect("after the timeout the call is denied, and the model is told why", () =>
+  it.effect("after the timeout the call is denied, and its result gives the reason", () =>
     Effect.gen(function*() {
       const script = yield* Script
       yield* script.push([remove(50)], ["ok"])
@@ -169,8 +169,8 @@ describe("approval", () => {
     }).pipe(Effect.provide(env)))
 })
 
-describe("P11: what a person decides is bounded", () => {
-  /** A task that asks for approval of `delete-50`, whose arguments carry so many characters more. */
+describe("P11: a decision is bounded", () => {
+  /** A task that asks for approval of `delete-50`. Its arguments have `padding` additional characters. */
   const asking = Effect.fnUntraced(function*(padding: number) {
     yield* (yield* Script).push(
       [{ tool: "delete", params: { id: 50, padding: "x".repeat(padding) }, id: "delete-50" }],
@@ -185,7 +185,7 @@ describe("P11: what a person decides is bounded", () => {
     return { both, id, manager, refused }
   })
 
-  it.effect("a reason or arguments beyond it are refused before anything is stored", () =>
+  it.effect("a reason or arguments beyond the bound are refused, and nothing is stored", () =>
     Effect.gen(function*() {
       const { both, id, manager, refused } = yield* asking(0)
       assert.strictEqual(
@@ -205,7 +205,7 @@ describe("P11: what a person decides is bounded", () => {
       assert.strictEqual((yield* untilEnded(both, id)).status, "completed")
     }).pipe(Effect.provide(env)))
 
-  it.effect("so are those that the event cannot hold beside the call's own arguments", () =>
+  it.effect("arguments that do not fit into the event beside the original arguments are refused", () =>
     Effect.gen(function*() {
       const { both, id, manager, refused } = yield* asking(200_000)
       const args = { id: 51, padding: "x".repeat(65_000) }
@@ -219,8 +219,8 @@ describe("P11: what a person decides is bounded", () => {
     }).pipe(Effect.provide(env)))
 })
 
-describe("approval over processes", () => {
-  /** A process whose task waits for approval of `delete-50`, and died; and the next one. */
+describe("approval with several processes", () => {
+  /** A process whose task waits for approval of `delete-50` loses its store. A second process is started. */
   const twoProcesses = Effect.fnUntraced(function*(approval: LlmAgent.AgentConfig["approval"]) {
     yield* (yield* Script).push([{ tool: "delete", params: { id: 50 }, id: "delete-50" }], ["ok"])
     const agent = yield* LlmAgent.make({ ...config, approval })
@@ -246,7 +246,7 @@ describe("approval over processes", () => {
   ]
 
   it.effect.each(given)(
-    "P8: a call that waits survives its process and is %s by another one",
+    "P8: a call that waits survives the death of its process, and is %s in another process",
     ([, decision, result]) =>
       Effect.gen(function*() {
         const { both, id, manager, results } = yield* twoProcesses(undefined)
@@ -257,7 +257,7 @@ describe("approval over processes", () => {
       }).pipe(Effect.provide(env))
   )
 
-  it.effect("what a person has changed is told also after a crash, and in the next turns", () =>
+  it.effect("results say what a person has changed also after a crash, and in later turns", () =>
     Effect.gen(function*() {
       const { both, id, manager } = yield* twoProcesses(undefined)
       yield* manager.decide(id, "delete-50", { approved: true, args: { id: 51 } })
@@ -270,7 +270,7 @@ describe("approval over processes", () => {
       assert.deepStrictEqual((yield* script.requests).slice(-2).map(resultsFor), [told, told])
     }).pipe(Effect.provide(env)))
 
-  it.effect("P8: a decision that was given while no process had the task is found", () =>
+  it.effect("P8: a decision that is made while the task has no owner is used", () =>
     Effect.gen(function*() {
       const { both, id, manager, results } = yield* twoProcesses(undefined)
       yield* manager.decide(id, "delete-50", { approved: true })
@@ -279,7 +279,7 @@ describe("approval over processes", () => {
       assert.deepStrictEqual(yield* Effects.all, ["delete 50"])
     }).pipe(Effect.provide(env)))
 
-  it.effect("the timeout runs from the question, whoever waits at its end", () =>
+  it.effect("the timeout runs from the question, also if another process takes over the task", () =>
     Effect.gen(function*() {
       const { both, id, manager, results } = yield* twoProcesses({ timeout: "1 minute" })
       yield* adjust("59 seconds")
@@ -291,7 +291,7 @@ describe("approval over processes", () => {
       yield* untilEnded(both, id)
     }).pipe(Effect.provide(env)))
 
-  it.effect("a call whose task ended undecided waits for no decision: there was no other", () =>
+  it.effect("a decision after the end of the task fails with ToolCallNotFound", () =>
     Effect.gen(function*() {
       const { both, id, manager } = yield* twoProcesses(undefined)
       yield* adjust("12 seconds")
@@ -303,7 +303,7 @@ describe("approval over processes", () => {
       assert.strictEqual(late.message, `Task "${id}" has no tool call "delete-50" that waits for a decision.`)
     }).pipe(Effect.provide(env)))
 
-  it.effect("a person who was first wins over the timeout, also while no process had the task", () =>
+  it.effect("a decision before the timeout counts, also if the task had no owner at that time", () =>
     Effect.gen(function*() {
       const { both, id, manager, results } = yield* twoProcesses({ timeout: "5 seconds" })
       yield* manager.decide(id, "delete-50", { approved: true })

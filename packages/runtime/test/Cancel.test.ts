@@ -1,6 +1,6 @@
 /**
- * Property: a cancel at any moment of an execution, from its own process or from another, ends the task with exactly one
- * terminal event, tells the truth about it, and leaves the conversation and every place free.
+ * Property: a cancel may come at any moment of an execution, from the process of the owner or from another process. The
+ * task ends with exactly one terminal event, `cancel` returns that status, and the conversation and all places are free.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { make } from "@perennial/domain/Agent"
@@ -24,14 +24,14 @@ const capacity = 2
 const conversationId = ConversationId.make("c1")
 
 interface Moment {
-  /** Which call to the store, counted from the start of the task. */
+  /** The number of the call to the store, counted from the start of the task. */
   readonly call: number
-  /** Before the store is reached, or after it has answered; the call waits while the cancel does what it can. */
+  /** Whether the cancel comes before the store gets the call, or after it has answered. The call waits meanwhile. */
   readonly at: "before" | "after"
   readonly from: "owner" | "other"
 }
 
-/** A task that is cancelled at a moment. Returns how it ended and how many calls were made. */
+/** Runs a task that is cancelled at the moment. Returns its status and its number of calls to the store. */
 const cancelAt = Effect.fnUntraced(function*({ at, call, from }: Moment) {
   const both = yield* shared
   const block = { release: Latch.makeUnsafe(false), active: Ref.makeUnsafe(0) }
@@ -43,7 +43,7 @@ const cancelAt = Effect.fnUntraced(function*({ at, call, from }: Moment) {
   a.line[at] = (n) => n === built + call ? Effect.andThen(due.open, settle) : Effect.void
   const cancelling = yield* Effect.forkChild(Effect.gen(function*() {
     yield* due.await
-    // The task may be stored while `start` has not returned yet: its id is found in the store.
+    // `start` may not have returned yet: the list has the id of the task.
     const [task] = yield* manager.list()
     return task === undefined ? undefined : yield* manager.cancel(task.id, { reason: "enough" })
   }))
@@ -74,7 +74,7 @@ const cancelAt = Effect.fnUntraced(function*({ at, call, from }: Moment) {
 describe("P4, P7: a task is cancelled", () => {
   for (const from of ["owner", "other"] as const) {
     for (const at of ["before", "after"] as const) {
-      it.effect(`from its ${from} process, ${at} each call that its execution makes`, () =>
+      it.effect(`from the ${from} process, ${at} each call of its execution to the store`, () =>
         Effect.gen(function*() {
           const { calls } = yield* cancelAt({ call: 0, at, from })
           const statuses: Array<string> = []
@@ -90,7 +90,7 @@ describe("P4, P7: a task is cancelled", () => {
     }
   }
 
-  it.effect("what its agent's own fibers still emit is not written, and does not hinder the end", () =>
+  it.effect("events that detached fibers of the agent still emit are not written, and do not delay the end", () =>
     Effect.gen(function*() {
       const both = yield* shared
       const begun = Latch.makeUnsafe(false)

@@ -1,4 +1,7 @@
-/** Content that would spoil later turns: each piece is repaired or refused where it enters, and the conversation goes on. */
+/**
+ * Content that would break later turns of a conversation. Each piece is repaired or refused where it enters, and the
+ * conversation goes on.
+ */
 import { assert, describe, it } from "@effect/vitest"
 import * as ContentBounds from "@perennial/domain/ContentBounds"
 import type { StoredEvent } from "@perennial/domain/TaskEvent"
@@ -14,7 +17,7 @@ const { FakeAnthropic } = Fake
 
 const fine: Fake.Reply = { actions: [{ text: ["fine"] }] }
 
-/** Text deltas as the wire has them, so that an emoji can be cut in the middle. */
+/** An answer with raw text deltas, so that an emoji can be cut between two deltas. */
 const rawText = (...deltas: ReadonlyArray<string>): Fake.Reply => {
   const event = (type: string, data: string) => `event: ${type}\ndata: {"type":"${type}","index":0,${data}}\n\n`
   return {
@@ -35,7 +38,7 @@ const call = (name: string, json: string, id = "toolu_1"): Fake.Reply => ({
 
 const isClean = (value: unknown): boolean => !/\\ud[89a-f]/i.test(JSON.stringify(value))
 
-/** A task and the next message of its conversation, which the API accepts. */
+/** Runs a task and a second task of the same conversation. The API must accept the second request. */
 const twoTurns = Effect.fnUntraced(function*(...replies: ReadonlyArray<Fake.Reply>) {
   const fake = yield* FakeAnthropic
   yield* fake.push(...replies, fine)
@@ -63,7 +66,7 @@ describe("D24: half of a surrogate pair", () => {
       assert.strictEqual(eventOf(log, "text").map(({ content }) => content).join(""), "half \ufffd")
     }).pipe(Effect.provide(env)))
 
-  it.live("a pair that two chunks share arrives whole", () =>
+  it.live("a pair that is divided between two chunks arrives whole", () =>
     Effect.gen(function*() {
       const log = yield* twoTurns(rawText("a smile \\ud83d", "\\ude00!"))
       assert.deepStrictEqual(summary(log).messages, ["a smile 😀!"])
@@ -81,7 +84,7 @@ describe("D24: half of a surrogate pair", () => {
       assert.deepStrictEqual(eventOf(log, "tool_result").map(({ tool }) => tool), ["weather", "\ufffd"])
     }).pipe(Effect.provide(env)))
 
-  it.live("in the result of a tool, its keys included", () =>
+  it.live("in the result of a tool, also in its keys", () =>
     Effect.gen(function*() {
       const log = yield* twoTurns(call("odd", "{\"what\":\"half\"}"), fine)
       assert.deepStrictEqual(results(log), [{ "\ufffd": "\ufffd!" }])
@@ -100,7 +103,7 @@ describe("D24: half of a surrogate pair", () => {
       assert.include(JSON.stringify(request?.body.messages), "half \ufffd")
     }).pipe(Effect.provide(env)))
 
-  it.live("in the system prompt, and in what `userMessage` makes of metadata", () =>
+  it.live("in the system prompt, and in the message that `userMessage` returns", () =>
     Effect.gen(function*() {
       const fake = yield* FakeAnthropic
       yield* fake.push(fine)
@@ -145,8 +148,8 @@ describe("D22: JSON that is nested too deep", () => {
     }).pipe(Effect.provide(env)))
 })
 
-describe("D31: arguments that JSON or a tool cannot take", () => {
-  it.live("a number beyond the range of numbers is an error for the model", () =>
+describe("D31: arguments that JSON or a tool cannot represent", () => {
+  it.live("a number that is too large is an error for the model", () =>
     Effect.gen(function*() {
       const log = yield* twoTurns(call("weather", "{\"city\":[1,{\"n\":1e400}]}"), fine)
       assert.deepStrictEqual(results(log), [{
@@ -154,7 +157,7 @@ describe("D31: arguments that JSON or a tool cannot take", () => {
       }])
     }).pipe(Effect.provide(env)))
 
-  it.effect("`args: null` in an approval leaves the arguments as they are", () =>
+  it.effect("`args: null` in an approval does not change the arguments", () =>
     Effect.gen(function*() {
       yield* (yield* ScriptedModel.Script).push([{ tool: "delete", params: { id: 11 } }], ["ok"])
       const task = yield* startAgent(yield* LlmAgent.make({ agentId: "agent-1", systemPrompt: "", tools: Tools }))
@@ -168,7 +171,7 @@ describe("D30: the id of a tool call", () => {
   const ids = ["", " ", ".", "..", "a/b", "ä", "a\nb", "?", "x".repeat(2_000), half, "%2F"]
 
   it.live.each(ids.map((id) => [JSON.stringify(id).slice(0, 20), id] as const))(
-    "%s is renewed, so that a path can name it",
+    "%s is replaced by a new id that a URL path can contain",
     ([, id]) =>
       Effect.gen(function*() {
         const log = yield* twoTurns(call("weather", "{\"city\":\"Oslo\"}", id), fine)
@@ -177,7 +180,7 @@ describe("D30: the id of a tool call", () => {
       }).pipe(Effect.provide(env))
   )
 
-  it.live("ids of the kinds that models use stay: `toolu_01`, `call_a-B`, `functions.get:0`", () =>
+  it.live("ids of the forms that models use are kept: `toolu_01`, `call_a-B`, `functions.get:0`", () =>
     Effect.gen(function*() {
       const known = ["toolu_01", "call_a-B", "functions.get:0"]
       const weather = (id: string) => ({ toolUse: { id, name: "weather", input: { city: id } } })
@@ -185,7 +188,7 @@ describe("D30: the id of a tool call", () => {
       assert.sameMembers(eventOf(log, "tool_result").map(({ toolCallId }) => toolCallId), known)
     }).pipe(Effect.provide(env)))
 
-  it.live("several ill-formed ids of one answer, and of a later one, stay different", () =>
+  it.live("several ill-formed ids of one answer, and of a later answer, stay different", () =>
     Effect.gen(function*() {
       const weather = { toolUse: { id: "", name: "weather", input: { city: "Oslo" } } }
       const log = yield* twoTurns({ actions: [weather, weather] }, { actions: [weather] }, fine)

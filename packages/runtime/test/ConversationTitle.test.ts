@@ -14,7 +14,7 @@ const { Script } = ScriptedModel
 const id = ConversationId.make("c1")
 const key = { id, userId: UserId.make("local") }
 
-/** An agent whose titles are made by this. */
+/** A runtime with an agent that uses this `titles` option. */
 const withTitles = (titles: ConversationTitle.TitleMaker, ...turns: ReadonlyArray<ScriptedModel.Turn>) =>
   TaskRuntime.layerMemory.pipe(
     Layer.provide(
@@ -35,18 +35,18 @@ const typesOf = Effect.fnUntraced(function*(taskId: Effect.Success<typeof start>
 const stored = Effect.flatMap(ConversationStore, (store) => Effect.map(store.get(key), ({ title }) => title))
 
 describe("titles of conversations", () => {
-  it.effect("a title that is ready before the end is an event, and the store has it", () =>
+  it.effect("a title that is ready before the end of the task is written as an event and stored", () =>
     Effect.gen(function*() {
       const task = yield* start
       const types = yield* typesOf(task.id)
       assert.strictEqual(types.filter((type) => type === "title").length, 1)
       assert.strictEqual(types.at(-1), "done")
       assert.strictEqual(yield* stored, "Weather")
-      // The conversation has its title.
+      // The conversation already has a title.
       assert.notInclude(yield* typesOf((yield* start).id), "title")
     }).pipe(Effect.provide(withTitles(() => Effect.succeedSome(" Weather "), ["ok"], ["ok"]))))
 
-  it.effect("the end waits 5 s for a title; a later one is stored without an event", () =>
+  it.effect("the end of a task waits at most 5 s for a title; a later title is stored without an event", () =>
     Effect.gen(function*() {
       const task = yield* start
       const reader = yield* Effect.forkChild(typesOf(task.id))
@@ -59,7 +59,7 @@ describe("titles of conversations", () => {
       assert.strictEqual(yield* stored, "Late")
     }).pipe(Effect.provide(withTitles(() => Effect.delay(Effect.succeedSome("Late"), "10 seconds"), ["ok"]))))
 
-  it.effect("what goes wrong with a title changes nothing, and the next task makes it", () => {
+  it.effect("a failed title does not affect the task, and the next task makes the title", () => {
     const makers = [
       Effect.die("a bug"),
       Effect.fail(AiError.make({ module: "m", method: "m", reason: new AiError.UnknownError({}) })),
@@ -75,7 +75,7 @@ describe("titles of conversations", () => {
     }).pipe(Effect.provide(withTitles(() => makers.shift() ?? Effect.die("none left"), ["1"], ["2"], ["3"], ["4"])))
   })
 
-  it.effect("P7: a cancel ends the request for a title too", () => {
+  it.effect("P7: a cancel also ends the request for a title", () => {
     const asked = Deferred.makeUnsafe<void>()
     const aborted = Deferred.makeUnsafe<void>()
     const titles = () =>
@@ -91,7 +91,7 @@ describe("titles of conversations", () => {
     }).pipe(Effect.provide(withTitles(titles, [{ never: true }])))
   })
 
-  it.effect("P8: a title whose event is durable reaches the store after a crash", () =>
+  it.effect("P8: a title with a durable event is stored after a crash", () =>
     Effect.gen(function*() {
       const both = yield* shared
       const agent = yield* LlmAgent.make({
@@ -132,7 +132,7 @@ describe("ConversationTitle.fromModel", () => {
       assert.deepStrictEqual(request?.tools, [])
     }).pipe(Effect.provide(ScriptedModel.layer({ turns: [[answer]] }))))
 
-  it.effect("a message without words has no title", () =>
+  it.effect("a message without text gets no title", () =>
     Effect.gen(function*() {
       const make = yield* ConversationTitle.fromModel(ScriptedModel.layer())
       const file = { type: "file", mediaType: "image/png", data: "aGk=" } as const

@@ -23,7 +23,7 @@ const finish = Effect.fnUntraced(function*(run: AgentTask) {
 })
 
 describe("DemoModel", () => {
-  it.effect("talks for half a minute, calls a safe and an unsafe tool, and answers the next message", () =>
+  it.effect("answers for half a minute, calls a safe and an unsafe tool, and answers the next message", () =>
     Effect.gen(function*() {
       const agent = yield* LlmAgent.make({ ...config, tools: Tools })
       const run = yield* startAgent(agent)
@@ -43,7 +43,7 @@ describe("DemoModel", () => {
       assert.deepStrictEqual(next.events("tool_call"), [])
     }).pipe(Effect.provide(handlers)))
 
-  it.effect("calls nothing that is not offered", () =>
+  it.effect("calls only tools of the request", () =>
     Effect.gen(function*() {
       const run = yield* startAgent(yield* LlmAgent.make(config))
       yield* finish(run)

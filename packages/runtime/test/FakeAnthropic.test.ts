@@ -103,7 +103,7 @@ describe("FakeAnthropic", () => {
     assert.isUndefined(problemOf(body))
   })
 
-  it.live("answers what is not for it as the API does, and keeps its script for what is", () =>
+  it.live("answers invalid requests like the API, and uses its script only for valid requests", () =>
     Effect.gen(function*() {
       const fake = yield* FakeAnthropic
       const http = yield* HttpClient.HttpClient
@@ -124,7 +124,7 @@ describe("FakeAnthropic", () => {
       assert.deepStrictEqual((yield* fake.requests).map(({ id }) => id), ["req_5", "req_6", "req_7"])
     }).pipe(Effect.provide([FakeAnthropic.layer, FetchHttpClient.layer])))
 
-  it.live("says when it cannot listen", () =>
+  it.live("fails with a clear error if it cannot listen", () =>
     Effect.gen(function*() {
       const { url } = yield* FakeAnthropic
       const port = Number(new URL(url).port)

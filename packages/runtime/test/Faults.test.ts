@@ -1,6 +1,6 @@
 /**
- * Properties: whatever call of a store fails at whatever point of an execution, and wherever a process is cut off, the
- * task ends with exactly one terminal event, a log without gaps, the right messages, and every place free again.
+ * Properties: any call to a store may fail at any point of an execution, and a process may lose its store at any point.
+ * The task still ends with exactly one terminal event, a log without gaps and the right messages, and all places are free.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { ConversationId } from "@perennial/domain/Ids"
@@ -24,7 +24,7 @@ const input = { message: "look", conversationId: ConversationId.make("c1"), idem
 
 const makeBlock = () => ({ release: Latch.makeUnsafe(false), active: Ref.makeUnsafe(0) })
 
-/** What a client does that gets no answer: it asks again. */
+/** Starts the task like a client that repeats its request when it gets no answer. */
 const startOn = (process: Process) =>
   process.manager.start(input).pipe(
     Effect.catchCause(() => Effect.andThen(Effect.sleep("1 second"), process.manager.start(input))),
@@ -33,7 +33,7 @@ const startOn = (process: Process) =>
     Effect.forkChild
   )
 
-/** One execution with these calls of the process failing, counted after it was built. Returns how many calls it made. */
+/** One execution in which these calls to the store fail, counted from the start. Returns the number of calls. */
 const withFaults = Effect.fnUntraced(function*(faulty: ReadonlyArray<number>, fault: Fault) {
   const both = yield* shared
   const block = makeBlock()
@@ -55,7 +55,7 @@ const withFaults = Effect.fnUntraced(function*(faulty: ReadonlyArray<number>, fa
   return calls
 }, Effect.scoped)
 
-/** One execution with its process cut off from call `n` on, for good or until another has ended the task. */
+/** One execution whose process cannot reach the store from call `n` on, until another process has ended the task. */
 const withCrash = Effect.fnUntraced(function*(n: number, fault: Fault) {
   const both = yield* shared
   const block = makeBlock()
@@ -73,7 +73,7 @@ const withCrash = Effect.fnUntraced(function*(n: number, fault: Fault) {
   yield* untilEnded(both, id)
   const log = yield* checkEnded(both, id)
   checkStepped(log)
-  // P9: it comes back to life, and changes nothing.
+  // P9: the old process can reach the store again, and changes nothing.
   a.line.restore()
   yield* settle
   yield* TestClock.adjust("12 seconds")
@@ -85,14 +85,14 @@ const withCrash = Effect.fnUntraced(function*(n: number, fault: Fault) {
   yield* b.terminate
 }, Effect.scoped)
 
-/** The calls of an execution without any fault. */
+/** The number of calls of an execution without a fault. */
 const calls = withFaults([], "refused")
 
 const faults: ReadonlyArray<Fault> = ["refused", "unanswered", "dies"]
 
 describe("P3, P4, P8, P10, P11 with faults of the store", () => {
   for (const fault of faults) {
-    it.effect(`one call that fails (${fault}), at every point of an execution`, () =>
+    it.effect(`one failing call (${fault}), at every point of an execution`, () =>
       Effect.gen(function*() {
         const last = yield* calls
         assert.isAbove(last, 10)
@@ -104,7 +104,7 @@ describe("P3, P4, P8, P10, P11 with faults of the store", () => {
       }), 60_000)
   }
 
-  it.effect("three calls that fail, near each other and far apart", () =>
+  it.effect("three failing calls, close together and far apart", () =>
     Effect.gen(function*() {
       const last = yield* calls
       for (let n = 1; n <= last; n++) {
@@ -117,7 +117,7 @@ describe("P3, P4, P8, P10, P11 with faults of the store", () => {
 
   for (const fault of ["refused", "unanswered"] as const) {
     it.effect(
-      `a process that is cut off for good (${fault}), at every point of an execution`,
+      `a process that loses its store (${fault}), at every point of an execution`,
       () =>
         Effect.gen(function*() {
           const last = yield* calls

@@ -1,4 +1,7 @@
-/** Servers that speak Anthropic's API in their own way: what they answer is understood, or asked for again, never dropped. */
+/**
+ * Servers that implement Anthropic's API with deviations. Their answers are understood, or the request is repeated. No part
+ * of an answer is dropped.
+ */
 import { assert, describe, it } from "@effect/vitest"
 import { LlmAgent } from "@perennial/runtime"
 import * as AnthropicModel from "@perennial/runtime/AnthropicModel"
@@ -54,7 +57,7 @@ describe("D29: the stream of a gateway", () => {
       }).pipe(Effect.provide(env))
   )
 
-  it.live("calls that are announced and missing are asked for again", () =>
+  it.live("the request is repeated if the stop reason announces calls and the answer has none", () =>
     Effect.gen(function*() {
       const fake = yield* FakeAnthropic
       yield* fake.push({ ...recorded, quirks: ["no-calls"] }, whole)
@@ -65,7 +68,7 @@ describe("D29: the stream of a gateway", () => {
       })
     }).pipe(Effect.provide(env)))
 
-  it.live("a second end without a reason does not make an answer of a refusal", () =>
+  it.live("a refusal stays a refusal if a second `message_delta` has no stop reason", () =>
     Effect.gen(function*() {
       const fake = yield* FakeAnthropic
       const stopDetails = { type: "refusal", category: "bio", explanation: null } as const
@@ -85,7 +88,7 @@ describe("D29: the stream of a gateway", () => {
     ["white space", [{ text: [" \n"] }]],
     ["thinking", [{ thinking: ["hm"], signature: "s" }]]
   ] as ReadonlyArray<readonly [string, ReadonlyArray<Fake.Action>]>)(
-    "an answer of only %s is no success: it is asked for again, and ends the task if that does not help",
+    "an answer of only %s is not a success: the request is repeated, and then the task fails",
     ([, actions]) =>
       Effect.gen(function*() {
         const fake = yield* FakeAnthropic
@@ -128,7 +131,7 @@ describe("D28: errors of a gateway", () => {
       ["403 of a gateway", Fake.errorReply(403, "insufficient_quota", "You have no credit left.")],
       ["429 of a gateway", Fake.errorReply(429, "insufficient_quota", "You exceeded your current quota")]
     ] as const
-  )("an exhausted quota asks the fallback: %s", ([, reply]) =>
+  )("the fallback model is used after an exhausted quota: %s", ([, reply]) =>
     Effect.gen(function*() {
       const fake = yield* FakeAnthropic
       yield* fake.push(reply, whole)
@@ -141,7 +144,7 @@ describe("D28: errors of a gateway", () => {
   const headers = ["0", "-5", "0.001", "Thu, 01 Jan 1970 00:00:00 GMT", "soon", ""]
 
   it.live.each(headers)(
-    "P11: repeats are not made at once where `retry-after` is %o",
+    "P11: retries wait for the back-off if `retry-after` is %o",
     (value) =>
       Effect.gen(function*() {
         const fake = yield* FakeAnthropic
@@ -167,7 +170,7 @@ describe("D28: errors of a gateway", () => {
       ["that is no JSON", "event: error\ndata: upstream failed\n\n"],
       ["without the line `event:`", "data: {\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\"}}\n\n"]
     ] as const
-  )("an error in the stream is repeated: %s", ([, raw]) =>
+  )("a request with an error in its stream is repeated: %s", ([, raw]) =>
     Effect.gen(function*() {
       const fake = yield* FakeAnthropic
       yield* fake.push({ actions: [{ text: ["par"] }, { raw }, { hang: true }] }, whole)

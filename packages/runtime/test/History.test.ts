@@ -22,10 +22,10 @@ const result = (toolCallId: string, value: Schema.Json = 1): ToolMessage => ({
 const say = (text: string): AssistantMessage => ({ role: "assistant", content: [{ type: "text", text }] })
 
 const promptOf = (messages: ReadonlyArray<Message>) => Prompt.fromMessages(messages.map(History.toPromptMessage))
-/** What the API says to a request that ends with the user's next message. */
+/** The API's error for a request with these messages and a further message of the user, or undefined. */
 const problem = (messages: ReadonlyArray<Message>) => problemOfPrompt(promptOf([...messages, userText("next")]))
 
-/** Other providers have others than Anthropic's. */
+/** Ids of tool calls. Other providers use other forms than Anthropic. */
 const Id = Schema.Literals(["a", "b", "c_d", "c.d", "c:d", ""])
 const ToolName = Schema.Literals(["t", "a.b", "a_b", "x".repeat(200), ""])
 const Text = Schema.Literals(["", " ", "hello"])
@@ -36,11 +36,11 @@ const AnyPart = Schema.Union([
     type: Schema.Literal("tool_call"),
     toolCallId: Id,
     tool: ToolName,
-    // Models and cuts leave what is not an object.
+    // A model may answer with arguments that are not an object, and an interruption may cut them.
     args: Schema.Union([Schema.Null, Schema.Literals(["{\"ci", 1, true]), Schema.Tuple([]), Schema.Struct({})])
   })
 ])
-/** Histories as cancels, crashes and imports may leave them. */
+/** Any history, as it may be after cancels, crashes and imports. */
 const AnyHistory = Schema.Array(Schema.Union([
   Schema.Struct({
     role: Schema.Literal("user"),
@@ -61,7 +61,7 @@ const AnyHistory = Schema.Array(Schema.Union([
 
 describe("History.repair", () => {
   it.prop(
-    "SCENARIO 21: any history is accepted afterwards, however short it has to be, and repairing twice is repairing once",
+    "SCENARIO 21: the API accepts any repaired history, also when it is shortened, and a second repair changes nothing",
     [AnyHistory],
     ([history]) => {
       const once = History.repair(history)
@@ -72,12 +72,12 @@ describe("History.repair", () => {
     { arbitrary: { runs: 500 } }
   )
 
-  it("what needs nothing stays as it is", () => {
+  it("does not change a valid history", () => {
     const history = [userText("hi"), call("a"), result("a"), say("ok")]
     assert.deepStrictEqual(History.repair(history), history)
   })
 
-  it("keeps results that are there, adds those that are missing", () => {
+  it("keeps existing results, and adds missing results", () => {
     const repaired = History.repair([userText("hi"), call("a", "b", "c"), result("c"), userText("go on"), result("a")])
     const [, , answers] = repaired
     assert.deepStrictEqual(
@@ -87,7 +87,7 @@ describe("History.repair", () => {
     assert.deepStrictEqual(repaired.map((message) => message.role), ["user", "assistant", "tool", "user"])
   })
 
-  it("drops results without a call, second results, blank text and lone thinking", () => {
+  it("drops results without a call, second results, blank text, and thinking without an answer", () => {
     const thinking: AssistantMessage = { role: "assistant", content: [{ type: "reasoning", text: "hm" }] }
     assert.deepStrictEqual(
       History.repair([
@@ -114,12 +114,12 @@ describe("History.fit", () => {
   ]
   const turns = (count: number) => Array.from({ length: count }, (_, i) => turn(i)).flat()
 
-  it("leaves alone what fits", () => {
+  it("does not change a history that fits", () => {
     const history = turns(3)
     assert.strictEqual(History.fit(history, { maxTokens: 10_000 }), history)
   })
 
-  it("empties old results before it drops turns, and keeps the last two whole where it can", () => {
+  it("empties old results before it drops turns, and keeps the last two turns whole if they fit", () => {
     const fitted = History.fit(turns(10), { maxTokens: 3500 })
     assert.strictEqual(fitted.length, 40)
     assert.include(JSON.stringify(fitted[2]), "old result removed")
@@ -127,20 +127,20 @@ describe("History.fit", () => {
     assert.deepStrictEqual(History.fit(turns(10), { maxTokens: 1000 }), [...turn(8), ...turn(9)])
   })
 
-  it("of the last two turns it empties results that were seen, then drops the first", () => {
+  it("empties results in the last two turns that the model has seen, and then drops the first of the two", () => {
     const seen = result("c9", "[old result removed]")
     const last = [userText("question 9"), call("c9"), seen, say("answer 9")]
     assert.deepStrictEqual(History.fit(turns(10), { maxTokens: 500 }).slice(4), last)
     assert.deepStrictEqual(History.fit(turns(10), { maxTokens: 10 }), last)
   })
 
-  /** A task that has read a lot for one question, and has not answered yet. */
+  /** The messages of a task that has made many tool calls for one question, and has not answered yet. */
   const longTask = (steps: number): ReadonlyArray<Message> => [
     userText("read everything"),
     ...Array.from({ length: steps }, (_, i) => [call(`c${i}`), result(`c${i}`, "x".repeat(200_000))]).flat()
   ]
 
-  it("empties old results of a long task, but not those that the model has not seen", () => {
+  it("empties old results of a long task, but no result that the model has not seen", () => {
     const fitted = History.fit(longTask(20), { maxTokens: 100_000 })
     assert.isAtMost(History.estimateTokens(fitted), 100_000)
     assert.deepStrictEqual(fitted.slice(-2), longTask(20).slice(-2))
@@ -148,13 +148,13 @@ describe("History.fit", () => {
     assert.isUndefined(problem(fitted))
   })
 
-  it("empties in blocks: a long task keeps its beginning for several steps", () => {
+  it("empties results in blocks, so that the beginning of the prompt stays the same for several steps", () => {
     const fitted = Array.from({ length: 10 }, (_, i) => History.fit(longTask(10 + i), { maxTokens: 300_000 }))
     const beginnings = fitted.map((messages) => JSON.stringify(messages.slice(0, 9)))
     assert.isAtMost(new Set(beginnings).size, 4)
   })
 
-  it("shortens what the model has not seen when nothing else is left, the longest first", () => {
+  it("shortens results that the model has not seen, longest first, if nothing else can be removed", () => {
     const results = ["short", "y".repeat(250_000), "字".repeat(100_000)]
     const parallel: ReadonlyArray<Message> = [
       userText("read everything"),
@@ -170,12 +170,12 @@ describe("History.fit", () => {
     assert.isUndefined(problem(fitted))
   })
 
-  it("counts rather too many tokens than too few, in any script", () => {
+  it("estimates too many tokens rather than too few, in any script", () => {
     assert.approximately(History.estimateTokens([userText("word ".repeat(3_000))]), 5_000, 50)
     assert.approximately(History.estimateTokens([userText("漢字かな".repeat(1_000))]), 4_000, 50)
   })
 
-  it("replaces the oldest files when a request would have more than 20 MiB of them", () => {
+  it("replaces the oldest files if a request would have more than 20 MiB of files", () => {
     const files = Array.from({ length: 6 }, (_, i): Message => ({
       role: "user",
       content: [
@@ -194,7 +194,7 @@ describe("History.fit", () => {
     assert.deepStrictEqual(History.limitFiles(files, { maxBytes: 1 }).at(-1), files.at(-1))
   })
 
-  it("cuts only between turns, and stays acceptable", () => {
+  it("cuts only between turns, and the API accepts the result", () => {
     for (let maxTokens = 100; maxTokens < 4000; maxTokens += 100) {
       const fitted = History.fit(turns(20), { maxTokens })
       assert.isUndefined(problem(fitted))
@@ -203,7 +203,7 @@ describe("History.fit", () => {
     }
   })
 
-  it("cuts in blocks: the beginning stays the same for several requests", () => {
+  it("cuts in blocks, so that the beginning of the prompt stays the same for several requests", () => {
     const beginnings = Array.from(
       { length: 20 },
       (_, i) => JSON.stringify(History.fit(turns(20 + i), { maxTokens: 4000 })[0])
@@ -213,7 +213,7 @@ describe("History.fit", () => {
 })
 
 describe("prompts", () => {
-  it("a message of the model survives the way into a prompt and back", () => {
+  it("a message of the model is unchanged after it was mapped to a prompt and back", () => {
     const message: AssistantMessage = {
       role: "assistant",
       content: [
@@ -227,7 +227,7 @@ describe("prompts", () => {
     if (prompt.role === "assistant") assert.deepStrictEqual(History.fromAssistantMessage(prompt), message)
   })
 
-  it("files keep their address or their data", () => {
+  it("files keep their URL or their data", () => {
     const prompt = History.toPromptMessage({
       role: "user",
       content: [

@@ -54,7 +54,7 @@ describe("LlmAgent", () => {
       assert.include(request?.tools ?? [], "weather")
     }).pipe(Effect.provide(env)))
 
-  it.effect("SCENARIO 12: a retry does not duplicate what the failed request has streamed", () =>
+  it.effect("SCENARIO 12: a retry does not duplicate the text that the failed request has streamed", () =>
     Effect.gen(function*() {
       const script = yield* Script
       yield* script.push(
@@ -86,7 +86,7 @@ describe("LlmAgent", () => {
       assert.strictEqual(usage.requests, 1)
     }).pipe(Effect.provide(env)))
 
-  it.effect("gives up after 4 repeats, with a code and a sentence that quote nothing of the provider", () =>
+  it.effect("fails after 4 repetitions, with a code and a text that quote nothing from the provider", () =>
     Effect.gen(function*() {
       const script = yield* Script
       const turn = ["x", { fail: new AiError.InternalProviderError({ description: "secret sk-123" }) }]
@@ -112,7 +112,7 @@ describe("LlmAgent", () => {
       [new AiError.UnknownError({ description: "?" }), "ModelFailed"],
       [new AiError.RateLimitError({ retryAfter: Duration.hours(2) }), "ModelRateLimited"]
     ] as const
-  )("does not repeat what cannot help: %s", ([reason, code]) =>
+  )("does not repeat a request if a repetition cannot help: %s", ([reason, code]) =>
     Effect.gen(function*() {
       const script = yield* Script
       yield* script.push([{ fail: reason }], ["never reached"])
@@ -123,7 +123,7 @@ describe("LlmAgent", () => {
       assert.deepStrictEqual(brief(run.log), ["ack"])
     }).pipe(Effect.provide(env)))
 
-  it.effect("repeats a request when nothing comes from the model for 2 minutes, however long the whole answer takes", () =>
+  it.effect("repeats a request after 2 minutes of silence; the whole answer may take longer", () =>
     Effect.gen(function*() {
       const script = yield* Script
       yield* script.push([{ drip: "100 seconds" }, "a", "b", "c", { never: true }], ["d"])
@@ -136,7 +136,7 @@ describe("LlmAgent", () => {
       assert.deepStrictEqual(brief(run.log).slice(-3), ["retry 2 ModelUnreachable", "text d", "message text"])
     }).pipe(Effect.provide(env)))
 
-  it.effect("a refusal ends the task and takes back what was streamed", () =>
+  it.effect("a refusal ends the task and discards the streamed text", () =>
     Effect.gen(function*() {
       yield* (yield* Script).push(["I ", { finish: "content-filter" }])
       const run = yield* startAgent(yield* LlmAgent.make(config))
@@ -147,7 +147,7 @@ describe("LlmAgent", () => {
       assert.deepStrictEqual(brief(run.log), ["ack", "text I "])
     }).pipe(Effect.provide(env)))
 
-  it.effect("the last of maxIterations requests may not ask for tools", () =>
+  it.effect("the last of maxIterations requests forbids tool calls", () =>
     Effect.gen(function*() {
       const script = yield* Script
       const weather = { tool: "weather", params: { city: "Oslo" } }
@@ -159,7 +159,7 @@ describe("LlmAgent", () => {
       assert.strictEqual(brief(run.log).at(-1), "message text")
     }).pipe(Effect.provide(env)))
 
-  it.effect("a model that asks for tools in its last step gets an answer for each call, and the task ends", () =>
+  it.effect("tool calls in the last step get error results, and the task ends", () =>
     Effect.gen(function*() {
       yield* (yield* Script).push(["Let me see.", { tool: "weather", params: { city: "Oslo" } }])
       const run = yield* startAgent(yield* LlmAgent.make({ ...config, maxIterations: 1 }))
@@ -168,7 +168,7 @@ describe("LlmAgent", () => {
       assert.deepStrictEqual(yield* Effects.all, [])
     }).pipe(Effect.provide(env)))
 
-  it.effect("begins no request beyond the budget", () =>
+  it.effect("makes no request beyond the budget of tokens", () =>
     Effect.gen(function*() {
       const script = yield* Script
       const weather = { tool: "weather", params: { city: "Oslo" } }
@@ -179,7 +179,7 @@ describe("LlmAgent", () => {
       assert.strictEqual((yield* script.requests).length, 1)
     }).pipe(Effect.provide(env)))
 
-  it.effect("begins no step beyond the budget, and a resumed task counts the steps before it", () =>
+  it.effect("makes no step beyond the budget of steps, and counts the steps of earlier attempts", () =>
     Effect.gen(function*() {
       const script = yield* Script
       const weather = { tool: "weather", params: { city: "Oslo" } }
@@ -195,7 +195,7 @@ describe("LlmAgent", () => {
       assert.strictEqual(second.events("tool_result").length, 2)
     }).pipe(Effect.provide(env)))
 
-  it.effect("hooks see every event and the failure; a hook that dies changes nothing", () =>
+  it.effect("hooks get every event and the failure; a hook that dies does not affect the task", () =>
     Effect.gen(function*() {
       yield* (yield* Script).push(["a"], [{ fail: new AiError.UnknownError({}) }])
       const seen: Array<string> = []
@@ -211,7 +211,7 @@ describe("LlmAgent", () => {
       assert.deepStrictEqual(seen, ["text", "message", "failed"])
     }).pipe(Effect.provide(env)))
 
-  it.effect("takes a model of its own, and can be registered", () =>
+  it.effect("`LlmAgent.layer` registers an agent, with its own model", () =>
     Effect.gen(function*() {
       const agent = yield* (yield* Agents).get()
       assert.strictEqual(agent.agentId, "own")
@@ -224,7 +224,7 @@ describe("LlmAgent", () => {
       )
     ))
 
-  it.effect("leaves old turns out of a prompt that is too long", () =>
+  it.effect("removes old turns from a prompt that is too long", () =>
     Effect.gen(function*() {
       const script = yield* Script
       yield* script.push(["ok"])

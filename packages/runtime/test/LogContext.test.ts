@@ -11,7 +11,7 @@ const capturing = Logger.layer([
   Logger.make(({ fiber, message }) => lines.push([String(message), fiber.getRef(References.CurrentLogAnnotations)]))
 ])
 
-it.effect("P8: `logContext` annotates every log line of a task, also those of another process after a crash", () =>
+it.effect("P8: `logContext` annotates every log line of a task, also in another process after a crash", () =>
   Effect.gen(function*() {
     const both = yield* shared
     const begun = yield* Deferred.make<void>()
@@ -19,7 +19,7 @@ it.effect("P8: `logContext` annotates every log line of a task, also those of an
     const agent = make("logging", ({ task }) =>
       Effect.gen(function*() {
         yield* Effect.log(`attempt ${task.attempt}`)
-        // The log of what an agent forks is the task's, too.
+        // Log lines of fibers that the agent forks belong to the task, too.
         yield* Effect.forkChild(Effect.log(`child of attempt ${task.attempt}`), { startImmediately: true })
         yield* Deferred.succeed(begun, undefined)
         if (task.attempt === 1) yield* release.await
@@ -42,7 +42,7 @@ it.effect("P8: `logContext` annotates every log line of a task, also those of an
         return [[`attempt ${attempt}`, annotations], [`child of attempt ${attempt}`, annotations]]
       })
     )
-    // What a task logs is not on the lines of anything else.
+    // Log lines outside of a task do not have the annotations of the task.
     for (const [message, annotations] of lines) {
       if (annotations["taskId"] === undefined) assert.notProperty(annotations, "requestId", message)
     }

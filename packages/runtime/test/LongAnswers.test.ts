@@ -1,4 +1,4 @@
-/** Answers that are larger than one event may be (P11). */
+/** Answers that are larger than the limit of one event (P11). */
 import { assert, describe, it } from "@effect/vitest"
 import type { Agent } from "@perennial/domain/Agent"
 import * as Message from "@perennial/domain/Message"
@@ -17,7 +17,7 @@ const env = Layer.provideMerge(toolsLayer, ScriptedModel.layer())
 const line = "A long line of text with \"quotes\" and 😀.\n"
 const long = line.repeat(8_000)
 
-/** Runs one task to its end, with the default limits but for the size of events. */
+/** Runs one task to its end, with default limits except for the size of events. */
 const run = Effect.fnUntraced(function*(agent: Agent, eventBytes?: number) {
   const both = yield* shared
   const { manager } = yield* startProcess(both, [agent], eventBytes === undefined ? {} : { eventBytes })
@@ -29,7 +29,7 @@ const run = Effect.fnUntraced(function*(agent: Agent, eventBytes?: number) {
 })
 
 describe("long answers", () => {
-  it.effect("an answer of more than one event is kept whole, and is one answer", () =>
+  it.effect("an answer that needs several events is kept whole, as one answer", () =>
     Effect.gen(function*() {
       yield* (yield* Script).push([{ thinking: ["hm"] }, ...Array.from({ length: 80 }, () => line.repeat(100))])
       const { log, result, status, view } = yield* run(yield* LlmAgent.make(config))
@@ -44,7 +44,7 @@ describe("long answers", () => {
       assert.strictEqual(result.usage?.requests, 1)
     }).pipe(Effect.provide(env)))
 
-  it.effect("a burst of text, and one delta that is too large, are several events", () =>
+  it.effect("a text that is too large for one event is divided into several events", () =>
     Effect.gen(function*() {
       yield* (yield* Script).push([long])
       const { log, status, view } = yield* run(yield* LlmAgent.make(config), 10_000)
@@ -53,7 +53,7 @@ describe("long answers", () => {
       assert.deepStrictEqual(view.messages.map(({ message }) => Message.text(message)), [long])
     }).pipe(Effect.provide(env)))
 
-  it.effect("a call whose arguments are too long is refused, thinking that is too long is not kept", () =>
+  it.effect("a call with too long arguments is refused, and too long thinking is not kept", () =>
     Effect.gen(function*() {
       const script = yield* Script
       yield* script.push(
@@ -74,7 +74,7 @@ describe("long answers", () => {
       assert.deepStrictEqual(next?.prompt.content.map(({ role }) => role), ["system", "user", "assistant", "tool"])
     }).pipe(Effect.provide(env)))
 
-  it.effect("P10: a long answer with a call is one step, also for a task that goes on after a crash", () =>
+  it.effect("P10: a long answer with a call is one step, also after a crash", () =>
     Effect.gen(function*() {
       const script = yield* Script
       yield* script.push([long, { tool: "weather", params: { city: "Oslo" } }], [{ never: true }], ["ok"])

@@ -16,7 +16,7 @@ const key = { id: conversationId, userId: UserId.make("local") }
 
 type Page = { readonly limit: number; readonly messages: number }
 
-/** A store that says which pages of messages were read. */
+/** A store that records the pages of messages that were read. */
 const watched = Effect.map(shared, ({ backend, store }) => {
   const pages: Array<Page> = []
   const messages: ConversationStore["Service"]["messages"] = (key, options) =>
@@ -27,7 +27,7 @@ const watched = Effect.map(shared, ({ backend, store }) => {
   return { both: { backend, store: { ...store, messages } } satisfies Store, pages }
 })
 
-/** Answers every message, and remembers what it was given. */
+/** An agent that answers every message, and records the history of each task. */
 const remembering = () => {
   const seen: Array<AgentInput["history"]> = []
   const agent = make("remembering", ({ history }, emit) => {
@@ -43,7 +43,7 @@ const say = Effect.fnUntraced(function*(manager: TaskManager["Service"], both: S
   return task
 })
 
-/** A conversation that no task of ours has written. */
+/** A conversation whose messages were imported, and not written by a task of this store. */
 const imported = Effect.fnUntraced(function*({ store }: Store, messages: ReadonlyArray<Message>) {
   yield* store.create(key)
   const taskId = TaskId.make("imported")
@@ -60,7 +60,7 @@ const imported = Effect.fnUntraced(function*({ store }: Store, messages: Readonl
 })
 
 describe("P11: a long conversation", () => {
-  it.effect("is answered again from its end: the rest of it is not read", () =>
+  it.effect("`regenerate` reads only the last messages", () =>
     Effect.gen(function*() {
       const { both, pages } = yield* watched
       const { agent, begun, release } = waiting()
@@ -82,7 +82,7 @@ describe("P11: a long conversation", () => {
       ])
     }))
 
-  it.effect("that was imported is answered again, too", () =>
+  it.effect("`regenerate` works also for an imported conversation", () =>
     Effect.gen(function*() {
       const { both } = yield* watched
       const { agent, seen } = remembering()
@@ -93,7 +93,7 @@ describe("P11: a long conversation", () => {
       assert.deepStrictEqual(seen, [[userText("one"), userText("two")]])
     }))
 
-  it.effect("is read in pages that grow, and shrink where messages are large", () =>
+  it.effect("is read in pages that grow, and shrink if messages are large", () =>
     Effect.gen(function*() {
       const { both, pages } = yield* watched
       const { agent, seen } = remembering()
@@ -110,7 +110,7 @@ describe("P11: a long conversation", () => {
       assert.isAtLeast(Math.min(...limits), 1)
     }))
 
-  it.effect("beyond historyBytes is given to its agent without its oldest turns, the same ones for several turns", () =>
+  it.effect("beyond historyBytes loses its oldest turns, and the next cut comes only several turns later", () =>
     Effect.gen(function*() {
       const { both } = yield* watched
       const { agent, seen } = remembering()
@@ -124,14 +124,14 @@ describe("P11: a long conversation", () => {
         assert.deepStrictEqual(history.at(-1), userText(question(i + 1)))
       }
       assert.deepStrictEqual(firsts.slice(0, 10), Array.from({ length: 10 }, () => "1"))
-      // A cut frees a good part of it, so that prompts keep their beginning between two cuts.
+      // A cut removes many turns at once, so that prompts keep their beginning between two cuts.
       const cuts = new Set(firsts).size - 1
       assert.isAtLeast(cuts, 2)
       assert.isAtMost(cuts, 8)
       assert.isAtLeast(seen.at(-1)?.length ?? 0, 12)
     }))
 
-  it.effect("keeps the last turn whole, however large", () =>
+  it.effect("keeps the last turn whole, also if it is larger than historyBytes", () =>
     Effect.gen(function*() {
       const { both } = yield* watched
       const { agent, seen } = remembering()

@@ -1,4 +1,4 @@
-/** D37: what real MCP servers send. What can be understood is; the model is told precisely what is not. */
+/** D37: deviations of real MCP servers from the protocol. Answers are read if possible; otherwise the model gets an error. */
 import { assert, describe, it } from "@effect/vitest"
 import { type AgentTools, McpTools } from "@perennial/runtime"
 import { Effect, Fiber, Logger, Result, type Schema } from "effect"
@@ -16,7 +16,7 @@ const call = Effect.fnUntraced(function*(tools: AgentTools.AgentTools, tool: str
   return Result.isFailure(prepared) ? prepared.failure : yield* prepared.success.execute
 })
 
-/** A call in time that passes: reconnecting and polling wait. */
+/** Calls a tool, and moves the clock on until the call has ended, since reconnecting and polling wait. */
 const callInTime = Effect.fnUntraced(function*(tools: AgentTools.AgentTools, tool: string) {
   const fiber = yield* Effect.forkChild(call(tools, tool))
   while (fiber.pollUnsafe() === undefined) yield* adjust("1 second")
@@ -39,12 +39,12 @@ describe("D37: the revision of the protocol", () => {
   const versions = ["2025-11-25", "2025-06-18", "2025-03-26", "2024-11-05", "2026-07-28"]
   const ways = ["answers-with-its-own", "400", "400-with-list", "error"] as const
   const all = versions.flatMap((version) => ways.map((way) => [version, way] as const)).filter(
-    // A server of the newest revision answers no `initialize`.
+    // A server of the newest revision does not answer `initialize`.
     ([version, way]) => version !== "2026-07-28" || way !== "answers-with-its-own"
   )
 
   it.effect.each(all)(
-    "is agreed with a server that speaks %s and treats others so: %s",
+    "is negotiated with a server of revision %s that refuses other revisions like this: %s",
     ([version, refuses]) =>
       Effect.gen(function*() {
         const server = new McpHttpDouble()
@@ -55,7 +55,7 @@ describe("D37: the revision of the protocol", () => {
       })
   )
 
-  it.effect("is found once: the next connection begins with it", () =>
+  it.effect("is remembered: the next connection begins with it", () =>
     Effect.gen(function*() {
       const server = new McpHttpDouble()
       server.version = "2025-03-26"
@@ -69,14 +69,14 @@ describe("D37: the revision of the protocol", () => {
       ])
     }))
 
-  it.effect("that is not known is taken for the one that was asked for", () =>
+  it.effect("is the requested revision if the server answers with an unknown one", () =>
     Effect.gen(function*() {
       const server = new McpHttpDouble()
       server.version = "2025-09-09"
       assert.deepStrictEqual(yield* call(yield* setup(server), "calc__echo"), done("{}"))
     }))
 
-  it.effect("is the one of the options, if they name one", () =>
+  it.effect("is the revision of the options, if they name one", () =>
     Effect.gen(function*() {
       const server = new McpHttpDouble()
       server.version = "2025-06-18"
@@ -86,7 +86,7 @@ describe("D37: the revision of the protocol", () => {
       ])
     }))
 
-  it.effect("of a process", () =>
+  it.effect("is negotiated with a process, too", () =>
     Effect.gen(function*() {
       const server = new McpServerDouble()
       server.version = "2024-11-05"
@@ -118,7 +118,7 @@ describe("D37: the list of tools", () => {
   const listed = (tools: Record<string, object>) =>
     Object.entries(tools).map(([name, tool]) => Object.assign({ name }, tool))
 
-  it.effect("odd tools are offered; a broken one is left out with one warning that names it, and hides no other", () =>
+  it.effect("has tools with unusual fields; a broken tool is left out with one warning, and does not affect the others", () =>
     Effect.gen(function*() {
       const server = new McpHttpDouble()
       server.tools = [...listed(odd), ...listed(broken), { inputSchema: object }, "x", null]
@@ -136,7 +136,7 @@ describe("D37: the list of tools", () => {
       ])
     }))
 
-  it.effect.each([null, "", undefined])("its last page may have the cursor %o", (nextCursor) =>
+  it.effect.each([null, "", undefined])("ends with a page whose cursor is %o", (nextCursor) =>
     Effect.gen(function*() {
       const server = new McpHttpDouble()
       server.list = { nextCursor }
@@ -147,7 +147,7 @@ describe("D37: the list of tools", () => {
     { capabilities: null, serverInfo: null },
     { capabilities: { tools: true, logging: 1 }, serverInfo: { name: "x" }, instructions: null },
     { capabilities: { tools: {}, "new": {} }, serverInfo: {} }
-  ])("comes also from a server that introduces itself oddly: %o", (initialized) =>
+  ])("is read also after an unusual answer to `initialize`: %o", (initialized) =>
     Effect.gen(function*() {
       const server = new McpHttpDouble()
       server.initialized = initialized
@@ -173,7 +173,7 @@ describe("D37: a session that the server has lost", () => {
   ]
 
   it.effect.each(lost)(
-    "is made anew, and the call is made once more: %s",
+    "is replaced by a new session, and the call is repeated once: %s",
     ([, unknownSession]) =>
       Effect.gen(function*() {
         const server = new McpHttpDouble()
@@ -190,7 +190,7 @@ describe("D37: a session that the server has lost", () => {
       })
   )
 
-  it.effect("is not taken for lost where a call alone is refused with 400", () =>
+  it.effect("is kept if the server refuses only a call with 400", () =>
     Effect.gen(function*() {
       const server = new McpHttpDouble()
       const body = JSON.stringify({ jsonrpc: "2.0", id: null, error: { code: -32_602, message: "`a` is missing" } })
@@ -221,22 +221,22 @@ describe("D37: the result of a call", () => {
       { isError: true, content: [], structuredContent: { code: 7 } },
       { status: "error", result: { code: 7 } }
     ],
-    ["an error of nothing", { isError: true }, { status: "error", result: "The tool failed without a message." }],
+    ["an error without content", { isError: true }, { status: "error", result: "The tool failed without a message." }],
     ["no content", {}, done("")],
     ["null", { content: null, structuredContent: null, isError: null, _meta: null }, done("")],
-    ["a text in the place of the content", { content: "fine" }, done("fine")],
-    ["a text in the place of the result", "fine", done("fine")],
+    ["a text instead of the content", { content: "fine" }, done("fine")],
+    ["a text instead of the result", "fine", done("fine")],
     ["structured content that is a list", { content: [], structuredContent: [1] }, done("[1]")],
-    ["a number in the place of a text", { content: [text(4)] }, done("4")],
+    ["a number instead of a text", { content: [text(4)] }, done("4")],
     [
-      "a block of a new kind",
+      "a block of an unknown type",
       { content: [text("a"), { type: "video", mimeType: "video/mp4" }] },
       done(
         "a\n[video of type video/mp4: not a text]"
       )
     ],
     [
-      "an image whose data cannot be read",
+      "an image with invalid data",
       { content: [{ type: "image", data: "?", mimeType: "image/png" }] },
       done(
         "[image of type image/png: not a text]"
@@ -259,7 +259,7 @@ describe("D37: the result of a call", () => {
       assert.deepStrictEqual<unknown>(yield* call(yield* setup(server), "calc__echo"), outcome)
     }))
 
-  it.effect("the message of an error of JSON-RPC reaches the model, also where its fields are odd", () =>
+  it.effect("the message of a JSON-RPC error reaches the model, also if the error has unusual fields", () =>
     Effect.gen(function*() {
       const server = new McpHttpDouble()
       const tools = yield* setup(server)
@@ -276,9 +276,9 @@ describe("D37: the result of a call", () => {
     }))
 
   const unreadable: ReadonlyArray<readonly [string, Answer]> = [
-    ["no JSON", { status: 200, body: "{\"jsonrpc\":", type: "application/json" }],
-    ["a page", { status: 200, body: "<html>", type: "text/html" }],
-    ["nothing", { status: 202 }],
+    ["malformed JSON", { status: 200, body: "{\"jsonrpc\":", type: "application/json" }],
+    ["an HTML page", { status: 200, body: "<html>", type: "text/html" }],
+    ["no body", { status: 202 }],
     ["another message", {
       status: 200,
       body: "{\"jsonrpc\":\"2.0\",\"id\":999,\"result\":{}}",
@@ -290,7 +290,7 @@ describe("D37: the result of a call", () => {
   ]
 
   it.effect.each(unreadable)(
-    "of which there is %s: whether it was executed is not known",
+    "is an error that says that the call may have been executed, if the server answers with %s",
     ([, answer]) =>
       Effect.gen(function*() {
         const server = new McpHttpDouble()
@@ -302,11 +302,11 @@ describe("D37: the result of a call", () => {
   )
 })
 
-describe("D37: a stream that the server ends to be polled", () => {
+describe("D37: a stream that the server ends before the result", () => {
   const prime = (id: number) => `id: ${id}\ndata: \n\n`
   const answer = { result: { content: [{ type: "text", text: "at last" }] } }
 
-  it.effect("is resumed with the id of its last event, after the pause that the server names", () =>
+  it.effect("is resumed after the id of its last event, after the delay that the server names", () =>
     Effect.gen(function*() {
       const server = new McpHttpDouble()
       server.answers["echo"] = { parts: [[prime(1), "retry: 5000\n\n"], [prime(2)], ["id: 3\n", answer]] }
@@ -319,14 +319,14 @@ describe("D37: a stream that the server ends to be polled", () => {
       assert.deepStrictEqual(server.asked.slice(-3), ["call echo", "resume 1", "resume 2"])
     }))
 
-  it.effect("also where the connection is cut", () =>
+  it.effect("is resumed also if the connection was cut", () =>
     Effect.gen(function*() {
       const server = new McpHttpDouble()
       server.answers["echo"] = { parts: [[prime(1)], [answer]], cut: true }
       assert.deepStrictEqual(yield* callInTime(yield* setup(server), "calc__echo"), done("at last"))
     }))
 
-  it.effect("and is given up where the server cannot resume it", () =>
+  it.effect("is an error for the model if the server cannot resume it", () =>
     Effect.gen(function*() {
       const server = new McpHttpDouble()
       server.answers["echo"] = { parts: [[prime(1)]] }
@@ -336,7 +336,7 @@ describe("D37: a stream that the server ends to be polled", () => {
 })
 
 describe("D37: the output of a process", () => {
-  it.effect("may have other lines, several messages in one, new fields, and errors for nobody", () =>
+  it.effect("may have other lines, several messages in one line, unknown fields, and errors without a request", () =>
     Effect.gen(function*() {
       const server = new McpServerDouble()
       server.noise = [

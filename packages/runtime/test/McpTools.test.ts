@@ -21,7 +21,7 @@ const call = Effect.fnUntraced(function*(tools: AgentTools.AgentTools, tool: str
 const failure = (error: string) => ({ status: "error" as const, result: { error } })
 
 describe("tools of MCP servers", () => {
-  it.effect("have the server's name before their own, in characters that models take", () =>
+  it.effect("have the name of the server before their name, in characters that models accept", () =>
     Effect.gen(function*() {
       const tools = yield* setup(new McpServerDouble())
       assert.deepStrictEqual(Object.keys(tools.tools), [
@@ -43,7 +43,7 @@ describe("tools of MCP servers", () => {
       )
     }))
 
-  it.effect("P10: the server's hints say whether a cut call may run again", () =>
+  it.effect("P10: the annotations of the server say whether an interrupted call may run again; an option asks for approval", () =>
     Effect.gen(function*() {
       const tools = yield* setup(new McpServerDouble(), { needsApproval: (tool) => !tool.annotations?.readOnlyHint })
       assert.isTrue(AgentTools.isSafeToRepeat(tools, "calc__echo"))
@@ -56,7 +56,7 @@ describe("tools of MCP servers", () => {
       assert.isTrue(yield* waits("calc__hang"))
     }))
 
-  it.effect("P11: have a timeout of their own, for all or for each; a call that takes longer is cancelled in the server", () =>
+  it.effect("P11: have a timeout, one for all tools or one for each tool; a call beyond it is cancelled in the server", () =>
     Effect.gen(function*() {
       const server = new McpServerDouble()
       const all = yield* setup(new McpServerDouble(), { timeout: "10 minutes" })
@@ -74,7 +74,7 @@ describe("tools of MCP servers", () => {
       assert.deepStrictEqual(server.asked, ["call hang {}", "cancelled"])
     }).pipe(Effect.provide(ScriptedModel.layer())))
 
-  it.effect("a server that dies during a call is an answer; the next call has a new process", () =>
+  it.effect("a call gets an error result if its server dies, and the next call starts a new process", () =>
     Effect.gen(function*() {
       const server = new McpServerDouble()
       const tools = yield* setup(server)
@@ -93,7 +93,7 @@ describe("tools of MCP servers", () => {
       assert.strictEqual(server.starts, 2)
     }))
 
-  it.effect("a server that dies while nobody calls is started again", () =>
+  it.effect("a server that dies between two calls is started again", () =>
     Effect.gen(function*() {
       const server = new McpServerDouble()
       const tools = yield* setup(server)
@@ -104,21 +104,21 @@ describe("tools of MCP servers", () => {
       assert.strictEqual(server.starts, 2)
     }))
 
-  it.effect("P11: a server that does not come up is started every 30 seconds at the least, once a second at the most", () =>
+  it.effect("P11: the start of a failing server is repeated, with delays between one second and 30 seconds", () =>
     Effect.gen(function*() {
       const server = new McpServerDouble()
       server.broken = true
       const tools = yield* setup(server)
       assert.strictEqual(server.starts, 1)
       yield* adjust("1 minute")
-      // After 1, 3, 7, 15 and 31 seconds; then every 30.
+      // The starts are after 1, 3, 7, 15 and 31 seconds, then every 30 seconds.
       assert.strictEqual(server.starts, 6)
       yield* adjust("30 seconds")
       assert.strictEqual(server.starts, 7)
       assert.deepStrictEqual(yield* call(tools, "calc__echo"), failure("There is no tool \"calc__echo\"."))
     }))
 
-  it.effect("tools that were seen stay; a call waits for the next attempt, and is told when it failed", () =>
+  it.effect("known tools are kept while the server is down; a call waits for the next start, and fails if the start fails", () =>
     Effect.gen(function*() {
       const server = new McpServerDouble()
       const tools = yield* setup(server)
@@ -145,7 +145,7 @@ describe("tools of MCP servers", () => {
       assert.deepStrictEqual(yield* call(tools, "calc__echo"), { status: "completed", result: "{}" })
     }))
 
-  it.effect("an agent starts without its server, and has the tools from the next request on", () =>
+  it.effect("an agent starts without its server, and gets the tools with a later request", () =>
     Effect.gen(function*() {
       const server = new McpServerDouble()
       server.absent = true
@@ -167,7 +167,7 @@ describe("tools of MCP servers", () => {
       assert.deepStrictEqual(seen.slice(0, 2), [1, 6])
     }).pipe(Effect.provide(ScriptedModel.layer())))
 
-  it.effect("P7: cancelling a task cancels its call in the server", () =>
+  it.effect("P7: a cancel of a task cancels its call in the server", () =>
     Effect.gen(function*() {
       const server = new McpServerDouble()
       yield* (yield* Script).push([{ tool: "calc__hang" }])
@@ -178,7 +178,7 @@ describe("tools of MCP servers", () => {
       assert.deepStrictEqual(server.asked, ["call hang {}", "cancelled"])
     }).pipe(Effect.provide(ScriptedModel.layer())))
 
-  it.effect("a server whose name cannot begin the name of a tool is a mistake", () =>
+  it.effect("a server name that cannot be part of a tool name is refused", () =>
     Effect.gen(function*() {
       const exit = yield* Effect.exit(setup(new McpServerDouble(), { name: "my server" }))
       assert.isTrue(Exit.hasDies(exit))

@@ -1,4 +1,4 @@
-/** How an agent reads a model's answer: what it makes of the parts, and when it gives the model up. */
+/** How an agent reads the answer of a model: the content of the message, and the time-out of a silent model. */
 import { assert, describe, it } from "@effect/vitest"
 import { LlmAgent, ScriptedModel } from "@perennial/runtime"
 import { Effect, Fiber, Latch, Layer, Stream, Tracer } from "effect"
@@ -29,7 +29,7 @@ describe("an answer of a model", () => {
     ]
   > = [
     [
-      "the deltas of a block are one text, with all that the provider says of them",
+      "the deltas of a block become one text, with all metadata of the provider",
       [
         { type: "text-start", id: "0" },
         { type: "text-delta", id: "0", delta: "a" },
@@ -40,7 +40,7 @@ describe("an answer of a model", () => {
       [{ type: "text", text: "abc", providerData: metadata("of b") }]
     ],
     [
-      "blocks whose deltas take turns stay apart",
+      "blocks with alternating deltas stay separate",
       [
         { type: "text-start", id: "0" },
         { type: "reasoning-start", id: "1" },
@@ -75,8 +75,8 @@ describe("an answer of a model", () => {
     }))
 })
 
-describe("an agent and silence", () => {
-  it.effect("P11: each answer is given up at its own time, whatever the others of the agent do", () =>
+describe("a silent model", () => {
+  it.effect("P11: each answer has its own time-out, independent of other answers of the agent", () =>
     Effect.gen(function*() {
       yield* (yield* Script).push(
         ["first", { never: true }],
@@ -105,7 +105,7 @@ describe("an agent and silence", () => {
       assert.deepStrictEqual(talks.events("retry"), [])
     }).pipe(Effect.provide(env)))
 
-  it.effect("a model is not waited for while its events become durable", () =>
+  it.effect("the time-out does not run while the agent waits for its events to become durable", () =>
     Effect.gen(function*() {
       yield* (yield* Script).push(["slowly ", "kept"])
       const kept = Latch.makeUnsafe()
@@ -121,7 +121,7 @@ describe("an agent and silence", () => {
 })
 
 describe("spans of an agent", () => {
-  it.effect("a tracer sees the task, its requests and what the model service says of each", () =>
+  it.effect("a tracer gets spans of the task and of its requests, with the attributes of the model service", () =>
     Effect.gen(function*() {
       const seen: Array<string> = []
       const path = (span: Tracer.AnySpan): string =>

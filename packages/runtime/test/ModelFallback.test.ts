@@ -1,4 +1,4 @@
-/** What an agent does when its model cannot answer and it has others. */
+/** An agent whose model fails and that has fallback models. */
 import { assert, describe, it } from "@effect/vitest"
 import { LlmAgent, ModelError, ScriptedModel } from "@perennial/runtime"
 import { Duration, Effect, Fiber, Layer, Stream } from "effect"
@@ -13,7 +13,7 @@ const limited = (retryAfter: Duration.Duration): ScriptedModel.Action => ({
 
 const config = { agentId: "agent-1", systemPrompt: "Be brief." }
 
-/** An agent over models that follow these scripts. */
+/** The configuration of an agent with scripted models: the first model and its fallbacks. */
 const chain = (
   first: ReadonlyArray<ScriptedModel.Turn>,
   ...others: ReadonlyArray<ReadonlyArray<ScriptedModel.Turn>>
@@ -24,7 +24,7 @@ const chain = (
 })
 
 describe("LlmAgent with fallback models", () => {
-  it.effect("SCENARIO 12: the next model answers at once; what the first one said is void", () =>
+  it.effect("SCENARIO 12: the next model answers at once, and the text of the first model is void", () =>
     Effect.gen(function*() {
       const run = yield* startAgent(yield* LlmAgent.make(chain([["half an ans", overloaded]], [["whole answer"]])))
       yield* settle
@@ -52,7 +52,7 @@ describe("LlmAgent with fallback models", () => {
   ]
 
   it.effect.each(unavailable)(
-    "a model that cannot be asked is passed over: %s",
+    "the fallback is used at once after this error of the first model: %s",
     ([reason, code]) =>
       Effect.gen(function*() {
         const run = yield* startAgent(yield* LlmAgent.make(chain([[{ fail: reason }]], [["answer"]])))
@@ -62,7 +62,7 @@ describe("LlmAgent with fallback models", () => {
       })
   )
 
-  it.effect("an answer whose stream ends without a `finish` part is none, whoever the provider", () =>
+  it.effect("an answer without a `finish` part is incomplete, with any provider", () =>
     Effect.gen(function*() {
       const parts: ReadonlyArray<Response.StreamPartEncoded> = [
         { type: "text-start", id: "0" },
@@ -85,7 +85,7 @@ describe("LlmAgent with fallback models", () => {
       ])
     }))
 
-  it.effect("a request that is wrong is wrong for every model", () =>
+  it.effect("an invalid request is not sent to the fallback", () =>
     Effect.gen(function*() {
       const wrong = { fail: new AiError.InvalidRequestError({ description: "messages: bad" }) }
       const run = yield* startAgent(yield* LlmAgent.make(chain([[wrong]], [["never asked"]])))
@@ -94,7 +94,7 @@ describe("LlmAgent with fallback models", () => {
       assert.deepStrictEqual(run.events("retry"), [])
     }))
 
-  it.effect("the model that is ready first is asked next, each as long as its provider wants", () =>
+  it.effect("the next request goes to the model with the earliest `retry-after`", () =>
     Effect.gen(function*() {
       const agent = yield* LlmAgent.make({
         ...chain([[limited(Duration.seconds(7))], ["first"]], [
@@ -110,7 +110,7 @@ describe("LlmAgent with fallback models", () => {
       assert.strictEqual(brief(run.log).at(-2), "text first")
     }))
 
-  it.effect("each model is repeated as often as `retry.times` says, then the task ends with the last error", () =>
+  it.effect("each model gets `retry.times` repetitions, and then the task ends with the last error", () =>
     Effect.gen(function*() {
       const turns = Array.from({ length: 9 }, (): ScriptedModel.Turn => [overloaded])
       const agent = yield* LlmAgent.make({ ...chain(turns, turns), retry: { times: 1 } })
@@ -121,7 +121,7 @@ describe("LlmAgent with fallback models", () => {
       assert.deepStrictEqual(run.events("retry").map((event) => event.tryNumber), [2, 3, 4])
     }))
 
-  it.effect("the model that has answered goes on with the task; the next task begins with the first again", () =>
+  it.effect("the model that has answered is used for the rest of the task; the next task begins with the first model", () =>
     Effect.gen(function*() {
       const agent = yield* LlmAgent.make({
         ...chain([[overloaded], ["back"]], [[{ tool: "weather", params: { city: "Oslo" } }], ["It is 4."]]),
@@ -137,7 +137,7 @@ describe("LlmAgent with fallback models", () => {
       assert.include(brief(second.log), "text back")
     }).pipe(Effect.provide(toolsLayer)))
 
-  it.effect("a model that falls silent is given up for the next one", () =>
+  it.effect("the fallback is used after a model was silent for too long", () =>
     Effect.gen(function*() {
       const agent = yield* LlmAgent.make({
         ...chain([["so", { never: true }]], [["answer"]]),

@@ -10,7 +10,7 @@ const turnsOf = (script: string) => Result.getOrThrow(ModelScript.parse(script))
 const config = { agentId: "agent-1", systemPrompt: "Be brief.", tools: Tools }
 
 describe("ModelScript", () => {
-  it("reads text, instructions and comments", () => {
+  it("parses text, instructions and comments", () => {
     assert.deepStrictEqual(
       turnsOf(`
 # Two answers.
@@ -65,12 +65,12 @@ A paragraph.
     ["@finish boom", "Line 1 of the script has no reason to finish in \"boom\": use one of stop, "]
   ]
 
-  it.each(wrong)("says what is wrong, and where: %j", (script, message) => {
+  it.each(wrong)("an error names the problem and its line: %j", (script, message) => {
     const error = Result.getOrThrow(Result.flip(ModelScript.parse(script)))
     assert.include(error.message, message)
   })
 
-  it.effect("plays every kind of instruction through an agent", () =>
+  it.effect("an agent executes every kind of instruction", () =>
     Effect.gen(function*() {
       const turns = turnsOf(`
 Half an
@@ -102,7 +102,7 @@ It is 4.
       ])
     }).pipe(Effect.provide(toolsLayer)))
 
-  it.effect("a layer answers every conversation from the beginning, and begins again after the end", () =>
+  it.effect("a layer begins the script anew for every conversation and after its end", () =>
     Effect.gen(function*() {
       const agent = yield* LlmAgent.make({ ...config, model: ModelScript.layer("one\n---\ntwo") })
       const answer = Effect.fnUntraced(function*(before: ReadonlyArray<Message.Message>) {
@@ -116,7 +116,7 @@ It is 4.
       assert.deepStrictEqual(yield* answer([]), one)
     }).pipe(Effect.provide(toolsLayer)))
 
-  it.effect("a layer of a script that is wrong is not built", () =>
+  it.effect("a layer with an invalid script is not built", () =>
     Effect.gen(function*() {
       const error = yield* Effect.flip(Layer.build(ModelScript.layer("@boom")))
       assert.strictEqual(error._tag, "ScriptError")

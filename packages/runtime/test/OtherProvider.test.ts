@@ -1,4 +1,4 @@
-/** An agent over a provider that is not Anthropic's: another wire format, over HTTP, with the same loop. */
+/** An agent with another provider than Anthropic. The loop of the agent is the same, the HTTP API is different. */
 import { assert, describe, it } from "@effect/vitest"
 import type { Agents } from "@perennial/domain/Agent"
 import { TaskManager } from "@perennial/domain/TaskManager"
@@ -13,7 +13,7 @@ import { brief } from "./support/agentTask.ts"
 import { Effects, Tools, toolsLayer } from "./support/agentToolkit.ts"
 import * as ChatCompletions from "./support/chatCompletions.ts"
 
-/** An answer: a status, or chunks of the stream; `undefined` among them is where the connection is cut. */
+/** An answer: a status, or the chunks of a stream. `"hang"` keeps the stream open without further chunks. */
 type Answer = number | ReadonlyArray<object | "[DONE]" | "hang">
 
 interface Asked {
@@ -34,7 +34,7 @@ const send = (response: ServerResponse, answer: Answer) => {
   return response.end()
 }
 
-/** A server that speaks chat completions: takes answers in order, remembers what it was asked. */
+/** A server with the chat completions API. It gives these answers in order, and records the requests. */
 const serve = Effect.fnUntraced(function*(...answers: ReadonlyArray<Answer>) {
   const asked: Array<Asked> = []
   const left = [...answers]
@@ -98,7 +98,7 @@ const withAgent = <A, E, R, E2, R2>(effect: Effect.Effect<A, E, R>, agents: Laye
   Effect.provide(effect, TaskRuntime.layerMemory.pipe(Layer.provide(agents)))
 
 describe("LlmAgent over another provider", () => {
-  it.live("runs tools, repeats what failed, sums up usage", () =>
+  it.live("runs tools, repeats failed requests, and sums up usage", () =>
     Effect.gen(function*() {
       const server = yield* serve(
         503,
@@ -151,7 +151,7 @@ describe("LlmAgent over another provider", () => {
       ])
     }).pipe(Effect.scoped, Effect.provide(env)))
 
-  it.live("P7: a cancel reaches its wire too", () =>
+  it.live("P7: a cancel closes the connection of the request", () =>
     Effect.gen(function*() {
       const server = yield* serve([text("par"), text("tial"), "hang"])
       const cancelled = Effect.gen(function*() {
@@ -173,7 +173,7 @@ describe("LlmAgent over another provider", () => {
       assert.strictEqual(log.at(-1)?.event.type, "cancelled")
     }).pipe(Effect.scoped, Effect.provide(env)))
 
-  it.live("falls back from Claude to it, tools and all", () =>
+  it.live("serves as a fallback for Claude, also with tools", () =>
     Effect.gen(function*() {
       const fake = yield* Fake.FakeAnthropic
       yield* fake.push(
@@ -197,7 +197,7 @@ describe("LlmAgent over another provider", () => {
       assert.deepStrictEqual(server.asked[0]?.messages.map(({ role }) => role), ["system", "user", "assistant", "tool"])
     }).pipe(Effect.scoped, Effect.provide([env, Fake.FakeAnthropic.layer])))
 
-  it.live("goes back to Claude in the middle of a task, with its ids and without the thinking that it did not do", () =>
+  it.live("Claude continues a task of the other provider, with its tool call ids and without its thinking", () =>
     Effect.gen(function*() {
       const fake = yield* Fake.FakeAnthropic
       yield* fake.push(Fake.overloaded, { actions: [{ text: ["It is 4."] }] })

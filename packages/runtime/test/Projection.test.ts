@@ -1,5 +1,5 @@
 /**
- * What becomes of a task whose messages the conversation store does not take.
+ * Tasks whose messages the conversation store refuses.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { type Agent, make } from "@perennial/domain/Agent"
@@ -18,7 +18,7 @@ import { shared, startProcess, type Store } from "./support/processes.ts"
 const conversationId = ConversationId.make("c1")
 const failure = new ConversationStoreError({ operation: "append", cause: "the value is too long" })
 
-/** Says these, one after the other, and goes on where its journal ends; then it has some text of its own, or waits. */
+/** An agent that emits these messages, beginning after those of its journal. Then it emits a text, and runs `end`. */
 const saying = (said: ReadonlyArray<string>, end: Effect.Effect<void> = Effect.void): Agent =>
   make("saying", ({ journal }, emit) =>
     Effect.gen(function*() {
@@ -37,7 +37,7 @@ const behind = (
   store: { ...both.store, ...change(both.store) }
 })
 
-/** A store that will never take some messages. */
+/** A store that always refuses some messages. */
 const picky = (both: Store, refuse: Effect.Effect<never, ConversationStoreError>) =>
   behind(both, (store) => ({
     append: (id, messages) => messages.some(isPoison) ? refuse : store.append(id, messages)
@@ -50,9 +50,9 @@ const inConversation = Effect.fnUntraced(function*({ store }: Store) {
   return messages.map(({ message }) => message.content.map((part) => part.type === "text" ? part.text : "").join(""))
 })
 
-describe("a message that the conversation store refuses for ever", () => {
+describe("a message that the conversation store always refuses", () => {
   for (const [how, refuse] of [["fails", Effect.fail(failure)], ["dies", Effect.die(failure)]] as const) {
-    it.effect(`ends its task with an error that names the store; what it takes is kept (${how})`, () =>
+    it.effect(`ends its task with an error that names the message; the other messages are stored (${how})`, () =>
       Effect.gen(function*() {
         const both = yield* shared
         const { manager } = yield* startProcess(picky(both, refuse), [saying(["fine", "poison"])])
@@ -70,7 +70,7 @@ describe("a message that the conversation store refuses for ever", () => {
       }))
   }
 
-  it.effect("P7: a cancel of its task ends it as cancelled", () =>
+  it.effect("P7: does not prevent the cancel of its task", () =>
     Effect.gen(function*() {
       const both = yield* shared
       const { manager } = yield* startProcess(picky(both, refused), [saying(["poison"])])
@@ -82,7 +82,7 @@ describe("a message that the conversation store refuses for ever", () => {
       assert.deepStrictEqual(yield* inConversation(both), ["hello"])
     }))
 
-  it.effect("may be the user's own", () =>
+  it.effect("may be the message of the user", () =>
     Effect.gen(function*() {
       const both = yield* shared
       const { manager } = yield* startProcess(picky(both, refused), [saying(["fine"])])
@@ -94,7 +94,7 @@ describe("a message that the conversation store refuses for ever", () => {
 
 const refused = Effect.fail(failure)
 
-it.effect("P8: a conversation store that is away for long is waited for, and the task goes on", () =>
+it.effect("P8: a task waits for a conversation store that is down for several minutes, and then goes on", () =>
   Effect.gen(function*() {
     const both = yield* shared
     let away = false

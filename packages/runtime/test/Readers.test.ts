@@ -1,6 +1,6 @@
 /**
- * Readers that come, stall and go; and, with a fiber giving way after every few operations, the interleavings between
- * them and the tasks.
+ * Readers that join, stall and disconnect. Interleavings of readers and tasks are tested with fibers that yield after few
+ * operations.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { make } from "@perennial/domain/Agent"
@@ -26,7 +26,7 @@ import { shared, startProcess } from "./support/processes.ts"
 
 describe("readers of one task (P3, P6)", () => {
   it.effect(
-    "1,000 readers that come and go leave nothing behind, and those that stay see everything",
+    "of 1,000 readers, those that stay get all events, and those that disconnect leave nothing behind",
     () =>
       Effect.gen(function*() {
         const both = yield* shared
@@ -52,7 +52,7 @@ describe("readers of one task (P3, P6)", () => {
             log.slice(0, i % 2 === 0 ? log.length : i % 50).map(({ seq }) => seq)
           )
         }
-        // Nobody reads any more: nothing is compared.
+        // Without a reader the process does not compare last seqs any more.
         yield* settle
         const before = line.names.filter((name) => name === "lastSeqs").length
         yield* TestClock.adjust("20 seconds")
@@ -61,7 +61,7 @@ describe("readers of one task (P3, P6)", () => {
     60_000
   )
 
-  it.effect("a reader that begins at the end, before the end is shown, ends", () =>
+  it.effect("a reader with a cursor at the terminal event ends, also if it joins before that event is published", () =>
     Effect.gen(function*() {
       const both = yield* shared
       const { line, manager } = yield* startProcess(both, [counting(1)])
@@ -83,7 +83,7 @@ describe("readers of one task (P3, P6)", () => {
       assert.strictEqual((yield* Fiber.join(first)).length, lastSeq)
     }))
 
-  it.effect("large events pass a live reader as whole and in order as small ones", () =>
+  it.effect("a live reader gets large and small events whole and in order", () =>
     Effect.gen(function*() {
       const both = yield* shared
       const sizes = [10, 200_000, 10, 70_000, 70_000, 10]
@@ -106,7 +106,7 @@ describe("readers of one task (P3, P6)", () => {
       )
     }))
 
-  it.effect("P6: what readers that stall hold together is bounded in bytes, whatever the size of a commit", () =>
+  it.effect("P6: the events that a hub holds for stalled readers are bounded in bytes", () =>
     Effect.gen(function*() {
       const hubs = new Hubs(() => {})
       const hub = hubs.own(TaskId.make("t1"), 0)
@@ -124,7 +124,7 @@ describe("readers of one task (P3, P6)", () => {
       assert.isAtMost(held.reduce((sum, { event }) => sum + size(event), 0), 4 * 1024 * 1024)
     }).pipe(Effect.scoped))
 
-  it.effect("P3: two readers elsewhere, of which one comes later, both see what neither was told of", () =>
+  it.effect("P3: two readers on another process, one of them later, both get events without a hint", () =>
     Effect.gen(function*() {
       const both = yield* shared
       const release = Latch.makeUnsafe(false)
@@ -150,7 +150,7 @@ describe("readers of one task (P3, P6)", () => {
     }))
 })
 
-it.effect("P3: readers where a task was lost see its new owner's events, also while its old agent clings", () =>
+it.effect("P3: readers on the old owner's process get the new owner's events, also while the old agent does not end", () =>
   Effect.gen(function*() {
     const both = yield* shared
     const agent = make("clings", ({ task }, emit) =>
@@ -163,7 +163,7 @@ it.effect("P3: readers where a task was lost see its new owner's events, also wh
     const { id } = yield* a.manager.start({ message: "x" })
     const reader = yield* Effect.forkChild(readOn(a.manager, id))
     yield* settle
-    // Its lease runs out after 9 seconds; finalizers have 10.
+    // The lease runs out after 9 seconds. Finalizers have 10 seconds.
     a.line.before = () => a.line.names.at(-1) === "heartbeat" ? Effect.never : Effect.void
     yield* startProcess(both, [agent])
     for (let seconds = 0; seconds < 16; seconds++) {
@@ -179,7 +179,7 @@ it.effect("P3: readers where a task was lost see its new owner's events, also wh
 describe("interleavings (P2, P3, P4, P11)", () => {
   for (const operations of [3, 4, 5, 7, 11, 13, 17]) {
     it.effect(
-      `a fiber gives way after every ${operations} operations: nothing is lost, taken twice, or hangs`,
+      `fibers yield after every ${operations} operations: no event or place is lost, and nothing hangs`,
       () =>
         Effect.gen(function*() {
           const both = yield* shared

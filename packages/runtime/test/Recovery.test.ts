@@ -23,8 +23,8 @@ const shared = Effect.map(
 )
 
 /**
- * A process: its manager, a switch that cuts it off from the store, a gate that holds up what it appends on the way
- * there, the answers to that, and its end by SIGTERM.
+ * A process: its manager, its line to the store, and its end by SIGTERM. While `cut` is true all calls fail. While `gate`
+ * is closed, appends wait before they reach the store; `late` has their answers. `cutsAtFinish` cuts the line at `finish`.
  */
 const startProcess = Effect.fnUntraced(function*(
   { backend, store }: Effect.Success<typeof shared>,
@@ -90,7 +90,7 @@ const rolesOf = Effect.fnUntraced(function*(store: ConversationStore["Service"],
 })
 
 describe("recovery", () => {
-  it.effect("P8: a task whose process ends before its agent begins is handed over, and the agent does not run there", () =>
+  it.effect("P8: a task is handed over if its process ends before its agent begins, and the agent does not run there", () =>
     Effect.gen(function*() {
       const both = yield* shared
       let ran = 0
@@ -133,14 +133,14 @@ describe("recovery", () => {
       assert.deepStrictEqual(yield* rolesOf(both.store, task.conversationId), ["user", "assistant"])
     }))
 
-  it.effect("P8, P9, SCENARIO 27: a dead process's task is taken over after its lease, and the dead cannot write", () =>
+  it.effect("P8, P9, SCENARIO 27: another process takes over a task after the lease of its owner, which can write no more", () =>
     Effect.gen(function*() {
       const both = yield* shared
       const first = waiting([text("before ")])
       const a = yield* startProcess(both, first.agent)
       const task = yield* a.manager.start({ message: "x" })
       yield* Deferred.await(first.begun)
-      // It writes once more: that is on its way while it dies, and arrives when the task has another owner.
+      // The old owner appends once more before it dies. This append arrives when the task has another owner.
       yield* a.line.gate.close
       yield* first.release.open
       yield* settle
@@ -159,7 +159,7 @@ describe("recovery", () => {
       assert.deepStrictEqual(types(log), ["ack", "started", "text", "resumed", "text", "message", "done"])
     }))
 
-  it.effect("P7, SCENARIO 18: the cancel of a dead owner's task is settled by another process", () =>
+  it.effect("P7, SCENARIO 18: another process executes the cancel of a task whose owner is dead", () =>
     Effect.gen(function*() {
       const both = yield* shared
       const first = waiting([text("half ")])
@@ -181,7 +181,7 @@ describe("recovery", () => {
       ])
     }))
 
-  it.effect("P7, SCENARIO 17: a cancel from another process reaches the owner with its next heartbeat", () =>
+  it.effect("P7, SCENARIO 17: the owner sees a cancel from another process at its next heartbeat", () =>
     Effect.gen(function*() {
       const both = yield* shared
       const first = waiting()
@@ -195,7 +195,7 @@ describe("recovery", () => {
       assert.strictEqual((yield* Fiber.join(cancelled)).status, "cancelled")
     }))
 
-  it.effect("P8, SCENARIO 28: a task that kills its owners ends with CrashLoop, and frees its conversation", () =>
+  it.effect("P8, SCENARIO 28: a task whose owners all die ends with CrashLoop, and its conversation is free", () =>
     Effect.gen(function*() {
       const both = yield* shared
       const conversationId = ConversationId.make("c1")
@@ -223,7 +223,7 @@ describe("recovery", () => {
       assert.deepStrictEqual(yield* rolesOf(both.store, conversationId), ["user", "assistant", "user", "assistant"])
     }))
 
-  it.effect("P8, SCENARIO 28: a task whose owner dies while it ends it with CrashLoop is ended by the next one", () =>
+  it.effect("P8, SCENARIO 28: if a process dies while it ends a task with CrashLoop, the next process ends the task", () =>
     Effect.gen(function*() {
       const both = yield* shared
       let task: TaskId | undefined
@@ -252,7 +252,7 @@ describe("recovery", () => {
       assert.isTrue(end?.type === "error" && end.error === "CrashLoop")
     }))
 
-  it.effect("P10: what the log shows as finished is given to the next owner", () =>
+  it.effect("P10: the agent of the next owner gets the finished messages and tool results", () =>
     Effect.gen(function*() {
       const both = yield* shared
       const first = waiting([
@@ -283,7 +283,7 @@ describe("recovery", () => {
       assert.strictEqual((yield* b.manager.await(task.id)).task.status, "completed")
     }))
 
-  it.effect("P8: a store that fails stops a task as if crashed; it goes on when the store is back", () =>
+  it.effect("P8: a task stops like after a crash when the store fails, and goes on when the store is back", () =>
     Effect.gen(function*() {
       const both = yield* shared
       const go = Latch.makeUnsafe(false)
@@ -323,7 +323,7 @@ describe("recovery", () => {
       assert.deepStrictEqual(types(yield* Fiber.join(reader)), ["ack", "started", "text", "message", "done"])
     }))
 
-  it.effect("P2, SCENARIO 30: starts on three processes at once accept one task", () =>
+  it.effect("P2, SCENARIO 30: of concurrent starts on three processes one is accepted", () =>
     Effect.gen(function*() {
       const both = yield* shared
       const { agent } = waiting()

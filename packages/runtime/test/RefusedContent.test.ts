@@ -1,4 +1,4 @@
-/** Content that a provider refuses: one piece is left out, and the conversation goes on. */
+/** Content that a provider refuses. The refused piece is left out, and the conversation goes on. */
 import { assert, describe, it } from "@effect/vitest"
 import type { UserMessage } from "@perennial/domain/Message"
 import { TaskManager } from "@perennial/domain/TaskManager"
@@ -25,14 +25,14 @@ const withFiles = (...files: ReadonlyArray<readonly [mediaType: string, data: st
   ]
 })
 
-/** What the model was shown in the place of the files of each message: the types of blocks, and the notes. */
+/** The user's messages in a request: the text of each text block, and the type of each other block. */
 const shown = (body: Fake.RecordedRequest["body"] | undefined) =>
   body?.messages.filter(({ role }) => role === "user").map(({ content }) =>
     typeof content === "string" ? [content] : content.map((block) => block.type === "text" ? block.text : block.type)
   )
 
 describe("D25: a file that the provider refuses", () => {
-  it.live("is replaced by a note, and the request is made once more; later messages and regenerating work as well", () =>
+  it.live("is replaced by a note, and the request is repeated; later messages and `regenerate` work, too", () =>
     Effect.gen(function*() {
       const fake = yield* FakeAnthropic
       yield* fake.push(fine, fine, fine)
@@ -53,7 +53,7 @@ describe("D25: a file that the provider refuses", () => {
       assert.strictEqual(again.task.status, "completed")
     }).pipe(Effect.provide(env)))
 
-  it.live("is found also where the provider does not say which it is: newest messages first", () =>
+  it.live("is found also if the provider does not name it: the files of the newest messages are left out first", () =>
     Effect.gen(function*() {
       const fake = yield* FakeAnthropic
       yield* fake.push(fine, fine)
@@ -76,7 +76,7 @@ describe("D25: a file that the provider refuses", () => {
       assert.strictEqual(summary(log).end, "done")
     }).pipe(Effect.provide(env)))
 
-  it.live("is not sent where it can be known: too large, of no image type, of another type than it says", () =>
+  it.live("is not sent if it is too large, has no image type, or is not of its declared type", () =>
     Effect.gen(function*() {
       const fake = yield* FakeAnthropic
       yield* fake.push(fine)
@@ -96,7 +96,7 @@ describe("D25: a file that the provider refuses", () => {
       ])
     }).pipe(Effect.provide(env)))
 
-  it.live("of a server that answers in other words", () =>
+  it.live("is recognized by several error messages of servers", () =>
     Effect.gen(function*() {
       const refusals = [
         "Could not process PDF",
@@ -112,8 +112,8 @@ describe("D25: a file that the provider refuses", () => {
     }).pipe(Effect.provide(env)))
 })
 
-describe("D26: thinking that another model has signed", () => {
-  it.live("is not sent: not to a fallback, and not to the first model after a fallback's answer", () =>
+describe("D26: thinking with the signature of another model", () => {
+  it.live("is not sent to a fallback, and not to the first model after an answer of the fallback", () =>
     Effect.gen(function*() {
       const fake = yield* FakeAnthropic
       const modelOf = (model: string) => AnthropicModel.layer({ apiKey: Redacted.make("k"), baseUrl: fake.url, model })
@@ -144,7 +144,7 @@ describe("D26: thinking that another model has signed", () => {
       const thinking = body.messages.flatMap(({ content }) => typeof content === "string" ? [] : content).filter(
         ({ type }) => type === "thinking" || type === "redacted_thinking"
       )
-      // The first model gets its own thinking back.
+      // The first model gets its own thinking.
       assert.deepStrictEqual(thinking, [
         { type: "thinking", thinking: "hm", signature: "of opus" },
         { type: "redacted_thinking", data: "secret of opus" }
@@ -152,7 +152,7 @@ describe("D26: thinking that another model has signed", () => {
     }).pipe(Effect.provide(FakeAnthropic.layer)))
 })
 
-describe("D27: a tool that no request can have", () => {
+describe("D27: a tool that the provider refuses", () => {
   const schemas = {
     "a property name": { properties: { "filter[id]": { type: "string" } } },
     "a property name in the depth": { properties: { a: { type: "object", properties: { "": {} } } } },
@@ -205,7 +205,7 @@ describe("D27: a tool that no request can have", () => {
   ]
 
   it.effect.each(definitions)(
-    "is left out for any provider where its definition %s",
+    "is left out with any provider if its definition %s",
     ([, parameters]) =>
       Effect.gen(function*() {
         const script = yield* ScriptedModel.Script

@@ -1,5 +1,5 @@
 /**
- * Answers again, and messages that are edited and sent again: what a new task replaces, and when.
+ * `regenerate`, and starts that replace a message: which messages a new task replaces, and when.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { type Agent, Agents, make } from "@perennial/domain/Agent"
@@ -16,7 +16,7 @@ import { message, text, waiting } from "./support/agents.ts"
 import { checkEnded, joinInTime, settle, untilEnded } from "./support/invariants.ts"
 import { type Fault, shared, startProcess, type Store } from "./support/processes.ts"
 
-/** Tells what it was given: all that is in the conversation, and how often it was asked. */
+/** An agent whose answer contains the history of the conversation and the number of its answers. */
 const remembering = (agentId = "remembering"): Agent => {
   let answers = 0
   return make(agentId, ({ history, journal }, emit) =>
@@ -50,7 +50,7 @@ const said = Effect.gen(function*() {
 })
 
 describe("editing a message", () => {
-  it.effect("replaces it and what came after it; what came before stays, and the logs of all", () =>
+  it.effect("replaces the message and all messages after it; earlier messages and all logs are kept", () =>
     Effect.gen(function*() {
       const manager = yield* TaskManager
       yield* say("a")
@@ -67,7 +67,7 @@ describe("editing a message", () => {
       assert.strictEqual((yield* manager.get(edited.id)).replaces, firstOf(b))
     }).pipe(Effect.provide(layer(remembering()))))
 
-  it.effect("of one that was replaced before comes at the end", () =>
+  it.effect("appends the new message at the end if the message was already replaced", () =>
     Effect.gen(function*() {
       const manager = yield* TaskManager
       const a = yield* say("a")
@@ -78,7 +78,7 @@ describe("editing a message", () => {
       assert.deepStrictEqual((yield* said).filter((words) => words.length === 1), ["b", "c"])
     }).pipe(Effect.provide(layer(remembering()))))
 
-  it.effect("that is not the user's, not of this conversation, or not there is refused, and nothing is stored", () =>
+  it.effect("is refused if the message is no user's message of this conversation or unknown, and nothing is stored", () =>
     Effect.gen(function*() {
       const manager = yield* TaskManager
       const a = yield* say("a")
@@ -99,8 +99,8 @@ describe("editing a message", () => {
     }).pipe(Effect.provide(layer(remembering()))))
 })
 
-describe("answering again", () => {
-  it.effect("gives the last message of the user to the same agent again, as it was", () =>
+describe("regenerate", () => {
+  it.effect("starts a task with the unchanged last message of the user, for the same agent", () =>
     Effect.gen(function*() {
       const manager = yield* TaskManager
       const store = yield* ConversationStore
@@ -121,7 +121,7 @@ describe("answering again", () => {
       assert.deepInclude(messages[2], { id: firstOf(again), metadata: { from: "mobile" } })
     }).pipe(Effect.provide(layer(remembering(), remembering("second")))))
 
-  it.effect("needs a message of the user, and the user's own conversation", () =>
+  it.effect("needs a message of the user and a conversation of the user", () =>
     Effect.gen(function*() {
       const manager = yield* TaskManager
       const store = yield* ConversationStore
@@ -131,7 +131,7 @@ describe("answering again", () => {
       assert.strictEqual((yield* Effect.flip(asUser("bob")(manager.regenerate(c1))))._tag, "ConversationNotFound")
     }).pipe(Effect.provide(layer(remembering()))))
 
-  it.effect("the same idempotency key starts one task, also when its answer is there; another request is refused", () =>
+  it.effect("starts one task for one idempotency key, also after its answer; a different request is refused", () =>
     Effect.gen(function*() {
       const manager = yield* TaskManager
       const a = yield* say("a")
@@ -147,8 +147,8 @@ describe("answering again", () => {
     }).pipe(Effect.provide(layer(remembering()))))
 })
 
-describe("P2: a conversation that is busy", () => {
-  it.effect("refuses, and keeps its messages; with `interrupt` the running answer ends first", () => {
+describe("P2: a busy conversation", () => {
+  it.effect("refuses a replacement and keeps its messages; with `interrupt` the running task ends first", () => {
     const { agent, begun } = waiting()
     return Effect.gen(function*() {
       const manager = yield* TaskManager
@@ -171,7 +171,7 @@ describe("P2: a conversation that is busy", () => {
     }).pipe(Effect.provide(layer(agent, remembering())))
   })
 
-  it.effect("a task that is cancelled before it began replaces nothing", () => {
+  it.effect("a task that is cancelled before it begins replaces nothing", () => {
     const { agent, begun, release } = waiting()
     return Effect.gen(function*() {
       const manager = yield* TaskManager
@@ -186,12 +186,12 @@ describe("P2: a conversation that is busy", () => {
   })
 })
 
-describe("P1, P8: a store or a process that fails while an answer is replaced", () => {
+describe("P1, P8: a store or a process fails while an answer is replaced", () => {
   const key = { id: c1, userId: UserId.make("local") }
   const textsOf = ({ store }: Store) =>
     Effect.map(store.messages(key, { limit: 100 }), (all) => all.map(({ message }) => Message.text(message)))
 
-  /** One regeneration whose process is cut off at its call `n`. Returns whether there was such a call. */
+  /** One `regenerate` whose process loses its store at call `n`. Returns whether there was such a call. */
   const withCrash = Effect.fnUntraced(function*(n: number, fault: Fault) {
     const both = yield* shared
     const agent = remembering()
@@ -212,7 +212,7 @@ describe("P1, P8: a store or a process that fails while an answer is replaced", 
     const reached = a.line.calls >= built + n
     assert.deepStrictEqual((yield* textsOf(both)).at(0), "a", "the conversation is never without the message")
     yield* untilEnded(both, task.id)
-    // The old owner comes back, and what it still had to write is no harm.
+    // The old owner can reach the store again. Its remaining writes must change nothing.
     a.line.restore()
     yield* settle
     yield* TestClock.adjust("12 seconds")
@@ -227,7 +227,7 @@ describe("P1, P8: a store or a process that fails while an answer is replaced", 
   }, Effect.scoped)
 
   for (const fault of ["refused", "unanswered"] as const) {
-    it.effect(`the process is cut off at every call (${fault})`, () =>
+    it.effect(`the process loses its store, at every call (${fault})`, () =>
       Effect.gen(function*() {
         let calls = 0
         while (

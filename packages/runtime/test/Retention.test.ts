@@ -12,7 +12,7 @@ import { counting } from "./support/agents.ts"
 
 const settle = Effect.repeat(Effect.yieldNow, { times: 200 })
 
-it.effect("SCENARIO 9: logs older than asked for are removed, and reading one says so", () =>
+it.effect("SCENARIO 9: logs older than `keep` are removed, and reading such a log fails with EventsExpired", () =>
   Effect.gen(function*() {
     const manager = yield* TaskManager
     const tasks = yield* Effect.forEach(Array.from({ length: 120 }), () => manager.start({ message: "x" }))
@@ -32,7 +32,7 @@ it.effect("SCENARIO 9: logs older than asked for are removed, and reading one sa
     )
   )))
 
-it.effect("P11: it goes in small steps until nothing is left, and a store that fails is asked again an hour later", () =>
+it.effect("P11: retention removes logs in small steps until none is left, and tries again after an hour if a step fails", () =>
   Effect.gen(function*() {
     const backend = yield* MemoryTaskBackend.make
     const asked: Array<{ readonly finishedFor: Duration.Duration; readonly limit: number }> = []

@@ -1,5 +1,5 @@
 /**
- * What callers give is bounded in process as it is over HTTP (P11), also where they are not typed.
+ * Input has the same bounds in process as over HTTP (P11), also from untyped callers.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Agents, make } from "@perennial/domain/Agent"
@@ -24,7 +24,7 @@ type DecideError = Effect.Error<ReturnType<TaskManager["Service"]["decide"]>>
 
 const settle = Effect.repeat(Effect.yieldNow, { times: 200 })
 
-/** Nothing of a refused call is stored: neither a task nor a conversation. */
+/** Asserts that the store has no task and no conversation. */
 const nothingStored = Effect.gen(function*() {
   const manager = yield* TaskManager
   const store = yield* ConversationStore
@@ -35,7 +35,7 @@ const nothingStored = Effect.gen(function*() {
 type Method = "start" | "regenerate" | "cancel" | "decide"
 type Untyped = Record<Method, (...args: ReadonlyArray<unknown>) => Effect.Effect<Task | void, DecideError | StartError>>
 
-/** The methods as JavaScript sees them. */
+/** The methods of the task manager without types, as JavaScript calls them. */
 const untyped = Effect.map(TaskManager, (manager) => manager as Untyped)
 
 const refusal = Effect.fnUntraced(function*(method: Method, ...args: ReadonlyArray<unknown>) {
@@ -54,7 +54,7 @@ const files = (...data: ReadonlyArray<string>) => ({
 })
 const megabytes = (count: number) => "x".repeat(count * 1024 * 1024)
 
-/** What is given, the field that is refused, and what the refusal says. */
+/** Each case has a name, the input, the field that is refused, and a part of the message. */
 const starts: ReadonlyArray<readonly [what: string, input: unknown, field: string, says: string]> = [
   ["20 MiB of text", { message: megabytes(20) }, "message", "262144 bytes"],
   [
@@ -104,7 +104,7 @@ describe("start (P11)", () => {
       }).pipe(Effect.provide(env)))
   }
 
-  it.effect("takes undefined for what is left out, and ignores unknown fields", () =>
+  it.effect("treats undefined like an absent field, and ignores unknown fields", () =>
     Effect.gen(function*() {
       const manager = yield* TaskManager
       const everything = { message: "a", conversationId: undefined, metadata: undefined, unknown: 1 }
@@ -113,7 +113,7 @@ describe("start (P11)", () => {
       assert.notProperty(task, "metadata")
     }).pipe(Effect.provide(env)))
 
-  it.effect("takes plain text for the ids that clients choose", () =>
+  it.effect("accepts plain strings as ids", () =>
     Effect.gen(function*() {
       const manager = yield* TaskManager
       const task = yield* manager.start({ message: "a", agentId: "asking", conversationId: "c1" })
@@ -123,7 +123,7 @@ describe("start (P11)", () => {
 })
 
 describe("an idempotency key", () => {
-  it.effect("stands for the same request in any order of keys", () =>
+  it.effect("belongs to one request, in any order of its fields", () =>
     Effect.gen(function*() {
       const manager = yield* TaskManager
       const first = yield* manager.start({
@@ -141,7 +141,7 @@ describe("an idempotency key", () => {
       assert.strictEqual(again.id, first.id)
     }).pipe(Effect.provide(env)))
 
-  it.effect("conflicts with a request that differs in any field but the key and the log context", () =>
+  it.effect("conflicts with a request that differs in a field other than the key and the log context", () =>
     Effect.gen(function*() {
       const manager = yield* TaskManager
       const { id } = yield* manager.start({ message: "a", conversationId: "c1", idempotencyKey: "k" })
@@ -169,7 +169,7 @@ describe("an idempotency key", () => {
 })
 
 describe("regenerate, cancel and decide (P11)", () => {
-  it.effect("regenerate refuses what start refuses", () =>
+  it.effect("regenerate refuses the same input as start", () =>
     Effect.gen(function*() {
       const metadata = yield* refusal("regenerate", "c1", { metadata: { a: megabytes(1) } })
       assert.include(metadata.message, "at most 65536")
@@ -183,7 +183,7 @@ describe("regenerate, cancel and decide (P11)", () => {
       yield* nothingStored
     }).pipe(Effect.provide(env)))
 
-  it.effect("cancel refuses a reason that is too long or no text, and the task goes on", () =>
+  it.effect("cancel refuses a reason that is too long or not a text, and the task goes on", () =>
     Effect.gen(function*() {
       const manager = yield* TaskManager
       const { id } = yield* manager.start({ message: "a" })
@@ -193,7 +193,7 @@ describe("regenerate, cancel and decide (P11)", () => {
       assert.strictEqual((yield* manager.get(id)).status, "running")
     }).pipe(Effect.provide(env)))
 
-  it.effect("decide refuses what is no decision, and the call waits on", () =>
+  it.effect("decide refuses an invalid decision, and the call continues to wait", () =>
     Effect.gen(function*() {
       const manager = yield* TaskManager
       const { id } = yield* manager.start({ message: "a" })

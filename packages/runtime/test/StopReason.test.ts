@@ -1,5 +1,5 @@
 /**
- * Why a task is stopped, as its tools see it; and claims that were given up.
+ * The stop reason of a task that its tools can read, and claims that were given up.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { make } from "@perennial/domain/Agent"
@@ -12,7 +12,7 @@ import { text } from "./support/agents.ts"
 import { settle, untilEnded } from "./support/invariants.ts"
 import { shared, startProcess } from "./support/processes.ts"
 
-/** An agent that waits in its first attempt, and notes why it is stopped there. */
+/** An agent that waits in its first attempt, and records the reason for which it is stopped. */
 const noting = (seen: Array<StopReason | undefined>, begun: Deferred.Deferred<void>) =>
   make("notes", ({ task }) =>
     task.attempt > 1
@@ -26,8 +26,8 @@ const noting = (seen: Array<StopReason | undefined>, begun: Deferred.Deferred<vo
         )
       ))
 
-describe("why a task is stopped", () => {
-  it.effect("P7: a tool can tell a cancel, a deadline and a hand-over apart", () =>
+describe("the stop reason of a task", () => {
+  it.effect("P7: a tool can distinguish a cancel, a deadline and a hand-over", () =>
     Effect.gen(function*() {
       const seen: Array<StopReason | undefined> = []
       const stopBy = Effect.fnUntraced(function*(
@@ -51,7 +51,7 @@ describe("why a task is stopped", () => {
       assert.deepStrictEqual(seen, ["cancel", "deadline", "shutdown"])
     }).pipe(Effect.scoped))
 
-  it.effect("P9: a tool of a task that another process owns by now sees that the task is fenced", () =>
+  it.effect("P9: the reason is `fenced` if another process owns the task", () =>
     Effect.gen(function*() {
       const seen: Array<StopReason | undefined> = []
       const both = yield* shared
@@ -66,7 +66,7 @@ describe("why a task is stopped", () => {
       assert.deepStrictEqual(seen, ["fenced"])
     }).pipe(Effect.scoped))
 
-  it.effect("P9, P10: a claim that was given up is not used again by a stale head", () =>
+  it.effect("P9, P10: a stale head does not use a claim that was given up", () =>
     Effect.gen(function*() {
       const both = yield* shared
       const attempts: Array<number> = []
@@ -78,8 +78,8 @@ describe("why a task is stopped", () => {
           return { usage: zero }
         }))
       const { line, manager } = yield* startProcess(both, [agent])
-      // The reply of the backend takes two seconds. The sweep executes the task meanwhile, and its third commit fails: the
-      // task stops as if crashed, while its row is still this runner's. Then `start` submits the head that it was given.
+      // The reply to `create` takes two seconds. Meanwhile the sweep executes the task, and its third commit fails: the task
+      // stops like after a crash, while this runner still owns its row. Then `start` submits the head of the late reply.
       let appends = 0
       const creates = () => line.names.filter((name) => name === "create").length
       line.after = (call) =>

@@ -9,8 +9,8 @@ import { message, text } from "./support/agents.ts"
 import { checkEnded, readOn, settle, stepping, untilEnded } from "./support/invariants.ts"
 import { shared, startProcess } from "./support/processes.ts"
 
-describe("what was asked of an owner (P7)", () => {
-  it.effect("a cancel that could not be read when it was noticed is read later", () =>
+describe("intents (P7)", () => {
+  it.effect("a cancel is read later if the first read of the intents fails", () =>
     Effect.gen(function*() {
       const both = yield* shared
       const go = Latch.makeUnsafe(false)
@@ -27,7 +27,7 @@ describe("what was asked of an owner (P7)", () => {
       yield* settle
       const cancelling = yield* Effect.forkChild(b.manager.cancel(id))
       yield* settle
-      // Its next commit tells the owner of the cancel, and the read of it fails.
+      // The next commit tells the owner that there is an intent. The read of the intent then fails.
       const calls = a.line.calls
       a.line.fault = (call) => call === calls + 2 ? "refused" : undefined
       yield* go.open
@@ -38,7 +38,7 @@ describe("what was asked of an owner (P7)", () => {
       assert.strictEqual((yield* Fiber.join(cancelling)).status, "cancelled")
     }))
 
-  it.effect("one task whose intents cannot be read does not keep others from being fenced or released", () =>
+  it.effect("failing reads of intents are repeated for all tasks of a process", () =>
     Effect.gen(function*() {
       const both = yield* shared
       const agent = make("waits", () => Effect.never)
@@ -60,8 +60,8 @@ describe("what was asked of an owner (P7)", () => {
     }))
 })
 
-describe("what never ends (P8)", () => {
-  it.effect("SIGTERM: finalizers that cling do not hold up the end of the process, and the task is handed over", () =>
+describe("finalizers and tasks that do not end (P8)", () => {
+  it.effect("SIGTERM: finalizers that never end do not prevent the end of the process, and the task is handed over", () =>
     Effect.gen(function*() {
       const both = yield* shared
       const agent = make("clings", ({ task }) =>
@@ -81,7 +81,7 @@ describe("what never ends (P8)", () => {
       assert.strictEqual((yield* untilEnded(both, id)).status, "completed")
     }))
 
-  it.effect("a task that the store refuses again and again ends with an error", () =>
+  it.effect("a task ends with an error if the store refuses its event in each attempt", () =>
     Effect.gen(function*() {
       const both = yield* shared
       let entered = 0
@@ -112,7 +112,7 @@ describe("what never ends (P8)", () => {
 })
 
 describe("a store that never answers", () => {
-  it.effect("P9: an owner that cannot renew its lease stops by itself when it has run out", () =>
+  it.effect("P9: an owner that cannot renew its lease stops its tasks when the lease has run out", () =>
     Effect.gen(function*() {
       const both = yield* shared
       let interrupted = 0
@@ -133,7 +133,7 @@ describe("a store that never answers", () => {
       const b = yield* startProcess(both, [agent])
       assert.strictEqual((yield* untilEnded(both, id)).status, "completed")
       yield* checkEnded(both, id)
-      // Its store is back: it is a process like any other.
+      // The old owner can reach the store again, and executes tasks like any other process.
       a.line.before = () => Effect.void
       yield* TestClock.adjust("20 seconds")
       yield* settle
@@ -145,7 +145,7 @@ describe("a store that never answers", () => {
       assert.strictEqual((yield* both.backend.get(next.id)).attempt, 1)
     }))
 
-  it.effect("P8: a task that nobody took meanwhile goes on here when the store is back, also if its writes hang", () =>
+  it.effect("P8: without another process, the task goes on in its process when the store is back, also if its writes hang", () =>
     Effect.gen(function*() {
       const both = yield* shared
       const go = Latch.makeUnsafe(false)
@@ -171,7 +171,7 @@ describe("a store that never answers", () => {
     }))
 })
 
-it.effect("P7: tasks that wait for an owner do not hold up what is asked of one, however slow the store", () =>
+it.effect("P7: a slow search for tasks without an owner does not delay a cancel", () =>
   Effect.gen(function*() {
     const both = yield* shared
     const hints = yield* Queue.unbounded<Wake>()
@@ -188,8 +188,8 @@ it.effect("P7: tasks that wait for an owner do not hold up what is asked of one,
     yield* answer.open
   }))
 
-describe("fibers that must not die", () => {
-  it.effect("a store that dies while others' logs are compared and read is asked again", () =>
+describe("background fibers survive failures of the store", () => {
+  it.effect("reading the logs of other processes is repeated after a bug of the store", () =>
     Effect.gen(function*() {
       const both = yield* shared
       const release = Latch.makeUnsafe(false)
@@ -222,7 +222,7 @@ describe("fibers that must not die", () => {
       assert.isAbove(seen.events, 1)
     }))
 
-  it.effect("hints that end or fail are asked for again", () =>
+  it.effect("the stream of hints is opened again after it ends or fails", () =>
     Effect.gen(function*() {
       const both = yield* shared
       let asked = 0
@@ -239,7 +239,7 @@ describe("fibers that must not die", () => {
       assert.strictEqual(asked, 3)
     }))
 
-  it.effect("P8: of many hints that tasks wait for an owner the store is asked once, and not only at the next sweep", () =>
+  it.effect("P8: many hints about tasks without an owner cause one query, without waiting for the next sweep", () =>
     Effect.gen(function*() {
       const both = yield* shared
       const hints = yield* Queue.unbounded<Wake>()
@@ -258,7 +258,7 @@ describe("fibers that must not die", () => {
       for (const { id } of tasks) assert.strictEqual((yield* both.backend.get(id)).attempt, 2)
     }))
 
-  it.effect("a commit that fails takes no other task with it", () =>
+  it.effect("a failing commit of one task does not affect other tasks", () =>
     Effect.gen(function*() {
       const both = yield* shared
       const { backend } = both
@@ -266,7 +266,7 @@ describe("fibers that must not die", () => {
       const malformed = make("malformed", (_, emit) =>
         Effect.andThen(
           begun.await,
-          // What a program without types may do.
+          // Untyped code can emit such an event.
           emit([JSON.parse(`{"type":"message","message":{"role":"assistant"},"usage":{}}`)])
         ).pipe(Effect.as({ usage: zero })))
       const good = make("good", (_, emit) =>
@@ -288,7 +288,7 @@ describe("fibers that must not die", () => {
     }))
 })
 
-it.effect("P6: a busy log does not keep others from being followed", () =>
+it.effect("P6: busy logs do not delay readers of another log", () =>
   Effect.gen(function*() {
     const both = yield* shared
     const stop = Latch.makeUnsafe(false)

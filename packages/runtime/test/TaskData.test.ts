@@ -15,7 +15,7 @@ const model = ScriptedModel.layer({ turns: [[{ tool: "search" }], ["ok"]] })
 const config = { agentId: "a", systemPrompt: "", tools: Search, model }
 
 describe("data events", () => {
-  it.effect("a tool writes them into the log of its task: all of them, in order, before its result", () =>
+  it.effect("a tool writes data events into the log of its task, all in order and before its result", () =>
     Effect.gen(function*() {
       const run = yield* startAgent(yield* LlmAgent.make(config))
       yield* Fiber.join(run.fiber)
@@ -28,7 +28,7 @@ describe("data events", () => {
       assert.isBelow(types.lastIndexOf("data"), types.indexOf("tool_result"))
     }).pipe(Effect.provide(handlers)))
 
-  it.effect("a hook writes them too, and is not called for them", () =>
+  it.effect("a hook can write data events, and is not called for them", () =>
     Effect.gen(function*() {
       const seen: Array<string> = []
       const onEvent: AgentHooks.AgentHooks["onEvent"] = (event) => {
@@ -44,7 +44,7 @@ describe("data events", () => {
       assert.notInclude(seen, "data")
     }).pipe(Effect.provide(handlers)))
 
-  it.effect("outside a task they go nowhere", () =>
+  it.effect("outside of a task, data events are ignored", () =>
     Effect.gen(function*() {
       assert.isTrue(Exit.isSuccess(yield* Effect.exit(TaskData.emit("hit", 1))))
     }))

@@ -25,7 +25,7 @@ const readAll = Effect.fnUntraced(function*(id: TaskId, after = 0) {
 })
 
 describe("events", () => {
-  it.effect("P5: a commit has nothing of the agent's fiber, such as a transaction that may roll back", () => {
+  it.effect("P5: a commit does not use the context of the agent's fiber, such as a transaction that may roll back", () => {
     const Transaction = Context.Reference<string>("test/Transaction", { defaultValue: () => "none" })
     const seen: Array<string> = []
     const watched = Layer.effect(
@@ -59,7 +59,7 @@ describe("events", () => {
     )
   })
 
-  it.effect("P3: readers that join before, during and after see 1..n once each", () => {
+  it.effect("P3: readers that join before, during and after the task get events 1 to n once each", () => {
     const half = Latch.makeUnsafe(false)
     const resume = Latch.makeUnsafe(false)
     const agent = make("halves", (_, emit) =>
@@ -86,7 +86,7 @@ describe("events", () => {
   })
 
   it.effect.each([1, 7, 100])(
-    "SCENARIO 3: dropping after every %i events and resuming is exact",
+    "SCENARIO 3: a reader that reconnects after every %i events gets each event once",
     (k) =>
       Effect.gen(function*() {
         const manager = yield* TaskManager
@@ -103,7 +103,7 @@ describe("events", () => {
       }).pipe(Effect.provide(withAgents(counting(1000))))
   )
 
-  it.effect("P6: a reader that stalls slows neither the task nor another reader, and catches up later", () =>
+  it.effect("P6: a stalled reader delays neither the task nor another reader, and catches up later", () =>
     Effect.gen(function*() {
       const manager = yield* TaskManager
       const task = yield* manager.start({ message: "x" })
@@ -116,7 +116,7 @@ describe("events", () => {
       assert.deepStrictEqual(seqs(yield* Fiber.join(stalled)), upTo(5004))
     }).pipe(Effect.provide(withAgents(counting(5000)))))
 
-  it.effect("two tasks at once never mix", () =>
+  it.effect("the events of two concurrent tasks do not mix", () =>
     Effect.gen(function*() {
       const manager = yield* TaskManager
       const tasks = yield* Effect.all([manager.start({ message: "a" }), manager.start({ message: "b" })])
@@ -127,7 +127,7 @@ describe("events", () => {
       }
     }).pipe(Effect.provide(withAgents(counting(200)))))
 
-  it.effect("SCENARIO 10: a cursor beyond the end is refused before the stream", () =>
+  it.effect("SCENARIO 10: `events` fails for a cursor beyond the end, before it returns a stream", () =>
     Effect.gen(function*() {
       const manager = yield* TaskManager
       const { id } = yield* manager.start({ message: "x" })
@@ -138,7 +138,7 @@ describe("events", () => {
     }).pipe(Effect.provide(withAgents(counting(1)))))
 
   it.effect.prop(
-    "P3: replay and tail are the log, for every cut and every moment of joining",
+    "P3: replay and tail together are the log, for every cursor and every moment of joining",
     [
       Schema.Array(Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 40 }))).check(Schema.isMaxLength(8)),
       Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 120 }))
@@ -171,7 +171,7 @@ describe("events", () => {
     { arbitrary: { runs: 50 } }
   )
 
-  it.effect("P5, SCENARIO 11: what the store refused is never shown, what it took is shown once", () => {
+  it.effect("P5, SCENARIO 11: events that the store refused are never shown, stored events are shown once", () => {
     const refused = Deferred.makeUnsafe<void>()
     const agent = make("writes", (_, emit) =>
       Effect.gen(function*() {

@@ -11,7 +11,7 @@ import { text } from "./support/agents.ts"
 import { blocking, checkCapacity, checkEnded, settle, untilEnded } from "./support/invariants.ts"
 import { shared, startProcess } from "./support/processes.ts"
 
-/** Asks a person about one call, and ends. */
+/** An agent that waits for one decision, and ends. */
 const asks = make(
   "asks",
   ({ awaitDecision }, emit) =>
@@ -24,7 +24,7 @@ const asks = make(
 describe("TaskLimits.layer", () => {
   const read = (options: TaskLimits.Options) => Effect.provide(TaskLimits.CurrentTaskLimits, TaskLimits.layer(options))
 
-  it.effect("keeps the defaults of all limits that are not given", () =>
+  it.effect("keeps the defaults of all other limits", () =>
     Effect.gen(function*() {
       assert.deepStrictEqual(yield* read({}), TaskLimits.defaults)
       assert.deepStrictEqual(yield* read({ capacity: 50, waiting: undefined, sweep: "5 seconds" }), {
@@ -34,7 +34,7 @@ describe("TaskLimits.layer", () => {
       })
     }))
 
-  it.effect("sends a heartbeat three times in each lease, unless the heartbeat is given", () =>
+  it.effect("sends a heartbeat three times in each lease, unless the option `heartbeat` says otherwise", () =>
     Effect.gen(function*() {
       assert.deepStrictEqual((yield* read({ leaseTtl: "30 seconds" })).heartbeat, Duration.seconds(10))
       assert.deepStrictEqual(
@@ -60,7 +60,7 @@ describe("TaskLimits.layer", () => {
     ]
   ]
   for (const [options, message] of refused) {
-    it.effect(`refuses in one line: ${message}`, () =>
+    it.effect(`refuses with a one-line message: ${message}`, () =>
       Effect.gen(function*() {
         assert.strictEqual((yield* Effect.flip(read(options))).message, message)
       }))
@@ -68,7 +68,7 @@ describe("TaskLimits.layer", () => {
 })
 
 describe("bounds of one task (P11)", () => {
-  it.effect("P4: a log that reached its limit ends with LogTooLarge, and its text is kept", () =>
+  it.effect("P4: a task whose log reaches its limit ends with LogTooLarge, and its text is kept", () =>
     Effect.gen(function*() {
       const both = yield* shared
       const agent = make("talks on", (_, emit) => Effect.forever(emit([text("x".repeat(1_000))])))
@@ -81,11 +81,11 @@ describe("bounds of one task (P11)", () => {
       assert.strictEqual(log.filter(({ event }) => event.type === "message").length, 1)
     }))
 
-  it.effect("P4, P7: a task with more text than one event may hold is cancelled, and all of it is kept", () =>
+  it.effect("P4, P7: a cancelled task keeps all of its text, also if the text needs several events", () =>
     Effect.gen(function*() {
       const both = yield* shared
       const begun = Latch.makeUnsafe(false)
-      // A surrogate pair must not be cut, and what JSON escapes is longer than it looks.
+      // The chunk has a surrogate pair, which must not be cut, and characters that are longer in JSON.
       const chunk = "\u0001😀\"".repeat(100)
       const agent = make("talks", (_, emit) =>
         Effect.gen(function*() {
@@ -109,7 +109,7 @@ describe("bounds of one task (P11)", () => {
       for (const part of parts) assert.isTrue(part.isWellFormed())
     }))
 
-  it.effect("an agent that emits more at once than a call can take arguments ends its own task only", () =>
+  it.effect("an agent that emits 200,000 events at once does not affect other tasks", () =>
     Effect.gen(function*() {
       const both = yield* shared
       const many = make("emits all at once", (_, emit) => {
@@ -126,7 +126,7 @@ describe("bounds of one task (P11)", () => {
       assert.strictEqual((yield* untilEnded(both, b.id)).status, "completed")
     }))
 
-  it.effect("a task whose deadline passed while nobody owned it does not run again", () =>
+  it.effect("a task whose deadline passes while it has no owner does not run again", () =>
     Effect.gen(function*() {
       const both = yield* shared
       let entered = 0
@@ -144,7 +144,7 @@ describe("bounds of one task (P11)", () => {
       yield* b.terminate
     }))
 
-  it.effect("an agent's own deadline counts from the first claim; the process's is the longest", () =>
+  it.effect("the timeout of an agent counts from the first claim, and `taskTimeout` of the process limits it", () =>
     Effect.gen(function*() {
       const both = yield* shared
       const timed = (name: string, timeout: Duration.Input) => ({
@@ -167,7 +167,7 @@ describe("bounds of one task (P11)", () => {
         return last?.type === "error" ? `${last.error}: ${last.detail}` : last?.type
       })
       assert.strictEqual(yield* detailOf(short), "DeadlineExceeded: The task did not end within 1m.")
-      // Not a minute after its second claim.
+      // The minute counts from the first claim, not from the second.
       assert.isBelow(yield* Clock.currentTimeMillis, 62_000)
       assert.strictEqual(yield* detailOf(long), "DeadlineExceeded: The task did not end within 2m.")
       yield* b.terminate
@@ -175,7 +175,7 @@ describe("bounds of one task (P11)", () => {
 })
 
 describe("capacity of a process (P11)", () => {
-  it.effect("a task that waits for several decisions takes one place again", () =>
+  it.effect("a task that waited for several decisions takes only one place afterwards", () =>
     Effect.gen(function*() {
       const both = yield* shared
       const block = { release: Latch.makeUnsafe(false), active: Ref.makeUnsafe(0) }
@@ -194,7 +194,7 @@ describe("capacity of a process (P11)", () => {
       yield* checkCapacity(manager, both, block, 2)
     }))
 
-  /** Asks a person about one call while the other one works; then executes that, too. */
+  /** An agent with three calls: t1 and t3 wait for decisions and then run until `executes`; t2 runs until `works`. */
   const asksAndWorks = (works: Latch.Latch, executes: Latch.Latch) =>
     make("asks and works", ({ awaitDecision }, emit) => {
       const call = (toolCallId: string) => ({ tool: "rm", toolCallId, args: {} })
@@ -216,7 +216,7 @@ describe("capacity of a process (P11)", () => {
       )
     })
 
-  it.effect("a task that waits for a person keeps its place while another of its calls works", () =>
+  it.effect("a task that waits for a decision keeps its place while another of its calls runs", () =>
     Effect.gen(function*() {
       const both = yield* shared
       const block = { release: Latch.makeUnsafe(false), active: Ref.makeUnsafe(0) }
@@ -225,7 +225,7 @@ describe("capacity of a process (P11)", () => {
       const agents = [asksAndWorks(works, executes), blocking(block.release, block.active)] as const
       const { manager } = yield* startProcess(both, agents, { capacity: 1 })
       const startBlocking = manager.start({ message: "x", agentId: AgentId.make("blocking") })
-      /** How many others have begun by now. */
+      /** The number of other tasks that have begun. */
       const begun = Effect.andThen(adjust("5 seconds"), Ref.get(block.active))
       const { id } = yield* manager.start({ message: "x" })
       yield* settle
@@ -250,7 +250,7 @@ describe("capacity of a process (P11)", () => {
       yield* checkCapacity(manager, both, block, 1)
     }))
 
-  it.effect("a task that is cancelled while it waits for its place again leaves none taken", () =>
+  it.effect("a task that is cancelled while it waits for a place again takes no place", () =>
     Effect.gen(function*() {
       const both = yield* shared
       const block = { release: Latch.makeUnsafe(false), active: Ref.makeUnsafe(0) }
@@ -272,7 +272,7 @@ describe("capacity of a process (P11)", () => {
       yield* checkCapacity(manager, both, block, 1)
     }))
 
-  it.effect("P11: tasks that wait for a person are counted; one that goes on or ends makes room", () =>
+  it.effect("P11: tasks that wait for a decision count as waiting, until they go on or end", () =>
     Effect.gen(function*() {
       const both = yield* shared
       const { manager } = yield* startProcess(both, [asks], { capacity: 1, waiting: 2 })
@@ -289,7 +289,7 @@ describe("capacity of a process (P11)", () => {
       assert.strictEqual((yield* manager.get(three.id)).status, "running")
     }))
 
-  it.effect("tasks that were cancelled while they waited for a place make room for others to wait", () =>
+  it.effect("tasks that are cancelled while they wait for a place no longer count as waiting", () =>
     Effect.gen(function*() {
       const both = yield* shared
       const agent = make("holds", () => Effect.never)

@@ -34,7 +34,7 @@ const messagesOf = Effect.fnUntraced(function*(id: ConversationId) {
 })
 
 describe("start", () => {
-  it.effect("P1: stores the task, the user's message and the ack before it returns", () =>
+  it.effect("P1: stores the task, the user's message and `ack` before it returns", () =>
     Effect.gen(function*() {
       const manager = yield* TaskManager
       const task = yield* manager.start({ message: "hello", conversationId: c1, metadata: { a: 1 } })
@@ -51,7 +51,7 @@ describe("start", () => {
       )
     }).pipe(Effect.provide(withAgents(counting(2)))))
 
-  it.effect("goes on when the fiber that started it has ended, without any reader", () => {
+  it.effect("the task goes on after the fiber that started it has ended, and without a reader", () => {
     const { agent, begun, release } = waiting()
     return Effect.gen(function*() {
       const manager = yield* TaskManager
@@ -77,7 +77,7 @@ describe("start", () => {
       assert.deepStrictEqual(yield* asUser("bob")(manager.list()), [])
     }).pipe(Effect.provide(withAgents(counting(1)))))
 
-  it.effect("the same idempotency key returns the same task, refuses another request, and leaves no empty conversation", () =>
+  it.effect("returns the same task for the same idempotency key, refuses a different request, and leaves no empty conversation", () =>
     Effect.gen(function*() {
       const manager = yield* TaskManager
       const first = yield* manager.start({ message: "a", conversationId: c1, idempotencyKey: "k" })
@@ -94,7 +94,7 @@ describe("start", () => {
       assert.deepStrictEqual(conversations.map(({ id }) => id).toSorted(), [alone.conversationId, c1].toSorted())
     }).pipe(Effect.provide(withAgents(counting(1)))))
 
-  it.effect("P12: what belongs to another user does not exist", () =>
+  it.effect("P12: tasks and conversations of another user are not found", () =>
     Effect.gen(function*() {
       const manager = yield* TaskManager
       const { id } = yield* asUser("alice")(manager.start({ message: "secret" }))
@@ -109,7 +109,7 @@ describe("start", () => {
 })
 
 describe("how tasks end", () => {
-  it.effect("P7: cancel runs finalizers, keeps the partial text, ends the log, and frees the conversation", () => {
+  it.effect("P7: a cancel runs finalizers, keeps the partial text, ends the log, and frees the conversation", () => {
     const finalized = Latch.makeUnsafe(false)
     const begun = Latch.makeUnsafe(false)
     const agent = make(
@@ -144,7 +144,7 @@ describe("how tasks end", () => {
       assert.strictEqual((yield* manager.get(id)).status, "completed")
     }).pipe(Effect.provide(withAgents(counting(1)))))
 
-  it.effect("a failure, a defect and a self-interruption end with `error`, each with a safe detail", () =>
+  it.effect("a failure, a defect and an interruption by the agent itself end with `error`, each with a safe detail", () =>
     Effect.gen(function*() {
       const manager = yield* TaskManager
       const end = Effect.fnUntraced(function*(agentId: string) {
@@ -181,7 +181,7 @@ describe("how tasks end", () => {
     ))
   })
 
-  it.effect("finalizers that do not end within the grace are given up, and the log is closed", () => {
+  it.effect("the log is closed although finalizers have not ended after 10 seconds", () => {
     const begun = Latch.makeUnsafe(false)
     const agent = make("clings", (_, emit) =>
       Effect.andThen(begun.open, Effect.never).pipe(
@@ -200,7 +200,7 @@ describe("how tasks end", () => {
     }).pipe(Effect.provide(withAgents(agent)))
   })
 
-  it.effect("P11: an event over the limit ends the task with EventTooLarge", () => {
+  it.effect("P11: an event above the limit ends the task with EventTooLarge", () => {
     const agent = make("shouts", (_, emit) => Effect.as(emit([text("x".repeat(300_000))]), { usage: zero }))
     return Effect.gen(function*() {
       const manager = yield* TaskManager
@@ -212,7 +212,7 @@ describe("how tasks end", () => {
 })
 
 describe("one task at a time per conversation", () => {
-  it.effect("SCENARIO 30, P2: of 50 concurrent starts one is accepted, the others name it", () => {
+  it.effect("SCENARIO 30, P2: of 50 concurrent starts one is accepted, and the errors of the others name its task", () => {
     const { agent } = waiting()
     return Effect.gen(function*() {
       const manager = yield* TaskManager
@@ -230,7 +230,7 @@ describe("one task at a time per conversation", () => {
     }).pipe(Effect.provide(withAgents(agent)))
   })
 
-  it.effect("`enqueue` runs all, one after the other, in order of acceptance", () => {
+  it.effect("`enqueue` runs all tasks, one after the other, in the order of their starts", () => {
     const order: Array<string> = []
     let active = 0
     const agent = make("orders", (input) =>
@@ -252,7 +252,7 @@ describe("one task at a time per conversation", () => {
     }).pipe(Effect.provide(withAgents(agent)))
   })
 
-  it.effect("`interrupt`: the last one wins, every other ends cancelled", () => {
+  it.effect("`interrupt`: the last task runs, and all others are cancelled", () => {
     const { agent, release } = waiting()
     return Effect.gen(function*() {
       const manager = yield* TaskManager
@@ -270,7 +270,7 @@ describe("one task at a time per conversation", () => {
     }).pipe(Effect.provide(withAgents(agent)))
   })
 
-  it.effect("cancelling a queued task ends it at once and leaves the running one alone", () => {
+  it.effect("a cancel of a queued task ends it at once, and does not affect the running task", () => {
     const { agent, begun, release } = waiting()
     return Effect.gen(function*() {
       const manager = yield* TaskManager
@@ -293,7 +293,7 @@ describe("one task at a time per conversation", () => {
 })
 
 describe("capacity", () => {
-  it.effect("P11: tasks beyond the capacity wait, beyond the waiting ones are refused, and all run in the end", () => {
+  it.effect("P11: tasks beyond the capacity wait, starts beyond `waiting` are refused, and all accepted tasks run", () => {
     const release = Latch.makeUnsafe(false)
     let active = 0
     let most = 0
@@ -319,7 +319,7 @@ describe("capacity", () => {
     ))
   })
 
-  it.effect("a task that waits for a decision gives its place to another", () => {
+  it.effect("another task runs while a task waits for a decision", () => {
     const asks = make("asks", (input, emit) =>
       Effect.gen(function*() {
         yield* emit([{ type: "tool_approval", tool: "rm", toolCallId: "t1", args: {} }])
@@ -360,7 +360,7 @@ describe("capacity", () => {
   })
 })
 
-it.effect("the task is known around the agent, and its user is the one who started it", () => {
+it.effect("the agent can read the current task, and its user is the user of the start", () => {
   const seen = Deferred.makeUnsafe<readonly [string, string]>()
   const agent = make("looks", (_, emit) =>
     Effect.gen(function*() {
@@ -376,7 +376,7 @@ it.effect("the task is known around the agent, and its user is the one who start
   }).pipe(Effect.provide(withAgents(agent)))
 })
 
-it.effect("a conversation is removed with its tasks, but not while one is active", () => {
+it.effect("a conversation is deleted with its tasks, but not while one of them is active", () => {
   const { agent, begun, release } = waiting()
   return Effect.gen(function*() {
     const manager = yield* TaskManager

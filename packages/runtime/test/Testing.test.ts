@@ -12,7 +12,7 @@ const toolkit = Toolkit.make(Slow)
 const slow = toolkit.toLayer({ slow: ({ seconds }) => Effect.as(Effect.sleep(seconds * 1_000), "at last") })
 
 describe("Testing", () => {
-  it.effect("a task over the one-line layer, with predictable ids", () =>
+  it.effect("the layer runs a task, with predictable ids", () =>
     Effect.gen(function*() {
       const manager = yield* TaskManager
       const task = yield* manager.start({ message: "Hello" })
@@ -25,7 +25,7 @@ describe("Testing", () => {
       assert.deepStrictEqual(request?.prompt.content.map(({ role }) => role), ["system", "user"])
     }).pipe(Effect.provide(Testing.layer({ turns: [["Hi."]] }))))
 
-  it.effect("a tool of an hour takes no time", () =>
+  it.effect("a tool that sleeps for an hour takes no real time", () =>
     Effect.gen(function*() {
       const manager = yield* TaskManager
       const { id } = yield* manager.start({ message: "Wait." })
@@ -43,7 +43,7 @@ describe("Testing", () => {
       }).pipe(Layer.provide(slow))
     )))
 
-  it.effect("a task of five hours is waited for in a moment", () =>
+  it.effect("`untilEnded` waits for a task of five hours without real time", () =>
     Effect.gen(function*() {
       const manager = yield* TaskManager
       const { id } = yield* manager.start({ message: "Wait." })
@@ -58,7 +58,7 @@ describe("Testing", () => {
       }).pipe(Layer.provide(slow))
     )))
 
-  it.effect("tools that are made where they are needed", () =>
+  it.effect("tools can be provided to the layer of a test", () =>
     Effect.gen(function*() {
       const tools = yield* AgentTools.fromToolkit(toolkit)
       const turns = [[{ tool: "slow", params: { seconds: 5 } }], ["Done."]]
@@ -70,7 +70,7 @@ describe("Testing", () => {
       }).pipe(Effect.provide(Testing.layer({ turns, tools })))
     }).pipe(Effect.provide(slow)))
 
-  it.effect("adjust finds fibers that were still on their way to sleep", () =>
+  it.effect("`adjust` also wakes fibers that had not yet begun to sleep", () =>
     Effect.gen(function*() {
       let woken = false
       yield* Effect.forkChild(

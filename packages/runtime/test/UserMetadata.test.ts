@@ -11,7 +11,7 @@ import { shared, startProcess } from "./support/processes.ts"
 const { Script } = ScriptedModel
 const conversationId = ConversationId.make("c1")
 
-/** Shows the model which page the user was on. */
+/** Adds the page of the user to the message for the model. */
 const userMessage: LlmAgent.AgentConfig["userMessage"] = (message, { page }) => ({
   role: "user",
   content: [...message.content, { type: "text", text: `[on page ${String(page)}]` }]
@@ -19,7 +19,7 @@ const userMessage: LlmAgent.AgentConfig["userMessage"] = (message, { page }) => 
 
 const config = { agentId: "agent-1", systemPrompt: "Be brief.", userMessage }
 
-/** What a request shows of the user's messages. */
+/** The texts of the user's messages in a request. */
 const textsOf = ({ prompt }: ScriptedModel.ScriptedRequest) =>
   prompt.content.flatMap((message) =>
     message.role === "user"
@@ -28,7 +28,7 @@ const textsOf = ({ prompt }: ScriptedModel.ScriptedRequest) =>
   )
 
 describe("userMetadata", () => {
-  it.effect("tools find that of their task", () =>
+  it.effect("tools can read the metadata of their task", () =>
     Effect.gen(function*() {
       const Where = Toolkit.make(Tool.make("where", { success: Schema.Json }))
       const where = Effect.map(CurrentTask, (task) => Option.isSome(task) ? task.value.userMetadata : null)
@@ -49,7 +49,7 @@ describe("userMetadata", () => {
       assert.deepStrictEqual(yield* results(undefined), [{}])
     }).pipe(Effect.provide(ScriptedModel.layer())))
 
-  it.effect("an agent shows it to the model, in this turn and the next ones; the conversation has it beside the message", () =>
+  it.effect("an agent can show it to the model, also in later turns; the conversation stores it beside the message", () =>
     Effect.gen(function*() {
       const script = yield* Script
       const both = yield* shared
@@ -73,7 +73,7 @@ describe("userMetadata", () => {
       assert.deepStrictEqual([first?.message, first?.metadata], [userText("one"), { page: 1 }])
     }).pipe(Effect.provide(ScriptedModel.layer())))
 
-  it.effect("P8: another process shows the same", () =>
+  it.effect("P8: the model gets the same text after another process took over the task", () =>
     Effect.gen(function*() {
       const script = yield* Script
       yield* script.push([{ never: true }], ["ok"])

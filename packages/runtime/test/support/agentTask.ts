@@ -1,4 +1,4 @@
-/** Runs an agent without a runtime: what it emits becomes a log, as the runtime would write it. */
+/** Runs an agent without a runtime. Its emitted events become a log like that of the runtime. */
 import type { Agent, AgentError, AgentInput, AgentResult, Emit } from "@perennial/domain/Agent"
 import { CurrentTask, type TaskContext } from "@perennial/domain/CurrentTask"
 import type { Decision } from "@perennial/domain/Decision"
@@ -24,11 +24,11 @@ export const task: TaskContext = {
 
 const chunks = new Set(["text", "reasoning", "tool_progress", "retry", "data", "title"])
 
-/** The journal of a log: without the chunks. */
+/** The journal: the log without chunks of text and other events that recovery does not need. */
 const journalOf = (log: ReadonlyArray<StoredEvent>): ReadonlyArray<StoredEvent> =>
   log.filter(({ event }) => !chunks.has(event.type))
 
-/** The messages that a log adds to its conversation, as the runtime stores them: one result a message. */
+/** The messages that a log adds to its conversation, as the runtime stores them: each tool result is a message. */
 export const messagesOf = (log: ReadonlyArray<StoredEvent>): ReadonlyArray<Message> =>
   log.flatMap(({ event }): ReadonlyArray<Message> => {
     if (event.type === "message") return [event.message]
@@ -46,12 +46,12 @@ export interface AgentTask {
   ) => ReadonlyArray<Extract<TaskEvent, { readonly type: Type }>>
 }
 
-/** Starts the agent, on the log of an earlier attempt if there is one. */
+/** Starts the agent. `log` is the log of an earlier attempt, `before` the earlier messages of the conversation. */
 export const startAgent = Effect.fnUntraced(function*(agent: Agent, options: {
   readonly message?: string
   readonly before?: ReadonlyArray<Message>
   readonly log?: ReadonlyArray<StoredEvent>
-  /** After so many events nothing becomes durable any more: where a crash or a cancel cuts. */
+  /** The number of events that become durable. Later calls of `emit` never return, until the attempt is interrupted. */
   readonly stopAfter?: number
 } = {}) {
   const log: Array<StoredEvent> = [
@@ -77,7 +77,7 @@ export const startAgent = Effect.fnUntraced(function*(agent: Agent, options: {
     Effect.suspend(() => {
       const wrong = malformed(events, task)
       if (wrong !== undefined) return Effect.die(wrong)
-      // What is emitted together is durable together.
+      // The events of one `emit` become durable together.
       left -= events.length
       if (left < 0) return Effect.never
       for (const event of events) write(event)
@@ -118,7 +118,7 @@ export const startAgent = Effect.fnUntraced(function*(agent: Agent, options: {
 
 export const view = (log: ReadonlyArray<StoredEvent>) => log.reduce(TaskView.apply, TaskView.empty)
 
-/** One line an event. */
+/** One line for each event. */
 export const brief = (log: ReadonlyArray<StoredEvent>): ReadonlyArray<string> =>
   log.map(({ event }) => {
     switch (event.type) {

@@ -1,4 +1,4 @@
-/** Tools that do each thing a tool can do to an agent. */
+/** Tools that succeed, fail, sleep, report and return unusual values, each in its own way. */
 import { CurrentTask } from "@perennial/domain/CurrentTask"
 import { AgentTools, TaskData, ToolProgress } from "@perennial/runtime"
 import { Context, DateTime, Effect, Layer, Option, Ref, Schema } from "effect"
@@ -6,7 +6,7 @@ import { Tool, Toolkit } from "effect/ai"
 
 class NoSuchCity extends Schema.TaggedError<NoSuchCity>()("NoSuchCity", { city: Schema.String }) {}
 
-/** What the tools did, in order: `weather Oslo`, `slow 1000 interrupted`, ... */
+/** The effects of the tools, in order: `weather Oslo`, `slow call_1`, `slow interrupted`, ... */
 export class Effects extends Context.Service<Effects, Ref.Ref<ReadonlyArray<string>>>()(
   "@perennial/runtime/test/support/agentToolkit/Effects"
 ) {
@@ -69,20 +69,20 @@ export const Tools = Toolkit.make(
   OddReports
 )
 
-/** Of no type that could be checked. */
+/** Hides the type of a value from the compiler, like untyped code. */
 const untyped = (value: unknown) => value as Schema.Json
 
 const cycle: Record<string, unknown> = {}
 cycle["self"] = cycle
 
-/** Arrays, each in the next. */
+/** Nested arrays. */
 export const nested = (levels: number): Schema.Json => {
   let json: Schema.Json = []
   for (let level = 1; level < levels; level++) json = [json]
   return json
 }
 
-/** Half of an emoji. */
+/** Half of the surrogate pair of an emoji. */
 export const half = "\ud83d"
 
 const odd = {
@@ -131,7 +131,7 @@ const handlers = Effect.gen(function*() {
       yield* Effect.sleep("1 second")
       yield* ToolProgress.report("x".repeat(5000))
       yield* Effect.sleep("1 second")
-      // 2,002 characters of JSON, 6,002 bytes.
+      // The JSON has 2,002 characters and 6,002 bytes.
       yield* ToolProgress.report("€".repeat(2000))
       yield* Effect.sleep("1 second")
       return "ok"

@@ -1,5 +1,5 @@
 /**
- * Agents that do what a test tells them.
+ * Agents that a test controls.
  */
 import { type Agent, type AgentInput, make } from "@perennial/domain/Agent"
 import type { AgentEvent } from "@perennial/domain/TaskEvent"
@@ -14,7 +14,7 @@ export const message = (content: string): AgentEvent => ({
   usage: zero
 })
 
-/** Emits n text events one by one, then the message. */
+/** An agent that emits n text events one by one, and then the message. */
 export const counting = (n: number): Agent =>
   make("counting", (_, emit) =>
     Effect.gen(function*() {
@@ -25,13 +25,13 @@ export const counting = (n: number): Agent =>
 
 export interface Controlled {
   readonly agent: Agent
-  /** Resolves when a task has begun, with what the agent was given. */
+  /** Completes with the input of the agent when a task has begun. */
   readonly begun: Deferred.Deferred<AgentInput>
-  /** Lets the task end. */
+  /** The task ends when this latch is open. */
   readonly release: Latch.Latch
 }
 
-/** Emits one text, then waits until it is released. */
+/** An agent that emits `events`, and then waits until `release` is open. */
 export const waiting = (events: Arr.NonEmptyReadonlyArray<AgentEvent> = [text("thinking ")]): Controlled => {
   const begun = Deferred.makeUnsafe<AgentInput>()
   const release = Latch.makeUnsafe(false)

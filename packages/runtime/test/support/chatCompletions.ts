@@ -1,6 +1,6 @@
 /**
- * A provider for another wire format than Anthropic's: chat completions. It shows what a provider has to do, and that an
- * agent depends on none; it maps text and tools only.
+ * A provider with another API than Anthropic's: chat completions. It shows what a provider has to do, and that an agent does
+ * not depend on one provider. It maps only text and tools.
  */
 import { CurrentModelActivity, CurrentModelSettings } from "@perennial/runtime/ModelSettings"
 import { Effect, Layer, Option, Schema, Stream } from "effect"
@@ -70,7 +70,7 @@ const finishReasons: Readonly<Record<string, Response.FinishReason>> = {
   content_filter: "content-filter"
 }
 
-/** One answer, chunk by chunk. */
+/** Decodes one answer, chunk by chunk. */
 class Decoder {
   private text = false
   private readonly calls = new Map<number, { id: string; name: string; json: string }>()

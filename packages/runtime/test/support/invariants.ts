@@ -1,5 +1,5 @@
 /**
- * What holds for every task once it has ended, whatever happened on the way.
+ * Checks that must hold for every task after its end, whatever happened before.
  */
 import { assert } from "@effect/vitest"
 import { type Agent, make } from "@perennial/domain/Agent"
@@ -31,7 +31,7 @@ const steps: ReadonlyArray<AgentEvent> = [
   message("it is 42")
 ]
 
-/** Emits text, a tool call with its result, and a last message; goes on where its journal ends (P10). */
+/** An agent that emits text, a tool call with its result, and a last message. It continues after its journal (P10). */
 export const stepping: Agent = make("stepping", ({ journal }, emit) =>
   Effect.gen(function*() {
     const done = new Set(journal.map(({ event }) => event.type === "message" ? JSON.stringify(event) : event.type))
@@ -41,14 +41,14 @@ export const stepping: Agent = make("stepping", ({ journal }, emit) =>
     return { usage: zero }
   }))
 
-/** Finishes a step, then blocks until it is released: to see how many run at once. */
+/** An agent that increments `active`, and waits until `release` is open: `active` is the number of begun tasks. */
 export const blocking = (release: Latch.Latch, active: Ref.Ref<number>): Agent =>
   make(
     "blocking",
     () => Effect.andThen(Ref.update(active, (n) => n + 1), release.await).pipe(Effect.as({ usage: zero }))
   )
 
-/** Lets time pass until a fiber has ended. Digests take a turn of the platform, so that yields alone do not settle. */
+/** Moves the clock on until a fiber has ended. Digests need a turn of the event loop, so that yields alone are not enough. */
 export const joinInTime = Effect.fnUntraced(function*<A, E>(fiber: Fiber.Fiber<A, E>) {
   while (fiber.pollUnsafe() === undefined) {
     yield* settle
@@ -57,7 +57,7 @@ export const joinInTime = Effect.fnUntraced(function*<A, E>(fiber: Fiber.Fiber<A
   return yield* Fiber.join(fiber)
 })
 
-/** Lets time pass, in small steps, until a task has ended. */
+/** Moves the clock on in small steps until a task has ended. */
 export const untilEnded = Effect.fnUntraced(function*({ backend }: Store, id: TaskId, seconds = 60) {
   for (let second = 0; second < seconds; second++) {
     yield* settle
@@ -68,14 +68,14 @@ export const untilEnded = Effect.fnUntraced(function*({ backend }: Store, id: Ta
   return assert.fail(`the task did not end within ${seconds} seconds`)
 })
 
-/** The log as the store has it. */
+/** The stored log of a task. */
 export const storedLog = ({ backend }: Store, id: TaskId) =>
   Effect.map(
     backend.events(id, { after: 0, limit: 1000, maxBytes: Number.MAX_SAFE_INTEGER }),
     ({ events }) => events
   )
 
-/** P3, P4, and that the conversation holds exactly what the log says, in its order. */
+/** Checks P3 and P4, and that the conversation has exactly the messages of the log, in the same order. */
 export const checkEnded = Effect.fnUntraced(function*(both: Store, id: TaskId) {
   const { backend, store } = both
   const task = yield* backend.get(id)
@@ -100,13 +100,13 @@ export const checkEnded = Effect.fnUntraced(function*(both: Store, id: TaskId) {
   return log
 })
 
-/** No finished work was repeated, and nothing is missing (P10). */
+/** Checks that no finished work of the agent `stepping` was repeated, and that nothing is missing (P10). */
 export const checkStepped = (log: ReadonlyArray<StoredEvent>) => {
   const count = (type: string) => log.filter(({ event }) => event.type === type).length
   assert.deepStrictEqual([count("message"), count("tool_result"), count("done")], [2, 1, 1])
 }
 
-/** A reader that comes back whenever its stream is lost. */
+/** A reader that reconnects whenever its stream ends early. Returns all events. */
 export const readOn = Effect.fnUntraced(function*(manager: TaskManager["Service"], id: TaskId) {
   const seen: Array<StoredEvent> = []
   while (true) {
@@ -119,7 +119,7 @@ export const readOn = Effect.fnUntraced(function*(manager: TaskManager["Service"
   }
 })
 
-/** As many tasks run at once as the process has places (P11). */
+/** Checks that the process runs `capacity` tasks concurrently, so that all places are free (P11). */
 export const checkCapacity = Effect.fnUntraced(function*(
   manager: TaskManager["Service"],
   both: Store,

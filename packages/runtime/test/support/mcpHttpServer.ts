@@ -1,6 +1,6 @@
 /**
- * A server that speaks MCP over HTTP, inside the test, with the oddities of real ones: other revisions of the protocol, odd
- * lists and results, sessions that are lost, streams that end to be polled.
+ * An MCP server over HTTP inside the test, with the deviations of real servers: other revisions of the protocol, unusual
+ * lists and results, lost sessions, and streams that end before the result.
  */
 import { Effect, Layer, Schema } from "effect"
 import { HttpClient, type HttpClientRequest, HttpClientResponse } from "effect/http"
@@ -12,30 +12,30 @@ const Request = Schema.fromJsonString(Schema.Struct({
 }))
 type Request = typeof Request.Type
 
-/** How a call is answered: a result, an error of JSON-RPC, a response as it is, or a stream in parts. */
+/** The answer to a call: a result, a JSON-RPC error, a raw response, or a stream in parts. */
 export type Answer =
   | { readonly result: unknown }
   | { readonly error: unknown }
   | { readonly status: number; readonly body?: string; readonly type?: string }
-  /** The events of each response: the first answers the call, the next ones resume it. */
+  /** The events of each response. The first response answers the call, the others answer requests to resume the stream. */
   | { readonly parts: ReadonlyArray<ReadonlyArray<string | { readonly result: unknown }>>; readonly cut?: boolean }
 
 const json = (body: unknown, headers: Readonly<Record<string, string>> = {}) =>
   new Response(JSON.stringify(body), { headers: { "content-type": "application/json", ...headers } })
 
 export class McpHttpDouble {
-  /** The revision that the server speaks. */
+  /** The revision of the protocol that the server implements. */
   version = "2025-11-25"
-  /** How it treats a client that wants another revision. */
+  /** How the server refuses another revision. */
   refuses: "answers-with-its-own" | "400" | "400-with-list" | "error" = "answers-with-its-own"
   initialized: Record<string, unknown> = {}
   tools: ReadonlyArray<unknown> = [{ name: "echo", inputSchema: { type: "object" } }]
   list: Record<string, unknown> = {}
-  /** By the name of the tool; other tools answer with their arguments. */
+  /** Answers by the name of the tool. Other tools answer with their arguments. */
   answers: Record<string, Answer> = {}
-  /** How the server refuses a session that it does not know. */
+  /** The answer to a request with an unknown session. */
   unknownSession: Answer = { status: 404 }
-  /** What it was asked, in order: `initialize 2025-11-25`, `call echo`, `resume 3`, ... */
+  /** The requests in order: `initialize 2025-11-25`, `call echo`, `resume 3`, ... */
   readonly asked: Array<string> = []
   #sessions = 0
   #session: string | undefined
@@ -43,7 +43,7 @@ export class McpHttpDouble {
     | { readonly id: number; parts: ReadonlyArray<ReadonlyArray<string | { readonly result: unknown }>> }
     | undefined
 
-  /** The server starts again: it knows no session. */
+  /** Forgets the session, like a restart of the server. */
   forget(): void {
     this.#session = undefined
   }

@@ -1,4 +1,4 @@
-/** A process that speaks MCP, inside the test: it counts its starts, and dies when the test says so. */
+/** A double of an MCP server process inside the test. It counts its starts, and a test can let it die. */
 import { type Cause, Deferred, Effect, Latch, Layer, Queue, Schema, Sink, Stream } from "effect"
 import { ChildProcessSpawner } from "effect/process"
 
@@ -17,19 +17,19 @@ const tool = (name: string, annotations: Schema.Json = {}) => ({
 })
 
 export class McpServerDouble {
-  /** Processes that were started. */
+  /** The number of started processes. */
   starts = 0
-  /** What it was asked, in order: `call echo {}`, `cancelled`. */
+  /** The requests in order: `call echo {}`, `cancelled`. */
   readonly asked: Array<string> = []
-  /** Starting a process fails. */
+  /** Whether the start of a process fails. */
   absent = false
-  /** The revision of the protocol that it speaks. */
+  /** The revision of the protocol that the server implements. */
   version = "2025-11-25"
-  /** Lines that it writes before each answer. */
+  /** Lines that the server writes before each answer. */
   noise: ReadonlyArray<string> = []
-  /** Fields of each answer that the protocol does not name. */
+  /** Additional fields of each answer, which the protocol does not define. */
   envelope: Record<string, unknown> = {}
-  /** Processes die right after their start. */
+  /** Whether processes die right after their start. */
   broken = false
   tools: ReadonlyArray<Schema.Json> = [
     tool("echo", { readOnlyHint: true }),
@@ -39,13 +39,13 @@ export class McpServerDouble {
     tool("dotted.name"),
     tool("x".repeat(64))
   ]
-  /** Opens when `hang` was called. */
+  /** Open after `hang` was called. */
   readonly hanging = Latch.makeUnsafe()
-  /** Opens when a call was cancelled. */
+  /** Open after a call was cancelled. */
   readonly cancelled = Latch.makeUnsafe()
   #exit = Deferred.makeUnsafe<ChildProcessSpawner.ExitCode>()
 
-  /** The process dies. */
+  /** Lets the process die. */
   readonly die: Effect.Effect<void> = Effect.suspend(() =>
     Effect.asVoid(Deferred.succeed(this.#exit, ChildProcessSpawner.ExitCode(137)))
   )
@@ -92,7 +92,7 @@ export class McpServerDouble {
       ChildProcessSpawner.make(() =>
         Effect.suspend(() => {
           this.starts++
-          // Not at once: who asks in the meantime gets the same answer.
+          // The start fails after some time, so that concurrent calls share one start.
           if (this.absent) {
             return Effect.andThen(Effect.repeat(Effect.yieldNow, { times: 20 }), Effect.die("no program"))
           }
@@ -127,7 +127,7 @@ export class McpServerDouble {
         exitCode: Deferred.await(exit),
         isRunning: Effect.map(Deferred.isDone(exit), (done) => !done),
         kill: () => stop,
-        // A server ends when its standard input does.
+        // A server ends when its standard input ends.
         stdin: Sink.onExit(read, () => stop),
         stdout: Stream.encodeText(Stream.fromQueue(output)),
         stderr: Stream.empty,

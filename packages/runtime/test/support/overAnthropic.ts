@@ -1,4 +1,4 @@
-/** A task over the real SDK and the fake API, from its start to its last event, and what a user finds then. */
+/** Runs a task with the real SDK and the fake API, and summarizes its log. */
 import { assert } from "@effect/vitest"
 import type { Agents } from "@perennial/domain/Agent"
 import { text as textOf } from "@perennial/domain/Message"
@@ -32,7 +32,7 @@ export const env: Layer.Layer<TaskManager | Fake.FakeAnthropic | Effects> = Task
   Layer.orDie
 )
 
-/** A task from its start to its last event. */
+/** Starts a task, waits for its end, and returns its log. */
 export const runInput = Effect.fnUntraced(function*(input: StartInput) {
   const manager = yield* TaskManager
   const { id } = yield* manager.start(input)
@@ -44,7 +44,7 @@ export const runInput = Effect.fnUntraced(function*(input: StartInput) {
 
 export const run = runInput({ message: "hi" })
 
-/** The same with agents of its own. */
+/** Like `runInput`, with other agents. */
 export const runWith = <E, R>(agents: Layer.Layer<Agents, E, R>, input: StartInput = { message: "hi" }) =>
   Effect.provide(runInput(input), TaskRuntime.layerMemory.pipe(Layer.provide([agents, quiet])))
 
@@ -57,7 +57,7 @@ export interface Summary {
   readonly end: string | undefined
 }
 
-/** What a user finds: the messages, why requests were repeated, and how it ended. */
+/** The messages of a log, the reasons of its retries, and its end. */
 export const summary = (log: ReadonlyArray<StoredEvent>): Summary => {
   const last = log.at(-1)?.event
   return {

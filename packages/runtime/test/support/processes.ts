@@ -1,6 +1,6 @@
 /**
- * Processes of a test over one store, each behind a line of its own: a test counts the calls, lets one fail, stops the
- * world at one, or cuts the line for good.
+ * Processes of a test that share one store. Each process reaches the store through its own `Line`. A test can count the
+ * calls on the line, let a call fail or wait, or cut the line.
  */
 import { type Agent, Agents } from "@perennial/domain/Agent"
 import { ConversationStore } from "@perennial/domain/ConversationStore"
@@ -20,21 +20,21 @@ export const shared = Effect.map(
   (context) => ({ backend: Context.get(context, TaskBackend), store: Context.get(context, ConversationStore) })
 )
 
-/** `refused`: nothing was done. `unanswered`: it was done, and the reply was lost. `dies`: a bug of the store. */
+/** `refused`: the store did nothing. `unanswered`: the store did it, and the reply was lost. `dies`: a bug of the store. */
 export type Fault = "refused" | "unanswered" | "dies"
 
-/** What stands between a process and its store. */
+/** The connection of a process to its store. */
 export class Line {
-  /** Calls so far. */
+  /** The number of calls so far. */
   calls = 0
-  /** Names of the calls so far. */
+  /** The names of the calls so far. */
   readonly names: Array<string> = []
   fault: (call: number) => Fault | undefined = () => undefined
-  /** Runs in the middle of a call: before the store is reached, and after it has answered. */
+  /** Runs within a call, before the store gets it. `after` runs when the store has answered. */
   before: (call: number) => Effect.Effect<void> = () => Effect.void
   after: (call: number) => Effect.Effect<void> = () => Effect.void
 
-  /** From now on nothing gets through. */
+  /** From now on all calls fail. */
   cut(): void {
     this.fault = () => "refused"
   }
@@ -63,9 +63,9 @@ export class Line {
   }
 }
 
-/** The service behind a line: every method that returns an effect goes through it. */
+/** The service behind a line: the effects of all its methods run through the line. */
 const behind = <S extends object, F>(line: Line, service: S, failure: (operation: string) => F): S =>
-  // Each method keeps its type: the failure of the line is one that it declares.
+  // Each method keeps its type, because the failure of the line is an error that the method declares.
   Object.fromEntries(
     Object.entries(service).map(([name, member]: readonly [string, unknown]) => [
       name,
@@ -79,11 +79,11 @@ const behind = <S extends object, F>(line: Line, service: S, failure: (operation
 export interface Process {
   readonly manager: TaskManager["Service"]
   readonly line: Line
-  /** Its end by SIGTERM. */
+  /** Ends the process like SIGTERM. */
   readonly terminate: Effect.Effect<void>
 }
 
-/** Starts a process: its manager, and its line to the store. */
+/** Starts a process with its own line to the store. */
 export const startProcess = Effect.fnUntraced(function*(
   { backend, store }: Store,
   agents: Arr.NonEmptyReadonlyArray<Agent>,

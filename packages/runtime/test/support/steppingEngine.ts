@@ -1,6 +1,6 @@
 /**
- * An engine that is unlike the local one on purpose: it owns its executions itself, takes heads from a queue, and gives
- * every task up after each step, as if it moved the task to another machine.
+ * An engine that differs from the local engine on purpose. It owns its executions itself, takes heads from a queue, and
+ * releases a task after each step, as if it moved the task to another machine.
  */
 import { Agents } from "@perennial/domain/Agent"
 import type { TaskId } from "@perennial/domain/Ids"
@@ -26,29 +26,30 @@ export const layer = Layer.effect(
     const heads = yield* Queue.unbounded<Head>()
     const workers = yield* FiberSet.make<void>()
     const freed = Latch.makeUnsafe(false)
-    /** Tasks that are here: in the queue or with a worker. */
+    /** The tasks in the queue and the tasks of workers. */
     const present = new Set<TaskId>()
-    /** Workers whose task only waits let another worker take the next head. */
+    /** The number of workers without a task. */
     let idle = 0
     let draining = false
 
+    /** While a task only waits, a new worker takes the next head. */
     const place: TaskPlace = {
       whileWaiting: (wait) => Effect.andThen(startWorker, wait),
       openCalls: () => {},
       callEnded: Effect.void
     }
 
-    /** Waits for the end of a step: what the agent has said or done is durable. */
+    /** Waits for the end of a step: a durable `message` or `tool_result`. */
     const endOfStep = Effect.fnUntraced(function*({ taskId }: Head) {
       const { lastSeq } = yield* backend.get(taskId)
-      // The claim writes `started` or `resumed` first.
+      // The claim first writes `started` or `resumed`.
       yield* readers.read(taskId, lastSeq).pipe(
         Stream.filter(({ event }) => isBoundary(event) && event.type !== "started"),
         Stream.runHead
       )
     }, (waiting) => Effect.ignore(waiting))
 
-    /** Executes a task for one step; none if it has ended or is owned elsewhere, else its present head. */
+    /** Executes one step of a task. Returns the head that its end promoted, or the present head of the task, if there is one. */
     const step = Effect.fnUntraced(function*(head: Head) {
       const execution = yield* Effect.forkScoped(executor.execute(head, place))
       yield* Effect.raceFirst(Fiber.await(execution), endOfStep(head))
