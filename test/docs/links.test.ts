@@ -1,5 +1,5 @@
 /**
- * Every link of the documentation to another page, and to a heading in one, leads somewhere.
+ * Links between pages of the documentation: each page and each heading that a link names must exist.
  */
 import { assert, it } from "@effect/vitest"
 import { existsSync, globSync, readFileSync, statSync } from "node:fs"
@@ -10,7 +10,7 @@ const pages = globSync(["*.md", "docs/**/*.md", "packages/*/README.md", "example
 
 const withoutCode = (markdown: string): string => markdown.replace(/^```[\s\S]*?^```/gm, "").replace(/`[^`\n]*`/g, "")
 
-/** The anchors of a page, as GitHub makes them from its headings. */
+/** The anchors of a page, which GitHub makes from its headings. */
 const anchorsOf = (page: string): ReadonlyArray<string> =>
   [...readFileSync(join(root, page), "utf8").replace(/^```[\s\S]*?^```/gm, "").matchAll(/^#+ (.+)$/gm)].map((
     [, text = ""]
@@ -29,7 +29,7 @@ const problemOf = (page: string, link: string): string | undefined => {
   return anchorsOf(target).includes(anchor) ? undefined : `${page}: ${link} has no such heading`
 }
 
-it("every link between pages leads to a page and a heading that exist", () => {
+it("every link between pages names an existing page and an existing heading", () => {
   assert.isAbove(pages.length, 10)
   const broken = pages.flatMap((page) => linksOf(page).flatMap((link) => problemOf(page, link) ?? []))
   assert.deepStrictEqual(broken, [])

@@ -6,7 +6,7 @@ const loadFrom = (environment: Record<string, string>) =>
   load.pipe(Effect.provideService(ConfigProvider.ConfigProvider, ConfigProvider.fromEnvRecord(environment)))
 
 describe("ServerConfig", () => {
-  it.effect("needs no variable at all", () =>
+  it.effect("needs no variable", () =>
     Effect.gen(function*() {
       const config = yield* loadFrom({})
       assert.deepStrictEqual(config, {
@@ -73,7 +73,7 @@ describe("ServerConfig", () => {
       ["redis", "rediss://eve:secret@redis.example:6380/2"],
       ["postgres", "postgresql://eve:secret@db.example/perennial?sslmode=require"]
     ] as const
-  )("keeps the password of a store out of sight: %s", ([type, PERENNIAL_STORE]) =>
+  )("hides the password of a store: %s", ([type, PERENNIAL_STORE]) =>
     Effect.gen(function*() {
       const { store } = yield* loadFrom({ PERENNIAL_STORE })
       assert.notInclude(`${JSON.stringify(store)}`, "secret")
@@ -103,7 +103,7 @@ describe("ServerConfig", () => {
       [{ ANTHROPIC_BASE_URL: "ftp://example.org" }, "ANTHROPIC_BASE_URL=ftp://example.org", "https://"]
     ] as const
   )(
-    "names the variable, the value and what is accepted: %o",
+    "an error names the variable, the value and the accepted values: %o",
     ([environment, found, accepted]) =>
       Effect.gen(function*() {
         const { message } = yield* Effect.flip(loadFrom(environment))
@@ -119,7 +119,7 @@ describe("ServerConfig", () => {
     { ANTHROPIC_API_KEY: "hunter2 hunter2" },
     { PERENNIAL_STORE: "postgress://alice:hunter2@example.org/perennial" },
     { ANTHROPIC_BASE_URL: "ftp://alice:hunter2@example.org" }
-  ])("P12: never shows a secret: %o", (environment) =>
+  ])("P12: an error shows no secret: %o", (environment) =>
     Effect.gen(function*() {
       const { message } = yield* Effect.flip(loadFrom(environment))
       assert.include(message, Object.keys(environment)[0] ?? "")

@@ -1,5 +1,5 @@
 /**
- * A page in a real Chromium, driven over its debugging protocol.
+ * A page in a real Chromium. Tests control it through the debugging protocol of Chromium.
  */
 import { Effect, FileSystem, Stream } from "effect"
 import { ChildProcess } from "effect/process"
@@ -15,9 +15,9 @@ export const isInstalled = executable !== undefined
 export interface Page {
   readonly open: (url: string) => Effect.Effect<void>
   readonly reload: Effect.Effect<void>
-  /** The value of an expression, awaited when it is a promise. */
+  /** The value of an expression. A promise is awaited. */
   readonly evaluate: (expression: string) => Effect.Effect<unknown>
-  /** Waits until the text of the page contains this. */
+  /** Waits until the page contains the text. */
   readonly see: (text: string) => Effect.Effect<void>
 }
 

@@ -16,7 +16,7 @@ const acceptedStores = "Accepted: memory, sqlite:<path> such as sqlite:.perennia
   + "postgres://<user>:<password>@<host>/<database>, or redis://<host>:<port>."
 
 describe("evergreen", () => {
-  it.live("says in one line why it cannot start, and exits with 1", () =>
+  it.live("prints one line with the reason if it cannot start, and exits with 1", () =>
     Effect.gen(function*() {
       const port = yield* refused({ PORT: "ninety" })
       assert.deepStrictEqual(port, {
@@ -39,7 +39,7 @@ describe("evergreen", () => {
       assert.deepStrictEqual([host.code, host.lines.length], [ChildProcessSpawner.ExitCode(1), 1])
     }).pipe(Effect.provide(NodeServices.layer)))
 
-  it.live("a file that is no database is refused in one line, which says what is accepted", () =>
+  it.live("refuses a file that is not a database with one line, which names the accepted values", () =>
     Effect.gen(function*() {
       const fs = yield* FileSystem.FileSystem
       const file = yield* fs.makeTempFileScoped()
@@ -51,7 +51,7 @@ describe("evergreen", () => {
       ])
     }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)))
 
-  it.live("greets with its address, the documentation, a curl line and what answers without a key", () =>
+  it.live("prints its address, the documentation, a curl command and the model that answers without a key", () =>
     Effect.gen(function*() {
       const { address, greeting } = yield* started({})
       const text = greeting.join("\n")
@@ -62,7 +62,7 @@ describe("evergreen", () => {
       assert.deepInclude(yield* get(`${address}/`), { status: 200, type: "text/html" })
     }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)))
 
-  it.live("PERENNIAL_SCRIPT: a file says what is answered; one that cannot be played is refused in one line", () =>
+  it.live("PERENNIAL_SCRIPT: a file has the answers of the model; an invalid file is refused with one line", () =>
     Effect.gen(function*() {
       const fs = yield* FileSystem.FileSystem
       const script = yield* fs.makeTempFileScoped()
@@ -88,7 +88,7 @@ describe("evergreen", () => {
       assert.include(missing.lines[0], "PERENNIAL_SCRIPT cannot be read: ")
     }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)))
 
-  it.live("P8: SIGTERM and SIGINT in the middle of a task end its streams, and the server with 0", () =>
+  it.live("P8: after SIGTERM and SIGINT during a task its streams end, and the server exits with 0", () =>
     Effect.forEach(["SIGTERM", "SIGINT"] as const, (killSignal) =>
       Effect.scoped(Effect.gen(function*() {
         const { address, handle } = yield* started({})
@@ -107,9 +107,9 @@ describe("evergreen", () => {
         assert.strictEqual(yield* handle.exitCode, ChildProcessSpawner.ExitCode(0))
       }))).pipe(Effect.provide(NodeServices.layer)))
 
-  it.live("refuses a Redis that does not answer, in one line", () =>
+  it.live("refuses a Redis that does not answer, with one line", () =>
     Effect.gen(function*() {
-      // A port that nothing listens on.
+      // No server listens on port 1.
       const { code, lines } = yield* refused({ PERENNIAL_STORE: "redis://127.0.0.1:1" })
       assert.deepStrictEqual([code, lines], [
         ChildProcessSpawner.ExitCode(1),
@@ -117,7 +117,7 @@ describe("evergreen", () => {
       ])
     }).pipe(Effect.provide(NodeServices.layer)))
 
-  it.live("refuses a database that another server has, in one line", () =>
+  it.live("refuses a database that another server uses, with one line", () =>
     Effect.gen(function*() {
       const directory = yield* (yield* FileSystem.FileSystem).makeTempDirectoryScoped()
       const PERENNIAL_STORE = `sqlite:${directory}/perennial.db`

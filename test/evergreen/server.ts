@@ -1,5 +1,5 @@
 /**
- * The server of examples/evergreen, as a process.
+ * Runs the server of examples/evergreen as a process.
  */
 import { Effect, Stream } from "effect"
 import { ChildProcess } from "effect/process"
@@ -10,7 +10,7 @@ const evergreen = (settings: Record<string, string>) =>
     env: { ...environment, PORT: "0", PERENNIAL_STORE: "memory", ...settings }
   })
 
-/** A server that cannot start: its exit code and all it says. */
+/** Runs a server that cannot start. Returns its exit code and its output. */
 export const refused = (settings: Record<string, string>) =>
   Effect.scoped(Effect.gen(function*() {
     const handle = yield* evergreen(settings)
@@ -18,7 +18,7 @@ export const refused = (settings: Record<string, string>) =>
     return { code: yield* handle.exitCode, lines: output.trim().split("\n") }
   }))
 
-/** A server that listens: its process, its address and what it said. */
+/** Starts a server, and waits until it listens. Returns its process, its address and its output. */
 export const started = Effect.fnUntraced(function*(settings: Record<string, string>) {
   const handle = yield* evergreen(settings)
   const greeting: Array<string> = []

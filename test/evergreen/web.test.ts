@@ -13,7 +13,7 @@ const say = (text: string) =>
 }`
 
 describe.skipIf(!Browser.isInstalled)("evergreen's web page", () => {
-  it.live("P3: survives a reload and a server that is killed, and stops when it is told", () =>
+  it.live("P3: shows all events after a reload and after the server was killed, and its stop button cancels the task", () =>
     Effect.gen(function*() {
       const directory = yield* (yield* FileSystem.FileSystem).makeTempDirectoryScoped()
       const environment = { PERENNIAL_STORE: `sqlite:${directory}/perennial.db` }

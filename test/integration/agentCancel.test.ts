@@ -17,7 +17,7 @@ const { FakeAnthropic } = Fake
 
 const conversationId = ConversationId.make("c1")
 
-/** What ran to its end because of the cancel: `agent`, `tool`. */
+/** The finalizers that ran: `agent`, `tool`. */
 class Finalized extends Context.Service<Finalized, Ref.Ref<ReadonlyArray<string>>>()("@perennial/test/Finalized") {
   static readonly layer = Layer.effect(Finalized, Ref.make<ReadonlyArray<string>>([]))
   static readonly note = (what: string) =>
@@ -34,7 +34,7 @@ const tools = Tools.toLayer(Effect.map(Finalized.note("tool"), (finalized) => ({
   remove: () => Effect.succeed("removed")
 })))
 
-/** Notes the end of the agent itself. */
+/** The agent, with a finalizer that runs `note`. */
 const noted = (agent: Agent, note: Effect.Effect<void>): Agent => ({
   ...agent,
   run: (input, emit) => Effect.onInterrupt(agent.run(input, emit), () => note)
@@ -58,14 +58,14 @@ const finished = { toolUse: { id: "toolu_1", name: "nope", input: {} } }
 
 interface Moment {
   readonly replies: ReadonlyArray<Fake.Reply>
-  /** The cancel comes after this line of the log; without one when the request has arrived. */
+  /** The line of the log after which the cancel comes. By default the cancel comes when the model request has arrived. */
   readonly after?: string
-  /** How the last request of the task ended on the wire. */
+  /** How the last model request of the task ended: the answer was sent, or the client closed the connection. */
   readonly wire: "aborted" | "sent"
   readonly finalized: ReadonlyArray<string>
-  /** What the cancel adds to the log. */
+  /** The events that the cancel adds to the log. */
   readonly added: ReadonlyArray<string>
-  /** The text that is kept of the assistant. */
+  /** The text of the assistant in the conversation. */
   readonly kept: string
 }
 
@@ -109,7 +109,7 @@ const moments: { readonly [name: string]: Moment } = {
     added: ["tool_result interrupted", "cancelled"],
     kept: "Wait."
   },
-  "while it waits to try again": {
+  "while it waits before a retry": {
     replies: [Fake.rateLimited(500)],
     after: "retry",
     wire: "sent",
@@ -127,7 +127,7 @@ const moments: { readonly [name: string]: Moment } = {
   }
 }
 
-/** One line an event. */
+/** One line for an event. */
 const line = ({ event }: StoredEvent): string => {
   switch (event.type) {
     case "text":
@@ -192,7 +192,7 @@ describe.each(stores)("an agent over the Anthropic SDK is cancelled, on %s", (_,
         const next = yield* manager.start({ message: "And now?", conversationId })
         assert.strictEqual((yield* manager.await(next.id)).task.status, "completed")
         assert.strictEqual((yield* fake.requests).length, moment.replies.length + 1)
-        // After the cancel nothing was written, neither to the log nor to the conversation.
+        // Nothing was written after the cancel, neither to the log nor to the conversation.
         assert.strictEqual((yield* manager.get(id)).lastSeq, lastSeq)
         assert.deepStrictEqual((yield* storedMessages).slice(0, kept.length), kept)
       }).pipe(Effect.provide(layer))

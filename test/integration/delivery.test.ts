@@ -7,19 +7,19 @@ import * as Sse from "../support/sse.ts"
 import { stores } from "../support/stores.ts"
 import * as Talker from "../support/talker.ts"
 
-/** 2 + 1,000 + 2 events, with a pause in the middle. */
+/** The task has 2 + 1,000 + 2 events. It waits for the gate in the middle. */
 const total = 1_004
 const halves = "a 500 gate 500"
 
 describe.each(stores)("delivery over HTTP, on %s", (name, store) => {
-  // One commit to SQLite takes milliseconds.
+  // On SQLite each commit takes milliseconds, so that the agent emits 20 events at once.
   const batch = name === "memory" ? 1 : 20
   const talker = () => {
     const { agent, gate } = Talker.makeTalker(batch)
     return { gate, layer: Talker.layer(agent, store) }
   }
 
-  it.live("SCENARIO 1: readers that join before, during and after all get 1..n once each", () => {
+  it.live("SCENARIO 1: readers that join before, during and after the task get events 1 to n once each", () => {
     const { gate, layer } = talker()
     return Effect.gen(function*() {
       const address = yield* Talker.address
@@ -37,7 +37,7 @@ describe.each(stores)("delivery over HTTP, on %s", (name, store) => {
     }).pipe(Effect.scoped, Effect.provide(layer))
   })
 
-  it.live("SCENARIO 2: waiting for the end and asking for the status neither consume nor change the log", () => {
+  it.live("SCENARIO 2: `await` and `get` neither consume nor change the log", () => {
     const { gate, layer } = talker()
     return Effect.gen(function*() {
       const address = yield* Talker.address
@@ -51,7 +51,7 @@ describe.each(stores)("delivery over HTTP, on %s", (name, store) => {
     }).pipe(Effect.scoped, Effect.provide(layer))
   })
 
-  it.live("SCENARIO 3: cut after every k-th event and resumed by cursor, every event comes once", () => {
+  it.live("SCENARIO 3: a reader that reconnects after every k-th event gets every event once", () => {
     const { gate, layer } = talker()
     return Effect.gen(function*() {
       const address = yield* Talker.address
@@ -69,7 +69,7 @@ describe.each(stores)("delivery over HTTP, on %s", (name, store) => {
     }).pipe(Effect.scoped, Effect.provide(layer))
   })
 
-  it.live("SCENARIO 5, 24: a client that comes back to an ended task is told at once to stop, however often", () => {
+  it.live("SCENARIO 5, 24: a client that reconnects to an ended task is answered 204 each time", () => {
     const { gate, layer } = talker()
     return Effect.gen(function*() {
       const address = yield* Talker.address
@@ -89,7 +89,7 @@ describe.each(stores)("delivery over HTTP, on %s", (name, store) => {
     }).pipe(Effect.scoped, Effect.provide(layer))
   })
 
-  it.live("SCENARIO 6: live events never overtake history, however often a reader attaches", () => {
+  it.live("SCENARIO 6: live events never overtake earlier events, for 30 readers that join during the task", () => {
     const { gate, layer } = talker()
     return Effect.gen(function*() {
       const address = yield* Talker.address
@@ -102,7 +102,7 @@ describe.each(stores)("delivery over HTTP, on %s", (name, store) => {
     }).pipe(Effect.scoped, Effect.provide(layer))
   })
 
-  it.live("SCENARIO 7: a reader of a task that waits for its turn waits for the first event", () => {
+  it.live("SCENARIO 7: a reader of a queued task gets `ack`, and the other events when the task runs", () => {
     const { gate, layer } = talker()
     return Effect.gen(function*() {
       const address = yield* Talker.address
@@ -116,7 +116,7 @@ describe.each(stores)("delivery over HTTP, on %s", (name, store) => {
     }).pipe(Effect.scoped, Effect.provide(layer))
   })
 
-  it.live("P6: readers that leave do not touch the task", () => {
+  it.live("P6: readers that disconnect do not affect the task", () => {
     const { gate, layer } = talker()
     return Effect.gen(function*() {
       const address = yield* Talker.address
@@ -134,7 +134,7 @@ describe.each(stores)("delivery over HTTP, on %s", (name, store) => {
     }).pipe(Effect.scoped, Effect.provide(layer))
   })
 
-  it.live("two tasks at once never mix", () => {
+  it.live("the events of two concurrent tasks do not mix", () => {
     const { gate, layer } = talker()
     return Effect.gen(function*() {
       const address = yield* Talker.address
@@ -159,7 +159,7 @@ describe.each(stores)("delivery over HTTP, on %s", (name, store) => {
     }).pipe(Effect.scoped, Effect.provide(layer))
   })
 
-  it.live("SCENARIO 33: a task of 5,000 events is like any other", () => {
+  it.live("SCENARIO 33: a task of 5,000 events is read whole, over HTTP and in process", () => {
     const { layer } = talker()
     return Effect.gen(function*() {
       const address = yield* Talker.address

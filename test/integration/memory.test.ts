@@ -12,7 +12,7 @@ import * as Talker from "../support/talker.ts"
 describe.each(stores)("memory, on %s", (name, store) => {
   const count = 1_000
 
-  it.live("SCENARIO 15, P11: tasks that were watched and have ended leave nothing but their records", (context) =>
+  it.live("SCENARIO 15, P11: after the end of watched tasks only their records stay in memory", (context) =>
     Effect.gen(function*() {
       const manager = yield* TaskManager
       const backend = yield* TaskBackend
@@ -23,7 +23,7 @@ describe.each(stores)("memory, on %s", (name, store) => {
       const tasks = (n: number) =>
         Effect.forEach(Array.from({ length: n }), () => one, { concurrency: 50, discard: true })
       const forget = Effect.gen(function*() {
-        // Without retention the memory store keeps the logs, by design.
+        // The memory store keeps all logs unless they are pruned.
         if (name !== "memory") return
         while ((yield* backend.prune({ finishedFor: Duration.zero, limit: 1_000 })) > 0);
       })
@@ -34,13 +34,13 @@ describe.each(stores)("memory, on %s", (name, store) => {
       yield* forget
       const kibibytes = ((yield* heapBytes) - before) / 1_024 / count
       yield* Effect.promise(() => context.annotate(`${kibibytes.toFixed(1)} KiB of heap remain of a task`))
-      // Its events took 30 KiB and more. The memory store has the records on its heap.
+      // The events of a task have more than 30 KiB. The memory store has the records of tasks on the heap.
       assert.isBelow(kibibytes, name === "memory" ? 6 : 2)
     }).pipe(Effect.provide(
       TaskRuntime.layer.pipe(
         Layer.provide(Agents.layer([Talker.makeTalker(25).agent])),
         Layer.provideMerge(store),
-        // Pages that were read stay in a cache of this size, as they should.
+        // The cache keeps pages up to this size after the end of a task.
         Layer.provide(
           TaskLimits.layer({ pageCacheBytes: 1_048_576 })
         )

@@ -9,11 +9,11 @@ import * as Talker from "../support/talker.ts"
 
 const [[, memory]] = stores
 
-/** The server's side of each connection from now on. */
+/** The sockets of the server for all connections from now on. */
 const accepted = Effect.gen(function*() {
   const sockets: Array<Socket> = []
   const onSocket = (message: unknown) => {
-    // What Node documents of this channel.
+    // Node.js documents this type of the messages of the channel.
     sockets.push((message as { readonly socket: Socket }).socket)
   }
   yield* Effect.acquireRelease(
@@ -23,12 +23,12 @@ const accepted = Effect.gen(function*() {
   return sockets
 })
 
-/** More than the buffers of two sockets hold: 20 MB, and `ack`, `started`, `message`, `done`. */
+/** The texts have 20 MB, more than the buffers of two sockets. The other events are `ack`, `started`, `message`, `done`. */
 const long = `${"x".repeat(20_000)} 1 gate 1000`
 const total = 1_005
 
 it.live(
-  "P6: a reader that never reads is let go after four heartbeats, and resumes completely when it comes back",
+  "P6: the server disconnects a stalled reader after four heartbeats; the reader gets all other events when it reconnects",
   () => {
     const { agent, gate } = Talker.makeTalker()
     return Effect.gen(function*() {

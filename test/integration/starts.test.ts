@@ -11,7 +11,7 @@ const fifty = Array.from({ length: 50 }, (_, i) => i)
 
 const all = { concurrency: "unbounded" } as const
 
-/** Who said something in a conversation, and in which task. */
+/** The role and the task of each message of a conversation. */
 const messages = (address: string, conversationId: string) =>
   Effect.map(
     Rest.get(`${address}/conversations/${conversationId}/messages?limit=100`),
@@ -35,7 +35,7 @@ describe.each(stores)("starts over HTTP, on %s", (_, store) => {
       all
     )
 
-  it.live("P2, SCENARIO 30: of 50 concurrent starts one is 201, 49 are 409 and name it; /chat is no way around", () => {
+  it.live("P2, SCENARIO 30: of 50 concurrent starts one is 201, and 49 are 409 with its id; /chat is refused, too", () => {
     const { gate, layer } = talker()
     return Effect.gen(function*() {
       const address = yield* Talker.address
@@ -54,7 +54,7 @@ describe.each(stores)("starts over HTTP, on %s", (_, store) => {
     }).pipe(Effect.scoped, Effect.provide(layer))
   })
 
-  it.live("P2, SCENARIO 30: enqueued, all 50 run, one after the other", () => {
+  it.live("P2, SCENARIO 30: with `enqueue` all 50 tasks run, one after the other", () => {
     const { gate, layer } = talker()
     return Effect.gen(function*() {
       const address = yield* Talker.address
@@ -73,7 +73,7 @@ describe.each(stores)("starts over HTTP, on %s", (_, store) => {
     }).pipe(Effect.scoped, Effect.provide(layer))
   })
 
-  it.live("P2: enqueued tasks run in the order of their acceptance", () => {
+  it.live("P2: enqueued tasks run in the order of their starts", () => {
     const { gate, layer } = talker()
     return Effect.gen(function*() {
       const address = yield* Talker.address
@@ -91,7 +91,7 @@ describe.each(stores)("starts over HTTP, on %s", (_, store) => {
     }).pipe(Effect.scoped, Effect.provide(layer))
   })
 
-  it.live("P2, SCENARIO 30: with interrupt the last one wins and every other ends cancelled", () => {
+  it.live("P2, SCENARIO 30: with `interrupt` the last task runs, and all others are cancelled", () => {
     const { gate, layer } = talker()
     return Effect.gen(function*() {
       const address = yield* Talker.address
@@ -111,7 +111,7 @@ describe.each(stores)("starts over HTTP, on %s", (_, store) => {
     }).pipe(Effect.scoped, Effect.provide(layer))
   })
 
-  it.live("SCENARIO 31: cancelling a task that waits leaves the running one, and the conversation, as they are", () => {
+  it.live("SCENARIO 31: a cancel of a queued task does not affect the running task", () => {
     const { gate, layer } = talker()
     return Effect.gen(function*() {
       const address = yield* Talker.address
@@ -126,7 +126,7 @@ describe.each(stores)("starts over HTTP, on %s", (_, store) => {
     }).pipe(Effect.scoped, Effect.provide(layer))
   })
 
-  it.live("SCENARIO 32: a cursor or an id of another task reaches nothing but a clear answer", () => {
+  it.live("SCENARIO 32: a cursor of another task is answered 422, and an unknown id 404", () => {
     const { layer } = talker()
     return Effect.gen(function*() {
       const address = yield* Talker.address

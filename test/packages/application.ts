@@ -1,5 +1,5 @@
 /**
- * An application outside of the workspace: the packages as they are published, installed with plain npm.
+ * An application outside of the workspace. It installs the packed packages with npm.
  */
 import { execFile } from "node:child_process"
 import { globSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
@@ -20,7 +20,7 @@ const versionOf = (name: string): string => {
 
 const exec = promisify(execFile)
 
-/** Executes a program. A failure has the program's whole output as its message. */
+/** Executes a program. The error of a failure has the whole output of the program. */
 export const run = async (
   file: string,
   args: ReadonlyArray<string>,
@@ -29,7 +29,7 @@ export const run = async (
   try {
     return (await exec(file, args, { maxBuffer: 16_000_000, ...options })).stdout
   } catch (cause) {
-    // `execFile` fails with an error that has the outputs of the program, if the program was started.
+    // The error of `execFile` has the output of the program, if the program was started.
     const { stderr = "", stdout = "" } = cause as { stderr?: string; stdout?: string }
     throw new Error(`${basename(file)} ${args.join(" ")} failed:\n${stdout}${stderr}`, { cause })
   }
@@ -45,7 +45,7 @@ export const packages = globSync("packages/*", { cwd: workspace }).toSorted().ma
   manifest: manifestOf(join(workspace, path))
 }))
 
-/** The public modules of all packages, as an application imports them. */
+/** The names by which an application imports the public modules of all packages. */
 export const modules = packages.flatMap(({ directory, name }) => [
   name,
   ...globSync("src/*.ts", { cwd: directory }).toSorted()
@@ -54,7 +54,7 @@ export const modules = packages.flatMap(({ directory, name }) => [
     .map((module) => `${name}/${module}`)
 ])
 
-/** The pnpm of the workspace, as the README starts it. */
+/** The arguments of `npx` that run the pnpm version of the workspace, as in the README. */
 export const pnpm = ["-y", String(manifestOf(workspace)["packageManager"])] as const
 
 const npmInstall = (cwd: string, specifications: ReadonlyArray<string>) =>
@@ -63,13 +63,13 @@ const npmInstall = (cwd: string, specifications: ReadonlyArray<string>) =>
 /** The optional peers of the packages, and their own peers. */
 const peers = ["@anthropic-ai/sdk", "@effect/platform-node", "@effect/sql-pg", "@effect/vitest", "redis", "vitest"]
 
-/** Versions of TypeScript. */
+/** The versions of TypeScript that check the packages. */
 export const compilers = ["5.9.3", "7.0.2"] as const
 
-/** Versions of Node.js beside the version that executes the tests, by the name of their folder. */
+/** Further versions of Node.js, by the name of their folder. */
 const nodes = { node22: "node@22.23.3", node20: "node@20.20.2" } as const
 
-/** An empty folder, removed at the end. */
+/** A temporary folder with an application. It is removed on disposal. */
 export class Application implements Disposable {
   readonly #root = mkdtempSync(join(tmpdir(), "perennial-packages-"))
   readonly directory = join(this.#root, "application")
@@ -95,7 +95,7 @@ export class Application implements Disposable {
     )
   }
 
-  /** Installs the packages with `effect` alone. */
+  /** Installs the packages and `effect`. */
   install(): Promise<string> {
     return npmInstall(this.directory, [
       ...globSync("*.tgz", { cwd: this.tarballs }).map((tarball) => join(this.tarballs, tarball)),
@@ -103,7 +103,7 @@ export class Application implements Disposable {
     ])
   }
 
-  /** Installs everything else that an application can use with the packages. */
+  /** Installs the optional peers and the compilers. */
   installPeers(): Promise<string> {
     return npmInstall(this.directory, [
       ...peers.map((name) => `${name}@${versionOf(name)}`),
@@ -126,7 +126,7 @@ export class Application implements Disposable {
     return run(join(directory, "node"), [warnings, file], { cwd: this.directory })
   }
 
-  /** Type-checks with a configuration. Fails with the compiler's output. */
+  /** Type-checks with a configuration. Fails with the output of the compiler. */
   typeCheck(compiler: typeof compilers[number], project: string): Promise<string> {
     const tsc = join(this.directory, "node_modules", `typescript-${compiler}`, "bin", "tsc")
     return run(process.execPath, [tsc, "-p", project], { cwd: this.directory })

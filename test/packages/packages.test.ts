@@ -1,5 +1,5 @@
 /**
- * The packages as an application gets them. It needs the npm registry.
+ * Tests of the packed packages in an application. They need the npm registry.
  */
 import { globSync, readFileSync } from "node:fs"
 import { basename, dirname, join } from "node:path"
@@ -11,7 +11,7 @@ afterAll(() => application[Symbol.dispose]())
 
 const json = JSON.stringify
 
-/** The examples of a page, as they are. */
+/** The code of the examples of a page. */
 const examples = (page: string): ReadonlyArray<string> =>
   [...readFileSync(join(workspace, page), "utf8").matchAll(/^```ts import\.meta\.vitest\n([\s\S]*?)\n```/gm)]
     .map(([, code = ""]) => code)
@@ -28,7 +28,7 @@ beforeAll(async () => {
 
 describe("a package", () => {
   for (const { directory, manifest, name } of packages) {
-    it(`${name} says what it is, and where it comes from`, () => {
+    it(`the manifest of ${name} has a description, the repository and the license`, () => {
       for (const field of ["description", "keywords", "homepage", "bugs", "repository", "license", "engines"]) {
         assert.isDefined(manifest[field], field)
       }
@@ -36,7 +36,7 @@ describe("a package", () => {
       assert.strictEqual(manifest["version"], packages[0]?.manifest["version"])
     })
 
-    it(`${name} ships its README, its license, and each module of its sources once`, () => {
+    it(`${name} contains its README, its license, and each source module once`, () => {
       const installed = join(application.directory, "node_modules", name)
       const files = (pattern: string, cwd: string, suffix: string) =>
         globSync(pattern, { cwd }).map((file) => file.slice(0, -suffix.length)).toSorted()
@@ -48,7 +48,7 @@ describe("a package", () => {
   }
 })
 
-describe("installed with npm beside effect alone", () => {
+describe("installed with npm, with effect only", () => {
   beforeAll(() => {
     application.write("readme.ts", `${examples("README.md")[0]}\nconsole.log(JSON.stringify(seen))`)
     application.write("indexes.js", packages.map(({ name }) => `import "${name}"`).join("\n"))
@@ -64,7 +64,7 @@ describe("installed with npm beside effect alone", () => {
   }
 })
 
-describe.concurrent("installed with npm beside all peers", () => {
+describe.concurrent("installed with npm, with all peers", () => {
   beforeAll(async () => {
     await application.installPeers()
     const imports = modules.map((module, i) => `import * as m${i} from "${module}"`).join("\n")
@@ -115,7 +115,7 @@ describe.concurrent("installed with npm beside all peers", () => {
     application.typeCheck("7.0.2", "tsconfig.browser.json"))
 })
 
-it("an example runs on a machine with Node 20, which gets the workspace's Node.js by pnpm", async () => {
+it("an example runs on a machine with Node 20, because pnpm runs it with the Node.js of the workspace", async () => {
   const elsewhere = (process.env["PATH"] ?? "").split(":").filter((path) => !path.includes("node_modules"))
   const output = await run("npx", [...pnpm, "exec", "node", "examples/src/quickstart.ts"], {
     cwd: workspace,

@@ -5,7 +5,7 @@ export default defineConfig({
     root: `${import.meta.dirname}/../..`,
     include: ["test/packages/*.test.ts"],
     reporters: ["default", "./scripts/summary-reporter.ts"],
-    // npm downloads, and TypeScript 5.9 checks all types of `effect`: minutes on a busy machine.
+    // Downloads of npm and checks of TypeScript 5.9 take minutes on a busy machine.
     testTimeout: 600_000,
     hookTimeout: 600_000
   }

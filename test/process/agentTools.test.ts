@@ -9,13 +9,13 @@ describe("an agent with tools, killed with -9", () => {
   const kills = 4
   const steps = 12
 
-  // test/soak has the long form.
+  // test/soak has a longer version of this test.
   it.live(
-    `P8, P10: a task of ${steps} steps, killed ${kills} times: an unsafe call runs at most once, a finished one exactly once`,
+    `P8, P10: a task of ${steps} steps, killed ${kills} times: unsafe calls run at most once, finished calls exactly once`,
     () => survivesKills(steps, kills).pipe(Effect.scoped, Effect.provide(NodeServices.layer))
   )
 
-  it.live("P10, SCENARIO 20, 21: an unsafe call that was cut gets an `interrupted` result, and does not run again", () =>
+  it.live("P10, SCENARIO 20, 21: an interrupted unsafe call gets an `interrupted` result, and does not run again", () =>
     Effect.gen(function*() {
       const { first, restart, runs } = yield* worker
       const id = yield* Rest.start(first.address, { message: "hold", conversationId: "c1" })
@@ -30,12 +30,12 @@ describe("an agent with tools, killed with -9", () => {
       assert.include(JSON.stringify(result?.data["result"]), "effects are unknown")
       assert.deepStrictEqual(others, [])
       assert.deepStrictEqual(yield* runs, ["begin hold"])
-      // The history is one that the next turn can begin with.
+      // The next turn works with this history.
       const next = yield* Rest.start(second.address, { message: "steps 1", conversationId: "c1" })
       assert.strictEqual((yield* Sse.read(eventsOf(second, next))).events.at(-1)?.data.type, "done")
     }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)))
 
-  it.live("P8: a call that waits for approval waits on after a restart, and runs with the arguments a person gave", () =>
+  it.live("P8: a call still waits for approval after a restart, and runs with the arguments of the decision", () =>
     Effect.gen(function*() {
       const { first, restart, runs } = yield* worker
       const id = yield* Rest.start(first.address, { message: "ask" })

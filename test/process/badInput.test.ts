@@ -35,7 +35,7 @@ const post = (body: string, headers: Record<string, string> = json): Request => 
   body
 })
 
-/** What is wrong, how it is answered, and a word that the answer must have. */
+/** Each case has a name, a request, the status of the answer, and a word that the answer must contain. */
 const cases = (alices: string): ReadonlyArray<readonly [string, Request, number, string]> => [
   ["an empty message", post(message("")), 400, "message"],
   ["a message of blanks", post(message(" \n")), 400, "message"],
@@ -70,7 +70,7 @@ const cases = (alices: string): ReadonlyArray<readonly [string, Request, number,
   ],
   ["a cursor beyond the log", { path: `/tasks/${alices}/events?after=99999` }, 422, "99999"],
   [
-    "a cursor that is none",
+    "a cursor that is not a number",
     { path: `/tasks/${alices}/events`, headers: { "last-event-id": "x" } },
     400,
     "last-event-id"
@@ -82,7 +82,7 @@ const cases = (alices: string): ReadonlyArray<readonly [string, Request, number,
 ]
 
 describe("bad input", () => {
-  it.live("is answered with one clear problem each, and stores nothing", () =>
+  it.live("is answered with a problem that names the mistake, and nothing is stored", () =>
     Effect.gen(function*() {
       const { address } = yield* Server.start({
         env: {

@@ -13,7 +13,7 @@ const layer = Layer.merge(FakeAnthropic.layer, NodeServices.layer)
 
 const answer = { actions: [{ text: ["All is well."] }] }
 
-/** The fake refuses a history that the API would refuse, and the task would end with `error`. */
+/** Asserts that the next turn works: the fake API refuses an invalid history, and the task would end with `error`. */
 const assertNextTurn = Effect.fnUntraced(function*(address: string, conversationId: string) {
   const next = yield* Rest.start(address, { message: "And now?", conversationId })
   const { events } = yield* Sse.read(`${address}/tasks/${next}/events`)
@@ -24,7 +24,7 @@ const messages = (address: string, conversationId: string) =>
   Effect.map(Rest.get(`${address}/conversations/${conversationId}/messages`), ({ body }) => body.items)
 
 describe("cancel", () => {
-  it.live("P7, SCENARIO 23: while text streams: the request is aborted on the wire, the partial text kept, nothing written after", () =>
+  it.live("P7, SCENARIO 23: during a text: the model request is aborted, the text is kept, and nothing is written afterwards", () =>
     Effect.gen(function*() {
       const { address, fake } = yield* Evergreen.make
       yield* fake.push({ actions: [{ text: ["I was ", "about to"] }, { hang: true }] }, answer)
@@ -52,7 +52,7 @@ describe("cancel", () => {
       assert.strictEqual((yield* Rest.get(`${address}/tasks/${id}`)).body.lastSeq, rest.events[1]?.id)
     }).pipe(Effect.scoped, Effect.provide(layer)))
 
-  it.live("SCENARIO 20, 21: a tool call in flight is interrupted, has a result, and the next message is accepted", () =>
+  it.live("SCENARIO 20, 21: a running tool call is interrupted and gets a result, and the next message is accepted", () =>
     Effect.gen(function*() {
       const { address, fake } = yield* Evergreen.make
       yield* fake.push({
@@ -83,7 +83,7 @@ describe("cancel", () => {
       yield* assertNextTurn(address, "c1")
     }).pipe(Effect.scoped, Effect.provide(layer)))
 
-  it.live("SCENARIO 22: leaving is not cancelling; after a resume the stop button still works", () =>
+  it.live("SCENARIO 22: a disconnect does not cancel the task; a cancel works after a reconnect", () =>
     Effect.gen(function*() {
       const { address, fake } = yield* Evergreen.make
       yield* fake.push({ actions: [{ text: ["One ", "two"] }, { hang: true }] })
@@ -98,7 +98,7 @@ describe("cancel", () => {
       yield* untilText(2)
       assert.strictEqual((yield* Rest.get(`${address}/tasks/${id}`)).body.status, "running")
       assert.strictEqual((yield* Rest.post(`${address}/tasks/${id}/cancel`)).body.status, "cancelled")
-      // A second stop, and a stop that comes too late, change nothing.
+      // A second cancel after the end changes nothing.
       assert.strictEqual((yield* Rest.post(`${address}/tasks/${id}/cancel`)).status, 200)
       Sse.assertExact((yield* Sse.read(url)).events)
     }).pipe(Effect.scoped, Effect.provide(layer)))
@@ -125,7 +125,7 @@ describe("cancel", () => {
       assert.strictEqual(requests, 1)
     }).pipe(Effect.scoped, Effect.provide(layer)))
 
-  it.live("SCENARIO 19: a cancel and the end race: one outcome, told to everybody alike", () =>
+  it.live("SCENARIO 19: with a cancel near the end of a task, `cancel` and the log have the same outcome", () =>
     Effect.gen(function*() {
       const { address, fake } = yield* Evergreen.make
       yield* fake.otherwise(() => answer)

@@ -15,7 +15,7 @@ const answer = { actions: [{ text: ["All ", "is ", "well."] }] }
 
 const count = (events: ReadonlyArray<Sse.Seen>, type: string) => events.filter(({ data }) => data.type === type).length
 
-/** P8, P3, P4: what a client sees of a task that was resumed once: nothing of the past changed, and one end. */
+/** P8, P3, P4: the log of a task that was resumed once has the events from before the crash, and one terminal event. */
 const assertResumed = (before: ReadonlyArray<Sse.Seen>, log: ReadonlyArray<Sse.Seen>) => {
   Sse.assertExact(log)
   assert.deepStrictEqual(log.slice(0, before.length), before)
@@ -30,7 +30,7 @@ const assertNextTurn = Effect.fnUntraced(function*(address: string, conversation
 })
 
 describe("kill -9 and restart on the same database", () => {
-  it.live("P8, SCENARIO 25, 29: killed while text streams, the task goes on under its id, and the next turn is accepted", () =>
+  it.live("P8, SCENARIO 25, 29: killed during a text, the task goes on with the same id, and the next turn is accepted", () =>
     Effect.gen(function*() {
       const { address, fake, first, restart } = yield* Evergreen.make
       yield* fake.push({ actions: [{ text: ["All ", "was "] }, { hang: true }] }, answer, answer)
@@ -53,7 +53,7 @@ describe("kill -9 and restart on the same database", () => {
       yield* assertNextTurn(address, "c1")
     }).pipe(Effect.scoped, Effect.provide(layer)))
 
-  it.live("P10: killed during a safe tool call, the call runs again under its id and has one result", () =>
+  it.live("P10: killed during a safe tool call, the call runs again with the same id and has one result", () =>
     Effect.gen(function*() {
       const { address, fake, first, restart } = yield* Evergreen.make
       yield* fake.push(
@@ -77,12 +77,12 @@ describe("kill -9 and restart on the same database", () => {
       assert.strictEqual(calls.length, 2)
       const results = log.filter(({ data }) => data.type === "tool_result")
       assert.deepStrictEqual(results.map(({ data }) => data["status"]), ["completed"])
-      // The finished model response was not asked for again.
+      // The finished model response was not requested again.
       assert.strictEqual((yield* fake.requests).length, 2)
       yield* assertNextTurn(address, "c1")
     }).pipe(Effect.scoped, Effect.provide(layer)))
 
-  it.live("P8: tasks that wait behind the killed one run after it, in their order", () =>
+  it.live("P8: queued tasks of the conversation run after the killed task, in order", () =>
     Effect.gen(function*() {
       const { address, fake, first, restart } = yield* Evergreen.make
       yield* fake.push({ actions: [{ text: ["Hm "] }, { hang: true }] }, answer, answer, answer)
@@ -107,7 +107,7 @@ describe("kill -9 and restart on the same database", () => {
       )
     }).pipe(Effect.scoped, Effect.provide(layer)))
 
-  it.live("SCENARIO 29: the typed client watches through the crash and sees every event once", () =>
+  it.live("SCENARIO 29: the typed client watches a task during the crash, and gets every event once", () =>
     Effect.gen(function*() {
       const { address, fake, first, restart } = yield* Evergreen.make
       yield* fake.push({ actions: [{ text: ["All ", "was "] }, { hang: true }] }, answer)
@@ -133,7 +133,7 @@ describe("kill -9 and restart on the same database", () => {
 })
 
 describe("SIGTERM", () => {
-  it.live("P8, SCENARIO 26: ends streams cleanly, exits with 0, and the next process goes on at once", () =>
+  it.live("P8, SCENARIO 26: streams end without an error, the server exits with 0, and the next process resumes the task at once", () =>
     Effect.gen(function*() {
       const { address, fake, first, restart } = yield* Evergreen.make
       yield* fake.push({ actions: [{ text: ["All ", "was "] }, { hang: true }] }, answer, answer)

@@ -1,5 +1,5 @@
 /**
- * The programs of `examples/src`, as a reader of the README starts them.
+ * Runs the programs of `examples/src` like a reader of the README.
  */
 import { NodeServices } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
@@ -10,7 +10,7 @@ import { makeDatabase, withPostgres } from "../../packages/backends/test/support
 import { start } from "../support/server.ts"
 import { directory } from "../support/stores.ts"
 
-/** All output of a program that ends by itself. It runs in an empty directory. */
+/** Runs a program in an empty directory, and returns its output when it has ended. */
 const output = Effect.fnUntraced(function*(
   name: string,
   { args = [], env = {} }: { readonly args?: ReadonlyArray<string>; readonly env?: Record<string, string> } = {}
@@ -71,7 +71,7 @@ describe("examples", () => {
 })
 
 withPostgres("the example of a transaction", (url) => {
-  it.live("transaction: a task is accepted with the order, or not at all", () =>
+  it.live("transaction: the task and the order are stored together, or neither of them", () =>
     Effect.gen(function*() {
       const database = yield* makeDatabase(url)
       const said = yield* output("transaction", { env: { DATABASE_URL: database.url } })

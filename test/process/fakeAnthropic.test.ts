@@ -1,4 +1,4 @@
-/** `pnpm fake:anthropic` and `pnpm start`: everything runs without a key. */
+/** `pnpm fake:anthropic` and `pnpm start`: the complete server runs without a key. */
 import { NodeServices } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
@@ -55,7 +55,7 @@ describe("the fake API as a program", () => {
       assert.deepInclude(refused.end, { type: "error", error: "ModelRefused" })
     }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)))
 
-  it.live("PERENNIAL_FALLBACK_MODELS answer where PERENNIAL_MODEL cannot", () =>
+  it.live("models of PERENNIAL_FALLBACK_MODELS answer if PERENNIAL_MODEL fails", () =>
     Effect.gen(function*() {
       const chat = yield* servers({ PERENNIAL_MODEL: "unknown-1", PERENNIAL_FALLBACK_MODELS: "unknown-2,claude-fake" })
       const hello = yield* chat("Hello")

@@ -17,12 +17,12 @@ const layer = Layer.merge(NodeServices.layer, FetchHttpClient.layer)
 const c1 = ConversationId.make("c1")
 const args = ["examples/src/mcpServer.ts"]
 
-/** A busy machine needs long to start a process. */
+/** The start of a process takes long on a busy machine. */
 const patient = { connectTimeout: "1 minute" } as const
 
 const shop = { name: "shop", command: ChildProcess.make(process.execPath, args), ...patient }
 
-/** Processes whose standard error, and output where nobody else reads it, can be waited for. */
+/** A spawner of processes. `nextLine` waits for a line of their standard error, and `kill` kills the last process. */
 const spy = Effect.gen(function*() {
   const real = yield* ChildProcessSpawner.ChildProcessSpawner
   const lines = yield* Queue.unbounded<string>()
@@ -47,7 +47,7 @@ const spy = Effect.gen(function*() {
   }
 })
 
-/** Starts the server over HTTP; resolves with its port. */
+/** Starts the MCP server over HTTP, and returns its port. */
 const startHttp = Effect.fnUntraced(function*(port: number) {
   const { kill, nextLine, spawner } = yield* spy
   const handle = yield* spawner.spawn(ChildProcess.make(process.execPath, [...args, String(port)]))
@@ -77,7 +77,7 @@ const results = (events: ReadonlyArray<StoredEvent>) =>
   events.flatMap(({ event }) => event.type === "tool_result" ? [[event.status, event.result]] : [])
 
 describe("MCP servers", () => {
-  it.live("a process that is killed in the middle of a call is an answer; the next call has a new one", () =>
+  it.live("a call gets an error result if its process is killed, and the next call starts a new process", () =>
     Effect.gen(function*() {
       const server = yield* spy
       const tools = yield* McpTools.stdio(shop).pipe(
@@ -101,7 +101,7 @@ describe("MCP servers", () => {
       assert.strictEqual(server.starts(), 2)
     }).pipe(Effect.scoped, Effect.provide(layer)))
 
-  it.live("P7: a cancel of the task reaches a call in a process, which serves the next one", () =>
+  it.live("P7: a cancel of the task cancels its call in a process, and the process serves the next call", () =>
     Effect.gen(function*() {
       const server = yield* spy
       const tools = yield* McpTools.stdio(shop).pipe(
@@ -121,7 +121,7 @@ describe("MCP servers", () => {
       assert.strictEqual(server.starts(), 1)
     }).pipe(Effect.scoped, Effect.provide(layer)))
 
-  it.live("a server over HTTP that is killed and started again has new sessions, and nobody notices", () =>
+  it.live("a server over HTTP is killed and started again: the next call works with a new session", () =>
     Effect.gen(function*() {
       const server = yield* startHttp(0)
       const tools = yield* McpTools.http({ name: "shop", url: `http://127.0.0.1:${server.port}/mcp`, ...patient })
@@ -144,7 +144,7 @@ describe("MCP servers", () => {
       assert.deepStrictEqual(results(yield* (yield* read(c1)).events), [["completed", "6"]])
     }).pipe(Effect.scoped, Effect.provide(layer)))
 
-  it.live("P7: a cancel of the task reaches a call over HTTP", () =>
+  it.live("P7: a cancel of the task cancels its call over HTTP", () =>
     Effect.gen(function*() {
       const server = yield* startHttp(0)
       const tools = yield* McpTools.http({ name: "shop", url: `http://127.0.0.1:${server.port}/mcp`, ...patient })

@@ -14,7 +14,7 @@ const layer = Layer.merge(FakeAnthropic.layer, NodeServices.layer)
 
 withPostgres("servers on a PostgreSQL that fails", () => {
   it.live.skipIf(!isInstalled)(
-    "P3, P5, SCENARIO 11: PostgreSQL restarts under a streaming task, which goes on; readers on both servers see all",
+    "P3, P5, SCENARIO 11: a streaming task goes on after a restart of PostgreSQL; readers on both servers get all events",
     () =>
       Effect.gen(function*() {
         const database = yield* ownServer
@@ -40,7 +40,7 @@ withPostgres("servers on a PostgreSQL that fails", () => {
       }).pipe(Effect.scoped, Effect.provide(layer))
   )
 
-  it.live("a database that is not there is refused in one line", () =>
+  it.live("a database that cannot be reached is refused with one line", () =>
     Effect.gen(function*() {
       const { code, lines } = yield* refused({ PERENNIAL_STORE: "postgres://eve:secret@127.0.0.1:1/perennial" })
       assert.strictEqual(code, ChildProcessSpawner.ExitCode(1))

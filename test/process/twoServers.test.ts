@@ -1,5 +1,6 @@
 /**
- * Two servers on one store: what one of them began, the other watches, cancels, decides, takes over and refuses.
+ * Two servers on one store. One server runs tasks; the other watches them, cancels them, decides about their tool calls,
+ * takes them over, and refuses concurrent starts.
  */
 import { NodeServices } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
@@ -22,13 +23,13 @@ const layer = Layer.merge(FakeAnthropic.layer, NodeServices.layer)
 
 const answer: Reply = { actions: [{ text: ["All ", "is ", "well."] }] }
 const begins: Reply = { actions: [{ text: ["All ", "was "] }, { hang: true }] }
-/** Streams for longer than a lease. */
+/** This answer takes longer than a lease. */
 const drips: Reply = { actions: [{ drip: 50 }, { text: Array.from({ length: 600 }, () => "zombie ") }] }
 
-/** A task that streams text on A, and a reader on B that has seen some of the text. */
+/** Starts a task that streams text on A, and a reader on B. Returns when the reader has got some text. */
 const streamingOn = Effect.fnUntraced(function*(database: string, reply: Reply) {
   const { a, b, fake } = yield* TwoServers.start(database)
-  // B cannot take the task.
+  // A must claim the task.
   yield* b.freeze
   yield* fake.push(reply)
   const id = yield* Rest.start(a.address, { message: "How is it?", conversationId: "c1" })
@@ -46,14 +47,14 @@ const assertNextTurn = Effect.fnUntraced(function*(address: string, fake: FakeAn
   assert.strictEqual(events.at(-1)?.data.type, "done")
 })
 
-/** A server whose agent asks for approval, and what its tools have written down. */
+/** A server whose agent asks for approval, and the file that its tools write. */
 const worker = Effect.fnUntraced(function*(database: string) {
   const runs = join(yield* directory, "runs")
   const server = yield* Server.start({ module: "test/support/worker.ts", env: { STORE: database, RUNS: runs } })
   return { ...server, runs: Effect.sync(() => existsSync(runs) ? readFileSync(runs, "utf8") : "") }
 })
 
-/** Two servers with leases of three seconds, and the ledger in which they write what they do to tasks. */
+/** Two servers with leases of three seconds, and the ledger in which they record their claims and writes. */
 const planned = Effect.fnUntraced(function*(database: string) {
   const ledger = join(yield* directory, "ledger.jsonl")
   writeFileSync(ledger, "")
@@ -63,15 +64,15 @@ const planned = Effect.fnUntraced(function*(database: string) {
   return { a, b, ledger }
 })
 
-/** The tests of one kind of store. */
+/** The tests of one store. */
 const suite = (database: Effect.Effect<string, never, Scope.Scope>) => {
   const servers = Effect.flatMap(database, TwoServers.start)
   const streaming = (reply = begins) => Effect.flatMap(database, (url) => streamingOn(url, reply))
 
-  it.live("P3, P7, SCENARIO 17: a task on A is watched live on B and cancelled from B, which aborts its request", () =>
+  it.live("P3, P7, SCENARIO 17: a task on A is watched live on B; a cancel from B aborts its model request", () =>
     Effect.gen(function*() {
       const { both, id, reader, request, seen } = yield* streaming()
-      // Sooner than the next heartbeat of A would tell it.
+      // The cancel must reach A before its next heartbeat, which comes after up to 3 seconds.
       const cancelled = yield* Effect.timeout(Rest.post(`${both.b.address}/tasks/${id}/cancel`), "2 seconds")
       assert.deepStrictEqual([cancelled.status, cancelled.body.status], [200, "cancelled"])
       assert.strictEqual(yield* Effect.timeout(request.end, "2 seconds"), "aborted")
@@ -82,11 +83,11 @@ const suite = (database: Effect.Effect<string, never, Scope.Scope>) => {
       yield* assertNextTurn(both.b.address, both.fake)
     }).pipe(Effect.scoped, Effect.provide(layer)))
 
-  it.live("P7: a task on A waits for approval and is decided on B; A goes on, and readers of both see it once", () =>
+  it.live("P7: a task on A waits for approval, and B gets the decision; A goes on, and readers of both get each event once", () =>
     Effect.gen(function*() {
       const url = yield* database
       const [a, b] = yield* Effect.all([worker(url), worker(url)], { concurrency: 2 })
-      // B cannot take the task.
+      // A must claim the task.
       yield* b.freeze
       const id = yield* Rest.start(a.address, { message: "ask" })
       const onA = yield* Sse.connect(`${a.address}/tasks/${id}/events`)
@@ -108,12 +109,12 @@ const suite = (database: Effect.Effect<string, never, Scope.Scope>) => {
       assert.strictEqual(watched.at(-1)?.data.type, "done")
       assert.deepStrictEqual([yield* a.runs, yield* b.runs], ["ask 7\n", ""])
       assert.deepInclude((yield* Rest.get(`${b.address}/tasks/${id}`)).body, { status: "completed", attempt: 1 })
-      // The first answer stands, whichever server is asked.
+      // The first decision counts on both servers: repeating it is accepted, and a different decision is refused.
       assert.strictEqual(yield* decide(a.address, decision), 204)
       assert.strictEqual(yield* decide(a.address, { approved: false }), 409)
     }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)))
 
-  it.live("P8, SCENARIO 25: A is killed, and B resumes its task within lease + 2 s, while a reader on B watches on", () =>
+  it.live("P8, SCENARIO 25: A is killed, and B resumes its task within lease + 2 s; a reader on B gets all events", () =>
     Effect.gen(function*() {
       const { both, id, reader, seen } = yield* streaming()
       yield* both.fake.push(answer)
@@ -128,7 +129,7 @@ const suite = (database: Effect.Effect<string, never, Scope.Scope>) => {
       yield* assertNextTurn(both.b.address, both.fake)
     }).pipe(Effect.scoped, Effect.provide(layer)))
 
-  it.live("P7, SCENARIO 18: a cancel from B of a task whose owner was killed ends it and frees the conversation", () =>
+  it.live("P7, SCENARIO 18: a cancel from B ends a task whose owner was killed, and frees the conversation", () =>
     Effect.gen(function*() {
       const { both, id, reader, seen } = yield* streaming()
       yield* both.a.kill
@@ -140,7 +141,7 @@ const suite = (database: Effect.Effect<string, never, Scope.Scope>) => {
       yield* assertNextTurn(both.b.address, both.fake)
     }).pipe(Effect.scoped, Effect.provide(layer)))
 
-  it.live("P8, SCENARIO 26: A is terminated, and hands its task to B before a lease could run out", () =>
+  it.live("P8, SCENARIO 26: A is terminated, and B resumes its task before a lease could run out", () =>
     Effect.gen(function*() {
       const { both, reader, request, seen } = yield* streaming()
       yield* both.fake.push(answer)
@@ -166,12 +167,12 @@ const suite = (database: Effect.Effect<string, never, Scope.Scope>) => {
       assert.strictEqual(answers.filter(({ status }) => status === 409).length, 59)
     }).pipe(Effect.scoped, Effect.provide(layer)))
 
-  it.live("P9, SCENARIO 27: a process that is frozen beyond its lease and continued tries to write, and is refused", () =>
+  it.live("P9, SCENARIO 27: writes of a process that was frozen for longer than its lease are refused", () =>
     Effect.gen(function*() {
       const { a, b, ledger } = yield* planned(yield* database)
-      // B cannot take any of the tasks.
+      // A must claim all tasks.
       yield* b.freeze
-      // Most of them are not in the middle of a write when the process is frozen, so that they write when it goes on.
+      // Most of the tasks are not in the middle of a write when A is frozen, so that they begin a write when A continues.
       const ids = yield* Effect.forEach(["z1", "z2", "z3", "z4", "z5"], (name) => {
         const plan: Plan.Plan = { name, words: 40, drip: 200, steps: [] }
         return Rest.start(a.address, { message: Plan.encode(plan) })
@@ -200,7 +201,7 @@ const suite = (database: Effect.Effect<string, never, Scope.Scope>) => {
       }
     }).pipe(Effect.scoped, Effect.provide(layer)))
 
-  it.live("P9, SCENARIO 27: A is frozen beyond its lease while it streams, and continued: all see one history", () =>
+  it.live("P9, SCENARIO 27: A is frozen for longer than its lease while it streams: all readers get one history", () =>
     Effect.gen(function*() {
       const { both, id, reader, request, seen } = yield* streaming(drips)
       yield* both.fake.push(answer)
@@ -209,7 +210,7 @@ const suite = (database: Effect.Effect<string, never, Scope.Scope>) => {
       Sse.assertExact(watched)
       assert.strictEqual(watched.at(-1)?.data.type, "done")
       yield* both.a.thaw
-      // The task is not its own any more: it drops what the model still streams.
+      // A is no longer the owner of the task, and aborts its model request.
       assert.strictEqual(yield* request.end, "aborted")
       assert.deepStrictEqual((yield* Sse.read(`${both.a.address}/tasks/${id}/events`)).events, watched)
       const resumed = watched.findIndex(({ data }) => data.type === "resumed")

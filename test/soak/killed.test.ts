@@ -3,12 +3,12 @@ import { describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { survivesKills } from "../support/toolWorker.ts"
 
-describe("an agent with tools, killed with -9 again and again", () => {
+describe("an agent with tools, killed with -9 many times", () => {
   const kills = 20
   const steps = 50
 
   it.live(
-    `P8, P10: a task of ${steps} steps, killed ${kills} times: an unsafe call runs at most once, a finished one exactly once`,
+    `P8, P10: a task of ${steps} steps, killed ${kills} times: unsafe calls run at most once, finished calls exactly once`,
     () => survivesKills(steps, kills).pipe(Effect.scoped, Effect.provide(NodeServices.layer))
   )
 })

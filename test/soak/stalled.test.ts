@@ -10,22 +10,22 @@ import * as Server from "../support/server.ts"
 import * as Sse from "../support/sse.ts"
 import { directory } from "../support/stores.ts"
 
-/** An event of this text has three quarters of a kibibyte. */
+/** The message asks for 100,000 events of about 750 bytes. */
 const long = `${"x".repeat(600)} 100000`
 
-/** The texts, and `ack`, `started`, `message`, `done`. */
+/** The number of events: the texts, and `ack`, `started`, `message`, `done`. */
 const total = 100_004
 
 const mebibytes = (bytes: number) => Math.round(bytes / 1_048_576)
 
 const suite = (database: Effect.Effect<string, never, Scope.Scope>) =>
   it.live(
-    "P6, SCENARIO 14: while 100,000 events pass, memory stays bounded, others see all, and it resumes completely",
+    "P6, SCENARIO 14: with 100,000 events memory stays bounded, other readers get all events, and the reader resumes",
     (context) =>
       Effect.gen(function*() {
         const server = yield* Server.start({ module: "test/support/pourer.ts", env: { STORE: yield* database } })
         const held = Effect.map(Rest.get(`${server.address}/memory`), ({ body }): number => body)
-        // What the server holds after the same work, with nobody stalling.
+        // The memory of the server is compared with the memory after the same task without a stalled reader.
         const warm = yield* Rest.start(server.address, { message: long })
         yield* Sse.read(`${server.address}/tasks/${warm}/events`)
         const before = yield* held
@@ -43,7 +43,7 @@ const suite = (database: Effect.Effect<string, never, Scope.Scope>) =>
         yield* Effect.promise(() =>
           context.annotate(`what the server holds grew from ${mebibytes(before)} MiB by ${mebibytes(grown)} MiB`)
         )
-        // The log has more than 70 MiB, which a buffer would hold with what is sent of it.
+        // The log has more than 70 MiB. A buffer for a stalled reader would hold it.
         assert.isBelow(mebibytes(grown), 16)
 
         for (const reader of stalled) {

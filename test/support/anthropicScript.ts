@@ -1,6 +1,6 @@
 /**
- * What the fake API says when it runs by itself: it answers any conversation, calls `current_time` at its beginning and
- * `wait` when asked to, says which files it was sent, and fails on request.
+ * The answers of the fake API when it runs as a program. It answers any conversation, calls `current_time` in the first
+ * turn and `wait` on request, names the files of a message, and fails on request.
  */
 import type Anthropic from "@anthropic-ai/sdk"
 import { errorReply, overloaded, rateLimited, type RecordedRequest, type Reply } from "@perennial/runtime/FakeAnthropic"
@@ -40,19 +40,20 @@ const call = (id: string, name: string, input: unknown, text: string): Reply => 
   actions: [{ drip: 40 }, { text: words(text) }, { toolUse: { id: id.replace("req", "toolu"), name, input } }]
 })
 
-/** Faults by the word in brackets in the user's message. Those of the first group cost a retry, the others the task. */
+/** Faults by the word in brackets in the user's message. A fault of `once` comes once, so that a retry succeeds. */
 const once: Readonly<Record<string, Reply>> = {
   overloaded,
   "rate limited": rateLimited(2),
   cut: { actions: [{ drip: 40 }, { text: words("This sentence is never ") }, { cut: "reset" }] }
 }
+/** Faults that come at every try, so that the task fails. */
 const always: Readonly<Record<string, Reply>> = {
   refusal: { actions: [{ text: ["I"] }], stopReason: "refusal" },
   "too long": errorReply(400, "invalid_request_error", "prompt is too long: 1000001 tokens > 1000000 maximum"),
   silence: { actions: [{ text: ["..."] }, { hang: true }] }
 }
 
-/** A script of its own for each server: which faults have been served. */
+/** Makes the script of one server. It remembers the faults that it has served. */
 export const make = (): (request: RecordedRequest) => Reply => {
   const served = new Set<string>()
 

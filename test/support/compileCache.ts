@@ -1,5 +1,5 @@
 /**
- * Compiles the modules of a server before any test starts one. A server that a test kills does not keep what it compiled.
+ * Fills the compile cache of Node.js before any test starts a server. A killed server does not write to the cache.
  */
 import { spawnSync } from "node:child_process"
 import { existsSync } from "node:fs"
@@ -7,6 +7,6 @@ import { environment } from "./server.ts"
 
 export default () => {
   if (existsSync(environment.NODE_COMPILE_CACHE)) return
-  // The server loads everything, refuses this port, ends by itself and so keeps what it compiled.
+  // The server loads all modules, refuses the port, and ends by itself: it then writes the cache.
   spawnSync(process.execPath, ["examples/evergreen/src/main.ts"], { env: { ...environment, PORT: "none" } })
 }

@@ -1,5 +1,5 @@
 /**
- * The complete server on a database file, with the fake API behind it: a test controls what the model streams.
+ * The complete server on a database file. Its model is the fake API, whose answers a test controls.
  */
 import { FakeAnthropic } from "@perennial/runtime/FakeAnthropic"
 import { Effect } from "effect"
@@ -7,7 +7,7 @@ import { join } from "node:path"
 import * as Server from "./server.ts"
 import { directory } from "./stores.ts"
 
-/** Starts servers on one database file, one after the other, on one port. */
+/** Starts a server. `restart` starts the next server, with the same database file and port. */
 export const make = Effect.gen(function*() {
   const fake = yield* FakeAnthropic
   const path = join(yield* directory, "test.db")
@@ -22,7 +22,7 @@ export const make = Effect.gen(function*() {
     fake,
     first,
     address: first.address,
-    /** Takes the place of a server that is dead. */
+    /** Replaces a dead server. */
     restart: Server.start({ env, port: first.port })
   }
 })

@@ -1,5 +1,5 @@
 /**
- * The fake Messages API as a program: everything that needs a model runs without a key.
+ * The fake Messages API as a program. Programs that need a model can run with it without a key.
  *
  *     npx -y pnpm@12.21.0 fake:anthropic
  */
@@ -31,7 +31,7 @@ const main = Effect.gen(function*() {
   return yield* Effect.never
 })
 
-/** 0 is any free port. */
+/** A port. 0 means any free port. */
 const Port = Schema.NumberFromString.check(Schema.isInt(), Schema.isBetween({ minimum: 0, maximum: 65_535 }))
 
 const server = Layer.unwrap(

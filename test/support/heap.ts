@@ -1,5 +1,5 @@
 /**
- * What a process holds on to, measured when its garbage is collected.
+ * The memory that a process holds after a garbage collection.
  */
 import { Effect } from "effect"
 import { setFlagsFromString } from "node:v8"
@@ -8,13 +8,13 @@ import { runInNewContext } from "node:vm"
 setFlagsFromString("--expose-gc")
 const collect: () => void = runInNewContext("gc")
 
-// What finalizers and later turns let go of is gone, too.
+// Finalizers and later turns of the event loop release more memory, so that the garbage is collected several times.
 const collected = Effect.sync(collect).pipe(Effect.andThen(Effect.sleep("20 millis")), Effect.repeat({ times: 3 }))
 
-/** Bytes of objects and texts. */
+/** The bytes of objects and strings. */
 export const heapBytes = Effect.andThen(collected, Effect.sync(() => process.memoryUsage().heapUsed))
 
-/** Bytes of objects, texts and buffers. */
+/** The bytes of objects, strings and buffers. */
 export const heldBytes = Effect.andThen(
   collected,
   Effect.sync(() => {

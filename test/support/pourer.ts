@@ -1,6 +1,6 @@
 /**
- * A server process whose agent pours out as many events as the user's message says, into the database of `STORE`, or onto a
- * database file. It answers `GET /memory` with the bytes it holds.
+ * A server process whose agent emits as many events as the user's message says. `STORE` is the URL of its store or the path
+ * of its database file. The server answers `GET /memory` with the number of bytes that it holds.
  */
 import { NodeRuntime } from "@effect/platform-node"
 import * as SqliteStore from "@perennial/backends/SqliteStore"

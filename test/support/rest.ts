@@ -1,11 +1,11 @@
 /**
- * Requests as any program would make them.
+ * Plain HTTP requests, without Perennial's client.
  */
 import { Effect } from "effect"
 
 export interface Answer {
   readonly status: number
-  // Tests look into bodies of many shapes.
+  // Tests read bodies of many shapes.
   // oxlint-disable-next-line typescript/no-explicit-any
   readonly body: any
 }
@@ -27,7 +27,7 @@ export const get = (url: string) => send("GET", url)
 
 export const post = (url: string, body: unknown = {}) => send("POST", url, body)
 
-/** Starts a task that must be accepted; returns its id. */
+/** Starts a task, which must be accepted, and returns its id. */
 export const start = (address: string, body: object): Effect.Effect<string> =>
   Effect.flatMap(
     post(`${address}/tasks`, body),

@@ -1,24 +1,24 @@
 /**
- * A server as a process of its own, to be killed and started again.
+ * Runs a server as a process, which a test may kill and start again.
  */
 import { Effect, Stream } from "effect"
 import { ChildProcess } from "effect/process"
 
 export interface Options {
-  /** The module to run; the complete example by default. */
+  /** The module of the server. The default is the complete example. */
   readonly module?: string
   readonly env?: Readonly<Record<string, string>>
-  /** The port of an earlier server, to take its place; any free one by default. */
+  /** The port, for example of an earlier server. The default is any free port. */
   readonly port?: number | undefined
 }
 
-/** The environment of every program that a test starts; nothing else is inherited. */
+/** The environment of every program that a test starts. Other variables are not inherited. */
 export const environment = {
   PATH: "/usr/bin:/bin",
   NODE_COMPILE_CACHE: process.env["NODE_COMPILE_CACHE"] ?? ""
 }
 
-/** Starts a server and resolves when it says its address. It is killed when the scope closes. */
+/** Starts a server, and returns when it has printed its address. It is killed when the scope closes. */
 export const start = Effect.fnUntraced(function*(options: Options) {
   const handle = yield* ChildProcess.make(
     process.execPath,
@@ -41,13 +41,13 @@ export const start = Effect.fnUntraced(function*(options: Options) {
     address,
     pid: Number(handle.pid),
     port: Number(new URL(address).port),
-    /** kill -9; resolves when it is dead. */
+    /** Kills the process (`kill -9`), and returns when it is dead. */
     kill: Effect.ignore(handle.kill({ killSignal: "SIGKILL" })),
-    /** SIGTERM; resolves with the exit code. */
+    /** Sends SIGTERM, and returns the exit code. */
     terminate: Effect.andThen(Effect.ignore(handle.kill({ killSignal: "SIGTERM" })), handle.exitCode),
-    /** SIGSTOP: it does nothing more, and its connections stay open. */
+    /** Sends SIGSTOP: the process stands still, and its connections stay open. */
     freeze: Effect.sync(() => process.kill(handle.pid, "SIGSTOP")),
-    /** SIGCONT. */
+    /** Sends SIGCONT: the process continues. */
     thaw: Effect.sync(() => process.kill(handle.pid, "SIGCONT"))
   }
 })

@@ -1,11 +1,11 @@
 /**
- * A reader of event streams that knows nothing of Perennial's client: sockets, frames, cursors.
+ * A reader of event streams that is independent of Perennial's client.
  */
 import { assert } from "@effect/vitest"
 import { Cause, Effect, Queue, type Scope } from "effect"
 import { type IncomingMessage, request } from "node:http"
 
-/** One frame, as it came. */
+/** A received frame. */
 export interface Seen {
   readonly id: number
   readonly data: { readonly type: string; readonly [key: string]: unknown }
@@ -13,15 +13,15 @@ export interface Seen {
 
 export interface Connection {
   readonly status: number
-  /** The next event; fails with `"end"` after the last one, with `"cut"` when the connection broke. */
+  /** The next event. Fails with `"end"` after the last event, and with `"cut"` when the connection was cut. */
   readonly next: Effect.Effect<Seen, "end" | "cut">
-  /** Stops reading from the socket: the kernel's buffers fill, then the server's. */
+  /** Stops reading from the socket. The buffers of the kernel fill, and then those of the server. */
   readonly stall: Effect.Effect<void>
   readonly resume: Effect.Effect<void>
 }
 
 export interface Options {
-  /** Sent as `Last-Event-ID`. */
+  /** The header `Last-Event-ID`. */
   readonly after?: number | undefined
   readonly token?: string | undefined
 }
@@ -48,10 +48,10 @@ const receive = (response: IncomingMessage, events: Queue.Queue<Seen, "end" | "c
   response.on("error", () => Queue.failCauseUnsafe(events, Cause.fail("cut" as const)))
 }
 
-/** Connects; the connection is cut when the scope closes. */
+/** Connects. The connection is closed when the scope closes. */
 export const connect = (url: string, options?: Options): Effect.Effect<Connection, "cut", Scope.Scope> =>
   Effect.gen(function*() {
-    // Bounded by the test that fills it.
+    // The queue is bounded by the number of events of the test.
     const events = yield* Queue.unbounded<Seen, "end" | "cut">()
     const headers = {
       accept: "text/event-stream",
@@ -62,7 +62,7 @@ export const connect = (url: string, options?: Options): Effect.Effect<Connectio
       Effect.sync(() => request(url, { agent: false, headers })),
       (sent) => Effect.sync(() => sent.destroy())
     )
-    // A server that does not answer can be given up.
+    // A callback can be interrupted, so that a test may give up waiting for an answer.
     const response = yield* Effect.callback<IncomingMessage, "cut">((resume) => {
       sent.on("response", (response) => {
         receive(response, events)
@@ -79,7 +79,7 @@ export const connect = (url: string, options?: Options): Effect.Effect<Connectio
     }
   })
 
-/** Reads until an event satisfies the predicate, that one included. */
+/** Reads up to the first event that satisfies the predicate, and includes it. */
 export const readUntil = Effect.fnUntraced(function*(connection: Connection, found: (seen: Seen) => boolean) {
   const events: Array<Seen> = []
   for (;;) {
@@ -96,10 +96,10 @@ export const readAll = Effect.fnUntraced(function*(connection: Connection) {
   return { events, end: last }
 })
 
-/** Everything that a stream delivers before the server ends it. */
+/** All events of a stream until its end. */
 export const read = (url: string, options?: Options) => Effect.scoped(Effect.flatMap(connect(url, options), readAll))
 
-/** Cuts the connection after every k-th event and comes back with the cursor, like `EventSource`, until 204. */
+/** Closes the connection after every k-th event, and reconnects with its cursor like an `EventSource`, until 204. */
 export const readDropping = Effect.fnUntraced(function*(url: string, k: number) {
   const events: Array<Seen> = []
   for (let connections = 1;; connections++) {
@@ -119,7 +119,7 @@ export const readDropping = Effect.fnUntraced(function*(url: string, k: number) 
 
 const terminal = new Set(["done", "error", "cancelled"])
 
-/** P3, P4: a reader saw k+1, k+2, ... to the end, each once, and exactly one terminal event, the last. */
+/** P3, P4: the events after the cursor come in order, each once, and only the last one is a terminal event. */
 export const assertExact = (
   events: ReadonlyArray<Seen>,
   options?: { readonly after?: number; readonly to?: number }

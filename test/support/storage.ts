@@ -1,5 +1,5 @@
 /**
- * The stores that several processes can share, by their address.
+ * The store of a URL: PostgreSQL or Redis, which several processes can share.
  */
 import * as PgStore from "@perennial/backends/PgStore"
 import * as RedisStore from "@perennial/backends/RedisStore"

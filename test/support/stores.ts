@@ -1,5 +1,5 @@
 /**
- * Each store that a single process can have.
+ * The stores for a single process: memory and SQLite.
  */
 import * as MemoryStore from "@perennial/backends/MemoryStore"
 import * as SqliteStore from "@perennial/backends/SqliteStore"

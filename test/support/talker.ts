@@ -1,5 +1,5 @@
 /**
- * An agent that says what the user's message asks for, on an HTTP server inside the test.
+ * An agent that emits the texts that the user's message asks for, and an HTTP server inside the test.
  */
 import * as Agent from "@perennial/domain/Agent"
 import type { ConversationStore } from "@perennial/domain/ConversationStore"
@@ -23,8 +23,8 @@ export const message = (content: string): AgentEvent => ({
 })
 
 /**
- * For `"<name> 500 gate 500"`: 500 text events of that name, `batch` in one emit, then it waits for the gate, then 500
- * more. Each task so has 2 + the sum + 2 events: `ack`, `started`, the texts, `message`, `done`.
+ * For the message `"<name> 500 gate 500"` the agent emits 500 text events with that name, waits for the gate, and emits 500
+ * more. Each `emit` has `batch` events. The events of a task are `ack`, `started`, the texts, `message` and `done`.
  */
 export const makeTalker = (batch = 1) => {
   const gate = Latch.makeUnsafe(false)
@@ -47,7 +47,7 @@ export const makeTalker = (batch = 1) => {
   return { agent, gate }
 }
 
-/** Serves an agent over HTTP on a free port, beside the manager itself. */
+/** Serves an agent over HTTP on a free port. The layer also provides the task manager and the store. */
 export const layer = <E>(
   agent: Agent.Agent,
   store: Layer.Layer<TaskBackend | ConversationStore, E>,

@@ -1,5 +1,5 @@
 /**
- * Servers of `worker.ts` on a database file, and a task that survives the death of many of them.
+ * Servers of `worker.ts` on a database file, and a test that kills many of them.
  */
 import { assert } from "@effect/vitest"
 import { Effect, Random } from "effect"
@@ -10,7 +10,10 @@ import * as Server from "./server.ts"
 import * as Sse from "./sse.ts"
 import { directory } from "./stores.ts"
 
-/** The first of several servers that use one database file in turn, how to start the next one, and the lines that their tools wrote. */
+/**
+ * Starts the first of several servers that use one database file in turn. `restart` starts the next server, and `runs` has
+ * the lines that the tools of all servers wrote.
+ */
 export const worker = Effect.gen(function*() {
   const path = yield* directory
   const file = join(path, "runs")
@@ -28,23 +31,23 @@ export const worker = Effect.gen(function*() {
 
 const count = (lines: ReadonlyArray<string>, line: string) => lines.filter((other) => other === line).length
 
-/** The events of a type. */
+/** The events of one type. */
 export const of = (log: ReadonlyArray<Sse.Seen>, type: string) => log.filter(({ data }) => data.type === type)
 
 export const eventsOf = (server: { readonly address: string }, id: string) => `${server.address}/tasks/${id}/events`
 
-/** Reads the events of a task after a cursor up to the first event that satisfies the predicate. */
+/** Reads the events after a cursor, up to the first event that satisfies the predicate. */
 export const seenUntil = (url: string, after: number, found: (seen: Sse.Seen) => boolean) =>
   Effect.scoped(Effect.flatMap(Sse.connect(url, { after }), (reader) => Sse.readUntil(reader, found)))
 
-/** P8, P10: kills the server of a task of so many steps so many times, and verifies each of its calls. */
+/** P8, P10: runs a task of `steps` steps, kills its server `kills` times, and checks each tool call. */
 export const survivesKills = Effect.fnUntraced(function*(steps: number, kills: number) {
   const { first, restart, runs } = yield* worker
   const id = yield* Rest.start(first.address, { message: `steps ${steps}` })
   let server = first
   let after = 0
   for (let kill = 0; kill < kills; kill++) {
-    // Six events hold at least one that finishes something: the task never looks as if it killed its owners.
+    // At least one of six events is a `message` or a `tool_result`. This progress resets the failures of the task.
     let left = yield* Random.nextIntBetween(6, 16)
     const seen = yield* seenUntil(eventsOf(server, id), after, () => --left === 0)
     after = seen.at(-1)?.id ?? after

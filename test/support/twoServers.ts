@@ -1,11 +1,11 @@
 /**
- * Two complete servers on one database, with one fake API behind them.
+ * Two complete servers on one database, which use one fake API.
  */
 import { FakeAnthropic } from "@perennial/runtime/FakeAnthropic"
 import { Effect } from "effect"
 import * as Server from "./server.ts"
 
-/** Starts both at once. */
+/** Starts both servers concurrently. */
 export const start = Effect.fnUntraced(function*(database: string) {
   const fake = yield* FakeAnthropic
   const server = Server.start({

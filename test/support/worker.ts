@@ -1,9 +1,9 @@
 /**
- * A server process whose agent works with tools, onto a database file or what several processes share. The tools write
- * into a second file when they begin and end, which a test reads to know what really ran.
+ * A server process whose agent calls tools. Its store is the URL of `STORE`, or the database file of `FILE`. The tools write
+ * a line into the file of `RUNS` when they begin and when they end, so that a test knows which calls really ran.
  *
- * `steps 50` is a task of 50 steps, each with an unsafe call `once-<n>` and a safe one `again-<n>`; `hold` is one unsafe
- * call that does not end; `ask` is one call that needs approval.
+ * The message `steps 50` makes 50 steps, each with an unsafe call `once-<n>` and a safe call `again-<n>`. `hold` makes one
+ * unsafe call that does not end. `ask` makes one call that needs approval.
  */
 import { NodeRuntime } from "@effect/platform-node"
 import * as SqliteStore from "@perennial/backends/SqliteStore"
@@ -32,7 +32,7 @@ const tools = Toolkit.make(Once, Again, Hold, Ask)
 
 const note = (line: string) => Effect.sync(() => appendFileSync(runs, `${line}\n`))
 
-/** Long enough that a process is often killed in the middle. */
+/** The sleep is long enough that a process is often killed during a call. */
 const work = (_: unknown, { toolCallId }: { readonly toolCallId?: string | undefined }) =>
   note(`begin ${toolCallId}`).pipe(
     Effect.andThen(Effect.sleep("10 millis")),
@@ -52,7 +52,7 @@ const textOf = (message: Prompt.Message | undefined): string =>
     ? message.content.map((part) => part.type === "text" ? part.text : "").join("")
     : ""
 
-/** What the model says next: it goes by the conversation, so that it goes on after a crash as if there had been none. */
+/** The next answer of the model. It depends only on the conversation, so that a crash does not change it. */
 const turn = ({ content }: Prompt.Prompt): ScriptedModel.Turn => {
   const from = content.findLastIndex((message) => message.role === "user")
   const said = content.slice(from).filter((message) => message.role === "assistant").length

@@ -43,11 +43,11 @@ const done = (seq: number) => ({ seq, at: 7, event: { type: "done" as const, ...
 
 const all = { after: 0, limit: 1000, maxBytes: 10_000_000 }
 
-/** What a process does with the file. */
+/** Runs an effect like a process of its own that uses the file. */
 const on = (file: string) => Effect.provide(FileTaskBackend.layer(file), { local: true })
 
 describe("JournalFile", () => {
-  it.effect("P1, SCENARIO 25: the next process finds all that was committed, and owners that are dead", () =>
+  it.effect("P1, SCENARIO 25: the next process finds all committed data, and knows that the earlier owners are dead", () =>
     Effect.gen(function*() {
       const file = `${yield* directory}/tasks.jsonl`
       const before = yield* Effect.gen(function*() {
@@ -73,7 +73,7 @@ describe("JournalFile", () => {
       }).pipe(on(file))
     }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)))
 
-  it.effect("a line that a crash cut is dropped; one in the middle that is broken stops the start in one line", () =>
+  it.effect("an incomplete last line is dropped; a broken line elsewhere is refused with a one-line message", () =>
     Effect.gen(function*() {
       const fs = yield* FileSystem.FileSystem
       const file = `${yield* directory}/tasks.jsonl`
@@ -89,7 +89,7 @@ describe("JournalFile", () => {
       assert.strictEqual(error.message, `The journal "${file}" cannot be read.`)
     }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)))
 
-  it.effect("a file that is in use is refused, in one line", () =>
+  it.effect("a file that is in use is refused with a one-line message", () =>
     Effect.gen(function*() {
       const file = `${yield* directory}/tasks.jsonl`
       yield* Layer.build(FileTaskBackend.layer(file))
@@ -100,7 +100,7 @@ describe("JournalFile", () => {
       )
     }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)))
 
-  it.effect("P5, P11: a write that fails shows nothing, and nothing comes after it", () =>
+  it.effect("P5, P11: a failed write is not visible, and no write is accepted after it", () =>
     Effect.gen(function*() {
       const fs = yield* FileSystem.FileSystem
       const file = `${yield* directory}/tasks.jsonl`
@@ -120,7 +120,7 @@ describe("JournalFile", () => {
       assert.isTrue((yield* on(file)(create)).created)
     }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)))
 
-  it.effect("the next process goes on with the order of ends, also after the last ended task was deleted", () =>
+  it.effect("the next process continues the numbers of ends, also after the last ended task was deleted", () =>
     Effect.gen(function*() {
       const file = `${yield* directory}/tasks.jsonl`
       const endOne = Effect.gen(function*() {
@@ -136,7 +136,7 @@ describe("JournalFile", () => {
       assert.deepStrictEqual([first?.cursor, second?.cursor], [1, 2])
     }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)))
 
-  it.effect("P11: what is obsolete leaves the file when it has doubled", () =>
+  it.effect("P11: obsolete data is removed from the file when the file has doubled", () =>
     Effect.gen(function*() {
       const fs = yield* FileSystem.FileSystem
       const file = `${yield* directory}/tasks.jsonl`
@@ -168,7 +168,7 @@ const message = (said: string): AgentEvent => ({
   usage: zero
 })
 
-it.live("P8, P10: a task goes on after a crash of its process, and repeats nothing", () =>
+it.live("P8, P10: a task goes on after a crash of its process, and repeats no finished work", () =>
   Effect.gen(function*() {
     const fs = yield* FileSystem.FileSystem
     const begun = yield* Deferred.make<void>()
@@ -190,7 +190,7 @@ it.live("P8, P10: a task goes on after a crash of its process, and repeats nothi
     const { conversationId, id } = yield* manager.start({ message: "Tell me." })
     yield* Deferred.await(begun)
 
-    // A crash leaves the files as they are now.
+    // A copy of the files is what a crash would leave at this moment.
     const second = yield* directory
     for (const name of ["tasks.jsonl", "conversations.jsonl"]) {
       yield* fs.copyFile(`${first}/${name}`, `${second}/${name}`)

@@ -1,5 +1,5 @@
 /**
- * A test of an application: ten minutes pass in no time, and the model follows a script.
+ * A test of an application. The model follows a script, and the clock of the test lets ten minutes pass without real time.
  *
  *     npx -y pnpm@12.21.0 exec vitest run examples/testing
  */
@@ -22,7 +22,7 @@ const live = Testing.layer({
   turns: [[{ tool: "refund", params: { order: 7 } }], ["Nobody approved the refund."]]
 }).pipe(Layer.provide(tools.toLayer({ refund: () => Effect.die("The money is gone.") })))
 
-it.effect("a refund that nobody approves for ten minutes is denied, and the model is told", () =>
+it.effect("a refund without an approval is denied after ten minutes, and the model gets the reason", () =>
   Effect.gen(function*() {
     const tasks = yield* TaskManager
     const { id } = yield* tasks.start({ message: "Refund order 7." })
