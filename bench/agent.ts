@@ -1,16 +1,16 @@
 /**
- * The agent of the bench. It waits until it gets the command to emit, or for ever. It keeps as little memory as possible,
- * because its own memory is not to be measured.
+ * The agent of the benchmark. It waits until it gets the command to emit. Some cases never send the command. The agent uses
+ * as little memory as possible, because the benchmark does not measure its memory.
  */
 import * as Agent from "@perennial/domain/Agent"
 import * as Usage from "@perennial/domain/Usage"
 import { Effect } from "effect"
 import { content, type Emission, message, pace } from "./server.ts"
 
-/** By task: the command that came before the agent waited for it, or the callback that waits for the command. */
+/** For each task a command that the agent has not read yet, or the callback of an agent that waits for its command. */
 const commands = new Map<string, Emission | ((emission: Emission) => void)>()
 
-/** Commands the agent of a task to emit. */
+/** Sends the agent of a task the command to emit. */
 export const command = (emission: Emission): void => {
   const waiting = commands.get(emission.taskId)
   if (typeof waiting === "function") waiting(emission)

@@ -1,8 +1,8 @@
 /**
  * The baseline: a minimal `node:http` server. It parses the same JSON, makes an id, keeps the task in a Map and answers 201.
- * It writes each live event as one frame that is ready, and replays in writes of 64 KiB.
+ * It encodes each event once. It writes each live event by itself, and a replay in blocks of 64 KiB.
  *
- * Nothing is durable or recoverable, readers are not bounded, and users are not checked. It shows the cost of HTTP itself.
+ * It stores nothing on disk, resumes no task, does not bound its readers, and has no users. It shows the cost of HTTP itself.
  */
 import { randomUUID } from "node:crypto"
 import { once } from "node:events"
@@ -14,7 +14,7 @@ import { content, message, pace, resources, type Server } from "./server.ts"
 interface Task {
   readonly id: string
   status: string
-  /** The frames of its events. The first two are made at the first read or write. */
+  /** The frames of the events. The first two frames are made at the first read or write. */
   frames: Array<string> | undefined
   readers: Set<ServerResponse> | undefined
 }
@@ -112,7 +112,7 @@ const handlers: Server = {
     for (let i = 0; i < emission.count; i++) {
       append(task, { type: "text", content: content() })
       await new Promise<void>((resolve) => pace(emission, began, i, resolve))
-      // As fast as the slowest connection permits.
+      // The emission is as fast as the slowest connection permits.
       for (const reader of readersOf(task)) if (reader.writableNeedDrain) await once(reader, "drain")
     }
     append(task, { type: "message", message, usage: {} })

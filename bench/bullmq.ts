@@ -1,5 +1,5 @@
 /**
- * BullMQ on Redis: jobs that are added and completed.
+ * BullMQ on Redis: jobs are added and completed.
  */
 import { Queue, QueueEvents, Worker } from "bullmq"
 import { createClient } from "redis"
@@ -16,7 +16,7 @@ const queue = new Queue("bench", { connection: await connect() })
 const events = new QueueEvents("bench", { connection: await connect() })
 const worker = new Worker("bench", async () => "That was all.", { connection: await connect(), concurrency: 32 })
 await Promise.all([queue.waitUntilReady(), events.waitUntilReady(), worker.waitUntilReady()])
-// Each job that is waited for listens to both.
+// `waitUntilFinished` adds listeners to both for each job.
 events.setMaxListeners(0)
 queue.setMaxListeners(0)
 

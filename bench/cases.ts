@@ -7,12 +7,12 @@ import { type Child, spawn } from "./ipc.ts"
 import { type Figure, median, quantile } from "./report.ts"
 import type { Server } from "./server.ts"
 
-/** One server, and the clients in a process of their own. */
+/** One server process, and one process with all clients. */
 export interface Setting {
   readonly port: number
   readonly server: Child<Server>
   readonly client: Child<Client>
-  /** A tenth of the work, for a first look. */
+  /** Whether only a tenth of the work is done, for a first look. */
   readonly quick: boolean
   /** The server at which tasks are watched, if it is not the server that executes them. */
   readonly watchPort?: number | undefined
@@ -22,7 +22,7 @@ type Case = (setting: Setting) => Promise<ReadonlyArray<Figure>>
 
 const scaled = (quick: boolean, count: number): number => quick ? Math.ceil(count / 10) : count
 
-/** One task, watched live by a number of readers. */
+/** Runs one task that a number of readers watch live. */
 export const watchLive = async (
   { client, port, server, watchPort }: Setting,
   options: { readonly readers: number; readonly count: number; readonly rate?: number; readonly stamps?: boolean }
@@ -44,10 +44,10 @@ export const watchLive = async (
   return { delivered, latencies, millis, cpuMicros: (after.cpuMillis - before.cpuMillis) * 1_000 }
 }
 
-/** Every event is emitted alone, the next with the next turn of the event loop. */
+/** Live events as fast as possible: the agent emits one event in each turn of the event loop. */
 const live = (readers: number, events: number, ratio?: number): Case => async (setting) => {
   const count = scaled(setting.quick, events)
-  // Servers live long, so their first requests are not measured.
+  // The first requests are not measured, because a server runs for a long time.
   await watchLive(setting, { readers, count: Math.ceil(count / 4) })
   const { cpuMicros, delivered, millis } = await watchLive(setting, { readers, count })
   return [
@@ -84,7 +84,7 @@ const paced = (readers: number, rate: number): Case => async (setting) => {
 
 const replay = (readers: number, events: number, ratio: number): Case => async ({ client, port, quick, server }) => {
   const taskId = await client.call("start", { port, message: "emit" })
-  // `ack`, `started`, `message` and `done` are events too.
+  // The task also has the events `ack`, `started`, `message` and `done`.
   await server.call("emit", { taskId, count: events - 4 })
   const passes = await client.call("replay", { port, taskId, readers, events, passes: quick ? 5 : 30 })
   return [{
@@ -134,7 +134,7 @@ const streamHeap: Case = async ({ client, port, quick, server }) => {
   ]
 }
 
-/** Against either server, in interleaved rounds. */
+/** Cases that both servers run, in alternating rounds. */
 export const overHttp: { readonly [name: string]: Case } = {
   live1: live(1, 20_000),
   live50: live(50, 4_000, 0.9),
@@ -145,7 +145,7 @@ export const overHttp: { readonly [name: string]: Case } = {
   cancel
 }
 
-/** Against either server in processes that can collect garbage on demand, once. */
+/** Cases that both servers run in processes that can collect garbage on demand. */
 export const memory: { readonly [name: string]: Case } = { streamHeap }
 
 const inProcessFigures = async (
@@ -161,7 +161,7 @@ const inProcessFigures = async (
   ]
 }
 
-/** Without HTTP. */
+/** Cases without HTTP. */
 export const inProcess: { readonly [name: string]: (quick: boolean) => Promise<ReadonlyArray<Figure>> } = {
   reader1: async (quick) => {
     await using child = await spawn<InProcess>("./inProcess.ts")

@@ -1,5 +1,5 @@
 /**
- * The clients, in a process of their own: the same for both servers.
+ * The clients of the benchmark. They run in one process, and are the same for both servers.
  */
 import { serve } from "./ipc.ts"
 import { Connection, Frames } from "./rawHttp.ts"
@@ -25,7 +25,7 @@ let last = 0
 let delivered = 0
 let latencies: Array<number> = []
 
-/** Opens a stream and resolves when it has delivered the events up to `seen`. */
+/** Opens a stream, and returns when it has delivered the events up to `seen`. */
 const watch = async (
   port: number,
   taskId: string,
@@ -58,7 +58,7 @@ const closeWatchers = () => {
   watchers = []
 }
 
-/** Runs `count` times, `concurrency` at once, each worker with a connection of its own. */
+/** Calls `run` `count` times, with `concurrency` concurrent workers. Each worker has its own connection. */
 const many = async (
   port: number,
   options: { readonly count: number; readonly concurrency: number },
@@ -81,7 +81,7 @@ const handlers = {
     return id
   },
 
-  /** Opens streams, and waits until they have read all present events. */
+  /** Opens streams, and waits until they have delivered the events up to `seen`. */
   watch: async (options: {
     readonly port: number
     readonly taskId: string
@@ -111,7 +111,7 @@ const handlers = {
 
   close: closeWatchers,
 
-  /** All readers at once read the whole log of a task that has ended, again and again. Milliseconds of each pass. */
+  /** Concurrent readers read the whole log of an ended task, `passes` times. Returns the milliseconds of each pass. */
   replay: async (options: {
     readonly port: number
     readonly taskId: string
@@ -137,7 +137,7 @@ const handlers = {
     return passes
   },
 
-  /** Milliseconds for `count` starts. */
+  /** Starts `count` tasks, and returns the milliseconds for all of them. */
   starts: async (
     options: { readonly port: number; readonly count: number; readonly concurrency: number }
   ): Promise<number> => {
@@ -148,7 +148,7 @@ const handlers = {
     return now() - from
   },
 
-  /** Milliseconds from sending a cancel until its terminal event has arrived on a stream, for each of `count` tasks. */
+  /** Cancels `count` tasks. Returns for each the milliseconds from the request until a stream has the terminal event. */
   cancels: async (
     options: { readonly port: number; readonly count: number; readonly concurrency: number }
   ): Promise<ReadonlyArray<number>> => {

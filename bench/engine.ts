@@ -1,9 +1,9 @@
 /**
- * The commands for Perennial and for the engines beside it: the same work, each in a process of its own, without HTTP, on the
- * same store.
+ * The commands for Perennial and for other engines. Each engine runs in its own process, on the same store, without HTTP, and
+ * does the same work.
  */
 
-/** `count` jobs of one step, `concurrency` at once. */
+/** Jobs of one step: `count` jobs, started by `concurrency` concurrent workers. */
 export interface Jobs {
   readonly count: number
   readonly concurrency: number
@@ -12,20 +12,20 @@ export interface Jobs {
 export interface JobTimes {
   /** Milliseconds until the last job was accepted. */
   readonly accepted: number
-  /** Milliseconds until the last one had ended. */
+  /** Milliseconds until the last job had ended. */
   readonly ended: number
 }
 
-/** Writes `values` one after the other, each durable before the next, while `readers` read. */
+/** A stream of `values` values for `readers` concurrent readers. Each value is written before the next one. */
 export interface Streamed {
   readonly values: number
   readonly readers: number
 }
 
-/** Every engine has some of these. */
+/** The commands of an engine. An engine may have only some of them. */
 export type Engine = {
   readonly jobs: (options: Jobs) => Promise<JobTimes>
-  /** Milliseconds until the last reader had the last value. */
+  /** Returns the milliseconds until all readers had the last value. */
   readonly stream: (options: Streamed) => Promise<number>
 }
 

@@ -20,7 +20,7 @@ const runtime = ManagedRuntime.make(
 
 const now = (): number => Number(process.hrtime.bigint()) / 1e6
 
-/** Starts a task and readers that have read its first two events and wait for the next. */
+/** Starts a task and readers. Returns when each reader has the first two events and waits for the next one. */
 const watched = Effect.fnUntraced(function*(readers: number, onEvent: (stored: StoredEvent) => void) {
   const manager = yield* TaskManager
   const task = yield* manager.start({ message: "emit" })
@@ -39,7 +39,7 @@ const watched = Effect.fnUntraced(function*(readers: number, onEvent: (stored: S
 })
 
 const handlers = {
-  /** Times in milliseconds; latency is from before `emit` until a reader has the event. */
+  /** Returns times in milliseconds. A latency is the time from before `emit` until a reader has the event. */
   deliver: (options: { readonly readers: number; readonly count: number }) =>
     runtime.runPromise(Effect.gen(function*() {
       const latencies: Array<number> = []
@@ -58,7 +58,7 @@ const handlers = {
       return { millis, latencies: latencies.filter((_, i) => i % step === 0) }
     })),
 
-  /** Heap bytes of each reader that waits for the next event. */
+  /** The heap, in bytes, of a reader that waits for the next event. */
   readerHeap: (readers: number) =>
     runtime.runPromise(Effect.gen(function*() {
       const { fibers: [warm] } = yield* watched(100, () => {})
@@ -70,8 +70,8 @@ const handlers = {
     })),
 
   /**
-   * Tasks that wait for their agent: the heap bytes of each, the resident bytes of the process, and the milliseconds of one
-   * more start, from the call until a reader has its first two events.
+   * Starts tasks whose agents wait. Returns the heap bytes of each task, the resident bytes of the process, and the
+   * milliseconds of one more start, from the call until a reader has its first two events.
    */
   waitingTasks: (tasks: number) =>
     runtime.runPromise(Effect.gen(function*() {

@@ -1,10 +1,10 @@
 /**
- * Calls between the bench and the processes it measures, over Node's own channel between parent and child.
+ * Calls between the benchmark and the processes that it measures, over the IPC channel of Node.js.
  */
 import { type ChildProcess, fork } from "node:child_process"
 import { fileURLToPath } from "node:url"
 
-// A handler takes one JSON value and answers with another.
+// A handler takes a JSON value, and returns a JSON value.
 export type Handlers = { readonly [name: string]: (argument: never) => unknown }
 
 interface Call {
@@ -19,7 +19,7 @@ interface Reply {
   readonly error?: string
 }
 
-/** Answers the calls of the parent, and exits when the parent is gone. */
+/** Answers the calls of the parent, and exits when the parent has disconnected or ended. */
 export const serve = (handlers: Handlers): void => {
   process.on("message", async ({ argument, id, name }: Call) => {
     const reply = (message: Omit<Reply, "id">) => process.send?.({ id, ...message })
@@ -43,7 +43,7 @@ export interface Child<H extends Handlers> extends AsyncDisposable {
   ) => Promise<Awaited<ReturnType<H[Name]>>>
 }
 
-/** Starts a module of this folder as a process of its own; resolves when it serves. */
+/** Starts a module of this folder as a process, and returns when it is ready for calls. */
 export const spawn = async <H extends Handlers>(
   module: string,
   options: { readonly env?: Record<string, string>; readonly exposeGc?: boolean } = {}
@@ -77,7 +77,7 @@ export const spawn = async <H extends Handlers>(
       const id = ++calls
       pending.set(id, call)
       child.send({ id, name, argument } satisfies Call)
-      // The child is this repository's own module: what its handler returns is what arrives.
+      // The child is a module of this folder, and its type `H` describes what its handler returns.
       return call.promise as Promise<never>
     },
     [Symbol.asyncDispose]: () => {

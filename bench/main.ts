@@ -1,16 +1,16 @@
 /**
- * Measures Perennial beside other programs, in the same execution and on the same machine: HTTP beside a minimal `node:http`
- * server; stores beside engines that do similar work there (DBOS, BullMQ, resumable-stream); agents beside the SDK of their
+ * Compares Perennial with other programs, in the same execution and on the same machine: HTTP with a minimal `node:http`
+ * server, stores with engines that do similar work on them (DBOS, BullMQ, resumable-stream), and agents with the SDK of their
  * model. BENCHMARKS.md describes the method.
  *
  *     pnpm bench [--quick] [--only live50,replay] [--rounds 5] [--json figures.json]
  *
- * Servers and clients are processes of their own. The rounds of both servers alternate. Each figure is the median of its
- * rounds. Ratios can be compared between machines; absolute figures cannot.
+ * Servers and clients run in separate processes. The rounds of both servers alternate. Each figure is the median of its
+ * rounds. Ratios can be compared between machines, absolute figures cannot.
  *
- * The minimal server writes each event by itself. Perennial batches events that arrive while a stream is busy. Batching
- * explains the `live` figures without a pace; it costs the latency in the figures with a pace. Clients share the machine, so
- * with few cores the `live` figures depend on the clients as well.
+ * The minimal server writes each event by itself. Perennial batches events that arrive while a stream is busy. This explains
+ * the `live` figures, and the higher latency of the figures at a fixed rate. Clients run on the same machine: with few cores
+ * the `live` figures depend on the clients, too.
  */
 import { writeFileSync } from "node:fs"
 import { cpus } from "node:os"

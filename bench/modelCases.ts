@@ -9,7 +9,7 @@ import type { Round } from "./storeCases.ts"
 
 type ModelCase = (quick: boolean) => Promise<Round>
 
-/** Each case runs in a process of its own, so that it has no garbage of other cases. The first answers are not measured. */
+/** Measures in a new process, which has no garbage of other measurements. The first answers are not measured. */
 const costOf = async (read: "bare" | "agent" | "tasks", port: number, quick: boolean): Promise<number> => {
   await using user: Child<ModelUser> = await spawn<ModelUser>("./modelUser.ts")
   await user.call(read, { port, streams: 100, deltas: 100, pause: 10 })
@@ -53,7 +53,7 @@ const heap: ModelCase = async (quick) => {
   return { perennial: figures, baseline: [] }
 }
 
-/** Includes the connection of each answer, which the bare SDK has as well. */
+/** The figure includes the connection of each answer. The figure of the bare SDK includes it, too. */
 const heapOnSockets: ModelCase = async (quick) => {
   await using server = await spawn<ModelServer>("./modelServer.ts")
   await using user = await spawn<ModelUser>("./modelUser.ts", { exposeGc: true })

@@ -1,6 +1,7 @@
 /**
- * A minimal model on a socket. The last message of a request says how many deltas the answer has, and at which pace:
- * `deltas 250 10` means 250 deltas, 10 ms apart, one network write each. Any other message gets one delta and no end.
+ * A minimal model API over HTTP. The last message of a request says how many deltas the answer has, and at which interval:
+ * `deltas 250 10` means 250 deltas, one every 10 ms, each in its own network write. Any other message gets one delta and no
+ * end.
  */
 // @effect-diagnostics globalTimers:off
 import { once } from "node:events"

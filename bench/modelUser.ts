@@ -1,5 +1,5 @@
 /**
- * The readers of a model's answers: the bare SDK, an agent, and tasks of an agent.
+ * The readers of the answers of a model: the bare SDK, an agent, and tasks of an agent.
  */
 import Anthropic from "@anthropic-ai/sdk"
 import { Agents } from "@perennial/domain/Agent"
@@ -17,7 +17,7 @@ import { Tool, Toolkit } from "effect/ai"
 import { serve } from "./ipc.ts"
 import { resources } from "./server.ts"
 
-/** The number of concurrent answers. */
+/** Concurrent answers: `streams` answers, each with `deltas` deltas. */
 export interface Answers {
   readonly port: number
   readonly streams: number
@@ -30,7 +30,7 @@ const prompt = ({ deltas, pause }: Answers): string => `deltas ${deltas} ${pause
 
 const baseUrl = ({ port }: Pick<Answers, "port">): string => `http://127.0.0.1:${port}`
 
-/** Microseconds of CPU that each delta costs this process. */
+/** The CPU time of this process for each delta, in microseconds. */
 const measured = async (answers: Answers, read: (index: number) => Promise<void>): Promise<number> => {
   const before = process.cpuUsage()
   await Promise.all(Array.from({ length: answers.streams }, (_, i) => read(i)))
@@ -90,7 +90,7 @@ const inputOf = (answers: Answers) => ({
   makeTitle: () => Effect.void
 })
 
-/** The heap, in bytes, of each waiting execution that `start` begins. */
+/** The heap, in bytes, of one waiting execution. `start` begins executions. */
 const held = async (count: number, start: (count: number) => Promise<void>): Promise<number> => {
   await start(200)
   const before = await resources()
@@ -99,7 +99,7 @@ const held = async (count: number, start: (count: number) => Promise<void>): Pro
   return (after.heapBytes - before.heapBytes) / count
 }
 
-/** The kinds of waiting tasks: the model follows a script, the model is on a socket, or a tool waits for a person. */
+/** Tasks that wait for a scripted model, for a model API over HTTP, or for a person. */
 export interface Waiting {
   readonly count: number
   readonly waitsFor: "model" | "person" | { readonly port: number }
@@ -118,7 +118,7 @@ const waits = (event: AgentEvent): boolean =>
   event.type === "tool_approval" || (event.type === "text" && event.content.endsWith("dolor "))
 
 const calls = {
-  /** The minimum that any program over the SDK does. */
+  /** Reads the answers with the SDK only: the minimum for any program that uses the SDK. */
   bare: (answers: Answers) => {
     const client = new Anthropic({ apiKey: "k", baseURL: baseUrl(answers), maxRetries: 0 })
     return measured(answers, async () => {
@@ -146,7 +146,7 @@ const calls = {
     })
   },
 
-  /** The same as a task: with numbered and stored events, a claim, messages and an end. */
+  /** Reads the answers with tasks: each has a claim, stored events, messages and an end. */
   tasks: async (answers: Answers) => {
     const runtime = tasksOf(Agents.layerEffect([agentOver(answers)]))
     const manager = await runtime.runPromise(TaskManager)
@@ -160,7 +160,7 @@ const calls = {
     return cost
   },
 
-  /** The heap, in bytes, of each waiting task of an agent: in the middle of an answer, or waiting for a person. */
+  /** The heap, in bytes, of one waiting task: in the middle of an answer, or waiting for a person. */
   heap: async (waiting: Waiting) => {
     let reached = 0
     let target = 0
@@ -183,7 +183,7 @@ const calls = {
     })
   },
 
-  /** The heap, in bytes, of the bare SDK for each answer, in the middle of the answer. */
+  /** The heap, in bytes, of the bare SDK for one answer, in the middle of the answer. */
   bareHeap: (options: { readonly count: number; readonly port: number }) => {
     const client = new Anthropic({ apiKey: "k", baseURL: baseUrl(options), maxRetries: 0 })
     const answers: Array<AsyncIterator<unknown>> = []
@@ -197,7 +197,7 @@ const calls = {
         })
         const answer = events[Symbol.asyncIterator]()
         answers.push(answer)
-        // The beginning of the message and of its text, and the delta.
+        // Reads the beginning of the message, the beginning of its text, and the delta.
         for (let n = 0; n < 3; n++) await answer.next()
         void answer.next()
       }

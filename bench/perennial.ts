@@ -1,5 +1,5 @@
 /**
- * The server that is measured: Perennial's own layers around an agent that emits on command.
+ * The measured server: the layers of Perennial, and an agent that emits on command.
  */
 import { Agents } from "@perennial/domain/Agent"
 import { TaskId } from "@perennial/domain/Ids"

@@ -1,6 +1,6 @@
 /**
- * The HTTP/1.1 client of the bench: one socket, no library. Both servers have the same cheap client, so that the figures are
- * about the servers.
+ * The HTTP/1.1 client of the benchmark. It uses one socket and no library. The same cheap client is used with both servers,
+ * so that the figures depend mostly on the servers.
  */
 import { connect, type Socket } from "node:net"
 
@@ -29,11 +29,11 @@ export class Connection {
     this.#socket = socket
     this.#port = port
     socket.setNoDelay(true)
-    // Without an encoding, data are buffers.
+    // A socket without an encoding delivers buffers.
     socket.on("data", (data) => this.#read(data as Buffer))
     socket.on("error", (error) => this.#reply.reject(error))
     socket.on("close", () => this.#reply.reject(new Error("the connection was closed")))
-    // An idle connection may close while no request waits.
+    // An idle connection may be closed while no request waits, and the rejection would be unhandled.
     this.#reply.promise.catch(() => {})
   }
 
@@ -44,7 +44,7 @@ export class Connection {
     return opened.promise
   }
 
-  /** Sends a request and gives the body to `sink` slice by slice; resolves with the status at the end of the body. */
+  /** Sends a request, and passes the body of the response to `sink` in slices. Returns the status after the last slice. */
   stream(method: string, path: string, headers: string, body: string, sink: (slice: Buffer) => void): Promise<number> {
     this.#sink = sink
     this.#reply = Promise.withResolvers()
@@ -112,7 +112,7 @@ export class Connection {
   }
 }
 
-/** Cuts a body into SSE frames and checks that their ids are 1, 2, 3 ... after a cursor. */
+/** Divides a body into SSE frames, and checks that the ids follow the cursor without gaps. */
 export class Frames {
   #rest: Buffer = nothing
   readonly #onFrame: (seq: number, data: Buffer, from: number, to: number) => void
@@ -130,7 +130,7 @@ export class Frames {
     for (;;) {
       const to = data.indexOf("\n\n", from, "latin1")
       if (to === -1) break
-      // "id: 42\n": other frames are comments.
+      // An event begins with "id: 42\n". Other frames are comments.
       if (data[from] === 105) {
         let seq = 0
         for (let i = from + 4; i < to && data[i] !== 10; i++) seq = seq * 10 + (data[i] ?? 0) - 48

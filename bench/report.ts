@@ -1,14 +1,14 @@
 /**
- * Figures, their medians over the rounds, and the table.
+ * Figures, their medians over all rounds, and their table.
  */
 
-/** One line of the table. Higher is better unless the unit is one of time or bytes. */
+/** One line of the table. A higher figure is better, except for times and bytes. */
 export interface Line {
   readonly name: string
   readonly unit: string
   readonly perennial: number
   readonly baseline?: number | undefined
-  /** The goal of the line: the least or the largest ratio to the baseline, or the largest value. */
+  /** The goal: `ratio` is the least ratio to the baseline, `atMost` the largest ratio, and `value` the largest value. */
   readonly target?: { readonly ratio: number } | { readonly atMost: number } | { readonly value: number } | undefined
 }
 
@@ -19,7 +19,7 @@ export type Results = Map<string, {
   readonly baseline: Array<number>
 }>
 
-/** The value at a part (0 to 1) of the sorted list. */
+/** The quantile of the values. `part` is from 0 to 1. */
 export const quantile = (values: ReadonlyArray<number>, part: number): number => {
   const sorted = values.toSorted((a, b) => a - b)
   return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * part))] ?? Number.NaN

@@ -1,6 +1,6 @@
 /**
- * resumable-stream on Redis: one stream, and readers that resume it. The process that made the stream keeps its content in
- * memory, not on disk.
+ * resumable-stream on Redis: one stream, and readers that resume it. The process that made the stream keeps the content in
+ * memory. Nothing is on disk.
  */
 import { createClient } from "redis"
 import { createResumableStreamContext, type Publisher, type Subscriber } from "resumable-stream/generic"
@@ -54,7 +54,7 @@ const handlers: Pick<Engine, "stream"> = {
           controller.enqueue(text)
         }
       }, { highWaterMark: 0 })
-    // The process that made the stream reads its source, not Redis. It is one more reader.
+    // The process that made the stream is one more reader. It reads the source directly, not through Redis.
     const reading = [read(await context.createNewResumableStream(id, source))]
     while (reading.length <= readers) reading.push(read(await context.resumeExistingStream(id)))
     const from = performance.now()

@@ -1,6 +1,6 @@
 /**
- * The cases on stores: starts, appended events, streams, and events from one process to another, beside other engines on the
- * same stores.
+ * The cases on stores: starts, appended events, streams, and events from one process to another. Other engines do the same
+ * work on the same stores.
  */
 import { watchLive } from "./cases.ts"
 import type { Client } from "./client.ts"
@@ -11,7 +11,7 @@ import type { Server } from "./server.ts"
 import type { Servers, StoreName } from "./stores.ts"
 import type { Tasks } from "./tasks.ts"
 
-/** The figures of one round. None if the store is not installed. */
+/** The figures of one round. There are none if the store is not installed. */
 export interface Round {
   readonly perennial: ReadonlyArray<Figure>
   readonly baseline: ReadonlyArray<Figure>
@@ -28,7 +28,7 @@ const titles: { readonly [name in StoreName]: string } = {
   redis: "Redis"
 }
 
-/** Runs in a process on an empty store. */
+/** Runs a module as a process on an empty store. Returns undefined if the store is not installed. */
 const on = async <H extends Engine | Pick<Engine, "jobs"> | Pick<Engine, "stream">, A>(
   servers: Servers,
   store: StoreName,
@@ -41,7 +41,7 @@ const on = async <H extends Engine | Pick<Engine, "jobs"> | Pick<Engine, "stream
   return await run(child)
 }
 
-/** Servers live long: their first starts, whose code is not yet compiled, are not measured. */
+/** Starts of jobs. The first starts are not measured, because the code is not compiled yet and a server runs for a long time. */
 const jobs = (store: StoreName, beside: string, quick: boolean, ratio?: number) => {
   const count = (store === "memory" ? 5_000 : 4_000) / (quick ? 10 : 1)
   const target = ratio === undefined ? undefined : { ratio }
@@ -67,7 +67,7 @@ const appends = (store: StoreName, quick: boolean) => async (child: Child<Tasks>
   return figures
 }
 
-/** Starts and appends, beside another engine. */
+/** Starts and appends, and starts of another engine. */
 const store =
   (name: StoreName, other?: { readonly title: string; readonly module: string; readonly ratio?: number }): StoreCase =>
   async (servers, quick) => {
@@ -108,7 +108,7 @@ async (servers, quick) => {
   return perennial === undefined || baseline === undefined ? nothing : { perennial, baseline }
 }
 
-/** A task that runs in one server, watched at another. */
+/** A task that runs on one server, with readers on another server. */
 const across = (name: StoreName): StoreCase => async (servers, quick) => {
   const url = await servers.emptyStore(name)
   if (url === undefined) return nothing
@@ -132,7 +132,7 @@ const across = (name: StoreName): StoreCase => async (servers, quick) => {
   }
 }
 
-/** By store, in interleaved rounds. */
+/** The cases, in alternating rounds. */
 export const onStores: { readonly [name: string]: StoreCase } = {
   memory: store("memory"),
   sqlite: store("sqlite"),

@@ -1,6 +1,6 @@
 /**
- * The stores of the bench. It starts servers of its own for PostgreSQL and Redis, with durable settings, so that all writes go
- * to the disk as in production.
+ * The stores of the benchmark. It starts its own PostgreSQL and Redis servers, with durable settings: all writes go to the
+ * disk, as in production.
  */
 import { PgClient } from "@effect/sql-pg"
 import * as MemoryStore from "@perennial/backends/MemoryStore"
@@ -21,7 +21,7 @@ import * as Redis from "../packages/backends/test/support/redisServer.ts"
 
 export type StoreName = "memory" | "sqlite" | "postgres" | "redis"
 
-/** The layers of a store; `url` is what `emptyStore` made. */
+/** The layer of a store. `url` is the result of `emptyStore`. */
 export const layer = (name: StoreName, url: string): Layer.Layer<TaskBackend | ConversationStore, Error> => {
   switch (name) {
     case "memory":
@@ -35,9 +35,9 @@ export const layer = (name: StoreName, url: string): Layer.Layer<TaskBackend | C
   }
 }
 
-/** Makes empty stores, each for one process or several, in running servers. */
+/** The servers of the stores. `emptyStore` makes an empty store for one or several processes. */
 export interface Servers extends AsyncDisposable {
-  /** Undefined if the server cannot be started on this machine. */
+  /** Returns undefined if the server cannot be started on this machine. */
   readonly emptyStore: (name: StoreName) => Promise<string | undefined>
 }
 
@@ -64,7 +64,7 @@ const flush = async (url: string): Promise<string> => {
   return url
 }
 
-/** Starts each server when it is first needed. */
+/** Makes the servers. Each is started when it is needed for the first time. */
 export const makeServers = (): Servers => {
   const ends: Array<() => Promise<void> | void> = []
   let postgres: ReturnType<typeof Postgres.makeServer> | undefined

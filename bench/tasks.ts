@@ -15,7 +15,7 @@ import { layer, type StoreName } from "./stores.ts"
 const go = Latch.makeUnsafe()
 let values = 0
 
-/** One step: a message. */
+/** A task of one step, a message. */
 const job = Agent.make(
   "job",
   Effect.fnUntraced(function*(_, emit) {
@@ -24,7 +24,7 @@ const job = Agent.make(
   })
 )
 
-/** Writes values when it is told to. */
+/** An agent that emits values after `go` is open. */
 const writer = Agent.make(
   "writer",
   Effect.fnUntraced(function*(_, emit) {
@@ -47,7 +47,7 @@ const manager = await runtime.runPromise(TaskManager)
 const startWriters = (count: number) =>
   Effect.forEach(Array.from({ length: count }), () => manager.start({ message: "go", agentId: writer.agentId }))
 
-/** Tasks that write at the same time; resolves with milliseconds. */
+/** Tasks that emit values concurrently. Returns the milliseconds until all have ended. */
 const appends = Effect.fnUntraced(function*(options: { readonly tasks: number; readonly values: number }) {
   yield* go.close
   values = options.values
