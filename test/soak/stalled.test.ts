@@ -41,7 +41,7 @@ const suite = (database: Effect.Effect<string, never, Scope.Scope>) =>
 
         const grown = (yield* held) - before
         yield* Effect.promise(() =>
-          context.annotate(`what the server holds grew from ${mebibytes(before)} MiB by ${mebibytes(grown)} MiB`)
+          context.annotate(`the memory of the server grew from ${mebibytes(before)} MiB by ${mebibytes(grown)} MiB`)
         )
         // The log has more than 70 MiB. A buffer for a stalled reader would hold it.
         assert.isBelow(mebibytes(grown), 16)

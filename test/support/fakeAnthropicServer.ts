@@ -10,10 +10,10 @@ import * as Script from "./anthropicScript.ts"
 
 const greeting = (url: string) =>
   [
-    `A fake Anthropic API listens on ${url}. It answers everybody who has any key. Start the server on it:`,
+    `A fake Anthropic API listens on ${url}. It accepts any key. Start the server with it:`,
     `  ANTHROPIC_BASE_URL=${url} ANTHROPIC_API_KEY=fake npx -y pnpm@12.21.0 start`,
-    "It calls current_time and, when asked to \"wait 5 seconds\", wait. These words in a message make it fail:",
-    "  [overloaded] [rate limited] [cut] once, so that a retry helps; [refusal] [too long] [silence] always."
+    "It calls current_time, and wait if a message says \"wait 5 seconds\". These words in a message make it fail:",
+    "  [overloaded] [rate limited] [cut] once, so that a retry succeeds; [refusal] [too long] [silence] always."
   ].join("\n")
 
 const refuse = (why: string) =>

@@ -13,7 +13,7 @@ import { impatiently } from "./support/impatiently.ts"
 import { begin, cancelled, create, firstClaim, ids, next, runnerId, text } from "./support/oneTask.ts"
 import { type Config, gateTo, makeSchema, withPostgres } from "./support/postgres.ts"
 
-withPostgres("PgTaskBackend on a line that goes dead", (url) => {
+withPostgres("PgTaskBackend on a connection that goes dead", (url) => {
   /** A process behind a gate. Without prepared statements each statement sends its text, which the gate looks for. */
   const start = Effect.fnUntraced(function*(config: Partial<Config> = {}) {
     const line = yield* gateTo(url)

@@ -47,7 +47,7 @@ withRedis("RedisTaskBackend", (url) => {
   )
 })
 
-withRedis("RedisTaskBackend, what it reads", (url) => {
+withRedis("RedisTaskBackend, reads", (url) => {
   class Replies extends Context.Service<Replies, Array<unknown>>()(
     "@perennial/backends/test/RedisTaskBackend.test/Replies"
   ) {}
@@ -201,7 +201,7 @@ withRedis("RedisTaskBackend, leases", (url) => {
     }).pipe(Effect.provide(layer)))
 })
 
-withRedis("RedisTaskBackend, what it keeps", (url) => {
+withRedis("RedisTaskBackend, stored data", (url) => {
   const layer = layerEmpty(
     url,
     (prefix) =>

@@ -48,7 +48,7 @@ const under = Effect.fnUntraced(function*<A, E, R>(faults: ReadonlyArray<Fault>,
   return result
 })
 
-withRedis("RedisTaskBackend when Redis fails for a moment", (url) => {
+withRedis("RedisTaskBackend when Redis fails for a short time", (url) => {
   const layer = layerEmpty(url, (prefix) => RedisTaskBackend.layerWith({ prefix }).pipe(Layer.provide(layerFaulty)))
     .pipe(
       Layer.provideMerge(Layer.sync(Faults, () => ({ next: [] })))

@@ -40,7 +40,7 @@ describe("files in a message", () => {
 
   const refused: ReadonlyArray<readonly [string, object, string]> = [
     ["more than 5 MiB", message(file({ data: mebibytes(3) }), file({ data: mebibytes(2.25) })), "at most 5242880"],
-    ["more than 10", message(...Array.from({ length: 11 }, () => file({}))), "at most 10"],
+    ["more than 10 files", message(...Array.from({ length: 11 }, () => file({}))), "at most 10"],
     ["data with line breaks", message(file({ data: "aGk=\n" })), "RFC 4648"],
     ["base64url", message(file({ data: "a-k_" })), "RFC 4648"],
     ["data without padding", message(file({ data: "aGk" })), "RFC 4648"],
@@ -48,10 +48,10 @@ describe("files in a message", () => {
     ["no data", message(file({ data: "" })), "RFC 4648"],
     ["a data URL", message({ ...file({ url: "data:image/png;base64,aGk=" }), data: undefined }), "http or https"],
     ["a local file", message({ ...file({ url: "file:///etc/passwd" }), data: undefined }), "http or https"],
-    ["no URL", message({ ...file({ url: "cat.png" }), data: undefined }), "http or https"],
+    ["an invalid URL", message({ ...file({ url: "cat.png" }), data: undefined }), "http or https"],
     ["data and a URL", message(file({ url: "https://example.com/a.png" })), "either"],
-    ["neither", message({ ...file({}), data: undefined }), "either"],
-    ["no media type", message(file({ mediaType: "png" })), "image/png"],
+    ["neither data nor a URL", message({ ...file({}), data: undefined }), "either"],
+    ["an invalid media type", message(file({ mediaType: "png" })), "image/png"],
     ["a media type with parameters", message(file({ mediaType: "text/plain; charset=utf-8" })), "image/png"],
     ["a long name", message(file({ name: "x".repeat(256) })), "255"]
   ]

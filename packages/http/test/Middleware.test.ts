@@ -1,4 +1,4 @@
-/** A middleware that is added to a group of the API applies to each endpoint of the group; one of an endpoint to it alone. */
+/** A middleware of a group of the API applies to each endpoint of the group. A middleware of an endpoint applies only to it. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { vi } from "vitest"

@@ -45,12 +45,12 @@ const stopReasons: ReadonlyArray<Case> = [
   ["a reason that is new", [{ actions: [{ text: ["fine"] }], stopReason: "new_reason" as never }], answered("fine")],
   ["max_tokens in text", [{ actions: [{ text: ["half a"] }], stopReason: "max_tokens" }], answered("half a")],
   [
-    "max_tokens in a call",
+    "max_tokens during a call",
     [{ actions: [{ cutToolUse: { ...weather, json: "{\"city\":\"Os" } }], stopReason: "max_tokens" }, whole],
     answered("", "whole")
   ],
   [
-    "max_tokens in thinking",
+    "max_tokens during thinking",
     [{ actions: [{ thinking: ["h", "m"], signature: "s" }], stopReason: "max_tokens" }],
     failed("AnswerCut")
   ],
@@ -113,13 +113,13 @@ const errors: ReadonlyArray<Case> = [
   ["409", [http(409, "conflict_error"), whole], repeated("ModelOverloaded")],
   ["413", [http(413, "request_too_large")], failed("ContextTooLong")],
   ["429", [Fake.rateLimited(0.01), whole], repeated("ModelRateLimited")],
-  ["429 for an hour", [Fake.rateLimited(3600)], failed("ModelRateLimited")],
+  ["429 with a retry-after of an hour", [Fake.rateLimited(3600)], failed("ModelRateLimited")],
   ["429, the spend limit", [spendLimit], failed("ModelQuotaExhausted")],
   ["500", [http(500, "api_error"), whole], repeated("ModelOverloaded")],
   ["502 of a proxy", [{ status: 502, body: "<html>" }, whole], repeated("ModelOverloaded")],
   ["504", [http(504, "timeout_error"), whole], repeated("ModelOverloaded")],
   [
-    "529 for an hour",
+    "529 with a retry-after of an hour",
     [Fake.errorReply(529, "overloaded_error", "Oh", { "retry-after": "3600" })],
     failed("ModelOverloaded")
   ],
@@ -130,7 +130,7 @@ const errors: ReadonlyArray<Case> = [
   ],
   ["529 twice", [Fake.overloaded, Fake.overloaded, whole], repeated("ModelOverloaded", "ModelOverloaded")],
   [
-    "529 again and again",
+    "529 at every try",
     Array.from({ length: 5 }, () => Fake.overloaded),
     { ...failed("ModelOverloaded"), retries: Array.from({ length: 4 }, () => "ModelOverloaded") }
   ],
@@ -159,7 +159,7 @@ const errors: ReadonlyArray<Case> = [
     repeated("ModelUnreachable")
   ],
   [
-    "an event that is not one of the protocol",
+    "an event that breaks the protocol",
     [{ actions: [{ raw: "event: content_block_start\ndata: {\"type\":\"content_block_start\",\"index\":0}\n\n" }] }],
     failed("ModelResponseInvalid")
   ],

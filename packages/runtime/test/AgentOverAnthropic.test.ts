@@ -98,7 +98,7 @@ describe("LlmAgent over the Anthropic SDK", () => {
   ]
 
   it.live.each(hanging)(
-    "SCENARIO 21, P7: cancelled in %s, the request is aborted and the next message is accepted",
+    "SCENARIO 21, P7: cancelled during %s, the request is aborted and the next message is accepted",
     ([, actions]) =>
       Effect.gen(function*() {
         const fake = yield* FakeAnthropic
@@ -119,7 +119,7 @@ describe("LlmAgent over the Anthropic SDK", () => {
       }).pipe(Effect.provide(env))
   )
 
-  it.live("SCENARIO 21, P7: cancelled in a tool, the next message is accepted", () =>
+  it.live("SCENARIO 21, P7: cancelled while a tool runs, the next message is accepted", () =>
     Effect.gen(function*() {
       const fake = yield* FakeAnthropic
       yield* fake.push(

@@ -43,7 +43,7 @@ const accept = ({ backend, store }: Store, id: string, agentId: string) => {
   )
 }
 
-describe("a process that does not have the agent of a task (P8)", () => {
+describe("a process without the agent of a task (P8)", () => {
   it.effect("leaves the task of a dead owner to a process with the agent", () =>
     Effect.gen(function*() {
       const both = yield* shared

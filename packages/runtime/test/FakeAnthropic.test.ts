@@ -26,10 +26,10 @@ const refused: ReadonlyArray<readonly [name: string, body: unknown, problem: Reg
   ["a temperature", { ...body, temperature: 1 }, /temperature/],
   ["a call without its result", withTurns("hi", [use], "and now?"), /without `tool_result`/],
   ["a result without its call", withTurns([result]), /unexpected `tool_use_id`/],
-  ["a call twice", withTurns("hi", [use, use], [result]), /must be unique/],
+  ["two calls with one id", withTurns("hi", [use, use], [result]), /must be unique/],
   ["two results of a call", withTurns("hi", [use], [result, result]), /single result/],
-  ["a result behind text", withTurns("hi", [use], [{ type: "text", text: "x" }, result]), /must come first/],
-  ["arguments that are no object", withTurns("hi", [{ ...use, input: "{\"ci" }], [result]), /valid dictionary/],
+  ["a result after text", withTurns("hi", [use], [{ type: "text", text: "x" }, result]), /must come first/],
+  ["arguments that are not an object", withTurns("hi", [{ ...use, input: "{\"ci" }], [result]), /valid dictionary/],
   ["arguments in an array", withTurns("hi", [{ ...use, input: [] }], [result]), /valid dictionary/],
   ["an id with a dot", withTurns("hi", [{ ...use, id: "a.b" }], [{ ...result, tool_use_id: "a.b" }]), /tool_use.id/],
   ["a name with a dot", withTurns("hi", [{ ...use, name: "a.b" }], [result]), /tool_use.name/],
@@ -41,30 +41,30 @@ const refused: ReadonlyArray<readonly [name: string, body: unknown, problem: Reg
     /Expected `thinking`/
   ],
   ["a budget that is too small", { ...body, thinking: { type: "enabled", budget_tokens: 1 } }, /budget_tokens/],
-  ["two tools of one name", { ...body, tools: [tool, tool] }, /must be unique/],
+  ["two tools with one name", { ...body, tools: [tool, tool] }, /must be unique/],
   ["a tool whose name has a dot", { ...body, tools: [{ ...tool, name: "a.b" }] }, /tools.0.name/],
   ["a tool with alternatives", { ...body, tools: [{ ...tool, input_schema: { anyOf: [] } }] }, /top level/],
   ["five cache breakpoints", withTurns([marked, marked, marked, marked, marked]), /maximum of 4 blocks/],
-  ["a file that is none", withImage("?"), /base64/],
-  ["an image that breaks off", withImage(cutPng), /^Could not process image$/],
+  ["a file that is not base64", withImage("?"), /base64/],
+  ["a truncated image", withImage(cutPng), /^Could not process image$/],
   ["an image of another type", withImage(png, "image/jpeg"), /does not match the provided media type/],
   ["an image of more than 5 MiB of base64", withImage(pngOf(4 * 1024 * 1024)), /exceeds 5 MB maximum/],
   [
-    "a document that breaks off",
+    "a truncated document",
     withTurns([{ type: "document", source: { type: "base64", media_type: "application/pdf", data: cutPdf } }]),
     /^messages.0.content.0.document.source.base64.data: The PDF specified was not valid/
   ],
   ["half of a surrogate pair", withTurns("half \ud83d"), /no low surrogate/],
   ["half of a surrogate pair in a key", withTurns("hi", [{ ...use, input: { "\udc00": 1 } }], [result]), /surrogate/],
   [
-    "a property name",
+    "a property name with brackets",
     withSchema({ properties: { "filter[id]": {} } }),
     /tools.0.custom.input_schema.properties: Property/
   ],
   ["a long property name", withSchema({ properties: { ["x".repeat(65)]: {} } }), /Property keys/],
   ["draft-04", withSchema({ properties: { n: { exclusiveMinimum: true } } }), /draft 2020-12/],
   ["an empty enum", withSchema({ properties: { n: { items: { enum: [] } } } }), /draft 2020-12/],
-  ["a reference to nothing", withSchema({ properties: { n: { $ref: "#/$defs/Gone" } } }), /cannot be resolved/]
+  ["a reference without a definition", withSchema({ properties: { n: { $ref: "#/$defs/Gone" } } }), /cannot be resolved/]
 ]
 
 const accepted: ReadonlyArray<readonly [name: string, body: unknown]> = [
@@ -83,7 +83,7 @@ const accepted: ReadonlyArray<readonly [name: string, body: unknown]> = [
     withSchema({ $defs: { Id: { type: "string" } }, properties: { id: { $ref: "#/$defs/Id" } } })
   ],
   ["four cache breakpoints", withTurns([marked, marked, marked, marked])],
-  ["thinking that was done", {
+  ["a turn with tools that begins with thinking", {
     ...withTurns("hi", [{ type: "thinking", thinking: "", signature: "s" }, use], [result], [{ ...use, id: "t2" }], [
       { ...result, tool_use_id: "t2" }
     ]),

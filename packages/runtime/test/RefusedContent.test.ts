@@ -154,15 +154,15 @@ describe("D26: thinking with the signature of another model", () => {
 
 describe("D27: a tool that the provider refuses", () => {
   const schemas = {
-    "a property name": { properties: { "filter[id]": { type: "string" } } },
-    "a property name in the depth": { properties: { a: { type: "object", properties: { "": {} } } } },
+    "a property name with brackets": { properties: { "filter[id]": { type: "string" } } },
+    "an empty property name in a nested object": { properties: { a: { type: "object", properties: { "": {} } } } },
     "draft-04": { properties: { n: { type: "number", minimum: 0, exclusiveMinimum: true } } },
     "a list of types for the items": { properties: { a: { type: "array", items: [{ type: "string" }] } } },
-    "a reference to nothing": { properties: { a: { $ref: "#/definitions/Gone" } } },
+    "a reference without a definition": { properties: { a: { $ref: "#/definitions/Gone" } } },
     "an empty enum": { properties: { a: { enum: [] } } },
-    "a type that is none": { properties: { a: { type: "any" } } },
+    "an unknown type": { properties: { a: { type: "any" } } },
     "required: true": { properties: { a: { type: "string", required: true } } },
-    "a choice at the root": { anyOf: [{ required: ["a"] }] }
+    "`anyOf` at the root": { anyOf: [{ required: ["a"] }] }
   }
 
   const weather = Tool.make("weather", { parameters: Schema.Struct({ city: Schema.String }), success: Schema.String })

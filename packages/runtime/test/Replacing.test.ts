@@ -78,7 +78,7 @@ describe("editing a message", () => {
       assert.deepStrictEqual((yield* said).filter((words) => words.length === 1), ["b", "c"])
     }).pipe(Effect.provide(layer(remembering()))))
 
-  it.effect("is refused if the message is no user's message of this conversation or unknown, and nothing is stored", () =>
+  it.effect("is refused if the message is not a message of the user in this conversation, and nothing is stored", () =>
     Effect.gen(function*() {
       const manager = yield* TaskManager
       const a = yield* say("a")

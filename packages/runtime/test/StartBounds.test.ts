@@ -75,9 +75,9 @@ const starts: ReadonlyArray<readonly [what: string, input: unknown, field: strin
   ["a key that no header can carry", { message: "a", idempotencyKey: "é" }, "idempotencyKey", "printable ASCII"],
   ["an id of 5,000 characters", { message: "a", conversationId: "c".repeat(5_000) }, "conversationId", "at most 200"],
   ["an id with U+0000", { message: "a", agentId: "a\0" }, "agentId", "control characters"],
-  ["nothing", undefined, "input", "object"],
-  ["a text alone", "hello", "input", "object"],
-  ["no message", {}, "message", "missing"],
+  ["an absent input", undefined, "input", "object"],
+  ["a text instead of an object", "hello", "input", "object"],
+  ["an absent message", {}, "message", "missing"],
   ["a number as message", { message: 7 }, "message", "a string or a user message"],
   ["an empty message", { message: " \n" }, "message", "not empty"],
   ["a message of an assistant", { message: { role: "assistant", content: [] } }, "message", "user message"],
@@ -85,10 +85,10 @@ const starts: ReadonlyArray<readonly [what: string, input: unknown, field: strin
   ["an unknown part", { message: { role: "user", content: [{ type: "audio", data: "x" }] } }, "message.content.0", ""],
   ["a number as id", { message: "a", conversationId: 7 }, "conversationId", "string"],
   ["an unknown policy", { message: "a", onBusy: "wait" }, "onBusy", "\"reject\""],
-  ["metadata that is no object", { message: "a", metadata: [1] }, "metadata", "object"],
-  ["metadata that is no JSON", { message: "a", metadata: { at: new Set() } }, "metadata.at", "JSON"],
-  ["log context that is no text", { message: "a", logContext: { tries: 3 } }, "logContext.tries", "string"],
-  ["a message to replace in no conversation", { message: "a", replaces: "t/1" }, "replaces", "conversationId"]
+  ["metadata that is not an object", { message: "a", metadata: [1] }, "metadata", "object"],
+  ["metadata that is not JSON", { message: "a", metadata: { at: new Set() } }, "metadata.at", "JSON"],
+  ["a number in the log context", { message: "a", logContext: { tries: 3 } }, "logContext.tries", "string"],
+  ["a message to replace without a conversation", { message: "a", replaces: "t/1" }, "replaces", "conversationId"]
 ]
 
 describe("start (P11)", () => {

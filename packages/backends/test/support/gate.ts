@@ -1,5 +1,5 @@
 /**
- * A proxy in front of a server. Its connections can go dead: they stay open, but pass nothing on. A frozen process, or a
+ * A proxy in front of a server. Its connections can go dead: they stay open, but forward no data. A frozen process, or a
  * machine that lost its network, looks like this from the other side.
  */
 import { Deferred, Effect } from "effect"
