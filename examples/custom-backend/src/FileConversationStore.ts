@@ -1,5 +1,5 @@
 /**
- * Keeps conversations and their messages in memory and in a journal file: `ConversationStore` as small as it can be.
+ * A small `ConversationStore`. It keeps conversations and their messages in memory and in a journal file.
  */
 import { StoredMessage } from "@perennial/domain/Conversation"
 import { type ConversationKey, ConversationStore } from "@perennial/domain/ConversationStore"
@@ -10,7 +10,7 @@ import * as JournalFile from "./JournalFile.ts"
 
 type Service = ConversationStore["Service"]
 
-/** A conversation as it is after a commit, with the messages that the commit adds. */
+/** The state of a conversation after a commit, and the messages that the commit adds. */
 const Change = Schema.Struct({
   id: ConversationId,
   userId: UserId,
@@ -18,7 +18,7 @@ const Change = Schema.Struct({
   createdAt: Schema.Natural,
   updatedAt: Schema.Natural,
   added: Schema.Array(StoredMessage),
-  /** All messages that were removed so far, which do not come back, and how many messages were kept before each. */
+  /** All removed messages, which are never added again. `at` is the number of messages that were kept before the message. */
   removed: Schema.optional(Schema.Array(Schema.Struct({ id: MessageId, at: Schema.Natural }))),
   deleted: Schema.optional(Schema.Boolean)
 })
@@ -31,7 +31,7 @@ interface Entry {
 
 type Place = Pick<Change, "id" | "createdAt">
 
-/** By the time of creation, then by id. */
+/** Compares by the time of creation, then by id. */
 const newestFirst = (a: Place, b: Place) => b.createdAt - a.createdAt || (a.id < b.id ? 1 : a.id > b.id ? -1 : 0)
 
 const toConversation = ({ row }: Entry) => ({
@@ -134,7 +134,7 @@ export const make = Effect.fnUntraced(function*(file: string) {
           ...before.map((one) => ({ id: one.id, at: Math.min(one.at, at) })),
           ...all.slice(at).map((id) => ({ id, at }))
         ]
-        // A message that the conversation has stays as it is; within one call the first message of an id wins, too.
+        // The conversation keeps the first message of each id, also within one call.
         const added = Array.dedupeWith(messages, (a, b) => a.id === b.id)
           .filter(({ id }) => !entry.messages.has(id) && !removed.some((one) => one.id === id))
         return { added, removed }

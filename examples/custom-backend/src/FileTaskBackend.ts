@@ -1,5 +1,5 @@
 /**
- * Keeps tasks in memory and in a journal file: a complete `TaskBackend` for one process, durable at every commit.
+ * A complete `TaskBackend` for one process. It keeps tasks in memory and in a journal file. Every commit is durable.
  *
  * One commit is one line of the file: the new states of the tasks that change, and the new events of their logs. Leases are
  * not written: a process that holds the file knows that all earlier owners are dead.
@@ -97,7 +97,7 @@ export const make = Effect.fnUntraced(function*(file: string) {
         ])
         return {
           change: { ...change, accepted: { ...task, createdAt: now } },
-          // The change has just made it.
+          // The change of this commit has added the entry.
           result: () => result(db.tasks.get(id) as Entry, true, asked)
         }
       })
@@ -110,7 +110,7 @@ export const make = Effect.fnUntraced(function*(file: string) {
         if (entry === undefined) return { result: () => Option.none() }
         const { state } = entry
         const won = () => Option.some(TaskRow.toClaim(entry, runnerId, now))
-        // A lost reply.
+        // The claim was won by an earlier try whose reply was lost.
         if (state.runnerId === runnerId && state.claimId === claimId && state.token === expectedToken + 1) {
           return { result: won }
         }
@@ -272,7 +272,7 @@ export const make = Effect.fnUntraced(function*(file: string) {
       }))
 
   return TaskBackend.of({
-    // A commit is a write to the disk: events of the next few milliseconds share it.
+    // A commit is a write to the disk: the events of 5 milliseconds share one commit.
     commitWindow: Duration.millis(5),
     create,
     get: (id, options) => Effect.map(Effect.suspend(() => db.find(id, options?.userId)), TaskRow.toTask),
@@ -308,7 +308,7 @@ export const make = Effect.fnUntraced(function*(file: string) {
           .map(TaskRow.toHead)),
     putIntent,
     intents: (id) => Effect.sync(() => db.tasks.get(id)?.state.intents ?? []),
-    // There are no other processes.
+    // Hints come from other processes, and this backend has only one process.
     wakes: Stream.never,
     ended,
     prune,

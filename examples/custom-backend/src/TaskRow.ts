@@ -1,5 +1,5 @@
 /**
- * A task as the file keeps it, and as the port returns it.
+ * The stored form of a task, and the values that the port returns.
  */
 import * as EventPayload from "@perennial/domain/EventPayload"
 import { AgentId, ClaimId, ConversationId, RunnerId, TaskId, UserId } from "@perennial/domain/Ids"
@@ -11,7 +11,7 @@ import * as TaskEvent from "@perennial/domain/TaskEvent"
 import { TaskSpec, toShown, withoutOwnerFields } from "@perennial/domain/TaskSpec"
 import { DateTime, Duration, Schema } from "effect"
 
-/** The fields that never change: those of the `NewTask`, and the time of acceptance. */
+/** The fields that never change: the fields of `NewTask`, and the time of acceptance. */
 export const Accepted = Schema.Struct({
   id: TaskId,
   conversationId: ConversationId,
@@ -24,7 +24,7 @@ export const Accepted = Schema.Struct({
 })
 export type Accepted = typeof Accepted.Type
 
-/** The fields that stay when the log is removed: the message is in the conversation, too. */
+/** The fields that are kept when the log is removed. The message is removed, because the conversation has it, too. */
 export const withoutMessage = (task: Accepted): Accepted => ({
   ...task,
   input: userText(""),
@@ -49,13 +49,13 @@ export const State = Schema.Struct({
   startedAt: Schema.optional(Schema.Natural),
   claimedAt: Schema.optional(Schema.Natural),
   finishedAt: Schema.optional(Schema.Natural),
-  /** The place of its end among all ends. */
+  /** The number of the end of the task, in the order of all ends. */
   endCursor: Schema.optional(Schema.Natural),
   pruned: Schema.optional(Schema.Boolean)
 })
 export type State = typeof State.Type
 
-/** An event. The ids of its task are beside it, not in its text. */
+/** An event. The text does not repeat the ids of its task. */
 export const LogLine = Schema.Struct({ seq: Schema.Natural, at: Schema.Natural, payload: Schema.String })
 export type LogLine = typeof LogLine.Type
 
@@ -65,7 +65,7 @@ export const Change = Schema.Struct({
   states: Schema.optional(Schema.Array(State)),
   events: Schema.optional(Schema.Array(Schema.Struct({ taskId: TaskId, line: LogLine }))),
   removed: Schema.optional(Schema.Array(TaskId)),
-  /** The number of ends so far, where the file begins: a deleted task does not give its place to another. */
+  /** The number of ends so far, at the beginning of a rewritten file. The number of a deleted task is not used again. */
   ends: Schema.optional(Schema.Natural)
 })
 export type Change = typeof Change.Type
@@ -76,7 +76,7 @@ export interface Entry {
   log: Array<LogLine>
 }
 
-/** Before its first event: queued, never claimed. */
+/** The state of a new task: queued and never claimed. */
 export const initial = (id: TaskId): State => ({
   id,
   status: "queued",
@@ -88,7 +88,7 @@ export const initial = (id: TaskId): State => ({
   updatedAt: 0
 })
 
-/** Appends events to the log of a task. A terminal one ends it, and it has no owner then (P4). */
+/** Appends events to the log of a task. A terminal event ends the task and removes its owner (P4). */
 export const append = (state: State, events: ReadonlyArray<TaskEvent.StoredEvent>, now: number): Change => {
   const grown = {
     ...state,
@@ -107,7 +107,7 @@ export const append = (state: State, events: ReadonlyArray<TaskEvent.StoredEvent
   return { states: [{ ...grown, ...ended }], events: lines.map((line) => ({ taskId: state.id, line })) }
 }
 
-/** Records an intent. A cancel ends a task that was never claimed. The first intent of a key stays. */
+/** Records an intent. A cancel ends a task that was never claimed. The first intent of a key is kept. */
 export const ask = ({ state, task }: Entry, intent: Intent, now: number): Change => {
   if (state.intents.some(({ key }) => key === intent.key)) return {}
   const asked = { ...state, intents: [...state.intents, intent], updatedAt: now }
@@ -121,7 +121,7 @@ export const ask = ({ state, task }: Entry, intent: Intent, now: number): Change
 /** Whether a change ends a task. */
 export const ends = ({ states = [] }: Change): boolean => states.some(({ status }) => isTerminal(status))
 
-/** Whether a process that does not have the task's agent may end it. */
+/** Whether a process without the agent of the task may end the task. */
 export const mayBeEnded = ({ state }: Entry, staleFor: Duration.Duration, now: number): boolean =>
   now - (state.startedAt ?? state.updatedAt) >= Duration.toMillis(staleFor) ||
   state.intents.some(({ key }) => key === cancelKey)

@@ -8,7 +8,7 @@ import { Effect } from "effect"
 import * as TaskRow from "./TaskRow.ts"
 import type { Change, Entry } from "./TaskRow.ts"
 
-/** Events of one line when the file is rewritten. */
+/** The largest number of events in a line when the file is rewritten. */
 const lineEvents = 1_000
 
 export const keyOf = (userId: UserId, key: string) => JSON.stringify([userId, key])
@@ -16,7 +16,7 @@ export const keyOf = (userId: UserId, key: string) => JSON.stringify([userId, ke
 /** The tasks in memory. */
 export class Tasks {
   readonly tasks = new Map<TaskId, Entry>()
-  /** In the order of acceptance. The first active one is the head. */
+  /** The tasks of each conversation in the order of acceptance. The first active task is the head. */
   readonly queues = new Map<ConversationId, ReadonlyArray<Entry>>()
   readonly keys = new Map<string, Entry>()
   /** The number of ends so far. */
@@ -34,7 +34,7 @@ export class Tasks {
     for (const state of states) {
       const entry = this.tasks.get(state.id)
       if (entry === undefined) continue
-      // An end gets its place here, in the order of the lines, and keeps it in every later line.
+      // An end gets its number here, in the order of the lines, and keeps it in all later lines.
       entry.state = TaskRow.isActive({ state }) || state.endCursor !== undefined
         ? state
         : { ...state, endCursor: ++this.ends }
@@ -69,7 +69,7 @@ export class Tasks {
     return this.active(id)[0]
   }
 
-  /** The change that a task's end makes to the one that becomes the head by it. */
+  /** The change of the task that becomes the head when this task ends. */
   promotion({ task }: Entry, now: number): Change {
     const [head, next] = this.active(task.conversationId)
     return head?.task.id === task.id && next !== undefined ? { states: [{ ...next.state, updatedAt: now }] } : {}
@@ -82,7 +82,7 @@ export class Tasks {
       : Effect.succeed(entry)
   }
 
-  /** The task, if this owner may write to it (P9). */
+  /** The task, if the owner with this token may write to it (P9). */
   fenced({ taskId, token }: Fence): Entry | undefined {
     const entry = this.tasks.get(taskId)
     return entry?.state.runnerId !== undefined && entry.state.token === token ? entry : undefined

@@ -8,16 +8,16 @@ class Model extends Context.Service<Model, { readonly ask: Effect.Effect<string>
 declare const agent: Agent.Agent
 
 describe("Agents", () => {
-  it("looks agents up with one typed error and no requirements", () => {
+  it("get has one typed error and no requirements", () => {
     expect<ReturnType<Agent.Agents["Service"]["get"]>>().type.toBe<Effect.Effect<Agent.Agent, AgentNotFound>>()
   })
 
-  it("registers at least one agent", () => {
+  it("layer needs at least one agent", () => {
     expect(Agent.Agents.layer([agent])).type.toBe<Layer.Layer<Agent.Agents>>()
     expect(Agent.Agents.layer).type.not.toBeCallableWith([])
   })
 
-  it("carries what making an agent needs and how it fails to the Layer", () => {
+  it("layerEffect has the errors and requirements of the effects that make the agents", () => {
     const made = Effect.as(Model, agent)
     const failing = Effect.fail("no key" as const)
     expect(Agent.Agents.layerEffect([made, failing])).type.toBe<Layer.Layer<Agent.Agents, "no key", Model>>()
@@ -25,11 +25,11 @@ describe("Agents", () => {
 })
 
 describe("Agent.run", () => {
-  it("has no requirements left and fails with AgentError only", () => {
+  it("has no requirements, and fails only with AgentError", () => {
     expect<ReturnType<Agent.Agent["run"]>>().type.toBe<Effect.Effect<Agent.AgentResult, Agent.AgentError>>()
   })
 
-  it("takes no event that the runtime writes itself", () => {
+  it("emit accepts no event that the runtime writes itself", () => {
     expect<Agent.Emit>().type.toBeCallableWith([{ type: "text", content: "hi" }])
     expect<Agent.Emit>().type.not.toBeCallableWith([{ type: "cancelled" }])
     expect<Agent.Emit>().type.not.toBeCallableWith([])

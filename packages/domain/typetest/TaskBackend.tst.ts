@@ -18,26 +18,26 @@ type Method = Exclude<keyof Service, "commitWindow" | "wakes">
 type Failure<Name extends Method> = Effect.Error<ReturnType<Service[Name]>>
 
 describe("TaskBackend", () => {
-  it("needs nothing from its callers", () => {
+  it("has no requirements", () => {
     expect<Effect.Services<ReturnType<Service[Method]>>>().type.toBe<never>()
     expect<Service["wakes"]>().type.toBe<Stream.Stream<TaskBackend.Wake>>()
   })
 
-  it("P1, P2: create says why a task was not accepted", () => {
+  it("P1, P2: create has a typed error for each reason to refuse a task", () => {
     expect<Failure<"create">>().type.toBe<
       ConversationBusy | QueueFull | IdempotencyConflict | ConversationNotFound | TaskBackendError
     >()
   })
 
-  it("P3: events never ends in silence when there is nothing to read from", () => {
+  it("P3: events has a typed error for each log that cannot be read", () => {
     expect<Failure<"events">>().type.toBe<TaskNotFound | EventsExpired | CursorAhead | TaskBackendError>()
   })
 
-  it("P9: finish tells a lost lease from a failing store", () => {
+  it("P9: finish has different errors for a lost lease and a failing store", () => {
     expect<Failure<"finish">>().type.toBe<LeaseLost | TaskBackendError>()
   })
 
-  it("fails with the store's error alone where nothing can be refused", () => {
+  it("the other methods fail only with TaskBackendError", () => {
     expect<Failure<"list" | "claim" | "append" | "release" | "heartbeat" | "unowned" | "prune">>()
       .type.toBe<TaskBackendError>()
   })

@@ -29,11 +29,11 @@ type Service = TaskManager["Service"]
 type Method = Exclude<keyof Service, "running">
 
 describe("TaskManager", () => {
-  it("needs nothing from its callers", () => {
+  it("has no requirements", () => {
     expect<Effect.Services<ReturnType<Service[Method]> | Service["running"]>>().type.toBe<never>()
   })
 
-  it("start returns the accepted task or the one reason it was not accepted", () => {
+  it("start returns the task, and has a typed error for each reason to refuse it", () => {
     expect<ReturnType<Service["start"]>>().type.toBe<
       Effect.Effect<
         Task,
@@ -51,7 +51,7 @@ describe("TaskManager", () => {
     >()
   })
 
-  it("start takes plain text for ids, and undefined for what is left out", () => {
+  it("start accepts plain strings as ids, and undefined for absent fields", () => {
     expect<StartInput>().type.toBeAssignableFrom<{
       message: string
       agentId: "writer"
@@ -63,7 +63,7 @@ describe("TaskManager", () => {
     expect<StartInput>().type.not.toBeAssignableFrom<{ message: string; agentId: number }>()
   })
 
-  it("events fails before the stream; the stream itself only with StreamLost", () => {
+  it("events fails before it returns the stream; the stream fails only with StreamLost", () => {
     expect<ReturnType<Service["events"]>>().type.toBe<
       Effect.Effect<
         Stream.Stream<StoredEvent, StreamLost>,
@@ -72,7 +72,7 @@ describe("TaskManager", () => {
     >()
   })
 
-  it("cancel and decide answer for unknown tasks and calls", () => {
+  it("cancel and decide have typed errors for unknown tasks and calls", () => {
     expect<ReturnType<Service["cancel"]>>().type.toBe<
       Effect.Effect<Task, InvalidInput | TaskNotFound | TaskBackendError>
     >()

@@ -9,7 +9,7 @@ declare const client: Client.PerennialClient["Service"]
 declare const id: TaskId
 
 describe("PerennialClient", () => {
-  it("takes requests without the parts in which nothing is required", () => {
+  it("parts of a request without a required field can be left out", () => {
     expect(client.tasks.list).type.toBeCallableWith()
     expect(client.tasks.list).type.toBeCallableWith({ query: { limit: 3 } })
     expect(client.system.ready).type.toBeCallableWith()
@@ -18,21 +18,21 @@ describe("PerennialClient", () => {
     expect(client.tasks.events).type.toBeCallableWith({ params: { id } })
   })
 
-  it("wants what is required", () => {
+  it("required fields are required", () => {
     expect(client.tasks.get).type.not.toBeCallableWith()
     expect(client.tasks.start).type.not.toBeCallableWith({})
     expect(client.tasks.start).type.not.toBeCallableWith({ payload: {} })
     expect(client.tasks.list).type.not.toBeCallableWith({ query: { limit: "3" } })
   })
 
-  it("answers with the response alone where that is asked for", () => {
+  it("returns only the response with `responseMode: \"response-only\"`", () => {
     const response = client.tasks.get<"response-only">({ params: { id }, responseMode: "response-only" })
     expect<Effect.Success<typeof response>>().type.toBe<HttpClientResponse.HttpClientResponse>()
   })
 })
 
 describe("layerTaskManager", () => {
-  it("needs an HttpClient, and takes a token as a text, hidden, or as an effect", () => {
+  it("needs an HttpClient; a token is a string, a Redacted, or an effect", () => {
     expect<ReturnType<typeof Client.layerTaskManager>>().type.toBe<
       Layer.Layer<TaskManager, never, HttpClient.HttpClient>
     >()

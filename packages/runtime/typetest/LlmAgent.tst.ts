@@ -15,20 +15,20 @@ const config = { agentId: "a", systemPrompt: "" }
 declare const failing: Layer.Layer<LanguageModel.LanguageModel, "no key", Board>
 
 describe("LlmAgent.make", () => {
-  it("needs a model, and with tools their handlers and dependencies", () => {
+  it("requires a model, and the handlers and dependencies of its tools", () => {
     expect(LlmAgent.make(config)).type.toBe<Effect.Effect<Agent.Agent, never, LanguageModel.LanguageModel>>()
     expect(LlmAgent.make({ ...config, tools: Tools })).type.toBe<
       Effect.Effect<Agent.Agent, never, LanguageModel.LanguageModel | Tool.Handler<"note"> | Board>
     >()
   })
 
-  it("needs nothing for tools that are built", () => {
+  it("requires only a model for an `AgentTools` value", () => {
     expect(LlmAgent.make({ ...config, tools: AgentTools.empty })).type.toBe<
       Effect.Effect<Agent.Agent, never, LanguageModel.LanguageModel>
     >()
   })
 
-  it("takes errors and needs from a model of its own", () => {
+  it("with a model option, has the errors and requirements of that model", () => {
     expect(LlmAgent.make({ ...config, model: failing })).type.toBe<
       Effect.Effect<Agent.Agent, "no key", Board | Scope.Scope>
     >()
@@ -36,7 +36,7 @@ describe("LlmAgent.make", () => {
 })
 
 describe("fallbacks", () => {
-  it("add their errors and needs to those of the model", () => {
+  it("add their errors and requirements to those of the model", () => {
     expect(LlmAgent.make({ ...config, model: ScriptedModel.layer(), fallbacks: [failing] })).type.toBe<
       Effect.Effect<Agent.Agent, "no key", Board | Scope.Scope>
     >()
@@ -45,13 +45,13 @@ describe("fallbacks", () => {
     >()
   })
 
-  it("need a model of the agent's own", () => {
+  it("are accepted only with a model option", () => {
     expect(LlmAgent.make).type.not.toBeCallableWith({ ...config, fallbacks: [failing] })
   })
 })
 
 describe("LlmAgent.layer", () => {
-  it("registers an agent, and keeps the scope of its model", () => {
+  it("provides the agents, and requires no scope", () => {
     expect(LlmAgent.layer({ ...config, model: ScriptedModel.layer() })).type.toBe<Layer.Layer<Agent.Agents>>()
     expect(LlmAgent.layer({ ...config, model: failing })).type.toBe<Layer.Layer<Agent.Agents, "no key", Board>>()
     expect(LlmAgent.layer(config)).type.toBe<Layer.Layer<Agent.Agents, never, LanguageModel.LanguageModel>>()
@@ -59,7 +59,7 @@ describe("LlmAgent.layer", () => {
 })
 
 describe("AgentTools.fromToolkit", () => {
-  it("takes what the tools need from where it runs", () => {
+  it("requires the handlers and dependencies of the tools", () => {
     expect(AgentTools.fromToolkit(Tools)).type.toBe<
       Effect.Effect<AgentTools.AgentTools, never, Tool.Handler<"note"> | Board>
     >()
