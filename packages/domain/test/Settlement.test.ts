@@ -78,7 +78,7 @@ describe("Settlement", () => {
     assert.strictEqual(after.text, "")
   })
 
-  it.prop("`advance`, event by event, leads to the same settlement as the whole log", [Moves, Status], ([moves, status]) => {
+  it.prop("`advance` event by event settles like the whole log", [Moves, Status], ([moves, status]) => {
     const log = fromMoves(moves)
     const open = log.reduce((open, { event }) => Settlement.advance(open, event), Settlement.empty)
     assert.deepStrictEqual(

@@ -10,7 +10,7 @@ const { FakeAnthropic } = Fake
 
 const whole: Fake.Reply = { actions: [{ text: ["whole"] }] }
 
-describe("a task over the Anthropic SDK, its costs", () => {
+describe("a task over the Anthropic SDK, usage and retries", () => {
   const later: ReadonlyArray<readonly [status: number, type: string]> = [
     [529, "overloaded_error"],
     [503, "api_error"],
@@ -18,7 +18,7 @@ describe("a task over the Anthropic SDK, its costs", () => {
     [429, "rate_limit_error"]
   ]
 
-  it.live.each(later)("a request that is answered %i is repeated at the time that the API names", ([status, type]) =>
+  it.live.each(later)("%i is repeated at the time that the API names", ([status, type]) =>
     Effect.gen(function*() {
       const fake = yield* FakeAnthropic
       yield* fake.push(Fake.errorReply(status, type, "Oh", { "retry-after-ms": "100" }), whole)

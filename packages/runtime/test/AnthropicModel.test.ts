@@ -175,7 +175,7 @@ describe("AnthropicModel", () => {
     }]
   ]
 
-  it.live.each(settings)("settings of the layer %j and of the agent %j", ([own, ofAgent, sent]) =>
+  it.live.each(settings)("settings: layer %j, agent %j", ([own, ofAgent, sent]) =>
     Effect.gen(function*() {
       const fake = yield* FakeAnthropic
       yield* fake.push({ actions: [{ text: ["ok"] }] })

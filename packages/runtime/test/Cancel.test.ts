@@ -74,7 +74,7 @@ const cancelAt = Effect.fnUntraced(function*({ at, call, from }: Moment) {
 describe("P4, P7: a task is cancelled", () => {
   for (const from of ["owner", "other"] as const) {
     for (const at of ["before", "after"] as const) {
-      it.effect(`from the ${from} process, ${at} each call of its execution to the store`, () =>
+      it.effect(`from the ${from} process, ${at} each call to the store`, () =>
         Effect.gen(function*() {
           const { calls } = yield* cancelAt({ call: 0, at, from })
           const statuses: Array<string> = []

@@ -64,7 +64,7 @@ const refused: ReadonlyArray<readonly [name: string, body: unknown, problem: Reg
   ["a long property name", withSchema({ properties: { ["x".repeat(65)]: {} } }), /Property keys/],
   ["draft-04", withSchema({ properties: { n: { exclusiveMinimum: true } } }), /draft 2020-12/],
   ["an empty enum", withSchema({ properties: { n: { items: { enum: [] } } } }), /draft 2020-12/],
-  ["a reference without a definition", withSchema({ properties: { n: { $ref: "#/$defs/Gone" } } }), /cannot be resolved/]
+  ["a dangling reference", withSchema({ properties: { n: { $ref: "#/$defs/Gone" } } }), /cannot be resolved/]
 ]
 
 const accepted: ReadonlyArray<readonly [name: string, body: unknown]> = [

@@ -61,7 +61,7 @@ describe("readers of one task (P3, P6)", () => {
     60_000
   )
 
-  it.effect("a reader with a cursor at the terminal event ends, also if it joins before that event is published", () =>
+  it.effect("a reader at the terminal event ends, also before that event is published", () =>
     Effect.gen(function*() {
       const both = yield* shared
       const { line, manager } = yield* startProcess(both, [counting(1)])

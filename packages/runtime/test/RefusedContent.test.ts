@@ -158,7 +158,7 @@ describe("D27: a tool that the provider refuses", () => {
     "an empty property name in a nested object": { properties: { a: { type: "object", properties: { "": {} } } } },
     "draft-04": { properties: { n: { type: "number", minimum: 0, exclusiveMinimum: true } } },
     "a list of types for the items": { properties: { a: { type: "array", items: [{ type: "string" }] } } },
-    "a reference without a definition": { properties: { a: { $ref: "#/definitions/Gone" } } },
+    "a dangling reference": { properties: { a: { $ref: "#/definitions/Gone" } } },
     "an empty enum": { properties: { a: { enum: [] } } },
     "an unknown type": { properties: { a: { type: "any" } } },
     "required: true": { properties: { a: { type: "string", required: true } } },
