@@ -33,7 +33,7 @@ describe.each(stores)("memory, on %s", (name, store) => {
       yield* tasks(count)
       yield* forget
       const kibibytes = ((yield* heapBytes) - before) / 1_024 / count
-      yield* Effect.promise(() => context.annotate(`${kibibytes.toFixed(1)} KiB of heap remain of a task`))
+      yield* Effect.promise(() => context.annotate(`each task leaves ${kibibytes.toFixed(1)} KiB on the heap`))
       // The events of a task have more than 30 KiB. The memory store has the records of tasks on the heap.
       assert.isBelow(kibibytes, name === "memory" ? 6 : 2)
     }).pipe(Effect.provide(

@@ -68,7 +68,7 @@ describe.each(stores)("starts over HTTP, on %s", (_, store) => {
       assert.deepStrictEqual(said.filter((_, i) => i % 2 === 0).map(({ taskId }) => taskId).toSorted(), ids.toSorted())
       said.forEach(({ role, taskId }, i) => {
         assert.strictEqual(role, i % 2 === 0 ? "user" : "assistant")
-        assert.strictEqual(taskId, said[i - i % 2]?.taskId, "what two tasks said is mixed")
+        assert.strictEqual(taskId, said[i - i % 2]?.taskId, "the messages of two tasks are mixed")
       })
     }).pipe(Effect.scoped, Effect.provide(layer))
   })

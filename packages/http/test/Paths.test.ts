@@ -20,7 +20,7 @@ describe("paths", () => {
       assert.strictEqual((yield* call("/tasks", { method: "HEAD" })).status, 200)
     }))
 
-  it.effect("an id of 200 characters is accepted, and a longer id is refused by name", () =>
+  it.effect("an id of 200 characters is accepted, and a longer one is an invalid parameter", () =>
     Effect.gen(function*() {
       const call = yield* makeCall()
       const longest = `/tasks/${encodeURIComponent("é".repeat(200))}`

@@ -63,7 +63,7 @@ it.effect("P11: retention removes logs in small steps until none is left, and tr
       yield* settle
       yield* TestClock.adjust("10 millis")
     }
-    assert.strictEqual(asked.length, 5, "one pass to its end, and not before the next hour again")
+    assert.strictEqual(asked.length, 5, "one whole pass, and no further pass within the hour")
     assert.isTrue(asked.every(({ limit }) => limit === 50))
     for (const { finishedFor } of asked) assert.deepStrictEqual(finishedFor, Duration.days(1))
   }).pipe(Effect.scoped))
