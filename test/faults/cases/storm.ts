@@ -128,7 +128,7 @@ export const storm = Effect.fnUntraced(function*(run: Run, seconds: number) {
       kills(run, from, until),
       restarts(run, millis),
       others(run, until),
-      crashLoop(run)
+      crashLoop(run, until)
     ],
     { concurrency: "unbounded" }
   )
