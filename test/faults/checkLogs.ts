@@ -18,6 +18,7 @@ export const accepted = ({ accepted, kept }: Observed): ReadonlyArray<Violation>
 }
 
 const wholeLog = ({ log, task }: Kept): ReadonlyArray<Violation> => {
+  if (log.length === 0) return [{ promise: "P1", what: `the log of task ${task.id}, which is ${task.status}, is gone` }]
   const violations: Array<Violation> = []
   const gap = log.findIndex(({ seq }, i) => seq !== i + 1)
   if (gap >= 0) {

@@ -17,7 +17,7 @@ const lost = (owners: number, more: ReadonlyArray<Entry> = [], fatal = true): Ch
     bodies: [...bodies.slice(0, 5), { type: "error", error: "CrashLoop", detail: "", retryable: false }],
     observed: (observed): Observed => ({
       ...observed,
-      accepted: observed.accepted.map((one) => ({ taskId: one.taskId, ends: ["error"], plan: { ...one.plan, fatal } })),
+      accepted: observed.accepted.map((one) => ({ ...one, ends: ["error"], plan: { ...one.plan, fatal } })),
       kept: observed.kept.map(({ log, task }) => ({
         task: { ...task, status: "error" },
         log: log.map((stored, i) => i === 5 ? { ...stored, at: 2_010 } : stored)

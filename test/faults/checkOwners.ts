@@ -28,6 +28,18 @@ export const waits = (observed: Observed): ReadonlyArray<Violation> =>
       : [{ promise: "P8", what: `task ${wait.taskId} waited ${wait.millis} ms after ${after(wait)}` }]
   )
 
+/** P9: no task is taken from an owner that is well. */
+export const undisturbed = ({ accepted, ledger }: Observed): ReadonlyArray<Violation> => {
+  const claims = Map.groupBy(ofType(ledger, "claimed"), ({ taskId }) => taskId)
+  return accepted.flatMap(({ taskId, undisturbed }) => {
+    const owners = claims.get(taskId) ?? []
+    return !undisturbed || owners.length <= 1 ? [] : [{
+      promise: "P9",
+      what: `task ${taskId} was taken from process ${owners[0]?.pid}, to which nothing had happened`
+    }]
+  })
+}
+
 /** Whether the process killed itself on a task, as that task asked it to. */
 const diedOnTask = ({ ledger }: Observed, pid: number): boolean =>
   ofType(ledger, "dying").some((entry) => entry.pid === pid)

@@ -135,6 +135,19 @@ describe("the checker of fault runs", () => {
     })
   })
 
+  it("P9: a task that was taken from an owner that was well", () => {
+    assertCaught("P9", /t1 was taken from process 1, to which nothing had happened/, {
+      observed: (observed) => ({
+        ...observed,
+        accepted: observed.accepted.map((one) => ({ ...one, undisturbed: true }))
+      })
+    })
+  })
+
+  it("P1: a log that was removed", () => {
+    assertCaught("P1", /the log of task t1, which is completed, is gone/, { bodies: [] })
+  })
+
   it("P9: an attempt that nobody claimed", () => {
     assertCaught("P9", /event 7 of task t1 begins attempt 2, which nobody claimed/, {
       observed: (observed) => ({ ...observed, ledger: ledger.filter(({ at }) => at !== 1_060) })
@@ -236,6 +249,7 @@ describe("the checker of fault runs", () => {
       "processes killed -9": 2,
       "processes frozen": 1,
       "processes told to end": 1,
+      "processes whose clock was wrong": 1,
       "restarts of the store": 1,
       "times all connections to the store were cut": 1,
       orphans: 2,

@@ -24,6 +24,7 @@ const checks: ReadonlyArray<(observed: Observed) => ReadonlyArray<Violation>> = 
   Loops.loops,
   Loops.progress,
   Owners.waits,
+  Owners.undisturbed,
   Owners.ends,
   Owners.places,
   Coverage.enough

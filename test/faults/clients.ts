@@ -57,6 +57,8 @@ export interface StartOptions {
   readonly ends?: ReadonlyArray<Terminal["type"]>
   /** The process that is asked first. */
   readonly at?: Slot | undefined
+  /** Nothing happens to any process or the store while it lives. */
+  readonly undisturbed?: boolean
 }
 
 /** Asks for a task until there is an answer. What is accepted is noted. */
@@ -71,7 +73,8 @@ export const tryStart = Effect.fnUntraced(function*(run: Run, plan: Plan.Plan, o
       onBusy: options.onBusy ?? "reject"
     })
   }, options.at)
-  if (answer.status === 201) run.accepted.push({ taskId: answer.body.id ?? "", ends: options.ends ?? ["done"], plan })
+  const { ends = ["done"], undisturbed = false } = options
+  if (answer.status === 201) run.accepted.push({ taskId: answer.body.id ?? "", ends, plan, undisturbed })
   return answer
 })
 

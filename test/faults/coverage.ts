@@ -8,7 +8,7 @@ import * as Waits from "./waits.ts"
 const always: Partial<Counts> = { tasks: 1, events: 1, readers: 1, "events checked at readers": 1 }
 
 export const counts = (observed: Observed): Counts => {
-  const { cuts, deaths, kept, readings, restarts } = observed
+  const { cuts, deaths, kept, lives, readings, restarts } = observed
   const waits = Waits.waits(observed)
   const died = (how: string) => deaths.filter((death) => death.how === how).length
   const waited = (kind: Waits.Wait["kind"]) => waits.filter((wait) => wait.kind === kind).length
@@ -21,6 +21,7 @@ export const counts = (observed: Observed): Counts => {
     "processes killed -9": died("killed"),
     "processes frozen": died("frozen"),
     "processes told to end": died("terminated"),
+    "processes whose clock was wrong": lives.filter(({ clockAhead }) => clockAhead !== 0).length,
     "restarts of the store": restarts,
     "times all connections to the store were cut": cuts,
     orphans: waited("orphaned"),

@@ -77,6 +77,7 @@ export const ledger: ReadonlyArray<Entry> = [
 export const accepted = (taskId: string): Accepted => ({
   taskId,
   ends: ["done"],
+  undisturbed: false,
   plan: { words: 2, steps: [[{ tool: "pay", millis: 1 }]] }
 })
 
@@ -111,7 +112,13 @@ export const observe = (change: Change = {}): Observed => {
     ]]),
     ledger,
     deaths: [{ pid: 1, at: 1_055, how: "killed" }],
-    lives: [1, 2, 3].map((pid) => ({ pid, from: 900, freshBytes: 100 * 2 ** 20, largestBytes: 150 * 2 ** 20 })),
+    lives: [1, 2, 3].map((pid) => ({
+      pid,
+      from: 900,
+      clockAhead: 0,
+      freshBytes: 100 * 2 ** 20,
+      largestBytes: 150 * 2 ** 20
+    })),
     outages: [],
     absences: [{ from: 0, to: 900 }],
     leaseMillis: 3_000,

@@ -35,11 +35,11 @@ export type Of<Type extends Entry["type"]> = Extract<Entry, { readonly type: Typ
 
 type WithoutPlace<E> = E extends Entry ? Omit<E, "at" | "pid"> : never
 
-/** Appends to the file; a line is written in one piece. */
-export const writer = (file: string) => (entry: WithoutPlace<Entry>): Effect.Effect<void> =>
+/** Appends to the file; a line is written in one piece. The clock of the process may be ahead, by so many milliseconds. */
+export const writer = (file: string, clockAhead: number) => (entry: WithoutPlace<Entry>): Effect.Effect<void> =>
   Effect.map(
     Clock.currentTimeMillis,
-    (at) => appendFileSync(file, `${JSON.stringify({ at, pid: process.pid, ...entry })}\n`)
+    (now) => appendFileSync(file, `${JSON.stringify({ at: now - clockAhead, pid: process.pid, ...entry })}\n`)
   )
 
 const decode = Schema.decodeUnknownSync(Schema.fromJsonString(Entry))

@@ -12,11 +12,13 @@ import { NodeRuntime } from "@effect/platform-node"
 import { Cause, Clock, Console, Data, Duration, Effect, Exit, Random } from "effect"
 import { parseArgs } from "node:util"
 import { cancel } from "./cases/cancel.ts"
+import { clocks } from "./cases/clocks.ts"
 import { freeze } from "./cases/freeze.ts"
 import { capacity, handOver } from "./cases/handOver.ts"
 import { starts } from "./cases/starts.ts"
 import { storm } from "./cases/storm.ts"
 import { check } from "./checker.ts"
+import * as Clocks from "./clocks.ts"
 import { within } from "./deadline.ts"
 import { report } from "./report.ts"
 import * as Run from "./run.ts"
@@ -42,7 +44,7 @@ const shortestStorm = 20
 /** When a case, and the storm after its seconds, are broken off: what is stranded must not hang the run. */
 const patienceSeconds = 60
 
-const cases = { starts, cancel, freeze, handOver, capacity }
+const cases = { starts, clocks, cancel, freeze, handOver, capacity }
 const names = ["soaks", ...Object.keys(cases), "storm"]
 
 const list = (flag: string, text: string, known: ReadonlyArray<string>) => {
@@ -73,7 +75,8 @@ const onStore = Effect.fnUntraced(
       leaseMillis: 3_000,
       capacity: 60,
       growthBytes: 384 * 2 ** 20,
-      restartMillis: 500
+      restartMillis: 500,
+      clocks: Clocks.aheadSeconds
     })
     const run = Run.make(world, seed)
     const stormSeconds = Math.max(shortestStorm, seconds - casesSeconds)
@@ -104,6 +107,8 @@ const main = Effect.gen(function*() {
   const installed = stores.filter(Store.isInstalled)
   const missing = stores.filter((name) => !installed.includes(name))
   if (missing.length > 0) yield* Console.log(`Skipped: ${missing.join(", ")}, not installed here.`)
+  if (!Clocks.isInstalled) yield* Console.log("Skipped: clocks that are wrong. faketime is not installed here.")
+  if (flags.require && !Clocks.isInstalled) return yield* new Failed({ message: "Nothing is shown without faketime." })
   if (installed.length === 0 || (flags.require && missing.length > 0)) {
     return yield* new Failed({ message: `Nothing is shown without ${missing.join(" and ")}.` })
   }

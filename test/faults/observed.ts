@@ -14,6 +14,8 @@ export interface Accepted {
   readonly taskId: string
   /** How it may end. */
   readonly ends: ReadonlyArray<Terminal["type"]>
+  /** Nothing happened to its owner. */
+  readonly undisturbed: boolean
   /** What it was to do. */
   readonly plan: Pick<Plan, "words" | "steps" | "fatal">
 }
@@ -79,6 +81,7 @@ export const countNames = [
   "processes killed -9",
   "processes frozen",
   "processes told to end",
+  "processes whose clock was wrong",
   "restarts of the store",
   "times all connections to the store were cut",
   "orphans",

@@ -87,11 +87,15 @@ const allMessages = Effect.fnUntraced(function*(conversation: string) {
   }
 })
 
-/** What the store holds, read without any server between. */
+/** What the store holds, read without any server between. A log that was removed is empty. */
 const readStore = Effect.gen(function*() {
   const kept = yield* Effect.forEach(
     yield* allTasks,
-    (task) => Effect.map(wholeLog(task.id), (log): Kept => ({ task, log })),
+    (task) =>
+      wholeLog(task.id).pipe(
+        Effect.catchTag("EventsExpired", () => Effect.succeed([])),
+        Effect.map((log): Kept => ({ task, log }))
+      ),
     { concurrency: 8 }
   )
   const conversations = [...new Set(kept.map(({ task }): string => task.conversationId))]

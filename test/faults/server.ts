@@ -10,6 +10,7 @@ import * as Server from "@perennial/http/Server"
 import * as Tokens from "@perennial/http/Tokens"
 import * as AgentTools from "@perennial/runtime/AgentTools"
 import * as LlmAgent from "@perennial/runtime/LlmAgent"
+import * as Retention from "@perennial/runtime/Retention"
 import * as ScriptedModel from "@perennial/runtime/ScriptedModel"
 import * as TaskLimits from "@perennial/runtime/TaskLimits"
 import * as TaskRuntime from "@perennial/runtime/TaskRuntime"
@@ -25,7 +26,9 @@ const settings = Config.all({
   port: Config.Int("PORT"),
   ledger: Config.String("LEDGER"),
   leaseMillis: Config.Int("LEASE_MILLIS"),
-  capacity: Config.Int("CAPACITY")
+  capacity: Config.Int("CAPACITY"),
+  /** In seconds. */
+  clockAhead: Config.Int("CLOCK_AHEAD")
 })
 
 type Write = ReturnType<typeof Ledger.writer>
@@ -123,14 +126,16 @@ const agents = (write: Write) =>
       model: model(write)
     })))
 
-const server = Effect.map(settings, ({ capacity, leaseMillis, ledger, port, store }) => {
-  const write = Ledger.writer(ledger)
+const server = Effect.map(settings, ({ capacity, clockAhead, leaseMillis, ledger, port, store }) => {
+  const write = Ledger.writer(ledger, clockAhead * 1_000)
   const storage = Storage.layer(store)
   return Server.layer({ handOver: true }).pipe(
     Layer.provide(Tokens.layerLocal),
     Layer.provideMerge(NodeServer.layer({ port })),
     Layer.provide(TaskRuntime.layer),
     Layer.provide(agents(write)),
+    // All logs of a run are younger than a log that may be removed.
+    Layer.provide(Retention.layer({ interval: "1 second" })),
     Layer.provide(Layer.effect(TaskBackend, Effect.map(TaskBackend, (backend) => watched(backend, write)))),
     Layer.provide(storage),
     Layer.provide(TaskLimits.layer({ capacity, leaseTtl: leaseMillis }))

@@ -8,6 +8,7 @@ import { mkdtempSync, openSync, readFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
+import * as Clocks from "./clocks.ts"
 import type { Outage, Store } from "./store.ts"
 
 /** A process that could not work from some time on, for a while or for good. */
@@ -28,6 +29,8 @@ export interface Life {
   readonly pid: number
   readonly from: number
   to?: number
+  /** How far its clock was ahead, in seconds. */
+  readonly clockAhead: number
   /** Its resident memory when it was up, and at most since. */
   readonly freshBytes: number
   largestBytes: number
@@ -43,6 +46,8 @@ export interface Options {
   readonly growthBytes: number
   /** Between the death of a process and the start of the next one. */
   readonly restartMillis: number
+  /** How far the clocks of processes are ahead, in seconds. Each process of a server gets the next one. */
+  readonly clocks: ReadonlyArray<number>
 }
 
 interface Running {
@@ -57,6 +62,8 @@ export interface Slot {
   /** The same for all of them. */
   address: string
   readonly state: "starting" | "up" | "frozen" | "down"
+  /** How far the clock of its process is ahead, in seconds. */
+  clockAhead: number
   process: Running | undefined
 }
 
@@ -85,8 +92,11 @@ export const make = Effect.fnUntraced(function*(options: Options) {
     name: "ABC".charAt(i),
     address: "",
     state: "down",
+    clockAhead: 0,
     process: undefined
   }))
+  /** The place in `clocks` of the next process of each server. */
+  const clocks = slots.map((_, i) => i)
   const healthy = () => slots.filter(({ state }) => state === "up")
   const allUp = Latch.makeUnsafe(false)
   const enter = (slot: { state: Slot["state"] }, state: Slot["state"]) => {
@@ -100,6 +110,13 @@ export const make = Effect.fnUntraced(function*(options: Options) {
     }
   }
 
+  const nextClock = (slot: Slot) => {
+    const i = slots.indexOf(slot)
+    const n = clocks[i] ?? 0
+    clocks[i] = n + 1
+    return options.clocks[n % options.clocks.length] ?? 0
+  }
+
   const launch = (slot: Slot) => {
     const log = openSync(join(directory, `${slot.name}.log`), "a")
     return spawn(process.execPath, ["--disable-warning=ExperimentalWarning", module], {
@@ -110,7 +127,9 @@ export const make = Effect.fnUntraced(function*(options: Options) {
         PORT: slot.address === "" ? "0" : new URL(slot.address).port,
         LEDGER: ledger,
         LEASE_MILLIS: String(options.leaseMillis),
-        CAPACITY: String(options.capacity)
+        CAPACITY: String(options.capacity),
+        CLOCK_AHEAD: String(slot.clockAhead),
+        ...Clocks.environment(slot.clockAhead)
       }
     })
   }
@@ -120,6 +139,7 @@ export const make = Effect.fnUntraced(function*(options: Options) {
     enter(slot, "starting")
     const exited = yield* Deferred.make<number | null>()
     const ready = yield* Deferred.make<string | undefined>()
+    slot.clockAhead = nextClock(slot)
     const child = launch(slot)
     const running: Running = { child, pid: child.pid ?? 0, exited }
     slot.process = running
@@ -132,7 +152,8 @@ export const make = Effect.fnUntraced(function*(options: Options) {
     if (address !== undefined) {
       slot.address = address
       const bytes = residentBytes(running.pid)
-      lives.push({ pid: running.pid, from: now(), freshBytes: bytes, largestBytes: bytes })
+      const { clockAhead } = slot
+      lives.push({ pid: running.pid, from: now(), clockAhead, freshBytes: bytes, largestBytes: bytes })
       enter(slot, "up")
     }
     return running
