@@ -2,6 +2,7 @@ import { NodeServices } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, FileSystem } from "effect"
 import { ChildProcessSpawner } from "effect/process"
+import { basename } from "node:path"
 import * as Rest from "../support/rest.ts"
 import * as Sse from "../support/sse.ts"
 import { refused, started } from "./server.ts"
@@ -117,14 +118,29 @@ describe("evergreen", () => {
       ])
     }).pipe(Effect.provide(NodeServices.layer)))
 
-  it.live("refuses a database that another server uses, with one line", () =>
+  it.live("P2: refuses a database that another server uses, under any of its names, with one line", () =>
     Effect.gen(function*() {
-      const directory = yield* (yield* FileSystem.FileSystem).makeTempDirectoryScoped()
+      const fs = yield* FileSystem.FileSystem
+      const directory = yield* fs.makeTempDirectoryScoped()
       const PERENNIAL_STORE = `sqlite:${directory}/perennial.db`
       yield* started({ PERENNIAL_STORE })
-      const second = yield* refused({ PERENNIAL_STORE })
+      for (
+        const [path, why] of [
+          [`${directory}/perennial.db`, "in use by another process"],
+          [`${directory}//../${basename(directory)}/./perennial.db`, "in use by another process"],
+          [`file:${directory}/perennial.db`, "is a URI"],
+          [`file:${directory}/perennial.db?mode=rwc`, "is a URI"]
+        ] as const
+      ) {
+        const second = yield* refused({ PERENNIAL_STORE: `sqlite:${path}` })
+        assert.strictEqual(second.code, ChildProcessSpawner.ExitCode(1))
+        assert.strictEqual(second.lines.length, 1)
+        assert.include(second.lines[0], why)
+      }
+      yield* fs.link(`${directory}/perennial.db`, `${directory}/second.db`)
+      const second = yield* refused({ PERENNIAL_STORE: `sqlite:${directory}/second.db` })
       assert.strictEqual(second.code, ChildProcessSpawner.ExitCode(1))
       assert.strictEqual(second.lines.length, 1)
-      assert.include(second.lines[0], "in use by another process")
+      assert.include(second.lines[0], "has several names")
     }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)))
 })

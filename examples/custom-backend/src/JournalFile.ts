@@ -39,10 +39,10 @@ const slack = 1024 * 1024
 const isBusy = (cause: unknown) => cause instanceof Error && "errcode" in cause && cause.errcode === 5
 
 /** Node has no file locks. The operating system frees the lock of SQLite, however the process ends. */
-const own = (file: string) =>
+const own = (file: string, path: string) =>
   Effect.acquireRelease(
     Effect.try({
-      try: () => new DatabaseSync(`${file}-owner`, { timeout: 0 }),
+      try: () => new DatabaseSync(`${path}-owner`, { timeout: 0 }),
       catch: (cause) => new JournalError({ file, problem: "cannot be locked", cause })
     }),
     (lock) => Effect.sync(() => lock.close())
@@ -56,7 +56,17 @@ const own = (file: string) =>
     })
   ))
 
-export const make = Effect.fnUntraced(function*<C>(file: string, options: {
+/** The real path of a file, so that a process that opens the file by another path finds the same lock. */
+const realPath = Effect.fnUntraced(function*(file: string) {
+  const fs = yield* FileSystem.FileSystem
+  const path = yield* Path.Path
+  yield* fs.makeDirectory(path.dirname(file), { recursive: true })
+  return (yield* fs.exists(file))
+    ? yield* fs.realPath(file)
+    : path.join(yield* fs.realPath(path.dirname(file)), path.basename(file))
+})
+
+export const make = Effect.fnUntraced(function*<C>(name: string, options: {
   readonly change: Schema.Codec<C, unknown>
   /** Applies a change to the state in memory. */
   readonly apply: (change: C) => void
@@ -64,7 +74,6 @@ export const make = Effect.fnUntraced(function*<C>(file: string, options: {
   readonly snapshot: () => Iterable<C>
 }): Effect.fn.Return<Journal<C>, JournalError, FileSystem.FileSystem | Path.Path | Scope.Scope> {
   const fs = yield* FileSystem.FileSystem
-  const directory = (yield* Path.Path).dirname(file)
   const Line = Schema.fromJsonString(options.change)
   const encode = Schema.encodeEffect(Line)
   const decode = Schema.decodeEffect(Line)
@@ -73,7 +82,9 @@ export const make = Effect.fnUntraced(function*<C>(file: string, options: {
   let rewriteAt = 0
   let broken = false
 
-  const refuse = (problem: string) => (cause: unknown) => new JournalError({ file, problem, cause })
+  const refuse = (problem: string) => (cause: unknown) => new JournalError({ file: name, problem, cause })
+  const file = yield* Effect.mapError(realPath(name), refuse("cannot be made"))
+  const directory = (yield* Path.Path).dirname(file)
   const sync = (path: string) => Effect.scoped(Effect.flatMap(fs.open(path), (handle) => handle.sync))
 
   const write = Effect.fnUntraced(function*(path: string, flag: "a" | "w", lines: Iterable<C>) {
@@ -110,8 +121,7 @@ export const make = Effect.fnUntraced(function*<C>(file: string, options: {
     )
   })
 
-  yield* Effect.mapError(fs.makeDirectory(directory, { recursive: true }), refuse("cannot be made"))
-  yield* own(file)
+  yield* own(name, file)
   yield* Effect.mapError(replay, refuse("cannot be read"))
   yield* Effect.mapError(rewrite, refuse("cannot be written"))
 

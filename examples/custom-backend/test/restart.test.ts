@@ -89,15 +89,22 @@ describe("JournalFile", () => {
       assert.strictEqual(error.message, `The journal "${file}" cannot be read.`)
     }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)))
 
-  it.effect("a file that is in use is refused with a one-line message", () =>
+  it.effect("P2: a file that is in use is refused with a one-line message, whichever path names it", () =>
     Effect.gen(function*() {
-      const file = `${yield* directory}/tasks.jsonl`
+      const fs = yield* FileSystem.FileSystem
+      const here = yield* directory
+      const file = `${here}/tasks.jsonl`
       yield* Layer.build(FileTaskBackend.layer(file))
-      const error = yield* Effect.flip(on(file)(create))
-      assert.strictEqual(
-        error.message,
-        `The journal "${file}" is in use by another process, which has to stop first.`
-      )
+      yield* fs.makeDirectory(`${here}/links`)
+      yield* fs.symlink(file, `${here}/links/file.jsonl`)
+      yield* fs.symlink(here, `${here}/links/directory`)
+      for (const path of ["tasks.jsonl", "links/file.jsonl", "links/directory/tasks.jsonl", "links/../tasks.jsonl"]) {
+        const error = yield* Effect.flip(on(`${here}/${path}`)(create))
+        assert.strictEqual(
+          error.message,
+          `The journal "${here}/${path}" is in use by another process, which has to stop first.`
+        )
+      }
     }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)))
 
   it.effect("P5, P11: a failed write is not visible, and no write is accepted after it", () =>

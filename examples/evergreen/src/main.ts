@@ -126,6 +126,7 @@ const run = (config: ServerConfig.ServerConfig) => {
       ScriptError: (error) => refuse(`PERENNIAL_SCRIPT cannot be played: ${error.message}`),
       PlatformError: (error) => refuse(`PERENNIAL_SCRIPT cannot be read: ${error.message}`),
       SqlError: (error) => refuseStore(why(error.reason)),
+      UnusableStore: (error) => refuseStore(error.message),
       MigrationError: (error) => refuseStore(`its tables cannot be brought up to date: ${why(error)}`),
       RedisError: (error) => refuseStore(String(error.cause).replace(/^Error: /, "")),
       NotLoopback: (error) => refuse(error.message),

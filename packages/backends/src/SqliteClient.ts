@@ -3,8 +3,8 @@
  *
  * Every commit survives power loss (WAL, `synchronous=FULL`). A file belongs to one process. The process holds an exclusive
  * transaction on the file `<file>-owner` (beside the target, if the file is a link). The operating system frees this lock
- * when the process ends, in whichever way. A second process is refused. A process that has the lock therefore knows that
- * every earlier process is dead.
+ * when the process ends, in whichever way. A second process is refused, by whichever path it opens the file. A process that
+ * has the lock therefore knows that every earlier process is dead.
  *
  * @since 0.1.0
  */
@@ -12,9 +12,10 @@
 import { Context, Effect, Layer, Schema, type Scope, Semaphore, Stream } from "effect"
 import { Reactivity } from "effect/reactivity"
 import { SqlClient, type SqlConnection, SqlError, Statement } from "effect/sql"
-import { closeSync, existsSync, mkdirSync, openSync, realpathSync } from "node:fs"
+import { closeSync, existsSync, mkdirSync, openSync, realpathSync, statSync } from "node:fs"
 import { dirname } from "node:path"
 import { DatabaseSync, type SQLInputValue, type StatementSync } from "node:sqlite"
+import { UnusableStore } from "./UnusableStore.ts"
 
 /**
  * Another process has the database file open.
@@ -36,8 +37,9 @@ export class SqliteFileInUse extends Schema.TaggedError<SqliteFileInUse>()("Sqli
  */
 export interface Options {
   /**
-   * The database file. A missing file is created with its directory, with access for the user of the process only (modes 600
-   * and 700). `:memory:` is a database that ends with the process.
+   * The path of the database file. A missing file is created with its directory, with access for the user of the process
+   * only (modes 600 and 700). `:memory:` is a database that ends with the process. Refused are `file:` URIs, and files with
+   * several names (hard links): SQLite would open them past the lock.
    */
   readonly filename: string
 }
@@ -92,26 +94,39 @@ const makeDirectory = (path: string): void => {
   }
 }
 
-/** The real name of a file, so that a process that opens the file through a link finds the same lock. */
-const realName = (filename: string): string => {
+/** The real path of a file, so that a process that opens the file by another path finds the same lock, and its names there. */
+const locate = (filename: string): { readonly path: string; readonly names: number } => {
   makeDirectory(dirname(filename))
   makeFile(filename)
-  return realpathSync(filename)
+  const path = realpathSync(filename)
+  return { path, names: statSync(path).nlink }
 }
 
-/** Takes the file for this process until the scope closes. */
-const own = (filename: string): Effect.Effect<void, SqliteFileInUse | SqlError.SqlError, Scope.Scope> =>
-  Effect.gen(function*() {
-    if (filename === ":memory:") return
-    const owner = yield* attempt("open", () => {
-      const owner = `${realName(filename)}-owner`
-      makeFile(owner)
-      return owner
+/** A file that cannot be opened, for any other reason than a lock, cannot be opened at another try either. */
+const refuse = (error: SqlError.SqlError): SqlError.SqlError | UnusableStore =>
+  error.reason._tag === "LockTimeoutError" ? error : new UnusableStore({ problem: error.reason.message })
+
+/** Takes the file for this process until the scope closes. Returns what SQLite opens. */
+const own = Effect.fnUntraced(function*(
+  filename: string
+): Effect.fn.Return<string, SqliteFileInUse | SqlError.SqlError | UnusableStore, Scope.Scope> {
+  if (filename === ":memory:") return filename
+  if (filename.startsWith("file:")) {
+    return yield* new UnusableStore({ problem: `"${filename}" is a URI: give the path of the file instead` })
+  }
+  const { names, path } = yield* attempt("open", () => locate(filename))
+  if (names > 1) {
+    return yield* new UnusableStore({
+      problem: `"${path}" has several names (hard links), and each name would have a lock of its own: keep one name`
     })
-    yield* open(owner, 0, ["BEGIN EXCLUSIVE"]).pipe(
-      Effect.catchReason("SqlError", "LockTimeoutError", () => Effect.fail(new SqliteFileInUse({ filename })))
-    )
-  })
+  }
+  const owner = `${path}-owner`
+  yield* attempt("open", () => makeFile(owner))
+  yield* open(owner, 0, ["BEGIN EXCLUSIVE"]).pipe(
+    Effect.catchReason("SqlError", "LockTimeoutError", () => Effect.fail(new SqliteFileInUse({ filename })))
+  )
+  return path
+})
 
 // Parameters have an unknown type here. The database refuses a value that it cannot store with an error.
 const bind = (value: unknown): SQLInputValue =>
@@ -180,11 +195,13 @@ const makeConnection = (database: DatabaseSync): SqlConnection.Connection => {
  */
 export const make = Effect.fnUntraced(function*({ filename }: Options): Effect.fn.Return<
   SqlClient.SqlClient,
-  SqliteFileInUse | SqlError.SqlError,
+  SqliteFileInUse | SqlError.SqlError | UnusableStore,
   Scope.Scope | Reactivity.Reactivity
 > {
-  yield* own(filename)
-  const database = yield* open(filename, busyTimeout, ["PRAGMA journal_mode = WAL", "PRAGMA synchronous = FULL"])
+  const database = yield* own(filename).pipe(
+    Effect.flatMap((path) => open(path, busyTimeout, ["PRAGMA journal_mode = WAL", "PRAGMA synchronous = FULL"])),
+    Effect.catchTag("SqlError", (error) => Effect.fail(refuse(error)))
+  )
   return yield* SqlClient.make({
     ...SqlClient.makeSqliteAcquirers({
       connection: Effect.succeed(makeConnection(database)),
@@ -207,5 +224,5 @@ export const make = Effect.fnUntraced(function*({ filename }: Options): Effect.f
  */
 export const layer = (
   options: Options
-): Layer.Layer<SqlClient.SqlClient, SqliteFileInUse | SqlError.SqlError> =>
+): Layer.Layer<SqlClient.SqlClient, SqliteFileInUse | SqlError.SqlError | UnusableStore> =>
   Layer.effect(SqlClient.SqlClient, make(options)).pipe(Layer.provide(Reactivity.layer))

@@ -7,6 +7,7 @@ import { assert, it } from "@effect/vitest"
 import * as SqlConversationStore from "@perennial/backends/SqlConversationStore"
 import type { SqliteFileInUse } from "@perennial/backends/SqliteClient"
 import * as SqlTaskBackend from "@perennial/backends/SqlTaskBackend"
+import type { UnusableStore } from "@perennial/backends/UnusableStore"
 import { ConversationStore } from "@perennial/domain/ConversationStore"
 import { AgentId, ConversationId, MessageId, TaskId, UserId } from "@perennial/domain/Ids"
 import { TaskStatus } from "@perennial/domain/Task"
@@ -148,7 +149,7 @@ const sweeps = Effect.fnUntraced(function*(explain: Explain) {
 
 const test = (
   mode: string,
-  client: Layer.Layer<SqlClient.SqlClient, SqliteFileInUse | SqlError.SqlError, Statements>,
+  client: Layer.Layer<SqlClient.SqlClient, SqliteFileInUse | SqlError.SqlError | UnusableStore, Statements>,
   explain: Explain
 ) =>
   it.live(`P11: lists and sweeps search indexes, ${mode}`, () =>

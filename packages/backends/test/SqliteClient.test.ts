@@ -4,7 +4,7 @@ import { Deferred, Effect, Fiber, Layer } from "effect"
 import { SqlClient } from "effect/sql"
 import { spawn } from "node:child_process"
 import { once } from "node:events"
-import { chmodSync, existsSync, mkdirSync, readdirSync, statSync, symlinkSync, writeFileSync } from "node:fs"
+import { chmodSync, existsSync, linkSync, mkdirSync, readdirSync, statSync, symlinkSync, writeFileSync } from "node:fs"
 import { dirname, join } from "node:path"
 import { directory } from "./sqliteFile.ts"
 
@@ -71,7 +71,7 @@ describe("SqliteClient", () => {
       assert.notInclude(error.message, "\n")
     }).pipe(Effect.scoped))
 
-  it.effect("refuses a file that is in use under another name, such as a symbolic link", () =>
+  it.effect("P2: refuses a file that is in use under another path: symbolic links, `..` and `//` lead to one lock", () =>
     Effect.gen(function*() {
       const here = yield* directory
       const filename = join(here, "test.db")
@@ -79,13 +79,52 @@ describe("SqliteClient", () => {
       mkdirSync(join(here, "links"))
       symlinkSync(filename, join(here, "links", "file.db"))
       symlinkSync(here, join(here, "links", "directory"))
-      for (const name of ["links/file.db", "links/directory/test.db", "links/../test.db"]) {
+      const paths = ["links/file.db", "links/directory/test.db", "links/../test.db", "./test.db", "/test.db"]
+      for (const name of paths) {
         const other = SqliteClient.layer({ filename: `${here}/${name}` })
         assert.strictEqual((yield* Effect.flip(Effect.scoped(Layer.build(other))))._tag, "SqliteFileInUse", name)
       }
     }).pipe(Effect.scoped))
 
-  it.effect("a symbolic link to a missing file creates the target of the link", () =>
+  it.effect("P2: refuses names that SQLite would open past the lock, and creates no file", () =>
+    Effect.gen(function*() {
+      const here = yield* directory
+      const filename = join(here, "test.db")
+      const refusal = (filename: string) => Effect.flip(Effect.scoped(Layer.build(SqliteClient.layer({ filename }))))
+      yield* Effect.scoped(Layer.build(SqliteClient.layer({ filename })))
+      const made = readdirSync(here)
+      for (const uri of [`file:${filename}`, `file://${filename}?mode=rwc`, `file:${here}/other.db?nolock=1`]) {
+        assert.strictEqual(
+          String(yield* refusal(uri)),
+          `UnusableStore: "${uri}" is a URI: give the path of the file instead`
+        )
+      }
+      assert.deepStrictEqual(readdirSync(here), made)
+      linkSync(filename, join(here, "second.db"))
+      for (const name of ["test.db", "second.db"]) {
+        const path = join(here, name)
+        assert.strictEqual(
+          String(yield* refusal(path)),
+          `UnusableStore: "${path}" has several names (hard links), and each name would have a lock of its own: keep one name`
+        )
+      }
+    }).pipe(Effect.scoped))
+
+  it.effect("a file that is not a database or that is read-only is refused with a one-line message", () =>
+    Effect.gen(function*() {
+      const here = yield* directory
+      const refusal = (filename: string) =>
+        Effect.map(Effect.flip(Effect.scoped(Layer.build(SqliteClient.layer({ filename })))), String)
+      const diary = join(here, "diary")
+      writeFileSync(diary, "Dear diary, ".repeat(100))
+      assert.strictEqual(yield* refusal(diary), "UnusableStore: file is not a database")
+      assert.match(yield* refusal(here), /^UnusableStore: EISDIR[^\n]*$/)
+      // Not even root may write to this file of Linux.
+      const counter = "/sys/kernel/uevent_seqnum"
+      if (existsSync(counter)) assert.match(yield* refusal(counter), /^UnusableStore: E(ACCES|ROFS)[^\n]*$/)
+    }).pipe(Effect.scoped))
+
+  it.effect("a link to a file that is not there yet makes it where the link leads", () =>
     Effect.gen(function*() {
       const here = yield* directory
       symlinkSync(join(here, "test.db"), join(here, "link.db"))
@@ -100,7 +139,7 @@ describe("SqliteClient", () => {
       writeFileSync(join(here, "file"), "")
       for (const filename of ["/proc/x/y/test.db", join(here, "file", "x", "test.db")]) {
         const error = yield* Effect.flip(Effect.scoped(Layer.build(SqliteClient.layer({ filename }))))
-        assert.strictEqual(error._tag, "SqlError")
+        assert.strictEqual(error._tag, "UnusableStore")
         assert.notInclude(error.message, "\n")
       }
     }).pipe(Effect.scoped))
