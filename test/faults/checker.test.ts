@@ -192,7 +192,7 @@ describe("the checker of fault runs", () => {
         ...observed,
         accepted: observed.accepted.map((one) => ({
           ...one,
-          plan: { words, steps: [Array.from({ length: calls }, () => ({ tool: "pay", millis: 1 }))] }
+          plan: { words, drip: 2, steps: [Array.from({ length: calls }, () => ({ tool: "pay", millis: 1 }))] }
         }))
       })
     })
@@ -253,7 +253,8 @@ describe("the checker of fault runs", () => {
       "restarts of the store": 1,
       "times all connections to the store were cut": 1,
       orphans: 2,
-      "tasks handed over": 1
+      "tasks handed over": 1,
+      "tasks cancelled": 1
     }
     assert.deepStrictEqual(
       check({ ...observe(), least }).map(({ promise, what }) => `${promise}: ${what.split(":")[0]}`),

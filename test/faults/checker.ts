@@ -1,6 +1,7 @@
 /**
  * Verifies P1 to P11 from what was seen, done and kept, and that enough was. Pure: the same input, the same verdict.
  */
+import * as Ends from "./checkEnds.ts"
 import * as Logs from "./checkLogs.ts"
 import * as Loops from "./checkLoops.ts"
 import * as Owners from "./checkOwners.ts"
@@ -21,6 +22,8 @@ const checks: ReadonlyArray<(observed: Observed) => ReadonlyArray<Violation>> = 
   Work.stretches,
   Work.work,
   Work.plans,
+  Ends.ends,
+  Ends.cancels,
   Loops.loops,
   Loops.progress,
   Owners.waits,

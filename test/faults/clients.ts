@@ -86,12 +86,17 @@ export const start = Effect.fnUntraced(function*(run: Run, plan: Plan.Plan, opti
   return yield* new Broken({ promise: "P1", what })
 })
 
-/** Cancels a task, waiting for its end; repeats that until it is told of the end. */
+/** Cancels a task, waiting for its end; repeats that until it is told of the end. What is accepted is noted. */
 export const cancel = Effect.fnUntraced(function*(run: Run, taskId: string, at?: Slot) {
   const request: Request = { method: "POST", path: `/tasks/${taskId}/cancel` }
-  for (;;) {
-    const answer = yield* insist(run, request, at, 12_000)
-    if (answer.status !== 202) return answer
+  for (let tries = 1;; tries++) {
+    const { body, status } = yield* insist(run, request, at, 12_000)
+    if (tries === 1) run.cancels.push({ taskId, at: yield* Clock.currentTimeMillis })
+    if (status === 202) continue
+    if (status !== 200 || body.status === "queued" || body.status === "running") {
+      yield* violated(run, "P7", `the cancel of task ${taskId} was answered with ${status}, status ${body.status}`)
+    }
+    return
   }
 })
 

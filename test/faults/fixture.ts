@@ -78,7 +78,7 @@ export const accepted = (taskId: string): Accepted => ({
   taskId,
   ends: ["done"],
   undisturbed: false,
-  plan: { words: 2, steps: [[{ tool: "pay", millis: 1 }]] }
+  plan: { words: 2, drip: 2, steps: [[{ tool: "pay", millis: 1 }]] }
 })
 
 const see = (log: ReadonlyArray<StoredEvent>): Array<Seen> =>
@@ -97,6 +97,7 @@ export const observe = (change: Change = {}): Observed => {
   const carriers = new Set(["ack", "message", "tool_result"])
   const observed: Observed = {
     accepted: [accepted("t1")],
+    cancels: [],
     readings: [{
       reader: "r1",
       taskId: "t1",
@@ -125,7 +126,7 @@ export const observe = (change: Change = {}): Observed => {
     capacity: 1,
     growthBytes: 100 * 2 ** 20,
     restarts: 0,
-    cuts: 0,
+    cuts: [],
     least: {}
   }
   return (change.observed ?? ((same) => same))(observed)

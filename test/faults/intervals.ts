@@ -25,6 +25,19 @@ export const overlap = (intervals: ReadonlyArray<Interval>, from: number, to: nu
   merged(intervals.filter((one) => one.to > from && one.from < to))
     .reduce((sum, one) => sum + Math.min(to, one.to) - Math.max(from, one.from), 0)
 
+/** The longest stretch of the time from one moment to another that lies in none of these intervals. */
+export const longestGap = (intervals: ReadonlyArray<Interval>, from: number, to: number): number => {
+  let longest = 0
+  let since = from
+  for (const one of merged(intervals)) {
+    if (one.to <= since) continue
+    if (one.from >= to) break
+    longest = Math.max(longest, one.from - since)
+    since = one.to
+  }
+  return Math.max(longest, to - since)
+}
+
 /** When a process was frozen. */
 export const freezes = ({ deaths }: Observed, pid: number): ReadonlyArray<Interval> =>
   deaths.flatMap(({ at, how, pid: frozen, until = Infinity }) =>

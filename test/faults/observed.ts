@@ -17,7 +17,14 @@ export interface Accepted {
   /** Nothing happened to its owner. */
   readonly undisturbed: boolean
   /** What it was to do. */
-  readonly plan: Pick<Plan, "words" | "steps" | "fatal">
+  readonly plan: Pick<Plan, "words" | "drip" | "steps" | "fatal">
+}
+
+/** A client was told that a task is cancelled, or will be. */
+export interface Cancel {
+  readonly taskId: string
+  /** Milliseconds since 1970. */
+  readonly at: number
 }
 
 /** An event as a reader got it; `data` is canonical JSON. */
@@ -48,6 +55,7 @@ export interface Kept {
 
 export interface Observed {
   readonly accepted: ReadonlyArray<Accepted>
+  readonly cancels: ReadonlyArray<Cancel>
   readonly readings: ReadonlyArray<Reading>
   readonly kept: ReadonlyArray<Kept>
   /** By conversation. */
@@ -62,9 +70,10 @@ export interface Observed {
   readonly capacity: number
   /** What the resident memory of a server may grow by. */
   readonly growthBytes: number
-  /** Restarts of the store, and how often all connections to it were cut. */
+  /** Restarts of the store. */
   readonly restarts: number
-  readonly cuts: number
+  /** When all connections to the store were cut. */
+  readonly cuts: ReadonlyArray<number>
   /** What must have happened for the run to have shown anything. */
   readonly least: Partial<Counts>
 }
@@ -85,7 +94,8 @@ export const countNames = [
   "restarts of the store",
   "times all connections to the store were cut",
   "orphans",
-  "tasks handed over"
+  "tasks handed over",
+  "tasks cancelled"
 ] as const
 
 export interface Violation {

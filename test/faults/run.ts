@@ -10,13 +10,14 @@ import { Console, Effect, Random } from "effect"
 import * as Storage from "../support/storage.ts"
 import * as Coverage from "./coverage.ts"
 import * as Ledger from "./ledger.ts"
-import type { Accepted, Counts, Kept, Observed, Reading, Violation } from "./observed.ts"
+import type { Accepted, Cancel, Counts, Kept, Observed, Reading, Violation } from "./observed.ts"
 import type { World } from "./world.ts"
 
 export interface Run {
   readonly world: World
   readonly seed: string
   readonly accepted: Array<Accepted>
+  readonly cancels: Array<Cancel>
   readonly readings: Array<Reading>
   /** What a case found itself, beside what the checker finds. */
   readonly violations: Array<Violation>
@@ -35,7 +36,7 @@ export const make = (world: World, seed: string): Run => {
     if (known === undefined) strings.set(data, data)
     return known ?? data
   }
-  return { world, seed, accepted: [], readings: [], violations: [], least: [], figures: new Map(), intern }
+  return { world, seed, accepted: [], cancels: [], readings: [], violations: [], least: [], figures: new Map(), intern }
 }
 
 /** Randomness of its own for each actor: what it does depends on the seed and its name alone. */
@@ -111,7 +112,7 @@ const readStore = Effect.gen(function*() {
 
 /** Everything that is known at the end of a run. */
 export const observe = Effect.fnUntraced(function*(run: Run): Effect.fn.Return<Observed> {
-  const { accepted, readings, world } = run
+  const { accepted, cancels, readings, world } = run
   // Without the store there is no verdict.
   const { kept, messages } = yield* readStore.pipe(
     Effect.provide(Storage.layer(world.store.url)),
@@ -120,6 +121,7 @@ export const observe = Effect.fnUntraced(function*(run: Run): Effect.fn.Return<O
   )
   return {
     accepted,
+    cancels,
     readings,
     kept,
     messages,
@@ -132,7 +134,7 @@ export const observe = Effect.fnUntraced(function*(run: Run): Effect.fn.Return<O
     capacity: world.capacity,
     growthBytes: world.growthBytes,
     restarts: world.store.outages.length,
-    cuts: world.store.cuts.length,
+    cuts: world.store.cuts,
     least: Coverage.sum(run.least)
   }
 })

@@ -12,6 +12,8 @@ import { stalls } from "./stalls.ts"
 /** Conversations with a task at any time. */
 const conversations = 60
 const killEvery = 5_000
+/** Of so many tasks one is cancelled. */
+const cancelledOneOf = 8
 
 const between = Random.nextIntBetween
 
@@ -31,7 +33,7 @@ const somePlan = Effect.fnUntraced(function*(name: string) {
   return { name, words: yield* between(2, 6), drip, steps } satisfies Plan
 })
 
-/** One conversation: a task after the other, now and then two at once, each with two readers. */
+/** One conversation: a task after the other, now and then two at once, each with two readers; some are cancelled. */
 const conversation = (run: Run, id: string, until: number) =>
   Effect.gen(function*() {
     for (let turn = 1; (yield* Clock.currentTimeMillis) < until; turn++) {
@@ -39,10 +41,16 @@ const conversation = (run: Run, id: string, until: number) =>
       const readers: Array<Clients.Watching> = []
       for (const name of names) {
         const plan = yield* somePlan(name)
-        const task = yield* Clients.start(run, plan, { conversationId: id, onBusy: "enqueue" })
+        const isCancelled = (yield* between(1, cancelledOneOf)) === 1
+        const ends = isCancelled ? ["done", "cancelled"] as const : ["done"] as const
+        const task = yield* Clients.start(run, plan, { conversationId: id, onBusy: "enqueue", ends })
         readers.push(yield* Clients.watch(run, task, `${name} first`))
         yield* Effect.sleep(yield* between(0, 500))
         readers.push(yield* Clients.watch(run, task, `${name} second`, { after: yield* between(0, 1) }))
+        if (isCancelled) {
+          yield* Effect.sleep(yield* between(0, 2_000))
+          yield* Clients.cancel(run, task)
+        }
       }
       yield* Effect.forEach(readers, ({ ended }) => ended, { concurrency: "unbounded" })
     }
@@ -115,7 +123,7 @@ export const storm = Effect.fnUntraced(function*(run: Run, seconds: number) {
   const millis = seconds * 1_000
   const from = yield* Clock.currentTimeMillis
   const until = from + millis
-  yield* atLeast(run, { tasks: conversations, readers: 2 * conversations })
+  yield* atLeast(run, { tasks: conversations, readers: 2 * conversations, "tasks cancelled": 1 })
   const tasks = Effect.forEach(
     Array.from({ length: conversations }, (_, i) => `storm-${i}`),
     (id) => conversation(run, id, until),
