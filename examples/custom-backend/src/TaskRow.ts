@@ -147,14 +147,14 @@ export const toTask = ({ state, task }: Entry): Task => ({
   ...toShown(task.spec)
 })
 
-/** Throws when the text is not an event. */
+/** An event of the log. */
 export const toEvent = ({ task }: Entry, { at, payload, seq }: LogLine): TaskEvent.StoredEvent => ({
   seq,
   at,
   event: EventPayload.decode(payload, { taskId: task.id, conversationId: task.conversationId })
 })
 
-/** Throws when the text of the terminal event is not an event. */
+/** The end of a task. */
 export const toEnded = (entry: Entry): EndedTask => {
   const last = entry.log.at(-1)
   return {

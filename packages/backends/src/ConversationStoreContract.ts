@@ -8,7 +8,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import type { Conversation } from "@perennial/domain/Conversation"
 import { ConversationStore } from "@perennial/domain/ConversationStore"
-import { Array, Effect, type Layer, Order } from "effect"
+import { Array, Effect, type Layer, Order, type Scope } from "effect"
 import { TestClock } from "effect/testing"
 import { alice, bob, c1, key, page, stored, type Test } from "./internal/contractConversation.ts"
 import * as messages from "./internal/messagesContract.ts"
@@ -191,15 +191,40 @@ const conversations = (test: Test): void => {
 }
 
 /**
+ * @since 0.1.0
+ * @category models
+ */
+export interface Options<E = never> {
+  /**
+   * For a store that keeps texts, which may be damaged or of a newer version: a service over an empty store, and how to
+   * replace the text of a message that the store keeps.
+   */
+  readonly spoilable?: Effect.Effect<Spoilable, E, Scope.Scope> | undefined
+}
+
+/**
+ * A store whose stored texts can be replaced.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Spoilable = messages.Spoilable
+
+/**
  * Defines the tests. The layer is built once for each test and gives an empty store every time.
  *
  * @since 0.1.0
  * @category suites
  */
-export const suite = <E>(name: string, layer: Layer.Layer<ConversationStore, E>): void => {
+export const suite = <E, E2 = never>(
+  name: string,
+  layer: Layer.Layer<ConversationStore, E>,
+  { spoilable }: Options<E2> = {}
+): void => {
   const test: Test = (name, body) => it.effect(name, () => Effect.provide(body, layer))
   describe(name, () => {
     conversations(test)
     messages.define(test)
+    if (spoilable !== undefined) messages.defineSpoilt(spoilable)
   })
 }

@@ -6,11 +6,12 @@
  *
  * @since 0.1.0
  */
-import { type Conversation, StoredMessage } from "@perennial/domain/Conversation"
+import type { Conversation } from "@perennial/domain/Conversation"
 import { ConversationStore } from "@perennial/domain/ConversationStore"
 import type { ConversationId } from "@perennial/domain/Ids"
+import * as MessagePayload from "@perennial/domain/MessagePayload"
 import { ConversationNotFound } from "@perennial/domain/TaskError"
-import { DateTime, Effect, Layer, Schema, type Scope } from "effect"
+import { DateTime, Effect, Layer, Option, type Scope } from "effect"
 import { Redis } from "effect/persistence"
 import { toConversationStoreError } from "./internal/backendError.ts"
 import * as RedisConnection from "./internal/redisConnection.ts"
@@ -37,10 +38,6 @@ const toConversation = ([id, title, createdAt, updatedAt]: scripts.ConversationV
   createdAt: DateTime.makeUnsafe(Number(createdAt)),
   updatedAt: DateTime.makeUnsafe(Number(updatedAt))
 })
-
-const Payload = Schema.fromJsonString(StoredMessage)
-const decode = Schema.decodeSync(Payload)
-const encode = Schema.encodeSync(Payload)
 
 /** The result of a script, or the error when the script found no conversation. */
 const orNotFound = <A>(conversationId: ConversationId, found: A | null) =>
@@ -84,13 +81,27 @@ export const make = Effect.fnUntraced(function*(options: Options = {}): Effect.f
     messages: ({ id, userId }, { after, limit }) =>
       withRetries(() =>
         Effect.gen(function*() {
-          const payloads = yield* orNotFound(id, yield* run(scripts.messages, [id, userId, after ?? "", limit]))
-          return yield* tryCodec(() => payloads.map((payload) => decode(payload)))
+          const page = yield* orNotFound(id, yield* run(scripts.messages, [id, userId, after ?? "", limit]))
+          const read = page.map(([position, payload]) => ({
+            position,
+            payload,
+            message: MessagePayload.decode(payload)
+          }))
+          const unreadable = read.filter(({ message }) => Option.isNone(message)).map(({ position }) => position)
+          // Readable texts have their ids.
+          const ids = new Map(unreadable.length === 0 ? [] : yield* run(scripts.idsAt, [id, ...unreadable]))
+          return read.flatMap(({ message, payload, position }) => {
+            const messageId = ids.get(position)
+            if (Option.isSome(message)) return [message.value]
+            return messageId === undefined ? [] : [MessagePayload.makeUnreadable(payload, messageId)]
+          })
         }), toConversationStoreError("messages")),
     append: (id, messages, options) =>
       withRetries(() =>
         Effect.gen(function*() {
-          const args = yield* tryCodec(() => messages.flatMap((message) => [message.id, encode(message)]))
+          const args = yield* tryCodec(() =>
+            messages.flatMap((message) => [message.id, MessagePayload.encode(message)])
+          )
           return yield* orMissing(id, yield* run(scripts.append, [id, options?.replaces ?? "", ...args]))
         }), toConversationStoreError("append")),
     setTitle: (id, title) =>

@@ -9,11 +9,12 @@
  */
 import * as EventPayload from "@perennial/domain/EventPayload"
 import { NewId } from "@perennial/domain/Ids"
+import { decodeValue } from "@perennial/domain/Intent"
 import { isTerminal as isEnded } from "@perennial/domain/Task"
 import { aliveMillis, TaskBackend } from "@perennial/domain/TaskBackend"
 import { CursorAhead, EventsExpired, TaskNotFound } from "@perennial/domain/TaskError"
 import * as TaskSpec from "@perennial/domain/TaskSpec"
-import { Array, Duration, Effect, Layer, Option, Schema, type Scope } from "effect"
+import { Array, Duration, Effect, Layer, Option, type Schema, type Scope } from "effect"
 import { Redis } from "effect/persistence"
 import { toTaskBackendError } from "./internal/backendError.ts"
 import { progress } from "./internal/eventPayload.ts"
@@ -40,8 +41,6 @@ export interface Options {
 type Service = TaskBackend["Service"]
 
 const statuses: ReadonlyArray<string> = ["queued", "running", "completed", "error", "cancelled"]
-
-const decodeValue = Schema.decodeSync(Schema.fromJsonString(Schema.Json))
 
 const makeOwnership = (
   run: RedisScripts.RunScript

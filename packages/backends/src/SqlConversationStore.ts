@@ -6,22 +6,25 @@
  *
  * @since 0.1.0
  */
-import { type Conversation, StoredMessage } from "@perennial/domain/Conversation"
+import type { Conversation } from "@perennial/domain/Conversation"
 import { type ConversationKey, ConversationStore } from "@perennial/domain/ConversationStore"
 import type { MessageId } from "@perennial/domain/Ids"
+import * as MessagePayload from "@perennial/domain/MessagePayload"
 import { ConversationNotFound } from "@perennial/domain/TaskError"
-import { DateTime, Effect, Layer, Schema, type Scope } from "effect"
+import { DateTime, Effect, Layer, type Scope } from "effect"
 import type { Migrator, SqlClient, SqlError } from "effect/sql"
 import { toConversationStoreError } from "./internal/backendError.ts"
 import {
   type Adding,
   conversationColumns,
   type ConversationRow,
-  readConversations
+  readConversations,
+  toStoredMessages
 } from "./internal/conversationStatements.ts"
 import { forStore } from "./internal/sqlDialect.ts"
 import * as migrations from "./internal/sqlMigrations.ts"
 import { toSqlText } from "./internal/sqlRows.ts"
+import { tryCodec } from "./internal/storeRetry.ts"
 import type { UnusableStore } from "./UnusableStore.ts"
 
 type Service = ConversationStore["Service"]
@@ -32,8 +35,6 @@ const toConversation = (row: ConversationRow): Conversation => ({
   createdAt: DateTime.makeUnsafe(Number(row.created_at)),
   updatedAt: DateTime.makeUnsafe(Number(row.updated_at))
 })
-
-const encode = Schema.encodeSync(Schema.fromJsonString(StoredMessage))
 
 const dialect = forStore("SqlConversationStore")
 
@@ -76,7 +77,7 @@ export const make: Effect.Effect<Service, UnusableStore, SqlClient.SqlClient | S
         const rows = yield* statements.messages({ ...key, ...options })
         // A conversation without messages is one row without a message.
         if (rows.length === 0) return yield* new ConversationNotFound({ conversationId: key.id })
-        return rows.flatMap(({ payload }) => payload === null ? [] : [payload])
+        return toStoredMessages(rows)
       }), toConversationStoreError("messages"))
 
   // A removed message keeps its row, without its text: an append that repeats the message finds its id. No position is
@@ -96,7 +97,9 @@ export const make: Effect.Effect<Service, UnusableStore, SqlClient.SqlClient | S
   const append: Service["append"] = (id, added, options) =>
     withRetries(() =>
       Effect.gen(function*() {
-        const messages = added.map((message) => ({ id: message.id, payload: encode(message) }))
+        const messages = yield* tryCodec(() =>
+          added.map((message) => ({ id: message.id, payload: MessagePayload.encode(message) }))
+        )
         const replaces = options?.replaces
         const exists = yield* (replaces === undefined ? statements.append : appendInPlace(replaces))({ id, messages })
         if (!exists) return yield* new ConversationNotFound({ conversationId: id })

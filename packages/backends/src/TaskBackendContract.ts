@@ -24,6 +24,7 @@ import * as ended from "./internal/endedContract.ts"
 import * as intent from "./internal/intentContract.ts"
 import * as log from "./internal/logContract.ts"
 import * as ownership from "./internal/ownershipContract.ts"
+import * as unreadable from "./internal/unreadableContract.ts"
 import * as wake from "./internal/wakeContract.ts"
 
 /**
@@ -37,7 +38,20 @@ export interface Options<E = never> {
   readonly processes?:
     | Effect.Effect<readonly [TaskBackend["Service"], TaskBackend["Service"]], E, Scope.Scope>
     | undefined
+  /**
+   * For a backend that keeps texts, which may be damaged or of a newer version: a service over an empty store, and how to
+   * replace a text that the store keeps.
+   */
+  readonly spoilable?: Effect.Effect<Spoilable, E, Scope.Scope> | undefined
 }
+
+/**
+ * A backend whose stored texts can be replaced.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Spoilable = unreadable.Spoilable
 
 /**
  * Defines the tests. The layer is built once for each test and gives an empty store every time.
@@ -65,7 +79,8 @@ export const suite = <E, E2 = never>(
       log.defineClock(test)
       ended.defineClock(test)
     }
-    const { processes } = options
+    const { processes, spoilable } = options
+    if (spoilable !== undefined) unreadable.define(spoilable)
     if (processes === undefined) return
     it.live("P7: other processes get hints about logs, intents and heads, and no process about its own writes", () =>
       wake.tells(processes))

@@ -1,10 +1,22 @@
 import * as ConversationStoreContract from "@perennial/backends/ConversationStoreContract"
 import * as SqlConversationStore from "@perennial/backends/SqlConversationStore"
-import { Layer } from "effect"
+import { ConversationStore } from "@perennial/domain/ConversationStore"
+import { Context, Effect, Layer } from "effect"
 import { layerEmpty, withPostgres } from "./support/postgres.ts"
+import { spoilSqlMessages } from "./support/spoil.ts"
 
 withPostgres("the contract of the conversation store on PostgreSQL", (url) =>
   ConversationStoreContract.suite(
     "SqlConversationStore",
-    SqlConversationStore.layer.pipe(Layer.provide(layerEmpty(url)))
+    SqlConversationStore.layer.pipe(Layer.provide(layerEmpty(url))),
+    {
+      spoilable: Effect.flatMap(
+        Layer.build(Layer.fresh(SqlConversationStore.layer.pipe(Layer.provideMerge(layerEmpty(url))))),
+        (context) =>
+          Effect.map(
+            Effect.provide(spoilSqlMessages, context),
+            (spoil) => ({ store: Context.get(context, ConversationStore), spoil })
+          )
+      )
+    }
   ))

@@ -8,6 +8,7 @@ import { Context, Duration, Effect, Layer, Option, type Redacted } from "effect"
 import { SqlClient } from "effect/sql"
 import { begin, ids, runnerId } from "./support/oneTask.ts"
 import { layerEmpty, makeSchema, withPostgres } from "./support/postgres.ts"
+import { spoilSql } from "./support/spoil.ts"
 
 const processes = (url: Redacted.Redacted) =>
   Effect.gen(function*() {
@@ -21,7 +22,15 @@ withPostgres(
   (url) =>
     TaskBackendContract.suite("PgTaskBackend", PgTaskBackend.layer.pipe(Layer.provide(layerEmpty(url))), {
       time: "store",
-      processes: processes(url)
+      processes: processes(url),
+      spoilable: Effect.flatMap(
+        Layer.build(Layer.fresh(PgTaskBackend.layer.pipe(Layer.provideMerge(layerEmpty(url))))),
+        (context) =>
+          Effect.map(
+            Effect.provide(spoilSql, context),
+            (spoil) => ({ backend: Context.get(context, TaskBackend), spoil })
+          )
+      )
     })
 )
 

@@ -1,14 +1,37 @@
+import { NodeRedis } from "@effect/platform-node"
 import { assert, it } from "@effect/vitest"
 import * as ConversationStoreContract from "@perennial/backends/ConversationStoreContract"
 import * as RedisConversationStore from "@perennial/backends/RedisConversationStore"
 import { ConversationStore } from "@perennial/domain/ConversationStore"
 import { ConversationId, messageId, TaskId, UserId } from "@perennial/domain/Ids"
-import { DateTime, Effect, type Schema } from "effect"
+import { Context, DateTime, Effect, Layer, Logger, type Schema } from "effect"
 import { layerEmpty, withRedis } from "./support/redis.ts"
+import { spoilRedisMessages } from "./support/spoil.ts"
+
+class Prefix extends Context.Service<Prefix, { readonly prefix: string }>()(
+  "@perennial/backends/test/RedisConversationStore.test/Prefix"
+) {}
 
 withRedis("RedisConversationStore", (url) => {
   const layer = layerEmpty(url, (prefix) => RedisConversationStore.layerWith({ prefix }))
-  ConversationStoreContract.suite("RedisConversationStore", layer)
+  ConversationStoreContract.suite("RedisConversationStore", layer, {
+    spoilable: Effect.gen(function*() {
+      const { prefix } = Context.get(
+        yield* Layer.build(layerEmpty(url, (prefix) => Layer.succeed(Prefix, { prefix }))),
+        Prefix
+      )
+      const built = yield* Layer.build(
+        RedisConversationStore.layerWith({ prefix }).pipe(
+          Layer.provideMerge(NodeRedis.layer({ url })),
+          Layer.provide(Logger.layer([]))
+        )
+      )
+      return {
+        store: Context.get(built, ConversationStore),
+        spoil: yield* Effect.provide(spoilRedisMessages(prefix), built)
+      }
+    })
+  })
 
   it.live("P8: `append` fails with a typed error if a message cannot be encoded; the call itself does not throw", () =>
     Effect.gen(function*() {

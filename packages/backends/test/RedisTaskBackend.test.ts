@@ -15,6 +15,7 @@ import { Redis } from "effect/persistence"
 import { readByItsClaimAlone } from "./support/bodyReads.ts"
 import { begin, create, firstClaim, ids, newTask, runnerId, text } from "./support/oneTask.ts"
 import { layerEmpty, withRedis } from "./support/redis.ts"
+import { spoilRedis } from "./support/spoil.ts"
 
 class Prefix extends Context.Service<Prefix, { readonly prefix: string }>()(
   "@perennial/backends/test/RedisTaskBackend.test/Prefix"
@@ -42,6 +43,14 @@ withRedis("RedisTaskBackend", (url) => {
       processes: Effect.gen(function*() {
         const { prefix } = Context.get(yield* Layer.build(layerPrefix), Prefix)
         return [yield* process(url, prefix, 2), yield* process(url, prefix, 3)] as const
+      }),
+      spoilable: Effect.gen(function*() {
+        const { prefix } = Context.get(yield* Layer.build(layerPrefix), Prefix)
+        const redis = yield* Layer.build(NodeRedis.layer({ url }))
+        return {
+          backend: yield* process(url, prefix, 2),
+          spoil: yield* Effect.provide(spoilRedis(prefix), redis)
+        }
       })
     }
   )

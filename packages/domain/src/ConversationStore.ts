@@ -50,7 +50,7 @@ export class ConversationStore extends Context.Service<ConversationStore, {
   /**
    * A page of messages, oldest first. `after` is the last id of the page before, and is valid also when that message was
    * replaced since: the page then begins with the messages that took its place. An id that the conversation never had yields
-   * nothing.
+   * nothing. A message that the store cannot read keeps its place and its id, as `MessagePayload.makeUnreadable`.
    */
   readonly messages: (
     key: ConversationKey,

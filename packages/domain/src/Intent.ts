@@ -3,7 +3,7 @@
  *
  * @since 0.1.0
  */
-import type { Schema } from "effect"
+import { Option, Schema } from "effect"
 
 /**
  * A durable request to the owner of a task. Keys: `cancel`, `decision/<toolCallId>`.
@@ -45,10 +45,31 @@ export const cancelReason = (value: Schema.Json): string | undefined => {
  */
 export const interruptReason = "interrupted by a newer message"
 
+const decisionPrefix = "decision/"
+
 /**
  * The key of the decision about a tool call.
  *
  * @since 0.1.0
  * @category constants
  */
-export const decisionKey = (toolCallId: string): string => `decision/${toolCallId}`
+export const decisionKey = (toolCallId: string): string => `${decisionPrefix}${toolCallId}`
+
+/**
+ * Whether a key is one of a decision about a tool call.
+ *
+ * @since 0.1.0
+ * @category predicates
+ */
+export const isDecisionKey = (key: string): boolean => key.startsWith(decisionPrefix)
+
+const decodeJson = Schema.decodeOption(Schema.fromJsonString(Schema.Json))
+
+/**
+ * The value of an intent that a store keeps as the text of JSON. Null when the text is not JSON: a cancel stays a cancel, and
+ * a decision that cannot be read allows nothing.
+ *
+ * @since 0.1.0
+ * @category decoding
+ */
+export const decodeValue = (text: string): Schema.Json => Option.getOrElse(decodeJson(text), () => null)

@@ -8,6 +8,7 @@
  */
 import { Schema } from "effect"
 import { Decision } from "./Decision.ts"
+import { unknownFromRaw } from "./internal/unknownFromRaw.ts"
 
 const providerData = Schema.optionalKey(Schema.Record(Schema.String, Schema.Json))
 
@@ -126,6 +127,27 @@ export const ToolResultPart = Schema.Struct({
 export type ToolResultPart = typeof ToolResultPart.Type
 
 /**
+ * A part of a type that this version does not know, unchanged. Another version wrote the part. Models do not get it.
+ *
+ * @since 0.1.0
+ * @category parts
+ */
+export interface UnknownPart {
+  readonly type: "unknown"
+  /** The part as it is stored and sent. */
+  readonly raw: { readonly type: string; readonly [key: string]: Schema.Json }
+}
+
+const UserPart = Schema.Union([TextPart, FilePart, unknownFromRaw(["text", "file"])])
+const AssistantPart = Schema.Union([
+  TextPart,
+  ReasoningPart,
+  ToolCallPart,
+  unknownFromRaw(["text", "reasoning", "tool_call"])
+])
+const ToolPart = Schema.Union([ToolResultPart, unknownFromRaw(["tool_result"])])
+
+/**
  * A message of a user.
  *
  * @since 0.1.0
@@ -133,7 +155,7 @@ export type ToolResultPart = typeof ToolResultPart.Type
  */
 export const UserMessage = Schema.Struct({
   role: Schema.Literal("user"),
-  content: Schema.NonEmptyArray(Schema.Union([TextPart, FilePart]))
+  content: Schema.NonEmptyArray(UserPart)
 }).annotate({ identifier: "UserMessage" })
 
 /**
@@ -150,7 +172,7 @@ export type UserMessage = typeof UserMessage.Type
  */
 export const AssistantMessage = Schema.Struct({
   role: Schema.Literal("assistant"),
-  content: Schema.Array(Schema.Union([TextPart, ReasoningPart, ToolCallPart]))
+  content: Schema.Array(AssistantPart)
 }).annotate({ identifier: "AssistantMessage" })
 
 /**
@@ -167,7 +189,7 @@ export type AssistantMessage = typeof AssistantMessage.Type
  */
 export const ToolMessage = Schema.Struct({
   role: Schema.Literal("tool"),
-  content: Schema.Array(ToolResultPart)
+  content: Schema.Array(ToolPart)
 }).annotate({ identifier: "ToolMessage" })
 
 /**
@@ -196,10 +218,38 @@ export type Message = typeof Message.Type
  * @since 0.1.0
  * @category constructors
  */
-export const userText = (text: string): UserMessage => ({ role: "user", content: [{ type: "text", text }] })
+export const userText = (text: string): UserMessage & { readonly content: readonly [TextPart] } => ({
+  role: "user",
+  content: [{ type: "text", text }]
+})
+
+/** The parts of a message. */
+type Part = Message["content"][number]
 
 /**
- * The text of a message, without thinking, files and tools.
+ * A part as it is stored and sent: a part of another version is its `raw`. Known parts are their own JSON.
+ *
+ * @since 0.1.0
+ * @category encoding
+ */
+export const toRawPart = (part: Part): Exclude<Part, UnknownPart> | UnknownPart["raw"] =>
+  part.type === "unknown" ? part.raw : part
+
+/**
+ * A message as it is stored and sent.
+ *
+ * @since 0.1.0
+ * @category encoding
+ */
+export const toRaw = (
+  message: Message
+): { readonly role: Message["role"]; readonly content: ReadonlyArray<ReturnType<typeof toRawPart>> } =>
+  message.content.some((part) => part.type === "unknown")
+    ? { ...message, content: message.content.map(toRawPart) }
+    : message
+
+/**
+ * The text of a message, without thinking, files, tools and parts of other versions.
  *
  * **Example**
  *

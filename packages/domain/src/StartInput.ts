@@ -130,12 +130,15 @@ export const StartInput = Schema.Struct({
 }).annotate({ identifier: "StartInput" })
 
 /**
- * What to start, as callers write it: ids are plain text, and a field may be left out by giving it `undefined`.
+ * What to start, as callers write it: ids are plain text, and a field may be left out by giving it `undefined`. A message
+ * with parts of a type that this version does not know is refused.
  *
  * @since 0.1.0
  * @category models
  */
-export type StartInput = OrUndefined<typeof StartInput.Encoded>
+export type StartInput = Omit<OrUndefined<typeof StartInput.Encoded>, "message"> & {
+  readonly message: string | UserMessage
+}
 
 /**
  * Checks what a caller gives to start a task.

@@ -95,6 +95,8 @@ export interface Claim {
   readonly lastSeq: number
   readonly input: UserMessage
   readonly spec: TaskSpec
+  /** What of the stored task cannot be read. Its value here is empty, and the owner ends the task (P8). */
+  readonly unreadable?: "input" | "spec" | undefined
   /** By the store's clock, like all times here: milliseconds since 1970-01-01T00:00Z. */
   readonly createdAt: number
   /** The time of the first claim of the task. */
@@ -263,6 +265,7 @@ export class TaskBackend extends Context.Service<TaskBackend, {
    * `claimId` is new for each execution. The same call again, after a lost reply, returns the claim that it won, as long as
    * nobody released, took or ended the task since. Another claim id never gets that claim: not even the runner that owns
    * the task and gave up its execution (P9, P10).
+   * A task whose message or spec the store cannot read is claimed like any other task.
    */
   readonly claim: (id: TaskId, options: {
     readonly runnerId: RunnerId
@@ -299,7 +302,8 @@ export class TaskBackend extends Context.Service<TaskBackend, {
   /**
    * Reads the log after a seq: at most `limit` events that take, as the store keeps them, at most `maxBytes`; but always one.
    *
-   * Fails with `EventsExpired` when the log was pruned and with `CursorAhead` when `after` is beyond its end.
+   * Fails with `EventsExpired` when the log was pruned and with `CursorAhead` when `after` is beyond its end. An event that
+   * the store cannot read keeps its place, as `EventPayload.makeUnreadable` (P3).
    */
   readonly events: (id: TaskId, options: {
     readonly after: number
@@ -350,7 +354,7 @@ export class TaskBackend extends Context.Service<TaskBackend, {
     readonly userId?: UserId | undefined
   }) => Effect.Effect<IntentRecorded, TaskNotFound | TaskBackendError>
 
-  /** The intents of a task, in the order in which they were recorded. */
+  /** The intents of a task, in the order in which they were recorded. A value that the store cannot read is null. */
   readonly intents: (id: TaskId) => Effect.Effect<ReadonlyArray<Intent>, TaskBackendError>
 
   /**

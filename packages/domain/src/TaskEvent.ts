@@ -6,10 +6,11 @@
  *
  * @since 0.1.0
  */
-import { Schema, SchemaGetter } from "effect"
+import { Schema } from "effect"
 import { Decision } from "./Decision.ts"
 import { ConversationId, MessageId, messageId, TaskId } from "./Ids.ts"
-import { AssistantMessage, ToolResultStatus } from "./Message.ts"
+import { unknownFromRaw } from "./internal/unknownFromRaw.ts"
+import { AssistantMessage, ToolResultStatus, toRaw as toRawMessage } from "./Message.ts"
 import type { TerminalStatus } from "./Task.ts"
 import { Usage } from "./Usage.ts"
 
@@ -249,20 +250,7 @@ export interface Unknown {
   readonly raw: { readonly type: string; readonly [key: string]: Schema.Json }
 }
 
-const known: ReadonlySet<string> = new Set(Known.members.map((member) => member.fields.type.literal))
-
-const Raw = Schema.StructWithRest(
-  Schema.Struct({ type: Schema.String.check(Schema.makeFilter((type: string) => !known.has(type))) }),
-  [Schema.Record(Schema.String, Schema.Json)]
-)
-
-const UnknownFromRaw = Raw.pipe(Schema.decodeTo(
-  Schema.Struct({ type: Schema.Literal("unknown"), raw: Schema.toType(Raw) }),
-  {
-    decode: SchemaGetter.transform((raw) => ({ type: "unknown" as const, raw })),
-    encode: SchemaGetter.transform((event) => event.raw)
-  }
-))
+const UnknownFromRaw = unknownFromRaw(Known.members.map((member) => member.fields.type.literal))
 
 /**
  * One event of a task. The schema decodes the events of every version.
@@ -385,6 +373,18 @@ export const ack = (
     messageId: messageId(options.id, 1)
   }
 })
+
+/**
+ * An event as it is stored and sent: an event or a part of a message that another version wrote is its `raw`. Everything else
+ * is its own JSON.
+ *
+ * @since 0.1.0
+ * @category encoding
+ */
+export const toRaw = (event: TaskEvent): object => {
+  if (event.type === "unknown") return event.raw
+  return event.type === "message" ? { ...event, message: toRawMessage(event.message) } : event
+}
 
 /**
  * The approximate size of an event, for bounds, in UTF-16 code units of its JSON: one to three bytes of UTF-8 each.

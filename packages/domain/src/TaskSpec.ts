@@ -6,7 +6,7 @@
  *
  * @since 0.1.0
  */
-import { Schema, Struct } from "effect"
+import { Option, Schema, Struct } from "effect"
 import { MessageId } from "./Ids.ts"
 import { Metadata } from "./Task.ts"
 
@@ -83,12 +83,22 @@ const Text = Schema.fromJsonString(TaskSpec)
 export const encode: (self: TaskSpec) => string = Schema.encodeSync(Text)
 
 /**
- * Reads the text that a store kept. Throws when the text is not a spec. Fields that a newer version wrote are ignored.
+ * Reads the text that a store kept. None when the text is not a spec. Fields that a newer version wrote are ignored.
  *
  * @since 0.1.0
  * @category decoding
  */
-export const decode: (text: string) => TaskSpec = Schema.decodeSync(Text)
+export const decode: (text: string) => Option.Option<TaskSpec> = Schema.decodeOption(Text)
+
+/**
+ * The fields of a stored spec that a `Task` shows; none of them when the text is not a spec, so that the task can be seen,
+ * cancelled and deleted.
+ *
+ * @since 0.1.0
+ * @category decoding
+ */
+export const decodeShown = (text: string): ReturnType<typeof toShown> =>
+  toShown(Option.getOrElse(decode(text), (): TaskSpec => ({})))
 
 const Fields = Schema.fromJsonString(Schema.Record(Schema.String, Schema.Json))
 const decodeFields = Schema.decodeOption(Fields)

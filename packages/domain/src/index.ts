@@ -92,6 +92,11 @@ export * as MessageFiles from "./MessageFiles.ts"
 /**
  * @since 0.1.0
  */
+export * as MessagePayload from "./MessagePayload.ts"
+
+/**
+ * @since 0.1.0
+ */
 export * as MessagePieces from "./MessagePieces.ts"
 
 /**

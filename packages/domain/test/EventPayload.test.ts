@@ -51,9 +51,33 @@ describe("EventPayload", () => {
     })
   })
 
-  it("a text that is not an event is refused", () => {
-    for (const text of ["", "null", "[]", "7", "{}", `{"type":"text"}`, `{"type":7}`]) {
-      assert.throws(() => EventPayload.decode(text, ids), undefined, undefined, text)
+  it("P3: a text that is not an event becomes an unreadable event", () => {
+    for (const text of ["", "{", "null", "[]", "7", "{}", `{"type":"text"}`, `{"type":7}`]) {
+      const event = EventPayload.decode(text, ids)
+      assert.deepStrictEqual(event, { type: "unknown", raw: { type: "unreadable", ...ids } }, text)
+      assert.isTrue(EventPayload.isUnreadable(event))
     }
+  })
+
+  it("parts of a message that this version does not know, and new fields of known parts, are kept", () => {
+    const text = JSON.stringify({
+      type: "message",
+      message: {
+        role: "assistant",
+        content: [{ type: "text", text: "hi", mood: "glad" }, { type: "audio", data: "x", rate: 1 }],
+        mood: "glad"
+      },
+      usage: {
+        requests: 1,
+        inputTokens: 0,
+        cacheReadTokens: 0,
+        cacheWriteTokens: 0,
+        outputTokens: 0,
+        reasoningTokens: 0
+      }
+    })
+    const event = EventPayload.decode(text, ids)
+    assert.strictEqual(event.type === "message" && event.message.content[1]?.type, "unknown")
+    assert.strictEqual(EventPayload.encode(event), text)
   })
 })

@@ -39,6 +39,7 @@ describe("golden files: later versions decode what is stored today", () => {
       "assistant tool_call",
       "tool tool_result",
       "user file",
+      "user hologram",
       "user text"
     ])
   })

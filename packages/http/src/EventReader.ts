@@ -19,7 +19,7 @@ import type { TaskEvent } from "@perennial/domain/TaskEvent"
  */
 export interface NumberedEvent {
   readonly seq: number
-  /** A type that this version does not know arrives as `{ type: "unknown", raw }`. */
+  /** An event, or a part of a message, of a type that this version does not know arrives as `{ type: "unknown", raw }`. */
   readonly event: TaskEvent
 }
 
@@ -93,9 +93,19 @@ const known: { readonly [Type in Exclude<TaskEvent["type"], "unknown">]: 1 } = {
 /** Characters of a frame: an event has at most 256 KiB. */
 const maxFrame = 4 * 1024 * 1024
 
+type Part = Extract<TaskEvent, { readonly type: "message" }>["message"]["content"][number]
+
+/** The compiler sees to it that this list is complete, too. */
+const knownParts: { readonly [Type in Exclude<Part["type"], "unknown">]: 1 } = { text: 1, reasoning: 1, tool_call: 1 }
+
+const parsePart = (part: { readonly type: string }): unknown =>
+  Object.hasOwn(knownParts, part.type) ? part : { type: "unknown", raw: part }
+
 const parse = (data: string): TaskEvent => {
   const event = JSON.parse(data)
-  return Object.hasOwn(known, event.type) ? event : { type: "unknown", raw: event }
+  if (!Object.hasOwn(known, event.type)) return { type: "unknown", raw: event }
+  if (event.type === "message") event.message.content = event.message.content.map(parsePart)
+  return event
 }
 
 const mayPass = (status: number): boolean => status >= 500 || status === 408 || status === 425 || status === 429

@@ -61,8 +61,15 @@ const paged = <A, Next>(
 
 const idOf = <A extends { readonly id: unknown }>({ id }: A): A["id"] => id
 
-const fileBytes = ({ message }: StoredMessage): number =>
-  message.content.reduce((sum, part) => sum + (part.type === "file" ? part.data?.length ?? 0 : 0), 0)
+const fileBytes = ({ message }: StoredMessage): number => {
+  let bytes = 0
+  for (const part of message.content) {
+    if (part.type === "file") bytes += part.data?.length ?? 0
+    // A part of another version may be a file, too.
+    if (part.type === "unknown") bytes += JSON.stringify(part.raw).length
+  }
+  return bytes
+}
 
 /** Reads in growing pieces, because a page is bounded and files make messages large. */
 const messagesPage = Effect.fnUntraced(function*(

@@ -10,8 +10,9 @@
  */
 import { ClaimId, NewId, RunnerId, type TaskId } from "@perennial/domain/Ids"
 import { type Claim, type Fence, type Head, TaskBackend } from "@perennial/domain/TaskBackend"
-import type { TaskBackendError } from "@perennial/domain/TaskError"
-import { type Cause, Clock, Context, Duration, Effect, Layer, Option, Schedule } from "effect"
+import { TaskBackendError } from "@perennial/domain/TaskError"
+import { Clock, Context, Duration, Effect, Layer, Option, Predicate, Schedule } from "effect"
+import { Strays } from "./internal/task/strays.ts"
 import { CurrentTaskLimits } from "./TaskLimits.ts"
 
 /**
@@ -41,7 +42,10 @@ export class Lease extends Context.Service<Lease, {
    */
   readonly claim: (head: Head, holder: ClaimHolder) => Effect.Effect<Option.Option<Claim>, TaskBackendError>
 
-  /** Ends the responsibility of the holder. If it has not given its claim back, the next renewal releases the claim. */
+  /**
+   * Ends the responsibility of the holder. If it has not given its claim back, the next renewal releases the claim. A task that
+   * the store gives to this runner again and again without an answer that can be read ends with an error (P8).
+   */
   readonly forget: (holder: ClaimHolder) => void
 
   /**
@@ -73,11 +77,21 @@ interface Held {
 /** If the clock of this process differs by more than this from the store's clock, a warning is logged. */
 const maxSkewMillis = 5_000
 
+/** The first of many ids. */
+const some = (ids: ReadonlyArray<TaskId>): string => ids.slice(0, 10).join(", ") + (ids.length > 10 ? ", ..." : "")
+
+const notAClaim = () => new TaskBackendError({ operation: "claim", cause: "The answer is not a claim of the task." })
+
+/** Whether a store, which may be written without types, answered with a claim that can be executed or ended. */
+const isClaimOf = (head: Head, claim: Claim): boolean =>
+  claim.taskId === head.taskId && [claim.token, claim.lastSeq, claim.now].every(Number.isFinite) &&
+  Array.isArray(claim.input.content) && Predicate.isObject(claim.spec)
+
 const make = Effect.gen(function*() {
   const backend = yield* TaskBackend
   const clock = yield* Clock.Clock
   const newId = yield* NewId
-  const { heartbeat, leaseTtl } = yield* CurrentTaskLimits
+  const { failures, heartbeat, leaseTtl } = yield* CurrentTaskLimits
   const runnerId = RunnerId.make(yield* newId)
   const ttl = Duration.toMillis(leaseTtl)
   // Durations are measured with the monotonic clock, so that a step of the wall clock changes no lease.
@@ -104,7 +118,14 @@ const make = Effect.gen(function*() {
       )
     })
 
-  const first = yield* backend.heartbeat(runnerId, leaseTtl)
+  /** Renews the lease. A store may be written without types. */
+  const beat = Effect.filterOrFail(
+    Effect.suspend(() => backend.heartbeat(runnerId, leaseTtl)),
+    ({ now, owned }) => Number.isFinite(now) && Array.isArray(owned),
+    () => new TaskBackendError({ operation: "heartbeat", cause: "The answer has no time, or no list of tasks." })
+  )
+
+  const first = yield* beat
   setStoreTime(first.now)
   yield* checkClock(first.now)
   yield* Effect.addFinalizer(() =>
@@ -120,10 +141,14 @@ const make = Effect.gen(function*() {
     holder.onFenced()
   }
 
+  const strays = new Strays({ backend, now: () => offset + now(), most: failures })
+
   /** A failure with one task must not affect the other tasks. */
-  const alone = Effect.catchCause((cause: Cause.Cause<TaskBackendError>) =>
-    Effect.logWarning("A task could not be looked after; it is tried again.", cause)
-  )
+  const alone = (id: TaskId, self: Effect.Effect<void, { readonly _tag: string }>) =>
+    Effect.catchCause(
+      self,
+      (cause) => Effect.logWarning(`Task ${id} could not be looked after; it is tried again.`, cause)
+    )
 
   /** Compares one claim of this process with its row in the store. */
   const reconcile = (
@@ -132,14 +157,14 @@ const make = Effect.gen(function*() {
   ): Effect.Effect<void> => {
     if (!held.has(holder)) return Effect.void
     if (row?.token !== one.token) return Effect.sync(() => fence(holder, one))
-    return row === undefined ? Effect.void : alone(holder.onIntents(row.intents))
+    return row === undefined ? Effect.void : alone(one.taskId, holder.onIntents(row.intents))
   }
 
   const renew = Effect.gen(function*() {
     // The answer may lack claims that are made from now on.
     const before = [...held].filter(([, { token }]) => token !== undefined)
     const asked = now()
-    const { now: storeNow, owned } = yield* backend.heartbeat(runnerId, leaseTtl)
+    const { now: storeNow, owned } = yield* beat
     setStoreTime(storeNow)
     yield* checkClock(storeNow)
     if (asked - renewedAt > ttl) takeOverFrom = now() + ttl / 3
@@ -148,9 +173,13 @@ const make = Effect.gen(function*() {
     const rows = new Map(owned.map((row) => [row.taskId, row]))
     yield* Effect.forEach(before, (claimed) => reconcile(claimed, rows.get(claimed[1].taskId)), { discard: true })
     const here = new Set([...before, ...held].map(([, { taskId }]) => taskId))
-    yield* Effect.forEach(owned, (row) => here.has(row.taskId) ? Effect.void : alone(backend.release(row)), {
-      discard: true
-    })
+    yield* Effect.forEach(
+      owned,
+      (row) => here.has(row.taskId) ? Effect.void : alone(row.taskId, strays.giveBack(row)),
+      {
+        discard: true
+      }
+    )
   })
 
   /** Without a lease this process does not know whether its tasks have other owners (P9, P10): it stops them. */
@@ -158,7 +187,9 @@ const make = Effect.gen(function*() {
     if (now() - renewedAt < ttl) return Effect.void
     const lost = [...held].filter(([, { fenced, token }]) => token !== undefined && !fenced)
     for (const [holder, one] of lost) fence(holder, one)
-    return lost.length === 0 ? Effect.void : Effect.logWarning(`The lease has run out: ${lost.length} tasks stop here.`)
+    return lost.length === 0 ? Effect.void : Effect.logWarning(
+      `The lease has run out: ${lost.length} tasks stop here: ${some(lost.map(([, { taskId }]) => taskId))}.`
+    )
   })
 
   // The request ends with the lease, even if the store never answers. After that, each request gets the length of a lease.
@@ -179,14 +210,16 @@ const make = Effect.gen(function*() {
         Effect.flatMap((id) =>
           backend.claim(head.taskId, { runnerId, claimId: ClaimId.make(id), expectedToken: head.token })
         ),
-        Effect.tap(Option.match({
-          onNone: () => Effect.void,
-          onSome: ({ now, token }) =>
-            Effect.sync(() => {
-              one.token = token
-              setStoreTime(now)
-            })
-        }))
+        Effect.tap((claim) => {
+          if (Option.isNone(claim)) return Effect.sync(() => strays.claimed(head))
+          if (!isClaimOf(head, claim.value)) return Effect.fail(notAClaim())
+          return Effect.sync(() => {
+            strays.claimed(head)
+            one.token = claim.value.token
+            setStoreTime(claim.value.now)
+          })
+        }),
+        Effect.onError(() => Effect.sync(() => strays.claimFailed(head)))
       )
     })
 

@@ -164,7 +164,9 @@ describe("History.fit", () => {
     const fitted = History.fit(parallel, { maxTokens: 50_000 })
     assert.isAtMost(History.estimateTokens(fitted), 50_000)
     assert.isAbove(History.estimateTokens(fitted), 40_000)
-    const kept = fitted[2]?.role === "tool" ? fitted[2].content.map((part) => String(part.result)) : []
+    const kept = fitted[2]?.role === "tool"
+      ? fitted[2].content.map((part) => String("result" in part && part.result))
+      : []
     assert.strictEqual(kept[0], "short")
     for (const text of kept.slice(1)) assert.match(text, /more characters do not fit into the context of the model\]$/)
     assert.isUndefined(problem(fitted))
@@ -240,5 +242,33 @@ describe("prompts", () => {
       prompt.role === "user" ? prompt.content.map((part) => part.type === "file" ? `${part.data}` : "") : [],
       ["https://example.com/a.png", "not an address", "aGk="]
     )
+  })
+})
+
+describe("parts of a type that this version does not know", () => {
+  const unknown = { type: "unknown", raw: { type: "audio", data: "x".repeat(300_000) } } as const
+
+  it("do not go to the model, which gets a note of a user's part", () => {
+    const messages: ReadonlyArray<Message> = [
+      { role: "user", content: [unknown] },
+      { role: "assistant", content: [{ type: "text", text: "I hear it." }, unknown] },
+      { role: "user", content: [{ type: "text", text: "And this?" }, unknown] },
+      { role: "assistant", content: [unknown] },
+      { role: "tool", content: [unknown] }
+    ]
+    const repaired = History.repair(messages)
+    assert.isUndefined(problem(repaired))
+    assert.deepStrictEqual(
+      promptOf(repaired).content.map(({ content, role }) => [
+        role,
+        typeof content === "string" ? content : content.map((part) => part.type === "text" ? part.text : part.type)
+      ]),
+      [
+        ["user", ["[Content that cannot be read, of type audio]"]],
+        ["assistant", ["I hear it."]],
+        ["user", ["And this?", "[Content that cannot be read, of type audio]"]]
+      ]
+    )
+    assert.isBelow(History.estimateTokens(messages), 200)
   })
 })

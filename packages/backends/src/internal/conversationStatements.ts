@@ -1,10 +1,11 @@
 /**
  * The rows of conversations, and the statements on them that each dialect has in a form of its own.
  */
-import { StoredMessage } from "@perennial/domain/Conversation"
+import type { StoredMessage } from "@perennial/domain/Conversation"
 import type { ConversationKey } from "@perennial/domain/ConversationStore"
-import { ConversationId, type MessageId, UserId } from "@perennial/domain/Ids"
-import { type Effect, Schema } from "effect"
+import { ConversationId, MessageId, UserId } from "@perennial/domain/Ids"
+import * as MessagePayload from "@perennial/domain/MessagePayload"
+import { type Effect, Option, Schema } from "effect"
 import type { SqlClient, SqlError, Statement } from "effect/sql"
 import { Millis, readRows } from "./sqlRows.ts"
 import type { CodecError } from "./storeRetry.ts"
@@ -24,10 +25,18 @@ export const conversationColumns = (sql: SqlClient.SqlClient): Statement.Fragmen
   sql.literal(Object.keys(ConversationRow.fields).join(", "))
 
 /** A conversation, and a message of it. A conversation whose page is empty is one row without a message. */
-const MessageRow = Schema.Struct({ payload: Schema.NullOr(Schema.fromJsonString(StoredMessage)) })
+const MessageRow = Schema.Struct({ id: Schema.NullOr(MessageId), payload: Schema.NullOr(Schema.String) })
 export type MessageRow = typeof MessageRow.Type
 
 export const readMessages = readRows(MessageRow)
+
+/** The messages of a page. */
+export const toStoredMessages = (rows: ReadonlyArray<MessageRow>): ReadonlyArray<StoredMessage> =>
+  rows.flatMap(({ id, payload }) =>
+    id === null || payload === null
+      ? []
+      : [Option.getOrElse(MessagePayload.decode(payload), () => MessagePayload.makeUnreadable(payload, id))]
+  )
 
 /** Messages for the end of a conversation. */
 export interface Adding {

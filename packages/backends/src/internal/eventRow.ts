@@ -42,7 +42,7 @@ export const decodePageEvents = decodeRows(PageEvent)
 
 type PageEvent = typeof PageEvent.Type
 
-/** The events of a page. Throws when an event cannot be read. */
+/** The events of a page. */
 export const toStoredEvents = (
   rows: ReadonlyArray<PageEvent>,
   ids: EventPayload.EventIds

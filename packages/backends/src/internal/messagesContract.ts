@@ -1,13 +1,14 @@
 /**
  * The contract of the messages of a conversation: appending, reading and replacing.
  */
-import { assert } from "@effect/vitest"
+import { assert, it } from "@effect/vitest"
 import type { StoredMessage } from "@perennial/domain/Conversation"
 import { ConversationStore } from "@perennial/domain/ConversationStore"
-import { messageId } from "@perennial/domain/Ids"
+import { type ConversationId, type MessageId, messageId } from "@perennial/domain/Ids"
 import { userText } from "@perennial/domain/Message"
+import * as MessagePayload from "@perennial/domain/MessagePayload"
 import { zero } from "@perennial/domain/Usage"
-import { Array, Effect } from "effect"
+import { Array, Effect, type Scope } from "effect"
 import { bob, c1, key, page, stored, taskId, type Test } from "./contractConversation.ts"
 
 const messages = (test: Test): void => {
@@ -34,6 +35,22 @@ const messages = (test: Test): void => {
           role: "tool",
           content: [{ type: "tool_result", toolCallId: "call", tool: "t", result: { ok: true }, status: "interrupted" }]
         })
+      ]
+      yield* store.append(c1.id, added)
+      assert.deepStrictEqual(yield* store.messages(c1, page), added)
+    })
+  )
+
+  test(
+    "parts of a type that this version does not know are kept",
+    Effect.gen(function*() {
+      const store = yield* ConversationStore
+      yield* store.create(c1)
+      const part = { type: "unknown", raw: { type: "hologram", depth: [3, null], text: "\uD800" } } as const
+      const added = [
+        stored(1, { role: "user", content: [part] }),
+        stored(2, { role: "assistant", content: [{ type: "text", text: "see" }, part] }),
+        stored(3, { role: "tool", content: [part] })
       ]
       yield* store.append(c1.id, added)
       assert.deepStrictEqual(yield* store.messages(c1, page), added)
@@ -216,4 +233,52 @@ const replacing = (test: Test): void => {
 export const define = (test: Test): void => {
   messages(test)
   replacing(test)
+}
+
+/** An empty store, and how to replace the text of a message. */
+export interface Spoilable {
+  readonly store: ConversationStore["Service"]
+  readonly spoil: (conversation: ConversationId, message: MessageId, text: string) => Effect.Effect<void>
+}
+
+export const defineSpoilt = <E>(spoilable: Effect.Effect<Spoilable, E, Scope.Scope>): void => {
+  it.live("a message that cannot be read keeps its place and its id, and the messages around it are read", () =>
+    Effect.gen(function*() {
+      const { spoil, store } = yield* spoilable
+      yield* store.create(c1)
+      yield* store.append(c1.id, [1, 2, 3, 4].map((seq) => stored(seq)))
+      const { id } = stored(2)
+      for (const text of ["", "{", "null", `{"message":{"role":"user","content":[]}}`]) {
+        yield* spoil(c1.id, id, text)
+        const read = yield* store.messages(c1, page)
+        assert.deepStrictEqual(read, [stored(1), MessagePayload.makeUnreadable(text, id), stored(3), stored(4)])
+        assert.deepInclude(read[1], { id, taskId })
+        // A page is full although one of its messages cannot be read.
+        assert.deepStrictEqual(yield* store.messages(c1, { limit: 2 }), read.slice(0, 2))
+        assert.deepStrictEqual(yield* store.messages(c1, { after: id, limit: 2 }), read.slice(2))
+      }
+      yield* store.append(c1.id, [stored(2), stored(5)], { replaces: id })
+      assert.deepStrictEqual(yield* store.messages(c1, page), [stored(1), stored(5)])
+    }))
+
+  it.live("a message that a newer version wrote keeps the parts that this version does not know", () =>
+    Effect.gen(function*() {
+      const { spoil, store } = yield* spoilable
+      yield* store.create(c1)
+      yield* store.append(c1.id, [stored(1)])
+      const raw = { type: "audio", data: "x", rate: { hz: 8000 } }
+      yield* spoil(
+        c1.id,
+        stored(1).id,
+        JSON.stringify({
+          id: stored(1).id,
+          taskId,
+          createdAt: "1970-01-01T00:00:01.001Z",
+          message: { role: "user", content: [raw] },
+          status: "complete"
+        })
+      )
+      const [read] = yield* store.messages(c1, page)
+      assert.deepStrictEqual(read, stored(1, { role: "user", content: [{ type: "unknown", raw }] }))
+    }))
 }

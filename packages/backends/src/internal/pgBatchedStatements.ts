@@ -3,6 +3,7 @@
  *
  * Every statement locks its rows in one order, so that no two statements wait for each other, in any process.
  */
+import * as MessagePayload from "@perennial/domain/MessagePayload"
 import type { NewTask } from "@perennial/domain/TaskBackend"
 import * as TaskSpec from "@perennial/domain/TaskSpec"
 import { Effect, type Scope } from "effect"
@@ -26,7 +27,7 @@ const toNewRow = (task: NewTask) => ({
   idempotencyKey: task.idempotency?.key ?? "",
   requestHash: task.idempotency?.requestHash ?? "",
   ack: encodeAck(task),
-  input: JSON.stringify(task.input)
+  input: MessagePayload.encodeInput(task.input)
 })
 
 type NewRow = ReturnType<typeof toNewRow>

@@ -79,10 +79,10 @@ const messages = (sql: SqlClient.SqlClient): Run<Reading> => (items) => {
     after: ["text", ({ after }) => after ?? ""],
     most: ["int", ({ limit }) => limit]
   })
-  const found = sql`SELECT i.item, m.payload FROM ${given}
+  const found = sql`SELECT i.item, m.id, m.payload FROM ${given}
     CROSS JOIN LATERAL (SELECT FROM perennial_conversations WHERE id = i.id AND user_id = i.user_id LIMIT 1) c
     LEFT JOIN LATERAL (
-      SELECT position, payload FROM perennial_messages
+      SELECT position, id, payload FROM perennial_messages
       -- A removed message has its place still, as a negative position. An unknown one has no position, and no position is
       -- greater than that.
       WHERE conversation_id = i.id AND position > CASE WHEN i.after = '' THEN 0 ELSE (SELECT ABS(position)

@@ -5,7 +5,7 @@
  * `positions:<id>` position of each message, negative once the message was removed (hash), `conversations:<user>` ids by the
  * time of creation (sorted set).
  */
-import type { ConversationId } from "@perennial/domain/Ids"
+import type { ConversationId, MessageId } from "@perennial/domain/Ids"
 import { conversationScript } from "./redisPrelude.ts"
 
 /** Id, title, times of creation and of the last change. */
@@ -48,15 +48,28 @@ end
 for i, other in ipairs(rows) do rows[i] = row(other) end
 return rows`)
 
-/** Conversation, user, last id of the page before or "", limit. Returns payloads, or null without the conversation. */
-export const messages = conversationScript<ReadonlyArray<string> | null>(String.raw`${row}
+/** Conversation, user, last id of the page before or "", limit. Returns positions and payloads, or null without the
+ * conversation. */
+export const messages = conversationScript<ReadonlyArray<readonly [position: string, payload: string]> | null>(
+  String.raw`${row}
 local id, after = ARGV[3], ARGV[5]
 if not isOf(id, ARGV[4]) then return false end
 local position = after == "" and 0 or tonumber(call("HGET", key("positions", id), after) or "")
 if not position then return {} end
 local page = call("XRANGE", key("messages", id), (math.abs(position) + 1) .. "-0", "+", "COUNT", ARGV[6])
-for i, entry in ipairs(page) do page[i] = entry[2][2] end
-return page`)
+for i, entry in ipairs(page) do page[i] = { entry[1]:match("^%d+"), entry[2][2] } end
+return page`
+)
+
+/** Conversation, positions. Returns them with the ids of the messages at these places. */
+export const idsAt = conversationScript<ReadonlyArray<readonly [position: string, id: MessageId]>>(String.raw`
+local wanted, found = {}, {}
+for i = 4, #ARGV do wanted[ARGV[i]] = true end
+local all = call("HGETALL", key("positions", ARGV[3]))
+for i = 1, #all, 2 do
+  if wanted[all[i + 1]] then table.insert(found, { all[i + 1], all[i] }) end
+end
+return found`)
 
 /** Conversation, the message to replace or "", then ids and payloads of messages by turns. Returns 0 without the
  * conversation. */

@@ -1,7 +1,8 @@
 /**
  * The writes that change the queue of a conversation: accepting, ending and deleting tasks.
  */
-import { cancelKey, cancelReason, interruptReason } from "@perennial/domain/Intent"
+import { cancelKey, cancelReason, decodeValue, interruptReason } from "@perennial/domain/Intent"
+import * as MessagePayload from "@perennial/domain/MessagePayload"
 import type { Created, NewTask, TaskBackend } from "@perennial/domain/TaskBackend"
 import {
   ConversationBusy,
@@ -14,7 +15,7 @@ import {
 } from "@perennial/domain/TaskError"
 import { isTerminal, terminalStatus } from "@perennial/domain/TaskEvent"
 import * as TaskSpec from "@perennial/domain/TaskSpec"
-import { Effect, Option, Schema } from "effect"
+import { Effect, Option } from "effect"
 import { toTaskBackendError } from "./backendError.ts"
 import { encodeAck } from "./eventPayload.ts"
 import type { Argument, RunScript } from "./redisPrelude.ts"
@@ -26,14 +27,12 @@ import { toHead, toTask, toText } from "./taskRow.ts"
 
 type Service = TaskBackend["Service"]
 
-const decodeValue = Schema.decodeSync(Schema.fromJsonString(Schema.Json))
-
 /** The fields of a row that do not change. */
 const toFields = ({ agentId, input, spec }: NewTask): ReadonlyArray<string> => [
   "agent_id",
   agentId,
   "input",
-  JSON.stringify(input),
+  MessagePayload.encodeInput(input),
   "spec",
   TaskSpec.encode(spec)
 ]

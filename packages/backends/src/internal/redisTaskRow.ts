@@ -32,7 +32,7 @@ const decodeRow = Schema.decodeUnknownSync(Row)
 
 const decodeClaim = Schema.decodeUnknownSync(Schema.Struct({
   ...Row.fields,
-  input: Schema.String,
+  input: Schema.NullOr(Schema.String),
   failures: Schema.FiniteFromString,
   started_at: Schema.NullOr(Schema.FiniteFromString)
 }))
@@ -56,7 +56,7 @@ export const toHead = ([taskId, conversationId, agentId, token]: HeadValues): He
 export const toHeadOption = (values: HeadValues | null): Option.Option<Head> =>
   Option.map(Option.fromNullOr(values), toHead)
 
-/** Throws when the row or the event cannot be read. */
+/** Throws when the row cannot be read. */
 export const toEnded = ([cursor, values, stored]: EndedValues): EndedTask => {
   const row = toRow(values)
   const ids = { taskId: row.id, conversationId: row.conversation_id }

@@ -4,6 +4,7 @@
  */
 import { type TaskId, UserId } from "@perennial/domain/Ids"
 import { cancelKey, interruptReason } from "@perennial/domain/Intent"
+import * as MessagePayload from "@perennial/domain/MessagePayload"
 import type { Created, NewTask, TaskBackend } from "@perennial/domain/TaskBackend"
 import { ConversationBusy, ConversationNotFound, IdempotencyConflict, QueueFull } from "@perennial/domain/TaskError"
 import * as TaskSpec from "@perennial/domain/TaskSpec"
@@ -121,7 +122,7 @@ export const make = (
     const interrupted = yield* interrupt(onBusy === "interrupt" ? active : [], now)
     const isHead = active.length === interrupted.cancelled.length
     const rows = yield* insertTask(task, queue.last_position, isHead, now)
-    yield* insertEvent(task.id, 1, now, encodeAck(task), JSON.stringify(task.input))
+    yield* insertEvent(task.id, 1, now, encodeAck(task), MessagePayload.encodeInput(task.input))
     return yield* tryCodec(() => rows.map((row) => toCreated(row, isHead, interrupted)))
   })
 

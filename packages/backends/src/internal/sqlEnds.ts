@@ -31,7 +31,7 @@ const decodeEnds = decodeRows(EndRow)
 const readIds = readRows(Schema.Struct({ id: TaskId }))
 const readCounters = readRows(Schema.Struct({ last_cursor: Millis }))
 
-/** Throws when a column or the event cannot be read. */
+/** Throws when a column cannot be read. */
 const toEnded = (row: typeof EndRow.Type): EndedTask => ({
   cursor: Number(row.end_cursor),
   userId: row.user_id,

@@ -60,7 +60,8 @@ export const make = (
     append: (batch) =>
       withRetries((again) =>
         Effect.gen(function*() {
-          const appended = byClaim(yield* statements.append(batch.map(toAppending), yield* time))
+          const entries = yield* tryCodec(() => batch.map(toAppending))
+          const appended = byClaim(yield* statements.append(entries, yield* time))
           const others = again ? batch.filter(({ claim }) => appended(claim) === undefined) : []
           const before = byClaim(yield* appendedBefore(others))
           return batch.map(({ claim }) => {
@@ -81,8 +82,7 @@ export const make = (
           if (after > lastSeq) return yield* new CursorAhead({ taskId: id, after, lastSeq })
           const ids = { taskId: id, conversationId: task.conversation_id }
           const found = yield* decodePageEvents(rows)
-          const events = yield* tryCodec(() => toStoredEvents(found, ids))
-          return { events, lastSeq, ended: isTerminal(task.status) }
+          return { events: toStoredEvents(found, ids), lastSeq, ended: isTerminal(task.status) }
         }), toTaskBackendError("events")),
 
     lastSeqs: (ids) =>

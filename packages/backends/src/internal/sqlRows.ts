@@ -38,7 +38,12 @@ const ownerFields = {
   started_at: Schema.NullOr(Millis)
 }
 
-export const ClaimRow = Schema.Struct({ ...TaskRow.fields, ...ownerFields, input: Schema.String, now: Millis })
+export const ClaimRow = Schema.Struct({
+  ...TaskRow.fields,
+  ...ownerFields,
+  input: Schema.NullOr(Schema.String),
+  now: Millis
+})
 export type ClaimRow = typeof ClaimRow.Type
 
 /** The columns of a `Head`. */

@@ -1,6 +1,7 @@
 /**
  * Reads tasks and what was asked of their owners.
  */
+import { decodeValue } from "@perennial/domain/Intent"
 import { TaskStatus } from "@perennial/domain/Task"
 import type { TaskBackend } from "@perennial/domain/TaskBackend"
 import { TaskNotFound } from "@perennial/domain/TaskError"
@@ -14,7 +15,7 @@ import type { TaskStatements } from "./taskStatements.ts"
 
 type Service = TaskBackend["Service"]
 
-const readIntents = readRows(Schema.Struct({ key: Schema.String, value: Schema.fromJsonString(Schema.Json) }))
+const readIntents = readRows(Schema.Struct({ key: Schema.String, value: Schema.String }))
 
 export const make = (
   { newestFirst, sql, withRetries }: Dialect,
@@ -50,8 +51,9 @@ export const make = (
   },
 
   intents: (id) =>
-    withRetries(
-      () => readIntents(sql`SELECT key, value FROM perennial_task_intents WHERE task_id = ${id} ORDER BY ordinal`),
-      toTaskBackendError("intents")
-    )
+    withRetries(() =>
+      Effect.map(
+        readIntents(sql`SELECT key, value FROM perennial_task_intents WHERE task_id = ${id} ORDER BY ordinal`),
+        (rows) => rows.map(({ key, value }) => ({ key, value: decodeValue(value) }))
+      ), toTaskBackendError("intents"))
 })

@@ -5,7 +5,7 @@
  * IMMEDIATE`). On PostgreSQL, the end of the newest task of a conversation is one batched statement instead.
  */
 import { TaskId, UserId } from "@perennial/domain/Ids"
-import { cancelKey, cancelReason } from "@perennial/domain/Intent"
+import { cancelKey, cancelReason, decodeValue } from "@perennial/domain/Intent"
 import { isTerminal as isEnded } from "@perennial/domain/Task"
 import type { Fence, TaskBackend } from "@perennial/domain/TaskBackend"
 import { ConversationBusy, LeaseLost, TaskNotFound } from "@perennial/domain/TaskError"
@@ -22,8 +22,6 @@ import { toTask } from "./taskRow.ts"
 import type { Ending, TaskStatements } from "./taskStatements.ts"
 
 type Service = TaskBackend["Service"]
-
-const decodeValue = Schema.decodeSync(Schema.fromJsonString(Schema.Json))
 
 const readOwners = readRows(Schema.Struct({ user_id: UserId }))
 const readIds = readRows(Schema.Struct({ id: TaskId }))
@@ -71,7 +69,7 @@ export const make = (
     if (terminal === undefined || !isTerminal(terminal)) return Effect.die("The last event of a task is terminal (P4)")
     const [{ seq: first }] = events
     const claim = { taskId, token }
-    const ending: Ending = {
+    const toEnding = (): Ending => ({
       claim,
       rows: toEventRows(claim, events),
       first,
@@ -80,12 +78,12 @@ export const make = (
       error: terminal.type === "error"
         ? { code: toSqlText(terminal.error), detail: toSqlText(terminal.detail) }
         : undefined
-    }
+    })
     return withRetries((again) =>
-      Effect.flatMap(
-        finishNewest(ending),
-        (done) => done ? Effect.succeedNone : finishAny(ending, again)
-      ), toTaskBackendError("finish"))
+      Effect.gen(function*() {
+        const ending = yield* tryCodec(toEnding)
+        return (yield* finishNewest(ending)) ? Option.none() : yield* finishAny(ending, again)
+      }), toTaskBackendError("finish"))
   }
 
   const putIntent: Service["putIntent"] = (id, intent, options) =>
@@ -101,7 +99,7 @@ export const make = (
         if (before !== undefined || isEnded(row.status)) {
           return {
             written: again && before === JSON.stringify(intent.value),
-            value: before === undefined ? Option.none() : Option.some(yield* tryCodec(() => decodeValue(before))),
+            value: before === undefined ? Option.none() : Option.some(decodeValue(before)),
             task: yield* tryCodec(() => toTask(row)),
             promoted: again ? yield* promoted(row.conversation_id, now) : Option.none()
           }

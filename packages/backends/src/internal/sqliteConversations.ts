@@ -43,7 +43,7 @@ export const make = (
     // greater than that.
     const from = after === undefined ? sql`0` : sql`(SELECT ABS(position) FROM perennial_messages
       WHERE conversation_id = ${id} AND id = ${after})`
-    return readMessages(sql`SELECT m.payload FROM perennial_conversations c
+    return readMessages(sql`SELECT m.id, m.payload FROM perennial_conversations c
       LEFT JOIN perennial_messages m ON m.conversation_id = c.id AND m.position > ${from}
       WHERE c.id = ${id} AND c.user_id = ${userId} ORDER BY m.position LIMIT ${limit}`)
   }

@@ -2,11 +2,11 @@
  * The row of a task, and the values of the port that are made from a row.
  */
 import { AgentId, type ConversationId, type RunnerId, type TaskId, type UserId } from "@perennial/domain/Ids"
-import { UserMessage } from "@perennial/domain/Message"
+import * as MessagePayload from "@perennial/domain/MessagePayload"
 import type { Task, TaskStatus } from "@perennial/domain/Task"
 import type { Claim, Head } from "@perennial/domain/TaskBackend"
 import * as TaskSpec from "@perennial/domain/TaskSpec"
-import { DateTime, Schema } from "effect"
+import { DateTime, Option } from "effect"
 
 /** Milliseconds: PostgreSQL's BIGINT arrives as a bigint. */
 type Millis = number | bigint
@@ -34,12 +34,10 @@ export interface TaskRow {
 
 /** With the columns that only an owner needs. The body of a message may have megabytes. */
 export interface ClaimRow extends TaskRow {
-  readonly input: string
+  readonly input: string | null
   readonly failures: number
   readonly started_at: Millis | null
 }
-
-const decodeInput = Schema.decodeSync(Schema.fromJsonString(UserMessage))
 
 /** The code of an error that was stored without one. */
 const unknownCode = "Unknown"
@@ -58,27 +56,35 @@ export const toTask = (row: TaskRow): Task => ({
   createdAt: DateTime.makeUnsafe(Number(row.created_at)),
   updatedAt: DateTime.makeUnsafe(Number(row.updated_at)),
   ...(row.error === null ? undefined : { error: { code: row.error_code ?? unknownCode, detail: row.error } }),
-  ...TaskSpec.toShown(TaskSpec.decode(row.spec))
+  ...TaskSpec.decodeShown(row.spec)
 })
 
-/** Throws when a column cannot be read. */
-export const toClaim = (row: ClaimRow, runnerId: RunnerId, now: number): Claim => ({
-  taskId: row.id,
-  conversationId: row.conversation_id,
-  userId: row.user_id,
-  agentId: AgentId.make(row.agent_id),
-  runnerId,
-  token: row.token,
-  attempt: row.attempt,
-  failures: row.failures,
-  lastSeq: row.last_seq,
-  input: decodeInput(row.input),
-  spec: TaskSpec.decode(row.spec),
-  createdAt: Number(row.created_at),
-  startedAt: Number(row.started_at ?? row.updated_at),
-  now,
-  intents: row.intents
-})
+const noSpec: TaskSpec.TaskSpec = {}
+
+/** Throws when a column cannot be read, except the message and the spec: other versions may have written these. */
+export const toClaim = (row: ClaimRow, runnerId: RunnerId, now: number): Claim => {
+  const input = MessagePayload.decodeInput(row.input)
+  const spec = TaskSpec.decode(row.spec)
+  const unreadable = Option.isNone(input) ? "input" : Option.isNone(spec) ? "spec" : undefined
+  return {
+    taskId: row.id,
+    conversationId: row.conversation_id,
+    userId: row.user_id,
+    agentId: AgentId.make(row.agent_id),
+    runnerId,
+    token: row.token,
+    attempt: row.attempt,
+    failures: row.failures,
+    lastSeq: row.last_seq,
+    input: Option.getOrElse(input, () => MessagePayload.unreadableInput),
+    spec: Option.getOrElse(spec, () => noSpec),
+    ...(unreadable === undefined ? undefined : { unreadable }),
+    createdAt: Number(row.created_at),
+    startedAt: Number(row.started_at ?? row.updated_at),
+    now,
+    intents: row.intents
+  }
+}
 
 export const toHead = (row: Pick<TaskRow, "id" | "conversation_id" | "agent_id" | "token">): Head => ({
   taskId: row.id,

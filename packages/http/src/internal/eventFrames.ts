@@ -5,7 +5,7 @@
  * found by the first event of the batch and its length: a task's events have no gaps (P3). The newest 8 MiB of bytes are
  * kept: readers may begin a batch at any event (P11).
  */
-import type { StoredEvent } from "@perennial/domain/TaskEvent"
+import { type StoredEvent, toRaw } from "@perennial/domain/TaskEvent"
 import type { Array } from "effect"
 
 const utf8 = new TextEncoder()
@@ -47,7 +47,7 @@ export const retry = (delayMillis: number): Uint8Array => utf8.encode(`retry: ${
 const textOf = (stored: StoredEvent): string => {
   let frame = texts.get(stored)
   if (frame === undefined) {
-    const json = JSON.stringify(stored.event.type === "unknown" ? stored.event.raw : stored.event)
+    const json = JSON.stringify(toRaw(stored.event))
     texts.set(stored, frame = `id: ${stored.seq}\ndata: ${json}\n\n`)
   }
   return frame

@@ -30,6 +30,7 @@ type Part = AssistantMessage["content"][number]
 
 /** A part whose texts are well-formed and whose JSON is in bounds. Arguments out of bounds are removed. */
 const boundPart = (part: Part): Part => {
+  if (part.type === "unknown") return part
   const { providerData, ...rest } = part
   const data = providerData === undefined || ContentBounds.jsonProblem(providerData) !== undefined
     ? {}

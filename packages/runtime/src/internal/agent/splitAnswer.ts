@@ -20,7 +20,7 @@ export const fitIntoEvents = (message: AssistantMessage, room: number): FittedAn
   if (JSON.stringify(message).length <= room) return { message, tooLong }
   const content = message.content.flatMap((part): AssistantMessage["content"] => {
     if (part.type === "text" || JSON.stringify(part).length <= room) return [part]
-    if (part.type === "reasoning") return []
+    if (part.type !== "tool_call") return []
     tooLong.add(part.toolCallId)
     return [{ ...part, args: {} }]
   })

@@ -9,7 +9,12 @@ const jsonOf = (result: Schema.Json): string => typeof result === "string" ? res
 
 const changeResults = (message: Message, change: (result: Schema.Json) => Schema.Json): Message =>
   message.role === "tool"
-    ? { role: "tool", content: message.content.map((part) => ({ ...part, result: change(part.result) })) }
+    ? {
+      role: "tool",
+      content: message.content.map((part) =>
+        part.type === "tool_result" ? { ...part, result: change(part.result) } : part
+      )
+    }
     : message
 
 const removed = "[old result removed]"
@@ -78,7 +83,9 @@ const fitRecent = (
 const shorten = (messages: ReadonlyArray<Message>, excess: number): ReadonlyArray<Message> => {
   if (excess <= 0) return messages
   const tokens = messages.flatMap((message) =>
-    message.role === "tool" ? message.content.map(({ result }) => estimateTextTokens(jsonOf(result))) : []
+    message.role === "tool"
+      ? message.content.flatMap((part) => part.type === "tool_result" ? [estimateTextTokens(jsonOf(part.result))] : [])
+      : []
   )
   const room = tokens.reduce((sum, n) => sum + n - noteTokens, 0) - excess
   const most = Math.max(noteTokens, levelOf(tokens, room))

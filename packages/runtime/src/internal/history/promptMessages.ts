@@ -1,7 +1,7 @@
 /** The mapping between stored messages and the prompts of `effect/ai`. */
 import * as ContentBounds from "@perennial/domain/ContentBounds"
 import type { Decision } from "@perennial/domain/Decision"
-import type { AssistantMessage, Message, ToolResultPart, UserMessage } from "@perennial/domain/Message"
+import type { AssistantMessage, Message, ToolResultPart, UnknownPart, UserMessage } from "@perennial/domain/Message"
 import { Option, Schema } from "effect"
 import { Prompt } from "effect/ai"
 
@@ -16,7 +16,14 @@ const providerData = (options: Prompt.ProviderOptions): { readonly providerData?
 
 const parseUrl = Schema.decodeOption(Schema.URLFromString)
 
+/** A model is told of a user's part that this version cannot send. */
+const noteOfUnknown = ({ raw }: UnknownPart): Prompt.TextPart =>
+  Prompt.textPart({
+    text: `[Content that cannot be read, of type ${ContentBounds.wellFormed(raw.type.slice(0, 100))}]`
+  })
+
 const userPart = (part: UserMessage["content"][number]): Prompt.UserMessagePart => {
+  if (part.type === "unknown") return noteOfUnknown(part)
   if (part.type === "text") {
     return Prompt.textPart({ text: ContentBounds.wellFormed(part.text), options: options(part) })
   }
@@ -28,7 +35,12 @@ const userPart = (part: UserMessage["content"][number]): Prompt.UserMessagePart 
   })
 }
 
-const assistantPart = (part: AssistantMessage["content"][number]): Prompt.AssistantMessagePart => {
+const isKnown = <Part extends { readonly type: string }>(part: Part): part is Exclude<Part, UnknownPart> =>
+  part.type !== "unknown"
+
+const assistantPart = (
+  part: Exclude<AssistantMessage["content"][number], UnknownPart>
+): Prompt.AssistantMessagePart => {
   switch (part.type) {
     case "text":
       return Prompt.textPart({ text: ContentBounds.wellFormed(part.text), options: options(part) })
@@ -60,7 +72,8 @@ const toldResult = ({ decision, result }: ToolResultPart): Schema.Json => {
 }
 
 /**
- * A stored message as a message of `effect/ai`.
+ * A stored message as a message of `effect/ai`. Of a user's part that this version does not know, the model gets a note;
+ * other such parts are left out.
  *
  * @since 0.1.0
  * @category conversions
@@ -70,10 +83,10 @@ export const toPromptMessage = (message: Message): Prompt.Message => {
     case "user":
       return Prompt.userMessage({ content: message.content.map(userPart) })
     case "assistant":
-      return Prompt.assistantMessage({ content: message.content.map(assistantPart) })
+      return Prompt.assistantMessage({ content: message.content.filter(isKnown).map(assistantPart) })
     case "tool":
       return Prompt.toolMessage({
-        content: message.content.map((part) =>
+        content: message.content.filter(isKnown).map((part) =>
           Prompt.toolResultPart({
             id: part.toolCallId,
             name: ContentBounds.wellFormed(part.tool),

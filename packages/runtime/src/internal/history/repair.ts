@@ -25,7 +25,7 @@ const resultsOf = (messages: ReadonlyArray<Message>): ReadonlyMap<string, ToolRe
  * tool call has exactly one result right after its message (a missing result becomes `interrupted`), the first message is
  * a user's, and no message is empty.
  *
- * **Details** Idempotent. It removes blank text, repeated calls, results without a call, and messages with only thinking.
+ * **Details** Idempotent. It removes blank text, repeated calls, results without a call, and messages with only thinking or unknown parts.
  *
  * @since 0.1.0
  * @category combinators
@@ -47,7 +47,7 @@ export const repair = (messages: ReadonlyArray<Message>): ReadonlyArray<Message>
         answers.push(results.get(part.toolCallId) ?? Settlement.interruptedResult({ ...part, entered: true }))
         return true
       })
-      if (content.every((part) => part.type === "reasoning")) continue
+      if (content.every((part) => part.type === "reasoning" || part.type === "unknown")) continue
       out.push({ role: "assistant", content })
       if (answers.length > 0) out.push({ role: "tool", content: answers })
     }

@@ -31,7 +31,8 @@ export const estimateTextTokens = (text: string): number => Math.ceil(ContentBou
 export const estimateTokens = (messages: ReadonlyArray<Message>): number => {
   let tokens = 0
   for (const { content } of messages) {
-    const rest = content.filter((part) => part.type !== "file")
+    // The model gets at most a short note of an unknown part.
+    const rest = content.filter((part) => part.type !== "file" && part.type !== "unknown")
     for (const part of content) if (part.type === "file") tokens += fileTokens(part)
     tokens += estimateTextTokens(JSON.stringify(rest))
   }

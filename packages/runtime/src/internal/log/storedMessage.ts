@@ -17,7 +17,8 @@ const messageBase = ({ taskId }: Claim, at: number, seq: number) => ({
 export const toStoredMessage = (claim: Claim, { at, event, seq }: StoredEvent): StoredMessage | undefined => {
   switch (event.type) {
     case "ack":
-      return {
+      // If the message was readable before, the conversation has it.
+      return claim.unreadable === "input" ? undefined : {
         id: event.messageId,
         taskId: claim.taskId,
         createdAt: DateTime.makeUnsafe(at),

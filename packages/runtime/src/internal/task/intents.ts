@@ -3,11 +3,14 @@
  * this process has read.
  */
 import { Decision } from "@perennial/domain/Decision"
-import { cancelKey, cancelReason, decisionKey, type Intent } from "@perennial/domain/Intent"
+import { cancelKey, cancelReason, decisionKey, type Intent, isDecisionKey } from "@perennial/domain/Intent"
 import { Deferred, Effect, Exit, Option, Schema } from "effect"
 import type { StopSignal } from "./stopSignal.ts"
 
 const decodeDecision = Schema.decodeUnknownOption(Decision)
+
+/** A decision that cannot be read allows nothing, and the call does not wait for another one. */
+const unreadable: Decision = { approved: false, reason: "The decision that was recorded cannot be read." }
 
 export class Intents {
   readonly #stop: StopSignal
@@ -44,8 +47,9 @@ export class Intents {
         this.#stop.cancel(cancelReason(value))
         continue
       }
-      const decision = decodeDecision(value)
-      if (Option.isSome(decision)) Deferred.doneUnsafe(this.#decision(key), Exit.succeed(decision.value))
+      if (!isDecisionKey(key)) continue
+      const decision = Option.getOrElse(decodeDecision(value), () => unreadable)
+      Deferred.doneUnsafe(this.#decision(key), Exit.succeed(decision))
     }
   }
 

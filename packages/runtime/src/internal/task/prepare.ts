@@ -3,6 +3,7 @@
  * and reads the history. If there is a reason not to begin, the preparation is the end of the task.
  */
 import type { Agent } from "@perennial/domain/Agent"
+import { isUnreadable } from "@perennial/domain/EventPayload"
 import type { Outcome } from "@perennial/domain/Settlement"
 import type {
   ConversationNotFound,
@@ -12,6 +13,7 @@ import type {
   TaskBackendError,
   TaskNotFound
 } from "@perennial/domain/TaskError"
+import type { StoredEvent } from "@perennial/domain/TaskEvent"
 import { Effect, Option } from "effect"
 import type { Prepared } from "./agentInput.ts"
 import type { ExecutionHost } from "./executionHost.ts"
@@ -49,6 +51,23 @@ const tooManyFailures = Effect.fnUntraced(function*({ store }: ExecutionHost, ow
   return { _tag: "End", outcome: { status: "error", ...why, retryable: false } } satisfies Preparation
 })
 
+/** What of the task cannot be read. To go on without it could repeat finished work, or answer another message (P10). */
+const unreadablePart = ({ claim }: OwnedTask, journal: ReadonlyArray<StoredEvent>): string | undefined => {
+  if (claim.unreadable !== undefined) return claim.unreadable === "input" ? "its message" : "its settings"
+  const event = journal.find(({ event }) => isUnreadable(event))
+  return event && `event ${event.seq} of its log`
+}
+
+const unreadable = (part: string): Preparation => ({
+  _tag: "End",
+  outcome: {
+    status: "error",
+    error: "TaskUnreadable",
+    detail: `The store has the task, but ${part} cannot be read.`,
+    retryable: false
+  }
+})
+
 /** A task whose agent this process does not have was claimed only to be ended. */
 const withoutAgent = ({ claim, intents }: OwnedTask): Preparation =>
   // An intent that could not be read may be a cancel.
@@ -66,7 +85,7 @@ const withoutAgent = ({ claim, intents }: OwnedTask): Preparation =>
 const readIntents = ({ backend }: ExecutionHost, { claim, intents }: OwnedTask) =>
   claim.intents === 0 ? Effect.void : backend.intents(claim.taskId).pipe(
     Effect.map((recorded) => intents.apply(recorded)),
-    Effect.ignore({ log: "Warn" })
+    Effect.catchCause((cause) => Effect.logWarning("The intents of a task could not be read.", cause))
   )
 
 export const prepare = Effect.fnUntraced(function*(
@@ -82,6 +101,8 @@ export const prepare = Effect.fnUntraced(function*(
     const outcome = outcomeOf(stop, timeout, "abandoned")
     if (outcome !== "nothing" && outcome !== "release") return { _tag: "End", outcome }
   }
+  const part = unreadablePart(owned, journal)
+  if (part !== undefined) return unreadable(part)
   if (Option.isNone(agent)) return withoutAgent(owned)
   if (givenUp(owned) > limits.failures) return yield* tooManyFailures(host, owned)
   const begun = journal.some(({ event }) => event.type === "started")
