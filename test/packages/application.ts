@@ -61,7 +61,15 @@ const npmInstall = (cwd: string, specifications: ReadonlyArray<string>) =>
   run("npm", ["install", "--prefer-offline", "--no-audit", "--no-fund", ...specifications], { cwd })
 
 /** The optional peers of the packages, and their own peers. */
-const peers = ["@anthropic-ai/sdk", "@effect/platform-node", "@effect/sql-pg", "@effect/vitest", "redis", "vitest"]
+const peers = [
+  "@anthropic-ai/sdk",
+  "@effect/platform-node",
+  "@effect/sql-pg",
+  "@effect/vitest",
+  "jose",
+  "redis",
+  "vitest"
+]
 
 /** The versions of TypeScript that check the packages. */
 export const compilers = ["5.9.3", "7.0.2"] as const

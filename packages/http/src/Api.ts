@@ -14,7 +14,7 @@ import { StoredEvent, TaskEvent } from "@perennial/domain/TaskEvent"
 import { CancelOptions } from "@perennial/domain/TaskManager"
 import { Schema, Struct } from "effect"
 import { HttpApi, HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
-import { Authorization } from "./Authorization.ts"
+import { Authorization, Public } from "./Authorization.ts"
 import { ConversationCursor } from "./internal/conversationCursor.ts"
 import { documented, documentedApi, integer } from "./internal/openApi.ts"
 import * as Problems from "./Problems.ts"
@@ -351,6 +351,7 @@ export class SystemApi extends HttpApiGroup.make("system")
       }))
   )
   .annotateMerge(OpenApi.annotations({ title: "System" }))
+  .annotate(Public, true)
 {}
 
 /**

@@ -19,6 +19,7 @@ import type { Authorization } from "./Authorization.ts"
 import { LinkBase } from "./internal/linkBase.ts"
 import { makeReadiness } from "./internal/readiness.ts"
 import { withProblems } from "./internal/withProblems.ts"
+import { CurrentPrincipal } from "./Principal.ts"
 import { type RequestProblems, Unavailable } from "./Problems.ts"
 import * as Sse from "./Sse.ts"
 import * as Wire from "./Wire.ts"
@@ -128,6 +129,16 @@ export const layerTasks: Layer.Layer<
     const location = yield* makeLocation
     const admit = Effect.tapError(streams.admit, () => retryAfter)
 
+    /** Ends with the credential of the request. */
+    const stream = (
+      events: Stream.Stream<StoredEvent, StreamLost>,
+      options: { readonly headers?: Readonly<Record<string, string>>; readonly wire?: Wire.Wire }
+    ) =>
+      Effect.map(
+        CurrentPrincipal,
+        (principal) => streams.response(events, { ...options, expiresAt: principal?.expiresAt })
+      )
+
     return handlers.handleAll({
       start: ({ headers, payload }) =>
         withProblems(
@@ -144,7 +155,7 @@ export const layerTasks: Layer.Layer<
                 Effect.catch((error) =>
                   Effect.succeed(Stream.fail(new StreamLost({ taskId: task.id, after: 0, reason: error.message })))
                 ),
-                Effect.map((events) => streams.response(events, { headers: location(task) }))
+                Effect.flatMap((events) => stream(events, { headers: location(task) }))
               )
           ))
         ),
@@ -164,7 +175,7 @@ export const layerTasks: Layer.Layer<
           if (page) return yield* withProblems(readPage(events, task, after, query.limit ?? 256))
           if (isTerminal(task.status) && after === task.lastSeq) return noContent
           yield* admit
-          return streams.response(events, { wire: wireFor(headers.accept) })
+          return yield* stream(events, { wire: wireFor(headers.accept) })
         }),
       cancel: ({ params, payload }) =>
         withProblems(Effect.gen(function*() {

@@ -15,6 +15,7 @@ import type { Authorization } from "./Authorization.ts"
 import * as Handlers from "./Handlers.ts"
 import { LinkBase } from "./internal/linkBase.ts"
 import { layerNotFound } from "./internal/notFound.ts"
+import { checkPolicies } from "./internal/policies.ts"
 import { PublicUrl } from "./internal/publicUrl.ts"
 import { layerRequestProblems } from "./internal/requestProblems.ts"
 import * as Sse from "./Sse.ts"
@@ -116,6 +117,7 @@ export const layerRoutes = (options?: RouteOptions) => {
   ).pipe(
     Layer.provide(underPrefix),
     Layer.merge(layerNotFound(prefix)),
+    Layer.merge(Layer.effectDiscard(checkPolicies(Api))),
     Layer.provide(Layer.succeed(LinkBase, base)),
     Layer.provide(Layer.succeed(PublicUrl, options?.publicUrl)),
     Layer.provide(Layer.succeed(HttpIncomingMessage.MaxBodySize, maxBodySize))

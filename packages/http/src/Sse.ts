@@ -10,7 +10,7 @@
  */
 import type { StreamLost } from "@perennial/domain/TaskError"
 import type { StoredEvent } from "@perennial/domain/TaskEvent"
-import { Context, Duration, Effect, Fiber, Layer, Stream } from "effect"
+import { Clock, Context, Duration, Effect, Fiber, Layer, Stream } from "effect"
 import { HttpServerResponse } from "effect/http"
 import { connect, type Connections } from "./internal/connection.ts"
 import { MaxStreams } from "./internal/maxStreams.ts"
@@ -69,6 +69,11 @@ export class EventStreams extends Context.Service<EventStreams, {
     options?: {
       readonly headers?: Readonly<Record<string, string>> | undefined
       readonly wire?: Wire | undefined
+      /**
+       * When the stream ends after its goodbye, in milliseconds since 1970-01-01T00:00Z; never by default. It sends no event
+       * after this time. An idle stream ends at its next heartbeat.
+       */
+      readonly expiresAt?: number | undefined
     }
   ) => HttpServerResponse.HttpServerResponse
   /** Ends every open stream after its goodbye, and every later stream at once. */
@@ -89,6 +94,7 @@ export const layer = (options?: Options): Layer.Layer<EventStreams> =>
   Layer.effect(
     EventStreams,
     Effect.gen(function*() {
+      const clock = yield* Clock.Clock
       const limit = options?.maxStreams ?? (yield* MaxStreams)
       // The sleep begins when all connections have written that were woken together. Otherwise the writes to many readers can
       // take as long as the sleep, and no events are collected.
@@ -103,7 +109,8 @@ export const layer = (options?: Options): Layer.Layer<EventStreams> =>
         limit,
         open: 0,
         warned: false,
-        draining: false
+        draining: false,
+        now: () => clock.currentTimeMillisUnsafe()
       }
       const wakeAll = Effect.sync(() => {
         // A connection that is woken may write and wait again at once.
@@ -126,16 +133,19 @@ export const layer = (options?: Options): Layer.Layer<EventStreams> =>
           connections.warned = true
           return Effect.andThen(warn, refuse)
         }),
-        response: (events, { headers: more, wire = eventLog } = {}) =>
+        response: (events, { expiresAt = Number.POSITIVE_INFINITY, headers: more, wire = eventLog } = {}) =>
           HttpServerResponse.stream(
-            Stream.transformPullBracket(events, (pull, _, scope) => connect(connections, wire, pull, scope)),
+            Stream.transformPullBracket(events, (pull, _, scope) =>
+              connect(connections, { wire, expiresAt }, pull, scope)),
             { contentType: "text/event-stream", headers: { ...headers, ...wire.headers, ...more } }
           ),
         drain: Effect.suspend(() => {
           connections.draining = true
           return wakeAll
         }),
-        draining: Effect.sync(() => connections.draining),
+        draining: Effect.sync(() =>
+          connections.draining
+        ),
         open: Effect.sync(() => connections.open)
       })
     })

@@ -1,8 +1,11 @@
 /** A middleware of a group of the API applies to each endpoint of the group. A middleware of an endpoint applies only to it. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect } from "effect"
+import * as Authorization from "@perennial/http/Authorization"
+import { Cause, Effect, Exit, Schema } from "effect"
+import { HttpApi, HttpApiEndpoint, HttpApiGroup } from "effect/http-api"
 import { vi } from "vitest"
 import { Api } from "../src/Api.ts"
+import { checkPolicies } from "../src/internal/policies.ts"
 import { layerGuards } from "./guards.ts"
 import { body, makeCall, problem } from "./support.ts"
 
@@ -45,5 +48,22 @@ describe("a middleware of the API", () => {
   it.effect("P12: applies only to its endpoint if it is added to one endpoint", () =>
     Effect.gen(function*() {
       assert.deepStrictEqual(yield* denying("endpoint"), ["tasks.get"])
+    }))
+})
+
+describe("an endpoint without a policy", () => {
+  it.effect("P12: stops the start, unless it is marked as public", () =>
+    Effect.gen(function*() {
+      const withEndpoint = (isPublic: boolean) =>
+        HttpApi.make("test").add(
+          HttpApiGroup.make("group").add(
+            HttpApiEndpoint.get("open", "/open", { success: Schema.String }).annotate(Authorization.Public, isPublic)
+          )
+        )
+      const exit = yield* Effect.exit(checkPolicies(withEndpoint(false)))
+      assert(Exit.isFailure(exit))
+      assert.include(Cause.pretty(exit.cause), "GET /open has no policy")
+      yield* checkPolicies(withEndpoint(true))
+      yield* checkPolicies(Api)
     }))
 })

@@ -38,18 +38,21 @@ const frame = (seq: number) =>
   `id: ${seq}\ndata: {"type":"text","taskId":"t1","conversationId":"c1","content":"${seq}"}\n\n`
 
 /** The chunks that a connection writes. */
-const open = Effect.fnUntraced(function*(events: Stream.Stream<StoredEvent, StreamLost>) {
+const open = Effect.fnUntraced(function*(events: Stream.Stream<StoredEvent, StreamLost>, expiresAt?: number) {
   const streams = yield* Sse.EventStreams
-  const body = streams.response(events).body
+  const body = streams.response(events, { expiresAt }).body
   assert(body._tag === "Stream")
   return Stream.orDie(body.stream)
 })
 
-const collect = Effect.fnUntraced(function*(events: Stream.Stream<StoredEvent, StreamLost>) {
+const collect = Effect.fnUntraced(function*(events: Stream.Stream<StoredEvent, StreamLost>, expiresAt?: number) {
   const written = yield* Ref.make<ReadonlyArray<string>>([])
   const decoder = new TextDecoder()
   const fiber = yield* Effect.forkChild(
-    Stream.runForEach(yield* open(events), (bytes) => Ref.update(written, (all) => [...all, decoder.decode(bytes)]))
+    Stream.runForEach(
+      yield* open(events, expiresAt),
+      (bytes) => Ref.update(written, (all) => [...all, decoder.decode(bytes)])
+    )
   )
   return { written: Ref.get(written), fiber }
 })
@@ -75,6 +78,23 @@ describe("a stream", () => {
       yield* gate.open
       yield* Fiber.join(fiber)
       assert.deepStrictEqual(yield* written, [": ok\n\n", frame(1), ": ping\n\n", ": ping\n\n", frame(2)])
+    }).pipe(Effect.provide(layer)))
+
+  it.effect("P12: ends with the credential of its reader; an idle stream ends at the next heartbeat", () =>
+    Effect.gen(function*() {
+      const gate = yield* Latch.make()
+      const later = Stream.fromEffect(Effect.as(gate.await, stored(2)))
+      const idle = yield* collect(Stream.concat(Stream.make(stored(1)), Stream.never), 20_000)
+      const busy = yield* collect(Stream.concat(Stream.make(stored(1)), later), 20_000)
+      yield* TestClock.adjust("20 seconds")
+      yield* gate.open
+      yield* Fiber.join(busy.fiber)
+      yield* TestClock.adjust("10 seconds")
+      yield* Fiber.join(idle.fiber)
+      const written = [": ok\n\n", frame(1), ": ping\n\n", "retry: 2000\n\n"]
+      assert.deepStrictEqual(yield* busy.written, written)
+      assert.deepStrictEqual(yield* idle.written, written)
+      assert.strictEqual(yield* (yield* Sse.EventStreams).open, 0)
     }).pipe(Effect.provide(layer)))
 
   it.effect("ends with a retry hint when its source fails", () =>

@@ -25,6 +25,8 @@ export interface Connections {
   /** Whether the log has a warning about the limit, since half of the connections were free. */
   warned: boolean
   draining: boolean
+  /** The time, in milliseconds since 1970-01-01T00:00Z. */
+  readonly now: () => number
 }
 
 /** A batch of this many events is worth a write of its own. */
@@ -32,10 +34,16 @@ const worthWriting = 16
 
 const isSmall = (batch: Events): boolean => batch.length < worthWriting && !batch.some(({ event }) => isTerminal(event))
 
+export interface ConnectionOptions {
+  readonly wire: Wire
+  /** When the connection ends, in milliseconds since 1970-01-01T00:00Z. It writes no event after this time. */
+  readonly expiresAt: number
+}
+
 /** The bytes of a connection whose events come from `source`; the connection is open until `scope` closes. */
 export const connect = (
   connections: Connections,
-  wire: Wire,
+  { expiresAt, wire }: ConnectionOptions,
   source: Pull.Pull<Events, StreamLost>,
   scope: Scope.Scope
 ): Effect.Effect<Pull.Pull<Bytes>> => {
@@ -51,9 +59,12 @@ export const connect = (
     return [wire.goodbye(connections.retryMillis)]
   })
 
+  const mustEnd = () => connections.draining || connections.now() >= expiresAt
+
   const deliver = (exit: Exit.Exit<Events, StreamLost | Cause.Done>): Pull.Pull<Bytes> => {
     pull = undefined
     if (Exit.isSuccess(exit)) {
+      if (connections.now() >= expiresAt) return goodbye
       wroteLittle = isSmall(exit.value)
       return Effect.succeed([wire.encode(exit.value)])
     }
@@ -71,7 +82,7 @@ export const connect = (
       stop()
       resume(result)
     }
-    const wake = () => settle(connections.draining ? goodbye : heartbeat)
+    const wake = () => settle(mustEnd() ? goodbye : heartbeat)
     connections.waiting.add(wake)
     const stopObserving = pull.addObserver((exit) => settle(Effect.suspend(() => deliver(exit))))
     const stop = () => {
@@ -92,7 +103,7 @@ export const connect = (
       phase = "open"
       return Effect.succeed<Bytes>([wire.opening(connections.retryMillis)])
     }
-    if (connections.draining || refused) return goodbye
+    if (mustEnd() || refused) return goodbye
     if (pull !== undefined) return wait
     const pulled = Effect.andThen(startPull, wait)
     if (!wroteLittle || connections.coalesce === undefined) return pulled
