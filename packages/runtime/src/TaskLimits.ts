@@ -60,6 +60,11 @@ export interface TaskLimits {
    * `MessageRefused`.
    */
   readonly failures: number
+  /**
+   * The time for one call of a store. A call without an answer in this time fails, and is not a refusal. The stores of
+   * Perennial give up by themselves after about half a minute.
+   */
+  readonly storeTimeout: Duration.Duration
 }
 
 /**
@@ -81,7 +86,8 @@ export const defaults: TaskLimits = {
   leaseTtl: Duration.seconds(9),
   heartbeat: Duration.seconds(3),
   sweep: Duration.seconds(1),
-  failures: 3
+  failures: 3,
+  storeTimeout: Duration.minutes(1)
 }
 
 /**
@@ -181,7 +187,8 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
     leaseTtl,
     heartbeat: yield* time(options, "heartbeat", { fallback: third, least: Duration.millis(1), most: third }),
     sweep: yield* time(options, "sweep", short),
-    failures: yield* count(options, "failures", 0)
+    failures: yield* count(options, "failures", 0),
+    storeTimeout: yield* time(options, "storeTimeout", short)
   }
   return limits
 })

@@ -13,6 +13,7 @@ import { TaskManager } from "@perennial/domain/TaskManager"
 import { Context, Effect, Layer } from "effect"
 import { Digest } from "effect/crypto"
 import { make } from "./internal/manager/taskManager.ts"
+import * as BoundedStores from "./internal/task/boundedStores.ts"
 import { Lease } from "./Lease.ts"
 import { TaskEngine } from "./TaskEngine.ts"
 import { TaskExecutor } from "./TaskExecutor.ts"
@@ -47,7 +48,8 @@ export const layer: Layer.Layer<TaskManager, TaskBackendError, TaskBackend | Con
   .pipe(
     Layer.provide(TaskEngine.layerLocal),
     Layer.provide(TaskExecutor.layer),
-    Layer.provide([Lease.layer, TaskReaders.layer])
+    Layer.provide([Lease.layer, TaskReaders.layer]),
+    Layer.provide(BoundedStores.layer)
   )
 
 /**

@@ -5,7 +5,7 @@
  */
 import type { TaskBackend } from "@perennial/domain/TaskBackend"
 import { size, type StoredEvent } from "@perennial/domain/TaskEvent"
-import { type Array as Arr, Deferred, Duration, Effect, Exit, Latch, Queue, Semaphore } from "effect"
+import { type Array as Arr, Deferred, Duration, Effect, Exit, Latch, Predicate, Queue, Semaphore } from "effect"
 import type { LossReason, OwnedLog, Unnumbered } from "./ownedLog.ts"
 
 /** The largest number of emits in the queue. Further emits wait in their own fibers. */
@@ -99,6 +99,16 @@ export const make = Effect.fnUntraced(function*(backend: TaskBackend["Service"],
     )
   }
 
+  /** A store may be written without types: what does not answer each entry is a failure. */
+  const append = (batch: Parameters<typeof backend.append>[0]) =>
+    Effect.flatMap(
+      Effect.suspend(() => backend.append(batch)),
+      (results) =>
+        Array.isArray(results) && results.length === batch.length && results.every(isAppended)
+          ? Effect.succeed<ReadonlyArray<Appended>>(results)
+          : Effect.die(new Error("The store did not answer each entry of a commit."))
+    )
+
   /** Completes the commit of one task. A failure in this step affects only this task. */
   const settle = (log: OwnedLog, events: ReadonlyArray<StoredEvent>, appended: Appended): Effect.Effect<Emitted> =>
     Effect.suspend(() => {
@@ -107,7 +117,10 @@ export const make = Effect.fnUntraced(function*(backend: TaskBackend["Service"],
       return Effect.as(Effect.andThen(published, log.reported(appended.intents)), Exit.succeed(log.lastSeq))
     }).pipe(
       Effect.catchCause((cause) =>
-        Effect.map(Effect.logError("A task stops here as if crashed.", cause), () => lose(log, "store"))
+        Effect.map(
+          Effect.logError(`Task ${log.claim.taskId} stops here as if crashed.`, cause),
+          () => lose(log, "store")
+        )
       )
     )
 
@@ -115,7 +128,7 @@ export const make = Effect.fnUntraced(function*(backend: TaskBackend["Service"],
   const commitOne = (log: OwnedLog, events: ReadonlyArray<StoredEvent>): Effect.Effect<Emitted> =>
     !isNonEmpty(events)
       ? settle(log, events, unchanged)
-      : Effect.matchCauseEffect(backend.append([{ claim: log.claim, events }]), {
+      : Effect.matchCauseEffect(append([{ claim: log.claim, events }]), {
         onSuccess: ([appended = fenced]) => settle(log, events, appended),
         // This catches defects, too: the flusher must survive any failure of a store.
         onFailure: (cause) =>
@@ -132,7 +145,7 @@ export const make = Effect.fnUntraced(function*(backend: TaskBackend["Service"],
     const batch = groups.flatMap(({ events, log }) => isNonEmpty(events) ? [{ claim: log.claim, events }] : [])
     const each = Effect.forEach(groups, commitGroup, { discard: true })
     if (groups.length === 1 || !isNonEmpty(batch)) return each
-    return Effect.matchCauseEffect(backend.append(batch), {
+    return Effect.matchCauseEffect(append(batch), {
       onSuccess: (results) => {
         let next = 0
         return Effect.forEach(groups, (group) => {
@@ -208,6 +221,8 @@ export const make = Effect.fnUntraced(function*(backend: TaskBackend["Service"],
   yield* Effect.forkScoped(Effect.forever(Effect.uninterruptible(flush)))
   return { emit: emitAs(false), emitByAgent: emitAs(true) } satisfies GroupCommit
 })
+
+const isAppended = (result: unknown): boolean => Predicate.hasProperty(result, "ok") && Predicate.isBoolean(result.ok)
 
 const unchanged: Appended = { ok: true, intents: 0 }
 const fenced: Appended = { ok: false, intents: 0 }

@@ -165,6 +165,13 @@ export class OwnedLog {
     }
   }
 
+  /** The log could be read only in part: what follows from the part may be wrong. */
+  forget(): void {
+    this.#unsettled = Settlement.empty
+    this.#unstored = nothing
+    this.#title = undefined
+  }
+
   /** Durable events of this process: recorded, then shown to readers (P5). */
   publish(batch: Batch): Effect.Effect<void> {
     this.record(batch)

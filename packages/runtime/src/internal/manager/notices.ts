@@ -14,6 +14,10 @@ export const makeNotices = Effect.gen(function*() {
     /** The task ended before it began: it waits for no place any more, and its readers see the end. */
     endedUnbegun: (id: TaskId) => Effect.andThen(engine.forget(id), readers.logGrew(id)),
     /** Something was asked of the owner. An owner that cannot read it now reads it with its next heartbeat. */
-    intentRecorded: (id: TaskId) => Effect.ignore(executor.readIntents(id), { log: "Warn" })
+    intentRecorded: (id: TaskId) =>
+      Effect.catchCause(
+        executor.readIntents(id),
+        (cause) => Effect.logWarning("A recorded intent could not be read.", cause)
+      )
   }
 })

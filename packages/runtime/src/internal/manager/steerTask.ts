@@ -48,7 +48,7 @@ export const makeSteerTask = Effect.gen(function*() {
       const { events } = yield* backend.events(task.id, { after, limit: 500, maxBytes: 1024 * 1024 })
       const found = events.find(({ event }) => event.type === "tool_approval" && event.toolCallId === toolCallId)
       if (found?.event.type === "tool_approval") return found.event
-      after = events[events.length - 1]?.seq ?? task.lastSeq
+      after = Math.max(after + 1, events[events.length - 1]?.seq ?? task.lastSeq)
     }
     return undefined
   })

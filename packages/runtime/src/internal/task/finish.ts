@@ -3,7 +3,8 @@
  */
 import { type Outcome, settleUnsettled } from "@perennial/domain/Settlement"
 import type { Head } from "@perennial/domain/TaskBackend"
-import { Cause, Effect, Exit, Option } from "effect"
+import type { TaskEvent } from "@perennial/domain/TaskEvent"
+import { Array as Arr, Cause, Effect, Exit, Option } from "effect"
 import type { TaskAgentInput } from "./agentInput.ts"
 import type { ExecutionHost } from "./executionHost.ts"
 import { type AgentExit, outcomeOf } from "./outcome.ts"
@@ -13,25 +14,51 @@ import { storeAccepted, storeMessages } from "./projection.ts"
 /** How often the task was given up without progress: owners died, or this process gave it up because of a store. */
 export const givenUp = ({ attempt, claim }: OwnedTask): number => claim.failures + attempt.failures
 
-/** Writes the missing events first, then the conversation, and the terminal event last (P4). */
+/** A task that never began leaves no message in the conversation. */
+const hasBegun = ({ claim, log }: OwnedTask): boolean => claim.lastSeq > 1 || log.lastSeq > 1
+
+/** Ends a task: writes the missing events first, then the conversation, and the terminal event last (P4). */
 export const finish = Effect.fnUntraced(function*(host: ExecutionHost, owned: OwnedTask, outcome: Outcome) {
-  const { backend, commit, limits, now, store } = host
+  const { commit, limits, store } = host
   const { claim, log } = owned
+  if (givenUp(owned) > limits.failures) return yield* finishGivenUp(host, owned, outcome)
   const owed = settleUnsettled(log.unsettled, claim, outcome, { messageBytes: limits.eventBytes })
-  const terminal = owed[owed.length - 1]
-  if (terminal === undefined) return Option.none<Head>()
+  const terminal = owed.at(-1)
+  if (terminal === undefined) return noHead
   if (owed.length > 1) yield* commit.emit(log, owed.slice(0, -1))
-  // A task that never began leaves no message in the conversation.
-  if (claim.lastSeq > 1 || log.lastSeq > 1) {
-    yield* givenUp(owned) > limits.failures ? storeAccepted(store, owned) : storeMessages(store, owned)
-  }
-  log.close()
-  const [last] = log.number([terminal], now())
-  if (last === undefined) return Option.none<Head>()
-  const promoted = yield* backend.finish(claim, [last])
-  yield* log.publish([last])
+  if (hasBegun(owned)) yield* storeMessages(store, owned)
+  return yield* writeEnd(host, owned, [terminal])
+})
+
+/**
+ * Ends a task that was given up too often, in one call: the end must not need what failed before. The conversation gets what
+ * it accepts. The reason of a cancel is left out, because the store may be refusing it.
+ */
+const finishGivenUp = Effect.fnUntraced(function*(host: ExecutionHost, owned: OwnedTask, outcome: Outcome) {
+  const { limits, store } = host
+  const { claim, log } = owned
+  const plain: Outcome = outcome.status === "cancelled" ? { status: "cancelled" } : outcome
+  const owed = settleUnsettled(log.unsettled, claim, plain, { messageBytes: limits.eventBytes })
+  const begun = hasBegun(owned)
+  if (begun) yield* storeAccepted(store, owned)
+  const promoted = yield* writeEnd(host, owned, owed)
+  if (begun) yield* Effect.ignore(storeAccepted(store, owned), { log: "Warn" })
   return promoted
 })
+
+/** Writes the last events, and shows them to readers. */
+const writeEnd = Effect.fnUntraced(
+  function*({ backend, now }: ExecutionHost, { claim, log }: OwnedTask, events: ReadonlyArray<TaskEvent>) {
+    log.close()
+    const last = log.number(events, now())
+    if (!Arr.isReadonlyArrayNonEmpty(last)) return noHead
+    const promoted = yield* backend.finish(claim, last)
+    yield* log.publish(last)
+    return promoted
+  }
+)
+
+const noHead = Option.none<Head>()
 
 /** Gives the claim back, so that another process continues the task. */
 export const release = ({ backend }: ExecutionHost, { claim, log }: OwnedTask) => {

@@ -95,7 +95,14 @@ export const prepare = Effect.fnUntraced(function*(
 ): Effect.fn.Return<Preparation, PrepareError> {
   const { backend, commit, limits, store } = host
   const { claim, log, stop, timeout } = owned
-  const journal = yield* readJournal(backend, log)
+  const isGivenUp = givenUp(owned) > limits.failures
+  // A task that is only to be ended needs no journal: nothing of a store that refuses for ever may keep a task alive.
+  const journal = yield* isGivenUp
+    ? Effect.catchCause(readJournal(backend, log), (cause) => {
+      log.forget()
+      return Effect.as(Effect.logError("The log of a task that was given up cannot be read.", cause), [])
+    })
+    : readJournal(backend, log)
   yield* readIntents(host, owned)
   if (stop.reason === "cancel" || stop.reason === "deadline") {
     const outcome = outcomeOf(stop, timeout, "abandoned")
@@ -104,7 +111,7 @@ export const prepare = Effect.fnUntraced(function*(
   const part = unreadablePart(owned, journal)
   if (part !== undefined) return unreadable(part)
   if (Option.isNone(agent)) return withoutAgent(owned)
-  if (givenUp(owned) > limits.failures) return yield* tooManyFailures(host, owned)
+  if (isGivenUp) return yield* tooManyFailures(host, owned)
   const begun = journal.some(({ event }) => event.type === "started")
   // This comes before the event, so that the log does not grow while the store does not answer.
   if (begun) yield* storeMessages(store, owned)

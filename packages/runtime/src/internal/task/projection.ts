@@ -24,7 +24,7 @@ interface Source {
 const storeResponds = (store: Store, { claim }: OwnedLog): Effect.Effect<boolean> =>
   Effect.map(
     Effect.exit(
-      store.get({ id: claim.conversationId, userId: claim.userId }).pipe(
+      Effect.suspend(() => store.get({ id: claim.conversationId, userId: claim.userId })).pipe(
         Effect.catchTag("ConversationNotFound", () => Effect.void)
       )
     ),

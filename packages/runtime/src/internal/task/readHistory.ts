@@ -48,6 +48,8 @@ const forEachMessage = (
       }
       const last = page[page.length - 1]
       if (page.length < limit || last === undefined) return Effect.void
+      // A store that gives the same page again would be read for ever.
+      if (last.id === after) return Effect.die(new Error(`The conversation does not go on after message ${after}.`))
       return readPage(
         last.id,
         bytes > pageBytes

@@ -17,7 +17,12 @@ const readLog = Effect.fnUntraced(function*(backend: TaskBackend["Service"], log
       const { type } = stored.event
       if (type !== "text" && type !== "reasoning" && type !== "tool_progress") kept.push(stored)
     }
-    after = events[events.length - 1]?.seq ?? claim.lastSeq
+    const last = events[events.length - 1]?.seq ?? claim.lastSeq
+    // A store that gives the same page again would be read for ever.
+    if (last <= after) {
+      return yield* Effect.die(new Error(`The log of task ${claim.taskId} does not go on after ${after}.`))
+    }
+    after = last
   }
   return kept
 })
