@@ -3,6 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, FileSystem } from "effect"
 import { ChildProcessSpawner } from "effect/process"
 import { basename } from "node:path"
+import { makeDatabase, withPostgres } from "../../packages/backends/test/support/postgres.ts"
 import * as Rest from "../support/rest.ts"
 import * as Sse from "../support/sse.ts"
 import { refused, started } from "./server.ts"
@@ -142,5 +143,19 @@ describe("evergreen", () => {
       assert.strictEqual(second.code, ChildProcessSpawner.ExitCode(1))
       assert.strictEqual(second.lines.length, 1)
       assert.include(second.lines[0], "has several names")
+    }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)))
+})
+
+withPostgres("evergreen on PostgreSQL", (server) => {
+  it.live("refuses a database that it cannot use, with one line without the password", () =>
+    Effect.gen(function*() {
+      const { url } = yield* makeDatabase(server, "ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0")
+      const { code, lines } = yield* refused({ PERENNIAL_STORE: url })
+      assert.strictEqual(code, ChildProcessSpawner.ExitCode(1))
+      assert.strictEqual(lines.length, 1)
+      assert.match(
+        lines[0] ?? "",
+        /^PERENNIAL_STORE=postgres:\/\/<hidden>@\S+ cannot be used: The encoding of the database is LATIN1,/
+      )
     }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)))
 })

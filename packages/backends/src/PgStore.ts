@@ -8,18 +8,19 @@
 import { PgClient } from "@effect/sql-pg"
 import type { ConversationStore } from "@perennial/domain/ConversationStore"
 import type { TaskBackend } from "@perennial/domain/TaskBackend"
-import { Layer, Redacted } from "effect"
+import { Effect, Layer, Redacted } from "effect"
 import { type Migrator, SqlClient, type SqlError } from "effect/sql"
 import * as PgTaskBackend from "./PgTaskBackend.ts"
 import * as SqlConversationStore from "./SqlConversationStore.ts"
-import type { UnusableStore } from "./UnusableStore.ts"
+import { UnusableStore } from "./UnusableStore.ts"
 
 /**
  * The settings of `PgClient`. `url` may be a plain string.
  *
  * **Details**
  *
- * Unless the settings say otherwise, `keepAlive` is 10 seconds, and the database sees the processes as `perennial`.
+ * Unless the settings say otherwise, `keepAlive` is 10 seconds, `connectionTTL` 30 minutes, and the database sees the processes
+ * as `perennial`. A connection that has lived for its `connectionTTL` is replaced at its next use.
  *
  * @since 0.1.0
  * @category models
@@ -51,6 +52,21 @@ export const layerNoClient: Layer.Layer<
   Layer.provide(SqlConversationStore.layer, Layer.effect(SqlClient.SqlClient, PgClient.PgClient))
 )
 
+const connect = Effect.fnUntraced(function*({ url, ...options }: Options) {
+  const { maxConnections = 10 } = options
+  // Without a connection every statement would wait for ever.
+  if (!(maxConnections >= 1)) {
+    return yield* new UnusableStore({ problem: `maxConnections is ${maxConnections}. It must be 1 or more.` })
+  }
+  return yield* PgClient.make({
+    keepAlive: "10 seconds",
+    connectionTTL: "30 minutes",
+    applicationName: "perennial",
+    ...options,
+    url: typeof url === "string" ? Redacted.make(url) : url
+  })
+})
+
 /**
  * Connects to the database and brings its tables up to date.
  *
@@ -58,14 +74,6 @@ export const layerNoClient: Layer.Layer<
  * @category layers
  */
 export const layer = (
-  { url, ...options }: Options
+  options: Options
 ): Layer.Layer<TaskBackend | ConversationStore, SqlError.SqlError | Migrator.MigrationError | UnusableStore> =>
-  Layer.provide(
-    layerNoClient,
-    PgClient.layer({
-      keepAlive: "10 seconds",
-      applicationName: "perennial",
-      ...options,
-      url: typeof url === "string" ? Redacted.make(url) : url
-    })
-  )
+  Layer.provide(layerNoClient, PgClient.layerFrom(connect(options)))

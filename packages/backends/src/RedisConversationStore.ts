@@ -2,7 +2,7 @@
  * Keeps conversations in Redis (6.2 or newer), through whatever `Redis` is provided: one primary, not Redis Cluster.
  *
  * Every method is one script, so one atomic step. `RedisTaskBackend` names the settings that Redis must have; this layer
- * also warns when Redis has others.
+ * also warns when Redis has others, and refuses a server that it cannot use.
  *
  * @since 0.1.0
  */
@@ -16,10 +16,11 @@ import { Redis } from "effect/persistence"
 import { toConversationStoreError } from "./internal/backendError.ts"
 import * as RedisConnection from "./internal/redisConnection.ts"
 import * as scripts from "./internal/redisConversationScripts.ts"
-import { defaultPrefix, warnUnlessDurable } from "./internal/redisDurability.ts"
 import * as RedisScripts from "./internal/redisPrelude.ts"
 import { withRetries } from "./internal/redisRetry.ts"
+import * as RedisServer from "./internal/redisServer.ts"
 import { tryCodec } from "./internal/storeRetry.ts"
+import type { UnusableStore } from "./UnusableStore.ts"
 
 /**
  * @since 0.1.0
@@ -52,13 +53,14 @@ const orMissing = (conversationId: ConversationId, found: 0 | 1) =>
  */
 export const make = Effect.fnUntraced(function*(options: Options = {}): Effect.fn.Return<
   Service,
-  Redis.RedisError,
+  Redis.RedisError | UnusableStore,
   Redis.Redis | Scope.Scope
 > {
   const redis = yield* Redis.Redis
   const send = yield* RedisConnection.make(redis)
-  yield* warnUnlessDurable(redis, send)
-  const run = RedisScripts.make(send, { prefix: options.prefix ?? defaultPrefix, origin: "" })
+  const prefix = options.prefix ?? RedisServer.defaultPrefix
+  yield* RedisServer.check(redis, send, prefix)
+  const run = RedisScripts.make(send, { prefix, origin: "" })
 
   const found = (script: typeof scripts.create) => (operation: string): Service["get"] => ({ id, userId }) =>
     withRetries(
@@ -125,7 +127,7 @@ export const make = Effect.fnUntraced(function*(options: Options = {}): Effect.f
  * @since 0.1.0
  * @category layers
  */
-export const layer: Layer.Layer<ConversationStore, Redis.RedisError, Redis.Redis> = Layer.effect(
+export const layer: Layer.Layer<ConversationStore, Redis.RedisError | UnusableStore, Redis.Redis> = Layer.effect(
   ConversationStore,
   make()
 )
@@ -134,5 +136,7 @@ export const layer: Layer.Layer<ConversationStore, Redis.RedisError, Redis.Redis
  * @since 0.1.0
  * @category layers
  */
-export const layerWith = (options: Options): Layer.Layer<ConversationStore, Redis.RedisError, Redis.Redis> =>
+export const layerWith = (
+  options: Options
+): Layer.Layer<ConversationStore, Redis.RedisError | UnusableStore, Redis.Redis> =>
   Layer.effect(ConversationStore, make(options))

@@ -14,6 +14,7 @@ import type { Redis } from "effect/persistence"
 import * as RedisClient from "./RedisClient.ts"
 import * as RedisConversationStore from "./RedisConversationStore.ts"
 import * as RedisTaskBackend from "./RedisTaskBackend.ts"
+import type { UnusableStore } from "./UnusableStore.ts"
 
 /**
  * The settings of `RedisClient`, such as `url`, and the prefix of the keys.
@@ -31,7 +32,7 @@ export type Options = RedisClient.Options & RedisTaskBackend.Options
  */
 export const layerNoClient = (
   options: RedisTaskBackend.Options = {}
-): Layer.Layer<TaskBackend | ConversationStore, Redis.RedisError, Redis.Redis> =>
+): Layer.Layer<TaskBackend | ConversationStore, Redis.RedisError | UnusableStore, Redis.Redis> =>
   Layer.merge(RedisTaskBackend.layerWith(options), RedisConversationStore.layerWith(options))
 
 /**
@@ -42,7 +43,7 @@ export const layerNoClient = (
  */
 export const layer = (
   { prefix, ...client }: Options
-): Layer.Layer<TaskBackend | ConversationStore, Redis.RedisError> =>
+): Layer.Layer<TaskBackend | ConversationStore, Redis.RedisError | UnusableStore> =>
   Layer.provide(
     layerNoClient({ prefix }),
     // The backend logs every failed connection. The log messages of the client would repeat that.

@@ -5,6 +5,9 @@
  * `appendonly yes` and `appendfsync always` Redis answers after the write is on disk, so an accepted task survives a crash
  * (P1, P5); the layer warns when Redis has other settings. Asynchronous fail-over to a replica may lose the newest writes.
  *
+ * The layer refuses a server that it cannot use: a replica, a user who may not run scripts, and a `maxmemory-policy` that
+ * deletes keys.
+ *
  * @since 0.1.0
  */
 import * as EventPayload from "@perennial/domain/EventPayload"
@@ -19,15 +22,16 @@ import { Redis } from "effect/persistence"
 import { toTaskBackendError } from "./internal/backendError.ts"
 import { progress } from "./internal/eventPayload.ts"
 import * as RedisConnection from "./internal/redisConnection.ts"
-import { defaultPrefix, warnUnlessDurable } from "./internal/redisDurability.ts"
 import * as RedisScripts from "./internal/redisPrelude.ts"
 import * as RedisQueue from "./internal/redisQueue.ts"
 import { withRetries } from "./internal/redisRetry.ts"
+import * as RedisServer from "./internal/redisServer.ts"
 import { toClaimRow, toEnded, toHead, toHeadOption, toPayloads, toRow } from "./internal/redisTaskRow.ts"
 import * as scripts from "./internal/redisTaskScripts.ts"
 import * as RedisWakes from "./internal/redisWakes.ts"
 import { toMillis, tryCodec } from "./internal/storeRetry.ts"
 import { toClaim, toTask } from "./internal/taskRow.ts"
+import type { UnusableStore } from "./UnusableStore.ts"
 
 /**
  * @since 0.1.0
@@ -173,13 +177,13 @@ const makeReads = (run: RedisScripts.RunScript): Pick<Service, "get" | "list" | 
  */
 export const make = Effect.fnUntraced(function*(options: Options = {}): Effect.fn.Return<
   Service,
-  Redis.RedisError,
+  Redis.RedisError | UnusableStore,
   Redis.Redis | Scope.Scope
 > {
   const redis = yield* Redis.Redis
   const send = yield* RedisConnection.make(redis)
-  yield* warnUnlessDurable(redis, send)
-  const prefix = options.prefix ?? defaultPrefix
+  const prefix = options.prefix ?? RedisServer.defaultPrefix
+  yield* RedisServer.check(redis, send, prefix)
   const origin = yield* yield* NewId
   const run = RedisScripts.make(send, { prefix, origin })
   // A lease must not run out, and a release must not be late, because of commands that wait on the other connection.
@@ -203,11 +207,14 @@ export const make = Effect.fnUntraced(function*(options: Options = {}): Effect.f
  * @since 0.1.0
  * @category layers
  */
-export const layer: Layer.Layer<TaskBackend, Redis.RedisError, Redis.Redis> = Layer.effect(TaskBackend, make())
+export const layer: Layer.Layer<TaskBackend, Redis.RedisError | UnusableStore, Redis.Redis> = Layer.effect(
+  TaskBackend,
+  make()
+)
 
 /**
  * @since 0.1.0
  * @category layers
  */
-export const layerWith = (options: Options): Layer.Layer<TaskBackend, Redis.RedisError, Redis.Redis> =>
+export const layerWith = (options: Options): Layer.Layer<TaskBackend, Redis.RedisError | UnusableStore, Redis.Redis> =>
   Layer.effect(TaskBackend, make(options))

@@ -10,7 +10,7 @@ import { NewId, TaskId } from "@perennial/domain/Ids"
 import type { Wake } from "@perennial/domain/TaskBackend"
 import { Deferred, Effect, Latch, Option, Schedule, Schema, Stream } from "effect"
 import type { SqlError } from "effect/sql"
-import { answered, withRetriesInTime } from "./sqlRetry.ts"
+import { answered, makeWithRetries } from "./sqlRetry.ts"
 import { readRows } from "./sqlRows.ts"
 
 /** The largest payload that PostgreSQL accepts, in bytes. */
@@ -19,6 +19,8 @@ const payloadBytes = 7_999
 const waiting = 10_000
 /** The largest number of received hints that wait. Above it the oldest hints are dropped. */
 const unfollowed = 4_096
+/** How long one connection listens. A server that has lost its part in a fail-over may never close it, and sends nothing. */
+const lifetime = "30 minutes"
 
 const why = ({ reason: { cause, message } }: SqlError.SqlError) => cause instanceof Error ? cause.message : message
 
@@ -92,6 +94,7 @@ export interface PgWakes {
 /** Needs the tables. The sending fiber lives as long as the scope. At its end it sends the remaining hints. */
 export const make = Effect.fnUntraced(function*(client: PgClient) {
   const sql = client.withoutTransforms()
+  const withRetries = makeWithRetries(sql)
   const origin = yield* Effect.flatten(NewId)
   const [table] = yield* readTables(sql`SELECT 'perennial_tasks'::regclass::oid::text AS id`).pipe(
     // The statement names the type of its column.
@@ -116,7 +119,7 @@ export const make = Effect.fnUntraced(function*(client: PgClient) {
     const sent = [...hints]
     hints.clear()
     const payloads = pack(origin, sent)
-    return withRetriesInTime(
+    return withRetries(
       () => sql`SELECT pg_notify(${channel}, payload) FROM unnest(${payloads}::text[]) AS payload`,
       (cause) => cause
     ).pipe(
@@ -136,11 +139,12 @@ export const make = Effect.fnUntraced(function*(client: PgClient) {
     return Stream.concat(
       Stream.succeed(all),
       Stream.flattenIterable(Stream.map(told, ({ payload }) => toWakes(payload, origin)))
-    )
+    ).pipe(Stream.interruptWhen(Effect.sleep(lifetime)))
   })
   return {
     hint: (kind, taskId) => add(`"${kind}",${JSON.stringify(taskId)}`),
     wakes: Stream.unwrap(listening).pipe(
+      Stream.repeat(Schedule.forever),
       Stream.tapError((error) => Effect.logWarning(`The connection for hints failed and is made again: ${why(error)}`)),
       Stream.retry(schedule),
       // The schedule has no end.

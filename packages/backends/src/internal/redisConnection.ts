@@ -1,13 +1,13 @@
 /**
- * A connection to Redis that commands of many fibers share. A connection that failed or does not answer is closed, the
- * commands that wait for it fail, and the next command makes a new connection.
+ * A connection to Redis that commands of many fibers share. A connection that failed, does not answer, or leads to a replica is
+ * closed, the commands that wait for it fail, and the next command makes a new connection.
  *
  * The client's own connection does not do: the client never gives it up, and closing the client waits without a limit for
  * missing answers.
  */
 import { Cause, Deferred, Effect, Exit, Scope } from "effect"
 import { Redis } from "effect/persistence"
-import { isReply, type Send } from "./redisRetry.ts"
+import { isReadOnly, isReply, type Send } from "./redisRetry.ts"
 import { answerMillis } from "./storeRetry.ts"
 
 const silence = new Redis.RedisError({ cause: new Cause.TimeoutError("Redis did not answer in time") })
@@ -52,7 +52,7 @@ export const make = Effect.fnUntraced(function*(redis: Redis.Redis["Service"]) {
     Effect.flatMap(obtain, ({ connection, to }) =>
       Effect.tapError(
         answered(connection.send<A>(command, ...args)),
-        (error) => isReply(error) ? Effect.void : drop(to)
+        (error) => isReply(error) && !isReadOnly(error) ? Effect.void : drop(to)
       ))
   return send
 })

@@ -6,7 +6,7 @@ import type { Wake } from "@perennial/domain/TaskBackend"
 import { Effect, Schedule, Stream } from "effect"
 import type { Redis } from "effect/persistence"
 import { answered } from "./redisConnection.ts"
-import { entries } from "./redisDurability.ts"
+import { entries } from "./redisServer.ts"
 
 /** How long the server waits for new entries before it answers without any, in milliseconds: less than `answered` waits. */
 const blockMillis = 5_000

@@ -7,12 +7,13 @@ import { UnusableStore } from "../UnusableStore.ts"
 import type { ConversationStatements } from "./conversationStatements.ts"
 import * as PgConversations from "./pgConversations.ts"
 import * as PgInput from "./pgInput.ts"
+import * as PgServer from "./pgServer.ts"
 import * as PgTaskStatements from "./pgTaskStatements.ts"
 import * as PgTransaction from "./pgTransaction.ts"
 import type { Columns } from "./sqlInput.ts"
 import * as SqliteConversations from "./sqliteConversations.ts"
 import * as SqliteTaskStatements from "./sqliteTaskStatements.ts"
-import { type WithRetries, withRetries, withRetriesInTime } from "./sqlRetry.ts"
+import { makeWithRetries, type WithRetries, withRetries } from "./sqlRetry.ts"
 import type { TaskStatements } from "./taskStatements.ts"
 
 type Write = Statement.Statement<object>
@@ -22,6 +23,8 @@ export interface Dialect {
   readonly sql: SqlClient.SqlClient
   /** Whether several processes may use one database. */
   readonly isShared: boolean
+  /** Refuses a database that the stores cannot use. */
+  readonly refuseUnusable: Effect.Effect<void, SqlError.SqlError | UnusableStore>
   /** How long a group commit waits for more events. */
   readonly commitWindow: Duration.Duration
   /** The store's time in milliseconds, as an expression: the clock of the database, where several processes share it. */
@@ -65,6 +68,8 @@ export const sqlite = (sql: SqlClient.SqlClient): Dialect => {
   return {
     sql,
     isShared: false,
+    // The client refuses a file that it cannot use.
+    refuseUnusable: Effect.void,
     // A commit blocks the process.
     commitWindow: Duration.millis(5),
     time,
@@ -95,10 +100,11 @@ export const postgres = (sql: SqlClient.SqlClient): Dialect => {
   return {
     sql,
     isShared: true,
+    refuseUnusable: PgServer.refuseUnusable(sql),
     // Concurrent commits share their cost.
     commitWindow: Duration.zero,
     time: Effect.succeed(now),
-    withRetries: withRetriesInTime,
+    withRetries: makeWithRetries(sql),
     withTransaction: PgTransaction.makeWithTransaction(sql),
     boundTransaction: PgTransaction.boundTransaction(sql),
     lockRows: sql.literal("FOR UPDATE"),

@@ -158,8 +158,9 @@ const refuseNewer = Effect.fnUntraced(function*({ sql }: Dialect) {
   }
 })
 
-/** Brings the tables up to date. Safe in several processes at once. */
+/** Brings the tables of a usable database up to date. Safe in several processes at once. */
 const migrate = Effect.fnUntraced(function*(dialect: Dialect) {
+  yield* dialect.refuseUnusable
   yield* Migrator.make({})({
     table,
     loader: Migrator.fromRecord(Record.map(migrations, (migration) => migration(dialect)))

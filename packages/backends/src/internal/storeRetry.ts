@@ -41,6 +41,8 @@ export const make = <F>(options: {
   readonly isTransient: (error: F) => boolean
   /** The failure of a try without an answer. If absent, a try waits for its answer without a limit. */
   readonly unanswered?: F | undefined
+  /** Runs after each failure, before the next try. */
+  readonly mend?: ((error: F) => Effect.Effect<void>) | undefined
 }): WithRetriesOf<F> =>
 <A, E, E2>(
   operation: (again: boolean) => Effect.Effect<A, E>,
@@ -48,7 +50,7 @@ export const make = <F>(options: {
 ): Effect.Effect<A, Exclude<E, F | CodecError> | E2> =>
   Effect.clockWith((clock) => {
     const end = clock.currentTimeMillisUnsafe() + Duration.toMillis(budget)
-    const { unanswered } = options
+    const { mend = () => Effect.void, unanswered } = options
     let tries = 0
     let last: F | undefined
     const attempt = Effect.suspend((): Effect.Effect<A, E | F> => {
@@ -63,6 +65,7 @@ export const make = <F>(options: {
     return attempt.pipe(
       // A rollback on a lost connection is a defect: the transaction ended with the connection.
       Effect.catchDefect((defect) => options.isFailure(defect) ? Effect.fail(defect) : Effect.die(defect)),
+      Effect.tapError((error) => options.isFailure(error) ? mend(error) : Effect.void),
       Effect.retry({
         while: (error) => {
           if (!options.isFailure(error) || !options.isTransient(error)) return false

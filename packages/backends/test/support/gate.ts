@@ -19,13 +19,14 @@ interface Fault {
 /** Starts the proxy on a free port, in front of the server on `port`. */
 export const gate = Effect.fnUntraced(function*(port: number) {
   let fault: Fault | undefined
+  let target = port
   let allDead = false
   const sockets = new Set<Socket>()
 
   const pass = (near: Socket) => {
     let dead = false
     const isDead = () => dead || allDead
-    const far = connect({ host: "127.0.0.1", port })
+    const far = connect({ host: "127.0.0.1", port: target })
     for (const socket of [near, far]) {
       sockets.add(socket)
       socket.on("error", () => {})
@@ -62,6 +63,10 @@ export const gate = Effect.fnUntraced(function*(port: number) {
   const address = server.address()
   return {
     port: typeof address === "object" && address !== null ? address.port : 0,
+    /** Connects new connections to another port. Existing connections stay as they are. */
+    leadTo: (port: number) => {
+      target = port
+    },
     /** The next connection that sends the text goes dead. Returns an effect that waits until this has happened. */
     cut: (text: string, options: { readonly arrives?: boolean; readonly all?: boolean } = {}) =>
       Effect.map(Deferred.make<void>(), (done) => {

@@ -36,9 +36,10 @@ export const withPostgres = (tests: string, define: (url: Redacted.Redacted) => 
 
 export type Config = Parameters<typeof PgClient.layer>[0]
 
-const administer = (
+/** Runs a statement on a connection of its own. */
+export const administer = <A>(
   url: Redacted.Redacted,
-  statement: (sql: SqlClient.SqlClient) => Effect.Effect<unknown, SqlError.SqlError>
+  statement: (sql: SqlClient.SqlClient) => Effect.Effect<A, SqlError.SqlError>
 ) =>
   Effect.flatMap(SqlClient.SqlClient, statement).pipe(
     Effect.provide(PgClient.layer({ url, maxConnections: 1 })),
@@ -69,17 +70,34 @@ export const gateTo = Effect.fnUntraced(function*(server: Redacted.Redacted) {
   return { cut: line.cut, url: Redacted.make(address.href) }
 })
 
-/** An empty database. It is dropped at the end of the scope, even if clients are still connected. */
-export const makeDatabase = (server: Redacted.Redacted) =>
+/** An empty database, created with these options. It is dropped at the end of the scope, even if clients are connected. */
+export const makeDatabase = (server: Redacted.Redacted, options = "") =>
   Effect.acquireRelease(
     Effect.suspend(() => {
       const name = `perennial_test_${randomUUID().replaceAll("-", "")}`
       const database = new URL(Redacted.value(server))
       database.pathname = `/${name}`
-      return Effect.as(administer(server, (sql) => sql`CREATE DATABASE ${sql(name)}`), { name, url: database.href })
+      return Effect.as(administer(server, (sql) => sql`CREATE DATABASE ${sql(name)} ${sql.literal(options)}`), {
+        name,
+        url: database.href
+      })
     }),
     ({ name }) => administer(server, (sql) => sql`DROP DATABASE ${sql(name)} WITH (FORCE)`)
   )
+
+/** Whether sessions of a database that begin from now on may only read. */
+export const readOnly = (server: Redacted.Redacted, database: string, on: boolean) =>
+  administer(
+    server,
+    (sql) =>
+      sql`ALTER DATABASE ${sql(database)} ${
+        sql.literal(on ? "SET default_transaction_read_only = on" : "RESET default_transaction_read_only")
+      }`
+  )
+
+/** Ends all sessions of a database. */
+export const endSessions = (server: Redacted.Redacted, database: string) =>
+  administer(server, (sql) => sql`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = ${database}`)
 
 /** A client in a new, empty schema each time it is built. */
 export const layerEmpty = (url: Redacted.Redacted) =>

@@ -4,7 +4,7 @@
 import { Effect, Redacted } from "effect"
 import { spawn, spawnSync } from "node:child_process"
 import { once } from "node:events"
-import { globSync, mkdtempSync, rmSync } from "node:fs"
+import { globSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { dirname, join } from "node:path"
 import { freePort } from "./freePort.ts"
@@ -31,32 +31,54 @@ const execute = async (command: string, args: ReadonlyArray<string>): Promise<vo
   if (status !== 0) throw new Error(`${command} failed with ${status}`)
 }
 
-/** A server that keeps its data while it is stopped. `immediate` stops it like a crash. */
-export const makeServer = async () => {
+/** A server with data of its own, which it keeps while it is stopped. `immediate` stops it like a crash. */
+const makeWith = async (makeData: (directory: string) => Promise<void>) => {
   const directory = mkdtempSync(join(tmpdir(), "perennial-postgres-"))
   if (isRoot) spawnSync("chown", ["postgres", directory])
   const data = join(directory, "data")
-  await execute("initdb", ["-D", data, "-A", "trust", "-U", "postgres", "-E", "UTF8", "--locale=C", "--no-sync"])
+  await makeData(data)
   const port = await freePort()
   return {
+    data,
     url: Redacted.make(`postgres://postgres@127.0.0.1:${port}/postgres`),
     start: () => {
       const options = `-p ${port} -c listen_addresses=127.0.0.1 -k ${directory}`
       return execute("pg_ctl", ["-D", data, "-w", "start", "-o", options])
     },
+    promote: () => execute("pg_ctl", ["-D", data, "-w", "promote"]),
     stop: (mode: "fast" | "immediate") => execute("pg_ctl", ["-D", data, "-w", "-m", mode, "stop"]),
     remove: () => rmSync(directory, { recursive: true, force: true })
   }
 }
 
-/** A started server that a test may stop and start again. It is stopped and removed at the end of the scope. */
-export const ownServer = Effect.gen(function*() {
+/** A server without data. */
+export const makeServer = () =>
+  makeWith((data) =>
+    execute("initdb", ["-D", data, "-A", "trust", "-U", "postgres", "-E", "UTF8", "--locale=C", "--no-sync"])
+  )
+
+/** A replica whose primary sends nothing. */
+const makeReplica = async () => {
+  const server = await makeServer()
+  await server.start()
+  await server.stop("fast")
+  writeFileSync(join(server.data, "standby.signal"), "")
+  return server
+}
+
+const own = Effect.fnUntraced(function*(make: () => ReturnType<typeof makeServer>) {
   const server = yield* Effect.acquireRelease(
-    Effect.promise(makeServer),
+    Effect.promise(make),
     ({ remove }) => Effect.sync(remove)
   )
   const start = Effect.promise(server.start)
   const stop = (mode: "fast" | "immediate") => Effect.promise(() => server.stop(mode))
   yield* Effect.acquireRelease(start, () => stop("immediate"))
-  return { url: server.url, start, stop }
+  return { url: server.url, start, stop, promote: Effect.promise(server.promote) }
 })
+
+/** A started server that a test may stop and start again. It is stopped and removed at the end of the scope. */
+export const ownServer = own(makeServer)
+
+/** A started replica, until it is promoted. It is stopped and removed at the end of the scope. */
+export const ownReplica = own(makeReplica)
