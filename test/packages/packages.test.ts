@@ -111,6 +111,10 @@ describe.concurrent("installed with npm, with all peers", () => {
       application.typeCheck(compiler, "tsconfig.json"))
   }
 
+  it("no package brings `pg`, which warns of concurrent queries: `@effect/sql-pg` speaks to PostgreSQL itself", () => {
+    assert.deepStrictEqual(globSync("node_modules/**/pg/package.json", { cwd: application.directory }), [])
+  })
+
   it("the client passes TypeScript for a browser, without the types of Node.js", () =>
     application.typeCheck("7.0.2", "tsconfig.browser.json"))
 })
