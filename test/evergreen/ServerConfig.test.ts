@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { ConfigProvider, Duration, Effect, Option, Redacted } from "effect"
-import { load } from "../../examples/evergreen/src/ServerConfig.ts"
+import { readFileSync } from "node:fs"
+import { load, misspelt, valueOf, variables } from "../../examples/evergreen/src/ServerConfig.ts"
 
 const loadFrom = (environment: Record<string, string>) =>
   load.pipe(Effect.provideService(ConfigProvider.ConfigProvider, ConfigProvider.fromEnvRecord(environment)))
@@ -17,6 +18,7 @@ describe("ServerConfig", () => {
         store: { type: "sqlite", path: ".perennial/perennial.db" },
         tokens: [],
         retention: Option.some(Duration.days(30)),
+        log: { level: "Info", format: "text" },
         model: {
           name: "claude-opus-5-5",
           fallbacks: [],
@@ -41,6 +43,8 @@ describe("ServerConfig", () => {
         PERENNIAL_FALLBACK_MODELS: "claude-sonnet-5-5, claude-opus-5-5",
         PERENNIAL_SCRIPT: "demo.txt",
         PERENNIAL_RETENTION: "90 minutes",
+        PERENNIAL_LOG_LEVEL: "WARN",
+        PERENNIAL_LOG_FORMAT: "json",
         ANTHROPIC_API_KEY: "key",
         ANTHROPIC_BASE_URL: "http://127.0.0.1:4000/"
       })
@@ -57,6 +61,7 @@ describe("ServerConfig", () => {
         "claude-haiku-5-5"
       ])
       assert.deepStrictEqual(config.retention, Option.some(Duration.minutes(90)))
+      assert.deepStrictEqual(config.log, { level: "Warn", format: "json" })
       assert.deepStrictEqual(
         (yield* loadFrom({ PERENNIAL_RETENTION: "1 day" })).retention,
         Option.some(Duration.days(1))
@@ -99,6 +104,8 @@ describe("ServerConfig", () => {
         "postgres://<user>:<password>@<host>/<database>"
       ],
       [{ PERENNIAL_STORE: "redis://eve:secret@" }, "PERENNIAL_STORE=redis://<hidden>@ ", "redis://<host>:<port>"],
+      [{ PERENNIAL_LOG_LEVEL: "loud" }, "PERENNIAL_LOG_LEVEL=loud", "debug, info, warn, error, none"],
+      [{ PERENNIAL_LOG_FORMAT: "xml" }, "PERENNIAL_LOG_FORMAT=xml", "text, json"],
       [{ PERENNIAL_MODEL: "a b" }, "PERENNIAL_MODEL=a b", "claude-opus-5-5"],
       [{ ANTHROPIC_BASE_URL: "ftp://example.org" }, "ANTHROPIC_BASE_URL=ftp://example.org", "https://"]
     ] as const
@@ -118,6 +125,7 @@ describe("ServerConfig", () => {
     { PERENNIAL_TOKENS: "alice:hunter2,bob:hunter2" },
     { ANTHROPIC_API_KEY: "hunter2 hunter2" },
     { PERENNIAL_STORE: "postgress://alice:hunter2@example.org/perennial" },
+    { PERENNIAL_STORE: "postgress://example.org/perennial?password=hunter2" },
     { ANTHROPIC_BASE_URL: "ftp://alice:hunter2@example.org" }
   ])("P12: an error shows no secret: %o", (environment) =>
     Effect.gen(function*() {
@@ -126,4 +134,29 @@ describe("ServerConfig", () => {
       assert.notInclude(message, "hunter2")
       assert.notInclude(message, "\n")
     }))
+
+  it("P12: the name of a store has no password", () => {
+    const secret = (url: string) => ({ type: "postgres", url: Redacted.make(url) }) as const
+    assert.strictEqual(valueOf(secret("postgres://eve:hunter2@db.example/p")), "postgres://<hidden>@db.example/p")
+    assert.strictEqual(valueOf(secret("postgres://db.example/p?password=hunter2")), "postgres://db.example/p?<hidden>")
+    assert.strictEqual(valueOf({ type: "sqlite", path: "a.db" }), "sqlite:a.db")
+  })
+
+  it("one line names all misspelt variables, with the nearest that exists", () => {
+    assert.deepStrictEqual(misspelt([...variables, "HOST", "PORT", "PATH", "ANTHROPIC_MODEL"]), Option.none())
+    assert.deepStrictEqual(
+      misspelt(["PERENNIAL_STROE", "PERENIAL_TOKENS", "ANTHROPIC_APIKEY", "PERENNIAL_COLOUR_OF_THE_SKY"]),
+      Option.some(
+        "Variables that are no settings are ignored: PERENNIAL_STROE (is PERENNIAL_STORE meant?), "
+          + "PERENIAL_TOKENS (is PERENNIAL_TOKENS meant?), ANTHROPIC_APIKEY (is ANTHROPIC_API_KEY meant?), "
+          + "PERENNIAL_COLOUR_OF_THE_SKY."
+      )
+    )
+  })
+
+  it("every variable is documented, and every documented one is known", () => {
+    const documented = readFileSync(new URL("../../docs/configuration.md", import.meta.url), "utf8")
+      .matchAll(/^\| `([A-Z_]+)` /gm)
+    assert.deepStrictEqual([...documented].map(([, name]) => name), ["HOST", "PORT", ...variables])
+  })
 })

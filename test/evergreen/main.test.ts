@@ -64,6 +64,24 @@ describe("evergreen", () => {
       assert.deepInclude(yield* get(`${address}/`), { status: 200, type: "text/html" })
     }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)))
 
+  it.live("names its store without a password, warns of misspelt variables, and dates its lines", () =>
+    Effect.gen(function*() {
+      const { greeting } = yield* started({ PERENNIAL_STROE: "memory" })
+      const text = greeting.join("\n")
+      assert.include(text, "Tasks and conversations are in memory.")
+      assert.match(text, /^\[\d{4}-\d\d-\d\dT[\d:.]+Z\] WARN .*PERENNIAL_STROE \(is PERENNIAL_STORE meant\?\)/m)
+      const quiet = yield* started({ PERENNIAL_STROE: "memory", PERENNIAL_LOG_LEVEL: "error" })
+      assert.notInclude(quiet.greeting.join("\n"), "PERENNIAL_STROE")
+    }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)))
+
+  it.live("PERENNIAL_LOG_FORMAT=json: every line is JSON, the greeting too", () =>
+    Effect.gen(function*() {
+      const { greeting } = yield* started({ PERENNIAL_STROE: "memory", PERENNIAL_LOG_FORMAT: "json" })
+      const lines = greeting.map((line) => JSON.parse(line))
+      assert.deepStrictEqual(lines.map(({ level }) => level), ["WARN", "INFO"])
+      assert.match(lines[0].timestamp, /^\d{4}-\d\d-\d\dT/)
+    }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)))
+
   it.live("PERENNIAL_SCRIPT: a file has the answers of the model; an invalid file is refused with one line", () =>
     Effect.gen(function*() {
       const fs = yield* FileSystem.FileSystem

@@ -6,7 +6,7 @@
  */
 import * as ListenConfig from "@perennial/http/ListenConfig"
 import * as AnthropicModel from "@perennial/runtime/AnthropicModel"
-import { Config, Duration, Effect, Option, Redacted, Schema } from "effect"
+import { Config, Duration, Effect, type LogLevel, Option, Redacted, Schema } from "effect"
 
 /** A setting is not valid. The message is one line for the person who starts the server. */
 export class InvalidSetting extends Schema.TaggedError<InvalidSetting>()("InvalidSetting", {
@@ -14,7 +14,7 @@ export class InvalidSetting extends Schema.TaggedError<InvalidSetting>()("Invali
 }) {}
 
 /** An address may contain a password, even if the address is not valid. */
-const withoutPassword = (value: string) => value.replace(/\/\/.*@/s, "//<hidden>@")
+const withoutPassword = (value: string) => value.replace(/\/\/.*@/s, "//<hidden>@").replace(/\?.*/s, "?<hidden>")
 
 const invalid = (variable: string, value: string, accepted: string) =>
   new InvalidSetting({ message: `${variable}=${withoutPassword(value)} is not valid. Accepted: ${accepted}.` })
@@ -28,6 +28,10 @@ export interface ServerConfig extends ListenConfig.ListenConfig {
   readonly store: StoreSetting
   /** How long the events of a task are kept after its end. None: as long as the task. */
   readonly retention: Option.Option<Duration.Duration>
+  readonly log: {
+    readonly level: LogLevel.LogLevel
+    readonly format: "text" | "json"
+  }
   readonly model: {
     readonly name: string
     /** The models that are asked when `name` cannot answer. */
@@ -59,7 +63,8 @@ const withDefault = <A, E>(setting: Effect.Effect<Option.Option<A>, E>, value: A
 const acceptedStores = "memory, sqlite:<path> such as sqlite:.perennial/perennial.db, "
   + "postgres://<user>:<password>@<host>/<database>, or redis://<host>:<port>"
 
-const valueOf = (store: StoreSetting): string => {
+/** The setting of a store, without its password. */
+export const valueOf = (store: StoreSetting): string => {
   if (store.type === "memory") return store.type
   return store.type === "sqlite" ? `sqlite:${store.path}` : withoutPassword(Redacted.value(store.url))
 }
@@ -100,6 +105,25 @@ const retention = read("PERENNIAL_RETENTION", {
   }
 })
 
+const levels = new Map<string, LogLevel.LogLevel>([
+  ["debug", "Debug"],
+  ["info", "Info"],
+  ["warn", "Warn"],
+  ["error", "Error"],
+  ["none", "None"]
+])
+
+const logLevel = read("PERENNIAL_LOG_LEVEL", {
+  accepted: [...levels.keys()].join(", "),
+  parse: (value) => Option.fromUndefinedOr(levels.get(value.toLowerCase()))
+})
+
+const logFormat = read("PERENNIAL_LOG_FORMAT", {
+  accepted: "text, json",
+  parse: (value): Option.Option<"text" | "json"> =>
+    value === "text" || value === "json" ? Option.some(value) : Option.none()
+})
+
 const listen = Effect.mapError(ListenConfig.config, (error) => new InvalidSetting({ message: error.cause.message }))
 
 const apiKey = read("ANTHROPIC_API_KEY", {
@@ -138,6 +162,7 @@ export const load: Effect.Effect<ServerConfig, InvalidSetting> = Effect.gen(func
     ...(yield* listen),
     store: yield* withDefault(store, { type: "sqlite", path: ".perennial/perennial.db" }),
     retention: yield* withDefault(retention, Option.some(Duration.days(30))),
+    log: { level: yield* withDefault(logLevel, "Info"), format: yield* withDefault(logFormat, "text") },
     model: {
       name: yield* withDefault(modelName, AnthropicModel.defaultModel),
       fallbacks: yield* withDefault(fallbacks, []),
@@ -147,3 +172,48 @@ export const load: Effect.Effect<ServerConfig, InvalidSetting> = Effect.gen(func
     }
   }
 })
+
+/** Every variable whose name is long enough to tell a misspelt one from the variable of another program. */
+export const variables = [
+  "PERENNIAL_PUBLIC_URL",
+  "PERENNIAL_MAX_STREAMS",
+  "PERENNIAL_STORE",
+  "PERENNIAL_TOKENS",
+  "PERENNIAL_RETENTION",
+  "PERENNIAL_LOG_LEVEL",
+  "PERENNIAL_LOG_FORMAT",
+  "ANTHROPIC_API_KEY",
+  "ANTHROPIC_BASE_URL",
+  "PERENNIAL_MODEL",
+  "PERENNIAL_FALLBACK_MODELS",
+  "PERENNIAL_SCRIPT"
+]
+
+/** How many characters have to be added, removed or replaced to make one text of another (Levenshtein). */
+const distance = (a: string, b: string): number => {
+  let row = Array.from({ length: b.length + 1 }, (_, i) => i)
+  for (const [i, character] of [...a].entries()) {
+    const next = [i + 1]
+    for (let j = 0; j < b.length; j++) {
+      const changed = (row[j] ?? 0) + (character === b[j] ? 0 : 1)
+      next.push(Math.min(changed, (row[j + 1] ?? 0) + 1, (next[j] ?? 0) + 1))
+    }
+    row = next
+  }
+  return row[b.length] ?? 0
+}
+
+/** One line about variables that look like settings and are none. None if there are no such variables. */
+export const misspelt = (names: ReadonlyArray<string>): Option.Option<string> => {
+  const ignored = names.flatMap((name) => {
+    if (variables.includes(name)) return []
+    const [nearest = { variable: "", far: 0 }] = variables
+      .map((variable) => ({ variable, far: distance(name, variable) }))
+      .toSorted((a, b) => a.far - b.far)
+    if (nearest.far > 3) return name.startsWith("PERENNIAL_") ? [name] : []
+    return [`${name} (is ${nearest.variable} meant?)`]
+  })
+  return ignored.length === 0
+    ? Option.none()
+    : Option.some(`Variables that are no settings are ignored: ${ignored.join(", ")}.`)
+}

@@ -21,7 +21,20 @@ import * as LlmAgent from "@perennial/runtime/LlmAgent"
 import * as ModelScript from "@perennial/runtime/ModelScript"
 import * as Retention from "@perennial/runtime/Retention"
 import * as TaskRuntime from "@perennial/runtime/TaskRuntime"
-import { Cause, Console, Data, Effect, Exit, FileSystem, Layer, Option, Redacted, Runtime } from "effect"
+import {
+  Cause,
+  Console,
+  Data,
+  Effect,
+  Exit,
+  FileSystem,
+  Layer,
+  Logger,
+  Option,
+  Redacted,
+  References,
+  Runtime
+} from "effect"
 import { HttpServer } from "effect/http"
 import * as ServerConfig from "./ServerConfig.ts"
 import * as Tools from "./Tools.ts"
@@ -98,9 +111,12 @@ const answeredBy = ({ apiKey, script }: ServerConfig.ServerConfig["model"]): Rea
 const greeting = Effect.fnUntraced(function*(config: ServerConfig.ServerConfig) {
   const address = HttpServer.formatAddress((yield* HttpServer.HttpServer).address)
   const token = config.tokens.length === 0 ? "" : ` -H 'authorization: Bearer <token>'`
-  yield* Console.log(
+  // Whoever reads JSON reads every line.
+  const say = config.log.format === "json" ? Effect.logInfo : Console.log
+  yield* say(
     [
       ...answeredBy(config.model),
+      `Tasks and conversations are in ${ServerConfig.valueOf(config.store)}.`,
       `Evergreen listens on ${address}, documentation on ${address}/docs, process ${process.pid}. Try:`,
       `  curl -N ${address}/chat${token} -H 'content-type: application/json' -d '{"message":"Hello"}'`
     ].join("\n")
@@ -135,9 +151,23 @@ const run = (config: ServerConfig.ServerConfig) => {
   )
 }
 
+/** Log lines have a date, because a server runs for days. */
+const logging = ({ format, level }: ServerConfig.ServerConfig["log"]) =>
+  Layer.merge(
+    Logger.layer([
+      format === "json" ? Logger.consoleJson : Logger.consolePretty({ formatDate: (date) => date.toISOString() })
+    ]),
+    Layer.succeed(References.MinimumLogLevel, level)
+  )
+
+const warnOfMisspelt = Option.match(ServerConfig.misspelt(Object.keys(process.env)), {
+  onNone: () => Effect.void,
+  onSome: Effect.logWarning
+})
+
 const main = ServerConfig.load.pipe(
   Effect.catchTag("InvalidSetting", (error) => refuse(error.message)),
-  Effect.flatMap(run)
+  Effect.flatMap((config) => Effect.provide(Effect.andThen(warnOfMisspelt, run(config)), logging(config.log)))
 )
 
 NodeRuntime.runMain(main, {

@@ -128,6 +128,7 @@ const make = Effect.gen(function*() {
   const first = yield* beat
   setStoreTime(first.now)
   yield* checkClock(first.now)
+  yield* Effect.logDebug(`This process is the runner ${runnerId} in the store.`)
   yield* Effect.addFinalizer(() =>
     backend.heartbeat(runnerId, Duration.zero).pipe(
       Effect.timeout(heartbeat),

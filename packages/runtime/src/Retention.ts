@@ -28,7 +28,9 @@ export const layer = (options?: {
     const backend = yield* TaskBackend
     const keep = Duration.fromInputUnsafe(options?.keep ?? "30 days")
     // The store's clock decides what is old: a process whose clock is ahead removes nothing too early.
-    const step = Effect.suspend(() => backend.prune({ finishedFor: keep, limit: batch }))
+    const step = Effect.suspend(() => backend.prune({ finishedFor: keep, limit: batch })).pipe(
+      Effect.tap((removed) => removed === 0 ? Effect.void : Effect.logInfo(`Logs of old tasks removed: ${removed}.`))
+    )
     const pass = step.pipe(
       Effect.repeat({ while: (removed) => removed === batch, schedule: Schedule.spaced("10 millis") }),
       Effect.catchCause((cause) => Effect.logWarning("Expired logs could not be removed; it is tried again.", cause))

@@ -109,7 +109,10 @@ const makeLocal = Effect.gen(function*() {
 
   const drain = Effect.suspend(() => {
     draining = true
-    return FiberMap.clear(running)
+    return Effect.flatMap(FiberMap.size(running), (tasks) =>
+      tasks === 0 ? Effect.void : FiberMap.clear(running).pipe(
+        Effect.andThen(Effect.logInfo(`Tasks handed over: ${tasks}.`))
+      ))
   })
   yield* Effect.addFinalizer(() => drain)
 

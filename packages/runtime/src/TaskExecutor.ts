@@ -120,6 +120,7 @@ const make = Effect.gen(function*() {
 
   /** Executes an owned task: to its end, to a hand-over, or to the loss of its claim. */
   const perform = Effect.fnUntraced(function*(owned: OwnedTask, agent: Option.Option<Agent>) {
+    yield* Effect.logDebug("The task is executed here.")
     const preparation = yield* prepare(host, owned, agent)
     if (preparation._tag === "Release") return yield* release(host, owned)
     if (preparation._tag === "End") return yield* finish(host, owned, preparation.outcome)

@@ -1,7 +1,7 @@
 /**
  * Problems for failures around a handler: a malformed request, a body that is too large or of another media type, a bug.
  */
-import { ByteSize, Cause, Effect, Layer } from "effect"
+import { ByteSize, Cause, Effect, Layer, Predicate } from "effect"
 import {
   HttpIncomingMessage,
   HttpRouter,
@@ -10,7 +10,15 @@ import {
   type HttpServerResponse
 } from "effect/http"
 import { HttpApiError, HttpApiMiddleware } from "effect/http-api"
-import { InternalError, InvalidRequest, PayloadTooLarge, RequestProblems, UnsupportedMediaType } from "../Problems.ts"
+import {
+  type Forbidden,
+  InternalError,
+  InvalidRequest,
+  PayloadTooLarge,
+  RequestProblems,
+  type Unauthorized,
+  UnsupportedMediaType
+} from "../Problems.ts"
 import { describeSent } from "./describeSent.ts"
 
 /** One part of the request, as far as it can be read. Headers are not shown, because they may contain secrets. */
@@ -66,6 +74,19 @@ const onSuccess = (response: HttpServerResponse.HttpServerResponse) =>
 const bug = (cause: Cause.Cause<unknown>) =>
   Effect.andThen(Effect.logError("A request failed by a bug.", cause), Effect.fail(new InternalError()))
 
+/** The query of a URL may contain a token. */
+const pathOf = (url: string): string => url.replace(/\?.*/s, "").slice(0, 200)
+
+/** Somebody without the right to make the request: an expired token, a page of another site, or an attack. */
+const logRefusal = ({ _tag, detail = "" }: Unauthorized | Forbidden) =>
+  Effect.flatMap(
+    HttpServerRequest.HttpServerRequest,
+    ({ method, url }) => Effect.logInfo(`${method} ${pathOf(url)} is refused: ${_tag}. ${detail}`)
+  )
+
+const isRefusal = (error: unknown): error is Unauthorized | Forbidden =>
+  Predicate.isTagged(error, "Unauthorized") || Predicate.isTagged(error, "Forbidden")
+
 export const layerRequestProblems: Layer.Layer<RequestProblems> = Layer.effect(
   RequestProblems,
   Effect.gen(function*() {
@@ -78,10 +99,11 @@ export const layerRequestProblems: Layer.Layer<RequestProblems> = Layer.effect(
 
     const onFailure = <E>(
       cause: Cause.Cause<E>
-    ): Effect.Effect<never, E | PayloadTooLarge | InternalError> => {
+    ): Effect.Effect<never, E | PayloadTooLarge | InternalError, HttpServerRequest.HttpServerRequest> => {
       for (const reason of cause.reasons) {
         const error: unknown = reason._tag === "Fail" ? reason.error : reason._tag === "Die" ? reason.defect : undefined
         if (isBodyTooLarge(error)) return tooLarge
+        if (isRefusal(error)) return Effect.andThen(logRefusal(error), Effect.failCause(cause))
       }
       return Cause.hasDies(cause) ? bug(cause) : Effect.failCause(cause)
     }

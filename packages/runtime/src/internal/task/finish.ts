@@ -53,17 +53,27 @@ const writeEnd = Effect.fnUntraced(
     const last = log.number(events, now())
     if (!Arr.isReadonlyArrayNonEmpty(last)) return noHead
     const promoted = yield* backend.finish(claim, last)
+    yield* logEnd(last.at(-1)?.event)
     yield* log.publish(last)
     return promoted
   }
 )
+
+/** Operators look for tasks that failed. All other ends are usual. */
+const logEnd = (event: TaskEvent | undefined): Effect.Effect<void> =>
+  event?.type === "error"
+    ? Effect.logInfo(`The task ended with the error ${event.error}: ${event.detail}`)
+    : Effect.logDebug(`The task ended: ${event?.type}.`)
 
 const noHead = Option.none<Head>()
 
 /** Gives the claim back, so that another process continues the task. */
 export const release = ({ backend }: ExecutionHost, { claim, log }: OwnedTask) => {
   log.close()
-  return Effect.as(backend.release(claim), Option.none<Head>())
+  return backend.release(claim).pipe(
+    Effect.andThen(Effect.logDebug("The task is given back: another process may take it.")),
+    Effect.as(noHead)
+  )
 }
 
 /** Waits until the emitted events of the agent are written. Afterwards no event of the agent is accepted. */
