@@ -102,6 +102,11 @@ export * as MessagePieces from "./MessagePieces.ts"
 /**
  * @since 0.1.0
  */
+export * as Readiness from "./Readiness.ts"
+
+/**
+ * @since 0.1.0
+ */
 export * as Settlement from "./Settlement.ts"
 
 /**

@@ -7,6 +7,7 @@ import type { StoredMessage } from "@perennial/domain/Conversation"
 import { type ConversationKey, ConversationStore } from "@perennial/domain/ConversationStore"
 import { CurrentUser } from "@perennial/domain/CurrentUser"
 import type { MessageId } from "@perennial/domain/Ids"
+import { Readiness } from "@perennial/domain/Readiness"
 import { isTerminal, Task } from "@perennial/domain/Task"
 import { StreamLost } from "@perennial/domain/TaskError"
 import { size, type StoredEvent } from "@perennial/domain/TaskEvent"
@@ -247,14 +248,16 @@ export const layerSystem: Layer.Layer<
   Effect.fnUntraced(function*(handlers) {
     const manager = yield* TaskManager
     const streams = yield* Sse.EventStreams
-    const ready = yield* makeReadiness(withProblems(manager.list({ limit: 1 })))
+    const readiness = yield* Readiness
+    const answers = yield* makeReadiness(withProblems(manager.list({ limit: 1 })))
 
     return handlers.handleAll({
       health: () => Effect.succeed({ ok: true as const }),
       ready: () =>
         Effect.gen(function*() {
           if (yield* streams.draining) return yield* new Unavailable({ detail: "The server is shutting down." })
-          yield* ready
+          yield* Effect.mapError(readiness, ({ message }) => new Unavailable({ detail: message }))
+          yield* answers
           return { ok: true as const }
         })
     })

@@ -9,6 +9,7 @@
  * @since 0.1.0
  */
 import { ClaimId, NewId, RunnerId, type TaskId } from "@perennial/domain/Ids"
+import { NotReady } from "@perennial/domain/Readiness"
 import { type Claim, type Fence, type Head, TaskBackend } from "@perennial/domain/TaskBackend"
 import { TaskBackendError } from "@perennial/domain/TaskError"
 import { Clock, Context, Duration, Effect, Layer, Option, Predicate, Schedule } from "effect"
@@ -59,6 +60,12 @@ export class Lease extends Context.Service<Lease, {
    * have this time, and waits until a stored time use it, so that the clocks of processes may differ.
    */
   readonly now: () => number
+
+  /**
+   * Fails while the store does not accept the renewals of the lease: the last one failed, or has had no answer for two
+   * heartbeats. A renewal is a write, so that this says whether the store accepts writes, without a write of its own.
+   */
+  readonly renewed: Effect.Effect<void, NotReady>
 }>()("@perennial/runtime/Lease") {
   /** The lease of this process. It ends when the scope closes. */
   static readonly layer: Layer.Layer<Lease, TaskBackendError, TaskBackend> = Layer.effect(
@@ -98,6 +105,7 @@ const make = Effect.gen(function*() {
   const now = () => Number(clock.monotonicTimeNanosUnsafe() / 1_000_000n)
   const held = new Map<ClaimHolder, Held>()
   let renewedAt = now()
+  let failing = false
   let takeOverFrom = 0
 
   /** The store's time minus the monotonic clock, from the last answer of the store. */
@@ -171,6 +179,7 @@ const make = Effect.gen(function*() {
     if (asked - renewedAt > ttl) takeOverFrom = now() + ttl / 3
     // The new lease begins at the request or later.
     renewedAt = asked
+    failing = false
     const rows = new Map(owned.map((row) => [row.taskId, row]))
     yield* Effect.forEach(before, (claimed) => reconcile(claimed, rows.get(claimed[1].taskId)), { discard: true })
     const here = new Set([...before, ...held].map(([, { taskId }]) => taskId))
@@ -196,11 +205,22 @@ const make = Effect.gen(function*() {
   // The request ends with the lease, even if the store never answers. After that, each request gets the length of a lease.
   const patience = () => Math.max(0, renewedAt + ttl - now()) || ttl
   yield* Effect.suspend(() => Effect.timeout(renew, patience())).pipe(
-    Effect.catchCause((cause) => Effect.andThen(Effect.logWarning("The lease could not be renewed.", cause), lapse)),
+    Effect.catchCause((cause) => {
+      failing = true
+      return Effect.andThen(Effect.logWarning("The lease could not be renewed.", cause), lapse)
+    }),
     Effect.repeat(Schedule.spaced(heartbeat)),
     Effect.delay(heartbeat),
     Effect.forkScoped
   )
+
+  const overdue = 2 * Duration.toMillis(heartbeat)
+  const renewed = Effect.suspend(() => {
+    const age = now() - renewedAt
+    if (!failing && age <= overdue) return Effect.void
+    const since = Duration.format(Duration.seconds(Math.ceil(age / 1_000)))
+    return Effect.fail(new NotReady({ problem: `The store is not ready: it has not accepted a write for ${since}.` }))
+  })
 
   const claim: Lease["Service"]["claim"] = (head, holder) =>
     Effect.suspend(() => {
@@ -231,6 +251,7 @@ const make = Effect.gen(function*() {
       held.delete(holder)
     },
     now: () => offset + now(),
+    renewed,
     mayTakeOver: Effect.sync(() => now() >= takeOverFrom && now() - renewedAt <= ttl)
   })
 })

@@ -1,5 +1,5 @@
 /**
- * The runtime as Layers: each provides `TaskManager`, and `HandOver` for the end of the process.
+ * The runtime as Layers: each provides `TaskManager`, `HandOver` for the end of the process, and `Readiness`.
  *
  * @since 0.1.0
  */
@@ -7,6 +7,7 @@ import type { Agents } from "@perennial/domain/Agent"
 import type { ConversationStore } from "@perennial/domain/ConversationStore"
 import { HandOver } from "@perennial/domain/HandOver"
 import * as MemoryStore from "@perennial/domain/MemoryStore"
+import { Readiness } from "@perennial/domain/Readiness"
 import type { TaskBackend } from "@perennial/domain/TaskBackend"
 import type { TaskBackendError } from "@perennial/domain/TaskError"
 import { TaskManager } from "@perennial/domain/TaskManager"
@@ -20,7 +21,7 @@ import { TaskExecutor } from "./TaskExecutor.ts"
 import { TaskReaders } from "./TaskReaders.ts"
 
 /**
- * The manager alone. The application provides executor and engine.
+ * The manager alone. The application provides executor, lease and engine.
  *
  * **When to use** With an engine of your own. Otherwise use `layer`.
  *
@@ -30,11 +31,12 @@ import { TaskReaders } from "./TaskReaders.ts"
 export const layerManager: Layer.Layer<
   TaskManager,
   never,
-  TaskEngine | TaskExecutor | TaskReaders | TaskBackend | ConversationStore | Agents
+  TaskEngine | TaskExecutor | Lease | TaskReaders | TaskBackend | ConversationStore | Agents
 > = Layer.effectContext(
   Effect.gen(function*() {
     const { drain } = yield* TaskEngine
-    return Context.make(TaskManager, yield* make).pipe(Context.add(HandOver, drain))
+    const { renewed } = yield* Lease
+    return Context.make(TaskManager, yield* make).pipe(Context.add(HandOver, drain), Context.add(Readiness, renewed))
   })
 ).pipe(Layer.provide(Digest.layerWebCrypto))
 

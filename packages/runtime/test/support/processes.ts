@@ -5,6 +5,7 @@
 import { type Agent, Agents } from "@perennial/domain/Agent"
 import { ConversationStore } from "@perennial/domain/ConversationStore"
 import * as MemoryStore from "@perennial/domain/MemoryStore"
+import { type NotReady, Readiness } from "@perennial/domain/Readiness"
 import { TaskBackend } from "@perennial/domain/TaskBackend"
 import { ConversationStoreError, TaskBackendError } from "@perennial/domain/TaskError"
 import { TaskManager } from "@perennial/domain/TaskManager"
@@ -79,6 +80,7 @@ const behind = <S extends object, F>(line: Line, service: S, failure: (operation
 export interface Process {
   readonly manager: TaskManager["Service"]
   readonly line: Line
+  readonly ready: Effect.Effect<void, NotReady>
   /** Ends the process like SIGTERM. */
   readonly terminate: Effect.Effect<void>
 }
@@ -119,6 +121,7 @@ export const startProcess = Effect.fnUntraced(function*(
   const out: Process = {
     manager: Context.get(context, TaskManager),
     line,
+    ready: Context.get(context, Readiness),
     terminate: Scope.close(scope, Exit.void)
   }
   return out
