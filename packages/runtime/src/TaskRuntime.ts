@@ -11,7 +11,7 @@ import { Readiness } from "@perennial/domain/Readiness"
 import type { TaskBackend } from "@perennial/domain/TaskBackend"
 import type { TaskBackendError } from "@perennial/domain/TaskError"
 import { TaskManager } from "@perennial/domain/TaskManager"
-import { Context, Effect, Layer } from "effect"
+import { Context, Effect, Layer, Option } from "effect"
 import { Digest } from "effect/crypto"
 import { make } from "./internal/manager/taskManager.ts"
 import * as BoundedStores from "./internal/task/boundedStores.ts"
@@ -20,10 +20,23 @@ import { TaskEngine } from "./TaskEngine.ts"
 import { TaskExecutor } from "./TaskExecutor.ts"
 import { TaskReaders } from "./TaskReaders.ts"
 
+/** The digest of the application, if it provides one: Web Crypto answers with a promise, which a simulation cannot order. */
+const layerDigest: Layer.Layer<Digest.Digest> = Layer.unwrap(Effect.map(
+  Effect.serviceOption(Digest.Digest),
+  Option.match({
+    // oxlint-disable-next-line perennial/no-escapes -- the service that a simulation replaces
+    onNone: () => Digest.layerWebCrypto,
+    onSome: (digest) => Layer.succeed(Digest.Digest, digest)
+  })
+))
+
 /**
  * The manager alone. The application provides executor, lease and engine.
  *
  * **When to use** With an engine of your own. Otherwise use `layer`.
+ *
+ * **Details** Requests with an idempotency key are compared by SHA-256: with the `Digest` of the application, if it provides
+ * one, otherwise with Web Crypto.
  *
  * @since 0.1.0
  * @category layers
@@ -38,7 +51,7 @@ export const layerManager: Layer.Layer<
     const { renewed } = yield* Lease
     return Context.make(TaskManager, yield* make).pipe(Context.add(HandOver, drain), Context.add(Readiness, renewed))
   })
-).pipe(Layer.provide(Digest.layerWebCrypto))
+).pipe(Layer.provide(layerDigest))
 
 /**
  * Executes tasks in this process, over any store.
