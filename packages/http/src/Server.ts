@@ -39,6 +39,8 @@ export interface RouteOptions {
   readonly publicUrl?: string | undefined
   /** How large the body of a request may be; 8 MiB by default, room for a message with files. More is answered 413. */
   readonly maxBodySize?: ByteSize.Input | undefined
+  /** Whether the page `/docs` is served, which takes three megabytes of memory; true by default. */
+  readonly docs?: boolean | undefined
 }
 
 /**
@@ -96,6 +98,7 @@ const withoutSlash = (text: string): string => text.replace(/\/+$/, "")
  */
 export const layerRoutes = (options?: RouteOptions) => {
   const prefix = withoutSlash(options?.prefix ?? "")
+  const docs = options?.docs ?? true
   const base = options?.publicUrl === undefined ? prefix : withoutSlash(options.publicUrl)
   const maxBodySize = options?.maxBodySize === undefined
     ? ByteSize.mebibytes(8)
@@ -111,12 +114,17 @@ export const layerRoutes = (options?: RouteOptions) => {
       Layer.provide(layerRequestProblems)
     ),
     // Embedded: the page loads nothing from elsewhere. It has three megabytes, compressed less than one.
-    HttpApiScalar.layer(api, { path: "/docs", scalar: { withDefaultFonts: false } }).pipe(
-      Layer.provide(compressed)
-    )
+    docs ?
+      HttpApiScalar.layer(api, {
+        path: "/docs",
+        scalar: { withDefaultFonts: false }
+      }).pipe(
+        Layer.provide(compressed)
+      ) :
+      Layer.empty
   ).pipe(
     Layer.provide(underPrefix),
-    Layer.merge(layerNotFound(prefix)),
+    Layer.merge(layerNotFound({ prefix, docs })),
     Layer.merge(Layer.effectDiscard(checkPolicies(Api))),
     Layer.provide(Layer.succeed(LinkBase, base)),
     Layer.provide(Layer.succeed(PublicUrl, options?.publicUrl)),

@@ -57,6 +57,15 @@ describe("under a prefix", () => {
       assert.isAbove((yield* body(docs)).length, 1_000_000)
     }))
 
+  it.live("an application may leave out the page `/docs`", () =>
+    Effect.gen(function*() {
+      const { call } = yield* serve({ prefix: "/agents", docs: false })
+      const { detail, status } = yield* problem(yield* call("/agents/docs"))
+      assert.strictEqual(status, 404)
+      assert.strictEqual(detail, "There is nothing at /agents/docs. GET /agents/openapi.json lists what there is.")
+      assert.strictEqual((yield* call("/agents/openapi.json")).status, 200)
+    }))
+
   it.live("links begin with the public URL", () =>
     Effect.gen(function*() {
       const { call } = yield* serve({ prefix: "/agents", publicUrl: "https://example.com/api/agents/" })

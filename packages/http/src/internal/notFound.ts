@@ -25,6 +25,11 @@ for (const group of Object.values(Api.groups)) {
   }
 }
 
+interface Options {
+  readonly prefix: string
+  readonly docs: boolean
+}
+
 const wellEncoded = (path: string): boolean => {
   try {
     decodeURIComponent(path)
@@ -37,18 +42,20 @@ const wellEncoded = (path: string): boolean => {
 const invalidPath = (message: string) =>
   new InvalidRequest({ errors: [{ path: ["params"], message }], detail: `params: ${message}` })
 
-const respond = (path: string, prefix: string, method: string) => {
+/** `docs`: whether the page `/docs` is served. */
+const respond = (path: string, { docs, prefix }: Options, method: string) => {
   if (!wellEncoded(path)) {
     return HttpServerRespondable.toResponse(invalidPath("Expected a path in which percent-encoding is valid UTF-8"))
   }
   const inside = path.slice(prefix.length) || "/"
   const shown = path.length <= 200 ? path : `${path.slice(0, 200)}…`
-  const allow = [...methods].filter((method) => table.find(method, inside) !== undefined)
+  const exists = docs || inside !== "/docs"
+  const allow = exists ? [...methods].filter((method) => table.find(method, inside) !== undefined) : []
   if (allow.includes(method === "HEAD" ? "GET" : method)) {
     return HttpServerRespondable.toResponse(invalidPath("Expected ids of at most 200 characters"))
   }
   if (allow.length === 0) {
-    const detail = `There is nothing at ${shown}. GET ${prefix}/docs lists what there is.`
+    const detail = `There is nothing at ${shown}. GET ${prefix}${docs ? "/docs" : "/openapi.json"} lists what there is.`
     return HttpServerRespondable.toResponse(new RouteNotFound({ path: shown, detail }))
   }
   const problem = new MethodNotAllowed({ allow, detail: `${shown} takes ${allow.join(", ")}, not ${method}.` })
@@ -72,10 +79,11 @@ const routed = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"] as const
  * Under a prefix, a route for the rest of its paths comes before a host's own route for all paths. The middleware answers
  * what no route can match.
  */
-export const layerNotFound = (prefix: string): Layer.Layer<never, never, HttpRouter.HttpRouter> => {
+export const layerNotFound = (options: Options): Layer.Layer<never, never, HttpRouter.HttpRouter> => {
+  const { prefix } = options
   const answer = Effect.flatMap(
     HttpServerRequest.HttpServerRequest,
-    (request) => respond(pathOf(request), prefix, request.method)
+    (request) => respond(pathOf(request), options, request.method)
   )
   const middleware = HttpRouter.middleware(
     (app) =>
