@@ -1,0 +1,48 @@
+/** Shows how soon the oracle finds known bugs: the table of `docs/testing.md`. */
+import { Console, Effect } from "effect"
+import { availableParallelism } from "node:os"
+import { canaries } from "./canaries.ts"
+import { Failed } from "./failed.ts"
+import { type Failure, runWorlds } from "./runWorlds.ts"
+
+/** A bug that is not found within so many worlds is missed. */
+const most = 1_000
+/** The rate is measured until so many worlds broke. */
+const enough = 4
+
+const first = 1
+
+const promisesOf = (failures: ReadonlyArray<Failure>): string => {
+  const promises = failures.flatMap(({ violations }) => violations.slice(0, 1).map(({ promise }) => promise))
+  return [...new Set(promises)].toSorted().join(", ")
+}
+
+/** `only`: a part of the names. */
+export const canaryTable = Effect.fnUntraced(function*(only = "") {
+  const chosen = canaries.filter(({ name }) => name.includes(only))
+  const missed: Array<string> = []
+  yield* Console.log(
+    "| bug | first found in world | worlds that find it | broken promises |\n| --- | ---: | ---: | --- |"
+  )
+  for (const { name } of chosen) {
+    const { failures, worlds } = yield* runWorlds({
+      first,
+      count: most,
+      seconds: 600,
+      workers: availableParallelism(),
+      repeatEvery: 0,
+      maxFailures: enough,
+      canary: name
+    })
+    const seeds = failures.map(({ seed }) => seed - first + 1)
+    if (seeds.length === 0) missed.push(name)
+    const rate = `${(100 * failures.length / worlds).toPrecision(2)} %`
+    yield* Console.log(
+      seeds.length === 0
+        ? `| ${name} | not in ${worlds} | | |`
+        : `| ${name} | ${Math.min(...seeds)} | ${rate} | ${promisesOf(failures)} |`
+    )
+  }
+  yield* Console.log(`\n${chosen.length - missed.length} of ${chosen.length} bugs were found within ${most} worlds.`)
+  if (missed.length > 0) return yield* new Failed({ message: `Not found: ${missed.join("; ")}` })
+})

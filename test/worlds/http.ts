@@ -1,0 +1,118 @@
+/**
+ * HTTP between a client and a process without sockets: the request runs as a fiber of the process, and the body of the response
+ * comes through a bounded pipe, which may be cut after any byte.
+ */
+import type { ConversationStore } from "@perennial/domain/ConversationStore"
+import type { TaskManager } from "@perennial/domain/TaskManager"
+import { Authorization } from "@perennial/http/Authorization"
+import * as Server from "@perennial/http/Server"
+import * as Sse from "@perennial/http/Sse"
+import { Cause, Effect, Layer, Queue, type Scope, Stream } from "effect"
+import {
+  HttpClientError,
+  type HttpClientRequest,
+  type HttpClientResponse,
+  HttpEffect,
+  HttpRouter,
+  HttpServer,
+  HttpServerRequest,
+  HttpServerResponse
+} from "effect/http"
+
+/** Serves one request. It ends when the whole response is written. */
+export type Handler = (
+  request: HttpClientRequest.HttpClientRequest,
+  respond: (response: HttpClientResponse.HttpClientResponse) => Effect.Effect<void>
+) => Effect.Effect<void>
+
+/** All requests come from the default user. */
+const layerAuthorization = Layer.succeed(Authorization, {
+  bearer: (handler) => handler,
+  query: (handler) => handler,
+  cookie: (handler) => handler
+})
+
+// The page for people is loaded by a promise, which would leave the order of the world.
+const routes = Layer.merge(Server.layerRoutes({ docs: false }), Sse.layerDrain).pipe(
+  Layer.provide([Sse.layer(), layerAuthorization]),
+  Layer.provide(HttpServer.layerServices)
+)
+
+/** The API over the services of a process. */
+export const makeHandler: Effect.Effect<Handler, never, TaskManager | ConversationStore | Scope.Scope> = Effect.map(
+  HttpRouter.toHttpEffect(routes),
+  (handler) => (request, respond) =>
+    HttpEffect.toHandled(
+      handler,
+      (_, response) => Effect.interruptible(respond(HttpServerResponse.toClientResponse(response, { request })))
+    ).pipe(
+      Effect.provideService(HttpServerRequest.HttpServerRequest, HttpServerRequest.fromClientRequest(request)),
+      Effect.orDie
+    )
+)
+
+/** How many chunks of a body are on their way. A reader that stalls holds up the writer beyond it. */
+const chunks = 4
+
+type Failure = HttpClientError.HttpClientError
+
+/** The body of one response, on its way from the process to the client. */
+export class Pipe {
+  readonly #queue: Queue.Queue<Uint8Array, Failure | Cause.Done>
+  readonly #request: HttpClientRequest.HttpClientRequest
+  /** How many bytes arrive before the connection is cut. */
+  #left: number
+
+  private constructor(
+    queue: Queue.Queue<Uint8Array, Failure | Cause.Done>,
+    request: HttpClientRequest.HttpClientRequest,
+    bytes: number
+  ) {
+    this.#queue = queue
+    this.#request = request
+    this.#left = bytes
+  }
+
+  /** The fiber that makes a pipe also reads it: a queue wakes its readers with the scheduler of the fiber that made it. */
+  static make(request: HttpClientRequest.HttpClientRequest, bytes: number): Effect.Effect<Pipe> {
+    return Effect.map(
+      Queue.bounded<Uint8Array, Failure | Cause.Done>(chunks),
+      (queue) => new Pipe(queue, request, bytes)
+    )
+  }
+
+  /** The failure of a connection that was cut. */
+  get lost(): Failure {
+    return new HttpClientError.HttpClientError({
+      reason: new HttpClientError.TransportError({ request: this.#request })
+    })
+  }
+
+  cut(): void {
+    Queue.failCauseUnsafe(this.#queue, Cause.fail(this.lost))
+  }
+
+  /** Writes a whole body. */
+  write(body: Stream.Stream<Uint8Array, Failure>): Effect.Effect<void> {
+    return Stream.runForEach(body, (chunk) => {
+      const part = chunk.subarray(0, this.#left)
+      this.#left -= part.length
+      return Effect.andThen(
+        Queue.offer(this.#queue, part),
+        Effect.sync(() => {
+          if (this.#left === 0) this.cut()
+        })
+      )
+    }).pipe(
+      Effect.matchCauseEffect({
+        onSuccess: () => Effect.asVoid(Queue.end(this.#queue)),
+        onFailure: () => Effect.sync(() => this.cut())
+      })
+    )
+  }
+
+  /** The body as it arrives. */
+  get stream(): Stream.Stream<Uint8Array, Failure> {
+    return Stream.fromQueue(this.#queue)
+  }
+}

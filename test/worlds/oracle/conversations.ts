@@ -1,0 +1,43 @@
+/**
+ * A conversation is what the logs of its tasks say, in the order in which they ran (P10). A deletion is two steps, in two stores:
+ * a task that is accepted meanwhile may lose its messages, so such conversations are not compared.
+ */
+import { messageId } from "@perennial/domain/Ids"
+import { isTerminal } from "@perennial/domain/Task"
+import type { Observed } from "../world.ts"
+import type { Ends } from "./commits.ts"
+import type { Broken } from "./violation.ts"
+
+export const checkConversations = (observed: Observed, ends: Ends, broken: Broken): void => {
+  const { conversations, deleted, tasks } = observed
+  for (const [id, messages = []] of conversations) {
+    const ran = [...tasks.values()].filter(({ log, task }) =>
+      task.conversationId === id && !deleted.has(task.id) && log.some(({ event }) => event.type === "started")
+    )
+    if (isDeletedDuringStart(observed, id)) continue
+    // An open task may owe messages, and a refused message is only in the log.
+    if (ran.some(({ task }) => !isTerminal(task.status) || task.error?.code === "MessageRefused")) continue
+    const expected: Array<string> = []
+    for (const { log, task } of ran.toSorted((a, b) => (ends.get(a.task.id) ?? 0) - (ends.get(b.task.id) ?? 0))) {
+      const at = task.replaces === undefined ? -1 : expected.indexOf(task.replaces)
+      if (at >= 0) expected.splice(at)
+      for (const { event, seq } of log) {
+        if (event.type === "message" || event.type === "tool_result" || event.type === "ack") {
+          expected.push(messageId(task.id, seq))
+        }
+      }
+    }
+    if (messages.join() !== expected.join()) {
+      broken("P10", `conversation ${id} has ${messages.join()}; the logs say ${expected.join()}`, id)
+    }
+  }
+}
+
+const isDeletedDuringStart = ({ commits, history }: Observed, conversation: string): boolean =>
+  history.calls.some(({ act, conversation: deleted, from, sure, until }) =>
+    act.type === "delete" && deleted === conversation &&
+    commits.some((commit) =>
+      commit.method === "create" && commit.args[0].conversationId === conversation && commit.n >= from
+      && (commit.n < until || !sure)
+    )
+  )

@@ -1,0 +1,112 @@
+/** An agent that does what the metadata of its task says, and continues where its journal ends (P10). */
+import { type Agent, make } from "@perennial/domain/Agent"
+import type { AgentEvent, OfType } from "@perennial/domain/TaskEvent"
+import { zero } from "@perennial/domain/Usage"
+import { Effect } from "effect"
+import type { AgentStep } from "./plan.ts"
+
+/** What an agent did in the world. */
+export interface Deed {
+  /** `asked`: a model response begins. `entered`, `left`: a tool. `idle`: the task does nothing any more, or only waits. */
+  readonly type: "asked" | "answered" | "entered" | "left"
+  readonly taskId: string
+  readonly attempt: number
+  /** The step, or the id of the tool call. */
+  readonly call: string
+  readonly tool: string
+  readonly process: string
+}
+
+/** How long a tool waits for an approval, in milliseconds. */
+const approvalMillis = 8_000
+
+/** The reason of a decision that no client made. */
+export const timedOut = "nobody decided"
+
+export interface Options {
+  readonly process: string
+  /** The store's time, in milliseconds. */
+  readonly now: () => number
+  readonly record: (deed: Deed) => void
+}
+
+export const scriptedAgent = ({ now, process, record }: Options): Agent =>
+  make("scripted", ({ awaitDecision, journal, task }, emit) => {
+    const results = new Set<string>()
+    const called = new Set<string>()
+    const questions = new Set<string>()
+    let messages = 0
+    for (const { event } of journal) {
+      if (event.type === "tool_result") results.add(event.toolCallId)
+      if (event.type === "tool_call") called.add(event.toolCallId)
+      if (event.type === "tool_approval") questions.add(event.toolCallId)
+      if (event.type === "message") messages++
+    }
+    const deed = (type: Deed["type"], call: string, tool: string) =>
+      Effect.sync(() => record({ type, call, tool, process, taskId: task.taskId, attempt: task.attempt }))
+    const answer = (content: OfType<"message">["message"]["content"]): AgentEvent => ({
+      type: "message",
+      message: { role: "assistant", content },
+      usage: zero
+    })
+
+    const say = Effect.fnUntraced(function*({ millis, words }: AgentStep & { readonly type: "say" }, call: string) {
+      yield* deed("asked", call, "model")
+      for (let word = 0; word < words; word++) {
+        if (millis > 0) yield* Effect.sleep(millis)
+        yield* emit([{ type: "text", content: `${word} ` }])
+      }
+      yield* emit([answer([{ type: "text", text: "said" }])])
+      yield* deed("answered", call, "model")
+    })
+
+    const use = Effect.fnUntraced(function*(
+      { asks, millis, tidyMillis, tool }: AgentStep & { readonly type: "call" },
+      toolCallId: string
+    ) {
+      const result = (result: string, status: "completed" | "interrupted" | "error"): AgentEvent => ({
+        type: "tool_result",
+        tool,
+        toolCallId,
+        result,
+        status
+      })
+      if (asks && !called.has(toolCallId)) {
+        if (!questions.has(toolCallId)) yield* emit([{ type: "tool_approval", tool, toolCallId, args: {} }])
+        const decision = yield* awaitDecision(toolCallId, {
+          at: now() + approvalMillis,
+          decision: { approved: false, reason: timedOut }
+        })
+        if (!decision.approved) return yield* emit([result("not approved", "error")])
+      }
+      if (called.has(toolCallId) && tool === "pay") return yield* emit([result("unknown", "interrupted")])
+      yield* emit([{ type: "tool_call", tool, toolCallId, args: {}, status: "executing" }])
+      yield* deed("entered", toolCallId, tool)
+      yield* Effect.sleep(millis).pipe(
+        Effect.onInterrupt(() => Effect.sleep(tidyMillis)),
+        Effect.ensuring(deed("left", toolCallId, tool))
+      )
+      return yield* emit([result("done", "completed")])
+    })
+
+    const run = Effect.gen(function*() {
+      // The metadata comes from a plan.
+      const steps = task.metadata["steps"] as unknown as ReadonlyArray<AgentStep>
+      for (const [i, step] of steps.entries()) {
+        if (step.type === "say") {
+          if (i >= messages) yield* say(step, String(i))
+          continue
+        }
+        const calls = Array.from({ length: step.calls }, (_, call) => `${i}.${call}`)
+        if (i >= messages) {
+          yield* emit([
+            answer(calls.map((toolCallId) => ({ type: "tool_call", toolCallId, tool: step.tool, args: {} })))
+          ])
+        }
+        const open = calls.filter((call) => !results.has(call))
+        yield* Effect.forEach(open, (call) => use(step, call), { concurrency: "unbounded", discard: true })
+      }
+      return { usage: zero }
+    })
+    return run
+  })
