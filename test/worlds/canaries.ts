@@ -201,8 +201,8 @@ const ofEvents: ReadonlyArray<Canary> = [
   canary(
     "events are published before their commit",
     groupCommit,
-    ": Effect.matchCauseEffect(backend.append([{ claim: log.claim, events }]), {",
-    ": Effect.matchCauseEffect(Effect.andThen(log.publish(events), backend.append([{ claim: log.claim, events }])), {"
+    ": Effect.matchCauseEffect(append([{ claim: log.claim, events }]), {",
+    ": Effect.matchCauseEffect(Effect.andThen(log.publish(events), append([{ claim: log.claim, events }])), {"
   ),
   canary(
     "all tasks of a commit get the answer of the first",
@@ -214,8 +214,8 @@ const ofEvents: ReadonlyArray<Canary> = [
   canary(
     "the terminal event is published before its commit",
     `${runtime}internal/task/finish.ts`,
-    "const promoted = yield* backend.finish(claim, [last])\n  yield* log.publish([last])",
-    "yield* log.publish([last])\n  const promoted = yield* backend.finish(claim, [last])"
+    "const promoted = yield* backend.finish(claim, last)",
+    "yield* log.publish(last)\n    const promoted = yield* backend.finish(claim, last)"
   ),
   canary(
     "the numbers of a second owner begin at 1",
@@ -268,15 +268,15 @@ const ofTasks: ReadonlyArray<Canary> = [
   canary(
     "a renewal releases no task without an execution",
     lease,
-    "here.has(row.taskId) ? Effect.void : alone(backend.release(row))",
+    "here.has(row.taskId) ? Effect.void : alone(row.taskId, strays.giveBack(row))",
     "here.has(row.taskId) ? Effect.void : Effect.void"
   ),
   canary("the lease remembers executions that have ended", lease, "held.delete(holder)", "void holder"),
   canary(
     "events have the time of the process",
     lease,
-    "now: () => offset + now()",
-    "now: () => clock.currentTimeMillisUnsafe()"
+    "now: () => offset + now(),\n    mayTakeOver",
+    "now: () => clock.currentTimeMillisUnsafe(),\n    mayTakeOver"
   ),
   canary(
     "the sweep executes nothing",
@@ -300,8 +300,8 @@ const ofTasks: ReadonlyArray<Canary> = [
   canary(
     "the conversation gets no messages at the end",
     `${runtime}internal/task/finish.ts`,
-    "if (claim.lastSeq > 1 || log.lastSeq > 1) {",
-    "if (claim.lastSeq > 1 && log.lastSeq < 1) {"
+    "if (hasBegun(owned)) yield* storeMessages(store, owned)",
+    "void storeMessages"
   ),
   canary(
     "calls without a result are not settled",
@@ -330,8 +330,8 @@ const ofTasks: ReadonlyArray<Canary> = [
   canary(
     "a decision does not reach the owner",
     `${runtime}internal/task/intents.ts`,
-    "if (Option.isSome(decision)) Deferred",
-    "if (Option.isNone(decision)) Deferred"
+    "if (!isDecisionKey(key)) continue",
+    "if (isDecisionKey(key)) continue"
   ),
   canary(
     "the end of a wait for approval is not recorded",

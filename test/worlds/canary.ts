@@ -6,7 +6,9 @@ import { canaries, type Canary } from "./canaries.ts"
 export const change = (text: string, { edits, name }: Canary, file: string): string =>
   edits.filter((edit) => edit.file === file).reduce((text, { find, replace }) => {
     const parts = text.split(find)
-    if (parts.length !== 2) throw new Error(`Canary "${name}": "${find}" is ${parts.length - 1} times in ${file}.`)
+    if (parts.length !== 2) {
+      throw new Error(`Canary "${name}": "${find}" is ${parts.length - 1} times in ${file}: adapt it.`)
+    }
     return parts.join(replace)
   }, text)
 
