@@ -11,12 +11,13 @@ import { ConversationId, MessageId, TaskId } from "@perennial/domain/Ids"
 import { IdempotencyKey, RegenerateOptions, StartInput } from "@perennial/domain/StartInput"
 import { Task, TaskStatus } from "@perennial/domain/Task"
 import { StoredEvent, TaskEvent } from "@perennial/domain/TaskEvent"
-import { CancelOptions } from "@perennial/domain/TaskManager"
 import { Schema, Struct } from "effect"
 import { HttpApi, HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
 import { Authorization, Public } from "./Authorization.ts"
+import { cancelBody, describeLimit, describeTask, limit, longest, page } from "./internal/apiParts.ts"
 import { ConversationCursor } from "./internal/conversationCursor.ts"
 import { documented, documentedApi, integer } from "./internal/openApi.ts"
+import { OperatorApi } from "./OperatorApi.ts"
 import * as Problems from "./Problems.ts"
 
 /**
@@ -45,7 +46,7 @@ export const Regenerate = RegenerateOptions.mapFields(Struct.omit(["idempotencyK
  * @since 0.1.0
  * @category models
  */
-export const Cancel = CancelOptions.annotate({ identifier: "Cancel" })
+export const Cancel = cancelBody
 
 /**
  * A person's answer to a tool call that waits: `reason` of at most 1,000 characters, `args` of at most 64 Ki of JSON.
@@ -87,27 +88,9 @@ export const EventPage = Schema.Struct({
  */
 export type EventPage = typeof EventPage.Type
 
-const page = <S extends Schema.Top, Id extends Schema.Top>(item: S, next: Id) =>
-  Schema.Struct({
-    items: Schema.Array(item),
-    /** Asks for the page that follows, as `before` or `after`; absent on the last page. */
-    next: Schema.optionalKey(next)
-  })
-
-const limit = (maximum: number) => Schema.optionalKey(Schema.Int.check(Schema.isBetween({ minimum: 1, maximum })))
-
-/** How long a page may be. */
-const longest = { tasks: 100, conversations: 100, events: 1_000, messages: 1_000 }
-
-const describeLimit = (items: keyof typeof longest, usual: number) => ({
-  description: `The number of ${items} on a page; ${usual} by default.`,
-  schema: integer(1, longest[items])
-})
-
 const describeKey = {
   description: "Makes the request safe to repeat: the same key with the same body returns the same task."
 }
-const describeTask = { description: "The id of the task." }
 const describeConversation = { description: "The id of the conversation." }
 
 const taskParams = { id: TaskId }
@@ -363,6 +346,7 @@ export class SystemApi extends HttpApiGroup.make("system")
 export class Api extends HttpApi.make("perennial")
   .add(TasksApi)
   .add(ConversationsApi)
+  .add(OperatorApi)
   .add(SystemApi)
   .middleware(Problems.RequestProblems)
   .annotateMerge(documentedApi)

@@ -6,12 +6,12 @@
 import type { StoredMessage } from "@perennial/domain/Conversation"
 import { type ConversationKey, ConversationStore } from "@perennial/domain/ConversationStore"
 import { CurrentUser } from "@perennial/domain/CurrentUser"
-import type { MessageId } from "@perennial/domain/Ids"
+import type { MessageId, TaskId, UserId } from "@perennial/domain/Ids"
 import { Readiness } from "@perennial/domain/Readiness"
 import { isTerminal, Task } from "@perennial/domain/Task"
 import { StreamLost } from "@perennial/domain/TaskError"
 import { size, type StoredEvent } from "@perennial/domain/TaskEvent"
-import { TaskManager } from "@perennial/domain/TaskManager"
+import { type CancelOptions, TaskManager } from "@perennial/domain/TaskManager"
 import { Effect, type Layer, Option, Schema, Stream } from "effect"
 import { HttpEffect, HttpServerResponse } from "effect/http"
 import { HttpApiBuilder, type HttpApiGroup, HttpApiSchema } from "effect/http-api"
@@ -20,6 +20,7 @@ import type { Authorization } from "./Authorization.ts"
 import { LinkBase } from "./internal/linkBase.ts"
 import { makeReadiness } from "./internal/readiness.ts"
 import { withProblems } from "./internal/withProblems.ts"
+import type { Operator } from "./OperatorApi.ts"
 import { CurrentPrincipal } from "./Principal.ts"
 import { type RequestProblems, Unavailable } from "./Problems.ts"
 import * as Sse from "./Sse.ts"
@@ -111,6 +112,21 @@ const readPage = (events: Stream.Stream<StoredEvent, StreamLost>, task: Task, af
     )
   })
 
+const listTasks = (
+  manager: TaskManager["Service"],
+  query: NonNullable<Parameters<TaskManager["Service"]["list"]>[0]>
+) => {
+  const limit = query.limit ?? 20
+  return withProblems(Effect.map(manager.list({ ...query, limit: limit + 1 }), (tasks) => paged(tasks, limit, idOf)))
+}
+
+const cancelTask = (manager: TaskManager["Service"], id: TaskId, options: CancelOptions | undefined) =>
+  withProblems(Effect.gen(function*() {
+    const ended = yield* Effect.timeoutOption(manager.cancel(id, options), cancelPatience)
+    const task = Option.isSome(ended) ? ended.value : yield* manager.get(id)
+    return isTerminal(task.status) ? task : HttpServerResponse.jsonUnsafe(encodeTask(task), { status: 202 })
+  }))
+
 /**
  * The handlers of tasks.
  *
@@ -160,12 +176,7 @@ export const layerTasks: Layer.Layer<
               )
           ))
         ),
-      list: ({ query }) => {
-        const limit = query.limit ?? 20
-        return withProblems(
-          Effect.map(manager.list({ ...query, limit: limit + 1 }), (tasks) => paged(tasks, limit, idOf))
-        )
-      },
+      list: ({ query }) => listTasks(manager, query),
       get: ({ params }) => withProblems(manager.get(params.id)),
       events: ({ headers, params, query }) =>
         Effect.gen(function*() {
@@ -178,12 +189,7 @@ export const layerTasks: Layer.Layer<
           yield* admit
           return yield* stream(events, { wire: wireFor(headers.accept) })
         }),
-      cancel: ({ params, payload }) =>
-        withProblems(Effect.gen(function*() {
-          const ended = yield* Effect.timeoutOption(manager.cancel(params.id, payload), cancelPatience)
-          const task = Option.isSome(ended) ? ended.value : yield* manager.get(params.id)
-          return isTerminal(task.status) ? task : HttpServerResponse.jsonUnsafe(encodeTask(task), { status: 202 })
-        })),
+      cancel: ({ params, payload }) => cancelTask(manager, params.id, payload),
       decide: ({ params, payload }) => withProblems(manager.decide(params.id, params.toolCallId, payload))
     })
   })
@@ -228,6 +234,31 @@ export const layerConversations: Layer.Layer<
           started(location)
         )),
       remove: ({ params }) => withProblems(manager.deleteConversation(params.id))
+    })
+  })
+)
+
+/**
+ * The handlers of operators: what a user may do with the records of tasks, in the name of that user.
+ *
+ * @since 0.1.0
+ * @category handlers
+ */
+export const layerOperator: Layer.Layer<
+  HttpApiGroup.Service<"perennial", "operator">,
+  never,
+  TaskManager | Operator | Authorization | RequestProblems
+> = HttpApiBuilder.group(
+  Api,
+  "operator",
+  Effect.fnUntraced(function*(handlers) {
+    const manager = yield* TaskManager
+    const as = (userId: UserId) => Effect.provideService(CurrentUser, userId)
+
+    return handlers.handleAll({
+      list: ({ params, query }) => as(params.userId)(listTasks(manager, query)),
+      get: ({ params }) => as(params.userId)(withProblems(manager.get(params.id))),
+      cancel: ({ params, payload }) => as(params.userId)(cancelTask(manager, params.id, payload))
     })
   })
 )

@@ -9,7 +9,7 @@ import { UserId } from "@perennial/domain/Ids"
 import { Data, DateTime, Duration, Effect, type Layer, Option, Redacted, Schema } from "effect"
 import { createLocalJWKSet, createRemoteJWKSet, errors, type JSONWebKeySet, type JWTPayload, jwtVerify } from "jose"
 import * as Authorization from "./Authorization.ts"
-import type { Principal } from "./Principal.ts"
+import type { Principal, Role } from "./Principal.ts"
 import { Unavailable } from "./Problems.ts"
 
 /**
@@ -41,6 +41,8 @@ export interface Options {
   readonly audience: string
   /** The claim that has the id of the user; `sub` by default. */
   readonly userClaim?: string | undefined
+  /** The roles of the user, from the claims of the token; none by default. */
+  readonly rolesOf?: ((claims: JWTPayload) => ReadonlyArray<Role>) | undefined
   /** How far the clocks of the issuer and of this server may differ; 5 seconds by default. */
   readonly clockTolerance?: Duration.Input | undefined
 }
@@ -83,14 +85,16 @@ const unavailable = new Unavailable({ detail: "The keys of the identity provider
  * @category constructors
  */
 export const makeVerify = (
-  { audience, clockTolerance = "5 seconds", issuer, keys, userClaim = "sub" }: Options
+  { audience, clockTolerance = "5 seconds", issuer, keys, rolesOf, userClaim = "sub" }: Options
 ): (credential: Redacted.Redacted) => Effect.Effect<Option.Option<Principal>, Unavailable> => {
   const { algorithms, key } = verifierOf(keys)
   const tolerance = Duration.toMillis(clockTolerance)
-  const toPrincipal = ({ exp, [userClaim]: userId }: JWTPayload): Option.Option<Principal> =>
-    isUserId(userId) && exp !== undefined
-      ? Option.some({ userId, expiresAt: exp * 1_000 + tolerance })
+  const toPrincipal = (claims: JWTPayload): Option.Option<Principal> => {
+    const { exp, [userClaim]: userId } = claims
+    return isUserId(userId) && exp !== undefined
+      ? Option.some({ userId, roles: rolesOf?.(claims), expiresAt: exp * 1_000 + tolerance })
       : Option.none()
+  }
 
   return Effect.fnUntraced(function*(credential) {
     const now = yield* DateTime.now

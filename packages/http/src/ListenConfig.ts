@@ -58,7 +58,7 @@ const isPublicUrl = (value: string): boolean => {
 
 /**
  * Reads `HOST` (127.0.0.1), `PORT` (3000), `PERENNIAL_PUBLIC_URL` (none), `PERENNIAL_MAX_STREAMS` (the default of the
- * server) and `PERENNIAL_TOKENS` (none). An empty variable counts as absent.
+ * server), `PERENNIAL_TOKENS` (none) and `PERENNIAL_OPERATORS` (none). An empty variable counts as absent.
  *
  * **Details** Without tokens `HOST` must be a loopback address. A wrong value is an error of one line that names the
  * variable, the value and what is accepted; tokens are never shown.
@@ -67,6 +67,10 @@ const isPublicUrl = (value: string): boolean => {
  * @category config
  */
 export const config: Config.Config<ListenConfig> = Config.all({
+  operators: Config.map(
+    Config.withDefault(Config.String("PERENNIAL_OPERATORS"), ""),
+    (value) => value.split(",").map((name) => name.trim()).filter((name) => name !== "")
+  ),
   host: setting("HOST", {
     otherwise: "127.0.0.1",
     accepted: "a host name or address to listen on, such as 127.0.0.1 or 0.0.0.0",
@@ -89,8 +93,15 @@ export const config: Config.Config<ListenConfig> = Config.all({
       /^[1-9]\d{0,6}$/.test(value) && Number(value) <= 1_000_000 ? Option.some(Number(value)) : Option.none()
   }),
   tokens: Config.map(Tokens.config(), Option.getOrElse((): ReadonlyArray<Tokens.Token> => []))
-}).pipe(Config.mapEffect((listen) =>
-  listen.tokens.length > 0 || isLoopback(listen.host)
-    ? Effect.succeed(listen)
-    : refuse("HOST", listen.host, "a loopback address such as 127.0.0.1, unless PERENNIAL_TOKENS is set")
-))
+}).pipe(Config.mapEffect(({ operators, ...listen }) => {
+  if (listen.tokens.length === 0 && !isLoopback(listen.host)) {
+    return refuse("HOST", listen.host, "a loopback address such as 127.0.0.1, unless PERENNIAL_TOKENS is set")
+  }
+  const unknown = operators.find((name) => !listen.tokens.some(({ userId }) => userId === name))
+  if (unknown !== undefined) {
+    return refuse("PERENNIAL_OPERATORS", unknown, "users of PERENNIAL_TOKENS, separated by commas")
+  }
+  const withRoles = (token: Tokens.Token): Tokens.Token =>
+    operators.includes(token.userId) ? { ...token, roles: ["operator"] } : token
+  return Effect.succeed({ ...listen, tokens: listen.tokens.map(withRoles) })
+}))

@@ -7,6 +7,15 @@ import type { UserId } from "@perennial/domain/Ids"
 import { Context } from "effect"
 
 /**
+ * What a principal may do beside the tasks and conversations of its own. An `operator` reads and cancels the tasks of every
+ * user, but does not read their events and messages.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Role = "operator"
+
+/**
  * What a credential proves.
  *
  * @since 0.1.0
@@ -14,6 +23,8 @@ import { Context } from "effect"
  */
 export interface Principal {
   readonly userId: UserId
+  /** None by default. */
+  readonly roles?: ReadonlyArray<Role> | undefined
   /**
    * When the credential ends, in milliseconds since 1970-01-01T00:00Z; never by default. An event stream sends no event after
    * this time: it ends with a `retry:` hint, and the next request needs a valid credential.

@@ -54,6 +54,18 @@ export class Forbidden extends HttpApiError.Problem<Forbidden>()("Forbidden", {
 }) {}
 
 /**
+ * Only a principal with the role `operator` may do this.
+ *
+ * @since 0.1.0
+ * @category problems
+ */
+export class OperatorOnly extends HttpApiError.Problem<OperatorOnly>()("OperatorOnly", {
+  type: "urn:perennial:problem:operator-only",
+  status: 403,
+  title: "Only an operator may do this"
+}) {}
+
+/**
  * The user has no task of this id (P12).
  *
  * @since 0.1.0

@@ -18,6 +18,7 @@ import { layerNotFound } from "./internal/notFound.ts"
 import { checkPolicies } from "./internal/policies.ts"
 import { PublicUrl } from "./internal/publicUrl.ts"
 import { layerRequestProblems } from "./internal/requestProblems.ts"
+import { Operator } from "./OperatorApi.ts"
 import * as Sse from "./Sse.ts"
 
 /**
@@ -110,7 +111,12 @@ export const layerRoutes = (options?: RouteOptions) => {
   )
   return Layer.mergeAll(
     HttpApiBuilder.layer(api, { openapiPath: "/openapi.json" }).pipe(
-      Layer.provide([Handlers.layerTasks, Handlers.layerConversations, Handlers.layerSystem]),
+      Layer.provide([
+        Handlers.layerTasks,
+        Handlers.layerConversations,
+        Layer.provide(Handlers.layerOperator, Operator.layer),
+        Handlers.layerSystem
+      ]),
       Layer.provide(layerRequestProblems)
     ),
     // Embedded: the page loads nothing from elsewhere. It has three megabytes, compressed less than one.

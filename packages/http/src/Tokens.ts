@@ -6,7 +6,7 @@
  *
  * @since 0.1.0
  */
-import type { UserId } from "@perennial/domain/Ids"
+import { UserId } from "@perennial/domain/Ids"
 import { Config, Effect, Layer, Option, Redacted, Schema } from "effect"
 import { Mac } from "effect/crypto"
 import { HttpServer, HttpServerRequest } from "effect/http"
@@ -14,7 +14,7 @@ import { Authorization, layerVerify } from "./Authorization.ts"
 import { isLoopback } from "./internal/origin.ts"
 import { parseTokens } from "./internal/parseTokens.ts"
 import { fromThisMachine } from "./internal/sameOrigin.ts"
-import type { Principal } from "./Principal.ts"
+import { CurrentPrincipal, type Principal, type Role } from "./Principal.ts"
 
 /**
  * A token and its user. A user may have several tokens, so that a token can be replaced without an interruption.
@@ -25,6 +25,8 @@ import type { Principal } from "./Principal.ts"
 export interface Token {
   readonly userId: UserId
   readonly secret: Redacted.Redacted
+  /** None by default. */
+  readonly roles?: ReadonlyArray<Role> | undefined
 }
 
 const utf8 = new TextEncoder()
@@ -36,8 +38,8 @@ const utf8 = new TextEncoder()
  * @category layers
  */
 export const layer = (tokens: ReadonlyArray<Token>): Layer.Layer<Authorization> => {
-  const known = tokens.map(({ secret, userId }) => ({
-    principal: { userId },
+  const known = tokens.map(({ roles, secret, userId }) => ({
+    principal: { userId, roles },
     secret: utf8.encode(Redacted.value(secret))
   }))
   return layerVerify((credential) =>
@@ -65,17 +67,21 @@ export class NotLoopback extends Schema.TaggedError<NotLoopback>()("NotLoopback"
   }
 }
 
+/** Everything on the machine is the user's own. */
+const localPrincipal: Principal = { userId: UserId.make("local"), roles: ["operator"] }
+
 const local: Authorization["Service"]["bearer"] = (handler) =>
   Effect.flatMap(
     HttpServerRequest.HttpServerRequest,
-    (request) => Effect.andThen(fromThisMachine(request), handler)
+    (request) =>
+      Effect.andThen(fromThisMachine(request), Effect.provideService(handler, CurrentPrincipal, localPrincipal))
   )
 
 const isLocal = ({ address }: HttpServer.HttpServer["Service"]): boolean =>
   address._tag === "UnixPathAddress" || isLoopback(new URL(HttpServer.formatAddress(address)).hostname)
 
 /**
- * Accepts every client of this machine as the user `local`. Fails where the server listens on an address that other
+ * Accepts every client of this machine as the user `local`, who is an operator. Fails where the server listens on an address that other
  * machines may reach (P12).
  *
  * @since 0.1.0

@@ -37,6 +37,11 @@ export * as ListenConfig from "./ListenConfig.ts"
 /**
  * @since 0.1.0
  */
+export * as OperatorApi from "./OperatorApi.ts"
+
+/**
+ * @since 0.1.0
+ */
 export * as Principal from "./Principal.ts"
 
 /**

@@ -5,6 +5,7 @@ import { TaskManager } from "@perennial/domain/TaskManager"
 import { Api } from "@perennial/http/Api"
 import { Authorization } from "@perennial/http/Authorization"
 import * as Handlers from "@perennial/http/Handlers"
+import { Operator } from "@perennial/http/OperatorApi"
 import * as Sse from "@perennial/http/Sse"
 import { Effect, Exit, Fiber, Latch, Layer, Stream } from "effect"
 import { HttpServer } from "effect/http"
@@ -21,6 +22,7 @@ const environment = (manager: ReturnType<typeof layerMemory>) =>
     HttpServer.layerServices
   ).pipe(Layer.provideMerge([
     layerRequestProblems,
+    Operator.layer,
     layerLocal,
     HttpApiMiddleware.layerClient(Authorization, ({ next, request }) => next(request))
   ]))

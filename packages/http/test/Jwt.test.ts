@@ -6,7 +6,7 @@ import { Clock, Effect, Layer, Redacted, Ref } from "effect"
 import { HttpRouter, HttpServer, HttpServerResponse } from "effect/http"
 import { exportJWK, generateKeyPair, SignJWT } from "jose"
 import { createServer } from "node:http"
-import { body, json, makeCall, makeEcho, post, problem } from "./support.ts"
+import { json, makeCall, post, problem } from "./support.ts"
 
 const issuer = "https://login.example.com/"
 const audience = "https://agents.example.com"
@@ -152,29 +152,5 @@ describe("keys behind a URL", () => {
       yield* Ref.set(published, [second.jwk])
       assert.strictEqual(yield* status(second.signing), 200)
       assert.strictEqual(yield* status(first.signing), 401)
-    }))
-})
-
-describe("an event stream", () => {
-  it.live("ends with its token: no event after that time, a retry hint, then 401", () =>
-    Effect.gen(function*() {
-      const echo = makeEcho()
-      const call = yield* makeCall({
-        echo,
-        auth: Jwt.layer({ issuer, audience, keys: { secret: Redacted.make(secret) }, clockTolerance: 0 })
-      })
-      const at = yield* now
-      const alice = bearer(yield* sign(shared))
-      const { id } = yield* json(yield* call("/tasks", post({ message: "a hold b" }, alice.headers)))
-      // A token that ends within the second in which its stream begins.
-      const short = bearer(yield* sign(shared, { exp: at + 1 }))
-      const response = yield* call(`/tasks/${id}/events`, short)
-      assert.strictEqual(response.status, 200)
-      yield* Effect.delay(echo.gate.open, (at + 1) * 1_000 - (yield* Clock.currentTimeMillis))
-      const text = yield* body(response)
-      assert.match(text, /retry: \d+\n\n$/)
-      assert.notInclude(text, "\"content\":\"b\"")
-      assert.strictEqual((yield* call(`/tasks/${id}/events`, short)).status, 401)
-      assert.include(yield* body(yield* call(`/tasks/${id}/events`, alice)), "\"content\":\"b\"")
     }))
 })

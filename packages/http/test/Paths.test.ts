@@ -74,6 +74,9 @@ describe("paths", () => {
         "/conversations/{id}",
         "/conversations/{id}/messages",
         "/conversations/{id}/regenerate",
+        "/operator/users/{userId}/tasks",
+        "/operator/users/{userId}/tasks/{id}",
+        "/operator/users/{userId}/tasks/{id}/cancel",
         "/health",
         "/ready"
       ])

@@ -1,4 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
+import { UserId } from "@perennial/domain/Ids"
+import * as Authorization from "@perennial/http/Authorization"
 import * as Tokens from "@perennial/http/Tokens"
 import { ConfigProvider, Effect, Option, Redacted } from "effect"
 import { body, type Call, json, layerTokens, makeCall, post } from "./support.ts"
@@ -104,6 +106,23 @@ describe("tokens", () => {
       assert.deepStrictEqual((yield* json(yield* call("/tasks", { headers: as("bob") }))).items, [])
       assert.deepStrictEqual((yield* json(yield* call("/conversations", { headers: as("bob") }))).items, [])
       assert.include(["queued", "running"], (yield* json(yield* call(`/tasks/${id}`, { headers: as("alice") }))).status)
+    }))
+})
+
+describe("a credential that ends", () => {
+  it.effect("P12: ends the event stream that it has opened, before the next event", () =>
+    Effect.gen(function*() {
+      const alice = { userId: UserId.make("alice") }
+      const auth = Authorization.layerVerify((credential) =>
+        // The second credential was valid when it was checked, and ends at once.
+        Effect.succeedSome(Redacted.value(credential) === "long" ? alice : { ...alice, expiresAt: 0 })
+      )
+      const call = yield* makeCall({ auth })
+      const long = { authorization: "Bearer long" }
+      const { id } = yield* json(yield* call("/tasks", post({ message: "a" }, long)))
+      assert.include(yield* body(yield* call(`/tasks/${id}/events`, { headers: long })), "\"type\":\"done\"")
+      const ended = yield* call(`/tasks/${id}/events`, { headers: { authorization: "Bearer short" } })
+      assert.strictEqual(yield* body(ended), ": ok\n\nretry: 1000\n\n")
     }))
 })
 

@@ -1,0 +1,93 @@
+/**
+ * The endpoints of operators, and the middleware that keeps everybody else out.
+ *
+ * @since 0.1.0
+ */
+import { TaskId, UserId } from "@perennial/domain/Ids"
+import { Task, TaskStatus } from "@perennial/domain/Task"
+import { Effect, Layer, Schema } from "effect"
+import { HttpApiEndpoint, HttpApiGroup, HttpApiMiddleware, HttpApiSchema, OpenApi } from "effect/http-api"
+import { Authorization } from "./Authorization.ts"
+import { cancelBody, describeLimit, describeTask, limit, longest, page } from "./internal/apiParts.ts"
+import { documented } from "./internal/openApi.ts"
+import { CurrentPrincipal } from "./Principal.ts"
+import * as Problems from "./Problems.ts"
+
+/**
+ * Refuses every request whose principal does not have the role `operator`. The endpoint also has `Authorization`, which finds
+ * the principal first.
+ *
+ * @since 0.1.0
+ * @category middleware
+ */
+export class Operator extends HttpApiMiddleware.Service<Operator>()("@perennial/http/OperatorApi/Operator", {
+  error: Problems.OperatorOnly
+}) {
+  /** Asks the principal of the request. */
+  static readonly layer: Layer.Layer<Operator> = Layer.succeed(
+    Operator,
+    Effect.fnUntraced(function*(handler) {
+      const principal = yield* CurrentPrincipal
+      if (principal?.roles?.includes("operator") === true) return yield* handler
+      return yield* new Problems.OperatorOnly({ detail: "The token does not have the role `operator`." })
+    })
+  )
+}
+
+const describeUser = { description: "The id of the user." }
+
+/**
+ * Read and cancel the tasks of any user. An operator sees the records of tasks, and not their events and messages.
+ *
+ * @since 0.1.0
+ * @category groups
+ */
+export class OperatorApi extends HttpApiGroup.make("operator")
+  .add(
+    HttpApiEndpoint.get("list", "/operator/users/:userId/tasks", {
+      params: { userId: UserId },
+      query: {
+        status: Schema.optionalKey(Schema.Array(TaskStatus)),
+        before: Schema.optionalKey(TaskId),
+        limit: limit(longest.tasks)
+      },
+      success: page(Task, TaskId),
+      error: Problems.Unavailable
+    }).annotateMerge(documented({
+      summary: "List the tasks of a user, newest first",
+      parameters: {
+        userId: describeUser,
+        status: { description: "Only tasks with one of these statuses." },
+        before: { description: "The `next` of the page before." },
+        limit: describeLimit("tasks", 20)
+      },
+      responses: { 200: "A page of tasks" }
+    })),
+    HttpApiEndpoint.get("get", "/operator/users/:userId/tasks/:id", {
+      params: { userId: UserId, id: TaskId },
+      success: Task,
+      error: [Problems.TaskNotFound, Problems.Unavailable]
+    }).annotateMerge(documented({
+      summary: "Read a task of a user",
+      parameters: { userId: describeUser, id: describeTask },
+      responses: { 200: "The task" }
+    })),
+    HttpApiEndpoint.post("cancel", "/operator/users/:userId/tasks/:id/cancel", {
+      params: { userId: UserId, id: TaskId },
+      // The second is no body at all.
+      payload: [cancelBody, Schema.Undefined],
+      success: [Task, Task.pipe(HttpApiSchema.status("Accepted"))],
+      error: [Problems.TaskNotFound, Problems.Unavailable]
+    }).annotateMerge(documented({
+      summary: "Cancel a task of a user",
+      parameters: { userId: describeUser, id: describeTask },
+      example: { reason: "It costs too much" },
+      bodyIsOptional: true,
+      responses: { 200: "The task has ended", 202: "The cancel is recorded, and the task has not ended yet" },
+      description: "As `POST /tasks/{id}/cancel` by the user."
+    }))
+  )
+  .middleware(Operator)
+  .middleware(Authorization)
+  .annotateMerge(OpenApi.annotations({ title: "Operator" }))
+{}

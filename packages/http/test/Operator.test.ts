@@ -1,0 +1,87 @@
+/** The role `operator`: the records of every user's tasks, and nothing else. */
+import { assert, describe, it } from "@effect/vitest"
+import { UserId } from "@perennial/domain/Ids"
+import * as ListenConfig from "@perennial/http/ListenConfig"
+import * as Tokens from "@perennial/http/Tokens"
+import { ConfigProvider, Effect, Redacted } from "effect"
+import { body, json, makeCall, makeEcho, post, problem } from "./support.ts"
+
+const users = Tokens.layer([
+  { userId: UserId.make("alice"), secret: Redacted.make("alice-secret") },
+  { userId: UserId.make("olga"), secret: Redacted.make("olga-secret"), roles: ["operator"] }
+])
+const as = (user: string) => ({ authorization: `Bearer ${user}-secret` })
+
+describe("an operator", () => {
+  it.effect("lists, reads and cancels the tasks of a user", () =>
+    Effect.gen(function*() {
+      const call = yield* makeCall({ auth: users })
+      const first = yield* json(yield* call("/tasks", post({ message: "a" }, as("alice"))))
+      const { id } = yield* json(yield* call("/tasks", post({ message: "hold" }, as("alice"))))
+      const page = yield* json(yield* call("/operator/users/alice/tasks?limit=1", { headers: as("olga") }))
+      assert.deepStrictEqual(page.items.map((task) => task.id), [id])
+      const next = yield* json(
+        yield* call(`/operator/users/alice/tasks?before=${page.next}`, { headers: as("olga") })
+      )
+      assert.deepStrictEqual(next.items.map((task) => task.id), [first.id])
+      assert.strictEqual((yield* call(`/operator/users/alice/tasks/${id}`, { headers: as("olga") })).status, 200)
+      const cancelled = yield* call(`/operator/users/alice/tasks/${id}/cancel`, post({ reason: "costs" }, as("olga")))
+      assert.strictEqual((yield* json(cancelled)).status, "cancelled")
+      assert.strictEqual((yield* json(yield* call(`/tasks/${id}`, { headers: as("alice") }))).status, "cancelled")
+    }))
+
+  it.effect("P12: reads no events and no messages of others, and finds no task under another user", () =>
+    Effect.gen(function*() {
+      const call = yield* makeCall({ auth: users })
+      const { conversationId, id } = yield* json(yield* call("/tasks", post({ message: "a" }, as("alice"))))
+      for (
+        const path of [
+          `/tasks/${id}`,
+          `/tasks/${id}/events`,
+          `/conversations/${conversationId}`,
+          `/conversations/${conversationId}/messages`,
+          `/operator/users/olga/tasks/${id}`
+        ]
+      ) {
+        const response = yield* call(path, { headers: as("olga") })
+        yield* body(response)
+        assert.strictEqual(response.status, 404, path)
+      }
+    }))
+
+  it.effect("P12: nobody else has its endpoints; without tokens the user of the machine has", () =>
+    Effect.gen(function*() {
+      const call = yield* makeCall({ auth: users })
+      const { id } = yield* json(yield* call("/tasks", post({ message: "hold" }, as("alice"))))
+      const requests: ReadonlyArray<readonly [string, RequestInit]> = [
+        ["/operator/users/alice/tasks", {}],
+        [`/operator/users/alice/tasks/${id}`, {}],
+        [`/operator/users/alice/tasks/${id}/cancel`, post({})]
+      ]
+      for (const [path, init] of requests) {
+        const refused = yield* call(path, { ...init, headers: { ...init.headers, ...as("alice") } })
+        assert.strictEqual(refused.status, 403, path)
+        assert.strictEqual((yield* problem(refused)).type, "urn:perennial:problem:operator-only", path)
+        const unknown = yield* call(path, init)
+        yield* body(unknown)
+        assert.strictEqual(unknown.status, 401, path)
+      }
+      assert.include(["queued", "running"], (yield* json(yield* call(`/tasks/${id}`, { headers: as("alice") }))).status)
+      const local = yield* makeCall({ echo: makeEcho() })
+      assert.strictEqual((yield* local("/operator/users/local/tasks")).status, 200)
+    }))
+
+  it.effect("is named by PERENNIAL_OPERATORS, which must be a user with a token", () =>
+    Effect.gen(function*() {
+      const read = (operators: string) =>
+        ListenConfig.config.parse(
+          ConfigProvider.fromUnknown({ PERENNIAL_TOKENS: "alice:s1,olga:s2", PERENNIAL_OPERATORS: operators })
+        )
+      const { tokens } = yield* read("olga")
+      assert.deepStrictEqual(tokens.map(({ roles, userId }) => [userId, roles]), [["alice", undefined], [
+        "olga",
+        ["operator"]
+      ]])
+      assert.include((yield* Effect.flip(read("olga, otto"))).message, "PERENNIAL_OPERATORS=otto is not valid")
+    }))
+})
