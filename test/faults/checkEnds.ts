@@ -1,15 +1,14 @@
 /**
  * P7 and P8: every task ends. As long as nothing happens to processes and store, it takes no longer than its work, and a
- * cancelled task no longer than a take-over and the time for finalizers.
+ * cancelled task no longer than a take-over and finalizers.
  */
 import * as TaskEvent from "@perennial/domain/TaskEvent"
-import * as TaskLimits from "@perennial/runtime/TaskLimits"
-import { Duration } from "effect"
 import { type Interval, longestGap } from "./intervals.ts"
 import type { Accepted, Kept, Observed, Violation } from "./observed.ts"
 import { graceMillis } from "./waits.ts"
 
-const finalizersMillis = Duration.toMillis(TaskLimits.defaults.cancelGrace)
+/** For finalizers, what clients and stores need, and a machine that is busy with other things. */
+const patienceMillis = 30_000
 /** For timers of a busy machine, and for work that is done again after a fault. */
 const slowness = 2
 
@@ -43,7 +42,7 @@ export const ends = (observed: Observed): ReadonlyArray<Violation> => {
     })
     return ended.flatMap(({ from, id, to }) => {
       const millis = ended.reduce((sum, one) => one.from <= from && one.to > from ? sum + one.millis : sum, 0)
-      const allowed = leaseMillis + graceMillis + finalizersMillis + slowness * millis
+      const allowed = leaseMillis + graceMillis + patienceMillis + slowness * millis
       const took = longestGap(all, from, to)
       return took <= allowed ? [] : [{
         promise: "P8",
@@ -56,7 +55,7 @@ export const ends = (observed: Observed): ReadonlyArray<Violation> => {
 /** P7: a cancel ends a task, in time once nothing happened to it any more. */
 export const cancels = (observed: Observed): ReadonlyArray<Violation> => {
   const all = faults(observed)
-  const allowed = observed.leaseMillis + graceMillis + finalizersMillis
+  const allowed = observed.leaseMillis + graceMillis + patienceMillis
   const kept = new Map(observed.kept.map((one): [string, Kept] => [one.task.id, one]))
   return observed.cancels.flatMap(({ at, taskId }) => {
     const one = kept.get(taskId)

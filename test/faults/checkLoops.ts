@@ -20,7 +20,7 @@ const isGivenUp = ({ log }: Kept): boolean => {
 
 type Claim = Of<"claimed">
 
-/** How many owners in a row were lost, without progress, before a claim. */
+/** How many owners in a row may have been lost, without progress, before a claim. */
 const lossesBefore = (
   claim: Claim,
   claims: ReadonlyArray<Claim>,
@@ -36,6 +36,21 @@ const lossesBefore = (
   return claim.attempt - first - handedOver.length
 }
 
+/** How many of them are known to be gone. An owner may also have stopped by itself, because it could not renew its lease. */
+const sureLossesBefore = (
+  claim: Claim,
+  claims: ReadonlyArray<Claim>,
+  deaths: Observed["deaths"],
+  progress: ReadonlyArray<number>
+): number => {
+  const since = progress.findLast((at) => at < claim.at) ?? 0
+  const first = Math.max(0, claims.findLastIndex(({ at }) => at <= since))
+  return claims.slice(first, claims.indexOf(claim)).filter(({ at, pid }, i) => {
+    const next = claims[first + i + 1]?.at ?? Infinity
+    return deaths.some((death) => death.pid === pid && death.at >= Math.max(at, since) && death.at <= next)
+  }).length
+}
+
 export const loops = (observed: Observed): ReadonlyArray<Violation> => {
   const claims = Map.groupBy(ofType(observed.ledger, "claimed"), ({ taskId }) => taskId)
   const released = Map.groupBy(ofType(observed.ledger, "released"), ({ taskId }) => taskId)
@@ -46,11 +61,14 @@ export const loops = (observed: Observed): ReadonlyArray<Violation> => {
     const progress = log.filter(isProgress).map(({ at }) => at)
     const losses = (claim: Claim) => lossesBefore(claim, own, released.get(task.id) ?? [], progress)
     const last = own.at(-1)
-    const tooOften = own.filter((claim) => asked.has(`${task.id} ${claim.attempt}`) && losses(claim) >= most)
+    const sureLosses = (claim: Claim) => sureLossesBefore(claim, own, observed.deaths, progress)
+    const tooOften = own.filter((claim) => asked.has(`${task.id} ${claim.attempt}`) && sureLosses(claim) >= most)
     return [
       ...tooOften.map((claim) => ({
         promise: "P8",
-        what: `task ${task.id} went on with attempt ${claim.attempt} after it had lost ${losses(claim)} owners in a row`
+        what: `task ${task.id} went on with attempt ${claim.attempt} after it had lost ${
+          sureLosses(claim)
+        } owners in a row`
       })),
       ...(last !== undefined && isGivenUp(one) && losses(last) < most
         ? [{ promise: "P8", what: `task ${task.id} was given up after it had lost ${losses(last)} owners in a row` }]

@@ -2,7 +2,7 @@
  * P8 and P11: tasks are never without an owner for long, processes end as they must, and none owns more than it has places
  * for.
  */
-import { overlap } from "./intervals.ts"
+import { type Interval, overlap } from "./intervals.ts"
 import { ofType } from "./ledger.ts"
 import type { Observed, Violation } from "./observed.ts"
 import { occupied, type Tenure, tenures } from "./tenures.ts"
@@ -76,10 +76,20 @@ export const ends = (observed: Observed): ReadonlyArray<Violation> => {
   })
 }
 
+/** An owner that could not renew its lease for as long as that may have stopped, and has not written it down. */
+const longOutage = ({ leaseMillis }: Observed): number => leaseMillis / 2
+
+/** From when to when a tenure certainly took a place. */
+const certainlyOccupied = (observed: Observed, tenure: Tenure): Interval => {
+  const { from, to } = occupied(observed, tenure)
+  const outages = observed.outages.filter((one) => one.to - one.from >= longOutage(observed) && one.to > from)
+  return { from, to: Math.max(from, Math.min(to, ...outages.map((one) => one.from))) }
+}
+
 /** P11: no process owned more tasks than it has places. */
 export const places = (observed: Observed): ReadonlyArray<Violation> =>
   [...Map.groupBy(tenures(observed.ledger), ({ claim }) => claim.pid)].flatMap(([pid, owned]) => {
-    const changes = owned.map((tenure) => occupied(observed, tenure)).flatMap(({ from, to }) => [
+    const changes = owned.map((tenure) => certainlyOccupied(observed, tenure)).flatMap(({ from, to }) => [
       { at: from, by: 1 },
       { at: to, by: -1 }
     ])

@@ -223,6 +223,14 @@ describe("the checker of fault runs", () => {
     )
   })
 
+  it("P11: a process that could not renew its lease may have stopped tasks", () => {
+    const { observed = (same) => same } = ledgerWith({ at: 1_100, pid: 2, taskId: "t2", type: "claimed", attempt: 1 })
+    const outages = (millis: number) => [{ from: 1_070, to: 1_070 + millis }]
+    const places = (millis: number) =>
+      check(observed({ ...observe(), outages: outages(millis) })).filter(({ promise }) => promise === "P11").length
+    assert.deepStrictEqual([places(1_000), places(3_000)], [1, 0])
+  })
+
   it("a run in which nothing happened, or less than it needs to show anything", () => {
     const nothing = check({
       ...observe(),
@@ -251,6 +259,7 @@ describe("the checker of fault runs", () => {
       "processes told to end": 1,
       "processes whose clock was wrong": 1,
       "restarts of the store": 1,
+      "times the store refused writes": 1,
       "times all connections to the store were cut": 1,
       orphans: 2,
       "tasks handed over": 1,

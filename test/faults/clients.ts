@@ -23,8 +23,8 @@ interface Request {
   readonly body?: string
 }
 
-/** One try; none when it was not answered within the patience of this client. */
-const attempt = (slot: Slot, { body, headers, method, path }: Request, patience: Duration.Input) =>
+/** One try; none when it was not answered in time. */
+const attempt = (slot: Slot, { body, headers, method, path }: Request, within: Duration.Input) =>
   Effect.tryPromise(async (signal): Promise<Answer> => {
     const response = await fetch(`${slot.address}${path}`, {
       method,
@@ -34,17 +34,31 @@ const attempt = (slot: Slot, { body, headers, method, path }: Request, patience:
     })
     const text = await response.text()
     return { status: response.status, body: text === "" ? {} : JSON.parse(text) }
-  }).pipe(Effect.timeout(patience), Effect.option)
+  }).pipe(Effect.timeout(within), Effect.option)
+
+/** Whether a process says that it is ready. */
+export const isReady = (at: Slot) =>
+  Effect.map(
+    attempt(at, { method: "GET", path: "/ready" }, patience),
+    (answer) => Option.isSome(answer) && answer.value.status < 300
+  )
 
 const isFinal = (answer: Option.Option<Answer>): answer is Option.Some<Answer> =>
   Option.isSome(answer) && answer.value.status < 500 && answer.value.status !== 429
 
 const someSlot = (run: Run) => Effect.map(Random.shuffle(run.world.slots), ([slot]) => slot as Slot)
 
+const patience = "4 seconds"
+
 /** Asks one process, then any, until the answer is one. */
-const insist = Effect.fnUntraced(function*(run: Run, request: Request, first?: Slot, patience: Duration.Input = 4_000) {
+const insist = Effect.fnUntraced(function*(
+  run: Run,
+  request: Request,
+  first?: Slot,
+  within: Duration.Input = patience
+) {
   for (let slot = first ?? (yield* someSlot(run));; slot = yield* someSlot(run)) {
-    const answer = yield* attempt(slot, request, patience)
+    const answer = yield* attempt(slot, request, within)
     if (isFinal(answer)) return answer.value
     yield* Effect.sleep(Duration.millis(yield* Random.nextIntBetween(50, 250)))
   }
@@ -57,22 +71,30 @@ export interface StartOptions {
   readonly ends?: ReadonlyArray<Terminal["type"]>
   /** The process that is asked first. */
   readonly at?: Slot | undefined
+  readonly metadata?: { readonly [key: string]: unknown }
   /** Nothing happens to any process or the store while it lives. */
   readonly undisturbed?: boolean
 }
 
+const startOf = (plan: Plan.Plan, options: StartOptions): Request => ({
+  method: "POST",
+  path: "/tasks",
+  headers: { "content-type": "application/json", "idempotency-key": plan.name },
+  body: JSON.stringify({
+    message: Plan.encode(plan),
+    conversationId: options.conversationId ?? plan.name,
+    onBusy: options.onBusy ?? "reject",
+    metadata: options.metadata ?? {}
+  })
+})
+
+/** Asks one process once for a task; the status, if there is an answer. Whoever asks has to ask for the same task again. */
+export const startOnce = (at: Slot, plan: Plan.Plan, options: StartOptions = {}) =>
+  Effect.map(attempt(at, startOf(plan, options), patience), Option.map(({ status }) => status))
+
 /** Asks for a task until there is an answer. What is accepted is noted. */
 export const tryStart = Effect.fnUntraced(function*(run: Run, plan: Plan.Plan, options: StartOptions = {}) {
-  const answer = yield* insist(run, {
-    method: "POST",
-    path: "/tasks",
-    headers: { "content-type": "application/json", "idempotency-key": plan.name },
-    body: JSON.stringify({
-      message: Plan.encode(plan),
-      conversationId: options.conversationId ?? plan.name,
-      onBusy: options.onBusy ?? "reject"
-    })
-  }, options.at)
+  const answer = yield* insist(run, startOf(plan, options), options.at)
   const { ends = ["done"], undisturbed = false } = options
   if (answer.status === 201) run.accepted.push({ taskId: answer.body.id ?? "", ends, plan, undisturbed })
   return answer

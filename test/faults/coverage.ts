@@ -8,7 +8,7 @@ import * as Waits from "./waits.ts"
 const always: Partial<Counts> = { tasks: 1, events: 1, readers: 1, "events checked at readers": 1 }
 
 export const counts = (observed: Observed): Counts => {
-  const { cancels, cuts, deaths, kept, lives, readings, restarts } = observed
+  const { cancels, cuts, deaths, kept, lives, readings, refusals, restarts } = observed
   const waits = Waits.waits(observed)
   const died = (how: string) => deaths.filter((death) => death.how === how).length
   const waited = (kind: Waits.Wait["kind"]) => waits.filter((wait) => wait.kind === kind).length
@@ -23,6 +23,7 @@ export const counts = (observed: Observed): Counts => {
     "processes told to end": died("terminated"),
     "processes whose clock was wrong": lives.filter(({ clockAhead }) => clockAhead !== 0).length,
     "restarts of the store": restarts,
+    "times the store refused writes": refusals,
     "times all connections to the store were cut": cuts.length,
     orphans: waited("orphaned"),
     "tasks handed over": waited("handedOver"),

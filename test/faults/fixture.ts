@@ -126,6 +126,7 @@ export const observe = (change: Change = {}): Observed => {
     capacity: 1,
     growthBytes: 100 * 2 ** 20,
     restarts: 0,
+    refusals: 0,
     cuts: [],
     least: {}
   }

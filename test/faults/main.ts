@@ -15,6 +15,7 @@ import { cancel } from "./cases/cancel.ts"
 import { clocks } from "./cases/clocks.ts"
 import { freeze } from "./cases/freeze.ts"
 import { capacity, handOver } from "./cases/handOver.ts"
+import { refusals } from "./cases/refusals.ts"
 import { starts } from "./cases/starts.ts"
 import { storm } from "./cases/storm.ts"
 import { check } from "./checker.ts"
@@ -41,10 +42,14 @@ const { values: flags } = parseArgs({
 /** How long the cases take for one store, about, with what the storm takes to come to rest. */
 const casesSeconds = 60
 const shortestStorm = 20
-/** When a case, and the storm after its seconds, are broken off: what is stranded must not hang the run. */
+/**
+ * When a case is broken off, and the storm after its seconds, in which it gets much to do: what is stranded must not hang the
+ * run. The checker finds what is late.
+ */
 const patienceSeconds = 60
+const stormPatienceSeconds = 120
 
-const cases = { starts, clocks, cancel, freeze, handOver, capacity }
+const cases = { starts, clocks, cancel, freeze, handOver, capacity, refusals }
 const names = ["soaks", ...Object.keys(cases), "storm"]
 
 const list = (flag: string, text: string, known: ReadonlyArray<string>) => {
@@ -82,7 +87,7 @@ const onStore = Effect.fnUntraced(
     const stormSeconds = Math.max(shortestStorm, seconds - casesSeconds)
     const all = [
       ...Object.entries(cases).map(([name, one]) => ({ name, seconds: patienceSeconds, run: one(run) })),
-      { name: "storm", seconds: stormSeconds + patienceSeconds, run: storm(run, stormSeconds) }
+      { name: "storm", seconds: stormSeconds + stormPatienceSeconds, run: storm(run, stormSeconds) }
     ]
     for (const { name, run: one, seconds } of all) {
       if (!only.includes(name)) continue

@@ -63,15 +63,16 @@ export interface Observed {
   readonly ledger: ReadonlyArray<Entry>
   readonly deaths: ReadonlyArray<Death>
   readonly lives: ReadonlyArray<Life>
-  /** When the store did not answer, and when no process was there. */
+  /** When the store did not answer or refused writes, and when no process was there. */
   readonly outages: ReadonlyArray<Outage>
   readonly absences: ReadonlyArray<Outage>
   readonly leaseMillis: number
   readonly capacity: number
   /** What the resident memory of a server may grow by. */
   readonly growthBytes: number
-  /** Restarts of the store. */
+  /** Restarts of the store, and how often it refused writes for a while. */
   readonly restarts: number
+  readonly refusals: number
   /** When all connections to the store were cut. */
   readonly cuts: ReadonlyArray<number>
   /** What must have happened for the run to have shown anything. */
@@ -92,6 +93,7 @@ export const countNames = [
   "processes told to end",
   "processes whose clock was wrong",
   "restarts of the store",
+  "times the store refused writes",
   "times all connections to the store were cut",
   "orphans",
   "tasks handed over",

@@ -128,12 +128,13 @@ export const observe = Effect.fnUntraced(function*(run: Run): Effect.fn.Return<O
     ledger: Ledger.read(world.ledger),
     deaths: world.deaths,
     lives: world.lives,
-    outages: world.store.outages,
+    outages: [...world.store.outages, ...world.store.refusals],
     absences: world.absences,
     leaseMillis: world.leaseMillis,
     capacity: world.capacity,
     growthBytes: world.growthBytes,
     restarts: world.store.outages.length,
+    refusals: world.store.refusals.length,
     cuts: world.store.cuts,
     least: Coverage.sum(run.least)
   }

@@ -3,10 +3,11 @@
  */
 import { NodeRedis } from "@effect/platform-node"
 import { PgClient } from "@effect/sql-pg"
-import { Clock, Effect, Redacted, Semaphore } from "effect"
+import { Clock, Console, Effect, Redacted, Semaphore } from "effect"
 import { Redis } from "effect/persistence"
 import * as Postgres from "../../packages/backends/test/support/postgresServer.ts"
 import * as RedisServer from "../../packages/backends/test/support/redisServer.ts"
+import * as SmallDisk from "./smallDisk.ts"
 
 export const names = ["postgres", "redis"] as const
 export type Name = typeof names[number]
@@ -17,6 +18,9 @@ export interface Outage {
   readonly to: number
 }
 
+/** Refuses writes until the given effect has ended. */
+export type Refuse = (meanwhile: Effect.Effect<void>) => Effect.Effect<void>
+
 export interface Store {
   readonly name: Name
   readonly url: string
@@ -24,7 +28,11 @@ export interface Store {
   readonly restart: (how: "fast" | "immediate") => Effect.Effect<void>
   /** Ends every connection to it. */
   readonly disconnectAll: Effect.Effect<void>
+  /** The ways in which it can refuse writes for a while. It answers reads meanwhile. */
+  readonly refuse: Readonly<Record<string, Refuse>>
   readonly outages: ReadonlyArray<Outage>
+  /** When it refused writes. */
+  readonly refusals: ReadonlyArray<Outage>
   /** When all connections to it were ended. */
   readonly cuts: ReadonlyArray<number>
 }
@@ -36,9 +44,11 @@ export interface Store {
 const makeHistory = () => {
   const turn = Semaphore.makeUnsafe(1)
   const outages: Array<Outage> = []
+  const refusals: Array<Outage> = []
   const cuts: Array<number> = []
   return {
     outages,
+    refusals,
     cuts,
     outage: (outage: Effect.Effect<unknown>) =>
       Effect.uninterruptible(Effect.gen(function*() {
@@ -50,26 +60,57 @@ const makeHistory = () => {
       Effect.gen(function*() {
         yield* Effect.orDie(cut)
         cuts.push(yield* Clock.currentTimeMillis)
-      }).pipe(turn.withPermit)
+      }).pipe(turn.withPermit),
+    refusal: <E>(begin: Effect.Effect<unknown, E>, end: Effect.Effect<unknown, E>): Refuse => (meanwhile) =>
+      Effect.acquireUseRelease(
+        Effect.tap(Clock.currentTimeMillis, Effect.orDie(begin)),
+        () => meanwhile,
+        (from) =>
+          Effect.andThen(
+            Effect.orDie(end),
+            Effect.map(Clock.currentTimeMillis, (to) => void refusals.push({ from, to }))
+          )
+      ).pipe(turn.withPermit)
   }
 }
 
 const postgres = Effect.gen(function*() {
+  const disk = yield* SmallDisk.make("postgres")
+  if (disk === undefined) yield* Console.log("Skipped: a full disk. Only root can mount one, on Linux.")
   const server = yield* Postgres.ownServer
-  const { cut, cuts, outage, outages } = makeHistory()
-  const terminate = Effect.flatMap(
-    PgClient.PgClient,
-    (sql) =>
-      sql`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_type = 'client backend'
-        AND pid <> pg_backend_pid()`
-  )
+  const { cut, cuts, outage, outages, refusal, refusals } = makeHistory()
   const admin = PgClient.layer({ url: server.url, maxConnections: 1 })
+  const execute = (...statements: ReadonlyArray<string>) =>
+    Effect.flatMap(PgClient.PgClient, (sql) => Effect.forEach(statements, (statement) => sql.unsafe(statement))).pipe(
+      Effect.provide(admin)
+    )
+  const reload = "SELECT pg_reload_conf()"
+  const terminate = `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_type = 'client backend'
+    AND pid <> pg_backend_pid()`
+  yield* Effect.orDie(
+    disk === undefined
+      ? execute("CREATE DATABASE perennial")
+      : execute(
+        `CREATE TABLESPACE small LOCATION '${disk.directory}'`,
+        "CREATE DATABASE perennial TABLESPACE small"
+      )
+  )
+  const url = new URL(Redacted.value(server.url))
+  url.pathname = "/perennial"
   const store: Store = {
     name: "postgres",
-    url: Redacted.value(server.url),
+    url: url.href,
     restart: (how) => outage(Effect.andThen(server.stop(how), server.start)),
-    disconnectAll: cut(Effect.provide(terminate, admin)),
+    disconnectAll: cut(execute(terminate)),
+    refuse: {
+      "is read-only": refusal(
+        execute("ALTER SYSTEM SET default_transaction_read_only = on", reload),
+        execute("ALTER SYSTEM RESET default_transaction_read_only", reload)
+      ),
+      ...disk === undefined ? {} : { "has a full disk": refusal(disk.fill, disk.enlarge) }
+    },
     outages,
+    refusals,
     cuts
   }
   return store
@@ -77,15 +118,26 @@ const postgres = Effect.gen(function*() {
 
 const redis = Effect.gen(function*() {
   const server = yield* RedisServer.ownServer
-  const { cut, cuts, outage, outages } = makeHistory()
-  const kill = Effect.flatMap(Redis.Redis, (redis) => redis.send("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"))
+  const { cut, cuts, outage, outages, refusal, refusals } = makeHistory()
+  const execute = (...command: readonly [string, ...ReadonlyArray<string>]) =>
+    Effect.flatMap(Redis.Redis, (redis) => redis.send(...command)).pipe(
+      Effect.provide(NodeRedis.layer({ url: server.url }))
+    )
+  const set = (setting: string, value: string) => execute("CONFIG", "SET", setting, value)
   const store: Store = {
     name: "redis",
     url: server.url,
     // Redis knows one way only that tests anything: it comes back with what it had answered for.
     restart: () => outage(Effect.andThen(server.kill, server.start)),
-    disconnectAll: cut(Effect.provide(kill, NodeRedis.layer({ url: server.url }))),
+    disconnectAll: cut(execute("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")),
+    refuse: {
+      "is out of memory": refusal(set("maxmemory", "1"), set("maxmemory", "0")),
+      // Nobody listens on port 1: it keeps what it has.
+      "is a replica": refusal(execute("REPLICAOF", "127.0.0.1", "1"), execute("REPLICAOF", "NO", "ONE")),
+      "has too few replicas": refusal(set("min-replicas-to-write", "1"), set("min-replicas-to-write", "0"))
+    },
     outages,
+    refusals,
     cuts
   }
   return store

@@ -1,6 +1,7 @@
 /**
  * P1 to P11 under everything at once: many tasks with tools and two readers each, while a process is killed every five
- * seconds, the store restarted twice, processes are frozen and told to end, and connections to the store are cut.
+ * seconds, the store restarted twice, processes are frozen and told to end, connections to the store are cut, and it refuses
+ * writes.
  */
 import { Clock, Effect, Random } from "effect"
 import * as Clients from "../clients.ts"
@@ -93,19 +94,29 @@ const freeze = Effect.fnUntraced(function*(run: Run) {
   yield* Effect.ensuring(Effect.sleep(yield* between(200, 2 * run.world.leaseMillis)), run.world.thaw(slot))
 })
 
+/** The store refuses writes, in one of its ways. */
+const refuse = Effect.fnUntraced(function*(run: Run) {
+  const { leaseMillis, store } = run.world
+  // Every store has a way.
+  const refuse = yield* Effect.orDie(Random.choice(Object.values(store.refuse)))
+  yield* refuse(Effect.sleep(yield* between(200, 2 * leaseMillis)))
+})
+
 /** One of each at once, then in an order of their own. */
 const others = (run: Run, until: number) =>
   Effect.gen(function*() {
     const faults = {
       freeze: freeze(run),
       terminate: Effect.asVoid(Effect.flatMap(victim(run), run.world.terminate)),
-      disconnect: run.world.store.disconnectAll
+      disconnect: run.world.store.disconnectAll,
+      refuse: refuse(run)
     }
-    const kinds = ["freeze", "terminate", "disconnect"] as const
+    const kinds = ["freeze", "terminate", "disconnect", "refuse"] as const
     yield* atLeast(run, {
       "processes frozen": 1,
       "processes told to end": 1,
-      "times all connections to the store were cut": 1
+      "times all connections to the store were cut": 1,
+      "times the store refused writes": 1
     })
     const first = yield* Random.shuffle(kinds)
     // The first tasks stream by then.
