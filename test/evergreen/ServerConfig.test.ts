@@ -16,6 +16,7 @@ describe("ServerConfig", () => {
         publicUrl: undefined,
         maxStreams: undefined,
         store: { type: "sqlite", path: ".perennial/perennial.db" },
+        execute: true,
         tokens: [],
         retention: Option.some(Duration.days(30)),
         log: { level: "Info", format: "text" },
@@ -38,6 +39,7 @@ describe("ServerConfig", () => {
         PERENNIAL_PUBLIC_URL: "https://example.com/agents",
         PERENNIAL_MAX_STREAMS: "20000",
         PERENNIAL_STORE: "memory",
+        PERENNIAL_EXECUTE: "false",
         PERENNIAL_TOKENS: "alice:secret1,bob:secret2",
         PERENNIAL_MODEL: "claude-haiku-5-5",
         PERENNIAL_FALLBACK_MODELS: "claude-sonnet-5-5, claude-opus-5-5",
@@ -54,6 +56,7 @@ describe("ServerConfig", () => {
       )
       assert.strictEqual(config.publicUrl, "https://example.com/agents")
       assert.strictEqual(config.maxStreams, 20_000)
+      assert.isFalse(config.execute)
       assert.deepStrictEqual([config.host, config.port, config.store, config.model.name], [
         "0.0.0.0",
         0,
@@ -97,6 +100,7 @@ describe("ServerConfig", () => {
       [{ PERENNIAL_RETENTION: "a while" }, "PERENNIAL_RETENTION=a while", "30 days"],
       [{ PERENNIAL_RETENTION: "0 days" }, "PERENNIAL_RETENTION=0 days", "never"],
       [{ PERENNIAL_RETENTION: "30" }, "PERENNIAL_RETENTION=30", "days, hours, minutes or seconds"],
+      [{ PERENNIAL_EXECUTE: "no" }, "PERENNIAL_EXECUTE=no", "true or false"],
       [{ PERENNIAL_STORE: "sqlite" }, "PERENNIAL_STORE=sqlite", "sqlite:<path>"],
       [
         { PERENNIAL_STORE: "postgres://eve:secret@" },

@@ -3,7 +3,7 @@
  * a line into the file of `RUNS` when they begin and when they end, so that a test knows which calls really ran.
  *
  * The message `steps 50` makes 50 steps, each with an unsafe call `once-<n>` and a safe call `again-<n>`. `hold` makes one
- * unsafe call that does not end. `ask` makes one call that needs approval.
+ * unsafe call that does not end. `ask` makes one call that needs approval. With a `CAPACITY` of 0 the server executes no task.
  */
 import { NodeRuntime } from "@effect/platform-node"
 import * as SqliteStore from "@perennial/backends/SqliteStore"
@@ -12,6 +12,7 @@ import type { TaskBackend } from "@perennial/domain/TaskBackend"
 import * as AgentTools from "@perennial/runtime/AgentTools"
 import * as LlmAgent from "@perennial/runtime/LlmAgent"
 import * as ScriptedModel from "@perennial/runtime/ScriptedModel"
+import * as TaskLimits from "@perennial/runtime/TaskLimits"
 import * as ToolProgress from "@perennial/runtime/ToolProgress"
 import { Console, Effect, Layer, Schema } from "effect"
 import { type Prompt, Tool, Toolkit } from "effect/ai"
@@ -81,12 +82,14 @@ const agent = LlmAgent.make({
 }).pipe(Effect.provide(handlers))
 
 const file = SqliteStore.layer({ filename })
+const limits = TaskLimits.layer({ capacity: Number(process.env["CAPACITY"] ?? TaskLimits.defaults.capacity) })
 
 const run = <E>(store: Layer.Layer<TaskBackend | ConversationStore, E>): void =>
   Layer.unwrap(
     Effect.map(agent, (agent) =>
       Layer.effectDiscard(Effect.flatMap(Talker.address, Console.log)).pipe(Layer.provide(Talker.layer(agent, store))))
   ).pipe(
+    Layer.provide(limits),
     Layer.launch,
     NodeRuntime.runMain
   )

@@ -26,6 +26,8 @@ export type StoreSetting =
 
 export interface ServerConfig extends ListenConfig.ListenConfig {
   readonly store: StoreSetting
+  /** Whether this process executes tasks. If not, it serves, accepts and reads them. */
+  readonly execute: boolean
   /** How long the events of a task are kept after its end. None: as long as the task. */
   readonly retention: Option.Option<Duration.Duration>
   readonly log: {
@@ -86,6 +88,11 @@ const store = read("PERENNIAL_STORE", {
     const path = value.startsWith("sqlite:") ? value.slice("sqlite:".length) : ""
     return path === "" ? Option.none() : Option.some({ type: "sqlite", path })
   }
+})
+
+const execute = read("PERENNIAL_EXECUTE", {
+  accepted: "true or false",
+  parse: (value) => value === "true" || value === "false" ? Option.some(value === "true") : Option.none()
 })
 
 const units = new Map([
@@ -161,6 +168,7 @@ export const load: Effect.Effect<ServerConfig, InvalidSetting> = Effect.gen(func
   return {
     ...(yield* listen),
     store: yield* withDefault(store, { type: "sqlite", path: ".perennial/perennial.db" }),
+    execute: yield* withDefault(execute, true),
     retention: yield* withDefault(retention, Option.some(Duration.days(30))),
     log: { level: yield* withDefault(logLevel, "Info"), format: yield* withDefault(logFormat, "text") },
     model: {
@@ -178,6 +186,7 @@ export const variables = [
   "PERENNIAL_PUBLIC_URL",
   "PERENNIAL_MAX_STREAMS",
   "PERENNIAL_STORE",
+  "PERENNIAL_EXECUTE",
   "PERENNIAL_TOKENS",
   "PERENNIAL_OPERATORS",
   "PERENNIAL_RETENTION",

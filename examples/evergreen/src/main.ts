@@ -20,6 +20,7 @@ import * as DemoModel from "@perennial/runtime/DemoModel"
 import * as LlmAgent from "@perennial/runtime/LlmAgent"
 import * as ModelScript from "@perennial/runtime/ModelScript"
 import * as Retention from "@perennial/runtime/Retention"
+import * as TaskLimits from "@perennial/runtime/TaskLimits"
 import * as TaskRuntime from "@perennial/runtime/TaskRuntime"
 import {
   Cause,
@@ -85,6 +86,15 @@ const agents = (model: ServerConfig.ServerConfig["model"]) =>
       ...models(model)
     })))
 
+/** What a process does with tasks by itself: it executes them, and removes the logs of old ones. */
+const work = ({ execute, retention }: ServerConfig.ServerConfig) => {
+  if (!execute) return { limits: Layer.orDie(TaskLimits.layer({ capacity: 0 })), retention: Layer.empty }
+  return {
+    limits: Layer.empty,
+    retention: Option.match(retention, { onNone: () => Layer.empty, onSome: (keep) => Retention.layer({ keep }) })
+  }
+}
+
 const server = (config: ServerConfig.ServerConfig) =>
   Server.serve(Layer.merge(Server.layerRoutes(config), Web.layer), {
     handOver: true,
@@ -94,9 +104,8 @@ const server = (config: ServerConfig.ServerConfig) =>
     Layer.provideMerge(NodeServer.layer(config)),
     Layer.provide(TaskRuntime.layer),
     Layer.provide(agents(config.model)),
-    Layer.merge(
-      Option.match(config.retention, { onNone: () => Layer.empty, onSome: (keep) => Retention.layer({ keep }) })
-    ),
+    Layer.provide(work(config).limits),
+    Layer.merge(work(config).retention),
     Layer.provide(storage(config.store))
   )
 
@@ -115,6 +124,7 @@ const greeting = Effect.fnUntraced(function*(config: ServerConfig.ServerConfig) 
   const say = config.log.format === "json" ? Effect.logInfo : Console.log
   yield* say(
     [
+      ...config.execute ? [] : ["PERENNIAL_EXECUTE=false: this process serves and accepts tasks, and executes none."],
       ...answeredBy(config.model),
       `Tasks and conversations are in ${ServerConfig.valueOf(config.store)}.`,
       `Evergreen listens on ${address}, documentation on ${address}/docs, process ${process.pid}. Try:`,

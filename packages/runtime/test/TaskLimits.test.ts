@@ -175,6 +175,35 @@ describe("bounds of one task (P11)", () => {
 })
 
 describe("capacity of a process (P11)", () => {
+  it.effect("P10: a process with capacity 0 accepts and reads tasks, and claims and executes none", () =>
+    Effect.gen(function*() {
+      const both = yield* shared
+      let runs = 0
+      const agent = make("agent", () =>
+        Effect.suspend(() => {
+          runs++
+          return runs === 1 ? Effect.never : Effect.succeed({ usage: zero })
+        }))
+      const owner = yield* startProcess(both, [agent])
+      const orphan = yield* owner.manager.start({ message: "x" })
+      yield* settle
+      owner.line.cut()
+      const idle = yield* startProcess(both, [agent], { capacity: 0 })
+      const queued = yield* idle.manager.start({ message: "x" })
+      yield* TestClock.adjust("1 hour")
+      yield* settle
+      assert.strictEqual(runs, 1)
+      assert.deepInclude(yield* idle.manager.get(orphan.id), { status: "running", attempt: 1 })
+      assert.deepInclude(yield* idle.manager.get(queued.id), { status: "queued", attempt: 0 })
+      const called = new Set(idle.line.names)
+      for (const name of ["claim", "unowned", "append", "finish", "release", "prune"]) {
+        assert.isFalse(called.has(name), name)
+      }
+      yield* startProcess(both, [agent])
+      assert.strictEqual((yield* untilEnded(both, orphan.id)).status, "completed")
+      assert.strictEqual((yield* untilEnded(both, queued.id)).status, "completed")
+    }))
+
   it.effect("a task that waited for several decisions takes only one place afterwards", () =>
     Effect.gen(function*() {
       const both = yield* shared
