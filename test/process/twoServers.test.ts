@@ -58,7 +58,7 @@ const worker = Effect.fnUntraced(function*(database: string) {
 const planned = Effect.fnUntraced(function*(database: string) {
   const ledger = join(yield* directory, "ledger.jsonl")
   writeFileSync(ledger, "")
-  const env = { STORE: database, LEDGER: ledger, LEASE_MILLIS: "3000", CAPACITY: "10" }
+  const env = { STORE: database, LEDGER: ledger, LEASE_MILLIS: "3000", CAPACITY: "10", CLOCK_AHEAD: "0" }
   const start = Server.start({ module: "test/faults/server.ts", env })
   const [a, b] = yield* Effect.all([start, start], { concurrency: 2 })
   return { a, b, ledger }
