@@ -15,6 +15,7 @@ describe("ServerConfig", () => {
         port: 3000,
         publicUrl: undefined,
         maxStreams: undefined,
+        maxRequests: 3_000,
         store: { type: "sqlite", path: ".perennial/perennial.db" },
         execute: true,
         tokens: [],
@@ -38,6 +39,7 @@ describe("ServerConfig", () => {
         PORT: "0",
         PERENNIAL_PUBLIC_URL: "https://example.com/agents",
         PERENNIAL_MAX_STREAMS: "20000",
+        PERENNIAL_MAX_REQUESTS: "unlimited",
         PERENNIAL_STORE: "memory",
         PERENNIAL_EXECUTE: "false",
         PERENNIAL_TOKENS: "alice:secret1,bob:secret2",
@@ -57,6 +59,7 @@ describe("ServerConfig", () => {
       assert.strictEqual(config.publicUrl, "https://example.com/agents")
       assert.strictEqual(config.maxStreams, 20_000)
       assert.isFalse(config.execute)
+      assert.strictEqual(config.maxRequests, undefined)
       assert.deepStrictEqual([config.host, config.port, config.store, config.model.name], [
         "0.0.0.0",
         0,
@@ -96,6 +99,7 @@ describe("ServerConfig", () => {
       [{ HOST: "a b" }, "HOST=a b", "127.0.0.1"],
       [{ HOST: "0.0.0.0" }, "HOST=0.0.0.0", "PERENNIAL_TOKENS"],
       [{ PERENNIAL_MAX_STREAMS: "0" }, "PERENNIAL_MAX_STREAMS=0", "from 1 to 1000000"],
+      [{ PERENNIAL_MAX_REQUESTS: "0" }, "PERENNIAL_MAX_REQUESTS=0", "from 1 to 1000000, or unlimited"],
       [{ PERENNIAL_MAX_STREAMS: "many" }, "PERENNIAL_MAX_STREAMS=many", "from 1 to 1000000"],
       [{ PERENNIAL_RETENTION: "a while" }, "PERENNIAL_RETENTION=a while", "30 days"],
       [{ PERENNIAL_RETENTION: "0 days" }, "PERENNIAL_RETENTION=0 days", "never"],

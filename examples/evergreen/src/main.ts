@@ -8,11 +8,13 @@
 import { NodeRuntime, NodeServices } from "@effect/platform-node"
 import * as MemoryStore from "@perennial/backends/MemoryStore"
 import * as PgStore from "@perennial/backends/PgStore"
+import * as RedisClient from "@perennial/backends/RedisClient"
 import * as RedisStore from "@perennial/backends/RedisStore"
 import * as SqliteStore from "@perennial/backends/SqliteStore"
 import type { ConversationStore } from "@perennial/domain/ConversationStore"
 import type { TaskBackend } from "@perennial/domain/TaskBackend"
 import * as NodeServer from "@perennial/http/NodeServer"
+import * as RateLimit from "@perennial/http/RateLimit"
 import * as Server from "@perennial/http/Server"
 import * as Tokens from "@perennial/http/Tokens"
 import * as AnthropicModel from "@perennial/runtime/AnthropicModel"
@@ -37,6 +39,7 @@ import {
   Runtime
 } from "effect"
 import { HttpServer } from "effect/http"
+import { RateLimiter } from "effect/persistence"
 import * as ServerConfig from "./ServerConfig.ts"
 import * as Tools from "./Tools.ts"
 import * as Web from "./Web.ts"
@@ -95,12 +98,26 @@ const work = ({ execute, retention }: ServerConfig.ServerConfig) => {
   }
 }
 
+/** Processes that share a Redis count together; other processes count for themselves. */
+const requestLimit = (
+  { maxRequests, store }: ServerConfig.ServerConfig
+): Layer.Layer<never, Layer.Error<ReturnType<typeof redis>>> => {
+  if (maxRequests === undefined) return Layer.empty
+  if (store.type !== "redis") return RateLimit.layerMemory({ requests: maxRequests })
+  return RateLimit.layer({ requests: maxRequests }).pipe(
+    Layer.provide(RateLimiter.layer),
+    Layer.provide(RateLimiter.layerStoreRedis({ prefix: "perennial:requests:" })),
+    Layer.provide(RedisClient.layer({ url: Redacted.value(store.url) }))
+  )
+}
+
 const server = (config: ServerConfig.ServerConfig) =>
   Server.serve(Layer.merge(Server.layerRoutes(config), Web.layer), {
     handOver: true,
     maxStreams: config.maxStreams
   }).pipe(
     Layer.provide(config.tokens.length === 0 ? Tokens.layerLocal : Tokens.layer(config.tokens)),
+    Layer.provide(requestLimit(config)),
     Layer.provideMerge(NodeServer.layer(config)),
     Layer.provide(TaskRuntime.layer),
     Layer.provide(agents(config.model)),

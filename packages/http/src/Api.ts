@@ -231,6 +231,7 @@ export class TasksApi extends HttpApiGroup.make("tasks")
       responses: { 204: "The decision is stored" }
     }))
   )
+  .middleware(Problems.RequestLimit)
   .middleware(Authorization)
   .annotateMerge(OpenApi.annotations({ title: "Tasks" }))
 {}
@@ -310,6 +311,7 @@ export class ConversationsApi extends HttpApiGroup.make("conversations")
       description: "With its tasks, logs and messages, unless a task of it is active."
     }))
   )
+  .middleware(Problems.RequestLimit)
   .middleware(Authorization)
   .annotateMerge(OpenApi.annotations({ title: "Conversations" }))
 {}
@@ -348,6 +350,7 @@ export class Api extends HttpApi.make("perennial")
   .add(ConversationsApi)
   .add(OperatorApi)
   .add(SystemApi)
+  .middleware(Problems.RefusalLimit)
   .middleware(Problems.RequestProblems)
   .annotateMerge(documentedApi)
 {}

@@ -120,6 +120,10 @@ const problemIn = async (response: Response): Promise<Refused["problem"]> => {
   }
 }
 
+/** A server may ask for a pause of at most a minute. */
+const toMillis = (seconds: string | null): number =>
+  seconds !== null && /^\d{1,9}$/.test(seconds) ? Math.min(Number(seconds), 60) * 1_000 : 0
+
 /** A signal ends the sleep, too. */
 const sleep = (millis: number, signal: AbortSignal | undefined): Promise<void> =>
   new Promise((resolve) => {
@@ -138,7 +142,8 @@ const isTerminal = ({ type }: TaskEvent): boolean => type === "done" || type ===
  * The events of the task at `url` (`.../tasks/{id}/events`) after a seq, up to its terminal event.
  *
  * **Details** A cut or silent connection, a restarted server, 5xx, 408, 425 and 429 are survived: the reader connects again
- * from the last event it has, after 0.2 s, 0.4 s, ... at most 10 s, each with jitter. Every other answer is thrown as
+ * from the last event it has, after 0.2 s, 0.4 s, ... at most 10 s, each with jitter, but not before the seconds of
+ * `Retry-After` (at most a minute). Every other answer is thrown as
  * `Refused`. Leaving the loop closes the connection; the task goes on.
  *
  * **Example**
@@ -185,6 +190,7 @@ export async function* read(url: string | URL, options: Options = {}): AsyncGene
       if (!response.ok || response.body === null) {
         final = !mayPass(response.status)
         failure = new Refused(response.status, await heard(problemIn(response)))
+        asked = toMillis(response.headers.get("retry-after"))
       } else {
         const chunks = response.body.pipeThrough(new TextDecoderStream()).getReader()
         for (let text = ""; text.length <= maxFrame;) {

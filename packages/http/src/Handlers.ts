@@ -22,7 +22,7 @@ import { makeReadiness } from "./internal/readiness.ts"
 import { withProblems } from "./internal/withProblems.ts"
 import type { Operator } from "./OperatorApi.ts"
 import { CurrentPrincipal } from "./Principal.ts"
-import { type RequestProblems, Unavailable } from "./Problems.ts"
+import { type RefusalLimit, type RequestLimit, type RequestProblems, Unavailable } from "./Problems.ts"
 import * as Sse from "./Sse.ts"
 import * as Wire from "./Wire.ts"
 
@@ -136,7 +136,7 @@ const cancelTask = (manager: TaskManager["Service"], id: TaskId, options: Cancel
 export const layerTasks: Layer.Layer<
   HttpApiGroup.Service<"perennial", "tasks">,
   never,
-  TaskManager | Sse.EventStreams | Authorization | RequestProblems
+  TaskManager | Sse.EventStreams | Authorization | RequestLimit | RefusalLimit | RequestProblems
 > = HttpApiBuilder.group(
   Api,
   "tasks",
@@ -204,7 +204,7 @@ export const layerTasks: Layer.Layer<
 export const layerConversations: Layer.Layer<
   HttpApiGroup.Service<"perennial", "conversations">,
   never,
-  TaskManager | ConversationStore | Authorization | RequestProblems
+  TaskManager | ConversationStore | Authorization | RequestLimit | RefusalLimit | RequestProblems
 > = HttpApiBuilder.group(
   Api,
   "conversations",
@@ -247,7 +247,7 @@ export const layerConversations: Layer.Layer<
 export const layerOperator: Layer.Layer<
   HttpApiGroup.Service<"perennial", "operator">,
   never,
-  TaskManager | Operator | Authorization | RequestProblems
+  TaskManager | Operator | Authorization | RequestLimit | RefusalLimit | RequestProblems
 > = HttpApiBuilder.group(
   Api,
   "operator",
@@ -272,7 +272,7 @@ export const layerOperator: Layer.Layer<
 export const layerSystem: Layer.Layer<
   HttpApiGroup.Service<"perennial", "system">,
   never,
-  TaskManager | Sse.EventStreams | RequestProblems
+  TaskManager | Sse.EventStreams | RefusalLimit | RequestProblems
 > = HttpApiBuilder.group(
   Api,
   "system",

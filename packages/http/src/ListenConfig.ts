@@ -21,6 +21,8 @@ export interface ListenConfig {
   readonly publicUrl: string | undefined
   /** How many event streams may be open, if it is not the default of the server. */
   readonly maxStreams: number | undefined
+  /** How many requests a user may make in a minute; undefined is no limit. */
+  readonly maxRequests: number | undefined
   /** Empty: every client on this machine is the user `local`. */
   readonly tokens: ReadonlyArray<Tokens.Token>
 }
@@ -50,6 +52,9 @@ const setting = <A>(variable: string, options: {
     })
   )
 
+const upToMillion = (value: string): Option.Option<number> =>
+  /^[1-9]\d{0,6}$/.test(value) && Number(value) <= 1_000_000 ? Option.some(Number(value)) : Option.none()
+
 const isPublicUrl = (value: string): boolean => {
   if (!URL.canParse(value)) return false
   const { hash, protocol, search, username } = new URL(value)
@@ -58,7 +63,8 @@ const isPublicUrl = (value: string): boolean => {
 
 /**
  * Reads `HOST` (127.0.0.1), `PORT` (3000), `PERENNIAL_PUBLIC_URL` (none), `PERENNIAL_MAX_STREAMS` (the default of the
- * server), `PERENNIAL_TOKENS` (none) and `PERENNIAL_OPERATORS` (none). An empty variable counts as absent.
+ * server), `PERENNIAL_MAX_REQUESTS` (3,000), `PERENNIAL_TOKENS` (none) and `PERENNIAL_OPERATORS` (none). An empty variable
+ * counts as absent.
  *
  * **Details** Without tokens `HOST` must be a loopback address. A wrong value is an error of one line that names the
  * variable, the value and what is accepted; tokens are never shown.
@@ -89,8 +95,12 @@ export const config: Config.Config<ListenConfig> = Config.all({
   maxStreams: setting<number | undefined>("PERENNIAL_MAX_STREAMS", {
     otherwise: undefined,
     accepted: "a whole number from 1 to 1000000",
-    parse: (value) =>
-      /^[1-9]\d{0,6}$/.test(value) && Number(value) <= 1_000_000 ? Option.some(Number(value)) : Option.none()
+    parse: upToMillion
+  }),
+  maxRequests: setting<number | undefined>("PERENNIAL_MAX_REQUESTS", {
+    otherwise: 3_000,
+    accepted: "a whole number from 1 to 1000000, or unlimited",
+    parse: (value) => value === "unlimited" ? Option.some(undefined) : upToMillion(value)
   }),
   tokens: Config.map(Tokens.config(), Option.getOrElse((): ReadonlyArray<Tokens.Token> => []))
 }).pipe(Config.mapEffect(({ operators, ...listen }) => {

@@ -12,6 +12,7 @@ import type { HttpServer, HttpServerError } from "effect/http"
 import { createServer } from "node:http"
 import { layerMaxStreams } from "./internal/openFiles.ts"
 import { config } from "./ListenConfig.ts"
+import * as RateLimit from "./RateLimit.ts"
 import * as Server from "./Server.ts"
 import * as Tokens from "./Tokens.ts"
 
@@ -86,9 +87,10 @@ export const layerConfig = (
   TaskManager | ConversationStore
 > =>
   Layer.unwrap(
-    Effect.map(config, ({ host, maxStreams, port, publicUrl, tokens }) =>
+    Effect.map(config, ({ host, maxRequests, maxStreams, port, publicUrl, tokens }) =>
       Server.layer({ ...options, maxStreams, publicUrl }).pipe(
         Layer.provide(tokens.length === 0 ? Tokens.layerLocal : Tokens.layer(tokens)),
+        Layer.provide(maxRequests === undefined ? Layer.empty : RateLimit.layerMemory({ requests: maxRequests })),
         Layer.provideMerge(layer({ ...options, host, port }))
       ))
   )

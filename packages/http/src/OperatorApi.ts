@@ -88,6 +88,7 @@ export class OperatorApi extends HttpApiGroup.make("operator")
     }))
   )
   .middleware(Operator)
+  .middleware(Problems.RequestLimit)
   .middleware(Authorization)
   .annotateMerge(OpenApi.annotations({ title: "Operator" }))
 {}

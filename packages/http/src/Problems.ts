@@ -248,6 +248,19 @@ export class CursorAhead extends HttpApiError.Problem<CursorAhead>()("CursorAhea
 }, fieldsOf(TaskError.CursorAhead)) {}
 
 /**
+ * The user has made `limit` requests in the time of the header `RateLimit-Policy`, or an address as many without a valid
+ * token. Nothing was stored: try again after `retryAfterSeconds`, which the header `Retry-After` has, too.
+ *
+ * @since 0.1.0
+ * @category problems
+ */
+export class RateLimited extends HttpApiError.Problem<RateLimited>()("RateLimited", {
+  type: "urn:perennial:problem:rate-limited",
+  status: 429,
+  title: "Too many requests"
+}, { limit: Schema.Natural, retryAfterSeconds: Schema.Natural }) {}
+
+/**
  * The server has a bug. Only the log of the server has the cause (P12).
  *
  * @since 0.1.0
@@ -309,3 +322,25 @@ export class RequestProblems extends HttpApiMiddleware.Service<RequestProblems>(
   "@perennial/http/Problems/RequestProblems",
   { error: [InvalidRequest, PayloadTooLarge, UnsupportedMediaType, InternalError] }
 ) {}
+
+/**
+ * Counts the requests of each user. It must be inside `Authorization`, which finds the user. `RateLimit` has the layers that
+ * say how many requests are accepted.
+ *
+ * @since 0.1.0
+ * @category middleware
+ */
+export class RequestLimit extends HttpApiMiddleware.Service<RequestLimit>()("@perennial/http/Problems/RequestLimit", {
+  error: RateLimited
+}) {}
+
+/**
+ * Counts the requests of each address that are answered 401. It does not affect requests with a valid credential, so that
+ * users behind one proxy do not block each other.
+ *
+ * @since 0.1.0
+ * @category middleware
+ */
+export class RefusalLimit extends HttpApiMiddleware.Service<RefusalLimit>()("@perennial/http/Problems/RefusalLimit", {
+  error: RateLimited
+}) {}

@@ -17,6 +17,7 @@ import { LinkBase } from "./internal/linkBase.ts"
 import { layerNotFound } from "./internal/notFound.ts"
 import { checkPolicies } from "./internal/policies.ts"
 import { PublicUrl } from "./internal/publicUrl.ts"
+import { layerRequestLimits } from "./internal/requestCounter.ts"
 import { layerRequestProblems } from "./internal/requestProblems.ts"
 import { Operator } from "./OperatorApi.ts"
 import * as Sse from "./Sse.ts"
@@ -117,7 +118,7 @@ export const layerRoutes = (options?: RouteOptions) => {
         Layer.provide(Handlers.layerOperator, Operator.layer),
         Handlers.layerSystem
       ]),
-      Layer.provide(layerRequestProblems)
+      Layer.provide([layerRequestProblems, layerRequestLimits])
     ),
     // Embedded: the page loads nothing from elsewhere. It has three megabytes, compressed less than one.
     docs ?

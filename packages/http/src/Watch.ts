@@ -5,7 +5,7 @@
  */
 import type { TaskId } from "@perennial/domain/Ids"
 import { isTerminal, type StoredEvent } from "@perennial/domain/TaskEvent"
-import { Array, Clock, type Duration, Effect, Schedule, Schema, Stream } from "effect"
+import { Array, Clock, Duration, Effect, Schedule, Schema, Stream } from "effect"
 import { Sse } from "effect/encoding"
 import { HttpClientError, HttpClientResponse } from "effect/http"
 import type { HttpApiClient } from "effect/http-api"
@@ -32,6 +32,7 @@ const Refusal = Schema.Union([
   Problems.Unauthorized,
   Problems.Forbidden,
   Problems.TooManyStreams,
+  Problems.RateLimited,
   Problems.Unavailable,
   Problems.InvalidRequest,
   Problems.PayloadTooLarge,
@@ -63,7 +64,8 @@ export interface WatchOptions {
   readonly after?: number | undefined
   /**
    * When to connect again after a failure that may pass; begins anew whenever an event has arrived. By default after
-   * 0.2 s, 0.4 s, ... at most 10 s (each with jitter), 30 times in a row.
+   * 0.2 s, 0.4 s, ... at most 10 s (each with jitter), 30 times in a row. A pause that the server asks for by `Retry-After`
+   * (at most a minute of it) comes before.
    */
   readonly schedule?: Schedule.Schedule<unknown, WatchError> | undefined
   /**
@@ -108,6 +110,12 @@ export const mayPass = (error: Failure): boolean => {
   }
   const status = statusOf(error)
   return typeof status === "number" && (status >= 500 || status === 408 || status === 425 || status === 429)
+}
+
+/** The pause that the server asks for by `Retry-After`, at most a minute. */
+const pauseOf = ({ headers }: HttpClientResponse.HttpClientResponse): Duration.Duration => {
+  const seconds = headers["retry-after"] ?? ""
+  return Duration.seconds(/^\d{1,9}$/.test(seconds) ? Math.min(Number(seconds), 60) : 0)
 }
 
 /** The problem in the body; without one the status is all that is known. */
@@ -166,7 +174,9 @@ export const make = (open: HttpApiClient.ForApi<typeof Api>["tasks"]["events"]):
         ended = true
         return Stream.empty
       }
-      if (response.status !== 200) return Stream.fromEffect(refused(response))
+      if (response.status !== 200) {
+        return Stream.fromEffect(Effect.tapError(refused(response), () => Effect.sleep(pauseOf(response))))
+      }
       return framesOf(response, maxSilence, lost).pipe(
         Stream.mapArrayEffect((frames) =>
           Effect.map(

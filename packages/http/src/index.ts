@@ -52,6 +52,11 @@ export * as Problems from "./Problems.ts"
 /**
  * @since 0.1.0
  */
+export * as RateLimit from "./RateLimit.ts"
+
+/**
+ * @since 0.1.0
+ */
 export * as Server from "./Server.ts"
 
 /**

@@ -11,6 +11,7 @@ import { Effect, Exit, Fiber, Latch, Layer, Stream } from "effect"
 import { HttpServer } from "effect/http"
 import { HttpApiMiddleware, HttpApiTest } from "effect/http-api"
 import { TestClock } from "effect/testing"
+import { layerRequestLimits } from "../src/internal/requestCounter.ts"
 import { layerRequestProblems } from "../src/internal/requestProblems.ts"
 import { layerLocal, layerMemory, makeEcho } from "./support.ts"
 
@@ -23,6 +24,7 @@ const environment = (manager: ReturnType<typeof layerMemory>) =>
   ).pipe(Layer.provideMerge([
     layerRequestProblems,
     Operator.layer,
+    layerRequestLimits,
     layerLocal,
     HttpApiMiddleware.layerClient(Authorization, ({ next, request }) => next(request))
   ]))

@@ -291,6 +291,23 @@ export const overTime = (name: string, reader: Timed) =>
         assert.strictEqual(asked.length, 9)
       }))
 
+    it.effect("a reader waits for the seconds of `Retry-After`", () =>
+      Effect.gen(function*() {
+        const { asked, watch } = yield* answered(
+          reader,
+          () => new Response("<html>", { status: 429, headers: { "retry-after": "20" } }),
+          () => ending(frame(1, "done"))
+        )
+        const reading = yield* Effect.forkChild(Stream.runCollect(watch(id)))
+        yield* settle
+        yield* reader.advance("19 seconds")
+        yield* settle
+        assert.strictEqual(asked.length, 1)
+        yield* reader.advance("2 seconds")
+        yield* settle
+        assert.strictEqual((yield* Fiber.join(reading)).length, 1)
+      }))
+
     it.effect("every other refusal ends the reader with a typed error", () =>
       Effect.gen(function*() {
         const gone = { type: "urn:perennial:problem:events-expired", taskId: "t1" }

@@ -19,6 +19,7 @@ type Failure =
   | Problems.InternalError
   | Problems.Unauthorized
   | Problems.Forbidden
+  | Problems.RateLimited
   | Problems.TooManyStreams
   | Problems.Unavailable
 
