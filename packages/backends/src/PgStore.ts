@@ -1,5 +1,5 @@
 /**
- * Keeps tasks and conversations in PostgreSQL, for any number of processes: both ports in one layer.
+ * Keeps tasks, conversations and webhooks in PostgreSQL, for any number of processes: all ports in one layer.
  *
  * Needs the package `@effect/sql-pg`.
  *
@@ -8,10 +8,12 @@
 import { PgClient } from "@effect/sql-pg"
 import type { ConversationStore } from "@perennial/domain/ConversationStore"
 import type { TaskBackend } from "@perennial/domain/TaskBackend"
+import type { WebhookStore } from "@perennial/domain/WebhookStore"
 import { Effect, Layer, Redacted } from "effect"
 import { type Migrator, SqlClient, type SqlError } from "effect/sql"
 import * as PgTaskBackend from "./PgTaskBackend.ts"
 import * as SqlConversationStore from "./SqlConversationStore.ts"
+import * as SqlWebhookStore from "./SqlWebhookStore.ts"
 import { UnusableStore } from "./UnusableStore.ts"
 
 /**
@@ -44,12 +46,15 @@ export interface Options extends Omit<PgClient.PgPoolConfig, "url"> {
  * @category layers
  */
 export const layerNoClient: Layer.Layer<
-  TaskBackend | ConversationStore,
+  TaskBackend | ConversationStore | WebhookStore,
   SqlError.SqlError | Migrator.MigrationError | UnusableStore,
   PgClient.PgClient
 > = Layer.merge(
   PgTaskBackend.layer,
-  Layer.provide(SqlConversationStore.layer, Layer.effect(SqlClient.SqlClient, PgClient.PgClient))
+  Layer.provide(
+    Layer.merge(SqlConversationStore.layer, SqlWebhookStore.layer),
+    Layer.effect(SqlClient.SqlClient, PgClient.PgClient)
+  )
 )
 
 const connect = Effect.fnUntraced(function*({ url, ...options }: Options) {
@@ -75,5 +80,7 @@ const connect = Effect.fnUntraced(function*({ url, ...options }: Options) {
  */
 export const layer = (
   options: Options
-): Layer.Layer<TaskBackend | ConversationStore, SqlError.SqlError | Migrator.MigrationError | UnusableStore> =>
-  Layer.provide(layerNoClient, PgClient.layerFrom(connect(options)))
+): Layer.Layer<
+  TaskBackend | ConversationStore | WebhookStore,
+  SqlError.SqlError | Migrator.MigrationError | UnusableStore
+> => Layer.provide(layerNoClient, PgClient.layerFrom(connect(options)))

@@ -1,5 +1,5 @@
 /**
- * Keeps tasks and conversations in Redis (6.2 or newer), for any number of processes: both ports in one layer.
+ * Keeps tasks, conversations and webhooks in Redis (6.2 or newer), for any number of processes: all ports in one layer.
  *
  * `RedisTaskBackend` says which settings of Redis make the store durable.
  *
@@ -9,11 +9,13 @@
  */
 import type { ConversationStore } from "@perennial/domain/ConversationStore"
 import type { TaskBackend } from "@perennial/domain/TaskBackend"
+import type { WebhookStore } from "@perennial/domain/WebhookStore"
 import { Layer, Logger } from "effect"
 import type { Redis } from "effect/persistence"
 import * as RedisClient from "./RedisClient.ts"
 import * as RedisConversationStore from "./RedisConversationStore.ts"
 import * as RedisTaskBackend from "./RedisTaskBackend.ts"
+import * as RedisWebhookStore from "./RedisWebhookStore.ts"
 import type { UnusableStore } from "./UnusableStore.ts"
 
 /**
@@ -32,8 +34,12 @@ export type Options = RedisClient.Options & RedisTaskBackend.Options
  */
 export const layerNoClient = (
   options: RedisTaskBackend.Options = {}
-): Layer.Layer<TaskBackend | ConversationStore, Redis.RedisError | UnusableStore, Redis.Redis> =>
-  Layer.merge(RedisTaskBackend.layerWith(options), RedisConversationStore.layerWith(options))
+): Layer.Layer<TaskBackend | ConversationStore | WebhookStore, Redis.RedisError | UnusableStore, Redis.Redis> =>
+  Layer.mergeAll(
+    RedisTaskBackend.layerWith(options),
+    RedisConversationStore.layerWith(options),
+    RedisWebhookStore.layerWith(options)
+  )
 
 /**
  * Connects to Redis.
@@ -43,7 +49,7 @@ export const layerNoClient = (
  */
 export const layer = (
   { prefix, ...client }: Options
-): Layer.Layer<TaskBackend | ConversationStore, Redis.RedisError | UnusableStore> =>
+): Layer.Layer<TaskBackend | ConversationStore | WebhookStore, Redis.RedisError | UnusableStore> =>
   Layer.provide(
     layerNoClient({ prefix }),
     // The backend logs every failed connection. The log messages of the client would repeat that.

@@ -1,5 +1,5 @@
 /**
- * Keeps tasks and conversations in one SQLite file: both ports in one layer, for one server and nothing to operate.
+ * Keeps tasks, conversations and webhooks in one SQLite file: all ports in one layer, for one server and nothing to operate.
  *
  * Every commit survives power loss. The file belongs to one process at a time, and a second process is refused: see
  * `SqliteClient`.
@@ -8,11 +8,13 @@
  */
 import type { ConversationStore } from "@perennial/domain/ConversationStore"
 import type { TaskBackend } from "@perennial/domain/TaskBackend"
+import type { WebhookStore } from "@perennial/domain/WebhookStore"
 import { Layer } from "effect"
 import type { Migrator, SqlClient, SqlError } from "effect/sql"
 import * as SqlConversationStore from "./SqlConversationStore.ts"
 import * as SqliteClient from "./SqliteClient.ts"
 import * as SqlTaskBackend from "./SqlTaskBackend.ts"
+import * as SqlWebhookStore from "./SqlWebhookStore.ts"
 import type { UnusableStore } from "./UnusableStore.ts"
 
 /**
@@ -26,10 +28,10 @@ import type { UnusableStore } from "./UnusableStore.ts"
  * @category layers
  */
 export const layerNoClient: Layer.Layer<
-  TaskBackend | ConversationStore,
+  TaskBackend | ConversationStore | WebhookStore,
   SqlError.SqlError | Migrator.MigrationError | UnusableStore,
   SqlClient.SqlClient
-> = Layer.merge(SqlTaskBackend.layer, SqlConversationStore.layer)
+> = Layer.mergeAll(SqlTaskBackend.layer, SqlConversationStore.layer, SqlWebhookStore.layer)
 
 /**
  * Opens the file and brings its tables up to date.
@@ -40,6 +42,6 @@ export const layerNoClient: Layer.Layer<
 export const layer = (
   options: SqliteClient.Options
 ): Layer.Layer<
-  TaskBackend | ConversationStore,
+  TaskBackend | ConversationStore | WebhookStore,
   SqliteClient.SqliteFileInUse | SqlError.SqlError | Migrator.MigrationError | UnusableStore
 > => Layer.provide(layerNoClient, SqliteClient.layer(options))

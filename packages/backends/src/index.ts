@@ -22,12 +22,22 @@ export * as RedisTaskBackend from "./RedisTaskBackend.ts"
 /**
  * @since 0.1.0
  */
+export * as RedisWebhookStore from "./RedisWebhookStore.ts"
+
+/**
+ * @since 0.1.0
+ */
 export * as SqlConversationStore from "./SqlConversationStore.ts"
 
 /**
  * @since 0.1.0
  */
 export * as SqlTaskBackend from "./SqlTaskBackend.ts"
+
+/**
+ * @since 0.1.0
+ */
+export * as SqlWebhookStore from "./SqlWebhookStore.ts"
 
 /**
  * @since 0.1.0

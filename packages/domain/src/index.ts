@@ -82,6 +82,11 @@ export * as MemoryTaskBackend from "./MemoryTaskBackend.ts"
 /**
  * @since 0.1.0
  */
+export * as MemoryWebhookStore from "./MemoryWebhookStore.ts"
+
+/**
+ * @since 0.1.0
+ */
 export * as Message from "./Message.ts"
 
 /**
@@ -158,3 +163,13 @@ export * as TaskView from "./TaskView.ts"
  * @since 0.1.0
  */
 export * as Usage from "./Usage.ts"
+
+/**
+ * @since 0.1.0
+ */
+export * as Webhook from "./Webhook.ts"
+
+/**
+ * @since 0.1.0
+ */
+export * as WebhookStore from "./WebhookStore.ts"

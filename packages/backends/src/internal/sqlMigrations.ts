@@ -124,6 +124,24 @@ const specs: Migrate = Effect.fnUntraced(function*({ sql, types: { id, millis, p
   yield* sql`INSERT INTO perennial_ends (last_cursor) VALUES (0)`
 })
 
+/** A message is due by the clock of the store; a message of a disabled webhook is never due. */
+const webhooks: Migrate = Effect.fnUntraced(function*({ sql, types: { id, millis, updated } }) {
+  yield* sql`CREATE TABLE perennial_webhooks (
+    id ${id} PRIMARY KEY, user_id ${id} NOT NULL, settings TEXT NOT NULL, created_at ${millis} NOT NULL,
+    disabled_at ${millis}, disabled_reason TEXT)`
+  yield* sql`CREATE INDEX perennial_webhooks_of_user ON perennial_webhooks (user_id, created_at, id)`
+  yield* sql`CREATE TABLE perennial_webhook_deliveries (
+    webhook_id ${id} NOT NULL, id ${id} NOT NULL, body TEXT NOT NULL, attempts INTEGER NOT NULL DEFAULT 0,
+    last_error TEXT, created_at ${millis} NOT NULL, due_at ${millis}, PRIMARY KEY (webhook_id, id)) ${updated}`
+  yield* sql`CREATE INDEX perennial_webhook_deliveries_due ON perennial_webhook_deliveries (due_at, id)
+    WHERE due_at IS NOT NULL`
+  yield* sql`CREATE INDEX perennial_webhook_deliveries_listed
+    ON perennial_webhook_deliveries (webhook_id, created_at, id)`
+  // One row: the cursor of the ends that were turned into messages.
+  yield* sql`CREATE TABLE perennial_webhook_cursor (cursor_at ${millis} NOT NULL)`
+  yield* sql`INSERT INTO perennial_webhook_cursor (cursor_at) VALUES (0)`
+})
+
 export const migrations: Readonly<Record<string, Migrate>> = {
   "1_tasks": tasks,
   "2_conversations": conversations,
@@ -132,7 +150,8 @@ export const migrations: Readonly<Record<string, Migrate>> = {
   "5_lists": lists,
   "6_newest": newest,
   "7_filters": filters,
-  "8_specs": specs
+  "8_specs": specs,
+  "9_webhooks": webhooks
 }
 
 export const table = "perennial_migrations"
