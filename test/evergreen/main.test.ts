@@ -1,9 +1,12 @@
-import { NodeServices } from "@effect/platform-node"
+import { NodeRedis, NodeServices } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, FileSystem } from "effect"
+import { Context, Effect, FileSystem, Layer } from "effect"
+import { Redis } from "effect/persistence"
 import { ChildProcessSpawner } from "effect/process"
 import { basename } from "node:path"
 import { makeDatabase, withPostgres } from "../../packages/backends/test/support/postgres.ts"
+import { sayIsSkipped } from "../../packages/backends/test/support/redis.ts"
+import * as RedisServer from "../../packages/backends/test/support/redisServer.ts"
 import * as Rest from "../support/rest.ts"
 import * as Sse from "../support/sse.ts"
 import { refused, started } from "./server.ts"
@@ -161,6 +164,25 @@ describe("evergreen", () => {
       assert.strictEqual(second.code, ChildProcessSpawner.ExitCode(1))
       assert.strictEqual(second.lines.length, 1)
       assert.include(second.lines[0], "has several names")
+    }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)))
+})
+
+if (!RedisServer.isInstalled) sayIsSkipped("evergreen on Redis")
+describe.skipIf(!RedisServer.isInstalled)("evergreen on Redis", () => {
+  it.live("a store that fails during the start is one line without the password", () =>
+    Effect.gen(function*() {
+      const { url } = yield* RedisServer.ownServer
+      const { send } = Context.get(yield* Layer.build(NodeRedis.layer({ url })), Redis.Redis)
+      // Enough to write, and not enough to renew a lease.
+      yield* send("ACL", "SETUSER", "eve", "on", ">secret", "~*", "+@all", "-zrange")
+      const { code, lines } = yield* refused({ PERENNIAL_STORE: url.replace("//", "//eve:secret@") })
+      assert.strictEqual(code, ChildProcessSpawner.ExitCode(1))
+      const said = lines.filter((line) => !line.includes("REDIS MAY LOSE"))
+      assert.strictEqual(said.length, 1, said.join("\n"))
+      assert.match(
+        said[0] ?? "",
+        /^PERENNIAL_STORE=redis:\/\/<hidden>@\S+ cannot be used: \w+ The user executing the script/
+      )
     }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)))
 })
 

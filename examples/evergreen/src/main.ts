@@ -34,12 +34,14 @@ import {
   Layer,
   Logger,
   Option,
+  Predicate,
   Redacted,
   References,
   Runtime
 } from "effect"
 import { HttpServer } from "effect/http"
 import { RateLimiter } from "effect/persistence"
+import { SqlError } from "effect/sql"
 import * as ServerConfig from "./ServerConfig.ts"
 import * as Tools from "./Tools.ts"
 import * as Web from "./Web.ts"
@@ -160,6 +162,13 @@ const refuse = (reason: string) => Effect.andThen(Console.error(reason), new Sta
 const why = ({ cause, message }: { readonly cause?: unknown; readonly message: string }) =>
   cause instanceof Error ? cause.message : message
 
+/** Why a store failed, by the error of its client. */
+const whyStore = (error: unknown): string => {
+  if (SqlError.isSqlError(error)) return why(error.reason)
+  const cause = Predicate.isTagged(error, "RedisError") && Predicate.hasProperty(error, "cause") ? error.cause : error
+  return String(cause).replace(/^Error: /, "")
+}
+
 // An error that the person who starts the server can repair is one line. Any other error keeps its stack.
 const run = (config: ServerConfig.ServerConfig) => {
   const refuseStore = (reason: string) => refuse(ServerConfig.unusable(config.store, reason))
@@ -168,10 +177,11 @@ const run = (config: ServerConfig.ServerConfig) => {
       SqliteFileInUse: (error) => refuse(error.message),
       ScriptError: (error) => refuse(`PERENNIAL_SCRIPT cannot be played: ${error.message}`),
       PlatformError: (error) => refuse(`PERENNIAL_SCRIPT cannot be read: ${error.message}`),
-      SqlError: (error) => refuseStore(why(error.reason)),
+      SqlError: (error) => refuseStore(whyStore(error)),
       UnusableStore: (error) => refuseStore(error.message),
       MigrationError: (error) => refuseStore(`its tables cannot be brought up to date: ${why(error)}`),
-      RedisError: (error) => refuseStore(String(error.cause).replace(/^Error: /, "")),
+      RedisError: (error) => refuseStore(whyStore(error)),
+      TaskBackendError: (error) => refuseStore(whyStore(error.cause)),
       NotLoopback: (error) => refuse(error.message),
       ServeError: (error) => refuse(`The server cannot listen on HOST and PORT: ${String(error.cause)}`)
     })

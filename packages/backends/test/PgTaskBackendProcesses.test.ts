@@ -105,6 +105,16 @@ withPostgres("PgTaskBackend in several processes", (url) => {
         }
       }).pipe(Effect.scoped))
 
+    it.effect("come over a new connection after half an hour; the first hint then is `all`", () =>
+      Effect.gen(function*() {
+        const config = yield* makeSchema(url)
+        const heard = yield* listen((yield* start(config)).backend)
+        yield* TestClock.adjust("29 minutes")
+        assert.strictEqual(yield* Queue.size(heard), 0)
+        yield* TestClock.adjust("1 minute")
+        assert.deepStrictEqual(yield* Queue.take(heard), { kind: "all" })
+      }).pipe(Effect.scoped))
+
     it.live("of many tasks at once take as many notifications as necessary", () =>
       Effect.gen(function*() {
         const config = yield* makeSchema(url)

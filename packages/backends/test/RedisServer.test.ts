@@ -43,6 +43,7 @@ describe.skipIf(!isInstalled)("servers that RedisStore refuses in one line", () 
       const { send, url } = yield* started
       const permissions = {
         scriptless: ["~*", "+@all", "-@scripting"],
+        unnamed: ["~*", "+@all", "-evalsha"],
         elsewhere: ["~other:*", "+@all"],
         reader: ["~*", "+@all", "-@write"]
       }

@@ -299,9 +299,12 @@ describe("RedisTaskBackend, settings of the server", () => {
   ) =>
     Effect.gen(function*() {
       const logged: Array<string> = []
-      // Besides CONFIG GET, the stores write in a script: it succeeds.
+      // Besides CONFIG GET, the stores run a script: it succeeds.
       const send: Redis.Connection["send"] = (command, _get, name = "") =>
-        (command === "CONFIG" ? reply(name) : Effect.succeed(null)) as Effect.Effect<never, Redis.RedisError>
+        (command === "CONFIG" ? reply(name) : Effect.succeed("the name of a script")) as Effect.Effect<
+          never,
+          Redis.RedisError
+        >
       const redis = Redis.Redis.of({
         send: () => Effect.die("shared"),
         eval: () => () => Effect.die("no script"),

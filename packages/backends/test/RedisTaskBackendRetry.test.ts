@@ -158,8 +158,9 @@ withRedis("RedisTaskBackend when Redis fails for a short time", (url) => {
 
 /** A backend on a Redis client whose connections answer each command with `send`, except those of the start. */
 const answering = (send: (command: string) => Effect.Effect<never, Redis.RedisError>) => {
+  let started = false
   const connection: Redis.Connection = {
-    send: (command) => command === "CONFIG" || command === "EVAL" ? Effect.succeed([] as never) : send(command),
+    send: (command) => started ? send(command) : Effect.succeed("the name of a script" as never),
     eval: () => () => Effect.die("unused")
   }
   const made = { connections: 0 }
@@ -172,7 +173,14 @@ const answering = (send: (command: string) => Effect.Effect<never, Redis.RedisEr
     }),
     subscribe: () => Effect.never
   })
-  const backend = RedisTaskBackend.make().pipe(Effect.provideService(Redis.Redis, redis))
+  const backend = RedisTaskBackend.make().pipe(
+    Effect.provideService(Redis.Redis, redis),
+    Effect.tap(() =>
+      Effect.sync(() => {
+        started = true
+      })
+    )
+  )
   return { backend, made }
 }
 

@@ -4,6 +4,7 @@
 import { Array, Effect, Option } from "effect"
 import type { Redis } from "effect/persistence"
 import { UnusableStore } from "../UnusableStore.ts"
+import * as RedisScripts from "./redisPrelude.ts"
 import { isReadOnly, isRedisError, isReply, isTransient, messageOf, type Send, withRetries } from "./redisRetry.ts"
 
 /** The beginning of the name of every key, unless an option sets another. */
@@ -28,7 +29,8 @@ const setting = (send: Send, name: string) =>
   })
 
 /** Writes and removes a key of each type, in a script: what every method of a store does. */
-const probe = String.raw`
+const probe: RedisScripts.Script<null> = {
+  lua: String.raw`
 local key = ARGV[1] .. "check"
 local writes = { { "SET", "1" }, { "HSET", "f", "1" }, { "RPUSH", "1" }, { "ZADD", "0", "m" }, { "XADD", "*", "f", "1" } }
 for _, write in ipairs(writes) do
@@ -36,6 +38,7 @@ for _, write in ipairs(writes) do
   redis.call("UNLINK", key)
 end
 `
+}
 
 const refuse = (problem: string) => new UnusableStore({ problem })
 
@@ -86,7 +89,8 @@ export const check = (
   Effect.suspend(() => {
     if (known.has(redis)) return Effect.void
     known.add(redis)
-    const writes = withRetries(() => send("EVAL", probe, "0", prefix), (cause) => cause)
+    const run = RedisScripts.make(send, { prefix, origin: "" })
+    const writes = withRetries(() => run(probe, []), (cause) => cause)
     return writes.pipe(
       Effect.catchTags({ CodecError: Effect.die, RedisError: (error) => Effect.fail(refusal(prefix)(error)) }),
       Effect.andThen(warnUnlessDurable(send)),
