@@ -7,62 +7,11 @@ import { Clock, Deferred, Duration, Effect, Fiber, type Latch, Option, Random } 
 import * as Sse from "../support/sse.ts"
 import { Broken } from "./deadline.ts"
 import { canonical, type Reading } from "./observed.ts"
+import * as Page from "./page.ts"
 import * as Plan from "./plan.ts"
+import { addressOf, attempt, insist, type Request, type Route, someSlot } from "./requests.ts"
 import { type Run, seeded, violated } from "./run.ts"
 import type { Slot } from "./world.ts"
-
-export interface Answer {
-  readonly status: number
-  readonly body: { readonly id?: string; readonly status?: string; readonly activeTaskId?: string }
-}
-
-interface Request {
-  readonly method: "GET" | "POST"
-  readonly path: string
-  readonly headers?: Readonly<Record<string, string>>
-  readonly body?: string
-}
-
-/** One try; none when it was not answered in time. */
-const attempt = (slot: Slot, { body, headers, method, path }: Request, within: Duration.Input) =>
-  Effect.tryPromise(async (signal): Promise<Answer> => {
-    const response = await fetch(`${slot.address}${path}`, {
-      method,
-      signal,
-      headers: headers ?? {},
-      body: body ?? null
-    })
-    const text = await response.text()
-    return { status: response.status, body: text === "" ? {} : JSON.parse(text) }
-  }).pipe(Effect.timeout(within), Effect.option)
-
-/** Whether a process says that it is ready. */
-export const isReady = (at: Slot) =>
-  Effect.map(
-    attempt(at, { method: "GET", path: "/ready" }, patience),
-    (answer) => Option.isSome(answer) && answer.value.status < 300
-  )
-
-const isFinal = (answer: Option.Option<Answer>): answer is Option.Some<Answer> =>
-  Option.isSome(answer) && answer.value.status < 500 && answer.value.status !== 429
-
-const someSlot = (run: Run) => Effect.map(Random.shuffle(run.world.slots), ([slot]) => slot as Slot)
-
-const patience = "4 seconds"
-
-/** Asks one process, then any, until the answer is one. */
-const insist = Effect.fnUntraced(function*(
-  run: Run,
-  request: Request,
-  first?: Slot,
-  within: Duration.Input = patience
-) {
-  for (let slot = first ?? (yield* someSlot(run));; slot = yield* someSlot(run)) {
-    const answer = yield* attempt(slot, request, within)
-    if (isFinal(answer)) return answer.value
-    yield* Effect.sleep(Duration.millis(yield* Random.nextIntBetween(50, 250)))
-  }
-})
 
 export interface StartOptions {
   readonly conversationId?: string
@@ -71,6 +20,7 @@ export interface StartOptions {
   readonly ends?: ReadonlyArray<Terminal["type"]>
   /** The process that is asked first. */
   readonly at?: Slot | undefined
+  readonly route?: Route | undefined
   readonly metadata?: { readonly [key: string]: unknown }
   /** Nothing happens to any process or the store while it lives. */
   readonly undisturbed?: boolean
@@ -79,6 +29,7 @@ export interface StartOptions {
 const startOf = (plan: Plan.Plan, options: StartOptions): Request => ({
   method: "POST",
   path: "/tasks",
+  route: options.route,
   headers: { "content-type": "application/json", "idempotency-key": plan.name },
   body: JSON.stringify({
     message: Plan.encode(plan),
@@ -90,7 +41,7 @@ const startOf = (plan: Plan.Plan, options: StartOptions): Request => ({
 
 /** Asks one process once for a task; the status, if there is an answer. Whoever asks has to ask for the same task again. */
 export const startOnce = (at: Slot, plan: Plan.Plan, options: StartOptions = {}) =>
-  Effect.map(attempt(at, startOf(plan, options), patience), Option.map(({ status }) => status))
+  Effect.map(attempt(at, startOf(plan, options)), Option.map(({ status }) => status))
 
 /** Asks for a task until there is an answer. What is accepted is noted. */
 export const tryStart = Effect.fnUntraced(function*(run: Run, plan: Plan.Plan, options: StartOptions = {}) {
@@ -109,8 +60,8 @@ export const start = Effect.fnUntraced(function*(run: Run, plan: Plan.Plan, opti
 })
 
 /** Cancels a task, waiting for its end; repeats that until it is told of the end. What is accepted is noted. */
-export const cancel = Effect.fnUntraced(function*(run: Run, taskId: string, at?: Slot) {
-  const request: Request = { method: "POST", path: `/tasks/${taskId}/cancel` }
+export const cancel = Effect.fnUntraced(function*(run: Run, taskId: string, at?: Slot, route?: Route) {
+  const request: Request = { method: "POST", path: `/tasks/${taskId}/cancel`, route }
   for (let tries = 1;; tries++) {
     const { body, status } = yield* insist(run, request, at, 12_000)
     if (tries === 1) run.cancels.push({ taskId, at: yield* Clock.currentTimeMillis })
@@ -161,7 +112,7 @@ type Drain = (
 ) => Effect.Effect<void>
 
 /** Reads until it is told that there is nothing more, one connection after the other. */
-const read = Effect.fnUntraced(function*(run: Run, reading: Reading, drain: Drain, at: Slot | undefined) {
+const read = Effect.fnUntraced(function*(run: Run, reading: Reading, drain: Drain, { at, route }: WatchOptions) {
   const { after, reader, taskId } = reading
   run.readings.push(reading)
   const firsts = new Map<string, Deferred.Deferred<number>>()
@@ -175,7 +126,10 @@ const read = Effect.fnUntraced(function*(run: Run, reading: Reading, drain: Drai
   const visit = Effect.fnUntraced(function*(slot: Slot) {
     const cursor = reading.seen.at(-1)?.id ?? after
     const connected = yield* Effect.option(
-      Effect.timeout(Sse.connect(`${slot.address}/tasks/${taskId}/events`, { after: cursor }), "3 seconds")
+      Effect.timeout(
+        Sse.connect(`${addressOf(slot, route)}/tasks/${taskId}/events`, { after: cursor, token: Page.token }),
+        "3 seconds"
+      )
     )
     if (Option.isNone(connected)) return false
     const { status } = connected.value
@@ -206,6 +160,7 @@ export interface WatchOptions {
   readonly after?: number
   /** The process that is asked first. */
   readonly at?: Slot | undefined
+  readonly route?: Route | undefined
   /** Neither slow nor cut off on purpose, for what is measured with it. */
   readonly isSteady?: boolean
 }
@@ -217,7 +172,7 @@ export const watch = (run: Run, taskId: string, reader: string, options: WatchOp
     run,
     reading,
     (connection, notice) => drain(run, connection, reading, notice, options.isSteady),
-    options.at
+    options
   )
 }
 
@@ -243,5 +198,5 @@ export const stall = Effect.fnUntraced(function*(
     if (options.until.isOpen()) stalled.until = Math.min(stalled.until, yield* Clock.currentTimeMillis)
     yield* drain(run, connection, reading, notice)
   })
-  return yield* read(run, reading, stay, options.at)
+  return yield* read(run, reading, stay, { at: options.at })
 })

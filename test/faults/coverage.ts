@@ -7,23 +7,29 @@ import * as Waits from "./waits.ts"
 /** What every run has. */
 const always: Partial<Counts> = { tasks: 1, events: 1, readers: 1, "events checked at readers": 1 }
 
+const total = <A>(all: ReadonlyArray<A>, count: (one: A) => number): number =>
+  all.reduce((sum, one) => sum + count(one), 0)
+
 export const counts = (observed: Observed): Counts => {
-  const { cancels, cuts, deaths, kept, lives, readings, refusals, restarts } = observed
+  const { cancels, cuts, deaths, kept, lives, proxies, readings, refusals, restarts } = observed
   const waits = Waits.waits(observed)
   const died = (how: string) => deaths.filter((death) => death.how === how).length
   const waited = (kind: Waits.Wait["kind"]) => waits.filter((wait) => wait.kind === kind).length
   return {
     tasks: kept.length,
-    events: kept.reduce((sum, { log }) => sum + log.length, 0),
+    events: total(kept, ({ log }) => log.length),
     readers: readings.length,
     "stalled readers": readings.filter(({ stalled }) => stalled !== undefined).length,
-    "events checked at readers": readings.reduce((sum, { seen }) => sum + seen.length, 0),
+    "events checked at readers": total(readings, ({ seen }) => seen.length),
     "processes killed -9": died("killed"),
     "processes frozen": died("frozen"),
     "processes told to end": died("terminated"),
     "processes whose clock was wrong": lives.filter(({ clockAhead }) => clockAhead !== 0).length,
     "restarts of the store": restarts,
     "times the store refused writes": refusals,
+    "connections through a proxy": total(proxies, ({ connections }) => connections),
+    "connections that a proxy cut": total(proxies, ({ cut }) => cut),
+    "connections that a proxy left half-open": total(proxies, ({ halfOpen }) => halfOpen),
     "times all connections to the store were cut": cuts.length,
     orphans: waited("orphaned"),
     "tasks handed over": waited("handedOver"),

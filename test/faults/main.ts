@@ -15,6 +15,7 @@ import { cancel } from "./cases/cancel.ts"
 import { clocks } from "./cases/clocks.ts"
 import { freeze } from "./cases/freeze.ts"
 import { capacity, handOver } from "./cases/handOver.ts"
+import { proxies } from "./cases/proxies.ts"
 import { refusals } from "./cases/refusals.ts"
 import { starts } from "./cases/starts.ts"
 import { storm } from "./cases/storm.ts"
@@ -49,7 +50,7 @@ const shortestStorm = 20
 const patienceSeconds = 60
 const stormPatienceSeconds = 120
 
-const cases = { starts, clocks, cancel, freeze, handOver, capacity, refusals }
+const cases = { starts, clocks, cancel, freeze, handOver, capacity, refusals, proxies }
 const names = ["soaks", ...Object.keys(cases), "storm"]
 
 const list = (flag: string, text: string, known: ReadonlyArray<string>) => {

@@ -6,6 +6,7 @@ import type { Task } from "@perennial/domain/Task"
 import type { StoredEvent, Terminal } from "@perennial/domain/TaskEvent"
 import type { Entry } from "./ledger.ts"
 import type { Plan } from "./plan.ts"
+import type { ProxyCounts } from "./proxy.ts"
 import type { Outage } from "./store.ts"
 import type { Death, Life } from "./world.ts"
 
@@ -73,6 +74,7 @@ export interface Observed {
   /** Restarts of the store, and how often it refused writes for a while. */
   readonly restarts: number
   readonly refusals: number
+  readonly proxies: ReadonlyArray<ProxyCounts>
   /** When all connections to the store were cut. */
   readonly cuts: ReadonlyArray<number>
   /** What must have happened for the run to have shown anything. */
@@ -94,6 +96,9 @@ export const countNames = [
   "processes whose clock was wrong",
   "restarts of the store",
   "times the store refused writes",
+  "connections through a proxy",
+  "connections that a proxy cut",
+  "connections that a proxy left half-open",
   "times all connections to the store were cut",
   "orphans",
   "tasks handed over",

@@ -2,7 +2,7 @@
  * One fault run on one store: its world, and what has been seen so far.
  */
 import { ConversationStore } from "@perennial/domain/ConversationStore"
-import { ConversationId, type TaskId, UserId } from "@perennial/domain/Ids"
+import { ConversationId, type TaskId } from "@perennial/domain/Ids"
 import type { Task } from "@perennial/domain/Task"
 import { TaskBackend } from "@perennial/domain/TaskBackend"
 import type { StoredEvent } from "@perennial/domain/TaskEvent"
@@ -11,6 +11,7 @@ import * as Storage from "../support/storage.ts"
 import * as Coverage from "./coverage.ts"
 import * as Ledger from "./ledger.ts"
 import type { Accepted, Cancel, Counts, Kept, Observed, Reading, Violation } from "./observed.ts"
+import { userId } from "./page.ts"
 import type { World } from "./world.ts"
 
 export interface Run {
@@ -54,8 +55,6 @@ export const atMost = (run: Run, figure: string, value: number, bound: number, p
     Effect.sync(() => run.figures.set(figure, `${Math.round(value)} (at most ${bound})`)),
     value <= bound ? Effect.void : violated(run, promise, `${figure}: ${Math.round(value)}, at most ${bound}`)
   )
-
-const userId = UserId.make("local")
 
 const allTasks = Effect.gen(function*() {
   const backend = yield* TaskBackend
@@ -135,6 +134,7 @@ export const observe = Effect.fnUntraced(function*(run: Run): Effect.fn.Return<O
     growthBytes: world.growthBytes,
     restarts: world.store.outages.length,
     refusals: world.store.refusals.length,
+    proxies: world.slots.map(({ proxy }) => proxy.counts),
     cuts: world.store.cuts,
     least: Coverage.sum(run.least)
   }

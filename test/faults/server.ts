@@ -14,11 +14,12 @@ import * as Retention from "@perennial/runtime/Retention"
 import * as ScriptedModel from "@perennial/runtime/ScriptedModel"
 import * as TaskLimits from "@perennial/runtime/TaskLimits"
 import * as TaskRuntime from "@perennial/runtime/TaskRuntime"
-import { Cause, Config, Console, Duration, Effect, Exit, Layer, Option, Runtime, Schema } from "effect"
+import { Cause, Config, Console, Duration, Effect, Exit, Layer, Option, Redacted, Runtime, Schema } from "effect"
 import { type Prompt, Tool, Toolkit } from "effect/ai"
 import { HttpServer } from "effect/http"
 import * as Storage from "../support/storage.ts"
 import * as Ledger from "./ledger.ts"
+import * as Page from "./page.ts"
 import * as Plan from "./plan.ts"
 
 const settings = Config.all({
@@ -129,8 +130,8 @@ const agents = (write: Write) =>
 const server = Effect.map(settings, ({ capacity, clockAhead, leaseMillis, ledger, port, store }) => {
   const write = Ledger.writer(ledger, clockAhead * 1_000)
   const storage = Storage.layer(store)
-  return Server.layer({ handOver: true }).pipe(
-    Layer.provide(Tokens.layerLocal),
+  return Server.layer({ handOver: true, publicUrl: Page.origin }).pipe(
+    Layer.provide(Tokens.layer([{ userId: Page.userId, secret: Redacted.make(Page.token) }])),
     Layer.provideMerge(NodeServer.layer({ port })),
     Layer.provide(TaskRuntime.layer),
     Layer.provide(agents(write)),

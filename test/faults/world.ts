@@ -9,6 +9,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 import * as Clocks from "./clocks.ts"
+import * as Proxy from "./proxy.ts"
 import type { Outage, Store } from "./store.ts"
 
 /** A process that could not work from some time on, for a while or for good. */
@@ -61,6 +62,8 @@ export interface Slot {
   readonly name: string
   /** The same for all of them. */
   address: string
+  /** A proxy before it. */
+  readonly proxy: Proxy.Proxy
   readonly state: "starting" | "up" | "frozen" | "down"
   /** How far the clock of its process is ahead, in seconds. */
   clockAhead: number
@@ -88,13 +91,15 @@ export const make = Effect.fnUntraced(function*(options: Options) {
   const absences: Array<Outage> = []
   let absentFrom: number | undefined = now()
 
-  const slots = Array.from({ length: options.servers }, (_, i): Slot => ({
-    name: "ABC".charAt(i),
-    address: "",
-    state: "down",
-    clockAhead: 0,
-    process: undefined
-  }))
+  const slots = yield* Effect.forEach(
+    Array.from({ length: options.servers }, (_, i) => "ABC".charAt(i)),
+    (name) =>
+      Effect.gen(function*() {
+        const proxy = yield* Proxy.make(() => slot.address)
+        const slot: Slot = { name, address: "", proxy, state: "down", clockAhead: 0, process: undefined }
+        return slot
+      })
+  )
   /** The place in `clocks` of the next process of each server. */
   const clocks = slots.map((_, i) => i)
   const healthy = () => slots.filter(({ state }) => state === "up")

@@ -6,6 +6,7 @@ import { Clock, Effect, Option } from "effect"
 import { createHash } from "node:crypto"
 import * as Clients from "../clients.ts"
 import type { Plan } from "../plan.ts"
+import * as Requests from "../requests.ts"
 import { atLeast, type Run, violated } from "../run.ts"
 import type { Refuse } from "../store.ts"
 import type { Slot } from "../world.ts"
@@ -22,7 +23,7 @@ const plan = (name: string): Plan => ({ name, words: 20, drip: 100, steps: [[{ t
 /** Looks until a process is ready, or is not; the milliseconds that it took. */
 const readiness = Effect.fnUntraced(function*(at: Slot, due: boolean) {
   const from = yield* Clock.currentTimeMillis
-  while ((yield* Clients.isReady(at)) !== due) yield* Effect.sleep("100 millis")
+  while ((yield* Requests.isReady(at)) !== due) yield* Effect.sleep("100 millis")
   return (yield* Clock.currentTimeMillis) - from
 })
 

@@ -5,7 +5,10 @@
  */
 import { Clock, Effect, Random } from "effect"
 import * as Clients from "../clients.ts"
+import * as Clocks from "../clocks.ts"
+import * as Followers from "../followers.ts"
 import type { Plan } from "../plan.ts"
+import { type Route, someSlot } from "../requests.ts"
 import { atLeast, type Run, say, seeded } from "../run.ts"
 import { crashLoop } from "./crashLoop.ts"
 import { stalls } from "./stalls.ts"
@@ -13,6 +16,8 @@ import { stalls } from "./stalls.ts"
 /** Conversations with a task at any time. */
 const conversations = 60
 const killEvery = 5_000
+/** Of so many conversations one has clients behind proxies. */
+const proxiedOneOf = 4
 /** Of so many tasks one is cancelled. */
 const cancelledOneOf = 8
 
@@ -35,22 +40,27 @@ const somePlan = Effect.fnUntraced(function*(name: string) {
 })
 
 /** One conversation: a task after the other, now and then two at once, each with two readers; some are cancelled. */
-const conversation = (run: Run, id: string, until: number) =>
+const conversation = (run: Run, id: string, route: Route, until: number) =>
   Effect.gen(function*() {
     for (let turn = 1; (yield* Clock.currentTimeMillis) < until; turn++) {
       const names = (yield* between(1, 4)) === 1 ? [`${id}.${turn}`, `${id}.${turn}b`] : [`${id}.${turn}`]
-      const readers: Array<Clients.Watching> = []
+      const readers: Array<Pick<Clients.Watching, "ended">> = []
       for (const name of names) {
         const plan = yield* somePlan(name)
         const isCancelled = (yield* between(1, cancelledOneOf)) === 1
         const ends = isCancelled ? ["done", "cancelled"] as const : ["done"] as const
-        const task = yield* Clients.start(run, plan, { conversationId: id, onBusy: "enqueue", ends })
-        readers.push(yield* Clients.watch(run, task, `${name} first`))
+        const task = yield* Clients.start(run, plan, { conversationId: id, onBusy: "enqueue", ends, route })
+        readers.push(yield* Clients.watch(run, task, `${name} first`, { route }))
         yield* Effect.sleep(yield* between(0, 500))
-        readers.push(yield* Clients.watch(run, task, `${name} second`, { after: yield* between(0, 1) }))
+        if (route === "direct") {
+          readers.push(yield* Clients.watch(run, task, `${name} second`, { after: yield* between(0, 1) }))
+        } else {
+          const kind = yield* Random.choice(Followers.kinds)
+          readers.push(yield* Followers.follow(run, task, kind, yield* someSlot(run)))
+        }
         if (isCancelled) {
           yield* Effect.sleep(yield* between(0, 2_000))
-          yield* Clients.cancel(run, task)
+          yield* Clients.cancel(run, task, undefined, route)
         }
       }
       yield* Effect.forEach(readers, ({ ended }) => ended, { concurrency: "unbounded" })
@@ -135,9 +145,15 @@ export const storm = Effect.fnUntraced(function*(run: Run, seconds: number) {
   const from = yield* Clock.currentTimeMillis
   const until = from + millis
   yield* atLeast(run, { tasks: conversations, readers: 2 * conversations, "tasks cancelled": 1 })
+  yield* atLeast(run, {
+    "processes whose clock was wrong": Clocks.isInstalled ? run.world.slots.length : 0,
+    "connections through a proxy": conversations,
+    "connections that a proxy cut": conversations / 10,
+    "connections that a proxy left half-open": conversations / 10
+  })
   const tasks = Effect.forEach(
-    Array.from({ length: conversations }, (_, i) => `storm-${i}`),
-    (id) => conversation(run, id, until),
+    Array.from({ length: conversations }, (_, i) => i),
+    (i) => conversation(run, `storm-${i}`, i % proxiedOneOf === 0 ? "proxied" : "direct", until),
     { concurrency: "unbounded" }
   )
   yield* Effect.all(

@@ -1,0 +1,69 @@
+/**
+ * Perennial's own readers, the typed client and the small `EventReader`, through the proxy before a process. They have to resume
+ * exactly, and to notice silence, by themselves.
+ */
+import { TaskId } from "@perennial/domain/Ids"
+import type { TaskEvent } from "@perennial/domain/TaskEvent"
+import * as Client from "@perennial/http/Client"
+import * as EventReader from "@perennial/http/EventReader"
+import { Effect, Fiber, Layer, Schedule, Stream } from "effect"
+import { FetchHttpClient } from "effect/http"
+import { canonical, type Reading } from "./observed.ts"
+import * as Page from "./page.ts"
+import { addressOf } from "./requests.ts"
+import { type Run, violated } from "./run.ts"
+import type { Slot } from "./world.ts"
+
+export const kinds = ["client", "eventReader"] as const
+export type Kind = typeof kinds[number]
+
+/** A connection that is silent for longer is given up. Calls of tools are silent for longer, too: that costs a connection. */
+const maxSilenceMillis = 2_000
+const pauseMillis = 100
+
+type See = (seq: number, event: TaskEvent) => void
+
+const followers: Record<Kind, (taskId: string, at: Slot, see: See) => Effect.Effect<void, string>> = {
+  client: (taskId, at, see) =>
+    Effect.gen(function*() {
+      const { watch } = yield* Client.PerennialClient
+      const events = watch(TaskId.make(taskId), {
+        maxSilence: maxSilenceMillis,
+        schedule: Schedule.spaced(pauseMillis)
+      })
+      yield* Stream.runForEach(events, ({ event, seq }) => Effect.sync(() => see(seq, event)))
+    }).pipe(
+      Effect.mapError(String),
+      Effect.provide(
+        Layer.provide(Client.layer({ baseUrl: addressOf(at, "proxied"), token: Page.token }), FetchHttpClient.layer)
+      )
+    ),
+  eventReader: (taskId, at, see) =>
+    Effect.tryPromise({
+      try: async (signal) => {
+        const events = EventReader.read(`${addressOf(at, "proxied")}/tasks/${taskId}/events`, {
+          signal,
+          headers: Page.ofProgram,
+          maxSilence: maxSilenceMillis,
+          maxFailures: Infinity,
+          pause: () => pauseMillis
+        })
+        for await (const { event, seq } of events) see(seq, event)
+      },
+      catch: String
+    })
+}
+
+/** Reads a task to its end; what it saw is checked as any reader's is. Resolves with a value that waits for the end. */
+export const follow = Effect.fnUntraced(function*(run: Run, taskId: string, kind: Kind, at: Slot) {
+  const reader = `${kind} ${at.name}`
+  const reading: Reading = { reader, taskId, after: 0, seen: [], connections: 0, ended: false }
+  run.readings.push(reading)
+  const see: See = (id, event) => void reading.seen.push({ id, data: run.intern(canonical(event)) })
+  const fiber = yield* followers[kind](taskId, at, see).pipe(
+    Effect.andThen(Effect.sync(() => void (reading.ended = true))),
+    Effect.catch((error) => violated(run, "P3", `reader ${reader} of task ${taskId} gave up: ${error}`)),
+    Effect.forkScoped
+  )
+  return { ended: Effect.asVoid(Fiber.await(fiber)) }
+})
