@@ -40,6 +40,7 @@ const lossesBefore = (
 const sureLossesBefore = (
   claim: Claim,
   claims: ReadonlyArray<Claim>,
+  released: ReadonlyArray<Of<"released">>,
   deaths: Observed["deaths"],
   progress: ReadonlyArray<number>
 ): number => {
@@ -47,7 +48,9 @@ const sureLossesBefore = (
   const first = Math.max(0, claims.findLastIndex(({ at }) => at <= since))
   return claims.slice(first, claims.indexOf(claim)).filter(({ at, pid }, i) => {
     const next = claims[first + i + 1]?.at ?? Infinity
-    return deaths.some((death) => death.pid === pid && death.at >= Math.max(at, since) && death.at <= next)
+    const during = (one: { readonly at: number; readonly pid: number }) =>
+      one.pid === pid && one.at >= Math.max(at, since) && one.at <= next
+    return deaths.some(during) && !released.some(during)
   }).length
 }
 
@@ -61,7 +64,8 @@ export const loops = (observed: Observed): ReadonlyArray<Violation> => {
     const progress = log.filter(isProgress).map(({ at }) => at)
     const losses = (claim: Claim) => lossesBefore(claim, own, released.get(task.id) ?? [], progress)
     const last = own.at(-1)
-    const sureLosses = (claim: Claim) => sureLossesBefore(claim, own, observed.deaths, progress)
+    const sureLosses = (claim: Claim) =>
+      sureLossesBefore(claim, own, released.get(task.id) ?? [], observed.deaths, progress)
     const tooOften = own.filter((claim) => asked.has(`${task.id} ${claim.attempt}`) && sureLosses(claim) >= most)
     return [
       ...tooOften.map((claim) => ({
