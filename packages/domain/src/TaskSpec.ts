@@ -23,7 +23,9 @@ const owners = {
   /** What the client attached to the user's message; the conversation keeps a copy. */
   userMetadata: Schema.optionalKey(Metadata),
   /** Annotates every log line of the task, also after a recovery. */
-  logContext: Schema.optionalKey(Schema.Record(Schema.String, Schema.String))
+  logContext: Schema.optionalKey(Schema.Record(Schema.String, Schema.String)),
+  /** The trace that started the task, as W3C Trace Context writes it: the spans of every attempt belong to this trace. */
+  traceparent: Schema.optionalKey(Schema.String)
 }
 
 /**

@@ -8,7 +8,8 @@ const whole: Required<TaskSpec.TaskSpec> = {
   metadata: { plan: "pro" },
   replaces: messageId(TaskId.make("t0"), 1),
   userMetadata: { page: 1 },
-  logContext: { requestId: "r" }
+  logContext: { requestId: "r" },
+  traceparent: "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 }
 
 describe("TaskSpec", () => {

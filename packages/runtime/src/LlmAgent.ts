@@ -21,7 +21,6 @@ import { makeLoop } from "./internal/agent/loop.ts"
 import { type ChainedModel, makeModelRequest } from "./internal/agent/modelRequest.ts"
 import { OfferedTools } from "./internal/agent/offeredTools.ts"
 import { makeToolCalls } from "./internal/agent/toolCalls.ts"
-import { withSpan } from "./internal/spans.ts"
 import * as ModelSettings from "./ModelSettings.ts"
 import { TaskData } from "./TaskData.ts"
 
@@ -224,10 +223,7 @@ const fromParts = (
     timeout: durationOf(config.timeouts?.task),
     run: (input, emit) =>
       Effect.provideService(
-        withErrorHook(
-          withSpan(run(input, withEventHook(emit, config.hooks?.onEvent)), "LlmAgent.run"),
-          config.hooks?.onError
-        ),
+        withErrorHook(run(input, withEventHook(emit, config.hooks?.onEvent)), config.hooks?.onError),
         TaskData,
         // Past the hook `onEvent`, which may write such events itself.
         dataWriter(emit)

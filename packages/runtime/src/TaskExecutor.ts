@@ -26,6 +26,7 @@ import { runAgent, wasInterrupted } from "./internal/task/runAgent.ts"
 import type { StopSignal } from "./internal/task/stopSignal.ts"
 import { StoreFailures } from "./internal/task/storeFailures.ts"
 import { TaskOwner } from "./internal/task/taskOwner.ts"
+import { traceIdOf } from "./internal/telemetry/taskSpans.ts"
 import { Lease } from "./Lease.ts"
 import { CurrentTaskLimits } from "./TaskLimits.ts"
 import { CurrentTaskPlace, type TaskPlace, unbounded } from "./TaskPlace.ts"
@@ -184,11 +185,18 @@ const fiberContext = (context: Context.Context<never>, owned: OwnedTask): Contex
     Context.add(References.CurrentLogAnnotations, {
       ...Context.get(context, References.CurrentLogAnnotations),
       ...claim.spec.logContext,
+      ...traceAnnotation(claim),
       taskId: claim.taskId,
       conversationId: claim.conversationId,
+      userId: claim.userId,
       attempt: claim.attempt
     })
   )
+}
+
+const traceAnnotation = ({ spec }: Claim) => {
+  const traceId = traceIdOf(spec)
+  return traceId === undefined ? undefined : { traceId }
 }
 
 /** A failure of a store is never the outcome of a task. The task stops here as if this process had crashed. */

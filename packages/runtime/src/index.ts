@@ -112,4 +112,9 @@ export * as TaskRuntime from "./TaskRuntime.ts"
 /**
  * @since 0.1.0
  */
+export * as TaskTelemetry from "./TaskTelemetry.ts"
+
+/**
+ * @since 0.1.0
+ */
 export * as ToolProgress from "./ToolProgress.ts"

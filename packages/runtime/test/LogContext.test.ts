@@ -38,7 +38,7 @@ it.effect("P8: `logContext` annotates every log line of a task, also in another 
     assert.deepStrictEqual(
       ofTask.map(([message, annotations]) => [message, { ...annotations }]),
       [1, 2].flatMap((attempt) => {
-        const annotations = { ...logContext, taskId: id, conversationId, attempt }
+        const annotations = { ...logContext, taskId: id, conversationId, userId: "local", attempt }
         return [[`attempt ${attempt}`, annotations], [`child of attempt ${attempt}`, annotations]]
       })
     )

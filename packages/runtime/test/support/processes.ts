@@ -85,16 +85,20 @@ export interface Process {
   readonly terminate: Effect.Effect<void>
 }
 
-/** Starts a process with its own line to the store. */
+type Between = TaskBackend | ConversationStore | Agents
+
+/** Starts a process with its own line to the store. `observed` is between the runtime and the line. */
 export const startProcess = Effect.fnUntraced(function*(
   { backend, store }: Store,
   agents: Arr.NonEmptyReadonlyArray<Agent>,
-  limits: TaskLimits.Options = {}
+  limits: TaskLimits.Options = {},
+  observed: Layer.Layer<Between, never, Between> = Layer.effectContext(Effect.context<Between>())
 ) {
   const line = new Line()
   const scope = yield* Scope.fork(yield* Effect.scope)
   const context = yield* Layer.buildWithScope(
     TaskRuntime.layer.pipe(
+      Layer.provide(observed),
       Layer.provide(Layer.mergeAll(
         Layer.succeed(
           TaskBackend,

@@ -120,14 +120,16 @@ export const makeModelAnswer = (options: ModelAnswerOptions) => {
         idle.pause()
         return Effect.map(asked.emit(events), () => idle.restart())
       }
+      // The end of the stream is caught within the scope, because spans take the exit of the scope for their own.
       const reading = Effect.scopedWith((scope) =>
-        Effect.flatMap(Channel.toPullScoped(streamOf(model, asked).channel, scope), (pull) => read(pull, take))
+        Effect.flatMap(Channel.toPullScoped(streamOf(model, asked).channel, scope), (pull) => read(pull, take)).pipe(
+          Pull.catchDone(() => Effect.succeed(answer))
+        )
       ).pipe(
         Effect.provideContext(context.pipe(
           Context.add(CurrentModelSettings, options.settings),
           Context.add(CurrentModelActivity, () => idle.touch())
-        )),
-        Pull.catchDone(() => Effect.succeed(answer))
+        ))
       )
       const silent = Effect.flatMap(
         idle.expired,

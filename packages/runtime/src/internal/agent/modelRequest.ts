@@ -3,7 +3,6 @@ import type { AgentError } from "@perennial/domain/Agent"
 import { type Array, Clock, Duration, Effect, Random, Result } from "effect"
 import { AiError, type LanguageModel, type Prompt } from "effect/ai"
 import type { ModelLimits } from "../../ModelSettings.ts"
-import { withSpan } from "../spans.ts"
 import { makeModelAnswer, type ModelAnswer, type ModelAnswerOptions, type ModelRequest } from "./modelAnswer.ts"
 import { fromAiError, isTooLong, isUnavailable, modelErrorCode } from "./modelError.ts"
 import { fromError } from "./retryAfter.ts"
@@ -142,6 +141,6 @@ export const makeModelRequest = (options: ModelRequestOptions): ModelRequests =>
 
   return (): TaskRequests => {
     const chain: Chain = { preferred: models[0] }
-    return (asked) => withSpan(Effect.suspend(() => request(chain, asked)), "LlmAgent.request")
+    return (asked) => Effect.suspend(() => request(chain, asked))
   }
 }

@@ -17,6 +17,7 @@ import {
 } from "../../AgentTools.ts"
 import { CurrentTaskLimits } from "../../TaskLimits.ts"
 import { ToolProgress } from "../../ToolProgress.ts"
+import { withToolSpan } from "../telemetry/toolSpan.ts"
 import { toJson } from "./json.ts"
 import { makeRunTool } from "./toolFiber.ts"
 
@@ -116,13 +117,12 @@ export const makeToolCalls = (options: ToolCallsOptions): ToolCalls => {
   const { approval, tools } = options
   const runTool = makeRunTool()
 
-  const execute = Effect.fn("LlmAgent.tool")(function*(
+  const execute = Effect.fnUntraced(function*(
     call: ToolCallPart,
     prepared: PreparedCall,
     decision: Decision | undefined,
     emit: Emit
   ) {
-    yield* Effect.annotateCurrentSpan({ tool: call.tool, toolCallId: call.toolCallId })
     const { args, tool, toolCallId } = call
     yield* emit([{ type: "tool_call", tool, toolCallId, args, status: "executing" }])
     const timeout = timeoutOf(tools, tool) ?? options.timeout
@@ -187,7 +187,7 @@ export const makeToolCalls = (options: ToolCallsOptions): ToolCalls => {
         if (Result.isFailure(prepared)) return resultPart(call, prepared.failure, decision)
       }
     }
-    const executed = execute(call, prepared.success, decision, input.emit)
+    const executed = withToolSpan(execute(call, prepared.success, decision, input.emit), call)
     return resultPart(call, yield* permits === undefined ? executed : permits.withPermit(executed), decision)
   })
 
