@@ -29,7 +29,7 @@ import * as RedisServer from "./internal/redisServer.ts"
 import { toClaimRow, toEnded, toHead, toHeadOption, toPayloads, toRow } from "./internal/redisTaskRow.ts"
 import * as scripts from "./internal/redisTaskScripts.ts"
 import * as RedisWakes from "./internal/redisWakes.ts"
-import { toMillis, tryCodec } from "./internal/storeRetry.ts"
+import { logFirst, toMillis, tryCodec } from "./internal/storeRetry.ts"
 import { toClaim, toTask } from "./internal/taskRow.ts"
 import type { UnusableStore } from "./UnusableStore.ts"
 
@@ -60,11 +60,11 @@ const makeOwnership = (
     withRetries(() => Effect.asVoid(run(scripts.release, [taskId, token])), toTaskBackendError("release")),
   heartbeat: (runnerId, ttl) =>
     withRetries(
-      () =>
+      (again) =>
         Effect.map(run(scripts.heartbeat, [runnerId, toMillis(ttl), aliveMillis]), ([now, owned]) => ({
           now,
           owned: owned.map(([taskId, token, intents]) => ({ taskId, token: Number(token), intents: Number(intents) }))
-        })),
+        })).pipe(logFirst(again)),
       toTaskBackendError("heartbeat")
     ),
   unowned: ({ agentIds, limit, staleFor = Duration.infinity }) =>

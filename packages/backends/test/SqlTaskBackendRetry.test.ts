@@ -3,11 +3,11 @@ import * as SqlTaskBackend from "@perennial/backends/SqlTaskBackend"
 import { TaskId } from "@perennial/domain/Ids"
 import { cancelKey } from "@perennial/domain/Intent"
 import { type Claim, TaskBackend } from "@perennial/domain/TaskBackend"
-import { Context, Effect, Fiber, Layer, Option } from "effect"
+import { Context, Duration, Effect, Fiber, Layer, Logger, Option } from "effect"
 import { SqlClient, SqlError } from "effect/sql"
 import { TestClock } from "effect/testing"
 import { layerEmpty } from "./sqliteFile.ts"
-import { begin, cancelled, create as createTask, ids, text } from "./support/oneTask.ts"
+import { begin, cancelled, create as createTask, ids, runnerId, text } from "./support/oneTask.ts"
 
 type Fault = "reply" | "request"
 
@@ -127,6 +127,24 @@ describe("SqlTaskBackend when the database fails for a short time", () => {
       assert.isTrue(result.written)
       assert.strictEqual(result.task.status, "cancelled")
       assert.strictEqual(Option.getOrThrow(result.promoted).taskId, TaskId.make("t2"))
+    })
+  )
+
+  test(
+    "the log has the cause of a renewal that its caller gave up",
+    Effect.gen(function*() {
+      const { next } = yield* Faults
+      const backend = yield* TaskBackend
+      next.push(...Array.from({ length: 1000 }, (): Fault => "request"))
+      const logged: Array<unknown> = []
+      const renewal = Effect.timeout(backend.heartbeat(runnerId, Duration.hours(1)), "5 seconds")
+      const fiber = yield* Effect.forkChild(
+        Effect.flip(renewal).pipe(Effect.provide(Logger.layer([Logger.make(({ message }) => logged.push(message))])))
+      )
+      yield* TestClock.adjust("5 seconds")
+      assert.strictEqual((yield* Fiber.join(fiber))._tag, "TimeoutError")
+      assert.deepStrictEqual(logged, [["The lease could not be renewed at once.", broken]])
+      next.length = 0
     })
   )
 })

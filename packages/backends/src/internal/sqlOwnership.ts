@@ -9,7 +9,7 @@ import type { SqlClient, Statement } from "effect/sql"
 import { toTaskBackendError } from "./backendError.ts"
 import type { Dialect } from "./sqlDialect.ts"
 import { claimColumns, headColumns, mergedPage, Millis, readClaims, readHeads, readRows, toClaim } from "./sqlRows.ts"
-import { toMillis, tryCodec } from "./storeRetry.ts"
+import { logFirst, toMillis, tryCodec } from "./storeRetry.ts"
 import { toHead } from "./taskRow.ts"
 import type { TaskStatements } from "./taskStatements.ts"
 
@@ -78,7 +78,7 @@ export const makeLease = (
         Effect.asVoid(sql`UPDATE perennial_tasks SET runner_id = NULL
           WHERE id = ${taskId} AND token = ${token} AND finished_at IS NULL`), toTaskBackendError("release")),
     heartbeat: (runnerId, ttl) =>
-      withRetries(() =>
+      withRetries((again) =>
         Effect.gen(function*() {
           const now = yield* time
           const rows = yield* readOwned(together(
@@ -93,7 +93,7 @@ export const makeLease = (
               id === null || token === null || intents === null ? [] : [{ taskId: id, token, intents }]
             )
           }
-        }), toTaskBackendError("heartbeat"))
+        }).pipe(logFirst(again)), toTaskBackendError("heartbeat"))
   }
 }
 

@@ -35,6 +35,15 @@ export type WithRetriesOf<F> = <A, E, E2>(
   onFailure: (cause: F | CodecError) => E2
 ) => Effect.Effect<A, Exclude<E, F | CodecError> | E2>
 
+/**
+ * Logs why the first try of a renewal failed. The lease interrupts a renewal when the lease runs out, which is before the
+ * retries end. The log would otherwise have no reason for it.
+ */
+export const logFirst = (again: boolean) => <A, E, R>(renewal: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+  again
+    ? renewal
+    : Effect.tapError(renewal, (error) => Effect.logWarning("The lease could not be renewed at once.", error))
+
 /** Retries for a store whose client fails with `F`. */
 export const make = <F>(options: {
   readonly isFailure: (error: unknown) => error is F
