@@ -15,6 +15,7 @@ describe("ServerConfig", () => {
         port: 3000,
         publicUrl: undefined,
         maxStreams: undefined,
+        maxUserStreams: 1_000,
         maxRequests: 3_000,
         store: { type: "sqlite", path: ".perennial/perennial.db" },
         execute: true,
@@ -39,6 +40,7 @@ describe("ServerConfig", () => {
         PORT: "0",
         PERENNIAL_PUBLIC_URL: "https://example.com/agents",
         PERENNIAL_MAX_STREAMS: "20000",
+        PERENNIAL_MAX_USER_STREAMS: "20",
         PERENNIAL_MAX_REQUESTS: "unlimited",
         PERENNIAL_STORE: "memory",
         PERENNIAL_EXECUTE: "false",
@@ -60,6 +62,7 @@ describe("ServerConfig", () => {
       assert.strictEqual(config.maxStreams, 20_000)
       assert.isFalse(config.execute)
       assert.strictEqual(config.maxRequests, undefined)
+      assert.strictEqual(config.maxUserStreams, 20)
       assert.deepStrictEqual([config.host, config.port, config.store, config.model.name], [
         "0.0.0.0",
         0,

@@ -185,6 +185,7 @@ export const load: Effect.Effect<ServerConfig, InvalidSetting> = Effect.gen(func
 export const variables = [
   "PERENNIAL_PUBLIC_URL",
   "PERENNIAL_MAX_STREAMS",
+  "PERENNIAL_MAX_USER_STREAMS",
   "PERENNIAL_MAX_REQUESTS",
   "PERENNIAL_STORE",
   "PERENNIAL_EXECUTE",

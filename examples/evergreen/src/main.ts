@@ -116,7 +116,8 @@ const requestLimit = (
 const server = (config: ServerConfig.ServerConfig) =>
   Server.serve(Layer.merge(Server.layerRoutes(config), Web.layer), {
     handOver: true,
-    maxStreams: config.maxStreams
+    maxStreams: config.maxStreams,
+    maxUserStreams: config.maxUserStreams
   }).pipe(
     Layer.provide(config.tokens.length === 0 ? Tokens.layerLocal : Tokens.layer(config.tokens)),
     Layer.provide(requestLimit(config)),

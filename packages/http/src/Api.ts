@@ -140,7 +140,7 @@ export class TasksApi extends HttpApiGroup.make("tasks")
       headers: { "idempotency-key": idempotencyKey },
       payload: Start,
       success: HttpApiSchema.WithHeaders(EventStream, { location: Schema.String }),
-      error: [...startErrors, Problems.TooManyStreams]
+      error: [...startErrors, Problems.TooManyStreams, Problems.TooManyUserStreams]
     }).annotateMerge(documented({
       summary: "Start a task and stream its events",
       parameters: { "idempotency-key": describeKey },
@@ -186,6 +186,7 @@ export class TasksApi extends HttpApiGroup.make("tasks")
         Problems.CursorAhead,
         Problems.EventsExpired,
         Problems.TooManyStreams,
+        Problems.TooManyUserStreams,
         Problems.Unavailable
       ]
     }).annotateMerge(documented({

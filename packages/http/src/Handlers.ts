@@ -151,10 +151,11 @@ export const layerTasks: Layer.Layer<
       events: Stream.Stream<StoredEvent, StreamLost>,
       options: { readonly headers?: Readonly<Record<string, string>>; readonly wire?: Wire.Wire }
     ) =>
-      Effect.map(
-        CurrentPrincipal,
-        (principal) => streams.response(events, { ...options, expiresAt: principal?.expiresAt })
-      )
+      Effect.gen(function*() {
+        const userId = yield* CurrentUser
+        const principal = yield* CurrentPrincipal
+        return streams.response(events, { ...options, userId, expiresAt: principal?.expiresAt })
+      })
 
     return handlers.handleAll({
       start: ({ headers, payload }) =>

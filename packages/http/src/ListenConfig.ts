@@ -21,6 +21,8 @@ export interface ListenConfig {
   readonly publicUrl: string | undefined
   /** How many event streams may be open, if it is not the default of the server. */
   readonly maxStreams: number | undefined
+  /** How many event streams a user may have open; undefined is as many as there may be. */
+  readonly maxUserStreams: number | undefined
   /** How many requests a user may make in a minute; undefined is no limit. */
   readonly maxRequests: number | undefined
   /** Empty: every client on this machine is the user `local`. */
@@ -63,7 +65,7 @@ const isPublicUrl = (value: string): boolean => {
 
 /**
  * Reads `HOST` (127.0.0.1), `PORT` (3000), `PERENNIAL_PUBLIC_URL` (none), `PERENNIAL_MAX_STREAMS` (the default of the
- * server), `PERENNIAL_MAX_REQUESTS` (3,000), `PERENNIAL_TOKENS` (none) and `PERENNIAL_OPERATORS` (none). An empty variable
+ * server), `PERENNIAL_MAX_USER_STREAMS` (1,000), `PERENNIAL_MAX_REQUESTS` (3,000), `PERENNIAL_TOKENS` (none) and `PERENNIAL_OPERATORS` (none). An empty variable
  * counts as absent.
  *
  * **Details** Without tokens `HOST` must be a loopback address. A wrong value is an error of one line that names the
@@ -96,6 +98,11 @@ export const config: Config.Config<ListenConfig> = Config.all({
     otherwise: undefined,
     accepted: "a whole number from 1 to 1000000",
     parse: upToMillion
+  }),
+  maxUserStreams: setting<number | undefined>("PERENNIAL_MAX_USER_STREAMS", {
+    otherwise: 1_000,
+    accepted: "a whole number from 1 to 1000000, or unlimited",
+    parse: (value) => value === "unlimited" ? Option.some(undefined) : upToMillion(value)
   }),
   maxRequests: setting<number | undefined>("PERENNIAL_MAX_REQUESTS", {
     otherwise: 3_000,

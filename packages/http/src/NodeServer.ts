@@ -80,15 +80,15 @@ export const layer = (options: Options) =>
  * @category layers
  */
 export const layerConfig = (
-  options?: Omit<Server.Options, "publicUrl" | "maxStreams"> & Omit<Options, "host" | "port">
+  options?: Omit<Server.Options, "publicUrl" | "maxStreams" | "maxUserStreams"> & Omit<Options, "host" | "port">
 ): Layer.Layer<
   HttpServer.HttpServer,
   HttpServerError.ServeError | Config.ConfigError | Tokens.NotLoopback,
   TaskManager | ConversationStore
 > =>
   Layer.unwrap(
-    Effect.map(config, ({ host, maxRequests, maxStreams, port, publicUrl, tokens }) =>
-      Server.layer({ ...options, maxStreams, publicUrl }).pipe(
+    Effect.map(config, ({ host, maxRequests, maxStreams, maxUserStreams, port, publicUrl, tokens }) =>
+      Server.layer({ ...options, maxStreams, maxUserStreams, publicUrl }).pipe(
         Layer.provide(tokens.length === 0 ? Tokens.layerLocal : Tokens.layer(tokens)),
         Layer.provide(maxRequests === undefined ? Layer.empty : RateLimit.layerMemory({ requests: maxRequests })),
         Layer.provideMerge(layer({ ...options, host, port }))

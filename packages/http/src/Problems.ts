@@ -248,6 +248,19 @@ export class CursorAhead extends HttpApiError.Problem<CursorAhead>()("CursorAhea
 }, fieldsOf(TaskError.CursorAhead)) {}
 
 /**
+ * The user has the largest number of open event streams that one user may have on this server. Nothing was stored: close a
+ * stream, or try again after the seconds of the header `Retry-After`.
+ *
+ * @since 0.1.0
+ * @category problems
+ */
+export class TooManyUserStreams extends HttpApiError.Problem<TooManyUserStreams>()("TooManyUserStreams", {
+  type: "urn:perennial:problem:too-many-user-streams",
+  status: 429,
+  title: "The user has too many open event streams"
+}, { limit: Schema.Natural }) {}
+
+/**
  * The user has made `limit` requests in the time of the header `RateLimit-Policy`, or an address as many without a valid
  * token. Nothing was stored: try again after `retryAfterSeconds`, which the header `Retry-After` has, too.
  *

@@ -8,14 +8,16 @@
  *
  * @since 0.1.0
  */
+import { CurrentUser } from "@perennial/domain/CurrentUser"
+import type { UserId } from "@perennial/domain/Ids"
 import type { StreamLost } from "@perennial/domain/TaskError"
 import type { StoredEvent } from "@perennial/domain/TaskEvent"
 import { Clock, Context, Duration, Effect, Fiber, Layer, Stream } from "effect"
 import { HttpServerResponse } from "effect/http"
-import { connect, type Connections } from "./internal/connection.ts"
+import { connect, type Connections, hasTooMany, isFull } from "./internal/connection.ts"
 import { MaxStreams } from "./internal/maxStreams.ts"
 import { oneAtATime } from "./internal/oneAtATime.ts"
-import { TooManyStreams } from "./Problems.ts"
+import { TooManyStreams, TooManyUserStreams } from "./Problems.ts"
 import { eventLog, type Wire } from "./Wire.ts"
 
 const headers = {
@@ -46,6 +48,8 @@ export interface Options {
    * fifths of the files that the process may open, because each connection is an open file.
    */
   readonly maxStreams?: number | undefined
+  /** How many of these one user may have open; as many as there may be by default. */
+  readonly maxUserStreams?: number | undefined
 }
 
 /**
@@ -56,19 +60,21 @@ export interface Options {
  */
 export class EventStreams extends Context.Service<EventStreams, {
   /**
-   * Fails if the largest number of streams is open. A request asks before it begins its work. The log gets one warning, and
-   * the next one only after half of the streams have ended.
+   * Fails if the largest number of streams is open, of all users or of `CurrentUser`. A request asks before it begins its
+   * work. The log gets one warning about all users, and the next one only after half of the streams have ended.
    */
-  readonly admit: Effect.Effect<void, TooManyStreams>
+  readonly admit: Effect.Effect<void, TooManyStreams | TooManyUserStreams>
   /**
    * The response that streams these events, as `eventLog` unless a wire is given. It ends with its source, or at once after
-   * its goodbye if the largest number of streams is open.
+   * its goodbye if the largest number of streams is open, of all users or of `userId`.
    */
   readonly response: (
     events: Stream.Stream<StoredEvent, StreamLost>,
     options?: {
       readonly headers?: Readonly<Record<string, string>> | undefined
       readonly wire?: Wire | undefined
+      /** Whose stream it is; without it the stream counts for no user. */
+      readonly userId?: UserId | undefined
       /**
        * When the stream ends after its goodbye, in milliseconds since 1970-01-01T00:00Z; never by default. It sends no event
        * after this time. An idle stream ends at its next heartbeat.
@@ -107,7 +113,9 @@ export const layer = (options?: Options): Layer.Layer<EventStreams> =>
         coalesce: options?.coalesce === undefined ? undefined : yield* collect(options.coalesce),
         waiting: new Set(),
         limit,
+        userLimit: options?.maxUserStreams ?? Number.POSITIVE_INFINITY,
         open: 0,
+        openOf: new Map(),
         warned: false,
         draining: false,
         now: () => clock.currentTimeMillisUnsafe()
@@ -122,21 +130,30 @@ export const layer = (options?: Options): Layer.Layer<EventStreams> =>
       const refuse = Effect.fail(
         new TooManyStreams({ limit, detail: `${limit} event streams are open, which is the limit of this server.` })
       )
+      const refuseUser = Effect.suspend(() =>
+        Effect.fail(
+          new TooManyUserStreams({
+            limit: connections.userLimit,
+            detail: `You have ${connections.userLimit} event streams open, which is the limit. Close one of them.`
+          })
+        )
+      )
       const warn = Effect.logWarning(
         `${limit} event streams are open, which is the limit (PERENNIAL_MAX_STREAMS, maxStreams): more are answered 503.`
       )
 
       return EventStreams.of({
-        admit: Effect.suspend(() => {
-          if (connections.open < limit) return Effect.void
+        admit: Effect.flatMap(CurrentUser, (userId): Effect.Effect<void, TooManyStreams | TooManyUserStreams> => {
+          if (hasTooMany(connections, userId)) return refuseUser
+          if (!isFull(connections)) return Effect.void
           if (connections.warned) return refuse
           connections.warned = true
           return Effect.andThen(warn, refuse)
         }),
-        response: (events, { expiresAt = Number.POSITIVE_INFINITY, headers: more, wire = eventLog } = {}) =>
+        response: (events, { expiresAt = Number.POSITIVE_INFINITY, headers: more, userId, wire = eventLog } = {}) =>
           HttpServerResponse.stream(
             Stream.transformPullBracket(events, (pull, _, scope) =>
-              connect(connections, { wire, expiresAt }, pull, scope)),
+              connect(connections, { wire, userId, expiresAt }, pull, scope)),
             { contentType: "text/event-stream", headers: { ...headers, ...wire.headers, ...more } }
           ),
         drain: Effect.suspend(() => {

@@ -32,6 +32,7 @@ const Refusal = Schema.Union([
   Problems.Unauthorized,
   Problems.Forbidden,
   Problems.TooManyStreams,
+  Problems.TooManyUserStreams,
   Problems.RateLimited,
   Problems.Unavailable,
   Problems.InvalidRequest,

@@ -4,7 +4,7 @@ import * as NodeServer from "@perennial/http/NodeServer"
 import { Context, Effect, Layer } from "effect"
 import { MaxStreams } from "../src/internal/maxStreams.ts"
 import { maxStreamsOf } from "../src/internal/openFiles.ts"
-import { body, type Call, json, makeCall, makeEcho, post, problem } from "./support.ts"
+import { body, type Call, json, layerTokens, makeCall, makeEcho, post, problem } from "./support.ts"
 
 const limit = 3
 
@@ -72,6 +72,31 @@ describe("a server with the largest number of open streams", () => {
         while (!(yield* Effect.promise(() => reader.read())).done);
       }
       assert.include(yield* body(yield* call(`/tasks/${id}/events`)), "\"type\":\"done\"")
+    }))
+})
+
+describe("a user with the largest number of open streams", () => {
+  const as = (user: string) => ({ authorization: `Bearer ${user}-secret` })
+  const open = (call: Call, user: string) =>
+    Effect.gen(function*() {
+      const { id } = yield* json(yield* call("/tasks", post({ message: "hold" }, as(user))))
+      return yield* call(`/tasks/${id}/events`, { headers: as(user) })
+    })
+
+  it.effect("gets 429 for one more, and for `POST /chat`; another user's streams open, and closed ones count no more", () =>
+    Effect.gen(function*() {
+      const call = yield* makeCall({ auth: layerTokens, server: { maxStreams: 10, maxUserStreams: 2 } })
+      const [first] = [yield* open(call, "alice"), yield* open(call, "alice")]
+      const refused = yield* open(call, "alice")
+      assert.strictEqual(refused.status, 429)
+      assert.strictEqual(refused.headers.get("retry-after"), "5")
+      assert.deepInclude(yield* problem(refused), { type: "urn:perennial:problem:too-many-user-streams", limit: 2 })
+      assert.strictEqual((yield* call("/chat", post({ message: "a" }, as("alice")))).status, 429)
+      assert.strictEqual((yield* open(call, "bob")).status, 200)
+      const page = yield* call("/tasks", { headers: as("alice") })
+      assert.strictEqual((yield* json(page)).items.length, 3)
+      yield* Effect.promise(async () => first.body?.cancel())
+      assert.strictEqual((yield* open(call, "alice")).status, 200)
     }))
 })
 

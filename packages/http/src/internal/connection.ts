@@ -3,6 +3,7 @@
  *
  * A heartbeat does not interrupt the pull of the source. The pull goes on in a fiber that the connection's scope owns.
  */
+import type { UserId } from "@perennial/domain/Ids"
 import type { StreamLost } from "@perennial/domain/TaskError"
 import { isTerminal, type StoredEvent } from "@perennial/domain/TaskEvent"
 import { type Array, Cause, Effect, Exit, type Fiber, Pull, Scope } from "effect"
@@ -19,9 +20,12 @@ export interface Connections {
   readonly coalesce: Effect.Effect<void> | undefined
   /** Wakes the connections that wait. At most one entry for each open connection. */
   readonly waiting: Set<() => void>
-  /** The largest number of open connections. */
+  /** The largest number of open connections, of all users and of one user. */
   readonly limit: number
+  readonly userLimit: number
   open: number
+  /** The users with open connections. */
+  readonly openOf: Map<UserId, number>
   /** Whether the log has a warning about the limit, since half of the connections were free. */
   warned: boolean
   draining: boolean
@@ -36,14 +40,30 @@ const isSmall = (batch: Events): boolean => batch.length < worthWriting && !batc
 
 export interface ConnectionOptions {
   readonly wire: Wire
+  /** Undefined: the connection counts for no user. */
+  readonly userId: UserId | undefined
   /** When the connection ends, in milliseconds since 1970-01-01T00:00Z. It writes no event after this time. */
   readonly expiresAt: number
+}
+
+/** Whether the largest number of connections is open. */
+export const isFull = ({ limit, open }: Connections): boolean => open >= limit
+
+/** Whether the user has the largest number of open connections. */
+export const hasTooMany = ({ openOf, userLimit }: Connections, userId: UserId | undefined): boolean =>
+  userId !== undefined && (openOf.get(userId) ?? 0) >= userLimit
+
+const count = ({ openOf }: Connections, userId: UserId | undefined, more: 1 | -1): void => {
+  if (userId === undefined) return
+  const open = (openOf.get(userId) ?? 0) + more
+  if (open === 0) openOf.delete(userId)
+  else openOf.set(userId, open)
 }
 
 /** The bytes of a connection whose events come from `source`; the connection is open until `scope` closes. */
 export const connect = (
   connections: Connections,
-  { expiresAt, wire }: ConnectionOptions,
+  { expiresAt, userId, wire }: ConnectionOptions,
   source: Pull.Pull<Events, StreamLost>,
   scope: Scope.Scope
 ): Effect.Effect<Pull.Pull<Bytes>> => {
@@ -113,13 +133,15 @@ export const connect = (
 
   const close = Effect.sync(() => {
     connections.open--
+    count(connections, userId, -1)
     if (connections.open <= connections.limit / 2) connections.warned = false
   })
   return Effect.suspend(() => {
     // Requests that were admitted at the same time may be more than the free places.
-    refused = connections.open >= connections.limit
+    refused = isFull(connections) || hasTooMany(connections, userId)
     if (refused) return Effect.succeed(next)
     connections.open++
+    count(connections, userId, 1)
     return Effect.as(Scope.addFinalizer(scope, close), next)
   })
 }

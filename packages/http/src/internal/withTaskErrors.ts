@@ -21,6 +21,7 @@ type Failure =
   | Problems.Forbidden
   | Problems.RateLimited
   | Problems.TooManyStreams
+  | Problems.TooManyUserStreams
   | Problems.Unavailable
 
 /** The error of the domain for a failure. */
