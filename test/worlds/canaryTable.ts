@@ -7,8 +7,8 @@ import { type Failure, runWorlds } from "./runWorlds.ts"
 
 /** A bug that is not found within so many worlds is missed. */
 const most = 1_000
-/** The rate is measured until so many worlds broke. */
-const enough = 4
+/** Each thread stops after so many worlds that broke. */
+const enough = 2
 
 const first = 1
 

@@ -141,7 +141,7 @@ export const planOf = (seed: number): Plan => {
       repeatedWakes: dice.pick([0, 0.3]),
       commitMillis: dice.pick([0, 0, 0, 5])
     },
-    http: dice.chance(0.2),
+    http: dice.chance(0.1),
     scripts: repeat(6, (i) => i).flatMap((i) => {
       const deletes = dice.chance(0.3)
       return repeat(1 + dice.below(2), (j) => ({

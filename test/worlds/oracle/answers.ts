@@ -18,10 +18,19 @@ const refusals: ReadonlySet<string> = new Set([
 export const checkAnswers = (observed: Observed, ends: Ends, broken: Broken): void => {
   for (const call of observed.history.calls) checkAnswer(call, observed, ends, broken)
   const accepted = acceptedOf(observed)
+  for (const { act, conversation, name } of observed.history.calls) {
+    const tasks = accepted.get(name) ?? none
+    const deleted = observed.history.calls.some((call) =>
+      call.act.type === "delete" && call.conversation === conversation
+    )
+    if (act.type === "start" && tasks.size > 1 && !deleted) {
+      broken("P2", `request ${name} was accepted as ${[...tasks].join(" and ")}`, ...tasks)
+    }
+  }
   for (const conversation of observed.conversations.keys()) {
     const operations = [
       ...observed.history.calls.flatMap((call) =>
-        call.conversation === conversation ? operationsOf(call, accepted.get(call.name)) : []
+        call.conversation === conversation ? operationsOf(call, accepted.get(call.name) ?? none) : []
       ),
       ...exactOperations(observed, conversation, ends)
     ]
@@ -31,6 +40,8 @@ export const checkAnswers = (observed: Observed, ends: Ends, broken: Broken): vo
     broken("P2", `what clients of ${conversation} were told has no order: ${told.join("; ")}`, conversation)
   }
 }
+
+const none: ReadonlySet<string> = new Set()
 
 const statuses: ReadonlySet<string> = new Set(["completed", "error", "cancelled"])
 
@@ -56,28 +67,30 @@ const checkAnswer = (call: Call, { tasks }: Observed, ends: Ends, broken: Broken
   }
 }
 
-/** The task that the store made of each request. A repeated request finds the task of the first. */
-const acceptedOf = ({ commits }: Observed): ReadonlyMap<unknown, string> => {
-  const accepted = new Map<unknown, string>()
+/** The tasks that the store made of each request. A repeated request finds the task of the first, until that is deleted. */
+const acceptedOf = ({ commits }: Observed): ReadonlyMap<unknown, ReadonlySet<string>> => {
+  const accepted = new Map<unknown, Set<string>>()
   for (const commit of commits) {
     if (commit.method !== "create") continue
-    accepted.set(commit.args[0].spec.metadata?.["request"], commit.value.task.id)
+    const request = commit.args[0].spec.metadata?.["request"]
+    const tasks = accepted.get(request) ?? new Set()
+    accepted.set(request, tasks.add(commit.value.task.id))
   }
   return accepted
 }
 
 /** One act of a client as operations of its conversation. */
-const operationsOf = (call: Call, taskId: string | undefined): ReadonlyArray<Operation> => {
+const operationsOf = (call: Call, accepted: ReadonlySet<string>): ReadonlyArray<Operation> => {
   const { act, approved, from, result, sure, toolCallId, until } = call
   if (act.type === "start") {
-    if (taskId !== undefined) {
-      return [{
+    if (accepted.size > 0) {
+      return [...accepted].map((taskId): Operation => ({
         type: "start",
         onBusy: act.onBusy,
         taskId,
         from,
-        until: result === "ok" ? until : Number.POSITIVE_INFINITY
-      }]
+        until: result === "ok" && taskId === call.taskId ? until : Number.POSITIVE_INFINITY
+      }))
     }
     const refused = sure && !refusals.has(result)
     if (refused && result === "ConversationBusy") return [{ type: "busy", from, until }]
