@@ -123,3 +123,22 @@ it.effect("P8: a task waits for a conversation store that is down for several mi
     assert.strictEqual((yield* untilEnded(both, id)).status, "completed")
     yield* checkEnded(both, id)
   }))
+
+it.effect("P10: a conversation that is deleted while a task of it runs gets all messages of the task again", () =>
+  Effect.gen(function*() {
+    const both = yield* shared
+    const deleted = Effect.flatMap(CurrentUser, (userId) => both.store.delete({ id: conversationId, userId }))
+    let deletions = 0
+    const agent = make("deleting", ({ journal }, emit) =>
+      Effect.gen(function*() {
+        const done = journal.filter(({ event }) => event.type === "message").length
+        if (done < 1) yield* emit([message("first")])
+        if (deletions++ === 0) yield* Effect.orDie(deleted)
+        if (done < 2) yield* emit([message("second")])
+        return { usage: zero }
+      }))
+    const { manager } = yield* startProcess(both, [agent])
+    const { id } = yield* manager.start({ message: "hello", conversationId })
+    assert.strictEqual((yield* untilEnded(both, id)).status, "completed")
+    assert.deepStrictEqual(yield* inConversation(both), ["hello", "first", "second"])
+  }))

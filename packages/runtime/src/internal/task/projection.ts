@@ -7,7 +7,7 @@
  */
 import type { StoredMessage } from "@perennial/domain/Conversation"
 import type { ConversationStore } from "@perennial/domain/ConversationStore"
-import type { MessageId } from "@perennial/domain/Ids"
+import { type MessageId, messageId } from "@perennial/domain/Ids"
 import { Effect, Exit } from "effect"
 import type { OwnedLog } from "../log/ownedLog.ts"
 import type { Attempt } from "./storeFailures.ts"
@@ -31,6 +31,10 @@ const storeResponds = (store: Store, { claim }: OwnedLog): Effect.Effect<boolean
     Exit.isSuccess
   )
 
+/** Whether these are the messages of the task from the first one, which is the user's. */
+const isWhole = ({ claim }: OwnedLog, [first]: ReadonlyArray<StoredMessage>): boolean =>
+  first?.id === messageId(claim.taskId, 1)
+
 /**
  * One step removes the messages that the task replaces and adds the first message of the task, so that no reader sees the
  * conversation without either. The task itself stores that it replaces them. After a crash before this step the next attempt
@@ -40,11 +44,14 @@ const storeResponds = (store: Store, { claim }: OwnedLog): Effect.Effect<boolean
 const append = (store: Store, log: OwnedLog, messages: ReadonlyArray<StoredMessage>) => {
   const { conversationId: id, userId } = log.claim
   return store.append(id, messages, { replaces: log.replaces }).pipe(
-    // The conversation was deleted between the two steps of `start`. The task is accepted, so the conversation is created again.
-    Effect.catchTag(
-      "ConversationNotFound",
-      () => Effect.andThen(store.create({ id, userId }), store.append(id, messages))
-    ),
+    // The conversation was deleted between the two steps of `start`, or the task was accepted between the two steps of the
+    // deletion. The task is accepted, so the conversation is created again.
+    Effect.catchTag("ConversationNotFound", (error) =>
+      Effect.andThen(
+        store.create({ id, userId }),
+        // Without the messages before it, a message has no sense. The next attempt reads all of them in the log.
+        isWhole(log, messages) ? store.append(id, messages) : Effect.fail(error)
+      )),
     Effect.map(() => log.stored(messages))
   )
 }
