@@ -310,6 +310,12 @@ const ofTasks: ReadonlyArray<Canary> = [
     "for (const [toolCallId, call] of self.calls) if (!call.entered) events.push"
   ),
   canary(
+    "a conversation that was deleted meanwhile gets only the later messages",
+    `${runtime}internal/task/projection.ts`,
+    "isWhole(log, messages) ? store.append",
+    "messages.length > 0 ? store.append"
+  ),
+  canary(
     "a shutdown is an error",
     `${runtime}internal/task/outcome.ts`,
     "case \"shutdown\":\n      return \"release\"",

@@ -7,8 +7,8 @@ import { type Failure, runWorlds } from "./runWorlds.ts"
 
 /** A bug that is not found within so many worlds is missed. */
 const most = 1_000
-/** Each thread stops after so many worlds that broke. */
-const enough = 2
+/** A thread stops after so many worlds that broke. */
+const enough = 1
 
 const first = 1
 
@@ -36,7 +36,8 @@ export const canaryTable = Effect.fnUntraced(function*(only = "") {
     })
     const seeds = failures.map(({ seed }) => seed - first + 1)
     if (seeds.length === 0) missed.push(name)
-    const rate = `${(100 * failures.length / worlds).toPrecision(2)} %`
+    const percent = 100 * failures.length / worlds
+    const rate = `${percent < 10 ? percent.toPrecision(1) : Math.round(percent)} %`
     yield* Console.log(
       seeds.length === 0
         ? `| ${name} | not in ${worlds} | | |`

@@ -1,5 +1,5 @@
 /** Several processes over one store, their clients, and everything that goes wrong. A world runs until it comes to rest. */
-import { ConversationId, type TaskId, UserId } from "@perennial/domain/Ids"
+import { ConversationId, type MessageId, type TaskId, UserId } from "@perennial/domain/Ids"
 import type { Task } from "@perennial/domain/Task"
 import type { StoredEvent } from "@perennial/domain/TaskEvent"
 import { Exit } from "effect"
@@ -35,7 +35,7 @@ export interface Observed {
   /** The tasks of deleted conversations. */
   readonly deleted: ReadonlySet<TaskId>
   /** The messages of each conversation: their ids, in order. Undefined if there is no such conversation. */
-  readonly conversations: ReadonlyMap<string, ReadonlyArray<string> | undefined>
+  readonly conversations: ReadonlyMap<string, ReadonlyArray<MessageId> | undefined>
   readonly uptimes: ReadonlyArray<Uptime>
   /** What is still open although it should have ended. */
   readonly open: ReadonlyArray<string>
@@ -160,7 +160,7 @@ export class World {
     })
   }
 
-  #messages(conversation: string): ReadonlyArray<string> | undefined {
+  #messages(conversation: string): ReadonlyArray<MessageId> | undefined {
     const key = { id: ConversationId.make(conversation), userId: user }
     const page = this.network.ask(this.network.store.messages(key, { limit: 1_000 }))
     return Exit.isSuccess(page) ? page.value.map(({ id }) => id) : undefined
