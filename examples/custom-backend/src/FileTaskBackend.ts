@@ -133,12 +133,16 @@ export const make = Effect.fnUntraced(function*(file: string) {
   const append: Service["append"] = (batch) =>
     commit("append", (now) =>
       Effect.sync(() => {
-        const writes = batch.map(({ claim, events }) => {
+        const writes = batch.map(({ claim, events, summary }) => {
           const entry = db.fenced(claim)
-          return entry !== undefined && events[0].seq === entry.state.lastSeq + 1 ? { entry, events } : undefined
+          return entry !== undefined && events[0].seq === entry.state.lastSeq + 1
+            ? { entry, events, summary }
+            : undefined
         })
         const change = TaskRow.merge(
-          writes.flatMap((write) => write === undefined ? [] : [TaskRow.append(write.entry.state, write.events, now)])
+          writes.flatMap((write) =>
+            write === undefined ? [] : [TaskRow.append(write.entry.state, write.events, now, write.summary)]
+          )
         )
         return {
           change: change.states?.length === 0 ? undefined : change,

@@ -9,6 +9,7 @@ import { isTerminal, type Task, TaskError, TaskStatus } from "@perennial/domain/
 import { type Claim, type EndedTask, type Head, isProgress } from "@perennial/domain/TaskBackend"
 import * as TaskEvent from "@perennial/domain/TaskEvent"
 import { TaskSpec, toShown, withoutOwnerFields } from "@perennial/domain/TaskSpec"
+import * as TaskSummary from "@perennial/domain/TaskSummary"
 import { DateTime, Duration, Schema } from "effect"
 
 /** The fields that never change: the fields of `NewTask`, and the time of acceptance. */
@@ -36,6 +37,7 @@ export const State = Schema.Struct({
   id: TaskId,
   status: TaskStatus,
   error: Schema.optional(TaskError),
+  summary: Schema.optional(TaskSummary.TaskSummary),
   /** The owner. Its lease may have run out. */
   runnerId: Schema.optional(RunnerId),
   /** The claim that gave the task its present token. */
@@ -88,10 +90,19 @@ export const initial = (id: TaskId): State => ({
   updatedAt: 0
 })
 
-/** Appends events to the log of a task. A terminal event ends the task and removes its owner (P4). */
-export const append = (state: State, events: ReadonlyArray<TaskEvent.StoredEvent>, now: number): Change => {
+/**
+ * Appends events to the log of a task. A terminal event ends the task and removes its owner (P4). Without a summary the task
+ * keeps its summary.
+ */
+export const append = (
+  state: State,
+  events: ReadonlyArray<TaskEvent.StoredEvent>,
+  now: number,
+  summary = state.summary
+): Change => {
   const grown = {
     ...state,
+    summary,
     lastSeq: state.lastSeq + events.length,
     failures: events.some(isProgress) ? 0 : state.failures,
     updatedAt: now
@@ -144,6 +155,7 @@ export const toTask = ({ state, task }: Entry): Task => ({
   createdAt: DateTime.makeUnsafe(task.createdAt),
   updatedAt: DateTime.makeUnsafe(state.updatedAt),
   ...(state.error === undefined ? {} : { error: state.error }),
+  ...TaskSummary.toShown(state.summary ?? TaskSummary.empty, state.status),
   ...toShown(task.spec)
 })
 

@@ -20,7 +20,7 @@ import * as TaskSpec from "@perennial/domain/TaskSpec"
 import { Array, Duration, Effect, Layer, Option, type Schema, type Scope } from "effect"
 import { Redis } from "effect/persistence"
 import { toTaskBackendError } from "./internal/backendError.ts"
-import { progress } from "./internal/eventPayload.ts"
+import { progress, summaryText } from "./internal/eventPayload.ts"
 import * as RedisConnection from "./internal/redisConnection.ts"
 import * as RedisScripts from "./internal/redisPrelude.ts"
 import * as RedisQueue from "./internal/redisQueue.ts"
@@ -78,11 +78,12 @@ const makeOwnership = (
 const makeLog = (run: RedisScripts.RunScript): Pick<Service, "append" | "events" | "lastSeqs" | "prune"> => ({
   append: (batch) => {
     const toArguments = () =>
-      batch.flatMap(({ claim, events }) => [
+      batch.flatMap(({ claim, events, summary }) => [
         claim.taskId,
         claim.token,
         events[0].seq,
         progress(events),
+        summaryText(summary),
         events.length,
         ...toPayloads(events)
       ])

@@ -6,8 +6,9 @@ import { assert, describe, it } from "@effect/vitest"
 import * as PgTaskBackend from "@perennial/backends/PgTaskBackend"
 import { AgentId, ConversationId, RunnerId, TaskId, UserId } from "@perennial/domain/Ids"
 import { userText } from "@perennial/domain/Message"
-import { type NewTask, TaskBackend, type Wake } from "@perennial/domain/TaskBackend"
+import { type NewTask, TaskBackend } from "@perennial/domain/TaskBackend"
 import type { StoredEvent } from "@perennial/domain/TaskEvent"
+import type { Wake } from "@perennial/domain/Wake"
 import {
   Array,
   Context,

@@ -121,12 +121,13 @@ export const make: Effect.Effect<Service> = Effect.sync(() => {
 
   const append: Service["append"] = (batch) =>
     step((now) =>
-      Effect.succeed(batch.map(({ claim, events }) => {
+      Effect.succeed(batch.map(({ claim, events, summary }) => {
         const row = tasks.fenced(claim)
         if (row === undefined || events[0].seq !== row.lastSeq + 1) {
           return { ok: false, intents: 0 }
         }
         tasks.write(row, events, now)
+        if (summary !== undefined) row.summary = summary
         return { ok: true, intents: row.intents.length }
       }))
     )

@@ -97,6 +97,26 @@ export const TaskError = Schema.Struct({
 export interface TaskError extends Schema.Schema.Type<typeof TaskError> {}
 
 /**
+ * A tool call that waits for a person.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const WaitingCall = Schema.Struct({
+  toolCallId: Schema.String,
+  tool: Schema.String,
+  /** The seq of the `tool_approval` event, which has the arguments. */
+  seq: Schema.Natural,
+  askedAt: Schema.DateTimeUtcFromString
+}).annotate({ identifier: "WaitingCall" })
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface WaitingCall extends Schema.Schema.Type<typeof WaitingCall> {}
+
+/**
  * The public view of a task.
  *
  * @since 0.1.0
@@ -115,6 +135,10 @@ export const Task = Schema.Struct({
   updatedAt: Schema.DateTimeUtcFromString,
   /** Only with status `error`. */
   error: Schema.optionalKey(TaskError),
+  /** The tool calls that wait for a person, oldest first, at most 100. Only while the task is active and some do. */
+  waiting: Schema.optionalKey(Schema.Array(WaitingCall)),
+  /** The title that this task gave to its conversation. */
+  title: Schema.optionalKey(Schema.String),
   metadata: Schema.optionalKey(Metadata),
   /** The user's message that the task's own message replaces. */
   replaces: Schema.optionalKey(MessageId)

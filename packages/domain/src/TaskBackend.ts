@@ -23,6 +23,8 @@ import type {
 } from "./TaskError.ts"
 import type { StoredEvent } from "./TaskEvent.ts"
 import type { TaskSpec } from "./TaskSpec.ts"
+import type { TaskSummary } from "./TaskSummary.ts"
+import type { Wake } from "./Wake.ts"
 
 /**
  * A task that is to be accepted.
@@ -185,18 +187,6 @@ export interface EventPage {
 }
 
 /**
- * A hint from another process. It may be dropped or repeated.
- *
- * @since 0.1.0
- * @category models
- */
-export interface Wake {
-  /** `log`: the log grew. `intent`: an intent was recorded. `head`: a task waits for an owner. `all`: any of these. */
-  readonly kind: "log" | "intent" | "head" | "all"
-  readonly taskId?: TaskId | undefined
-}
-
-/**
  * Stores tasks. An implementation passes `TaskBackendContract`, which has a test for every sentence here.
  *
  * **Details**
@@ -277,12 +267,14 @@ export class TaskBackend extends Context.Service<TaskBackend, {
    * Appends to the logs of many tasks in one commit. An entry whose token is not the task's, or whose first seq is not
    * `lastSeq + 1`, is not `ok` and changes nothing; the other entries are appended (P9). An event that shows progress
    * (`isProgress`) sets `failures` to 0. A batch contains a claim at most once. `intents` is the number of recorded intents
-   * of an entry that is `ok`.
+   * of an entry that is `ok`. A `summary` replaces the summary that the record of the task shows.
    */
   readonly append: (
     batch: Array.NonEmptyReadonlyArray<{
       readonly claim: Fence
       readonly events: Array.NonEmptyReadonlyArray<StoredEvent>
+      /** Given when these events change it. */
+      readonly summary?: TaskSummary | undefined
     }>
   ) => Effect.Effect<ReadonlyArray<{ readonly ok: boolean; readonly intents: number }>, TaskBackendError>
 

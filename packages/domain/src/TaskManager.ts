@@ -8,6 +8,7 @@
  * @since 0.1.0
  */
 import { Context, Effect, Schema, Stream } from "effect"
+import type { ApprovalPage, ApprovalsOptions } from "./Approval.ts"
 import type { Decision } from "./Decision.ts"
 import type { ConversationId, TaskId } from "./Ids.ts"
 import * as Input from "./Input.ts"
@@ -164,6 +165,9 @@ export class TaskManager extends Context.Service<TaskManager, {
     toolCallId: string,
     decision: Decision
   ) => Effect.Effect<void, InvalidInput | TaskNotFound | ToolCallNotFound | AlreadyDecided | TaskBackendError>
+
+  /** A page of the tool calls that wait for the user's decision, on all processes. */
+  readonly approvals: (options?: ApprovalsOptions) => Effect.Effect<ApprovalPage, TaskBackendError>
 
   /** Removes a conversation with its tasks, logs and messages, unless a task of it is active. */
   readonly deleteConversation: (

@@ -12,6 +12,11 @@ export * as Agent from "./Agent.ts"
 /**
  * @since 0.1.0
  */
+export * as Approval from "./Approval.ts"
+
+/**
+ * @since 0.1.0
+ */
 export * as ContentBounds from "./ContentBounds.ts"
 
 /**
@@ -157,12 +162,22 @@ export * as TaskSpec from "./TaskSpec.ts"
 /**
  * @since 0.1.0
  */
+export * as TaskSummary from "./TaskSummary.ts"
+
+/**
+ * @since 0.1.0
+ */
 export * as TaskView from "./TaskView.ts"
 
 /**
  * @since 0.1.0
  */
 export * as Usage from "./Usage.ts"
+
+/**
+ * @since 0.1.0
+ */
+export * as Wake from "./Wake.ts"
 
 /**
  * @since 0.1.0

@@ -1,4 +1,4 @@
-import type { TaskBackend } from "@perennial/domain"
+import type { TaskBackend, Wake } from "@perennial/domain"
 import type {
   ConversationBusy,
   ConversationNotFound,
@@ -20,7 +20,7 @@ type Failure<Name extends Method> = Effect.Error<ReturnType<Service[Name]>>
 describe("TaskBackend", () => {
   it("has no requirements", () => {
     expect<Effect.Services<ReturnType<Service[Method]>>>().type.toBe<never>()
-    expect<Service["wakes"]>().type.toBe<Stream.Stream<TaskBackend.Wake>>()
+    expect<Service["wakes"]>().type.toBe<Stream.Stream<Wake.Wake>>()
   })
 
   it("P1, P2: create has a typed error for each reason to refuse a task", () => {

@@ -14,6 +14,7 @@ import { StoredEvent, TaskEvent } from "@perennial/domain/TaskEvent"
 import { Schema, Struct } from "effect"
 import { HttpApi, HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
 import { Authorization, Public } from "./Authorization.ts"
+import { FeedApi } from "./FeedApi.ts"
 import { cancelBody, describeLimit, describeTask, limit, longest, page } from "./internal/apiParts.ts"
 import { ConversationCursor } from "./internal/conversationCursor.ts"
 import { documented, documentedApi, integer } from "./internal/openApi.ts"
@@ -349,6 +350,7 @@ export class SystemApi extends HttpApiGroup.make("system")
 export class Api extends HttpApi.make("perennial")
   .add(TasksApi)
   .add(ConversationsApi)
+  .add(FeedApi)
   .add(OperatorApi)
   .add(SystemApi)
   .middleware(Problems.RefusalLimit)

@@ -12,7 +12,7 @@ import { isTerminal, Task } from "@perennial/domain/Task"
 import { StreamLost } from "@perennial/domain/TaskError"
 import { size, type StoredEvent } from "@perennial/domain/TaskEvent"
 import { type CancelOptions, TaskManager } from "@perennial/domain/TaskManager"
-import { Effect, type Layer, Option, Schema, Stream } from "effect"
+import { Array, Effect, type Layer, Option, Schema, Stream, Struct } from "effect"
 import { HttpEffect, HttpServerResponse } from "effect/http"
 import { HttpApiBuilder, type HttpApiGroup, HttpApiSchema } from "effect/http-api"
 import { Api, EventPage } from "./Api.ts"
@@ -239,6 +239,17 @@ export const layerConversations: Layer.Layer<
   })
 )
 
+/** A title tells what a conversation is about. */
+const withoutTitle: (task: Task) => Task = Struct.omit(["title"])
+
+/** The records of tasks as operators see them. */
+const withoutTitles = (manager: TaskManager["Service"]): TaskManager["Service"] => ({
+  ...manager,
+  get: (id) => Effect.map(manager.get(id), withoutTitle),
+  list: (options) => Effect.map(manager.list(options), Array.map(withoutTitle)),
+  cancel: (id, options) => Effect.map(manager.cancel(id, options), withoutTitle)
+})
+
 /**
  * The handlers of operators: what a user may do with the records of tasks, in the name of that user.
  *
@@ -253,7 +264,7 @@ export const layerOperator: Layer.Layer<
   Api,
   "operator",
   Effect.fnUntraced(function*(handlers) {
-    const manager = yield* TaskManager
+    const manager = withoutTitles(yield* TaskManager)
     const as = (userId: UserId) => Effect.provideService(CurrentUser, userId)
 
     return handlers.handleAll({

@@ -12,6 +12,7 @@ import { type FindMyWay, HttpIncomingMessage, HttpMiddleware, HttpPlatform, Http
 import { HttpApiBuilder, HttpApiScalar, OpenApi } from "effect/http-api"
 import { Api } from "./Api.ts"
 import type { Authorization } from "./Authorization.ts"
+import * as Feed from "./Feed.ts"
 import * as Handlers from "./Handlers.ts"
 import { LinkBase } from "./internal/linkBase.ts"
 import { layerNotFound } from "./internal/notFound.ts"
@@ -115,6 +116,7 @@ export const layerRoutes = (options?: RouteOptions) => {
       Layer.provide([
         Handlers.layerTasks,
         Handlers.layerConversations,
+        Feed.layerHandlers,
         Layer.provide(Handlers.layerOperator, Operator.layer),
         Handlers.layerSystem
       ]),

@@ -27,6 +27,16 @@ export * as EventReader from "./EventReader.ts"
 /**
  * @since 0.1.0
  */
+export * as Feed from "./Feed.ts"
+
+/**
+ * @since 0.1.0
+ */
+export * as FeedApi from "./FeedApi.ts"
+
+/**
+ * @since 0.1.0
+ */
 export * as Handlers from "./Handlers.ts"
 
 /**

@@ -126,7 +126,7 @@ describe("the OpenAPI document", () => {
           }
         }
       }
-      assert.strictEqual(numbers, 7)
+      assert.strictEqual(numbers, 8)
     }))
 
   it.effect("operations with a body declare 413 and 415, all operations declare 405", () =>

@@ -30,6 +30,24 @@ describe("an operator", () => {
       assert.strictEqual((yield* json(yield* call(`/tasks/${id}`, { headers: as("alice") }))).status, "cancelled")
     }))
 
+  it.effect("P12: sees no titles, which tell what a conversation is about", () =>
+    Effect.gen(function*() {
+      const call = yield* makeCall({ auth: users })
+      const { id } = yield* json(yield* call("/tasks", post({ message: "title a" }, as("alice"))))
+      yield* body(yield* call(`/tasks/${id}/events`, { headers: as("alice") }))
+      assert.include(yield* body(yield* call(`/tasks/${id}`, { headers: as("alice") })), "A title")
+      const requests: ReadonlyArray<readonly [string, RequestInit]> = [
+        ["/operator/users/alice/tasks", {}],
+        [`/operator/users/alice/tasks/${id}`, {}],
+        [`/operator/users/alice/tasks/${id}/cancel`, post({})]
+      ]
+      for (const [path, init] of requests) {
+        const shown = yield* body(yield* call(path, { ...init, headers: { ...init.headers, ...as("olga") } }))
+        assert.include(shown, id)
+        assert.notInclude(shown, "A title")
+      }
+    }))
+
   it.effect("P12: reads no events and no messages of others, and finds no task under another user", () =>
     Effect.gen(function*() {
       const call = yield* makeCall({ auth: users })

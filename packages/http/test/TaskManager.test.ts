@@ -130,8 +130,13 @@ describe("only over HTTP", () => {
       assert.strictEqual((yield* as("alice")(manager.await(id))).task.status, "completed")
       assert.deepStrictEqual(yield* Effect.flip(as("bob")(manager.get(id))), new TaskNotFound({ taskId: id }))
       assert.deepStrictEqual(yield* as("bob")(manager.list()), [])
+      const asking = yield* as("alice")(manager.start({ message: "approve" }))
+      yield* as("alice")(Effect.flatMap(manager.events(asking.id), (events) => Stream.runDrain(Stream.take(events, 3))))
+      assert.strictEqual((yield* as("alice")(manager.approvals())).items[0]?.taskId, asking.id)
+      assert.deepStrictEqual(yield* as("bob")(manager.approvals()), { items: [] })
+      yield* as("alice")(manager.cancel(asking.id))
       const other = yield* connect(port, { token: "alice-secret" })
-      assert.deepStrictEqual((yield* other.list()).map((task) => task.id), [id])
+      assert.deepStrictEqual((yield* other.list()).map((task) => task.id), [asking.id, id])
     }))
 
   it.live("a refused token is a TaskBackendError with the cause", () =>

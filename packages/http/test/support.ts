@@ -23,7 +23,7 @@ export interface Echo {
 
 /**
  * An agent that repeats the words of the user's message, one event for each word. `hold` waits for the gate, `approve`
- * waits for a decision, `break` dies of a bug, and `10x100` emits 10 batches of 100 events.
+ * waits for a decision, `title` gives the conversation a title, `break` dies of a bug, and `10x100` emits 10 batches of 100 events.
  */
 export const makeEcho = (): Echo => {
   const gate = Latch.makeUnsafe(false)
@@ -33,6 +33,7 @@ export const makeEcho = (): Echo => {
       const say = (content: string) => emit([{ type: "text", content }])
       for (const word of said === undefined ? [] : Message.text(said).split(" ")) {
         if (word === "hold") yield* gate.await
+        if (word === "title") yield* emit([{ type: "title", title: "A title" }])
         if (word === "break") return yield* Effect.die(new Error("secret connection string"))
         if (word === "approve") {
           yield* emit([{ type: "tool_approval", tool: "pay", toolCallId: "call/1", args: { cents: 5 } }])

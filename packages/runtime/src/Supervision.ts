@@ -5,7 +5,8 @@
  * @since 0.1.0
  */
 import { Agents } from "@perennial/domain/Agent"
-import { type Head, TaskBackend, type Wake } from "@perennial/domain/TaskBackend"
+import { type Head, TaskBackend } from "@perennial/domain/TaskBackend"
+import type { Wake } from "@perennial/domain/Wake"
 import { Duration, Effect, Latch, Random, Schedule, Stream } from "effect"
 import { Lease } from "./Lease.ts"
 import { TaskExecutor } from "./TaskExecutor.ts"

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import type { Decision } from "@perennial/domain/Decision"
 import { type AgentTools, LlmAgent, ScriptedModel } from "@perennial/runtime"
-import { Effect, Fiber, Layer, Schema } from "effect"
+import { Array as Arr, Effect, Fiber, Layer, Schema } from "effect"
 import { Tool, Toolkit } from "effect/ai"
 import { adjust, type AgentTask, settle, startAgent } from "./support/agentTask.ts"
 import { Effects, Tools, toolsLayer } from "./support/agentToolkit.ts"
@@ -238,6 +238,37 @@ describe("approval with several processes", () => {
     )
     return { both, id, manager: b.manager, results }
   })
+
+  it.effect("the record of the task shows the waiting call until it is decided, also after a recovery", () =>
+    Effect.gen(function*() {
+      const { both, id, manager } = yield* twoProcesses({ required: "tool" })
+      const waiting = Effect.map(manager.get(id), ({ waiting }) => waiting?.map(({ toolCallId }) => toolCallId))
+      assert.deepStrictEqual(yield* waiting, ["delete-50"])
+      const asked = yield* both.backend.get(id)
+      yield* adjust("12 seconds")
+      assert.deepStrictEqual((yield* manager.get(id)).waiting, asked.waiting)
+      assert.strictEqual((yield* manager.get(id)).attempt, 2)
+      yield* manager.decide(id, "delete-50", { approved: true })
+      yield* untilEnded(both, id)
+      assert.isUndefined(yield* waiting)
+    }).pipe(Effect.provide(env)))
+
+  it.effect("a call that waited before records showed it appears when the task is resumed", () =>
+    Effect.gen(function*() {
+      yield* (yield* Script).push([{ tool: "delete", params: { id: 50 }, id: "delete-50" }], ["ok"])
+      const agent = yield* LlmAgent.make(config)
+      const both = yield* shared
+      const append: typeof both.backend.append = (batch) =>
+        both.backend.append(Arr.map(batch, ({ claim, events }) => ({ claim, events })))
+      const a = yield* startProcess({ ...both, backend: { ...both.backend, append } }, [agent])
+      const { id } = yield* a.manager.start({ message: "Delete 50." })
+      yield* settle
+      assert.notProperty(yield* both.backend.get(id), "waiting")
+      yield* a.terminate
+      const b = yield* startProcess(both, [agent])
+      yield* adjust("2 seconds")
+      assert.deepStrictEqual((yield* b.manager.approvals()).items.map(({ args }) => args), [{ id: 50 }])
+    }).pipe(Effect.provide(env)))
 
   const given: ReadonlyArray<readonly [string, Decision, Schema.Json]> = [
     ["allowed", { approved: true }, "deleted 50"],

@@ -4,7 +4,7 @@
 import { assert } from "@effect/vitest"
 import { TaskBackend } from "@perennial/domain/TaskBackend"
 import type { TaskEvent } from "@perennial/domain/TaskEvent"
-import { Array, Duration, Effect, Option } from "effect"
+import { Array, DateTime, Duration, Effect, Option } from "effect"
 import { TestClock } from "effect/testing"
 import {
   alice,
@@ -45,6 +45,44 @@ const appending = (test: Test): void => {
       const page = yield* backend.events(taskId("t1"), { after: 1, ...wide })
       assert.deepStrictEqual(page, { events, lastSeq: 4, ended: false })
       assert.strictEqual((yield* backend.get(taskId("t1"))).lastSeq, 4)
+    })
+  )
+
+  test(
+    "the record of a task shows its newest summary; who may not write changes none, and an end removes what waits",
+    Effect.gen(function*() {
+      const backend = yield* TaskBackend
+      const call = { toolCallId: "call/\u0000", tool: "pay 🌲", seq: 2, askedAt: DateTime.makeUnsafe(1_000) }
+      const summary = { waiting: [call], title: "A title" }
+      const shown = (id: string) => Effect.map(backend.get(taskId(id)), ({ title, waiting }) => ({ title, waiting }))
+      const owner = yield* begin("t1")
+      const other = yield* begin("t2", { conversationId: conversationId("c2") })
+      assert.notProperty(yield* backend.get(taskId("t1")), "waiting")
+      yield* backend.append([
+        { claim: other, events: stored(2, text("t2", "x")) },
+        { claim: owner, events: stored(2, text("t1", "x")), summary }
+      ])
+      yield* backend.append([{ claim: owner, events: stored(3, text("t1", "y")) }])
+      assert.deepStrictEqual(yield* shown("t1"), summary)
+      assert.deepStrictEqual(yield* shown("t2"), { title: undefined, waiting: undefined })
+      const [listed] = yield* backend.list({
+        userId: alice,
+        status: ["running"],
+        limit: 10,
+        conversationId: conversation
+      })
+      assert.deepStrictEqual(listed, yield* backend.get(taskId("t1")))
+      yield* backend.append([{
+        claim: { ...owner, token: owner.token + 1 },
+        events: stored(4, text("t1", "z")),
+        summary: { title: "stale" }
+      }])
+      assert.deepStrictEqual(yield* shown("t1"), summary)
+      yield* end(owner)
+      assert.deepStrictEqual(yield* shown("t1"), { title: "A title", waiting: undefined })
+      yield* backend.append([{ claim: other, events: stored(3, text("t2", "x")), summary }])
+      yield* backend.append([{ claim: other, events: stored(4, text("t2", "x")), summary: {} }])
+      assert.deepStrictEqual(yield* shown("t2"), { title: undefined, waiting: undefined })
     })
   )
 

@@ -16,11 +16,13 @@ export const make = Effect.fnUntraced(
         readAppended(sql`WITH input AS (
           SELECT * FROM unnest(${batch.map(({ claim }) => claim.taskId)}::text[],
             ${batch.map(({ claim }) => claim.token)}::int[], ${batch.map(({ first }) => first)}::int[],
-            ${batch.map(({ last }) => last)}::int[], ${batch.map(({ progress }) => progress)}::int[]
-          ) AS i(id, token, first, last, progress)
+            ${batch.map(({ last }) => last)}::int[], ${batch.map(({ progress }) => progress)}::int[],
+            ${batch.map(({ summary }) => summary)}::text[]
+          ) AS i(id, token, first, last, progress, shown)
         ), fence AS (
           UPDATE perennial_tasks t SET last_seq = i.last, updated_at = ${now},
-            failures = CASE WHEN i.progress = 1 THEN 0 ELSE t.failures END
+            failures = CASE WHEN i.progress = 1 THEN 0 ELSE t.failures END,
+            summary = CASE WHEN i.shown = '' THEN t.summary ELSE i.shown END
           FROM input i WHERE t.id = i.id AND t.token = i.token AND t.last_seq = i.first - 1
             AND t.runner_id IS NOT NULL AND t.finished_at IS NULL
           RETURNING t.id, t.token, t.intents

@@ -7,7 +7,7 @@
 import { PgConnection } from "@effect/sql-pg"
 import type { PgClient } from "@effect/sql-pg/PgClient"
 import { NewId, TaskId } from "@perennial/domain/Ids"
-import type { Wake } from "@perennial/domain/TaskBackend"
+import type { Wake } from "@perennial/domain/Wake"
 import { Deferred, Effect, Latch, Option, Schedule, Schema, Stream } from "effect"
 import type { SqlError } from "effect/sql"
 import { answered, makeWithRetries } from "./sqlRetry.ts"

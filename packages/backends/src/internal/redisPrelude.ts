@@ -30,6 +30,7 @@ export const columns = [
   "error_code",
   "error",
   "spec",
+  "summary",
   "request_hash",
   "token",
   "attempt",

@@ -20,6 +20,7 @@ const Row = Schema.Struct({
   error_code: Schema.NullOr(Schema.String),
   error: Schema.NullOr(Schema.String),
   spec: Schema.String,
+  summary: Schema.NullOr(Schema.String),
   request_hash: Schema.NullOr(Schema.String),
   token: Schema.FiniteFromString,
   attempt: Schema.FiniteFromString,

@@ -118,24 +118,26 @@ call("HSET", fields, "runner_id", runner, "claim_id", claim, "token", expected +
 call("HSETNX", fields, "started_at", time)
 return { time, claimed(task.id) }`)
 
-/** Again, then for each task: task, token, first seq, progress, count of events, and their times and payloads. Returns
- * for each whether it was appended, and the number of intents. */
+/** Again, then for each task: task, token, first seq, progress, the new summary or "", count of events, and their times and
+ * payloads. Returns for each whether it was appended, and the number of intents. */
 export const append = taskScript<ReadonlyArray<number>>(String.raw`
 local again, i, results = ARGV[3] == "1", 4, {}
 local time = now()
 while i <= #ARGV do
-  local id, token, first, progress, count = ARGV[i], ARGV[i + 1], tonumber(ARGV[i + 2]), ARGV[i + 3], tonumber(ARGV[i + 4])
+  local id, token, first, progress, summary = ARGV[i], ARGV[i + 1], tonumber(ARGV[i + 2]), ARGV[i + 3], ARGV[i + 4]
+  local count = tonumber(ARGV[i + 5])
   local task = fenced(id, token)
   -- The try before may have been applied: the log ends with our last event then, under our own token.
   local ok = task and again and task.lastSeq == first + count - 1
   if task and task.lastSeq == first - 1 then
-    write(task, i + 5, count, time)
+    write(task, i + 6, count, time)
+    if summary ~= "" then call("HSET", key("task", id), "summary", summary) end
     if progress == "1" then call("HSET", key("task", id), "failures", 0) end
     ok = true
   end
   table.insert(results, ok and 1 or 0)
   table.insert(results, tonumber(call("HGET", key("task", id), "intents") or 0))
-  i = i + 5 + 2 * count
+  i = i + 6 + 2 * count
 end
 tell()
 return results`)

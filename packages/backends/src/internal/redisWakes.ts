@@ -2,7 +2,7 @@
  * Hints between processes: a stream of Redis that every process reads over a connection of its own.
  */
 import { TaskId } from "@perennial/domain/Ids"
-import type { Wake } from "@perennial/domain/TaskBackend"
+import type { Wake } from "@perennial/domain/Wake"
 import { Effect, Schedule, Stream } from "effect"
 import type { Redis } from "effect/persistence"
 import { answered } from "./redisConnection.ts"

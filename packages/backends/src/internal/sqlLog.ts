@@ -8,7 +8,7 @@ import { CursorAhead, EventsExpired, TaskNotFound } from "@perennial/domain/Task
 import * as TaskSpec from "@perennial/domain/TaskSpec"
 import { Effect, Schema } from "effect"
 import { toTaskBackendError } from "./backendError.ts"
-import { progress } from "./eventPayload.ts"
+import { progress, summaryText } from "./eventPayload.ts"
 import { decodePageEvents, decodePageTasks, toEventRows, toStoredEvents } from "./eventRow.ts"
 import type { Dialect } from "./sqlDialect.ts"
 import { readRows } from "./sqlRows.ts"
@@ -18,12 +18,13 @@ import { byClaim, type TaskStatements } from "./taskStatements.ts"
 type Service = TaskBackend["Service"]
 type Entry = Parameters<Service["append"]>[0][number]
 
-const toAppending = ({ claim, events }: Entry) => ({
+const toAppending = ({ claim, events, summary }: Entry) => ({
   claim,
   rows: toEventRows(claim, events),
   first: events[0].seq,
   last: events[0].seq + events.length - 1,
-  progress: progress(events)
+  progress: progress(events),
+  summary: summaryText(summary)
 })
 
 const readLogEnds = readRows(Schema.Struct({

@@ -142,6 +142,11 @@ const webhooks: Migrate = Effect.fnUntraced(function*({ sql, types: { id, millis
   yield* sql`INSERT INTO perennial_webhook_cursor (cursor_at) VALUES (0)`
 })
 
+/** What the record of a task shows of its log. The next append of an active task writes it. */
+const summaries: Migrate = Effect.fnUntraced(function*({ sql }) {
+  yield* sql`ALTER TABLE perennial_tasks ADD COLUMN summary TEXT`
+})
+
 export const migrations: Readonly<Record<string, Migrate>> = {
   "1_tasks": tasks,
   "2_conversations": conversations,
@@ -151,7 +156,8 @@ export const migrations: Readonly<Record<string, Migrate>> = {
   "6_newest": newest,
   "7_filters": filters,
   "8_specs": specs,
-  "9_webhooks": webhooks
+  "9_webhooks": webhooks,
+  "10_summaries": summaries
 }
 
 export const table = "perennial_migrations"

@@ -22,6 +22,7 @@ export const TaskRow = Schema.Struct({
   error_code: Schema.NullOr(Schema.String),
   error: Schema.NullOr(Schema.String),
   spec: Schema.String,
+  summary: Schema.NullOr(Schema.String),
   request_hash: Schema.NullOr(Schema.String),
   token: Schema.Int,
   attempt: Schema.Int,

@@ -6,6 +6,7 @@ import * as MessagePayload from "@perennial/domain/MessagePayload"
 import type { Task, TaskStatus } from "@perennial/domain/Task"
 import type { Claim, Head } from "@perennial/domain/TaskBackend"
 import * as TaskSpec from "@perennial/domain/TaskSpec"
+import * as TaskSummary from "@perennial/domain/TaskSummary"
 import { DateTime, Option } from "effect"
 
 /** Milliseconds: PostgreSQL's BIGINT arrives as a bigint. */
@@ -23,6 +24,8 @@ export interface TaskRow {
   /** The detail of an error. */
   readonly error: string | null
   readonly spec: string
+  /** Null where the log has nothing to show. */
+  readonly summary: string | null
   readonly request_hash: string | null
   readonly token: number
   readonly attempt: number
@@ -56,6 +59,7 @@ export const toTask = (row: TaskRow): Task => ({
   createdAt: DateTime.makeUnsafe(Number(row.created_at)),
   updatedAt: DateTime.makeUnsafe(Number(row.updated_at)),
   ...(row.error === null ? undefined : { error: { code: row.error_code ?? unknownCode, detail: row.error } }),
+  ...TaskSummary.toShown(TaskSummary.decode(row.summary), row.status),
   ...TaskSpec.decodeShown(row.spec)
 })
 

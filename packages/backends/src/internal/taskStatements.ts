@@ -42,6 +42,8 @@ export interface Appending {
   readonly last: number
   /** 1 when the events show progress. */
   readonly progress: number
+  /** The new summary; empty when it stays as it is. */
+  readonly summary: string
 }
 
 const AppendedRow = Schema.Struct({

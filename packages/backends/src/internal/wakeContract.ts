@@ -3,7 +3,8 @@
  */
 import { assert } from "@effect/vitest"
 import { cancelKey } from "@perennial/domain/Intent"
-import { TaskBackend, type Wake } from "@perennial/domain/TaskBackend"
+import { TaskBackend } from "@perennial/domain/TaskBackend"
+import type { Wake } from "@perennial/domain/Wake"
 import { Effect, Equal, Queue, type Scope, Stream } from "effect"
 import { begin, end, interrupt, newTask, reject, stored, taskId, text } from "./contractTask.ts"
 

@@ -9,6 +9,7 @@ import type { Task, TaskError, TaskStatus } from "../Task.ts"
 import type { Claim, Head, NewTask } from "../TaskBackend.ts"
 import type { StoredEvent } from "../TaskEvent.ts"
 import { toShown, withoutOwnerFields } from "../TaskSpec.ts"
+import * as TaskSummary from "../TaskSummary.ts"
 
 /** One task. `log` holds the events as they were given, event `seq` at index `seq - 1`; undefined once pruned. */
 export interface Row {
@@ -23,6 +24,7 @@ export interface Row {
   endCursor: number
   status: TaskStatus
   error: TaskError | undefined
+  summary: TaskSummary.TaskSummary
   runnerId: RunnerId | undefined
   /** The claim that gave the task its present token. */
   claimId: ClaimId | undefined
@@ -63,6 +65,7 @@ export const makeRow = (task: NewTask, queue: ConversationQueue, now: number, ac
   endCursor: 0,
   status: "queued",
   error: undefined,
+  summary: TaskSummary.empty,
   runnerId: undefined,
   claimId: undefined,
   token: 0,
@@ -92,6 +95,7 @@ export const toTask = (row: Row): Task => ({
   createdAt: DateTime.makeUnsafe(row.createdAt),
   updatedAt: DateTime.makeUnsafe(row.updatedAt),
   ...(row.error === undefined ? undefined : { error: row.error }),
+  ...TaskSummary.toShown(row.summary, row.status),
   ...toShown(row.task.spec)
 })
 

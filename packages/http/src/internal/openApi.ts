@@ -105,7 +105,9 @@ const simplify = (value: unknown): unknown => {
     Object.entries(value)
       .filter(([key, field]) => key !== "x-effect-stream" && !(key === "additionalProperties" && field === false))
       .map(([key, field]) => {
-        if (key === "createdAt" || key === "updatedAt") return [key, { type: "string", format: "date-time" }]
+        if (key === "createdAt" || key === "updatedAt" || key === "askedAt") {
+          return [key, { type: "string", format: "date-time" }]
+        }
         return [key, key === "$ref" ? withoutSuffix(String(field)) : simplify(field)]
       })
   )

@@ -146,6 +146,13 @@ export const makeRemote = (client: LenientClient<typeof Api> & { readonly watch:
     )
   })
 
+  const approvals: TaskManager["Service"]["approvals"] = Effect.fn("TaskManager.approvals")(
+    ({ before, limit = 20 } = {}) =>
+      client.feed.approvals({
+        query: { ...(before && { before }), limit: Math.min(100, Math.max(1, limit)) }
+      }).pipe(repeated, withTaskErrors("approvals"))
+  )
+
   const deleteConversation: TaskManager["Service"]["deleteConversation"] = Effect.fn("TaskManager.deleteConversation")(
     // Not repeated: when its answer was lost, the conversation would not be found.
     (id) => client.conversations.remove({ params: { id } }).pipe(withTaskErrors("deleteConversation"))
@@ -162,6 +169,7 @@ export const makeRemote = (client: LenientClient<typeof Api> & { readonly watch:
     running: Effect.withSpan(runningOf(list), "TaskManager.running"),
     await: await_,
     decide,
+    approvals,
     deleteConversation
   })
 }

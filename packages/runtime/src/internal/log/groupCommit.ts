@@ -6,6 +6,7 @@
 import type { TaskBackend } from "@perennial/domain/TaskBackend"
 import { size, type StoredEvent } from "@perennial/domain/TaskEvent"
 import { type Array as Arr, Deferred, Duration, Effect, Exit, Latch, Predicate, Queue, Semaphore } from "effect"
+import type { Batch } from "./hub.ts"
 import type { LossReason, OwnedLog, Unnumbered } from "./ownedLog.ts"
 
 /** The largest number of emits in the queue. Further emits wait in their own fibers. */
@@ -42,6 +43,11 @@ export interface GroupCommit {
   readonly emit: (log: OwnedLog, events: ReadonlyArray<Unnumbered>) => Effect.Effect<number>
   /** The same for events of an agent. They have limits, and are refused after the agent has ended. */
   readonly emitByAgent: (log: OwnedLog, events: ReadonlyArray<Unnumbered>) => Effect.Effect<number>
+}
+
+const entryOf = (log: OwnedLog, events: Batch): Parameters<TaskBackend["Service"]["append"]>[0][number] => {
+  const summary = log.summaryWith(events)
+  return summary === undefined ? { claim: log.claim, events } : { claim: log.claim, events, summary }
 }
 
 const isNonEmpty = <A>(values: ReadonlyArray<A>): values is Arr.NonEmptyReadonlyArray<A> => values.length > 0
@@ -128,7 +134,7 @@ export const make = Effect.fnUntraced(function*(backend: TaskBackend["Service"],
   const commitOne = (log: OwnedLog, events: ReadonlyArray<StoredEvent>): Effect.Effect<Emitted> =>
     !isNonEmpty(events)
       ? settle(log, events, unchanged)
-      : Effect.matchCauseEffect(append([{ claim: log.claim, events }]), {
+      : Effect.matchCauseEffect(append([entryOf(log, events)]), {
         onSuccess: ([appended = fenced]) => settle(log, events, appended),
         // This catches defects, too: the flusher must survive any failure of a store.
         onFailure: (cause) =>
@@ -142,7 +148,7 @@ export const make = Effect.fnUntraced(function*(backend: TaskBackend["Service"],
     Effect.map(commitOne(group.log, group.events), (emitted) => complete(group, emitted))
 
   const commit = (groups: ReadonlyArray<Group>): Effect.Effect<void> => {
-    const batch = groups.flatMap(({ events, log }) => isNonEmpty(events) ? [{ claim: log.claim, events }] : [])
+    const batch = groups.flatMap(({ events, log }) => isNonEmpty(events) ? [entryOf(log, events)] : [])
     const each = Effect.forEach(groups, commitGroup, { discard: true })
     if (groups.length === 1 || !isNonEmpty(batch)) return each
     return Effect.matchCauseEffect(append(batch), {

@@ -8,6 +8,7 @@ import type { MessageId } from "@perennial/domain/Ids"
 import * as Settlement from "@perennial/domain/Settlement"
 import type { Claim } from "@perennial/domain/TaskBackend"
 import { type AgentEvent, isBoundary, size, type StoredEvent, type TaskEvent } from "@perennial/domain/TaskEvent"
+import * as TaskSummary from "@perennial/domain/TaskSummary"
 import type { Effect } from "effect"
 import type { TaskLimits } from "../../TaskLimits.ts"
 import type { Publisher } from "../../TaskReaders.ts"
@@ -39,6 +40,9 @@ export class OwnedLog {
   #unstored: ReadonlyArray<StoredMessage> = nothing
   #replaces: MessageId | undefined
   #title: string | undefined
+  #summary = TaskSummary.empty
+  /** The summary that the record of the task has. After a recovery it is written once more, with the first events. */
+  #shown = TaskSummary.empty
   #closed = false
   #sealed = false
   #lastSeq: number
@@ -152,10 +156,17 @@ export class OwnedLog {
     })
   }
 
+  /** The summary of the log with events that are to be written next; undefined if the record of the task has it. */
+  summaryWith(events: ReadonlyArray<StoredEvent>): TaskSummary.TaskSummary | undefined {
+    const summary = events.reduce(TaskSummary.advance, this.#summary)
+    return summary === this.#shown ? undefined : summary
+  }
+
   /** Records durable events: events that were just written, or that a recovery has read. */
   record(events: ReadonlyArray<StoredEvent>): void {
     for (const stored of events) {
       this.#unsettled = Settlement.advance(this.#unsettled, stored.event)
+      this.#summary = TaskSummary.advance(this.#summary, stored)
       this.#bytes += size(stored.event)
       if (isBoundary(stored.event)) this.#boundary = stored.seq
       const message = toStoredMessage(this.claim, stored)
@@ -175,6 +186,7 @@ export class OwnedLog {
   /** Durable events of this process: recorded, then shown to readers (P5). */
   publish(batch: Batch): Effect.Effect<void> {
     this.record(batch)
+    this.#shown = this.#summary
     return this.#publisher.publish(batch)
   }
 

@@ -5,6 +5,7 @@ import type { ConversationId } from "@perennial/domain/Ids"
 import { TaskBackend } from "@perennial/domain/TaskBackend"
 import { runningOf, TaskManager } from "@perennial/domain/TaskManager"
 import { Effect } from "effect"
+import { makeApprovals } from "./approvals.ts"
 import { makeReadTasks } from "./readTasks.ts"
 import { makeStartTask } from "./startTask.ts"
 import { makeSteerTask } from "./steerTask.ts"
@@ -14,6 +15,7 @@ export const make = Effect.gen(function*() {
   const store = yield* ConversationStore
   const { regenerate, start } = yield* makeStartTask
   const { cancel, decide } = yield* makeSteerTask
+  const { approvals } = yield* makeApprovals
   const { await: await_, get, list, open } = yield* makeReadTasks
 
   const deleteConversation = Effect.fn("TaskManager.deleteConversation")(function*(id: ConversationId) {
@@ -34,6 +36,7 @@ export const make = Effect.gen(function*() {
     running: Effect.withSpan(runningOf(list), "TaskManager.running"),
     await: await_,
     decide,
+    approvals,
     deleteConversation
   })
 })
