@@ -266,7 +266,9 @@ describe("the checker of fault runs", () => {
       "times all connections to the store were cut": 1,
       orphans: 2,
       "tasks handed over": 1,
-      "tasks cancelled": 1
+      "tasks cancelled": 1,
+      "content at a bound that was accepted": 1,
+      "content over a bound that was refused": 1
     }
     assert.deepStrictEqual(
       check({ ...observe(), least }).map(({ promise, what }) => `${promise}: ${what.split(":")[0]}`),

@@ -11,7 +11,7 @@ const total = <A>(all: ReadonlyArray<A>, count: (one: A) => number): number =>
   all.reduce((sum, one) => sum + count(one), 0)
 
 export const counts = (observed: Observed): Counts => {
-  const { cancels, cuts, deaths, kept, lives, proxies, readings, refusals, restarts } = observed
+  const { cancels, content, cuts, deaths, kept, lives, proxies, readings, refusals, restarts } = observed
   const waits = Waits.waits(observed)
   const died = (how: string) => deaths.filter((death) => death.how === how).length
   const waited = (kind: Waits.Wait["kind"]) => waits.filter((wait) => wait.kind === kind).length
@@ -33,7 +33,9 @@ export const counts = (observed: Observed): Counts => {
     "times all connections to the store were cut": cuts.length,
     orphans: waited("orphaned"),
     "tasks handed over": waited("handedOver"),
-    "tasks cancelled": cancels.length
+    "tasks cancelled": cancels.length,
+    "content at a bound that was accepted": content.accepted,
+    "content over a bound that was refused": content.refused
   }
 }
 

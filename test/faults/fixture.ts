@@ -127,6 +127,7 @@ export const observe = (change: Change = {}): Observed => {
     growthBytes: 100 * 2 ** 20,
     restarts: 0,
     refusals: 0,
+    content: { accepted: 0, refused: 0 },
     proxies: [{ connections: 0, cut: 0, halfOpen: 0 }],
     cuts: [],
     least: {}

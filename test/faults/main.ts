@@ -13,6 +13,7 @@ import { Cause, Clock, Console, Data, Duration, Effect, Exit, Random } from "eff
 import { parseArgs } from "node:util"
 import { cancel } from "./cases/cancel.ts"
 import { clocks } from "./cases/clocks.ts"
+import { content } from "./cases/content.ts"
 import { freeze } from "./cases/freeze.ts"
 import { capacity, handOver } from "./cases/handOver.ts"
 import { proxies } from "./cases/proxies.ts"
@@ -50,7 +51,7 @@ const shortestStorm = 20
 const patienceSeconds = 60
 const stormPatienceSeconds = 120
 
-const cases = { starts, clocks, cancel, freeze, handOver, capacity, refusals, proxies }
+const cases = { starts, clocks, cancel, freeze, handOver, capacity, refusals, proxies, content }
 const names = ["soaks", ...Object.keys(cases), "storm"]
 
 const list = (flag: string, text: string, known: ReadonlyArray<string>) => {

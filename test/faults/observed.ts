@@ -75,6 +75,8 @@ export interface Observed {
   readonly restarts: number
   readonly refusals: number
   readonly proxies: ReadonlyArray<ProxyCounts>
+  /** Content at the bounds: what was accepted and arrived whole, what was refused and changed nothing. */
+  readonly content: { readonly accepted: number; readonly refused: number }
   /** When all connections to the store were cut. */
   readonly cuts: ReadonlyArray<number>
   /** What must have happened for the run to have shown anything. */
@@ -102,7 +104,9 @@ export const countNames = [
   "times all connections to the store were cut",
   "orphans",
   "tasks handed over",
-  "tasks cancelled"
+  "tasks cancelled",
+  "content at a bound that was accepted",
+  "content over a bound that was refused"
 ] as const
 
 export interface Violation {

@@ -4,15 +4,42 @@
  */
 import { Option, Schema } from "effect"
 
-/** `lookup` may be repeated after a crash, `pay` may not. */
-export const ToolName = Schema.Literals(["lookup", "pay"])
+/** `lookup` may be repeated after a crash, `pay` may not. `echo` answers with what its call says, and leaves no trace. */
+export const ToolName = Schema.Literals(["lookup", "pay", "echo"])
 
-/** A call of a tool that takes so many milliseconds. */
-export const Call = Schema.Struct({ tool: ToolName, millis: Schema.Int })
+/** JSON at a bound of content: arrays so many levels deep, a text of so many characters of JSON, or a text of JSON. */
+export const Shape = Schema.Union([
+  Schema.Struct({ levels: Schema.Int }),
+  Schema.Struct({ characters: Schema.Int }),
+  Schema.Struct({ json: Schema.String })
+])
+export type Shape = typeof Shape.Type
+
+export const toValue = (shape: Shape): unknown => {
+  if ("json" in shape) return JSON.parse(shape.json)
+  // Two of the characters are the quotation marks.
+  if ("characters" in shape) return "x".repeat(shape.characters - 2)
+  return JSON.parse("[".repeat(shape.levels) + "]".repeat(shape.levels))
+}
+
+/** A call of a tool that takes so many milliseconds. `echo` has the rest: its id, a value in its arguments, and its result. */
+export const Call = Schema.Struct({
+  tool: ToolName,
+  millis: Schema.Int,
+  id: Schema.optionalKey(Schema.String),
+  value: Schema.optionalKey(Shape),
+  result: Schema.optionalKey(Shape)
+})
+
+/** What `echo` is called with. */
+export const echoed = ({ result = { json: "1" }, value = { json: "1" } }: typeof Call.Type) => ({
+  value: toValue(value),
+  result
+})
 
 /**
  * Each step says `words` words, `drip` milliseconds apart, and calls its tools; the last answer says words alone. `fatal`:
- * the process dies on it. `pad`: each word is longer by so many characters.
+ * the process dies on it. `pad`: each word is longer by so many characters. `note` is text of the user, for nobody.
  */
 export const Plan = Schema.Struct({
   name: Schema.String,
@@ -20,7 +47,8 @@ export const Plan = Schema.Struct({
   drip: Schema.Int,
   steps: Schema.Array(Schema.Array(Call)),
   fatal: Schema.optionalKey(Schema.Boolean),
-  pad: Schema.optionalKey(Schema.Int)
+  pad: Schema.optionalKey(Schema.Int),
+  note: Schema.optionalKey(Schema.String)
 })
 export type Plan = typeof Plan.Type
 

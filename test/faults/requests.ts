@@ -18,7 +18,9 @@ export interface Answer {
     readonly id?: string
     readonly status?: string
     readonly activeTaskId?: string
-    readonly items?: ReadonlyArray<unknown>
+    readonly detail?: string
+    readonly metadata?: unknown
+    readonly items?: ReadonlyArray<{ readonly message: unknown; readonly metadata?: unknown }>
   }
 }
 

@@ -20,6 +20,7 @@ export interface Run {
   readonly accepted: Array<Accepted>
   readonly cancels: Array<Cancel>
   readonly readings: Array<Reading>
+  readonly content: { accepted: number; refused: number }
   /** What a case found itself, beside what the checker finds. */
   readonly violations: Array<Violation>
   /** What must happen in each of the cases that ran. */
@@ -37,7 +38,18 @@ export const make = (world: World, seed: string): Run => {
     if (known === undefined) strings.set(data, data)
     return known ?? data
   }
-  return { world, seed, accepted: [], cancels: [], readings: [], violations: [], least: [], figures: new Map(), intern }
+  return {
+    world,
+    seed,
+    accepted: [],
+    cancels: [],
+    readings: [],
+    content: { accepted: 0, refused: 0 },
+    violations: [],
+    least: [],
+    figures: new Map(),
+    intern
+  }
 }
 
 /** Randomness of its own for each actor: what it does depends on the seed and its name alone. */
@@ -111,7 +123,7 @@ const readStore = Effect.gen(function*() {
 
 /** Everything that is known at the end of a run. */
 export const observe = Effect.fnUntraced(function*(run: Run): Effect.fn.Return<Observed> {
-  const { accepted, cancels, readings, world } = run
+  const { accepted, cancels, content, readings, world } = run
   // Without the store there is no verdict.
   const { kept, messages } = yield* readStore.pipe(
     Effect.provide(Storage.layer(world.store.url)),
@@ -122,6 +134,7 @@ export const observe = Effect.fnUntraced(function*(run: Run): Effect.fn.Return<O
     accepted,
     cancels,
     readings,
+    content,
     kept,
     messages,
     ledger: Ledger.read(world.ledger),

@@ -61,7 +61,11 @@ const watched = (backend: TaskBackend["Service"], write: Write): TaskBackend["Se
 const parameters = Schema.Struct({ call: Schema.String, millis: Schema.Int })
 const Lookup = Tool.make("lookup", { parameters, success: Schema.String }).annotate(AgentTools.SafeToRepeat, true)
 const Pay = Tool.make("pay", { parameters, success: Schema.String })
-const toolkit = Toolkit.make(Lookup, Pay)
+const Echo = Tool.make("echo", {
+  parameters: Schema.Struct({ value: Schema.Unknown, result: Plan.Shape }),
+  success: Schema.Unknown
+})
+const toolkit = Toolkit.make(Lookup, Pay, Echo)
 
 const task = Effect.map(CurrentTask, Option.getOrThrow)
 
@@ -75,7 +79,11 @@ const tools = (write: Write) => {
       return call
     })
   return AgentTools.fromToolkit(toolkit).pipe(
-    Effect.provide(toolkit.toLayer({ lookup: run("lookup"), pay: run("pay") }))
+    Effect.provide(toolkit.toLayer({
+      lookup: run("lookup"),
+      pay: run("pay"),
+      echo: ({ result }) => Effect.sync(() => Plan.toValue(result))
+    }))
   )
 }
 
@@ -109,9 +117,9 @@ const model = (write: Write) =>
         { drip: Duration.millis(plan.drip) },
         ...words,
         ...plan.fatal === true ? [{ run: die(write) }] : [],
-        ...calls.map(({ millis, tool }, i) => {
-          const id = Plan.callId(plan, step, i)
-          return { tool, id, params: { call: id, millis } }
+        ...calls.map((call, i) => {
+          const { id = Plan.callId(plan, step, i), millis, tool } = call
+          return { tool, id, params: tool === "echo" ? Plan.echoed(call) : { call: id, millis } }
         })
       ]
     }
