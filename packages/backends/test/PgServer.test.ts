@@ -1,11 +1,15 @@
 /**
  * Databases that the store on PostgreSQL refuses at its start, and connections that it gives up after a fail-over.
  */
+import { PgClient } from "@effect/sql-pg"
 import { assert, describe, it } from "@effect/vitest"
 import * as PgStore from "@perennial/backends/PgStore"
 import { TaskBackend } from "@perennial/domain/TaskBackend"
-import { Array, Context, Deferred, Duration, Effect, Fiber, Layer, Logger, Redacted } from "effect"
+import { Array, Context, Deferred, Duration, Effect, Fiber, Layer, Logger, Redacted, Stream } from "effect"
+import { Reactivity } from "effect/reactivity"
+import { SqlClient, SqlError } from "effect/sql"
 import { TestClock } from "effect/testing"
+import { refuseUnusable } from "../src/internal/pgServer.ts"
 import { hurried, noticing } from "./support/hurried.ts"
 import { create, ids, next, runnerId } from "./support/oneTask.ts"
 import {
@@ -94,6 +98,36 @@ describe.skipIf(!isInstalled)("servers that PgStore refuses in one line", { time
       yield* create(yield* hurried(build({ url: replica.url }), promote))
       assert.isAtLeast(pauses, 3)
     }).pipe(Effect.scoped))
+})
+
+describe("a server of PostgreSQL that starts", () => {
+  it.live("is asked again until it takes statements, and fails the start with its error after 30 tries", () =>
+    Effect.gen(function*() {
+      const starting = new SqlError.SqlError({
+        reason: new SqlError.UnknownError({ cause: { code: "57P03" }, message: "the database system is starting up" })
+      })
+      let left = 3
+      const usable = [{ encoding: "UTF8", recovering: "false", read_only: "off", connections: null }]
+      const answer = Effect.suspend(() => left-- > 0 ? Effect.fail(starting) : Effect.succeed(usable))
+      const sql = yield* SqlClient.make({
+        acquirer: Effect.succeed({
+          execute: () => answer,
+          executeRaw: () => answer,
+          executeStream: () => Stream.empty,
+          executeValues: () => Effect.succeed([]),
+          executeValuesUnprepared: () => Effect.succeed([]),
+          executeUnprepared: () => Effect.succeed([])
+        }),
+        compiler: PgClient.makeCompiler(),
+        driver: "pg",
+        spanAttributes: []
+      })
+      yield* hurried(refuseUnusable(sql))
+      assert.strictEqual(left, -1)
+      left = 1_000
+      assert.strictEqual(yield* Effect.flip(hurried(refuseUnusable(sql))), starting)
+      assert.strictEqual(1_000 - left, 32)
+    }).pipe(Effect.provide(Layer.merge(silent, Reactivity.layer))))
 })
 
 withPostgres("PgStore after a fail-over", (url) => {

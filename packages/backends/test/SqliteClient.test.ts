@@ -129,7 +129,10 @@ describe("SqliteClient", () => {
       const here = yield* directory
       symlinkSync(join(here, "test.db"), join(here, "link.db"))
       yield* Effect.provide(table, SqliteClient.layer({ filename: join(here, "link.db") }))
-      assert.isTrue(existsSync(join(here, "test.db-owner")))
+      assert.deepStrictEqual(readdirSync(here).toSorted(), ["link.db", "test.db", "test.db-owner"])
+      for (const made of ["test.db", "test.db-owner"]) {
+        assert.strictEqual(statSync(join(here, made)).mode & 0o777, 0o600)
+      }
       assert.strictEqual(yield* Effect.provide(count, SqliteClient.layer({ filename: join(here, "test.db") })), 0)
     }).pipe(Effect.scoped))
 
