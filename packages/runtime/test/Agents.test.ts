@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { make } from "@perennial/domain/Agent"
+import { type Agent, make } from "@perennial/domain/Agent"
 import { AgentId, ConversationId, TaskId, UserId } from "@perennial/domain/Ids"
 import { userText } from "@perennial/domain/Message"
 import { zero } from "@perennial/domain/Usage"
@@ -197,5 +197,27 @@ describe("a process without the agent of a task (P8)", () => {
       yield* startProcess(both, [newer])
       yield* pass("10 seconds")
       assert.strictEqual((yield* Fiber.join(ended)).task.status, "completed")
+    }))
+})
+
+describe("P8: an agent that is written without types ends its task at once, and is not called again", () => {
+  const untyped: ReadonlyArray<readonly [string, Agent["run"], string]> = [
+    ["throws when it is called", () => {
+      throw new Error("a bug")
+    }, "InternalError"],
+    ["returns nothing", () => Effect.void as never, "InvalidEvent"],
+    ["returns no usage", () => Effect.succeed({ usage: { requests: "1" } } as never), "InvalidEvent"],
+    ["fails with something else", () => Effect.fail("a text" as never), "InternalError"]
+  ]
+  it.effect.each(untyped)("%s", ([, run, code]) =>
+    Effect.gen(function*() {
+      const both = yield* shared
+      const { manager } = yield* startProcess(both, [make("untyped", run)])
+      const { id } = yield* manager.start({ message: "x" })
+      const task = yield* untilEnded(both, id)
+      assert.deepStrictEqual([task.attempt, task.status, task.error?.code], [1, "error", code])
+      const log = yield* checkEnded(both, id)
+      const last = log.at(-1)?.event
+      assert.isString(last?.type === "error" ? last.detail : undefined)
     }))
 })

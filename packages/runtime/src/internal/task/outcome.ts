@@ -3,6 +3,7 @@
  */
 import { AgentError, type AgentResult } from "@perennial/domain/Agent"
 import type { Outcome } from "@perennial/domain/Settlement"
+import { Usage } from "@perennial/domain/Usage"
 import { Cause, Duration, Exit, Option, Schema } from "effect"
 import type { StopSignal } from "./stopSignal.ts"
 
@@ -16,6 +17,19 @@ const failed = (error: AgentError): Outcome => ({
   retryable: error.retryable,
   discardText: error.discardText
 })
+
+const completed = ({ usage }: AgentResult): Outcome => ({ status: "completed", usage })
+
+// An agent may be written without types. An end that cannot be stored as the log is read would be none.
+const isResult = Schema.is(Schema.Struct({ usage: Usage }))
+const isFailure = Schema.is(Schema.Struct({ error: Schema.String, detail: Schema.String, retryable: Schema.Boolean }))
+
+const noResult: Outcome = {
+  status: "error",
+  error: "InvalidEvent",
+  detail: "The agent ended without a valid `usage` in its result.",
+  retryable: false
+}
 
 const internal: Outcome = {
   status: "error",
@@ -32,7 +46,7 @@ export const outcomeOf = (
 ): Outcome | "release" | "nothing" => {
   if (isLost) return "nothing"
   // A completed agent counts, even if a stop was requested in the meantime.
-  if (exit !== "abandoned" && Exit.isSuccess(exit)) return { status: "completed", usage: exit.value.usage }
+  if (exit !== "abandoned" && Exit.isSuccess(exit)) return isResult(exit.value) ? completed(exit.value) : noResult
   switch (reason) {
     case "shutdown":
       return "release"
@@ -52,7 +66,7 @@ export const outcomeOf = (
 
 const failure = (cause: Cause.Cause<AgentError>): Outcome => {
   const error = Cause.findErrorOption(cause)
-  if (Option.isSome(error)) return failed(error.value)
+  if (Option.isSome(error)) return isFailure(error.value) ? failed(error.value) : internal
   const defect = cause.reasons.find(Cause.isDieReason)?.defect
   return isAgentError(defect) ? failed(defect) : internal
 }

@@ -54,7 +54,7 @@ export const runAgent = (
   agents: Scope.Scope
 ): Effect.Effect<AgentExit> => {
   if (stop.reason !== undefined) return Effect.succeed("abandoned")
-  const begun = Effect.forkIn(agent.run(input, input.emit), agents, { startImmediately: true })
+  const begun = Effect.forkIn(Effect.suspend(() => agent.run(input, input.emit)), agents, { startImmediately: true })
   return Effect.uninterruptible(
     Effect.flatMap(begun, (fiber) =>
       Effect.matchCauseEffect(Effect.interruptible(endedOrStopped(fiber, stop)), {
