@@ -68,6 +68,7 @@ const peers = [
   "@effect/vitest",
   "jose",
   "redis",
+  "request-filtering-agent",
   "vitest"
 ]
 

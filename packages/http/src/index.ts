@@ -87,4 +87,14 @@ export * as Watch from "./Watch.ts"
 /**
  * @since 0.1.0
  */
+export * as WebhookClient from "./WebhookClient.ts"
+
+/**
+ * @since 0.1.0
+ */
+export * as Webhooks from "./Webhooks.ts"
+
+/**
+ * @since 0.1.0
+ */
 export * as Wire from "./Wire.ts"

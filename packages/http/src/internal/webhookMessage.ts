@@ -1,0 +1,104 @@
+/**
+ * The messages that webhooks get, and their signatures (Standard Webhooks 1.0).
+ */
+import type { TaskContext } from "@perennial/domain/CurrentTask"
+import { Task } from "@perennial/domain/Task"
+import type { EndedTask } from "@perennial/domain/TaskBackend"
+import { type AgentEvent, toRaw } from "@perennial/domain/TaskEvent"
+import type { Secret, Topic, Webhook } from "@perennial/domain/Webhook"
+import type { NewDelivery } from "@perennial/domain/WebhookStore"
+import { DateTime, Effect, Schema } from "effect"
+import { Digest, Mac } from "effect/crypto"
+import { Base64 } from "effect/encoding"
+
+const utf8 = new TextEncoder()
+
+/** A message before it is known who gets it. */
+interface Message {
+  readonly topic: Topic
+  /** Says which occurrence it is. */
+  readonly key: string
+  readonly at: DateTime.Utc
+  readonly ids: object
+  readonly content: object
+}
+
+const encodeTask = Schema.encodeSync(Schema.toCodecJson(Task))
+
+/** The message about the end of a task. */
+export const ofEnd = ({ event, task, userId }: EndedTask): Message => ({
+  topic: `task.${task.status === "completed" || task.status === "error" ? task.status : "cancelled"}`,
+  key: "ended",
+  at: task.updatedAt,
+  ids: {
+    taskId: task.id,
+    conversationId: task.conversationId,
+    userId,
+    agentId: task.agentId,
+    ...(task.error === undefined ? undefined : { error: task.error.code })
+  },
+  content: {
+    task: encodeTask(task),
+    ...(event === undefined ? undefined : { event: toRaw(event.event) })
+  }
+})
+
+/** The message about a tool call that waits for a person. */
+export const ofApproval = (
+  { agentId, conversationId, taskId, userId }: TaskContext,
+  { args, tool, toolCallId }: Extract<AgentEvent, { readonly type: "tool_approval" }>,
+  at: DateTime.Utc
+): Message => ({
+  topic: "task.approval",
+  key: `approval/${toolCallId}`,
+  at,
+  ids: { taskId, conversationId, userId, agentId, tool, toolCallId },
+  content: { args }
+})
+
+/**
+ * The message for a webhook. Its id is made of what the message is about, so that the same occurrence has the same id,
+ * however often it is found.
+ */
+export const toDelivery = Effect.fnUntraced(function*(
+  { at, content, ids, key, topic }: Message,
+  taskId: string,
+  webhook: Webhook
+): Effect.fn.Return<NewDelivery, never, Digest.Digest> {
+  const digest = yield* Digest.Digest
+  const hash = yield* digest.digestHex(Digest.sha256, utf8.encode(JSON.stringify([webhook.id, taskId, key])))
+  return {
+    webhookId: webhook.id,
+    id: `msg_${hash.slice(0, 40)}`,
+    body: JSON.stringify({
+      type: topic,
+      timestamp: DateTime.formatIso(at),
+      data: webhook.content ? { ...ids, ...content } : ids
+    })
+  }
+})
+
+const signWith = Effect.fnUntraced(function*(secret: Secret, signed: Uint8Array) {
+  const mac = yield* Mac.Mac
+  const bytes = yield* Effect.fromResult(Base64.decode(secret.value.slice("whsec_".length)))
+  const tag = yield* mac.sign(yield* Mac.key(Mac.hmacSha256, bytes), signed)
+  return `v1,${Base64.encode(tag)}`
+})
+
+/** The headers of an attempt, with a signature by each secret that has not expired. `now` is in milliseconds. */
+export const sign = Effect.fnUntraced(function*(
+  { body, id }: Pick<NewDelivery, "body" | "id">,
+  secrets: ReadonlyArray<Secret>,
+  now: number
+) {
+  const timestamp = Math.floor(now / 1000)
+  const signed = utf8.encode(`${id}.${timestamp}.${body}`)
+  const valid = secrets.filter(({ expiresAt }) => expiresAt === undefined || expiresAt > now)
+  // A secret that is stored was checked: it can be decoded, and signs.
+  const signatures = yield* Effect.orDie(Effect.forEach(valid, (secret) => signWith(secret, signed)))
+  return {
+    "webhook-id": id,
+    "webhook-timestamp": String(timestamp),
+    "webhook-signature": signatures.join(" ")
+  }
+})
