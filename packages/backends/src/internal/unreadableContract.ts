@@ -32,7 +32,7 @@ import {
 
 /** A text that a store keeps. */
 export type Part =
-  | { readonly part: "input" | "spec"; readonly taskId: TaskId }
+  | { readonly part: "input" | "spec" | "summary"; readonly taskId: TaskId }
   | { readonly part: "event"; readonly taskId: TaskId; readonly seq: number }
   | { readonly part: "intent"; readonly taskId: TaskId; readonly key: string }
 
@@ -101,6 +101,17 @@ export const define = <E>(spoilable: Effect.Effect<Spoilable, E, Scope.Scope>): 
         assert.deepStrictEqual([written, task.status], [true, "cancelled"])
       }))
   }
+
+  test("a task whose summary cannot be read is shown without it", (spoil, backend) =>
+    Effect.gen(function*() {
+      yield* begin("t1")
+      for (const text of texts) {
+        yield* spoil({ part: "summary", taskId: id }, text)
+        const shown = yield* backend.get(id)
+        assert.notProperty(shown, "waiting")
+        assert.deepStrictEqual(yield* backend.list({ userId: alice, limit: 10 }), [shown])
+      }
+    }))
 
   test("a task whose message a newer version wrote keeps the message", (spoil, backend) =>
     Effect.gen(function*() {

@@ -15,6 +15,8 @@ export const spoilSql: Effect.Effect<Spoilable["spoil"], never, SqlClient.SqlCli
     switch (part.part) {
       case "spec":
         return Effect.orDie(sql`UPDATE perennial_tasks SET spec = ${text} WHERE id = ${taskId}`)
+      case "summary":
+        return Effect.orDie(sql`UPDATE perennial_tasks SET summary = ${text} WHERE id = ${taskId}`)
       case "input":
         return Effect.orDie(
           sql`UPDATE perennial_task_events SET input = ${text} WHERE task_id = ${taskId} AND seq = 1`
@@ -56,6 +58,7 @@ export const spoilRedis = (prefix: string): Effect.Effect<Spoilable["spoil"], ne
     const { taskId } = part
     switch (part.part) {
       case "spec":
+      case "summary":
       case "input":
         return Effect.orDie(send("HSET", `${prefix}task:${taskId}`, part.part, text))
       case "event":
