@@ -4,7 +4,7 @@
  *
  *     pnpm test:faults [--seconds 120] [--seed 7] [--store postgres,redis] [--only storm] [--require]
  *
- * `--seconds` is the approximate duration of all cases on all stores: a minute for each store, and the storm for the rest. The
+ * `--seconds` is the approximate duration of all cases on all stores: 110 s for each store, and the storm for the rest. The
  * soaks (`test/soak`) run before. `--require`: a store that is not installed is a failure. The command exits with 1 if a
  * promise was broken or if nothing was shown. It prints the promises and the seed.
  */
@@ -42,7 +42,7 @@ const { values: flags } = parseArgs({
 })
 
 /** How long the cases take for one store, about, with what the storm takes to come to rest. */
-const casesSeconds = 60
+const casesSeconds = 110
 const shortestStorm = 20
 /**
  * When a case is broken off, and the storm after its seconds, in which it gets much to do: what is stranded must not hang the
