@@ -48,7 +48,7 @@ const shortestStorm = 20
  * When a case is broken off, and the storm after its seconds, in which it gets much to do: what is stranded must not hang the
  * run. The checker finds what is late.
  */
-const patienceSeconds = 60
+const patienceSeconds = 90
 const stormPatienceSeconds = 120
 
 const cases = { starts, clocks, cancel, freeze, handOver, capacity, refusals, proxies, content }

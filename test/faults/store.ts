@@ -107,6 +107,11 @@ const postgres = Effect.gen(function*() {
         execute("ALTER SYSTEM SET default_transaction_read_only = on", reload),
         execute("ALTER SYSTEM RESET default_transaction_read_only", reload)
       ),
+      // Connections that were made meanwhile stay read-only for as long as they live. New ones are not.
+      "fails over": refusal(
+        execute("ALTER DATABASE perennial SET default_transaction_read_only = on", terminate),
+        execute("ALTER DATABASE perennial RESET default_transaction_read_only")
+      ),
       ...disk === undefined ? {} : { "has a full disk": refusal(disk.fill, disk.enlarge) }
     },
     outages,
