@@ -19,6 +19,7 @@ describe("ServerConfig", () => {
         maxRequests: 3_000,
         store: { type: "sqlite", path: ".perennial/perennial.db" },
         execute: true,
+        ticketSecret: undefined,
         tokens: [],
         retention: Option.some(Duration.days(30)),
         log: { level: "Info", format: "text" },

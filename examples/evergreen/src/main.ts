@@ -114,7 +114,7 @@ const requestLimit = (
 }
 
 const server = (config: ServerConfig.ServerConfig) =>
-  Server.serve(Layer.merge(Server.layerRoutes(config), Web.layer), {
+  Server.serve(Layer.merge(Server.layerRoutes({ ...config, tickets: { secret: config.ticketSecret } }), Web.layer), {
     handOver: true,
     maxStreams: config.maxStreams,
     maxUserStreams: config.maxUserStreams

@@ -20,6 +20,7 @@ import { ConversationCursor } from "./internal/conversationCursor.ts"
 import { documented, documentedApi, integer } from "./internal/openApi.ts"
 import { OperatorApi } from "./OperatorApi.ts"
 import * as Problems from "./Problems.ts"
+import { TicketsApi } from "./TicketsApi.ts"
 
 /**
  * What starts a task: `StartInput`, but the idempotency key is a header, and logs are the server's.
@@ -351,6 +352,7 @@ export class Api extends HttpApi.make("perennial")
   .add(TasksApi)
   .add(ConversationsApi)
   .add(FeedApi)
+  .add(TicketsApi)
   .add(OperatorApi)
   .add(SystemApi)
   .middleware(Problems.RefusalLimit)

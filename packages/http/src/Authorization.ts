@@ -97,6 +97,11 @@ const unauthorized = (wasGiven: boolean) =>
 export const layerVerify = (
   verify: (credential: Redacted.Redacted) => Effect.Effect<Option.Option<Principal>, Unavailable>
 ): Layer.Layer<Authorization> => {
+  /** The URL may have a ticket, which was checked before. */
+  const ticketed = Effect.flatMap(
+    CurrentPrincipal,
+    (principal) => principal === undefined ? unauthorized(false) : Effect.succeed(principal)
+  )
   /**
    * The principal, or the answer that the check cannot decide. A failure would make the middleware try the next credential,
    * whose own failure would be the answer.
@@ -108,7 +113,7 @@ export const layerVerify = (
     Unauthorized,
     HttpServerRequest.HttpServerRequest
   > =>
-    Redacted.value(credential) === "" ? unauthorized(false) : verify(credential).pipe(
+    Redacted.value(credential) === "" ? ticketed : verify(credential).pipe(
       Effect.flatMap(Option.match({ onNone: () => unauthorized(true), onSome: Effect.succeed })),
       Effect.catchTag("Unavailable", HttpServerRespondable.toResponse)
     )

@@ -24,6 +24,7 @@ import type { Operator } from "./OperatorApi.ts"
 import { CurrentPrincipal } from "./Principal.ts"
 import { type RefusalLimit, type RequestLimit, type RequestProblems, Unavailable } from "./Problems.ts"
 import * as Sse from "./Sse.ts"
+import { Tickets } from "./Tickets.ts"
 import * as Wire from "./Wire.ts"
 
 /** If a cancelled task has not ended after this time, the answer is 202. */
@@ -249,6 +250,33 @@ const withoutTitles = (manager: TaskManager["Service"]): TaskManager["Service"] 
   list: (options) => Effect.map(manager.list(options), Array.map(withoutTitle)),
   cancel: (id, options) => Effect.map(manager.cancel(id, options), withoutTitle)
 })
+
+/**
+ * The handler that makes tickets.
+ *
+ * @since 0.1.0
+ * @category handlers
+ */
+export const layerTickets: Layer.Layer<
+  HttpApiGroup.Service<"perennial", "tickets">,
+  never,
+  TaskManager | Tickets | Authorization | RequestProblems
+> = HttpApiBuilder.group(
+  Api,
+  "tickets",
+  Effect.fnUntraced(function*(handlers) {
+    const manager = yield* TaskManager
+    const tickets = yield* Tickets
+
+    return handlers.handleAll({
+      create: Effect.fnUntraced(function*({ payload }) {
+        if (payload?.taskId !== undefined) yield* withProblems(manager.get(payload.taskId))
+        const userId = yield* CurrentUser
+        return yield* tickets.issue({ ...(yield* CurrentPrincipal), userId }, payload)
+      })
+    })
+  })
+)
 
 /**
  * The handlers of operators: what a user may do with the records of tasks, in the name of that user.

@@ -4,7 +4,7 @@
  *
  * @since 0.1.0
  */
-import { Config, Effect, Option, Schema, SchemaIssue } from "effect"
+import { Config, Effect, Option, Redacted, Schema, SchemaIssue } from "effect"
 import { isLoopback } from "./internal/origin.ts"
 import * as Tokens from "./Tokens.ts"
 
@@ -25,6 +25,8 @@ export interface ListenConfig {
   readonly maxUserStreams: number | undefined
   /** How many requests a user may make in a minute; undefined is no limit. */
   readonly maxRequests: number | undefined
+  /** The secret that signs tickets for event streams, if there is one. */
+  readonly ticketSecret: Redacted.Redacted | undefined
   /** Empty: every client on this machine is the user `local`. */
   readonly tokens: ReadonlyArray<Tokens.Token>
 }
@@ -65,8 +67,8 @@ const isPublicUrl = (value: string): boolean => {
 
 /**
  * Reads `HOST` (127.0.0.1), `PORT` (3000), `PERENNIAL_PUBLIC_URL` (none), `PERENNIAL_MAX_STREAMS` (the default of the
- * server), `PERENNIAL_MAX_USER_STREAMS` (1,000), `PERENNIAL_MAX_REQUESTS` (3,000), `PERENNIAL_TOKENS` (none) and `PERENNIAL_OPERATORS` (none). An empty variable
- * counts as absent.
+ * server), `PERENNIAL_MAX_USER_STREAMS` (1,000), `PERENNIAL_MAX_REQUESTS` (3,000), `PERENNIAL_TOKENS` (none),
+ * `PERENNIAL_OPERATORS` (none) and `PERENNIAL_TICKET_SECRET` (none). An empty variable counts as absent.
  *
  * **Details** Without tokens `HOST` must be a loopback address. A wrong value is an error of one line that names the
  * variable, the value and what is accepted; tokens are never shown.
@@ -109,6 +111,14 @@ export const config: Config.Config<ListenConfig> = Config.all({
     accepted: "a whole number from 1 to 1000000, or unlimited",
     parse: (value) => value === "unlimited" ? Option.some(undefined) : upToMillion(value)
   }),
+  ticketSecret: Config.Redacted("PERENNIAL_TICKET_SECRET").pipe(
+    Config.withDefault(Redacted.make("")),
+    Config.mapEffect((secret) => {
+      const { length } = Redacted.value(secret)
+      if (length > 0 && length < 32) return refuse("PERENNIAL_TICKET_SECRET", "<hidden>", "at least 32 characters")
+      return Effect.succeed(length === 0 ? undefined : secret)
+    })
+  ),
   tokens: Config.map(Tokens.config(), Option.getOrElse((): ReadonlyArray<Tokens.Token> => []))
 }).pipe(Config.mapEffect(({ operators, ...listen }) => {
   if (listen.tokens.length === 0 && !isLoopback(listen.host)) {

@@ -87,8 +87,14 @@ export const layerConfig = (
   TaskManager | ConversationStore
 > =>
   Layer.unwrap(
-    Effect.map(config, ({ host, maxRequests, maxStreams, maxUserStreams, port, publicUrl, tokens }) =>
-      Server.layer({ ...options, maxStreams, maxUserStreams, publicUrl }).pipe(
+    Effect.map(config, ({ host, maxRequests, maxStreams, maxUserStreams, port, publicUrl, ticketSecret, tokens }) =>
+      Server.layer({
+        ...options,
+        maxStreams,
+        maxUserStreams,
+        publicUrl,
+        tickets: { ...options?.tickets, secret: ticketSecret }
+      }).pipe(
         Layer.provide(tokens.length === 0 ? Tokens.layerLocal : Tokens.layer(tokens)),
         Layer.provide(maxRequests === undefined ? Layer.empty : RateLimit.layerMemory({ requests: maxRequests })),
         Layer.provideMerge(layer({ ...options, host, port }))

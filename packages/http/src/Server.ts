@@ -20,8 +20,10 @@ import { checkPolicies } from "./internal/policies.ts"
 import { PublicUrl } from "./internal/publicUrl.ts"
 import { layerRequestLimits } from "./internal/requestCounter.ts"
 import { layerRequestProblems } from "./internal/requestProblems.ts"
+import { layerTicketed } from "./internal/ticketed.ts"
 import { Operator } from "./OperatorApi.ts"
 import * as Sse from "./Sse.ts"
+import * as Tickets from "./Tickets.ts"
 
 /**
  * Where the routes are, and what they accept.
@@ -40,6 +42,8 @@ export interface RouteOptions {
    * of pages of its origin are accepted, also where a proxy changes `Host`.
    */
   readonly publicUrl?: string | undefined
+  /** The secret and the lifetime of tickets for event streams. */
+  readonly tickets?: Tickets.Options | undefined
   /** How large the body of a request may be; 8 MiB by default, room for a message with files. More is answered 413. */
   readonly maxBodySize?: ByteSize.Input | undefined
   /** Whether the page `/docs` is served, which takes three megabytes of memory; true by default. */
@@ -117,6 +121,7 @@ export const layerRoutes = (options?: RouteOptions) => {
         Handlers.layerTasks,
         Handlers.layerConversations,
         Feed.layerHandlers,
+        Handlers.layerTickets,
         Layer.provide(Handlers.layerOperator, Operator.layer),
         Handlers.layerSystem
       ]),
@@ -134,6 +139,8 @@ export const layerRoutes = (options?: RouteOptions) => {
   ).pipe(
     Layer.provide(underPrefix),
     Layer.merge(layerNotFound({ prefix, docs })),
+    Layer.merge(layerTicketed(prefix)),
+    Layer.provide(Tickets.layer(options?.tickets)),
     Layer.merge(Layer.effectDiscard(checkPolicies(Api))),
     Layer.provide(Layer.succeed(LinkBase, base)),
     Layer.provide(Layer.succeed(PublicUrl, options?.publicUrl)),

@@ -77,6 +77,16 @@ export * as Sse from "./Sse.ts"
 /**
  * @since 0.1.0
  */
+export * as Tickets from "./Tickets.ts"
+
+/**
+ * @since 0.1.0
+ */
+export * as TicketsApi from "./TicketsApi.ts"
+
+/**
+ * @since 0.1.0
+ */
 export * as Tokens from "./Tokens.ts"
 
 /**

@@ -7,6 +7,7 @@ import { Authorization } from "@perennial/http/Authorization"
 import * as Handlers from "@perennial/http/Handlers"
 import { Operator } from "@perennial/http/OperatorApi"
 import * as Sse from "@perennial/http/Sse"
+import * as Tickets from "@perennial/http/Tickets"
 import { Effect, Exit, Fiber, Latch, Layer, Stream } from "effect"
 import { HttpServer } from "effect/http"
 import { HttpApiMiddleware, HttpApiTest } from "effect/http-api"
@@ -25,6 +26,7 @@ const environment = (manager: ReturnType<typeof layerMemory>) =>
     layerRequestProblems,
     Operator.layer,
     layerRequestLimits,
+    Tickets.layer(),
     layerLocal,
     HttpApiMiddleware.layerClient(Authorization, ({ next, request }) => next(request))
   ]))

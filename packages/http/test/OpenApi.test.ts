@@ -82,7 +82,7 @@ describe("the OpenAPI document", () => {
         assert.include([200, 201, 404], response.status, operation.operationId)
         yield* body(response)
       }
-      assert.strictEqual(bodies, 6)
+      assert.strictEqual(bodies, 7)
     }))
 
   it.effect("a body is declared as required only if the server requires it", () =>

@@ -74,6 +74,7 @@ describe("paths", () => {
         "/conversations/{id}",
         "/conversations/{id}/messages",
         "/conversations/{id}/regenerate",
+        "/tickets",
         "/operator/users/{userId}/tasks",
         "/operator/users/{userId}/tasks/{id}",
         "/operator/users/{userId}/tasks/{id}/cancel",

@@ -135,6 +135,7 @@ export interface Fields {
   readonly ended: boolean
   readonly toolCallId: string
   readonly taskId: string
+  readonly ticket: string
 }
 
 export const json = (response: Response): Effect.Effect<Fields> =>

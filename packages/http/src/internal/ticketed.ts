@@ -1,0 +1,36 @@
+/** Finds the principal of a request that has a ticket in its URL. `Authorization` accepts this principal. */
+import { Effect, type Layer, Option } from "effect"
+import { HttpRouter, HttpServerRequest } from "effect/http"
+import { CurrentPrincipal } from "../Principal.ts"
+import { ticketKey, Tickets } from "../Tickets.ts"
+
+/** A malformed path belongs to no task. */
+const decodeSegment = Option.liftThrowable(decodeURIComponent)
+
+/** The ticket of a request for an event stream, and the task of the stream. Undefined for all other requests. */
+const ticketOf = (request: HttpServerRequest.HttpServerRequest, prefix: string) => {
+  if (request.method !== "GET") return undefined
+  const url = new URL(request.originalUrl, "http://localhost")
+  const ticket = url.searchParams.get(ticketKey)
+  const path = url.pathname.startsWith(`${prefix}/`) ? url.pathname.slice(prefix.length) : ""
+  const taskId = /^\/tasks\/([^/]+)\/events$/.exec(path)?.[1]
+  if (ticket === null || (taskId === undefined && path !== "/feed")) return undefined
+  return { ticket, taskId: taskId === undefined ? undefined : Option.getOrElse(decodeSegment(taskId), () => "") }
+}
+
+export const layerTicketed = (prefix: string): Layer.Layer<never, never, HttpRouter.HttpRouter | Tickets> =>
+  HttpRouter.middleware(
+    Effect.map(Tickets, (tickets) => (app) =>
+      Effect.flatMap(HttpServerRequest.HttpServerRequest, (request) => {
+        const asked = ticketOf(request, prefix)
+        if (asked === undefined) return app
+        return Effect.flatMap(
+          tickets.verify(asked.ticket, asked),
+          Option.match({
+            onNone: () => app,
+            onSome: (principal) => Effect.provideService(app, CurrentPrincipal, principal)
+          })
+        )
+      })),
+    { global: true }
+  )
