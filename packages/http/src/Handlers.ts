@@ -260,7 +260,7 @@ const withoutTitles = (manager: TaskManager["Service"]): TaskManager["Service"] 
 export const layerTickets: Layer.Layer<
   HttpApiGroup.Service<"perennial", "tickets">,
   never,
-  TaskManager | Tickets | Authorization | RequestProblems
+  TaskManager | Tickets | Authorization | RequestLimit | RefusalLimit | RequestProblems
 > = HttpApiBuilder.group(
   Api,
   "tickets",

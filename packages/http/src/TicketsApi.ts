@@ -45,6 +45,7 @@ export class TicketsApi extends HttpApiGroup.make("tickets")
         "ticket opens the streams of the user, or of one task, for a few minutes; an open stream goes on."
     }))
   )
+  .middleware(Problems.RequestLimit)
   .middleware(Authorization)
   .annotateMerge(OpenApi.annotations({ title: "Tickets" }))
 {}

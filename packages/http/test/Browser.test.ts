@@ -24,7 +24,7 @@ const loads = (file: string, seen = new Set<string>()): ReadonlySet<string> => {
   return seen
 }
 
-const inBrowsers = /^effect(?:\/(?:encoding|http|http-api|crypto))?$/
+const inBrowsers = /^effect(?:\/(?:encoding|http|http-api|crypto|persistence))?$/
 
 it.each(["Client", "Api", "index"])(
   "%s.ts is for browsers: it loads no packages except domain and effect",
