@@ -7,7 +7,7 @@
  * @since 0.1.0
  */
 import { CurrentUser } from "@perennial/domain/CurrentUser"
-import { Context, Effect, Layer, Option, Redacted } from "effect"
+import { Context, Effect, Layer, Option, Predicate, Redacted } from "effect"
 import { HttpEffect, HttpServerRequest, HttpServerRespondable, HttpServerResponse } from "effect/http"
 import { HttpApiMiddleware, HttpApiSecurity, OpenApi } from "effect/http-api"
 import { fromOwnPage } from "./internal/sameOrigin.ts"
@@ -98,10 +98,7 @@ export const layerVerify = (
   verify: (credential: Redacted.Redacted) => Effect.Effect<Option.Option<Principal>, Unavailable>
 ): Layer.Layer<Authorization> => {
   /** The URL may have a ticket, which was checked before. */
-  const ticketed = Effect.flatMap(
-    CurrentPrincipal,
-    (principal) => principal === undefined ? unauthorized(false) : Effect.succeed(principal)
-  )
+  const ticketed = Effect.filterOrElse(CurrentPrincipal, Predicate.isNotUndefined, () => unauthorized(false))
   /**
    * The principal, or the answer that the check cannot decide. A failure would make the middleware try the next credential,
    * whose own failure would be the answer.
