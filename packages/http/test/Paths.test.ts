@@ -74,6 +74,7 @@ describe("paths", () => {
         "/conversations/{id}",
         "/conversations/{id}/messages",
         "/conversations/{id}/regenerate",
+        "/approvals",
         "/tickets",
         "/operator/users/{userId}/tasks",
         "/operator/users/{userId}/tasks/{id}",

@@ -16,10 +16,11 @@ class EndpointGuard extends HttpApiMiddleware.Service<EndpointGuard>()("test/End
 
 /** Adds `GroupGuard` to every group, and `EndpointGuard` to the endpoint `tasks.get`. */
 export const guard = (api: typeof Api) => {
-  const { conversations, operator, system, tasks, tickets } = api.groups
+  const { conversations, feed, operator, system, tasks, tickets } = api.groups
   return api
     .add(tasks.middleware(GroupGuard).add(tasks.endpoints.get.middleware(GroupGuard).middleware(EndpointGuard)))
     .add(conversations.middleware(GroupGuard))
+    .add(feed.middleware(GroupGuard))
     .add(operator.middleware(GroupGuard))
     .add(tickets.middleware(GroupGuard))
     .add(system.middleware(GroupGuard))
