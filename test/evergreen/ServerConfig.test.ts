@@ -23,6 +23,7 @@ describe("ServerConfig", () => {
         tokens: [],
         retention: Option.some(Duration.days(30)),
         log: { level: "Info", format: "text" },
+        telemetry: { metrics: true, otlp: Option.none(), headers: Redacted.make({}) },
         model: {
           name: "claude-opus-5-5",
           fallbacks: [],
@@ -52,6 +53,9 @@ describe("ServerConfig", () => {
         PERENNIAL_RETENTION: "90 minutes",
         PERENNIAL_LOG_LEVEL: "WARN",
         PERENNIAL_LOG_FORMAT: "json",
+        PERENNIAL_METRICS: "false",
+        PERENNIAL_OTLP: "http://127.0.0.1:4318",
+        PERENNIAL_OTLP_HEADERS: "authorization=Bearer hunter2, x-scope=acme",
         ANTHROPIC_API_KEY: "key",
         ANTHROPIC_BASE_URL: "http://127.0.0.1:4000/"
       })
@@ -72,6 +76,12 @@ describe("ServerConfig", () => {
       ])
       assert.deepStrictEqual(config.retention, Option.some(Duration.minutes(90)))
       assert.deepStrictEqual(config.log, { level: "Warn", format: "json" })
+      assert.isFalse(config.telemetry.metrics)
+      assert.deepStrictEqual(config.telemetry.otlp, Option.some("http://127.0.0.1:4318"))
+      assert.deepStrictEqual(Redacted.value(config.telemetry.headers), {
+        authorization: "Bearer hunter2",
+        "x-scope": "acme"
+      })
       assert.deepStrictEqual(
         (yield* loadFrom({ PERENNIAL_RETENTION: "1 day" })).retention,
         Option.some(Duration.days(1))
@@ -118,6 +128,8 @@ describe("ServerConfig", () => {
       [{ PERENNIAL_STORE: "redis://eve:secret@" }, "PERENNIAL_STORE=redis://<hidden>@ ", "redis://<host>:<port>"],
       [{ PERENNIAL_LOG_LEVEL: "loud" }, "PERENNIAL_LOG_LEVEL=loud", "debug, info, warn, error, none"],
       [{ PERENNIAL_LOG_FORMAT: "xml" }, "PERENNIAL_LOG_FORMAT=xml", "text, json"],
+      [{ PERENNIAL_METRICS: "yes" }, "PERENNIAL_METRICS=yes", "true or false"],
+      [{ PERENNIAL_OTLP: "collector:4318" }, "PERENNIAL_OTLP=collector:4318", "http://127.0.0.1:4318"],
       [{ PERENNIAL_MODEL: "a b" }, "PERENNIAL_MODEL=a b", "claude-opus-5-5"],
       [{ ANTHROPIC_BASE_URL: "ftp://example.org" }, "ANTHROPIC_BASE_URL=ftp://example.org", "https://"]
     ] as const
@@ -134,6 +146,7 @@ describe("ServerConfig", () => {
 
   it.effect.each([
     { PERENNIAL_TOKENS: "hunter2" },
+    { PERENNIAL_OTLP_HEADERS: "hunter2" },
     { PERENNIAL_TOKENS: "alice:hunter2,bob:hunter2" },
     { ANTHROPIC_API_KEY: "hunter2 hunter2" },
     { PERENNIAL_STORE: "postgress://alice:hunter2@example.org/perennial" },

@@ -34,6 +34,14 @@ export interface ServerConfig extends ListenConfig.ListenConfig {
     readonly level: LogLevel.LogLevel
     readonly format: "text" | "json"
   }
+  readonly telemetry: {
+    /** Whether metrics are made, and served at `/metrics`. */
+    readonly metrics: boolean
+    /** Where traces, metrics and logs are sent to. None: nowhere. */
+    readonly otlp: Option.Option<string>
+    /** Headers for that place, such as its key. */
+    readonly headers: Redacted.Redacted<Readonly<Record<string, string>>>
+  }
   readonly model: {
     readonly name: string
     /** The models that are asked when `name` cannot answer. */
@@ -163,6 +171,27 @@ const fallbacks = read("PERENNIAL_FALLBACK_MODELS", {
 
 const script = read("PERENNIAL_SCRIPT", { accepted: "a file", parse: Option.some })
 
+const metrics = read("PERENNIAL_METRICS", {
+  accepted: "true or false",
+  parse: (value) => value === "true" || value === "false" ? Option.some(value === "true") : Option.none()
+})
+
+const otlp = read("PERENNIAL_OTLP", {
+  accepted: "the http:// or https:// address of an OpenTelemetry collector, such as http://127.0.0.1:4318",
+  parse: Option.liftPredicate((value) => URL.canParse(value) && /^https?:$/.test(new URL(value).protocol))
+})
+
+const otlpHeaders = read("PERENNIAL_OTLP_HEADERS", {
+  accepted: "pairs of <header>=<value>, separated by commas",
+  secret: true,
+  parse: (value) => {
+    const pairs = value.split(",").map((pair) => /^\s*([\w-]+)=(\S.*?)\s*$/.exec(pair)?.slice(1) ?? [])
+    return pairs.every((pair) => pair.length === 2)
+      ? Option.some(Redacted.make<Readonly<Record<string, string>>>(Object.fromEntries(pairs), { label: "headers" }))
+      : Option.none()
+  }
+})
+
 /** Reads the environment. */
 export const load: Effect.Effect<ServerConfig, InvalidSetting> = Effect.gen(function*() {
   return {
@@ -171,6 +200,11 @@ export const load: Effect.Effect<ServerConfig, InvalidSetting> = Effect.gen(func
     execute: yield* withDefault(execute, true),
     retention: yield* withDefault(retention, Option.some(Duration.days(30))),
     log: { level: yield* withDefault(logLevel, "Info"), format: yield* withDefault(logFormat, "text") },
+    telemetry: {
+      metrics: yield* withDefault(metrics, true),
+      otlp: yield* otlp,
+      headers: yield* withDefault(otlpHeaders, Redacted.make({}))
+    },
     model: {
       name: yield* withDefault(modelName, AnthropicModel.defaultModel),
       fallbacks: yield* withDefault(fallbacks, []),
@@ -195,6 +229,9 @@ export const variables = [
   "PERENNIAL_RETENTION",
   "PERENNIAL_LOG_LEVEL",
   "PERENNIAL_LOG_FORMAT",
+  "PERENNIAL_METRICS",
+  "PERENNIAL_OTLP",
+  "PERENNIAL_OTLP_HEADERS",
   "ANTHROPIC_API_KEY",
   "ANTHROPIC_BASE_URL",
   "PERENNIAL_MODEL",

@@ -23,7 +23,6 @@ import * as LlmAgent from "@perennial/runtime/LlmAgent"
 import * as ModelScript from "@perennial/runtime/ModelScript"
 import * as Retention from "@perennial/runtime/Retention"
 import * as TaskLimits from "@perennial/runtime/TaskLimits"
-import * as TaskRuntime from "@perennial/runtime/TaskRuntime"
 import {
   Cause,
   Console,
@@ -43,6 +42,7 @@ import { HttpServer } from "effect/http"
 import { RateLimiter } from "effect/persistence"
 import { SqlError } from "effect/sql"
 import * as ServerConfig from "./ServerConfig.ts"
+import * as Telemetry from "./Telemetry.ts"
 import * as Tools from "./Tools.ts"
 import * as Web from "./Web.ts"
 
@@ -114,19 +114,28 @@ const requestLimit = (
 }
 
 const server = (config: ServerConfig.ServerConfig) =>
-  Server.serve(Layer.merge(Server.layerRoutes({ ...config, tickets: { secret: config.ticketSecret } }), Web.layer), {
-    handOver: true,
-    maxStreams: config.maxStreams,
-    maxUserStreams: config.maxUserStreams
-  }).pipe(
+  Server.serve(
+    Layer.mergeAll(
+      Server.layerRoutes({ ...config, tickets: { secret: config.ticketSecret } }),
+      Telemetry.routes(config.telemetry),
+      Web.layer
+    ),
+    {
+      handOver: true,
+      maxStreams: config.maxStreams,
+      maxUserStreams: config.maxUserStreams
+    }
+  ).pipe(
     Layer.provide(config.tokens.length === 0 ? Tokens.layerLocal : Tokens.layer(config.tokens)),
     Layer.provide(requestLimit(config)),
+    Layer.provide(Telemetry.streams(config.telemetry)),
     Layer.provideMerge(NodeServer.layer(config)),
-    Layer.provide(TaskRuntime.layer),
+    Layer.provide(Telemetry.tasks(config.telemetry)),
     Layer.provide(agents(config.model)),
     Layer.provide(work(config).limits),
     Layer.merge(work(config).retention),
-    Layer.provide(storage(config.store))
+    Layer.provide(storage(config.store)),
+    Layer.provide(Telemetry.exporter(config.telemetry))
   )
 
 /** Says if the answers come from a script and not from a language model. */

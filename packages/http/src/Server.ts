@@ -8,10 +8,18 @@ import type { ConversationStore } from "@perennial/domain/ConversationStore"
 import { HandOver } from "@perennial/domain/HandOver"
 import type { TaskManager } from "@perennial/domain/TaskManager"
 import { ByteSize, Effect, Layer } from "effect"
-import { type FindMyWay, HttpIncomingMessage, HttpMiddleware, HttpPlatform, HttpRouter, HttpServer } from "effect/http"
+import {
+  type FindMyWay,
+  HttpIncomingMessage,
+  HttpMiddleware,
+  HttpPlatform,
+  HttpRouter,
+  HttpServer,
+  UrlParams
+} from "effect/http"
 import { HttpApiBuilder, HttpApiScalar, OpenApi } from "effect/http-api"
 import { Api } from "./Api.ts"
-import type { Authorization } from "./Authorization.ts"
+import { type Authorization, tokenKey } from "./Authorization.ts"
 import * as Feed from "./Feed.ts"
 import * as Handlers from "./Handlers.ts"
 import { LinkBase } from "./internal/linkBase.ts"
@@ -148,6 +156,12 @@ export const layerRoutes = (options?: RouteOptions) => {
   )
 }
 
+/** Spans of requests have addresses, and addresses may have credentials. */
+const redacted = Layer.effect(
+  UrlParams.CurrentRedactedNames,
+  Effect.map(UrlParams.CurrentRedactedNames, (names) => [...names, tokenKey, Tickets.ticketKey])
+)
+
 /** A few milliseconds: with many readers of a fast task they save most of the writes, and nobody sees them. */
 const streams = (options: ServeOptions = {}) => Sse.layer({ coalesce: "5 millis", ...options })
 
@@ -181,7 +195,11 @@ const layerHandOver = Layer.effectDiscard(Effect.gen(function*() {
  */
 export const serve = <A, E, R>(routes: Layer.Layer<A, E, R>, options?: ServeOptions) =>
   (options?.handOver === true ? layerHandOver : Sse.layerDrain).pipe(
-    Layer.provide(HttpRouter.serve(routes, { disableLogger: true, disableListenLog: true, routerConfig })),
+    Layer.provide(
+      HttpRouter.serve(routes, { disableLogger: true, disableListenLog: true, routerConfig }).pipe(
+        Layer.provide(redacted)
+      )
+    ),
     Layer.provide(streams(options))
   )
 
@@ -220,6 +238,7 @@ export const toWebHandler = <E>(
     ).pipe(
       Layer.provide(streams(options)),
       Layer.provide(layer),
+      Layer.provideMerge(redacted),
       Layer.provideMerge(HttpServer.layerServices)
     ),
     { disableLogger: true, routerConfig }

@@ -17,6 +17,7 @@ import { HttpServerResponse } from "effect/http"
 import { connect, type Connections, hasTooMany, isFull } from "./internal/connection.ts"
 import { MaxStreams } from "./internal/maxStreams.ts"
 import { oneAtATime } from "./internal/oneAtATime.ts"
+import { StreamMeter } from "./internal/streamMeter.ts"
 import { TooManyStreams, TooManyUserStreams } from "./Problems.ts"
 import { eventLog, type Wire } from "./Wire.ts"
 
@@ -118,7 +119,8 @@ export const layer = (options?: Options): Layer.Layer<EventStreams> =>
         openOf: new Map(),
         warned: false,
         draining: false,
-        now: () => clock.currentTimeMillisUnsafe()
+        now: () => clock.currentTimeMillisUnsafe(),
+        meter: yield* StreamMeter
       }
       const wakeAll = Effect.sync(() => {
         // A connection that is woken may write and wait again at once.

@@ -6,11 +6,12 @@
 import type { UserId } from "@perennial/domain/Ids"
 import type { StreamLost } from "@perennial/domain/TaskError"
 import { isTerminal, type StoredEvent } from "@perennial/domain/TaskEvent"
-import { type Array, Cause, Effect, Exit, type Fiber, Pull, Scope } from "effect"
+import { Array as Arr, Cause, Effect, Exit, type Fiber, Pull, Scope } from "effect"
 import type { Wire } from "../Wire.ts"
+import type { StreamMeter } from "./streamMeter.ts"
 
-type Events = Array.NonEmptyReadonlyArray<StoredEvent>
-type Bytes = Array.NonEmptyReadonlyArray<Uint8Array>
+type Events = Arr.NonEmptyReadonlyArray<StoredEvent>
+type Bytes = Arr.NonEmptyReadonlyArray<Uint8Array>
 
 /** The state that all connections of a server share. */
 export interface Connections {
@@ -31,6 +32,7 @@ export interface Connections {
   draining: boolean
   /** The time, in milliseconds since 1970-01-01T00:00Z. */
   readonly now: () => number
+  readonly meter: StreamMeter | undefined
 }
 
 /** A batch of this many events is worth a write of its own. */
@@ -79,6 +81,13 @@ export const connect = (
     return [wire.goodbye(connections.retryMillis)]
   })
 
+  const openedAt = connections.now()
+  /** Events from before the connection say nothing about its speed. */
+  const measure = (meter: StreamMeter, events: Events) => {
+    const { at } = Arr.lastNonEmpty(events)
+    if (at >= openedAt) meter.delivered(connections.now() - at)
+  }
+
   const mustEnd = () => connections.draining || connections.now() >= expiresAt
 
   const deliver = (exit: Exit.Exit<Events, StreamLost | Cause.Done>): Pull.Pull<Bytes> => {
@@ -86,6 +95,7 @@ export const connect = (
     if (Exit.isSuccess(exit)) {
       if (connections.now() >= expiresAt) return goodbye
       wroteLittle = isSmall(exit.value)
+      if (connections.meter !== undefined) measure(connections.meter, exit.value)
       return Effect.succeed([wire.encode(exit.value)])
     }
     if (Pull.isDoneCause(exit.cause)) return Cause.done()
@@ -134,6 +144,7 @@ export const connect = (
   const close = Effect.sync(() => {
     connections.open--
     count(connections, userId, -1)
+    connections.meter?.open(connections.open)
     if (connections.open <= connections.limit / 2) connections.warned = false
   })
   return Effect.suspend(() => {
@@ -142,6 +153,7 @@ export const connect = (
     if (refused) return Effect.succeed(next)
     connections.open++
     count(connections, userId, 1)
+    connections.meter?.open(connections.open)
     return Effect.as(Scope.addFinalizer(scope, close), next)
   })
 }
