@@ -195,8 +195,8 @@ const ofEvents: ReadonlyArray<Canary> = [
   canary(
     "events are published before their commit",
     groupCommit,
-    ": Effect.matchCauseEffect(append([{ claim: log.claim, events }]), {",
-    ": Effect.matchCauseEffect(Effect.andThen(log.publish(events), append([{ claim: log.claim, events }])), {"
+    "Effect.ensuring(commitOne(log, stored), becomeIdle)",
+    "Effect.ensuring(Effect.andThen(isNonEmpty(stored) ? log.publish(stored) : Effect.void, commitOne(log, stored)), becomeIdle)"
   ),
   canary(
     "an entry that was not written is published",
