@@ -38,6 +38,8 @@ export interface Reading {
   /** Over HTTP: the events are copies. */
   readonly copies: boolean
   readonly seen: Array<StoredEvent>
+  /** When the reader had seen the terminal event, by the store's time. */
+  endedAt: number | undefined
   /** How many events were not durable when they were seen. */
   early: number
   /** How many connections ended because the log seemed to go backwards. */
@@ -196,6 +198,7 @@ export class Clients {
       taskId,
       copies: this.#world.http,
       seen: [],
+      endedAt: undefined,
       early: 0,
       backwards: 0,
       short: 0,
@@ -220,7 +223,8 @@ export class Clients {
       } else if (failure !== undefined && !interruptions.has(failure)) reading.failures.push(failure)
       const last = reading.seen.at(-1)?.event
       reading.gone = failure === "TaskNotFound"
-      if (reading.gone || (last !== undefined && isTerminal(last))) return
+      if (last !== undefined && isTerminal(last)) reading.endedAt = this.#world.simulation.now
+      if (reading.gone || reading.endedAt !== undefined) return
       if (Exit.isSuccess(exit)) reading.short++
       yield* Effect.sleep(this.#dice.below(800))
     }

@@ -21,7 +21,7 @@ export const check = (observed: Observed): ReadonlyArray<Violation> => {
   checkLogs(observed, ends, broken)
   checkReaders(observed, broken)
   checkWork(observed, broken)
-  checkWaits(observed, broken)
+  checkWaits(observed, ends, broken)
   checkAnswers(observed, ends, broken)
   checkConversations(observed, ends, broken)
   return violations

@@ -7,6 +7,7 @@ import { cancelKey } from "@perennial/domain/Intent"
 import { isTerminal } from "@perennial/domain/Task"
 import { Duration, Option } from "effect"
 import type { Observed } from "../world.ts"
+import type { Ends } from "./commits.ts"
 import type { Broken } from "./violation.ts"
 
 /** The promise, in milliseconds. */
@@ -16,12 +17,13 @@ const slack = 2_000
 /** A process that has just started, or was frozen, takes over nothing for a third of a lease. */
 const cautious = 4_500
 
-export const checkWaits = (observed: Observed, broken: Broken): void => {
+export const checkWaits = (observed: Observed, ends: Ends, broken: Broken): void => {
   const { commits, plan, uptimes } = observed
   const { late, refused, slow, unanswered } = plan.weather
   const calm = late + refused + slow + unanswered === 0 && plan.faults.every(({ type }) => type !== "outage")
   if (!calm) return
   checkCancels(observed, broken)
+  checkReadings(observed, ends, broken)
   if (plan.limits.capacity < 100) return
   /** Since when each head has no owner. */
   const without = new Map<string, number>()
@@ -93,6 +95,22 @@ const checkCancels = ({ commits, plan, tasks }: Observed, broken: Broken): void 
     const millis = (log.at(-1)?.at ?? 0) - (cancels.get(task.id) ?? Number.POSITIVE_INFINITY)
     if (isTerminal(task.status) && millis > cancelled) {
       broken("P7", `${task.id} went on for ${Math.round(millis)} ms after its cancel`, task.id)
+    }
+  }
+}
+
+/** How long a reader may take, in milliseconds: until the next comparison of logs, and to connect again. */
+const read = 6_000 + slack
+/** How long a reader that stalls may take longer for each event. */
+const stalled = 400
+
+/** A reader sees the terminal event, also if all hints are lost (P3). */
+const checkReadings = ({ commits, history, plan }: Observed, ends: Ends, broken: Broken): void => {
+  if (plan.faults.length > 0) return
+  for (const { endedAt = 0, seen, taskId } of history.readings) {
+    const millis = endedAt - (commits[ends.get(taskId) ?? 0]?.at ?? 0)
+    if (ends.has(taskId) && millis > read + stalled * seen.length) {
+      broken("P3", `a reader of ${taskId} saw its end after ${Math.round(millis)} ms`, taskId)
     }
   }
 }
