@@ -133,7 +133,7 @@ export const planOf = (seed: number): Plan => {
     },
     skews: repeat(3, () => dice.pick([0, 0, dice.below(4_000) - 2_000, day, -40 * day])),
     weather: {
-      refused: rate(0.06),
+      refused: rate(0.15),
       unanswered: rate(0.04),
       late: rate(0.02),
       slow: rate(0.5),
