@@ -87,8 +87,8 @@ export class Process {
     const remembering = Effect.map(TaskReaders, (readers) =>
       TaskReaders.of({
         ...readers,
-        own: (id, lastSeq) => {
-          const owned = readers.own(id, lastSeq)
+        own: (id, lastSeq, userId) => {
+          const owned = readers.own(id, lastSeq, userId)
           const publisher: Publisher = {
             publish: (events) => owned.publish(events),
             disown: () => {

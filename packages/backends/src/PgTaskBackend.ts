@@ -12,7 +12,7 @@
 import { PgClient } from "@effect/sql-pg"
 import { isTerminal } from "@perennial/domain/Task"
 import { TaskBackend } from "@perennial/domain/TaskBackend"
-import { Duration, Effect, Layer, type Scope } from "effect"
+import { Duration, Effect, Layer, Option, type Scope } from "effect"
 import { Reactivity } from "effect/reactivity"
 import { type Migrator, SqlClient, type SqlError } from "effect/sql"
 import * as PgWakes from "./internal/pgWakes.ts"
@@ -28,18 +28,32 @@ type Service = TaskBackend["Service"]
 const withHints = (backend: Service, hint: PgWakes.PgWakes["hint"]): Service => ({
   ...backend,
   create: (task, options) =>
-    Effect.tap(backend.create(task, options), ({ cancelled, cancelling }) =>
+    Effect.tap(backend.create(task, options), ({ cancelled, cancelling, created }) =>
       Effect.sync(() => {
+        if (created) hint("user", task.userId)
         for (const id of cancelled) hint("log", id)
         for (const id of cancelling) hint("intent", id)
+      })),
+  claim: (id, options) =>
+    Effect.tap(backend.claim(id, options), (claim) =>
+      Effect.sync(() => {
+        if (Option.isSome(claim)) hint("user", claim.value.userId)
       })),
   append: (batch) =>
     Effect.tap(backend.append(batch), (results) =>
       Effect.sync(() => {
-        for (const [i, { claim }] of batch.entries()) if (results[i]?.ok === true) hint("log", claim.taskId)
+        for (const [i, { claim, summary }] of batch.entries()) {
+          if (results[i]?.ok !== true) continue
+          hint("log", claim.taskId)
+          if (summary !== undefined && claim.userId !== undefined) hint("user", claim.userId)
+        }
       })),
   finish: (claim, events) =>
-    Effect.tap(backend.finish(claim, events), () => Effect.sync(() => hint("log", claim.taskId))),
+    Effect.tap(backend.finish(claim, events), () =>
+      Effect.sync(() => {
+        hint("log", claim.taskId)
+        if (claim.userId !== undefined) hint("user", claim.userId)
+      })),
   release: (claim) => Effect.tap(backend.release(claim), () => Effect.sync(() => hint("head", claim.taskId))),
   heartbeat: (runnerId, ttl) =>
     Effect.tap(backend.heartbeat(runnerId, ttl), ({ owned: [left] }) =>
@@ -49,7 +63,9 @@ const withHints = (backend: Service, hint: PgWakes.PgWakes["hint"]): Service => 
   putIntent: (id, intent, options) =>
     Effect.tap(backend.putIntent(id, intent, options), ({ task, written }) =>
       Effect.sync(() => {
-        if (written) hint(isTerminal(task.status) ? "log" : "intent", id)
+        if (!written) return
+        hint(isTerminal(task.status) ? "log" : "intent", id)
+        if (isTerminal(task.status) && options?.userId !== undefined) hint("user", options.userId)
       }))
 })
 

@@ -84,6 +84,8 @@ export const suite = <E, E2 = never>(
     if (processes === undefined) return
     it.live("P7: other processes get hints about logs, intents and heads, and no process about its own writes", () =>
       wake.tells(processes))
+    it.live("other processes get a hint when a list of a user's tasks shows something else", () =>
+      wake.tellsOfUsers(processes))
     it.live("P4: readers in two processes see the same ends in the same order, each once, while both end tasks", () =>
       ended.agree(processes))
   })

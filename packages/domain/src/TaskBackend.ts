@@ -121,6 +121,14 @@ export interface Claim {
 export type Fence = Pick<Claim, "taskId" | "token">
 
 /**
+ * Identifies a claim in a write to the log. Other processes get hints about the user, if it is given.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Author = Fence & Partial<Pick<Claim, "userId">>
+
+/**
  * An owner that has been alive this long on a task, in milliseconds, is not a crash loop: `heartbeat` then sets
  * `failures` to 0.
  *
@@ -271,7 +279,7 @@ export class TaskBackend extends Context.Service<TaskBackend, {
    */
   readonly append: (
     batch: Array.NonEmptyReadonlyArray<{
-      readonly claim: Fence
+      readonly claim: Author
       readonly events: Array.NonEmptyReadonlyArray<StoredEvent>
       /** Given when these events change it. */
       readonly summary?: TaskSummary | undefined
@@ -284,7 +292,7 @@ export class TaskBackend extends Context.Service<TaskBackend, {
    * that task. Returns the new head.
    */
   readonly finish: (
-    claim: Fence,
+    claim: Author,
     events: Array.NonEmptyReadonlyArray<StoredEvent>
   ) => Effect.Effect<Option.Option<Head>, LeaseLost | TaskBackendError>
 
@@ -351,7 +359,7 @@ export class TaskBackend extends Context.Service<TaskBackend, {
 
   /**
    * Hints about the writes of other processes, never about the writes of this process: `log` when a log grew, `intent`
-   * when an intent was recorded, `head` when a task was released. The first hint is `all`, and so is the first after a lost
+   * when an intent was recorded, `head` when a task was released, `user` when the record of a user's task has changed. The first hint is `all`, and so is the first after a lost
    * connection. When hints come faster than they are read, the oldest may be dropped. The stream ends only with the backend;
    * a store for one process has `Stream.never`.
    */

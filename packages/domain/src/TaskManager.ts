@@ -10,6 +10,7 @@
 import { Context, Effect, Schema, Stream } from "effect"
 import type { ApprovalPage, ApprovalsOptions } from "./Approval.ts"
 import type { Decision } from "./Decision.ts"
+import type { FeedUpdate } from "./Feed.ts"
 import type { ConversationId, TaskId } from "./Ids.ts"
 import * as Input from "./Input.ts"
 import type { RegenerateOptions, StartInput } from "./StartInput.ts"
@@ -168,6 +169,16 @@ export class TaskManager extends Context.Service<TaskManager, {
 
   /** A page of the tool calls that wait for the user's decision, on all processes. */
   readonly approvals: (options?: ApprovalsOptions) => Effect.Effect<ApprovalPage, TaskBackendError>
+
+  /**
+   * How the user's tasks are, on all processes: first a snapshot of what is active, then what changes. `after` is the cursor
+   * of the newest update that is known: the snapshot then also has the tasks that have ended since, of the newest 1,000.
+   * A slow reader gets the latest state, and never what came between. It holds one update of at most 2,000 tasks; all readers
+   * of a user hold as much together (P6). The stream does not end by itself.
+   */
+  readonly feed: (
+    options?: { readonly after?: number | undefined }
+  ) => Effect.Effect<Stream.Stream<FeedUpdate, TaskBackendError>, TaskBackendError>
 
   /** Removes a conversation with its tasks, logs and messages, unless a task of it is active. */
   readonly deleteConversation: (

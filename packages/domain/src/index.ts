@@ -52,6 +52,11 @@ export * as EventPayload from "./EventPayload.ts"
 /**
  * @since 0.1.0
  */
+export * as Feed from "./Feed.ts"
+
+/**
+ * @since 0.1.0
+ */
 export * as HandOver from "./HandOver.ts"
 
 /**

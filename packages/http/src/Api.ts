@@ -15,7 +15,7 @@ import { Schema, Struct } from "effect"
 import { HttpApi, HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
 import { Authorization, Public } from "./Authorization.ts"
 import { FeedApi } from "./FeedApi.ts"
-import { cancelBody, describeLimit, describeTask, limit, longest, page } from "./internal/apiParts.ts"
+import { cancelBody, describeLimit, describeTask, lastEventId, limit, longest, page } from "./internal/apiParts.ts"
 import { ConversationCursor } from "./internal/conversationCursor.ts"
 import { documented, documentedApi, integer } from "./internal/openApi.ts"
 import { OperatorApi } from "./OperatorApi.ts"
@@ -109,9 +109,6 @@ const startErrors = [
   Problems.IdempotencyConflict,
   Problems.Unavailable
 ] as const
-
-/** An `EventSource` that has seen no id may send an empty one (HTML Standard, section 9.2): it is none. */
-const lastEventId = Schema.optionalKey(Schema.Union([Schema.Natural, Schema.Literal("")]))
 
 const EventStream = HttpApiSchema.StreamSse({ events: EventFrame })
 

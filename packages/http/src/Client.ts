@@ -12,6 +12,7 @@ import { type HttpClient, type HttpClientError, HttpClientRequest } from "effect
 import { HttpApiClient, HttpApiMiddleware } from "effect/http-api"
 import { Api } from "./Api.ts"
 import { Authorization } from "./Authorization.ts"
+import { make as makeFeed, type WatchFeed } from "./internal/feedWatch.ts"
 import { type LenientClient, makeLenient } from "./internal/lenientClient.ts"
 import { makeRemote } from "./internal/remoteTaskManager.ts"
 import * as Watch from "./Watch.ts"
@@ -35,6 +36,11 @@ export class PerennialClient extends Context.Service<
      * `{ type: "unknown", raw }`. `at` is the time of arrival: the stream does not carry the time of writing.
      */
     readonly watch: Watch.Watch
+    /**
+     * The feed of the user's tasks, as `TaskManager.feed`. Cut connections are survived as by `watch`; the first update after one
+     * is a snapshot.
+     */
+    readonly watchFeed: WatchFeed
   }
 >()("@perennial/http/Client/PerennialClient") {}
 
@@ -82,7 +88,12 @@ export const layer = (options: Options): Layer.Layer<PerennialClient, never, Htt
     PerennialClient,
     Effect.map(
       HttpApiClient.make(Api, { baseUrl: options.baseUrl }),
-      (client) => PerennialClient.of({ ...makeLenient<typeof Api>(client), watch: Watch.make(client.tasks.events) })
+      (client) =>
+        PerennialClient.of({
+          ...makeLenient<typeof Api>(client),
+          watch: Watch.make(client.tasks.events),
+          watchFeed: makeFeed(client.feed.feed)
+        })
     )
   ).pipe(Layer.provide(layerToken(options.token)))
 

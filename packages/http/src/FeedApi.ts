@@ -4,12 +4,28 @@
  * @since 0.1.0
  */
 import { ApprovalPage } from "@perennial/domain/Approval"
+import { FeedChange } from "@perennial/domain/Feed"
 import { TaskId } from "@perennial/domain/Ids"
 import { Schema } from "effect"
-import { HttpApiEndpoint, HttpApiGroup, OpenApi } from "effect/http-api"
+import { HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
 import { Authorization } from "./Authorization.ts"
+import { lastEventId } from "./internal/apiParts.ts"
 import { documented, integer } from "./internal/openApi.ts"
 import * as Problems from "./Problems.ts"
+
+/**
+ * One frame of the feed, decoded: `id` is the cursor of the update.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const FeedFrame = Schema.Struct({
+  id: Schema.NumberFromString.check(Schema.isInt(), Schema.isGreaterThanOrEqualTo(0)),
+  event: Schema.String,
+  data: Schema.fromJsonString(Schema.toCodecJson(FeedChange)).annotate({ identifier: "FeedChangeJson" })
+})
+
+const cursor = { description: "The cursor of the newest update that is known.", schema: integer(0) }
 
 const limit = { minimum: 1, maximum: 100 }
 
@@ -21,6 +37,23 @@ const limit = { minimum: 1, maximum: 100 }
  */
 export class FeedApi extends HttpApiGroup.make("feed")
   .add(
+    HttpApiEndpoint.get("feed", "/feed", {
+      query: { after: Schema.optionalKey(Schema.Natural) },
+      headers: { "last-event-id": lastEventId, accept: Schema.optionalKey(Schema.String) },
+      success: HttpApiSchema.StreamSse({ events: FeedFrame }),
+      error: [Problems.TooManyStreams, Problems.TooManyUserStreams, Problems.Unavailable]
+    }).annotateMerge(documented({
+      summary: "Follow the user's tasks",
+      description:
+        "Streams a snapshot of what is active, then each task that is accepted, begins, waits for a person, gives " +
+        "a title, or ends. With a cursor the snapshot also has the tasks that ended since. A slow reader gets the latest " +
+        "state of a task, not the states between.",
+      parameters: {
+        after: cursor,
+        "last-event-id": { ...cursor, description: "As `after`, which it takes precedence over." }
+      },
+      responses: { 200: "The feed" }
+    })),
     HttpApiEndpoint.get("approvals", "/approvals", {
       query: {
         before: Schema.optionalKey(TaskId),

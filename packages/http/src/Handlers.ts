@@ -13,10 +13,11 @@ import { StreamLost } from "@perennial/domain/TaskError"
 import { size, type StoredEvent } from "@perennial/domain/TaskEvent"
 import { type CancelOptions, TaskManager } from "@perennial/domain/TaskManager"
 import { Array, Effect, type Layer, Option, Schema, Stream, Struct } from "effect"
-import { HttpEffect, HttpServerResponse } from "effect/http"
+import { HttpServerResponse } from "effect/http"
 import { HttpApiBuilder, type HttpApiGroup, HttpApiSchema } from "effect/http-api"
 import { Api, EventPage } from "./Api.ts"
 import type { Authorization } from "./Authorization.ts"
+import { admitted } from "./internal/admitted.ts"
 import { LinkBase } from "./internal/linkBase.ts"
 import { makeReadiness } from "./internal/readiness.ts"
 import { withProblems } from "./internal/withProblems.ts"
@@ -35,11 +36,6 @@ const maxPageBytes = 1024 * 1024
 
 /** A page of messages ends when its files reach this size, in characters of base64. */
 const maxFileBytes = 8 * 1024 * 1024
-
-/** A reader that was refused shall wait for this long, in seconds. */
-const retryAfter = HttpEffect.appendPreResponseHandler((_, response) =>
-  Effect.succeed(HttpServerResponse.setHeader(response, "retry-after", "5"))
-)
 
 const noContent = HttpServerResponse.empty({ status: 204 })
 const encodePage = Schema.encodeSync(Schema.toCodecJson(EventPage))
@@ -145,7 +141,7 @@ export const layerTasks: Layer.Layer<
     const manager = yield* TaskManager
     const streams = yield* Sse.EventStreams
     const location = yield* makeLocation
-    const admit = Effect.tapError(streams.admit, () => retryAfter)
+    const admit = admitted(streams)
 
     /** Ends with the credential of the request. */
     const stream = (

@@ -10,7 +10,7 @@
  */
 import { CurrentUser } from "@perennial/domain/CurrentUser"
 import type { UserId } from "@perennial/domain/Ids"
-import type { StreamLost } from "@perennial/domain/TaskError"
+import type { StreamLost, TaskBackendError } from "@perennial/domain/TaskError"
 import type { StoredEvent } from "@perennial/domain/TaskEvent"
 import { Clock, Context, Duration, Effect, Fiber, Layer, Stream } from "effect"
 import { HttpServerResponse } from "effect/http"
@@ -70,7 +70,7 @@ export class EventStreams extends Context.Service<EventStreams, {
    * its goodbye if the largest number of streams is open, of all users or of `userId`.
    */
   readonly response: (
-    events: Stream.Stream<StoredEvent, StreamLost>,
+    events: Stream.Stream<StoredEvent, StreamLost | TaskBackendError>,
     options?: {
       readonly headers?: Readonly<Record<string, string>> | undefined
       readonly wire?: Wire | undefined

@@ -119,8 +119,13 @@ const pauseOf = ({ headers }: HttpClientResponse.HttpClientResponse): Duration.D
   return Duration.seconds(/^\d{1,9}$/.test(seconds) ? Math.min(Number(seconds), 60) : 0)
 }
 
-/** The problem in the body; without one the status is all that is known. */
-const refused = (response: HttpClientResponse.HttpClientResponse): Effect.Effect<never, WatchError> =>
+/**
+ * Fails with the problem in the body of a response; without one the status is all that is known.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const refused = (response: HttpClientResponse.HttpClientResponse): Effect.Effect<never, WatchError> =>
   HttpClientResponse.schemaBodyJson(Refusal)(response).pipe(
     Effect.matchEffect({
       onSuccess: Effect.fail,

@@ -106,7 +106,9 @@ describe("the OpenAPI document", () => {
           const response = yield* place === "query"
             ? call(`${at}?${name}=${value}`)
             : call(at, { headers: { [name]: `${value}` } })
-          yield* body(response)
+          // A stream that is still open does not end.
+          const isStream = response.headers.get("content-type") === "text/event-stream"
+          yield* isStream ? Effect.promise(async () => response.body?.cancel()) : body(response)
           return response.status
         })
       let numbers = 0
@@ -126,7 +128,7 @@ describe("the OpenAPI document", () => {
           }
         }
       }
-      assert.strictEqual(numbers, 8)
+      assert.strictEqual(numbers, 10)
     }))
 
   it.effect("operations with a body declare 413 and 415, all operations declare 405", () =>

@@ -13,6 +13,7 @@ import * as TaskLimits from "@perennial/runtime/TaskLimits"
 import { Context, Duration, Effect, Fiber, Latch, Layer, Redacted, Stream } from "effect"
 import { FetchHttpClient, HttpServer } from "effect/http"
 import { makeCuttingProxy } from "./cuttingProxy.ts"
+import { feedContract } from "./feedContract.ts"
 import { layerMemory, layerTokens, makeEcho } from "./support.ts"
 import { contract, type Fixture } from "./taskManagerContract.ts"
 
@@ -61,12 +62,14 @@ const connect = (port: number, options?: Partial<Client.Options>) =>
     Context.get(TaskManager)
   )
 
-contract("in process", (limits) => Effect.map(makeLocal(limits), ({ fixture }) => fixture))
-contract("over HTTP", (limits) =>
-  Effect.gen(function*() {
-    const local = yield* makeLocal(limits)
-    return { ...local.fixture, manager: yield* connect(yield* serve(local)) }
-  }))
+for (const define of [contract, feedContract]) {
+  define("in process", (limits) => Effect.map(makeLocal(limits), ({ fixture }) => fixture))
+  define("over HTTP", (limits) =>
+    Effect.gen(function*() {
+      const local = yield* makeLocal(limits)
+      return { ...local.fixture, manager: yield* connect(yield* serve(local)) }
+    }))
+}
 
 describe("only over HTTP", () => {
   it.live("P3: a reader gets all events although its connections are cut at any place", () =>
@@ -84,6 +87,30 @@ describe("only over HTTP", () => {
       )
       assert.deepStrictEqual(seqs, Array.from({ length: 24 }, (_, i) => i + 1))
       assert.isAbove(proxy.connections(), 3)
+    }))
+
+  it.live("the feed of a client goes on although its connections are cut", () =>
+    Effect.gen(function*() {
+      const local = yield* makeLocal()
+      const proxy = yield* makeCuttingProxy(yield* serve(local), (n) => n < 5 ? 1_000 : Number.POSITIVE_INFINITY)
+      const manager = yield* connect(proxy.port)
+      const feed = yield* manager.feed()
+      const ended = new Set<string>()
+      const startOne = Effect.gen(function*() {
+        const { id } = yield* local.fixture.manager.start({ message: "a" })
+        yield* local.fixture.manager.await(id)
+        return id
+      })
+      const starting = yield* Effect.forkChild(Effect.all(Array.from({ length: 6 }, () => startOne)))
+      yield* feed.pipe(
+        Stream.tap(({ tasks }) =>
+          Effect.sync(() => tasks.forEach(({ id, status }) => status === "completed" && ended.add(id)))
+        ),
+        Stream.takeUntil(() => ended.size === 6),
+        Stream.runDrain
+      )
+      assert.sameMembers([...ended], [...yield* Fiber.join(starting)])
+      assert.isAbove(proxy.connections(), 4)
     }))
 
   it.live("a start is repeated if its answer is lost, and starts one task", () =>

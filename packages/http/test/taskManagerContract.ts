@@ -32,7 +32,7 @@ const read = (manager: Fixture["manager"], id: TaskId, after?: number) =>
   Effect.flatMap(manager.events(id, { after }), Stream.runCollect)
 
 /** Starts a task, and waits for its event `seq`. */
-const startAndReach = Effect.fnUntraced(
+export const startAndReach = Effect.fnUntraced(
   function*(manager: Fixture["manager"], seq: number, input: Parameters<Fixture["manager"]["start"]>[0]) {
     const task = yield* manager.start(input)
     yield* Stream.runDrain(Stream.take(yield* manager.events(task.id), seq))
@@ -321,45 +321,6 @@ export const contract = (name: string, makeFixture: MakeFixture) => {
         )
         assert.strictEqual((yield* manager.await(id)).task.status, "completed")
         assert.include(JSON.stringify(yield* read(manager, id)), "\"approved\"")
-      }))
-
-    it.live("a task that waits for a person shows it, and `approvals` has the call until it is decided", () =>
-      Effect.gen(function*() {
-        const { manager } = yield* makeFixture()
-        const waiting = yield* Effect.forEach(
-          ["a", "b", "c"],
-          (conversationId) => startAndReach(manager, 4, { message: "a approve", conversationId })
-        )
-        yield* manager.await((yield* manager.start({ message: "a" })).id)
-        const [oldest, middle, newest] = waiting
-        assert(oldest !== undefined && middle !== undefined && newest !== undefined)
-        const { waiting: [call, ...others] = [] } = yield* manager.get(newest.id)
-        assert(call !== undefined)
-        assert.deepStrictEqual([call.toolCallId, call.tool, call.seq, others], ["call/1", "pay", 4, []])
-        const { items, next } = yield* manager.approvals()
-        assert.isUndefined(next)
-        assert.deepStrictEqual(items[0], {
-          taskId: newest.id,
-          conversationId: ConversationId.make("c"),
-          agentId: AgentId.make("echo"),
-          toolCallId: "call/1",
-          tool: "pay",
-          args: { cents: 5 },
-          askedAt: call.askedAt
-        })
-        assert.deepStrictEqual(items.map(({ taskId }) => taskId), [newest.id, middle.id, oldest.id])
-        const first = yield* manager.approvals({ limit: 2 })
-        assert.deepStrictEqual(first, { items: items.slice(0, 2), next: middle.id })
-        assert.deepStrictEqual(yield* manager.approvals({ limit: 2, before: first.next }), { items: items.slice(2) })
-        yield* manager.decide(middle.id, "call/1", { approved: true })
-        assert.deepStrictEqual(
-          (yield* manager.approvals()).items.map(({ taskId }) => taskId),
-          [newest.id, oldest.id]
-        )
-        assert.notProperty((yield* manager.await(middle.id)).task, "waiting")
-        yield* manager.cancel(newest.id)
-        yield* manager.cancel(oldest.id)
-        assert.deepStrictEqual(yield* manager.approvals(), { items: [] })
       }))
 
     it.live("deleteConversation removes the tasks of the conversation", () =>

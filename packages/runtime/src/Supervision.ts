@@ -76,7 +76,8 @@ export const make = Effect.fnUntraced(function*(options: Options) {
     Effect.forkScoped
   )
 
-  const follow = ({ kind, taskId }: Wake) => {
+  const follow = ({ kind, taskId, userId }: Wake) => {
+    if (kind === "user") return userId === undefined ? Effect.void : readers.tasksChanged(userId)
     if (kind === "head") return hinted.open
     if (kind === "all" || taskId === undefined) return Effect.andThen(readers.recheckAll, hinted.open)
     return kind === "log" ? readers.logGrew(taskId) : executor.readIntents(taskId)

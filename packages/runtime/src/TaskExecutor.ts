@@ -83,7 +83,7 @@ const make = Effect.gen(function*() {
   /** Makes this process the owner of a claimed task. */
   const own = (owner: TaskOwner, claim: Claim, place: TaskPlace, agent: Option.Option<Agent>): OwnedTask => {
     const { intents, stop } = owner
-    const publisher = readers.own(claim.taskId, claim.lastSeq)
+    const publisher = readers.own(claim.taskId, claim.lastSeq, claim.userId)
     stop.disownOnLoss(publisher)
     const log = new OwnedLog({ claim, publisher, limits, owner })
     place.openCalls(log)

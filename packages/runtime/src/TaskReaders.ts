@@ -4,11 +4,13 @@
  *
  * @since 0.1.0
  */
-import type { TaskId } from "@perennial/domain/Ids"
+import type { FeedUpdate } from "@perennial/domain/Feed"
+import type { TaskId, UserId } from "@perennial/domain/Ids"
 import { TaskBackend } from "@perennial/domain/TaskBackend"
-import type { StreamLost } from "@perennial/domain/TaskError"
+import type { StreamLost, TaskBackendError } from "@perennial/domain/TaskError"
 import type { StoredEvent } from "@perennial/domain/TaskEvent"
 import { type Array as Arr, Context, Effect, Layer, type Stream } from "effect"
+import * as Feeds from "./internal/feed/feeds.ts"
 import { Hubs } from "./internal/log/hub.ts"
 import { LogCache } from "./internal/log/logCache.ts"
 import { read } from "./internal/log/reader.ts"
@@ -39,11 +41,17 @@ export class TaskReaders extends Context.Service<TaskReaders, {
   /** The log of a task grew without a publisher of this process. Its readers here read the log. */
   readonly logGrew: (id: TaskId) => Effect.Effect<void>
 
-  /** The logs of any tasks may have grown. All readers here read their logs. */
+  /** The logs and records of any tasks may have changed. All readers here read them. */
   readonly recheckAll: Effect.Effect<void>
 
-  /** This process writes to the log of a task until `disown`. `lastSeq` is the seq of the newest event so far. */
-  readonly own: (id: TaskId, lastSeq: number) => Publisher
+  /** This process writes to the log of a user's task until `disown`. `lastSeq` is the seq of the newest event so far. */
+  readonly own: (id: TaskId, lastSeq: number, userId: UserId) => Publisher
+
+  /** How the tasks of a user are, after a cursor of an earlier update: first all that is active, then what changes. */
+  readonly feed: (userId: UserId, after: number | undefined) => Stream.Stream<FeedUpdate, TaskBackendError>
+
+  /** A task of the user was accepted, or its record has changed. */
+  readonly tasksChanged: (userId: UserId) => Effect.Effect<void>
 }>()("@perennial/runtime/TaskReaders") {
   /** The readers of this process. */
   static readonly layer: Layer.Layer<TaskReaders, never, TaskBackend> = Layer.effect(
@@ -55,12 +63,27 @@ export class TaskReaders extends Context.Service<TaskReaders, {
       const hubs = new Hubs((id) => tailer.logGrewUnsafe(id))
       const cache = new LogCache(backend, pageCacheBytes)
       const tailer = yield* Tailer.make(backend, hubs)
+      const feeds = yield* Feeds.make(backend)
 
       return TaskReaders.of({
-        own: (id, lastSeq) => hubs.own(id, lastSeq),
+        own: (id, lastSeq, userId) => {
+          const hub = hubs.own(id, lastSeq)
+          return {
+            publish: (events) =>
+              Effect.andThen(
+                hub.publish(events),
+                Effect.sync(() => {
+                  if (events.some(Feeds.isShown)) feeds.changedUnsafe(userId)
+                })
+              ),
+            disown: () => hub.disown()
+          }
+        },
+        feed: feeds.read,
+        tasksChanged: feeds.changed,
         read: (id, after) => read(hubs, cache, id, after),
         logGrew: tailer.logGrew,
-        recheckAll: tailer.recheckAll
+        recheckAll: Effect.andThen(tailer.recheckAll, feeds.recheckAll)
       })
     })
   )

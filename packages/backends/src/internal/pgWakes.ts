@@ -6,7 +6,7 @@
  */
 import { PgConnection } from "@effect/sql-pg"
 import type { PgClient } from "@effect/sql-pg/PgClient"
-import { NewId, TaskId } from "@perennial/domain/Ids"
+import { NewId, TaskId, UserId } from "@perennial/domain/Ids"
 import type { Wake } from "@perennial/domain/Wake"
 import { Deferred, Effect, Latch, Option, Schedule, Schema, Stream } from "effect"
 import type { SqlError } from "effect/sql"
@@ -38,10 +38,12 @@ const schedule = Schedule.min([Schedule.exponential("50 millis"), Schedule.space
 
 const all: Wake = { kind: "all" }
 
-const kinds: ReadonlySet<string> = new Set(["log", "intent", "head", "all"] satisfies ReadonlyArray<Wake["kind"]>)
+const kinds: ReadonlySet<string> = new Set(
+  ["log", "intent", "head", "user", "all"] satisfies ReadonlyArray<Wake["kind"]>
+)
 const isKind = (kind: string): kind is Wake["kind"] => kinds.has(kind)
 
-/** A payload: the id of the sender, then kinds and tasks alternately. */
+/** A payload: the id of the sender, then kinds and ids alternately. */
 const decode = Schema.decodeUnknownOption(Schema.fromJsonString(Schema.Array(Schema.String)))
 
 /** Other programs may write to the channel. Payloads that are not valid are ignored. */
@@ -52,6 +54,7 @@ const toWakes = (payload: string, self: string): ReadonlyArray<Wake> => {
   for (let i = 0; i < fields.length; i += 2) {
     const [kind = "", id = ""] = fields.slice(i, i + 2)
     if (kind === "all") wakes.push(all)
+    else if (kind === "user" && id !== "") wakes.push({ kind, userId: UserId.make(id) })
     else if (isKind(kind) && id !== "") wakes.push({ kind, taskId: TaskId.make(id) })
   }
   return wakes
@@ -82,7 +85,7 @@ const readTables = readRows(Schema.Struct({ id: Schema.String }))
 
 export interface PgWakes {
   /** Sends hints to other processes, without waiting. */
-  readonly hint: (kind: Exclude<Wake["kind"], "all">, taskId: TaskId) => void
+  readonly hint: (kind: "log" | "intent" | "head" | "user", id: TaskId | UserId) => void
   /**
    * The hints of other processes, on a connection of the stream's own: a listener from the pool of the client would keep the
    * pool from closing. After every connect the first hint is `all`, because earlier hints may be lost. A connection that
@@ -142,7 +145,7 @@ export const make = Effect.fnUntraced(function*(client: PgClient) {
     ).pipe(Stream.interruptWhen(Effect.sleep(lifetime)))
   })
   return {
-    hint: (kind, taskId) => add(`"${kind}",${JSON.stringify(taskId)}`),
+    hint: (kind, id) => add(`"${kind}",${JSON.stringify(id)}`),
     wakes: Stream.unwrap(listening).pipe(
       Stream.repeat(Schedule.forever),
       Stream.tapError((error) => Effect.logWarning(`The connection for hints failed and is made again: ${why(error)}`)),

@@ -174,6 +174,7 @@ end
 -- Ends a task and makes the next one of its conversation the head, which is returned.
 local function close(task, status, time)
   local wasHead = isHead(task)
+  wake("user", task.user)
   disown(task)
   move(task, status)
   call("HSET", key("task", task.id), "finished_at", time, "updated_at", time)

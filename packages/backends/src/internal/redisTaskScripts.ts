@@ -68,6 +68,7 @@ if keyed ~= "" then
   call("HSET", key("task", id), "idempotency", keyed, "request_hash", ARGV[9])
 end
 if head then offer(find(id)) end
+wake("user", user)
 tell()
 return { "created", row(id), head and 1 or 0, cancelled, cancelling }`)
 
@@ -116,6 +117,8 @@ call("ZADD", key("owned", runner), task.created, task.id)
 call("HSET", fields, "runner_id", runner, "claim_id", claim, "token", expected + 1, "attempt", task.attempt + 1,
   "claimed_at", time, "updated_at", time)
 call("HSETNX", fields, "started_at", time)
+wake("user", task.user)
+tell()
 return { time, claimed(task.id) }`)
 
 /** Again, then for each task: task, token, first seq, progress, the new summary or "", count of events, and their times and
@@ -131,7 +134,10 @@ while i <= #ARGV do
   local ok = task and again and task.lastSeq == first + count - 1
   if task and task.lastSeq == first - 1 then
     write(task, i + 6, count, time)
-    if summary ~= "" then call("HSET", key("task", id), "summary", summary) end
+    if summary ~= "" then
+      call("HSET", key("task", id), "summary", summary)
+      wake("user", task.user)
+    end
     if progress == "1" then call("HSET", key("task", id), "failures", 0) end
     ok = true
   end

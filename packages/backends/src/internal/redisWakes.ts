@@ -1,7 +1,7 @@
 /**
  * Hints between processes: a stream of Redis that every process reads over a connection of its own.
  */
-import { TaskId } from "@perennial/domain/Ids"
+import { TaskId, UserId } from "@perennial/domain/Ids"
 import type { Wake } from "@perennial/domain/Wake"
 import { Effect, Schedule, Stream } from "effect"
 import type { Redis } from "effect/persistence"
@@ -17,20 +17,20 @@ const schedule = Schedule.min([Schedule.exponential("50 millis"), Schedule.space
 
 const all: Wake = { kind: "all" }
 
-const kinds: ReadonlySet<string> = new Set(["log", "intent", "head"] satisfies ReadonlyArray<Wake["kind"]>)
+const kinds: ReadonlySet<string> = new Set(["log", "intent", "head", "user"] satisfies ReadonlyArray<Wake["kind"]>)
 const isKind = (kind: string): kind is Wake["kind"] => kinds.has(kind)
 
-/** An entry: its id, and `origin <origin>` followed by kinds and tasks by turns. */
+/** An entry: its id, and `origin <origin>` followed by kinds and ids by turns. */
 type Entry = readonly [id: string, fields: ReadonlyArray<string>]
 
 const toWakes = ([, fields]: Entry, origin: string): ReadonlyArray<Wake> => {
   if (fields[1] === origin) return []
   const wakes: Array<Wake> = []
   for (let i = 2; i < fields.length; i += 2) {
-    const [kind, taskId] = fields.slice(i, i + 2)
+    const [kind, id] = fields.slice(i, i + 2)
     // A newer version may write further kinds: they are ignored.
-    if (kind === undefined || taskId === undefined || !isKind(kind)) continue
-    wakes.push({ kind, taskId: TaskId.make(taskId) })
+    if (kind === undefined || id === undefined || !isKind(kind)) continue
+    wakes.push(kind === "user" ? { kind, userId: UserId.make(id) } : { kind, taskId: TaskId.make(id) })
   }
   return wakes
 }

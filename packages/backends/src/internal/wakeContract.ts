@@ -2,11 +2,25 @@
  * The contract of `wakes`: hints about the writes of one process reach the others.
  */
 import { assert } from "@effect/vitest"
+import type { UserId } from "@perennial/domain/Ids"
 import { cancelKey } from "@perennial/domain/Intent"
 import { TaskBackend } from "@perennial/domain/TaskBackend"
 import type { Wake } from "@perennial/domain/Wake"
 import { Effect, Equal, Queue, type Scope, Stream } from "effect"
-import { begin, end, interrupt, newTask, reject, stored, taskId, text } from "./contractTask.ts"
+import {
+  alice,
+  begin,
+  bob,
+  claim,
+  conversationId,
+  end,
+  interrupt,
+  newTask,
+  reject,
+  stored,
+  taskId,
+  text
+} from "./contractTask.ts"
 
 type Service = TaskBackend["Service"]
 
@@ -19,6 +33,11 @@ const listen = Effect.fnUntraced(function*(backend: Service) {
   yield* Effect.forkScoped(Stream.runForEach(backend.wakes, (wake) => Queue.offer(told, wake)))
   assert.deepStrictEqual(yield* Queue.take(told), { kind: "all" })
   return told
+})
+
+/** Waits for the hint that a user's tasks have changed. */
+const hearOf = Effect.fnUntraced(function*(told: Queue.Queue<Wake>, userId: UserId) {
+  while (!Equal.equals(yield* Queue.take(told), { kind: "user", userId } satisfies Wake)) yield* Effect.void
 })
 
 /** Waits for a hint, and returns the hints that came before it. */
@@ -58,4 +77,23 @@ export const tells = Effect.fnUntraced(function*<E>(processes: Processes<E>) {
   yield* b.create(newTask("t4"), { ...reject, onBusy: "enqueue" })
   yield* b.create(newTask("t5"), interrupt)
   yield* hear(aHears, "log", "t4")
+}, Effect.scoped)
+
+/** Each change that a list of a user's tasks shows is a hint of its own. */
+export const tellsOfUsers = Effect.fnUntraced(function*<E>(processes: Processes<E>) {
+  const [a, b] = yield* processes
+  const by = <A, E2>(effect: Effect.Effect<A, E2, TaskBackend>) => Effect.provideService(effect, TaskBackend, a)
+  const bHears = yield* listen(b)
+  yield* a.create(newTask("t1", { userId: bob }), reject)
+  yield* hearOf(bHears, bob)
+  const owner = yield* by(claim("t1"))
+  yield* hearOf(bHears, bob)
+  yield* a.append([{ claim: owner, events: stored(2, text("t1", "x")), summary: { title: "x" } }])
+  yield* hearOf(bHears, bob)
+  yield* by(end(owner))
+  yield* hearOf(bHears, bob)
+  yield* a.create(newTask("t2", { conversationId: conversationId("c2") }), reject)
+  yield* hearOf(bHears, alice)
+  yield* a.putIntent(taskId("t2"), { key: cancelKey, value: {} }, { userId: alice })
+  yield* hearOf(bHears, alice)
 }, Effect.scoped)

@@ -25,3 +25,6 @@ export const describeLimit = (items: keyof typeof longest, usual: number) => ({
 export const describeTask = { description: "The id of the task." }
 
 export const cancelBody = CancelOptions.annotate({ identifier: "Cancel" })
+
+/** An `EventSource` that has seen no id may send an empty one (HTML Standard, section 9.2): it is none. */
+export const lastEventId = Schema.optionalKey(Schema.Union([Schema.Natural, Schema.Literal("")]))

@@ -4,7 +4,7 @@
  * A heartbeat does not interrupt the pull of the source. The pull goes on in a fiber that the connection's scope owns.
  */
 import type { UserId } from "@perennial/domain/Ids"
-import type { StreamLost } from "@perennial/domain/TaskError"
+import type { StreamLost, TaskBackendError } from "@perennial/domain/TaskError"
 import { isTerminal, type StoredEvent } from "@perennial/domain/TaskEvent"
 import { Array as Arr, Cause, Effect, Exit, type Fiber, Pull, Scope } from "effect"
 import type { Wire } from "../Wire.ts"
@@ -66,14 +66,14 @@ const count = ({ openOf }: Connections, userId: UserId | undefined, more: 1 | -1
 export const connect = (
   connections: Connections,
   { expiresAt, userId, wire }: ConnectionOptions,
-  source: Pull.Pull<Events, StreamLost>,
+  source: Pull.Pull<Events, StreamLost | TaskBackendError>,
   scope: Scope.Scope
 ): Effect.Effect<Pull.Pull<Bytes>> => {
   let phase: "opening" | "open" | "over" = "opening"
   let wroteLittle = false
   let refused = false
   /** The pull that is under way, or that ended while a heartbeat was being written. */
-  let pull: Fiber.Fiber<Events, StreamLost | Cause.Done> | undefined
+  let pull: Fiber.Fiber<Events, StreamLost | TaskBackendError | Cause.Done> | undefined
 
   const heartbeat = Effect.succeed<Bytes>([wire.heartbeat])
   const goodbye = Effect.sync((): Bytes => {
@@ -90,7 +90,7 @@ export const connect = (
 
   const mustEnd = () => connections.draining || connections.now() >= expiresAt
 
-  const deliver = (exit: Exit.Exit<Events, StreamLost | Cause.Done>): Pull.Pull<Bytes> => {
+  const deliver = (exit: Exit.Exit<Events, StreamLost | TaskBackendError | Cause.Done>): Pull.Pull<Bytes> => {
     pull = undefined
     if (Exit.isSuccess(exit)) {
       if (connections.now() >= expiresAt) return goodbye

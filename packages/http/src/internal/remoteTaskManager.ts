@@ -11,6 +11,7 @@ import * as TaskResult from "@perennial/domain/TaskResult"
 import { Effect, Schedule, Schema, Stream } from "effect"
 import type { Api, EventPage } from "../Api.ts"
 import { mayPass, type Watch } from "../Watch.ts"
+import type { WatchFeed } from "./feedWatch.ts"
 import type { LenientClient } from "./lenientClient.ts"
 import { withInvalidInput, withTaskErrors } from "./withTaskErrors.ts"
 
@@ -25,7 +26,9 @@ const repeated = <A, E extends { readonly _tag: string }, R>(self: Effect.Effect
     while: (error) => mayPass(error) && error._tag !== "CapacityExceeded" && error._tag !== "InternalError"
   })
 
-export const makeRemote = (client: LenientClient<typeof Api> & { readonly watch: Watch }): TaskManager["Service"] => {
+export const makeRemote = (
+  client: LenientClient<typeof Api> & { readonly watch: Watch; readonly watchFeed: WatchFeed }
+): TaskManager["Service"] => {
   /** A start whose answer was lost may have been accepted: with a key it is safe to repeat. */
   const keyOf = (key: string | undefined) => key === undefined ? Effect.flatten(NewId) : Effect.succeed(key)
 
@@ -153,6 +156,14 @@ export const makeRemote = (client: LenientClient<typeof Api> & { readonly watch:
       }).pipe(repeated, withTaskErrors("approvals"))
   )
 
+  const feed: TaskManager["Service"]["feed"] = Effect.fn("TaskManager.feed")((options) =>
+    // Fails before the stream if the server cannot be reached.
+    Effect.as(
+      client.tasks.list({ query: { limit: 1 } }).pipe(repeated, withTaskErrors("feed")),
+      Stream.mapError(client.watchFeed(options), (cause) => new TaskBackendError({ operation: "feed", cause }))
+    )
+  )
+
   const deleteConversation: TaskManager["Service"]["deleteConversation"] = Effect.fn("TaskManager.deleteConversation")(
     // Not repeated: when its answer was lost, the conversation would not be found.
     (id) => client.conversations.remove({ params: { id } }).pipe(withTaskErrors("deleteConversation"))
@@ -170,6 +181,7 @@ export const makeRemote = (client: LenientClient<typeof Api> & { readonly watch:
     await: await_,
     decide,
     approvals,
+    feed,
     deleteConversation
   })
 }

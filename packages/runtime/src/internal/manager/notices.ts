@@ -11,6 +11,8 @@ export const makeNotices = Effect.gen(function*() {
   const readers = yield* TaskReaders
 
   return {
+    /** Records of the user's tasks have changed. */
+    tasksChanged: readers.tasksChanged,
     /** The task ended before it began: it waits for no place any more, and its readers see the end. */
     endedUnbegun: (id: TaskId) => Effect.andThen(engine.forget(id), readers.logGrew(id)),
     /** Something was asked of the owner. An owner that cannot read it now reads it with its next heartbeat. */

@@ -49,5 +49,12 @@ export const makeReadTasks = Effect.gen(function*() {
     )
   })
 
-  return { get, open, untilEnded, list, await: await_ }
+  const feed: TaskManager["Service"]["feed"] = Effect.fn("TaskManager.feed")(function*(options = {}) {
+    const userId = yield* CurrentUser
+    // Fails before the stream if the store does not answer.
+    yield* backend.list({ userId, limit: 1 })
+    return readers.feed(userId, options.after)
+  })
+
+  return { feed, get, open, untilEnded, list, await: await_ }
 })

@@ -51,6 +51,7 @@ export const makeStartTask = Effect.gen(function*() {
       onBusy,
       maxQueued: limits.queuedPerConversation
     }).pipe(Effect.tapErrorTag("IdempotencyConflict", () => discardUnused(key)))
+    yield* notices.tasksChanged(newTask.userId)
     yield* Effect.forEach(cancelled, notices.endedUnbegun, { discard: true })
     yield* Effect.forEach(cancelling, notices.intentRecorded, { discard: true })
     if (Option.isSome(head)) yield* engine.submit(head.value)

@@ -27,6 +27,7 @@ export const makeSteerTask = Effect.gen(function*() {
     const recorded = yield* backend.putIntent(id, intent, { userId: yield* CurrentUser })
     const ended = isTerminal(recorded.task.status)
     if (recorded.written) {
+      yield* notices.tasksChanged(yield* CurrentUser)
       yield* ended ? notices.endedUnbegun(id) : readers.logGrew(id)
       if (Option.isSome(recorded.promoted)) yield* engine.submit(recorded.promoted.value)
     }

@@ -16,7 +16,7 @@ export const make = Effect.gen(function*() {
   const { regenerate, start } = yield* makeStartTask
   const { cancel, decide } = yield* makeSteerTask
   const { approvals } = yield* makeApprovals
-  const { await: await_, get, list, open } = yield* makeReadTasks
+  const { await: await_, feed, get, list, open } = yield* makeReadTasks
 
   const deleteConversation = Effect.fn("TaskManager.deleteConversation")(function*(id: ConversationId) {
     const key = { id, userId: yield* CurrentUser }
@@ -37,6 +37,7 @@ export const make = Effect.gen(function*() {
     await: await_,
     decide,
     approvals,
+    feed,
     deleteConversation
   })
 })

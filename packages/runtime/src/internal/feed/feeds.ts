@@ -1,0 +1,61 @@
+/** The feeds of the users that have readers in this process. */
+import type { FeedUpdate } from "@perennial/domain/Feed"
+import type { UserId } from "@perennial/domain/Ids"
+import type { TaskBackend } from "@perennial/domain/TaskBackend"
+import type { TaskBackendError } from "@perennial/domain/TaskError"
+import { isTerminal, type StoredEvent } from "@perennial/domain/TaskEvent"
+import { Duration, Effect, Random, RcMap, Stream } from "effect"
+import { type Position, UserFeed } from "./userFeed.ts"
+
+/** How often a feed reads its tasks without a hint. */
+const interval = Duration.seconds(15)
+/** The shortest time between two reads of a feed. */
+const spacing = Duration.millis(100)
+
+/** Whether the record of a task shows more than a newer seq after this event. */
+export const isShown = ({ event }: StoredEvent): boolean => {
+  const { type } = event
+  return type === "started" || type === "resumed" || type === "tool_approval" || type === "tool_result" ||
+    type === "title" || isTerminal(event)
+}
+
+export const make = Effect.fnUntraced(function*(backend: TaskBackend["Service"]) {
+  const open = new Map<UserId, UserFeed>()
+
+  const lookup = Effect.fnUntraced(function*(userId: UserId) {
+    const feed = new UserFeed(backend, userId)
+    yield* Effect.acquireRelease(
+      Effect.sync(() => open.set(userId, feed)),
+      () => Effect.sync(() => open.get(userId) === feed && open.delete(userId))
+    )
+    yield* Effect.gen(function*() {
+      const jitter = yield* Random.nextBetween(0.8, 1.2)
+      yield* Effect.timeoutOption(feed.dirty.await, Duration.times(interval, jitter))
+      // Before the read: a change during it is read once more.
+      feed.dirty.closeUnsafe()
+      yield* Effect.catchCause(feed.refresh, (cause) =>
+        Effect.andThen(
+          Effect.logWarning("The tasks of a feed could not be read; they are read again.", cause),
+          feed.dirty.open
+        ))
+      yield* Effect.sleep(spacing)
+    }).pipe(Effect.forever, Effect.forkScoped)
+    return feed
+  })
+  const feeds = yield* RcMap.make({ lookup })
+
+  const changedUnsafe = (userId: UserId): void => {
+    open.get(userId)?.dirty.openUnsafe()
+  }
+
+  return {
+    changedUnsafe,
+    changed: (userId: UserId) => Effect.sync(() => changedUnsafe(userId)),
+    recheckAll: Effect.sync(() => open.forEach((feed) => feed.dirty.openUnsafe())),
+    read: (userId: UserId, after: number | undefined): Stream.Stream<FeedUpdate, TaskBackendError> =>
+      Stream.unwrap(Effect.map(RcMap.get(feeds, userId), (feed) => {
+        const position: Position = { version: undefined, after }
+        return Stream.fromEffectRepeat(feed.pull(position))
+      }))
+  }
+})
