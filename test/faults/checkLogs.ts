@@ -63,7 +63,11 @@ const end = ({ log, task }: Kept, ends: ReadonlyArray<string>): ReadonlyArray<Vi
 /** P3, P4, P8: each log is 1, 2, 3 ... and has one terminal event, the last one, that agrees with the status. */
 export const logs = ({ accepted, kept }: Observed): ReadonlyArray<Violation> => {
   const ends = new Map(accepted.map(({ ends, taskId }) => [taskId, ends]))
-  return kept.flatMap((one) => [...wholeLog(one), ...end(one, ends.get(one.task.id) ?? [])])
+  // A log that is gone says nothing about its end.
+  return kept.flatMap((one) => [
+    ...wholeLog(one),
+    ...one.log.length === 0 ? [] : end(one, ends.get(one.task.id) ?? [])
+  ])
 }
 
 const wrong = ({ seen }: Reading, i: number, due: number): string => {

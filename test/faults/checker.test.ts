@@ -146,6 +146,7 @@ describe("the checker of fault runs", () => {
 
   it("P1: a log that was removed", () => {
     assertCaught("P1", /the log of task t1, which is completed, is gone/, { bodies: [] })
+    assert.isFalse(check(observe({ bodies: [] })).some(({ what }) => what.includes("has not ended")))
   })
 
   it("P9: an attempt that nobody claimed", () => {
