@@ -92,7 +92,9 @@ export const make = Effect.fnUntraced(function*(file: string) {
         }
         const asked = onBusy === "interrupt" ? active : []
         const change = TaskRow.merge([
-          TaskRow.append(TaskRow.initial(id), [TaskEvent.ack({ id, conversationId, at: now })], now),
+          TaskRow.append({ ...TaskRow.initial(id), round: db.nextRound(userId, 0) }, [
+            TaskEvent.ack({ id, conversationId, at: now })
+          ], now),
           ...asked.map((one) => TaskRow.ask(one, { key: cancelKey, value: { reason: interruptReason } }, now))
         ])
         return {
@@ -307,7 +309,7 @@ export const make = Effect.fnUntraced(function*(file: string) {
           .filter((entry) =>
             agentIds === undefined || agentIds.includes(entry.task.agentId) || TaskRow.mayBeEnded(entry, staleFor, now)
           )
-          .toSorted((a, b) => a.task.createdAt - b.task.createdAt)
+          .toSorted(TaskRow.inRounds)
           .slice(0, limit)
           .map(TaskRow.toHead)),
     putIntent,

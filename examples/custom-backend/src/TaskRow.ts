@@ -53,7 +53,9 @@ export const State = Schema.Struct({
   finishedAt: Schema.optional(Schema.Natural),
   /** The number of the end of the task, in the order of all ends. */
   endCursor: Schema.optional(Schema.Natural),
-  pruned: Schema.optional(Schema.Boolean)
+  pruned: Schema.optional(Schema.Boolean),
+  /** The place in the order of heads that wait for an owner. */
+  round: Schema.optional(Schema.Natural)
 })
 export type State = typeof State.Type
 
@@ -136,6 +138,10 @@ export const ends = ({ states = [] }: Change): boolean => states.some(({ status 
 export const mayBeEnded = ({ state }: Entry, staleFor: Duration.Duration, now: number): boolean =>
   now - (state.startedAt ?? state.updatedAt) >= Duration.toMillis(staleFor) ||
   state.intents.some(({ key }) => key === cancelKey)
+
+/** The order of heads that wait: in rounds, and in a round oldest first. */
+export const inRounds = (a: Entry, b: Entry): number =>
+  (a.state.round ?? 0) - (b.state.round ?? 0) || a.task.createdAt - b.task.createdAt
 
 /** Several changes as one commit. */
 export const merge = (changes: ReadonlyArray<Change>): Change => ({

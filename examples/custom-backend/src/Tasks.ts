@@ -69,10 +69,23 @@ export class Tasks {
     return this.active(id)[0]
   }
 
+  /** The round of a head that begins to wait: after those of its user, and `behind` the first of all. */
+  nextRound(userId: UserId, behind: 0 | 1): number {
+    const waiting = [...this.queues.keys()].flatMap((id) => this.head(id) ?? [])
+      .filter(({ state }) => state.runnerId === undefined)
+    const roundsOf = (entries: ReadonlyArray<Entry>) => entries.map(({ state }) => state.round ?? 0)
+    const mine = waiting.filter(({ task }) => task.userId === userId)
+    return waiting.length === 0
+      ? 0
+      : Math.max(Math.min(...roundsOf(waiting)) + behind, ...roundsOf(mine).map((round) => round + 1))
+  }
+
   /** The change of the task that becomes the head when this task ends. */
   promotion({ task }: Entry, now: number): Change {
     const [head, next] = this.active(task.conversationId)
-    return head?.task.id === task.id && next !== undefined ? { states: [{ ...next.state, updatedAt: now }] } : {}
+    return head?.task.id === task.id && next !== undefined
+      ? { states: [{ ...next.state, round: this.nextRound(task.userId, 1), updatedAt: now }] }
+      : {}
   }
 
   find(id: TaskId, userId?: UserId): Effect.Effect<Entry, TaskNotFound> {

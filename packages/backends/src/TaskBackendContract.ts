@@ -21,6 +21,7 @@ import * as agent from "./internal/agentContract.ts"
 import * as concurrency from "./internal/concurrencyContract.ts"
 import type { Test } from "./internal/contractTask.ts"
 import * as ended from "./internal/endedContract.ts"
+import * as fairness from "./internal/fairnessContract.ts"
 import * as intent from "./internal/intentContract.ts"
 import * as log from "./internal/logContract.ts"
 import * as ownership from "./internal/ownershipContract.ts"
@@ -68,6 +69,7 @@ export const suite = <E, E2 = never>(
   describe(name, () => {
     accepting.define(test)
     ownership.define(test)
+    fairness.define(test)
     agent.define(test)
     log.define(test)
     intent.define(test)

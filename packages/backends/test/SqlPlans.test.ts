@@ -10,6 +10,8 @@ import * as SqlTaskBackend from "@perennial/backends/SqlTaskBackend"
 import type { UnusableStore } from "@perennial/backends/UnusableStore"
 import { ConversationStore } from "@perennial/domain/ConversationStore"
 import { AgentId, ConversationId, MessageId, TaskId, UserId } from "@perennial/domain/Ids"
+import { cancelKey } from "@perennial/domain/Intent"
+import { userText } from "@perennial/domain/Message"
 import { TaskStatus } from "@perennial/domain/Task"
 import { TaskBackend } from "@perennial/domain/TaskBackend"
 import { DateTime, Duration, Effect, Layer } from "effect"
@@ -147,6 +149,22 @@ const sweeps = Effect.fnUntraced(function*(explain: Explain) {
   ])
 })
 
+/** The rounds of heads that begin to wait: here of a task that becomes the head, by the cancel of the task before it. */
+const rounds = Effect.fnUntraced(function*(explain: Explain) {
+  const backend = yield* TaskBackend
+  const conversationId = ConversationId.make("new")
+  for (const id of ["new1", "new2"]) {
+    const task = { id: TaskId.make(id), conversationId, userId: UserId.make("carol"), agentId: AgentId.make("agent") }
+    yield* backend.create({ ...task, input: userText("hello"), spec: {} }, { onBusy: "enqueue", maxQueued: 10 })
+  }
+  const cancel = backend.putIntent(TaskId.make("new1"), { key: cancelKey, value: {} })
+  const statements = (yield* recorded(cancel)).filter(({ sql }) => sql.includes("MIN(round)"))
+  const searches = (yield* Effect.forEach(statements, explain)).flat()
+  assert.isTrue(searches.some((search) => search.startsWith("perennial_tasks_unclaimed: ")), searches.join("; "))
+  const ofUser = searches.some((search) => search.startsWith("perennial_tasks_unclaimed_of_user: user_id"))
+  assert.isTrue(ofUser, searches.join("; "))
+})
+
 const test = (
   mode: string,
   client: Layer.Layer<SqlClient.SqlClient, SqliteFileInUse | SqlError.SqlError | UnusableStore, Statements>,
@@ -158,6 +176,7 @@ const test = (
       yield* taskLists(explain)
       yield* conversationLists(explain)
       yield* sweeps(explain)
+      yield* rounds(explain)
     }).pipe(Effect.provide(
       Layer.mergeAll(SqlTaskBackend.layer, SqlConversationStore.layer).pipe(
         Layer.provideMerge(client),

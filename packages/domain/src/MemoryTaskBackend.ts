@@ -37,7 +37,7 @@ import {
 import { ack, isTerminal, size } from "./TaskEvent.ts"
 
 const newestFirst = (a: Row, b: Row) => a.task.id < b.task.id ? 1 : -1
-const oldestFirst = (a: Row, b: Row) => a.createdAt - b.createdAt || (a.task.id < b.task.id ? -1 : 1)
+const inRounds = (a: Row, b: Row) => a.round - b.round || a.createdAt - b.createdAt || (a.task.id < b.task.id ? -1 : 1)
 
 type Service = TaskBackend["Service"]
 
@@ -193,7 +193,7 @@ export const make: Effect.Effect<Service> = Effect.sync(() => {
       const isWanted = (row: Row) =>
         agentIds === undefined || agentIds.includes(row.task.agentId)
         || now - (row.startedAt ?? row.updatedAt) >= staleMillis || Option.isSome(intentValue(row, cancelKey))
-      return Effect.succeed(found.filter(isWanted).toSorted(oldestFirst).slice(0, limit).map(toHead))
+      return Effect.succeed(found.filter(isWanted).toSorted(inRounds).slice(0, limit).map(toHead))
     })
 
   const putIntent: Service["putIntent"] = (id, intent, options) =>

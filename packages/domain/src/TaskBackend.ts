@@ -328,10 +328,10 @@ export class TaskBackend extends Context.Service<TaskBackend, {
   }, TaskBackendError>
 
   /**
-   * Active heads that nobody owns: never claimed, released, or with an owner whose lease has run out; oldest first.
-   *
-   * With `agentIds`: only heads of these agents, and heads of other agents that any process may end, because a cancel is
-   * recorded or the head is stale. The heads that are left out do not count for `limit`.
+   * Active heads that nobody owns: never claimed, released, or with an owner whose lease has run out; in rounds, which are
+   * fair between users (docs/backends.md, "Rounds"), and in a round oldest first. With `agentIds`: only heads of these
+   * agents, and heads of other agents that any process may end, because a cancel is recorded or the head is stale. The
+   * heads that are left out do not count for `limit`.
    */
   readonly unowned: (options: {
     /** 1 to 1,000. */

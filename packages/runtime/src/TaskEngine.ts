@@ -98,7 +98,16 @@ const makeLocal = Effect.gen(function*() {
       Effect.updateContext<never, never>(() => context)
     )
 
-  const submit = (head: Head): Effect.Effect<void> => agents.ids.includes(head.agentId) ? execute(head) : Effect.void
+  /** A head that arrives while others wait is not taken before them: the sweep finds them in the order of the store. */
+  const submit = (head: Head): Effect.Effect<void> => {
+    if (!agents.ids.includes(head.agentId)) return Effect.void
+    return Effect.suspend(() => {
+      if (waiting.size === 0 || draining || FiberMap.hasUnsafe(running, head.taskId)) return execute(head)
+      if (waiting.size < limits.waiting) waiting.add(head.taskId)
+      if (capacity.free > 0) freed.openUnsafe()
+      return Effect.void
+    })
+  }
 
   yield* Supervision.make({
     execute,

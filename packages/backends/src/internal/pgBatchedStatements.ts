@@ -11,6 +11,7 @@ import type { SqlClient, Statement } from "effect/sql"
 import * as BatchedStatement from "./batchedStatement.ts"
 import { encodeAck } from "./eventPayload.ts"
 import { byItem, eventValues, rowsOf } from "./pgInput.ts"
+import { nextRound } from "./sqlRounds.ts"
 import { claimColumns, readClaims, readTasks, taskColumns } from "./sqlRows.ts"
 import type { Ending, Finding, FirstClaim, Paging, TaskStatements } from "./taskStatements.ts"
 
@@ -69,11 +70,13 @@ const acceptIdle: Make<NewRow> = (sql, now) => (items) => {
     input: ["text", (row) => row.input]
   })
   const accepted = sql`WITH input AS MATERIALIZED (
-      SELECT * FROM ${given}
+      SELECT i.*, ROW_NUMBER() OVER (PARTITION BY i.user_id ORDER BY i.item) - 1 AS place FROM ${given}
       WHERE (SELECT 1 FROM perennial_tasks t WHERE t.conversation_id = i.conversation_id AND t.head = 1) IS NULL
         AND (SELECT 1 FROM perennial_tasks t WHERE t.id = i.id) IS NULL
         AND (i.request_hash = '' OR (SELECT 1 FROM perennial_tasks t
           WHERE t.user_id = i.user_id AND t.idempotency_key = i.idempotency_key) IS NULL)
+    ), rounds AS MATERIALIZED (
+      SELECT u.user_id, ${nextRound(sql, sql`u.user_id`, 0)} AS round FROM (SELECT DISTINCT user_id FROM input) u
     ), queue AS (
       INSERT INTO perennial_task_queues AS q (conversation_id, user_id, last_position)
       SELECT conversation_id, user_id, 1 FROM input ORDER BY conversation_id
@@ -82,10 +85,12 @@ const acceptIdle: Make<NewRow> = (sql, now) => (items) => {
       RETURNING conversation_id, last_position
     ), task AS (
       INSERT INTO perennial_tasks (position, head, id, conversation_id, user_id, agent_id, spec, idempotency_key,
-        request_hash, status, last_seq, created_at, updated_at)
+        request_hash, status, last_seq, round, created_at, updated_at)
       SELECT q.last_position, 1, i.id, i.conversation_id, i.user_id, i.agent_id, i.spec,
-        CASE WHEN i.request_hash <> '' THEN i.idempotency_key END, NULLIF(i.request_hash, ''), 'queued', 1, ${now}, ${now}
-      FROM queue q JOIN input i ON i.conversation_id = q.conversation_id ORDER BY i.user_id, i.idempotency_key
+        CASE WHEN i.request_hash <> '' THEN i.idempotency_key END, NULLIF(i.request_hash, ''), 'queued', 1,
+        r.round + i.place, ${now}, ${now}
+      FROM queue q JOIN input i ON i.conversation_id = q.conversation_id JOIN rounds r ON r.user_id = i.user_id
+      ORDER BY i.user_id, i.idempotency_key
       RETURNING ${taskColumns(sql)}
     ), event AS (
       INSERT INTO perennial_task_events (task_id, seq, at, payload, input)

@@ -93,10 +93,10 @@ local function claimed(id) return withSpec(id, call("HMGET", key("task", id), ${
 
 local function find(id)
   local v = call("HMGET", key("task", id), "conversation_id", "user_id", "status", "token", "attempt", "runner_id",
-    "last_seq", "created_at", "agent_id", "claim_id")
+    "last_seq", "created_at", "agent_id", "claim_id", "round")
   if not v[1] then return nil end
   return { id = id, conversation = v[1], user = v[2], status = v[3], token = tonumber(v[4]), attempt = tonumber(v[5]),
-    runner = v[6], lastSeq = tonumber(v[7]), created = v[8], agent = v[9], claim = v[10], active = v[3] == "queued" or v[3] == "running" }
+    runner = v[6], lastSeq = tonumber(v[7]), created = v[8], agent = v[9], claim = v[10], round = v[11], active = v[3] == "queued" or v[3] == "running" }
 end
 
 local wakes = {}
@@ -135,12 +135,22 @@ local function disown(task)
   end
   call("ZREM", prefix .. "unowned", task.id)
   call("ZREM", key("unowned", task.agent), task.id)
+  call("ZREM", key("unowned-of-user", task.user), task.id)
+  call("ZREM", prefix .. "unowned-since", task.id)
 end
 
--- A head without an owner waits for one.
-local function offer(task)
-  call("ZADD", prefix .. "unowned", task.created, task.id)
-  call("ZADD", key("unowned", task.agent), task.created, task.id)
+-- A head without an owner waits for one. A new head gets the next round of its user, and is behind the oldest round.
+local function offer(task, behind)
+  if not task.round then
+    local oldest = call("ZRANGE", prefix .. "unowned", 0, 0, "WITHSCORES")[2]
+    local last = call("ZRANGE", key("unowned-of-user", task.user), -1, -1, "WITHSCORES")[2]
+    task.round = math.max(oldest and tonumber(oldest) + behind or 0, last and tonumber(last) + 1 or 0)
+    call("HSET", key("task", task.id), "round", task.round)
+  end
+  call("ZADD", prefix .. "unowned", task.round, task.id)
+  call("ZADD", key("unowned", task.agent), task.round, task.id)
+  call("ZADD", key("unowned-of-user", task.user), task.round, task.id)
+  call("ZADD", prefix .. "unowned-since", task.created, task.id)
 end
 
 local function list(task, status)
@@ -186,7 +196,7 @@ local function close(task, status, time)
   local following = wasHead and call("LINDEX", key("queue", task.conversation), 0)
   if not following then return false end
   call("HSET", key("task", following), "updated_at", time)
-  offer(find(following))
+  offer(find(following), 1)
   return toHead(following)
 end
 

@@ -67,7 +67,7 @@ if keyed ~= "" then
   call("HSET", key("keys", user), keyed, id)
   call("HSET", key("task", id), "idempotency", keyed, "request_hash", ARGV[9])
 end
-if head then offer(find(id)) end
+if head then offer(find(id), 0) end
 wake("user", user)
 tell()
 return { "created", row(id), head and 1 or 0, cancelled, cancelling }`)
@@ -113,7 +113,7 @@ disown(task)
 move(task, "running")
 -- A runner without a lease must be found too: its tasks have no live owner.
 call("ZADD", prefix .. "runners", "NX", 0, runner)
-call("ZADD", key("owned", runner), task.created, task.id)
+call("ZADD", key("owned", runner), task.round or 0, task.id)
 call("HSET", fields, "runner_id", runner, "claim_id", claim, "token", expected + 1, "attempt", task.attempt + 1,
   "claimed_at", time, "updated_at", time)
 call("HSETNX", fields, "started_at", time)
@@ -172,7 +172,7 @@ export const release = taskScript<null>(String.raw`
 local task = fenced(ARGV[3], ARGV[4])
 if not task then return false end
 disown(task)
-offer(task)
+offer(task, 0)
 wake("head", task.id)
 tell()
 return false`)
@@ -250,12 +250,12 @@ local function isWanted(id)
   local v = call("HMGET", key("task", id), "agent_id", "started_at", "updated_at")
   return known[v[1]] or tonumber(v[2] or v[3]) <= stale or intent(id, "cancel")
 end
-local function add(id, created)
+local function add(id, round)
   if seen[id] then return end
   seen[id] = true
-  table.insert(found, { id = id, created = tonumber(created) })
+  table.insert(found, { id = id, round = tonumber(round), created = tonumber(call("HGET", key("task", id), "created_at")) })
 end
--- The oldest of an index, as many as are wanted, in steps. Returns false when it is empty.
+-- The first of an index, as many as are wanted, in steps. Returns false when it is empty.
 local function collect(index, isSifted)
   local before, from, step = #found, 0, math.max(limit, 100)
   repeat
@@ -272,18 +272,19 @@ if every then
   collect(prefix .. "unowned")
 else
   for agent in pairs(known) do collect(key("unowned", agent)) end
-  for _, id in ipairs(call("ZRANGEBYSCORE", prefix .. "unowned", "-inf", stale, "LIMIT", 0, limit)) do
+  for _, id in ipairs(call("ZRANGEBYSCORE", prefix .. "unowned-since", "-inf", stale, "LIMIT", 0, limit)) do
     if isWanted(id) then add(id, call("ZSCORE", prefix .. "unowned", id)) end
   end
   for _, id in ipairs(call("ZRANGE", prefix .. "cancelling", 0, -1)) do
     local task = find(id)
-    if isUnowned(task, time) then add(id, task.created) end
+    if isUnowned(task, time) then add(id, task.round or 0) end
   end
 end
 for _, runner in ipairs(call("ZRANGEBYSCORE", prefix .. "runners", "-inf", time)) do
   if not collect(key("owned", runner), not every) then call("ZREM", prefix .. "runners", runner) end
 end
 table.sort(found, function(a, b)
+  if a.round ~= b.round then return a.round < b.round end
   if a.created ~= b.created then return a.created < b.created end
   return less(a.id, b.id)
 end)

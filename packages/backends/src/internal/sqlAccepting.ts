@@ -15,6 +15,7 @@ import { encodeAck } from "./eventPayload.ts"
 import * as ConversationQueue from "./sqlConversationQueue.ts"
 import type { Dialect } from "./sqlDialect.ts"
 import { unowned } from "./sqlOwnership.ts"
+import { nextRound } from "./sqlRounds.ts"
 import { readRows, readTasks, taskColumns, TaskRow } from "./sqlRows.ts"
 import { tryCodec } from "./storeRetry.ts"
 import { toHead, toTask } from "./taskRow.ts"
@@ -59,10 +60,10 @@ export const make = (
 
   const insertTask = (task: NewTask, position: number, isHead: boolean, now: Statement.Fragment) =>
     readTasks(sql`INSERT INTO perennial_tasks (position, head, id, conversation_id, user_id, agent_id, spec,
-        idempotency_key, request_hash, status, last_seq, created_at, updated_at)
+        idempotency_key, request_hash, status, last_seq, round, created_at, updated_at)
       VALUES (${position}, ${isHead ? 1 : 0}, ${task.id}, ${task.conversationId}, ${task.userId}, ${task.agentId},
         ${TaskSpec.encode(task.spec)}, ${task.idempotency?.key ?? null}, ${task.idempotency?.requestHash ?? null},
-        'queued', 1, ${now}, ${now})
+        'queued', 1, ${isHead ? nextRound(sql, sql`${task.userId}`, 0) : sql`0`}, ${now}, ${now})
       RETURNING ${columns}`)
 
   const findExisting = Effect.fnUntraced(function*(task: NewTask, now: Statement.Fragment) {

@@ -12,6 +12,7 @@ import { Effect, Option, Schema } from "effect"
 import type { Statement } from "effect/sql"
 import type { Dialect } from "./sqlDialect.ts"
 import { unowned } from "./sqlOwnership.ts"
+import { nextRound } from "./sqlRounds.ts"
 import { headColumns, readHeads, readRows, readTasks, taskColumns, type TaskRow, whereTask } from "./sqlRows.ts"
 import { toHead } from "./taskRow.ts"
 
@@ -38,7 +39,8 @@ export const make = ({ boundTransaction, lockRows, sql }: Dialect) => {
     /** Makes the first active task of the conversation its head, unless it is the head already. */
     promote: (conversationId: ConversationId, now: Statement.Fragment) =>
       Effect.map(
-        readHeads(sql`UPDATE perennial_tasks SET head = 1, updated_at = ${now}
+        readHeads(sql`UPDATE perennial_tasks AS t SET head = 1,
+          round = ${nextRound(sql, sql`t.user_id`, 1)}, updated_at = ${now}
           WHERE head = 0 AND id = (SELECT id FROM perennial_tasks
             WHERE conversation_id = ${conversationId} AND finished_at IS NULL ORDER BY position LIMIT 1)
           RETURNING ${headColumns(sql)}`),

@@ -147,6 +147,18 @@ const summaries: Migrate = Effect.fnUntraced(function*({ sql }) {
   yield* sql`ALTER TABLE perennial_tasks ADD COLUMN summary TEXT`
 })
 
+/** Heads wait in rounds, so that the order is fair between users. */
+const rounds: Migrate = Effect.fnUntraced(function*({ sql }) {
+  yield* sql`ALTER TABLE perennial_tasks ADD COLUMN round INTEGER NOT NULL DEFAULT 0`
+  for (const index of ["unclaimed", "of_runner"]) yield* sql`DROP INDEX ${sql(`perennial_tasks_${index}`)}`
+  yield* sql`CREATE INDEX perennial_tasks_unclaimed ON perennial_tasks (round, created_at, id)
+    WHERE head = 1 AND runner_id IS NULL`
+  yield* sql`CREATE INDEX perennial_tasks_unclaimed_of_user ON perennial_tasks (user_id, round)
+    WHERE head = 1 AND runner_id IS NULL`
+  yield* sql`CREATE INDEX perennial_tasks_of_runner ON perennial_tasks (runner_id, round, created_at, id)
+    WHERE runner_id IS NOT NULL`
+})
+
 export const migrations: Readonly<Record<string, Migrate>> = {
   "1_tasks": tasks,
   "2_conversations": conversations,
@@ -157,7 +169,8 @@ export const migrations: Readonly<Record<string, Migrate>> = {
   "7_filters": filters,
   "8_specs": specs,
   "9_webhooks": webhooks,
-  "10_summaries": summaries
+  "10_summaries": summaries,
+  "11_rounds": rounds
 }
 
 export const table = "perennial_migrations"

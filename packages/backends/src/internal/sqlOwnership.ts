@@ -145,7 +145,7 @@ export const make = (
       found(
         sql,
         sql`SELECT 1 FROM perennial_tasks t WHERE t.runner_id = owners.id ${wanted}
-          ORDER BY created_at, id LIMIT 1`
+          ORDER BY round, created_at, id LIMIT 1`
       )
     }
       LIMIT ${deadAtOnce}`)
@@ -165,12 +165,12 @@ export const make = (
           const wanted = agentIds === undefined ? sql`` : sql`AND ${concerns(sql, agentIds, staleFor, now)}`
           const owners = yield* deadOwners(wanted, now)
           const rows = yield* readHeads(mergedPage(sql, {
-            columns: sql`${headColumns(sql)}, created_at`,
+            columns: sql`${headColumns(sql)}, round, created_at`,
             filters: [
               sql`head = 1 AND runner_id IS NULL ${wanted}`,
               ...owners.map(({ id }) => sql`runner_id = ${id} ${wanted}`)
             ],
-            order: sql.literal("created_at, id"),
+            order: sql.literal("round, created_at, id"),
             limit
           }))
           return rows.map(toHead)

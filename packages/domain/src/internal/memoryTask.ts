@@ -32,6 +32,8 @@ export interface Row {
   attempt: number
   failures: number
   lastSeq: number
+  /** Its place in the order of heads that wait: set when it becomes a head. */
+  round: number
   log: Array<StoredEvent> | undefined
   intents: ReadonlyArray<Intent>
 }
@@ -72,6 +74,7 @@ export const makeRow = (task: NewTask, queue: ConversationQueue, now: number, ac
   attempt: 0,
   failures: 0,
   lastSeq: ack.seq,
+  round: 0,
   log: [ack],
   intents: none
 })

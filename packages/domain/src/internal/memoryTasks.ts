@@ -42,7 +42,7 @@ export class MemoryTasks {
     queue.rows = added(queue.rows, row)
     queue.active = added(queue.active, row)
     if (idempotency !== undefined) this.#byKey.set(JSON.stringify([userId, idempotency.key]), row)
-    if (isHead(row)) this.waiting.add(row)
+    if (isHead(row)) this.#await(row, 0)
   }
 
   /** Removes a task that has ended. */
@@ -66,6 +66,18 @@ export class MemoryTasks {
   fenced({ taskId, token }: Fence): Row | undefined {
     const row = this.rows.get(taskId)
     return row !== undefined && row.runnerId !== undefined && row.token === token ? row : undefined
+  }
+
+  /** A new head waits for its first owner, in the next round of its user and at least `behind` the oldest round. */
+  #await(row: Row, behind: 0 | 1): void {
+    let oldest = Number.POSITIVE_INFINITY
+    let next = 0
+    for (const { round, task } of this.waiting) {
+      oldest = Math.min(oldest, round)
+      if (task.userId === row.task.userId) next = Math.max(next, round + 1)
+    }
+    row.round = this.waiting.size === 0 ? 0 : Math.max(oldest + behind, next)
+    this.waiting.add(row)
   }
 
   own(row: Row, runnerId: RunnerId): void {
@@ -111,7 +123,7 @@ export class MemoryTasks {
     const next = row.queue.active[0]
     if (!wasHead || next === undefined) return Option.none()
     next.updatedAt = now
-    this.waiting.add(next)
+    this.#await(next, 1)
     return Option.some(toHead(next))
   }
 
