@@ -72,10 +72,13 @@ const begin = Effect.fnUntraced(function*(backend: Backend, task: NewTask, runne
   return yield* Effect.fromOption(yield* backend.claim(task.id, { ...firstClaim, runnerId }))
 })
 
-/** A queue of the hints that arrive from now on. The first `all` is left out. */
+/** Hints about users are the subject of other tests. */
+const isAboutTasks = ({ kind }: Wake) => kind !== "user"
+
+/** A queue of the hints about tasks that arrive from now on. The first `all` is left out. */
 const listen = Effect.fnUntraced(function*(backend: Backend) {
   const wakes = yield* Queue.unbounded<Wake>()
-  yield* Stream.runForEach(backend.wakes, (wake) => Queue.offer(wakes, wake)).pipe(
+  yield* Stream.runForEach(Stream.filter(backend.wakes, isAboutTasks), (wake) => Queue.offer(wakes, wake)).pipe(
     Effect.provide(silent),
     Effect.forkScoped
   )

@@ -110,7 +110,8 @@ describe.skipIf(!isInstalled)("RedisTaskBackend on a server that is killed", () 
         const process = Effect.map(Layer.build(Layer.fresh(layer(server.url))), Context.get(TaskBackend))
         const [mine, other] = [yield* process, yield* process]
         const hints = yield* Queue.unbounded<Wake>()
-        yield* Stream.runForEach(other.wakes, (wake) => Queue.offer(hints, wake)).pipe(
+        const aboutTasks = Stream.filter(other.wakes, ({ kind }) => kind !== "user")
+        yield* Stream.runForEach(aboutTasks, (wake) => Queue.offer(hints, wake)).pipe(
           Effect.provide(Logger.layer([])),
           Effect.forkScoped
         )

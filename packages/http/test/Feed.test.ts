@@ -1,6 +1,6 @@
 /** The feed on the wire. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect } from "effect"
+import { Effect, Exit, Scope } from "effect"
 import { body, json, layerTokens, makeCall, makeEcho, post, problem } from "./support.ts"
 
 const as = (user: string) => ({ authorization: `Bearer ${user}-secret` })
@@ -38,6 +38,18 @@ describe("GET /feed", () => {
       )
       assert.strictEqual(yield* resumed, "retry: 1000\n\n")
       assert.include(yield* resumed, "\"completed\"")
+    }))
+
+  it.live("ends with a `retry:` hint when the server drains", () =>
+    Effect.gen(function*() {
+      const scope = yield* Scope.make()
+      const call = yield* Effect.provideService(makeCall({ auth: layerTokens }), Scope.Scope, scope)
+      const next = chunksOf(yield* call("/feed", { headers: as("alice") }))
+      assert.strictEqual(yield* next, ": ok\n\n")
+      assert.include(yield* next, "snapshot")
+      yield* Effect.forkChild(Scope.close(scope, Exit.void))
+      assert.strictEqual(yield* next, "retry: 1000\n\n")
+      assert.isUndefined(yield* next)
     }))
 
   it.live("P11: is refused when the largest number of streams is open", () =>

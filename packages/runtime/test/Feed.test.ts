@@ -2,9 +2,9 @@ import { assert, describe, it } from "@effect/vitest"
 import { make as makeAgent } from "@perennial/domain/Agent"
 import { CurrentUser } from "@perennial/domain/CurrentUser"
 import type { FeedUpdate } from "@perennial/domain/Feed"
-import { UserId } from "@perennial/domain/Ids"
+import { AgentId, UserId } from "@perennial/domain/Ids"
 import { zero } from "@perennial/domain/Usage"
-import { Effect, Latch, Queue, Stream } from "effect"
+import { Array, Effect, Latch, Queue, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import { adjust, settle } from "./support/agentTask.ts"
 import { shared, startProcess } from "./support/processes.ts"
@@ -47,6 +47,36 @@ describe("the feed", () => {
       const last = new Map([...taken, ...rest].flatMap(({ tasks }) => tasks.map(({ id, status }) => [id, status])))
       assert.strictEqual(last.size, 1_000)
       assert.deepStrictEqual(new Set(last.values()), new Set(["completed"]))
+      yield* adjust("1 minute")
+      assert.strictEqual(yield* Queue.size(updates), 0)
+    }))
+
+  it.effect("P11: of more than 1,000 ends the newest are kept, and none comes twice", () =>
+    Effect.gen(function*() {
+      const first = yield* makeHolding
+      const second = yield* makeHolding
+      const process = yield* startProcess(
+        yield* shared,
+        [first.agent, { ...second.agent, agentId: AgentId.make("second") }],
+        { capacity: 2_000 }
+      )
+      // The newest tasks end first.
+      const begin = (agentId: string, count: number) =>
+        Effect.forEach(Array.range(1, count), () => as("alice")(process.manager.start({ message: "a", agentId })), {
+          discard: true
+        })
+      yield* begin("holding", 1_000)
+      yield* begin("second", 50)
+      const updates = yield* follow(process, "alice")
+      yield* Queue.take(updates)
+      yield* second.gate.open
+      yield* adjust("1 second")
+      yield* first.gate.open
+      yield* adjust("1 second")
+      while ((yield* Queue.size(updates)) > 0) {
+        yield* Queue.take(updates)
+        yield* settle
+      }
       yield* adjust("1 minute")
       assert.strictEqual(yield* Queue.size(updates), 0)
     }))

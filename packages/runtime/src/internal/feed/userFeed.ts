@@ -75,14 +75,14 @@ export class UserFeed {
           onFailure: (error) =>
             error._tag === "TaskNotFound" ? Effect.sync(() => this.#tasks.delete(id)) : Effect.fail(error)
         }), { concurrency, discard: true })
-      this.#apply(read.values())
+      this.#apply(read)
     })
   }
 
-  #apply(tasks: Iterable<Task>): void {
+  #apply(tasks: ReadonlyMap<TaskId, Task>): void {
     const version = this.#version + 1
     let changed = this.#version === 0
-    for (const read of tasks) {
+    for (const read of tasks.values()) {
       const task = toFeedTask(read)
       const known = this.#tasks.get(task.id)
       const same = known !== undefined && stateOf(known.task) === stateOf(task)
@@ -96,7 +96,8 @@ export class UserFeed {
     for (const { task } of this.#tasks.values()) if (isTerminal(task.status)) ended++
     for (const [id, { task, version }] of this.#tasks) {
       if (ended <= kept) break
-      if (!isTerminal(task.status)) continue
+      // A task that is read each time would come back as a change.
+      if (!isTerminal(task.status) || tasks.has(id)) continue
       this.#tasks.delete(id)
       this.#forgotten = Math.max(this.#forgotten, version)
       ended--
