@@ -22,6 +22,7 @@ describe("ServerConfig", () => {
         ticketSecret: undefined,
         tokens: [],
         retention: Option.some(Duration.days(30)),
+        webhook: { url: Option.none(), secrets: [], allowPrivate: false },
         log: { level: "Info", format: "text" },
         telemetry: { metrics: true, otlp: Option.none(), headers: Redacted.make({}) },
         model: {
@@ -51,6 +52,9 @@ describe("ServerConfig", () => {
         PERENNIAL_FALLBACK_MODELS: "claude-sonnet-5-5, claude-opus-5-5",
         PERENNIAL_SCRIPT: "demo.txt",
         PERENNIAL_RETENTION: "90 minutes",
+        PERENNIAL_WEBHOOK_URL: "http://127.0.0.1:8080/hook",
+        PERENNIAL_WEBHOOK_SECRETS: "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw, whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD",
+        PERENNIAL_WEBHOOK_PRIVATE: "true",
         PERENNIAL_LOG_LEVEL: "WARN",
         PERENNIAL_LOG_FORMAT: "json",
         PERENNIAL_METRICS: "false",
@@ -75,6 +79,12 @@ describe("ServerConfig", () => {
         "claude-haiku-5-5"
       ])
       assert.deepStrictEqual(config.retention, Option.some(Duration.minutes(90)))
+      assert.deepStrictEqual(config.webhook.url, Option.some("http://127.0.0.1:8080/hook"))
+      assert.isTrue(config.webhook.allowPrivate)
+      assert.deepStrictEqual(config.webhook.secrets.map(Redacted.value), [
+        "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+        "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"
+      ])
       assert.deepStrictEqual(config.log, { level: "Warn", format: "json" })
       assert.isFalse(config.telemetry.metrics)
       assert.deepStrictEqual(config.telemetry.otlp, Option.some("http://127.0.0.1:4318"))
@@ -126,6 +136,10 @@ describe("ServerConfig", () => {
         "postgres://<user>:<password>@<host>/<database>"
       ],
       [{ PERENNIAL_STORE: "redis://eve:secret@" }, "PERENNIAL_STORE=redis://<hidden>@ ", "redis://<host>:<port>"],
+      [{ PERENNIAL_WEBHOOK_URL: "ftp://example.org" }, "PERENNIAL_WEBHOOK_URL=ftp://example.org", "https://"],
+      [{ PERENNIAL_WEBHOOK_URL: "http://example.org" }, "PERENNIAL_WEBHOOK_URL=http://example.org", "_PRIVATE=true"],
+      [{ PERENNIAL_WEBHOOK_URL: "https://example.org" }, "PERENNIAL_WEBHOOK_URL needs", "PERENNIAL_WEBHOOK_SECRETS"],
+      [{ PERENNIAL_WEBHOOK_PRIVATE: "1" }, "PERENNIAL_WEBHOOK_PRIVATE=1", "true or false"],
       [{ PERENNIAL_LOG_LEVEL: "loud" }, "PERENNIAL_LOG_LEVEL=loud", "debug, info, warn, error, none"],
       [{ PERENNIAL_LOG_FORMAT: "xml" }, "PERENNIAL_LOG_FORMAT=xml", "text, json"],
       [{ PERENNIAL_METRICS: "yes" }, "PERENNIAL_METRICS=yes", "true or false"],
@@ -149,6 +163,7 @@ describe("ServerConfig", () => {
     { PERENNIAL_OTLP_HEADERS: "hunter2" },
     { PERENNIAL_TOKENS: "alice:hunter2,bob:hunter2" },
     { ANTHROPIC_API_KEY: "hunter2 hunter2" },
+    { PERENNIAL_WEBHOOK_SECRETS: "whsec_hunter2" },
     { PERENNIAL_STORE: "postgress://alice:hunter2@example.org/perennial" },
     { PERENNIAL_STORE: "postgress://example.org/perennial?password=hunter2" },
     { ANTHROPIC_BASE_URL: "ftp://alice:hunter2@example.org" }

@@ -4,6 +4,7 @@
  * A wrong value stops the start with one line that names the variable, the value and the accepted values. Secrets are
  * `Redacted` and never shown. An empty variable counts as absent.
  */
+import { Secret } from "@perennial/domain/Webhook"
 import * as ListenConfig from "@perennial/http/ListenConfig"
 import * as AnthropicModel from "@perennial/runtime/AnthropicModel"
 import { Config, Duration, Effect, type LogLevel, Option, Redacted, Schema } from "effect"
@@ -41,6 +42,13 @@ export interface ServerConfig extends ListenConfig.ListenConfig {
     readonly otlp: Option.Option<string>
     /** Headers for that place, such as its key. */
     readonly headers: Redacted.Redacted<Readonly<Record<string, string>>>
+  }
+  readonly webhook: {
+    /** The address that is told about the tasks of all users. */
+    readonly url: Option.Option<string>
+    readonly secrets: ReadonlyArray<Redacted.Redacted>
+    /** Whether webhooks may have private addresses, and `http://`. */
+    readonly allowPrivate: boolean
   }
   readonly model: {
     readonly name: string
@@ -101,6 +109,48 @@ const store = read("PERENNIAL_STORE", {
 const execute = read("PERENNIAL_EXECUTE", {
   accepted: "true or false",
   parse: (value) => value === "true" || value === "false" ? Option.some(value === "true") : Option.none()
+})
+
+const webhookUrl = read("PERENNIAL_WEBHOOK_URL", {
+  accepted: "an https:// address, or an http:// address with PERENNIAL_WEBHOOK_PRIVATE=true",
+  parse: Option.liftPredicate((value) => URL.canParse(value) && /^https?:$/.test(new URL(value).protocol))
+})
+
+const isSecret = Schema.is(Secret.fields.value)
+
+const webhookSecrets = read("PERENNIAL_WEBHOOK_SECRETS", {
+  accepted: "secrets separated by commas, each whsec_ and the base64 of 24 to 64 bytes",
+  secret: true,
+  parse: (value) => {
+    const secrets = value.split(",").map((secret) => secret.trim())
+    return secrets.every(isSecret)
+      ? Option.some(secrets.map((secret) => Redacted.make(secret, { label: "secret" })))
+      : Option.none()
+  }
+})
+
+const webhookPrivate = read("PERENNIAL_WEBHOOK_PRIVATE", {
+  accepted: "true or false",
+  parse: (value) => value === "true" || value === "false" ? Option.some(value === "true") : Option.none()
+})
+
+const webhook = Effect.gen(function*() {
+  const url = yield* webhookUrl
+  const secrets = yield* withDefault(webhookSecrets, [])
+  const allowPrivate = yield* withDefault(webhookPrivate, false)
+  if (Option.isSome(url) && !allowPrivate && !url.value.startsWith("https:")) {
+    return yield* invalid(
+      "PERENNIAL_WEBHOOK_URL",
+      url.value,
+      "an https:// address, unless PERENNIAL_WEBHOOK_PRIVATE=true"
+    )
+  }
+  if (Option.isSome(url) && secrets.length === 0) {
+    return yield* new InvalidSetting({
+      message: "PERENNIAL_WEBHOOK_URL needs PERENNIAL_WEBHOOK_SECRETS: receivers know the server by its signatures."
+    })
+  }
+  return { url, secrets, allowPrivate }
 })
 
 const units = new Map([
@@ -199,6 +249,7 @@ export const load: Effect.Effect<ServerConfig, InvalidSetting> = Effect.gen(func
     store: yield* withDefault(store, { type: "sqlite", path: ".perennial/perennial.db" }),
     execute: yield* withDefault(execute, true),
     retention: yield* withDefault(retention, Option.some(Duration.days(30))),
+    webhook: yield* webhook,
     log: { level: yield* withDefault(logLevel, "Info"), format: yield* withDefault(logFormat, "text") },
     telemetry: {
       metrics: yield* withDefault(metrics, true),
@@ -227,6 +278,9 @@ export const variables = [
   "PERENNIAL_OPERATORS",
   "PERENNIAL_TICKET_SECRET",
   "PERENNIAL_RETENTION",
+  "PERENNIAL_WEBHOOK_URL",
+  "PERENNIAL_WEBHOOK_SECRETS",
+  "PERENNIAL_WEBHOOK_PRIVATE",
   "PERENNIAL_LOG_LEVEL",
   "PERENNIAL_LOG_FORMAT",
   "PERENNIAL_METRICS",

@@ -13,10 +13,13 @@ import * as RedisStore from "@perennial/backends/RedisStore"
 import * as SqliteStore from "@perennial/backends/SqliteStore"
 import type { ConversationStore } from "@perennial/domain/ConversationStore"
 import type { TaskBackend } from "@perennial/domain/TaskBackend"
+import type { WebhookStore } from "@perennial/domain/WebhookStore"
 import * as NodeServer from "@perennial/http/NodeServer"
+import * as NodeWebhookClient from "@perennial/http/NodeWebhookClient"
 import * as RateLimit from "@perennial/http/RateLimit"
 import * as Server from "@perennial/http/Server"
 import * as Tokens from "@perennial/http/Tokens"
+import * as Webhooks from "@perennial/http/Webhooks"
 import * as AnthropicModel from "@perennial/runtime/AnthropicModel"
 import * as DemoModel from "@perennial/runtime/DemoModel"
 import * as LlmAgent from "@perennial/runtime/LlmAgent"
@@ -51,7 +54,7 @@ const postgres = (url: Redacted.Redacted) => PgStore.layer({ url, applicationNam
 const redis = (url: Redacted.Redacted) => RedisStore.layer({ url: Redacted.value(url) })
 
 const storage = (store: ServerConfig.StoreSetting): Layer.Layer<
-  TaskBackend | ConversationStore,
+  TaskBackend | ConversationStore | WebhookStore,
   Layer.Error<ReturnType<typeof SqliteStore.layer> | ReturnType<typeof postgres> | ReturnType<typeof redis>>
 > => {
   switch (store.type) {
@@ -100,6 +103,12 @@ const work = ({ execute, retention }: ServerConfig.ServerConfig) => {
   }
 }
 
+/** A copy of a store must not tell anybody what the original has told: a server that executes nothing sends nothing. */
+const webhooks = ({ execute, webhook: { secrets, url } }: ServerConfig.ServerConfig) =>
+  execute
+    ? Webhooks.layer({ webhooks: Option.toArray(url).map((url) => ({ name: "server", url, secrets })) })
+    : Layer.empty
+
 /** Processes that share a Redis count together; other processes count for themselves. */
 const requestLimit = (
   { maxRequests, store }: ServerConfig.ServerConfig
@@ -131,9 +140,11 @@ const server = (config: ServerConfig.ServerConfig) =>
     Layer.provide(Telemetry.streams(config.telemetry)),
     Layer.provideMerge(NodeServer.layer(config)),
     Layer.provide(Telemetry.tasks(config.telemetry)),
-    Layer.provide(agents(config.model)),
+    Layer.provide(Webhooks.layerAgents(agents(config.model))),
     Layer.provide(work(config).limits),
     Layer.merge(work(config).retention),
+    Layer.merge(webhooks(config)),
+    Layer.provide(NodeWebhookClient.layer(config.webhook)),
     Layer.provide(storage(config.store)),
     Layer.provide(Telemetry.exporter(config.telemetry))
   )

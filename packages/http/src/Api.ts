@@ -21,6 +21,7 @@ import { documented, documentedApi, integer } from "./internal/openApi.ts"
 import { OperatorApi } from "./OperatorApi.ts"
 import * as Problems from "./Problems.ts"
 import { TicketsApi } from "./TicketsApi.ts"
+import { WebhooksApi } from "./WebhooksApi.ts"
 
 /**
  * What starts a task: `StartInput`, but the idempotency key is a header, and logs are the server's.
@@ -350,6 +351,7 @@ export class Api extends HttpApi.make("perennial")
   .add(ConversationsApi)
   .add(FeedApi)
   .add(TicketsApi)
+  .add(WebhooksApi)
   .add(OperatorApi)
   .add(SystemApi)
   .middleware(Problems.RefusalLimit)

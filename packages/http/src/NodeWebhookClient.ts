@@ -104,8 +104,8 @@ export const layer = (options: Options = {}): Layer.Layer<WebhookClient> =>
             Effect.mapError(toFailure),
             // The scope ends the connection, whatever the receiver still sends.
             Effect.scoped,
-            // The receiver is no part of the system.
-            Effect.provideService(HttpClient.TracerPropagationEnabled, false),
+            // The receiver is no part of the system, and its address may be a secret.
+            Effect.provideService(HttpClient.TracerDisabledWhen, () => true),
             Effect.timeoutOrElse({
               duration: timeout,
               orElse: () => Effect.fail(new NoAnswer({ problem: `No answer within ${Duration.format(timeout)}.` }))

@@ -8,6 +8,7 @@
  * @since 0.1.0
  */
 import * as TaskError from "@perennial/domain/TaskError"
+import { WebhookId } from "@perennial/domain/Webhook"
 import { Schema, Struct } from "effect"
 import { HttpApiError, HttpApiMiddleware } from "effect/http-api"
 
@@ -114,6 +115,18 @@ export class ToolCallNotFound extends HttpApiError.Problem<ToolCallNotFound>()("
 }, fieldsOf(TaskError.ToolCallNotFound)) {}
 
 /**
+ * The user has no webhook of this id (P12).
+ *
+ * @since 0.1.0
+ * @category problems
+ */
+export class WebhookNotFound extends HttpApiError.Problem<WebhookNotFound>()("WebhookNotFound", {
+  type: "urn:perennial:problem:webhook-not-found",
+  status: 404,
+  title: "There is no such webhook"
+}, { webhookId: WebhookId }) {}
+
+/**
  * The API has no such path.
  *
  * @since 0.1.0
@@ -162,6 +175,18 @@ export class QueueFull extends HttpApiError.Problem<QueueFull>()("QueueFull", {
   status: 409,
   title: "Too many tasks wait in the conversation"
 }, fieldsOf(TaskError.QueueFull)) {}
+
+/**
+ * The user has the largest number of webhooks. Remove one of them.
+ *
+ * @since 0.1.0
+ * @category problems
+ */
+export class TooManyWebhooks extends HttpApiError.Problem<TooManyWebhooks>()("TooManyWebhooks", {
+  type: "urn:perennial:problem:too-many-webhooks",
+  status: 409,
+  title: "The user has too many webhooks"
+}, { limit: Schema.Natural }) {}
 
 /**
  * Another decision about the tool call was recorded before. The first decision counts.

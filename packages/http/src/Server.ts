@@ -32,6 +32,7 @@ import { layerTicketed } from "./internal/ticketed.ts"
 import { Operator } from "./OperatorApi.ts"
 import * as Sse from "./Sse.ts"
 import * as Tickets from "./Tickets.ts"
+import * as WebhookHandlers from "./WebhookHandlers.ts"
 
 /**
  * Where the routes are, and what they accept.
@@ -131,6 +132,7 @@ export const layerRoutes = (options?: RouteOptions) => {
         Feed.layerHandlers,
         Handlers.layerTickets,
         Layer.provide(Handlers.layerOperator, Operator.layer),
+        WebhookHandlers.layer,
         Handlers.layerSystem
       ]),
       Layer.provide([layerRequestProblems, layerRequestLimits])

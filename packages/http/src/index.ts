@@ -102,7 +102,17 @@ export * as WebhookClient from "./WebhookClient.ts"
 /**
  * @since 0.1.0
  */
+export * as WebhookHandlers from "./WebhookHandlers.ts"
+
+/**
+ * @since 0.1.0
+ */
 export * as Webhooks from "./Webhooks.ts"
+
+/**
+ * @since 0.1.0
+ */
+export * as WebhooksApi from "./WebhooksApi.ts"
 
 /**
  * @since 0.1.0

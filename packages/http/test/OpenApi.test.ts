@@ -82,7 +82,7 @@ describe("the OpenAPI document", () => {
         assert.include([200, 201, 404], response.status, operation.operationId)
         yield* body(response)
       }
-      assert.strictEqual(bodies, 7)
+      assert.strictEqual(bodies, 9)
     }))
 
   it.effect("a body is declared as required only if the server requires it", () =>
@@ -128,7 +128,7 @@ describe("the OpenAPI document", () => {
           }
         }
       }
-      assert.strictEqual(numbers, 10)
+      assert.strictEqual(numbers, 11)
     }))
 
   it.effect("operations with a body declare 413 and 415, all operations declare 405", () =>

@@ -15,7 +15,7 @@ export const limit = (maximum: number) =>
   Schema.optionalKey(Schema.Int.check(Schema.isBetween({ minimum: 1, maximum })))
 
 /** How long a page may be. */
-export const longest = { tasks: 100, conversations: 100, events: 1_000, messages: 1_000 }
+export const longest = { tasks: 100, conversations: 100, events: 1_000, messages: 1_000, deliveries: 1_000 }
 
 export const describeLimit = (items: keyof typeof longest, usual: number) => ({
   description: `The number of ${items} on a page; ${usual} by default.`,
