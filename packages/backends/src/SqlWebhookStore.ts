@@ -64,23 +64,25 @@ const dialect = forStore("SqlWebhookStore")
  * @category constructors
  */
 export const make: Effect.Effect<Service, UnusableStore, SqlClient.SqlClient> = Effect.gen(function*() {
-  const { boundTransaction, isShared, lockRows, sql, time, withRetries, withTransaction } = yield* dialect
+  const { boundTransaction, isShared, lockRows, rowsOf, sql, time, withRetries, withTransaction } = yield* dialect
   const all = sql.literal(columns)
   // A message that another process claims at this moment is left to it.
   const skipLocked = sql.literal(isShared ? "FOR UPDATE SKIP LOCKED" : "")
 
+  /** One statement, because `advance` keeps other processes from the cursor meanwhile. */
   const insert = (deliveries: ReadonlyArray<NewDelivery>) =>
-    Effect.forEach(
-      deliveries,
-      ({ body, id, webhookId }) =>
-        Effect.flatMap(time, (now) =>
-          sql`INSERT INTO perennial_webhook_deliveries (webhook_id, id, body, created_at, due_at)
-          SELECT w.id, ${id}, ${body}, ${now}, ${now} FROM perennial_webhooks w
-          WHERE w.id = ${webhookId} AND w.disabled_at IS NULL ON CONFLICT (webhook_id, id) DO NOTHING`),
-      {
-        discard: true
-      }
-    )
+    Effect.gen(function*() {
+      if (deliveries.length === 0) return
+      const now = yield* time
+      const rows = rowsOf(deliveries, {
+        webhook: ["text", ({ webhookId }) => webhookId],
+        message: ["text", ({ id }) => id],
+        body: ["text", ({ body }) => body]
+      })
+      yield* sql`INSERT INTO perennial_webhook_deliveries (webhook_id, id, body, created_at, due_at)
+        SELECT w.id, i.message, i.body, ${now}, ${now} FROM ${rows}, perennial_webhooks w
+        WHERE w.id = i.webhook AND w.disabled_at IS NULL ON CONFLICT (webhook_id, id) DO NOTHING`
+    })
 
   const put: Service["put"] = (key, settings) =>
     withRetries(() =>
