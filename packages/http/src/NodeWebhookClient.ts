@@ -90,8 +90,10 @@ export const layer = (options: Options = {}): Layer.Layer<WebhookClient> =>
         if (url.username !== "" || url.password !== "") return refuse("The address must not have a password.")
         if (allowPrivate) return Effect.void
         const host = url.hostname.replace(/^\[|\]$/g, "")
-        // A certificate is for a name. Names that are local by definition (RFC 6761, RFC 6762, RFC 8375).
-        return isIP(host) !== 0 || /(?:^|\.)(?:localhost|local|internal|home\.arpa)\.?$/.test(host)
+        // A certificate is for a name.
+        if (isIP(host) !== 0) return refuse("The address must have the name of a host, not an IP address.")
+        // Names that are local by definition (RFC 6761, RFC 6762, RFC 8375).
+        return /(?:^|\.)(?:localhost|local|internal|home\.arpa)\.?$/.test(host)
           ? Effect.fail(refused)
           : Effect.void
       }

@@ -8,14 +8,27 @@
  */
 import { type Agent, Agents, type Emit } from "@perennial/domain/Agent"
 import { TaskBackend } from "@perennial/domain/TaskBackend"
-import { type Topic, topics, WebhookId } from "@perennial/domain/Webhook"
+import { Settings, type Topic, topics, WebhookId } from "@perennial/domain/Webhook"
 import {
   type ClaimedDelivery,
   type Outcome,
   WebhookStore,
   type WebhookStoreError
 } from "@perennial/domain/WebhookStore"
-import { Clock, DateTime, Duration, Effect, FiberSet, Latch, Layer, Random, Redacted, Result, Schedule } from "effect"
+import {
+  Clock,
+  DateTime,
+  Duration,
+  Effect,
+  FiberSet,
+  Latch,
+  Layer,
+  Random,
+  Redacted,
+  Result,
+  Schedule,
+  Schema
+} from "effect"
 import { Digest, Mac } from "effect/crypto"
 import * as WebhookCrypto from "./internal/webhookCrypto.ts"
 import * as WebhookMessage from "./internal/webhookMessage.ts"
@@ -205,20 +218,28 @@ const makeSend = Effect.fnUntraced(function*(wake: Latch.Latch, lease: Duration.
   return { send }
 })
 
-/** Replaces the webhooks of the server. */
+const toSettings = ({ content = false, secrets, topics: wanted = topics, url }: ServerWebhook): Settings => ({
+  url,
+  content,
+  topics: wanted,
+  secrets: secrets.map((secret) => ({ value: Redacted.value(secret) }))
+})
+
+const sameSettings = Schema.toEquivalence(Settings)
+
+/** Replaces the webhooks of the server. Storing one makes its messages due at once, so what is the same stays. */
 const replace = Effect.fnUntraced(function*(webhooks: ReadonlyArray<ServerWebhook>) {
   const store = yield* WebhookStore
   const names = new Set(webhooks.map(({ name }) => name))
-  for (const { id } of yield* store.list(undefined)) {
+  const stored = yield* store.list(undefined)
+  for (const { id } of stored) {
     if (!names.has(id)) yield* store.remove({ id, userId: undefined })
   }
-  for (const { content = false, name, secrets, topics: wanted = topics, url } of webhooks) {
-    yield* store.put({ id: WebhookId.make(name), userId: undefined }, {
-      url,
-      content,
-      topics: wanted,
-      secrets: secrets.map((secret) => ({ value: Redacted.value(secret) }))
-    })
+  for (const webhook of webhooks) {
+    const settings = toSettings(webhook)
+    const found = stored.find(({ id }) => id === webhook.name)
+    if (found !== undefined && found.disabled === undefined && sameSettings(found, settings)) continue
+    yield* store.put({ id: WebhookId.make(webhook.name), userId: undefined }, settings)
   }
 })
 

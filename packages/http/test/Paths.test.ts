@@ -75,6 +75,7 @@ describe("paths", () => {
         "/conversations/{id}/messages",
         "/conversations/{id}/regenerate",
         "/approvals",
+        "/feed",
         "/tickets",
         "/webhooks",
         "/webhooks/{id}",
