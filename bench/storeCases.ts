@@ -10,6 +10,7 @@ import { type Figure, median, quantile } from "./report.ts"
 import type { Server } from "./server.ts"
 import type { Servers, StoreName } from "./stores.ts"
 import type { Tasks } from "./tasks.ts"
+import type { Mode } from "./telemetry.ts"
 
 /** The figures of one round. There are none if the store is not installed. */
 export interface Round {
@@ -33,11 +34,12 @@ const on = async <H extends Engine | Pick<Engine, "jobs"> | Pick<Engine, "stream
   servers: Servers,
   store: StoreName,
   module: string,
-  run: (child: Child<H>) => Promise<A>
+  run: (child: Child<H>) => Promise<A>,
+  env: { readonly [variable: string]: string } = {}
 ): Promise<A | undefined> => {
   const url = await servers.emptyStore(store)
   if (url === undefined) return undefined
-  await using child = await spawn<H>(module, { env: { BENCH_STORE: store, BENCH_URL: url } })
+  await using child = await spawn<H>(module, { env: { BENCH_STORE: store, BENCH_URL: url, ...env } })
   return await run(child)
 }
 
@@ -55,17 +57,20 @@ const jobs = (store: StoreName, beside: string, quick: boolean, ratio?: number) 
   }
 }
 
-const appends = (store: StoreName, quick: boolean) => async (child: Child<Tasks>): Promise<ReadonlyArray<Figure>> => {
-  const figures: Array<Figure> = []
-  for (const tasks of [1, 100]) {
-    const values = (tasks === 1 ? 2_000 : 200) / (quick ? 10 : 1)
-    await child.call("appends", { tasks, values: values / 2 })
-    const millis = await child.call("appends", { tasks, values })
-    const name = `${titles[store]}: events appended, ${tasks === 1 ? "1 task" : `${tasks} tasks`}`
-    figures.push({ name, unit: "events/s", value: tasks * values / millis * 1_000 })
+const appends =
+  (store: StoreName, quick: boolean, beside = "", ratio?: number) =>
+  async (child: Child<Tasks>): Promise<ReadonlyArray<Figure>> => {
+    const figures: Array<Figure> = []
+    const target = ratio === undefined ? undefined : { ratio }
+    for (const tasks of [1, 100]) {
+      const values = (tasks === 1 ? 2_000 : 200) / (quick ? 10 : 1)
+      await child.call("appends", { tasks, values: values / 2 })
+      const millis = await child.call("appends", { tasks, values })
+      const name = `${titles[store]}: events appended, ${tasks === 1 ? "1 task" : `${tasks} tasks`}${beside}`
+      figures.push({ name, unit: "events/s", value: tasks * values / millis * 1_000, target })
+    }
+    return figures
   }
-  return figures
-}
 
 /** Starts and appends, and starts of another engine. */
 const store =
@@ -81,6 +86,50 @@ const store =
       : await on<Pick<Engine, "jobs">, ReadonlyArray<Figure>>(servers, name, other.module, jobs(name, beside, quick))
     return perennial === undefined || baseline === undefined ? nothing : { perennial, baseline }
   }
+
+/** The same work with telemetry and without. */
+const telemetry = (name: StoreName, mode: Mode, ratio?: number): StoreCase => async (servers, quick) => {
+  const beside = ` (telemetry: ${mode})`
+  const work = (mode: Mode) =>
+    on<Tasks, ReadonlyArray<Figure>>(servers, name, "./tasks.ts", async (child) => [
+      ...await jobs(name, beside, quick, ratio)(child),
+      ...await appends(name, quick, beside, ratio)(child)
+    ], { BENCH_TELEMETRY: mode })
+  const perennial = await work(mode)
+  const baseline = await work("off")
+  return perennial === undefined || baseline === undefined ? nothing : { perennial, baseline }
+}
+
+/** CPU time with telemetry and without. The store does the least work, so that telemetry is the largest part of it. */
+const telemetryCpu: StoreCase = async (servers, quick) => {
+  const perennial: Array<Figure> = []
+  const baseline: Array<Figure> = []
+  for (const mode of ["metrics", "traces"] as const) {
+    const work = (telemetry: Mode) =>
+      on<Tasks, ReadonlyArray<Figure>>(servers, "memory", "./tasks.ts", async (child) => {
+        const cpuOf = async (work: (part: number) => Promise<unknown>) => {
+          await work(0.5)
+          const before = await child.call("cpuMillis")
+          await work(1)
+          return await child.call("cpuMillis") - before
+        }
+        const count = quick ? 2_000 : 20_000
+        const tasks = await cpuOf((part) => child.call("jobs", { count: count * part, concurrency: 32 }))
+        const events = await cpuOf((part) => child.call("appends", { tasks: 1, values: count * part }))
+        return [
+          { name: `memory: CPU of a task (telemetry: ${mode})`, unit: "us", value: tasks / count * 1_000 },
+          {
+            name: `memory: CPU of an event committed alone (telemetry: ${mode})`,
+            unit: "us",
+            value: events / count * 1_000
+          }
+        ]
+      }, { BENCH_TELEMETRY: telemetry })
+    perennial.push(...await work(mode) ?? [])
+    baseline.push(...await work("off") ?? [])
+  }
+  return { perennial, baseline }
+}
 
 /** One task or workflow that writes, and readers in the same process. */
 const stream = (
@@ -135,6 +184,9 @@ const across = (name: StoreName): StoreCase => async (servers, quick) => {
 /** The cases, in alternating rounds. */
 export const onStores: { readonly [name: string]: StoreCase } = {
   memory: store("memory"),
+  telemetryMetrics: telemetry("sqlite", "metrics", 0.95),
+  telemetryTraces: telemetry("sqlite", "traces", 0.95),
+  telemetryCpu,
   sqlite: store("sqlite"),
   postgres: store("postgres", { title: "DBOS", module: "./dbos.ts", ratio: 1.2 }),
   redis: store("redis", { title: "BullMQ", module: "./bullmq.ts" }),

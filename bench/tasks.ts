@@ -5,12 +5,12 @@ import * as Agent from "@perennial/domain/Agent"
 import { TaskManager } from "@perennial/domain/TaskManager"
 import * as Usage from "@perennial/domain/Usage"
 import * as TaskLimits from "@perennial/runtime/TaskLimits"
-import * as TaskRuntime from "@perennial/runtime/TaskRuntime"
 import { Effect, Fiber, Latch, Layer, ManagedRuntime, Stream } from "effect"
 import { type Engine, runJobs, value } from "./engine.ts"
 import { serve } from "./ipc.ts"
 import { message } from "./server.ts"
 import { layer, type StoreName } from "./stores.ts"
+import * as Telemetry from "./telemetry.ts"
 
 const go = Latch.makeUnsafe()
 let values = 0
@@ -35,10 +35,11 @@ const writer = Agent.make(
 )
 
 const runtime = ManagedRuntime.make(
-  TaskRuntime.layer.pipe(
+  Telemetry.runtime.pipe(
     Layer.provide(Agent.Agents.layer([job, writer])),
     Layer.provide(layer(process.env["BENCH_STORE"] as StoreName, process.env["BENCH_URL"] ?? "")),
-    Layer.provide(TaskLimits.layer({ capacity: 100_000 }))
+    Layer.provide(TaskLimits.layer({ capacity: 100_000 })),
+    Layer.provide(Telemetry.exporter)
   )
 )
 
@@ -91,8 +92,13 @@ const start = async () => {
 const handlers = {
   jobs: (options) => runJobs(options, start),
   stream: (options) => runtime.runPromise(stream(options)),
-  appends: (options: { readonly tasks: number; readonly values: number }) => runtime.runPromise(appends(options))
-} satisfies Engine & { readonly appends: unknown }
+  appends: (options: { readonly tasks: number; readonly values: number }) => runtime.runPromise(appends(options)),
+  /** Milliseconds of user and system CPU time since the start of the process. */
+  cpuMillis: () => {
+    const { system, user } = process.cpuUsage()
+    return (system + user) / 1_000
+  }
+} satisfies Engine & { readonly appends: unknown; readonly cpuMillis: unknown }
 
 export type Tasks = typeof handlers
 

@@ -1,0 +1,32 @@
+/**
+ * Telemetry of the measured programs: metrics, and spans that are exported to a collector which costs nothing.
+ */
+import * as TaskRuntime from "@perennial/runtime/TaskRuntime"
+import * as TaskTelemetry from "@perennial/runtime/TaskTelemetry"
+import { Effect, Layer } from "effect"
+import { HttpClient, HttpClientResponse } from "effect/http"
+import { Otlp } from "effect/observability"
+
+/** What `BENCH_TELEMETRY` says: nothing, metrics, or metrics and spans. */
+export type Mode = "off" | "metrics" | "traces"
+
+const mode = (process.env["BENCH_TELEMETRY"] ?? "off") as Mode
+
+const collector = Layer.succeed(
+  HttpClient.HttpClient,
+  HttpClient.make((request) => Effect.succeed(HttpClientResponse.fromWeb(request, new Response("{}"))))
+)
+
+/** The runtime, observed if it shall be. */
+export const runtime = mode === "off" ? TaskRuntime.layer : TaskRuntime.layer.pipe(Layer.provide(TaskTelemetry.layer()))
+
+export const exporter = mode === "traces"
+  ? TaskTelemetry.layerWithoutContents.pipe(
+    Layer.provideMerge(Otlp.layerJson({
+      baseUrl: "http://127.0.0.1:1",
+      resource: { serviceName: "bench" },
+      tracerExportInterval: "1 second"
+    })),
+    Layer.provide(collector)
+  )
+  : Layer.empty
