@@ -35,12 +35,21 @@ const ofStore: ReadonlyArray<Canary> = [
     "row.runnerId !== undefined && row.token === token",
     "row.runnerId !== undefined"
   ),
-  canary(
-    "the end of a task checks no fence",
-    memoryBackend,
-    "const row = tasks.fenced(claim)\n      const last",
-    "const row = tasks.rows.get(claim.taskId)\n      const last"
-  ),
+  {
+    name: "the end of a task checks no fence",
+    edits: [
+      {
+        file: memoryBackend,
+        find: "const row = tasks.fenced(claim)\n      const last",
+        replace: "const row = tasks.rows.get(claim.taskId)\n      const last"
+      },
+      {
+        file: memoryBackend,
+        find: "if (row === undefined || events[0].seq !== row.lastSeq + 1) return Effect.fail(new LeaseLost(claim))",
+        replace: "if (row === undefined) return Effect.fail(new LeaseLost(claim))"
+      }
+    ]
+  },
   canary("a claim keeps the token", memoryBackend, "row.token += 1", "row.token += row.attempt === 0 ? 1 : 0"),
   canary(
     "a claim that was given up is handed out again",

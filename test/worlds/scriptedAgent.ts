@@ -7,7 +7,7 @@ import type { AgentStep } from "./plan.ts"
 
 /** What an agent did in the world. */
 export interface Deed {
-  /** `asked`: a model response begins. `entered`, `left`: a tool. `idle`: the task does nothing any more, or only waits. */
+  /** A model response begins and ends, or a tool is entered and left. */
   readonly type: "asked" | "answered" | "entered" | "left"
   readonly taskId: string
   readonly attempt: number

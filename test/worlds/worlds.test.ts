@@ -1,7 +1,11 @@
 import { assert, describe, it } from "@effect/vitest"
-import { planOf } from "./plan.ts"
+import { readdirSync, readFileSync } from "node:fs"
+import { type Plan, planOf } from "./plan.ts"
 import { judge } from "./report.ts"
 import { runWorld } from "./runWorld.ts"
+
+/** Plans of worlds that broke a promise once. */
+const found = new URL("found/", import.meta.url)
 
 /** `pnpm test:worlds` runs new seeds. These are always the same, in groups so that other tests of the process go on. */
 const groups = 20
@@ -12,6 +16,14 @@ describe("worlds", () => {
     const first = 1 + group * seeds
     it(`P1-P11: they hold in the worlds ${first} to ${first + seeds - 1}`, () => {
       for (let seed = first; seed < first + seeds; seed++) assert.isUndefined(judge(seed))
+    })
+  }
+
+  for (const file of readdirSync(found)) {
+    it(`P1-P11: they hold in the world that found a bug: ${file}`, () => {
+      // The file has the plan of a world.
+      const plan = JSON.parse(readFileSync(new URL(file, found), "utf8")) as Plan
+      assert.isEmpty(runWorld(plan).violations)
     })
   }
 
