@@ -203,6 +203,7 @@ const run = (config: ServerConfig.ServerConfig) => {
       MigrationError: (error) => refuseStore(`its tables cannot be brought up to date: ${why(error)}`),
       RedisError: (error) => refuseStore(whyStore(error)),
       TaskBackendError: (error) => refuseStore(whyStore(error.cause)),
+      WebhookStoreError: (error) => refuseStore(whyStore(error.cause)),
       NotLoopback: (error) => refuse(error.message),
       ServeError: (error) => refuse(`The server cannot listen on HOST and PORT: ${String(error.cause)}`)
     })
