@@ -74,6 +74,7 @@ describe("paths", () => {
         "/conversations/{id}",
         "/conversations/{id}/messages",
         "/conversations/{id}/regenerate",
+        "/feed",
         "/approvals",
         "/feed",
         "/tickets",
