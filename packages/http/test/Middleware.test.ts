@@ -7,7 +7,7 @@ import { vi } from "vitest"
 import { Api } from "../src/Api.ts"
 import { checkPolicies } from "../src/internal/policies.ts"
 import { layerGuards } from "./guards.ts"
-import { makeCall, problem } from "./support.ts"
+import { discard, makeCall, problem } from "./support.ts"
 
 // Replaces the API by one with the middleware of `guards.ts`.
 vi.mock("../src/Api.ts", async (original) => {
@@ -33,8 +33,7 @@ const denying = Effect.fnUntraced(function*(armed: "groups" | "endpoint") {
     if (response.status === 429) {
       assert.strictEqual((yield* problem(response)).type, "urn:test:denied")
       names.push(name)
-      // The feed does not end.
-    } else yield* Effect.promise(async () => response.body?.cancel())
+    } else yield* discard(response)
   }
   return names
 })

@@ -67,6 +67,7 @@ describe("paths", () => {
         "/tasks",
         "/chat",
         "/tasks/{id}",
+        "/feed",
         "/tasks/{id}/events",
         "/tasks/{id}/cancel",
         "/tasks/{id}/decisions/{toolCallId}",

@@ -152,6 +152,9 @@ export const problem = Effect.fnUntraced(function*(response: Response) {
 
 export const body = (response: Response): Effect.Effect<string> => Effect.promise(() => response.text())
 
+/** Has no use for the rest of a response: a stream that is still open does not end by itself. */
+export const discard = (response: Response): Effect.Effect<void> => Effect.promise(async () => response.body?.cancel())
+
 export const post = (value: unknown, headers: Record<string, string> = {}): RequestInit => ({
   method: "POST",
   headers: { "content-type": "application/json", ...headers },
