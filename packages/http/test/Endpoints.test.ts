@@ -3,20 +3,25 @@ import { assert, describe, it } from "@effect/vitest"
 import { Api } from "@perennial/http/Api"
 import * as Authorization from "@perennial/http/Authorization"
 import * as Jwt from "@perennial/http/Jwt"
+import * as NodeWebhookClient from "@perennial/http/NodeWebhookClient"
 import * as RateLimit from "@perennial/http/RateLimit"
-import { Clock, Context, Effect, Redacted } from "effect"
+import { Clock, Context, Effect, Layer, Redacted } from "effect"
 import type { HttpApiEndpoint } from "effect/http-api"
 import { SignJWT } from "jose"
 import { body, type Call, json, makeCall, post } from "./support.ts"
 
 const secret = "a secret of at least thirty-two bytes"
 
-const auth = Jwt.layer({
-  issuer: "test",
-  audience: "test",
-  keys: { secret: Redacted.make(secret) },
-  rolesOf: ({ sub }) => sub === "olga" ? ["operator"] : []
-})
+const auth = Layer.merge(
+  Jwt.layer({
+    issuer: "test",
+    audience: "test",
+    keys: { secret: Redacted.make(secret) },
+    rolesOf: ({ sub }) => sub === "olga" ? ["operator"] : []
+  }),
+  // A server without it has no webhooks.
+  NodeWebhookClient.layer()
+)
 
 /** A token that expires so many seconds from now. */
 const sign = (user: string, seconds: number) =>
@@ -65,6 +70,8 @@ const bodies: Readonly<Record<string, object>> = {
   "POST /tasks/:id/decisions/:toolCallId": { approved: true },
   "POST /conversations/:id/regenerate": { onBusy: "reject" },
   "POST /tickets": {},
+  "POST /webhooks": { url: "https://example.com/" },
+  "PATCH /webhooks/:id": { content: true },
   "POST /operator/users/:userId/tasks/:id/cancel": { reason: "a" }
 }
 
@@ -85,8 +92,9 @@ const hasId = ({ path }: Endpoint) => path.includes(":id")
 const hasBody = (endpoint: Endpoint) => bodies[nameOf(endpoint)] !== undefined
 const isOperators = ({ group }: Endpoint) => group === "operator"
 const owner = (endpoint: Endpoint) => isOperators(endpoint) ? "olga" : "alice"
-const notFound = ({ group }: Endpoint) =>
-  group === "conversations" ? "404 conversation-not-found" : "404 task-not-found"
+const kindOf = ({ group }: Endpoint) =>
+  group === "conversations" ? "conversation" : group === "webhooks" ? "webhook" : "task"
+const notFound = (endpoint: Endpoint) => `404 ${kindOf(endpoint)}-not-found`
 
 const refusals: ReadonlyArray<Refusal> = [
   { name: "no token", applies: needsUser, token: "none", answer: "401 unauthorized" },
@@ -103,15 +111,15 @@ const refusals: ReadonlyArray<Refusal> = [
     body: { message: "x".repeat(5_000) },
     answer: "413 payload-too-large"
   },
-  { name: "a wrong method", applies: () => true, method: "PATCH", answer: "405 method-not-allowed" }
+  { name: "a wrong method", applies: () => true, method: "PUT", answer: "405 method-not-allowed" }
 ]
 
 const prepare = Effect.fnUntraced(function*(call: Call) {
   const tokens = yield* makeTokens
-  const { conversationId, id } = yield* json(
-    yield* call("/tasks", post({ message: "hold" }, { authorization: `Bearer ${tokens.alice}` }))
-  )
-  return { tokens, ids: { task: id, conversation: conversationId } }
+  const headers = { authorization: `Bearer ${tokens.alice}` }
+  const { conversationId, id } = yield* json(yield* call("/tasks", post({ message: "hold" }, headers)))
+  const webhook = yield* json(yield* call("/webhooks", post(bodies["POST /webhooks"], headers)))
+  return { tokens, ids: { task: id, conversation: conversationId, webhook: webhook.id } }
 })
 
 /** Sends a request that the endpoint accepts, except for what the refusal changes. Returns status and problem. */
@@ -121,7 +129,7 @@ const send = Effect.fnUntraced(function*(
   { ids, tokens }: Effect.Success<ReturnType<typeof prepare>>,
   refusal: Partial<Refusal> = {}
 ) {
-  const { id = endpoint.group === "conversations" ? ids.conversation : ids.task, method = endpoint.method } = refusal
+  const { id = ids[kindOf(endpoint)], method = endpoint.method } = refusal
   const token = tokens[refusal.token ?? owner(endpoint)]
   const path = endpoint.path.replace(":id", id).replace(":userId", "alice").replace(":toolCallId", "call-1")
   const content = refusal.body ?? bodies[nameOf(endpoint)]
