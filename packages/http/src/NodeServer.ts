@@ -34,6 +34,10 @@ export interface Options {
   readonly socketTimeout?: Duration.Input | undefined
   /** The heartbeat of the event streams, if `Server` has another one than its default of 15 seconds. */
   readonly heartbeat?: Duration.Input | undefined
+  /** How long the headers of a request may take to arrive; 20 seconds by default. Then the answer is 408. */
+  readonly headersTimeout?: Duration.Input | undefined
+  /** How long a whole request may take to arrive; one minute by default. Then the answer is 408. */
+  readonly requestTimeout?: Duration.Input | undefined
   /** How long open requests may take to end at shutdown; 20 seconds by default. Event streams end at once. */
   readonly shutdownTimeout?: Duration.Input | undefined
 }
@@ -45,10 +49,21 @@ const socketTimeout = ({ heartbeat = "15 seconds", socketTimeout }: Options): nu
   return Number.isFinite(millis) ? millis : 0
 }
 
+/** Node.js looks for requests that take too long at an interval, which is 30 seconds unless it is given. */
+const arrival = ({ headersTimeout = "20 seconds", requestTimeout = "1 minute" }: Options) => {
+  const headers = Duration.toMillis(headersTimeout)
+  const request = Duration.toMillis(requestTimeout)
+  return {
+    headersTimeout: headers,
+    requestTimeout: request,
+    connectionsCheckingInterval: Math.min(5_000, headers, request)
+  }
+}
+
 /**
  * An `HttpServer` on Node.js: provide it to `Server.layer`, or to a server of your own.
  *
- * **Details** A request must arrive within a minute, its headers within 20 seconds. A reader that never reads, or that is
+ * **Details** A request must arrive within `requestTimeout`, its headers within `headersTimeout`. A reader that never reads, or that is
  * gone without closing its connection, is disconnected after `socketTimeout`. The number of event streams is bounded by the
  * files that the process may open: see `Sse.Options`.
  *
@@ -57,7 +72,7 @@ const socketTimeout = ({ heartbeat = "15 seconds", socketTimeout }: Options): nu
  */
 export const layer = (options: Options) =>
   NodeHttpServer.layer(() => {
-    const server = createServer({ requestTimeout: 60_000, headersTimeout: 20_000, keepAliveTimeout: 65_000 })
+    const server = createServer({ ...arrival(options), keepAliveTimeout: 65_000 })
     server.setTimeout(socketTimeout(options))
     // `close` ends the connections that are idle at that moment. A connection that becomes idle later, such as when its
     // event stream has been drained, would hold the shutdown up for as long as the client keeps the connection.
