@@ -24,7 +24,7 @@ import { progress, summaryText } from "./internal/eventPayload.ts"
 import * as RedisConnection from "./internal/redisConnection.ts"
 import * as RedisScripts from "./internal/redisPrelude.ts"
 import * as RedisQueue from "./internal/redisQueue.ts"
-import { withRetries } from "./internal/redisRetry.ts"
+import { isTransient, withRetries } from "./internal/redisRetry.ts"
 import * as RedisServer from "./internal/redisServer.ts"
 import { toClaimRow, toEnded, toHead, toHeadOption, toPayloads, toRow } from "./internal/redisTaskRow.ts"
 import * as scripts from "./internal/redisTaskScripts.ts"
@@ -64,7 +64,7 @@ const makeOwnership = (
         Effect.map(run(scripts.heartbeat, [runnerId, toMillis(ttl), aliveMillis]), ([now, owned]) => ({
           now,
           owned: owned.map(([taskId, token, intents]) => ({ taskId, token: Number(token), intents: Number(intents) }))
-        })).pipe(logFirst(again)),
+        })).pipe(logFirst(again, isTransient)),
       toTaskBackendError("heartbeat")
     ),
   unowned: ({ agentIds, limit, staleFor = Duration.infinity }) =>

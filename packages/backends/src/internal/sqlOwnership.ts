@@ -8,6 +8,7 @@ import { Duration, Effect, Option, Schema } from "effect"
 import type { SqlClient, Statement } from "effect/sql"
 import { toTaskBackendError } from "./backendError.ts"
 import type { Dialect } from "./sqlDialect.ts"
+import { isTransient } from "./sqlRetry.ts"
 import { claimColumns, headColumns, mergedPage, Millis, readClaims, readHeads, readRows, toClaim } from "./sqlRows.ts"
 import { logFirst, toMillis, tryCodec } from "./storeRetry.ts"
 import { toHead } from "./taskRow.ts"
@@ -93,7 +94,7 @@ export const makeLease = (
               id === null || token === null || intents === null ? [] : [{ taskId: id, token, intents }]
             )
           }
-        }).pipe(logFirst(again)), toTaskBackendError("heartbeat"))
+        }).pipe(logFirst(again, isTransient)), toTaskBackendError("heartbeat"))
   }
 }
 

@@ -21,7 +21,7 @@ export const isStarting = (error: SqlError.SqlError): boolean => codeOf(error) =
  * read), 25P03 (a transaction was idle too long) and 0A000 (a newer process changed a table that the prepared statement
  * returns).
  */
-const isTransient = (error: SqlError.SqlError): boolean =>
+export const isTransient = (error: SqlError.SqlError): boolean =>
   error.isRetryable || /^(?:08|53|57P|25006|25P03|0A000)/.test(codeOf(error))
 
 /** Whether the database refused a statement: it did not apply the statement, and would refuse it again. */

@@ -36,13 +36,16 @@ export type WithRetriesOf<F> = <A, E, E2>(
 ) => Effect.Effect<A, Exclude<E, F | CodecError> | E2>
 
 /**
- * Logs why the first try of a renewal failed. The lease interrupts a renewal when the lease runs out, which is before the
- * retries end. The log would otherwise have no reason for it.
+ * Logs why the first try of a renewal failed, if it is tried again. The lease interrupts a renewal when the lease runs out,
+ * which is before the retries end. The log would otherwise have no reason for it.
  */
-export const logFirst = (again: boolean) => <A, E, R>(renewal: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
-  again
-    ? renewal
-    : Effect.tapError(renewal, (error) => Effect.logWarning("The lease could not be renewed at once.", error))
+export const logFirst =
+  <F>(again: boolean, isTransient: (error: F) => boolean) =>
+  <A, R>(renewal: Effect.Effect<A, F | CodecError, R>): Effect.Effect<A, F | CodecError, R> =>
+    again ? renewal : Effect.tapError(renewal, (error) =>
+      isCodecError(error) || !isTransient(error)
+        ? Effect.void
+        : Effect.logWarning("The lease could not be renewed at once.", error))
 
 /** Retries for a store whose client fails with `F`. */
 export const make = <F>(options: {
