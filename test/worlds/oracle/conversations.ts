@@ -4,7 +4,7 @@
  * the messages of deleted tasks stay.
  */
 import { type MessageId, messageId, taskIdOf } from "@perennial/domain/Ids"
-import { isTerminal } from "@perennial/domain/Task"
+import { isTerminal, type Task } from "@perennial/domain/Task"
 import type { Observed } from "../world.ts"
 import type { Ends } from "./commits.ts"
 import type { Broken } from "./violation.ts"
@@ -16,7 +16,7 @@ export const checkConversations = (observed: Observed, ends: Ends, broken: Broke
       task.conversationId === id && !deleted.has(task.id) && log.some(({ event }) => event.type === "started")
     )
     // An open task may owe messages, and a refused message is only in the log.
-    if (ran.some(({ task }) => !isTerminal(task.status) || task.error?.code === "MessageRefused")) continue
+    if (ran.some(({ task }) => !isTerminal(task.status) || isInLogAlone(task))) continue
     const expected: Array<MessageId> = []
     for (const { log, task } of ran.toSorted((a, b) => (ends.get(a.task.id) ?? 0) - (ends.get(b.task.id) ?? 0))) {
       const at = task.replaces === undefined ? -1 : expected.indexOf(task.replaces)
@@ -36,6 +36,13 @@ export const checkConversations = (observed: Observed, ends: Ends, broken: Broke
     }
   }
 }
+
+/**
+ * Whether the store kept refusing calls about a task until the task ended: a message that it refused, or the release of a task
+ * without an execution. Only the log has all messages then.
+ */
+const isInLogAlone = ({ error }: Task): boolean =>
+  error?.code === "MessageRefused" || error?.code === "TaskUnreadable" || error?.code === "CrashLoop"
 
 const isDeletedDuringStart = ({ commits, history }: Observed, conversation: string): boolean =>
   history.calls.some(({ act, conversation: deleted, from, sure, until }) =>

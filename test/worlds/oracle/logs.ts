@@ -6,7 +6,7 @@ import type { Ends } from "./commits.ts"
 import type { Broken } from "./violation.ts"
 
 /** The errors with which a task may end here. The agent itself never fails. */
-const allowed: ReadonlySet<string> = new Set(["CrashLoop", "DeadlineExceeded", "MessageRefused"])
+const allowed: ReadonlySet<string> = new Set(["CrashLoop", "DeadlineExceeded", "MessageRefused", "TaskUnreadable"])
 
 export const checkLogs = (observed: Observed, ends: Ends, broken: Broken): void => {
   const cancels = new Set<string>()
