@@ -66,7 +66,9 @@ const toWait = (observed: Observed, whenFull: ReadonlyArray<Interval>) => {
     // made again with up to a second between two tries.
     const allowed = (hop: Interval) => {
       const millis = excused(hop)
-      return millis === 0 ? bound : bound + millis + leaseMillis / 3 + graceMillis
+      if (millis > 0) return bound + millis + leaseMillis / 3 + graceMillis
+      // So they do after an outage that ended just before: its first renewals give tasks back that had no lease.
+      return outages.some(({ to }) => to <= hop.from && hop.from - to < leaseMillis) ? bound + leaseMillis / 3 : bound
     }
     const ends = [...deaths, ...released.get(taskId) ?? []].map(({ at }) => at)
     const hop = longestHop({ from, to: claim.at }, ends, missing, (hop) => hop.to - hop.from - allowed(hop))

@@ -15,6 +15,7 @@ import { Context, Effect, Layer, Option } from "effect"
 import { Digest } from "effect/crypto"
 import { make } from "./internal/manager/taskManager.ts"
 import * as BoundedStores from "./internal/task/boundedStores.ts"
+import { WritesAnswered } from "./internal/task/pendingWrites.ts"
 import { Lease } from "./Lease.ts"
 import { TaskEngine } from "./TaskEngine.ts"
 import { TaskExecutor } from "./TaskExecutor.ts"
@@ -49,7 +50,8 @@ export const layerManager: Layer.Layer<
   Effect.gen(function*() {
     const { drain } = yield* TaskEngine
     const { renewed } = yield* Lease
-    return Context.make(TaskManager, yield* make).pipe(Context.add(HandOver, drain), Context.add(Readiness, renewed))
+    const ready = Effect.andThen(renewed, yield* WritesAnswered)
+    return Context.make(TaskManager, yield* make).pipe(Context.add(HandOver, drain), Context.add(Readiness, ready))
   })
 ).pipe(Layer.provide(layerDigest))
 

@@ -4,7 +4,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Agent from "@perennial/domain/Agent"
 import * as Usage from "@perennial/domain/Usage"
-import { Effect, Logger } from "effect"
+import { Effect, Fiber, Latch, Logger } from "effect"
 import { TestClock } from "effect/testing"
 import { shared, startProcess } from "./support/processes.ts"
 
@@ -38,5 +38,25 @@ describe("Readiness", () => {
       assert.strictEqual(message, "The store is not ready: it has not accepted a write for 7s.")
       // The process ends with a last call of its store.
       line.before = () => Effect.void
+    }).pipe(silent, Effect.scoped))
+
+  it.effect("fails while a write of a task has no answer, although the lease is renewed", () =>
+    Effect.gen(function*() {
+      const { line, manager, ready } = yield* startProcess(yield* shared, [agent])
+      const answer = yield* Latch.make()
+      // The first creates the conversation, the second the task.
+      line.before = () =>
+        line.names.at(-1) === "create" && line.names.filter((name) => name === "create").length === 2
+          ? answer.await
+          : Effect.void
+      const starting = yield* Effect.forkChild(manager.start({ message: "a" }))
+      yield* TestClock.adjust("6 seconds")
+      yield* ready
+      yield* TestClock.adjust("1 second")
+      const { message } = yield* Effect.flip(ready)
+      assert.strictEqual(message, "The store is not ready: it has not answered a write for 7s.")
+      yield* answer.open
+      yield* Fiber.join(starting)
+      yield* ready
     }).pipe(silent, Effect.scoped))
 })

@@ -76,8 +76,7 @@ const round = Effect.fnUntraced(function*(run: Run, kind: string, refuse: Refuse
     `the store ${kind}: processes that said that they were not ready`,
     `${notReady.length} of ${slots.length}`
   )
-  // With a full disk leases may still be renewed, because their rows have a place.
-  const ready = kind === "has a full disk" ? 0 : slots.length - notReady.length
+  const ready = slots.length - notReady.length
   if (ready > 0) yield* violated(run, "P8", `${ready} processes said that they were ready while the store ${kind}`)
 
   const took = yield* Effect.forEach(slots, (at) => readiness(at, true), { concurrency: "unbounded" })

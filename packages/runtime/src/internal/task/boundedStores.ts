@@ -5,8 +5,9 @@
 import { ConversationStore } from "@perennial/domain/ConversationStore"
 import { TaskBackend } from "@perennial/domain/TaskBackend"
 import { ConversationStoreError, TaskBackendError } from "@perennial/domain/TaskError"
-import { Context, Duration, Effect, Layer } from "effect"
+import { Clock, Context, Duration, Effect, Layer } from "effect"
 import { CurrentTaskLimits } from "../../TaskLimits.ts"
+import { PendingWrites, WritesAnswered } from "./pendingWrites.ts"
 
 /** The names of the members of `S` that are methods. The compiler sees to it that no name is missing. */
 type Methods<S> = {
@@ -68,16 +69,29 @@ const bounded = <S extends object>(
 /** The stores of the application, with bounds. */
 export const layer: Layer.Layer<TaskBackend | ConversationStore, never, TaskBackend | ConversationStore> = Layer
   .effectContext(Effect.gen(function*() {
-    const { storeTimeout } = yield* CurrentTaskLimits
+    const { heartbeat, storeTimeout } = yield* CurrentTaskLimits
+    const writes = new PendingWrites(yield* Clock.Clock, heartbeat)
     const backend = yield* TaskBackend
     const store = yield* ConversationStore
     const cause = `No answer within ${Duration.format(storeTimeout)}.`
+    const calls = bounded(
+      backend,
+      backendMethods,
+      storeTimeout,
+      (operation) => new TaskBackendError({ operation, cause })
+    )
     return Context.make(TaskBackend, {
       commitWindow: backend.commitWindow,
       wakes: backend.wakes,
-      ...bounded(backend, backendMethods, storeTimeout, (operation) => new TaskBackendError({ operation, cause }))
-    }).pipe(Context.add(
-      ConversationStore,
-      bounded(store, storeMethods, storeTimeout, (operation) => new ConversationStoreError({ operation, cause }))
-    ))
+      ...calls,
+      create: (...args) => writes.track(calls.create(...args)),
+      append: (...args) => writes.track(calls.append(...args)),
+      finish: (...args) => writes.track(calls.finish(...args))
+    }).pipe(
+      Context.add(WritesAnswered, writes.answered),
+      Context.add(
+        ConversationStore,
+        bounded(store, storeMethods, storeTimeout, (operation) => new ConversationStoreError({ operation, cause }))
+      )
+    )
   }))
