@@ -11,12 +11,14 @@ import type { Broken } from "./violation.ts"
 
 export const checkConversations = (observed: Observed, ends: Ends, broken: Broken): void => {
   const { conversations, deleted, tasks } = observed
+  const givenUp = new Set<string>()
+  for (const { task } of tasks.values()) if (isInLogAlone(task)) givenUp.add(task.conversationId)
   for (const [id, messages = []] of conversations) {
     const ran = [...tasks.values()].filter(({ log, task }) =>
       task.conversationId === id && !deleted.has(task.id) && log.some(({ event }) => event.type === "started")
     )
     // An open task may owe messages, and a refused message is only in the log.
-    if (ran.some(({ task }) => !isTerminal(task.status) || isInLogAlone(task))) continue
+    if (ran.some(({ task }) => !isTerminal(task.status)) || givenUp.has(id)) continue
     const expected: Array<MessageId> = []
     for (const { log, task } of ran.toSorted((a, b) => (ends.get(a.task.id) ?? 0) - (ends.get(b.task.id) ?? 0))) {
       const at = task.replaces === undefined ? -1 : expected.indexOf(task.replaces)
