@@ -12,6 +12,7 @@ import { makeDatabase, withPostgres } from "../../packages/backends/test/support
 import { sayIsSkipped } from "../../packages/backends/test/support/redis.ts"
 import * as RedisServer from "../../packages/backends/test/support/redisServer.ts"
 import * as Ledger from "../faults/ledger.ts"
+import * as Page from "../faults/page.ts"
 import * as Plan from "../faults/plan.ts"
 import * as Rest from "../support/rest.ts"
 import * as Server from "../support/server.ts"
@@ -175,14 +176,14 @@ const suite = (database: Effect.Effect<string, never, Scope.Scope>) => {
       // Most of the tasks are not in the middle of a write when A is frozen, so that they begin a write when A continues.
       const ids = yield* Effect.forEach(["z1", "z2", "z3", "z4", "z5"], (name) => {
         const plan: Plan.Plan = { name, words: 40, drip: 200, steps: [] }
-        return Rest.start(a.address, { message: Plan.encode(plan) })
+        return Rest.start(a.address, { message: Plan.encode(plan) }, Page.ofProgram)
       })
       const isClaimed = ({ type }: Ledger.Entry) => type === "claimed"
       yield* Ledger.until(ledger, (entries) => entries.filter(isClaimed).length === ids.length)
       yield* b.thaw
       const streams = yield* Effect.forEach(ids, (id) =>
         Effect.gen(function*() {
-          const reader = yield* Sse.connect(`${b.address}/tasks/${id}/events`)
+          const reader = yield* Sse.connect(`${b.address}/tasks/${id}/events`, { token: Page.token })
           return { reader, seen: yield* Sse.readUntil(reader, ({ data }) => data.type === "text") }
         }))
       yield* a.freeze

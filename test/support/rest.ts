@@ -10,14 +10,16 @@ export interface Answer {
   readonly body: any
 }
 
-export const send = (method: string, url: string, body?: unknown): Effect.Effect<Answer> =>
+type Headers = Readonly<Record<string, string>>
+
+export const send = (method: string, url: string, body?: unknown, headers: Headers = {}): Effect.Effect<Answer> =>
   Effect.promise(async (signal) => {
     const response = await fetch(url, {
       method,
       signal,
       ...(body === undefined
-        ? {}
-        : { headers: { "content-type": "application/json" }, body: JSON.stringify(body) })
+        ? { headers }
+        : { headers: { ...headers, "content-type": "application/json" }, body: JSON.stringify(body) })
     })
     const text = await response.text()
     return { status: response.status, body: text === "" ? undefined : JSON.parse(text) }
@@ -25,12 +27,12 @@ export const send = (method: string, url: string, body?: unknown): Effect.Effect
 
 export const get = (url: string) => send("GET", url)
 
-export const post = (url: string, body: unknown = {}) => send("POST", url, body)
+export const post = (url: string, body: unknown = {}, headers?: Headers) => send("POST", url, body, headers)
 
 /** Starts a task, which must be accepted, and returns its id. */
-export const start = (address: string, body: object): Effect.Effect<string> =>
+export const start = (address: string, body: object, headers?: Headers): Effect.Effect<string> =>
   Effect.flatMap(
-    post(`${address}/tasks`, body),
+    post(`${address}/tasks`, body, headers),
     ({ body, status }) =>
       status === 201 ? Effect.succeed(body.id) : Effect.die(new Error(`${status} ${JSON.stringify(body)}`))
   )

@@ -246,6 +246,8 @@ describe("background fibers survive failures of the store", () => {
       const backend = { ...both.backend, wakes: Stream.fromQueue(hints) }
       const a = yield* startProcess(both, [make("waits", () => Effect.never)])
       const b = yield* startProcess({ ...both, backend }, [stepping, make("waits", () => Effect.never)])
+      // The first sweep of the process ends before there are tasks.
+      yield* settle
       const tasks = yield* Effect.replicateEffect(a.manager.start({ message: "x" }), 100)
       yield* settle
       yield* a.terminate
