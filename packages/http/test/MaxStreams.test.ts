@@ -35,6 +35,8 @@ describe("a server with the largest number of open streams", () => {
       const refused = yield* call(`/tasks/${id}/events`)
       assert.strictEqual(refused.status, 503)
       assert.strictEqual(refused.headers.get("retry-after"), "5")
+      // The client would keep its connection, which is an open file.
+      assert.strictEqual(refused.headers.get("connection"), "close")
       assert.deepInclude(yield* problem(refused), { type: "urn:perennial:problem:too-many-streams", limit })
     }))
 
@@ -90,6 +92,8 @@ describe("a user with the largest number of open streams", () => {
       const refused = yield* open(call, "alice")
       assert.strictEqual(refused.status, 429)
       assert.strictEqual(refused.headers.get("retry-after"), "5")
+      // The client would keep its connection, which is an open file.
+      assert.strictEqual(refused.headers.get("connection"), "close")
       assert.deepInclude(yield* problem(refused), { type: "urn:perennial:problem:too-many-user-streams", limit: 2 })
       assert.strictEqual((yield* call("/chat", post({ message: "a" }, as("alice")))).status, 429)
       assert.strictEqual((yield* open(call, "bob")).status, 200)
