@@ -116,12 +116,12 @@ const makeLocal = Effect.gen(function*() {
     onNoneLeft: () => waiting.clear()
   })
 
-  const drain = Effect.suspend(() => {
+  const drain = Effect.gen(function*() {
     draining = true
-    return Effect.flatMap(FiberMap.size(running), (tasks) =>
-      tasks === 0 ? Effect.void : FiberMap.clear(running).pipe(
-        Effect.andThen(Effect.logInfo(`Tasks handed over: ${tasks}.`))
-      ))
+    const before = yield* executor.released
+    yield* FiberMap.clear(running)
+    const tasks = (yield* executor.released) - before
+    if (tasks > 0) yield* Effect.logInfo(`Tasks handed over: ${tasks}.`)
   })
   yield* Effect.addFinalizer(() => drain)
 

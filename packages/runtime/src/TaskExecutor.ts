@@ -51,6 +51,9 @@ export class TaskExecutor extends Context.Service<TaskExecutor, {
    */
   readonly execute: (head: Head, place?: TaskPlace) => Effect.Effect<Option.Option<Head>>
 
+  /** How many tasks this process has given back so far. */
+  readonly released: Effect.Effect<number>
+
   /** Reads the intents of a task, if the task is executed here. */
   readonly readIntents: (id: TaskId) => Effect.Effect<void, TaskBackendError>
 }>()("@perennial/runtime/TaskExecutor") {
@@ -73,7 +76,11 @@ const make = Effect.gen(function*() {
   const context = yield* Effect.context<never>()
   const commit = yield* GroupCommit.make(backend, lease.now)
   const deadlines = yield* Deadlines.make(limits)
-  const host: ExecutionHost = { backend, commit, limits, now: lease.now, scope, store }
+  let released = 0
+  const onReleased = () => {
+    released++
+  }
+  const host: ExecutionHost = { backend, commit, limits, now: lease.now, onReleased, scope, store }
   const storeFailures = new StoreFailures()
   const owners = new Map<TaskId, TaskOwner>()
   // This scope is never closed. Each execution ends the fiber of its agent. A fiber stays behind only if its finalizers do not
@@ -152,6 +159,7 @@ const make = Effect.gen(function*() {
 
   return TaskExecutor.of({
     execute,
+    released: Effect.sync(() => released),
     readIntents: (id) => Effect.suspend(() => owners.get(id)?.readIntents ?? Effect.void)
   })
 })

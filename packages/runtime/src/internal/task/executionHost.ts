@@ -16,4 +16,6 @@ export interface ExecutionHost {
   readonly scope: Scope.Scope
   /** The store's time, in milliseconds since 1970-01-01T00:00Z. */
   readonly now: () => number
+  /** Called when a task was given back. */
+  readonly onReleased: () => void
 }
