@@ -249,6 +249,9 @@ export class World {
     const { network, simulation } = this
     const left: Array<string> = []
     const processes = this.processes.filter((process) => process !== undefined)
+    // A start may have been on its way, and its task ends, too.
+    this.#runUntil(() => false, restMillis)
+    this.#runUntil(() => this.#hasEnded, patience)
     const from = simulation.now
     this.#runUntil(() => false, restMillis)
     const haveSwept = () => processes.every(({ actor }) => (network.traffic.get(actor)?.sweptAt ?? 0) > from)

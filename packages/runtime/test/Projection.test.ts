@@ -142,3 +142,24 @@ it.effect("P10: a conversation that is deleted while a task of it runs gets all 
     assert.strictEqual((yield* untilEnded(both, id)).status, "completed")
     assert.deepStrictEqual(yield* inConversation(both), ["hello", "first", "second"])
   }))
+
+it.effect("P10: an agent that goes on after the deletion puts no message before those that it removed", () =>
+  Effect.gen(function*() {
+    const both = yield* shared
+    const deleted = Effect.flatMap(CurrentUser, (userId) => both.store.delete({ id: conversationId, userId }))
+    let deletions = 0
+    const agent = make("deleting", ({ journal }, emit) =>
+      Effect.gen(function*() {
+        const done = journal.filter(({ event }) => event.type === "message").length
+        if (done < 1) yield* emit([message("first")])
+        if (deletions++ === 0) yield* Effect.orDie(deleted)
+        // The attempt stops at the second message. This agent does not.
+        if (done < 2) yield* Effect.exit(emit([message("second")]))
+        if (done < 3) yield* emit([message("third")])
+        return { usage: zero }
+      }).pipe(Effect.uninterruptible))
+    const { manager } = yield* startProcess(both, [agent])
+    const { id } = yield* manager.start({ message: "hello", conversationId })
+    assert.strictEqual((yield* untilEnded(both, id)).status, "completed")
+    assert.deepStrictEqual(yield* inConversation(both), ["hello", "first", "second", "third"])
+  }))

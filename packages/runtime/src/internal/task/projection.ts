@@ -47,11 +47,11 @@ const append = (store: Store, log: OwnedLog, messages: ReadonlyArray<StoredMessa
     // The conversation was deleted between the two steps of `start`, or the task was accepted between the two steps of the
     // deletion. The task is accepted, so the conversation is created again.
     Effect.catchTag("ConversationNotFound", (error) =>
-      Effect.andThen(
-        store.create({ id, userId }),
-        // Without the messages before it, a message has no sense. The next attempt reads all of them in the log.
-        isWhole(log, messages) ? store.append(id, messages) : Effect.fail(error)
-      )),
+      // Without the messages before it, a message has no sense. The next attempt reads all of them in the log, and creates the
+      // conversation with the first.
+      isWhole(log, messages)
+        ? Effect.andThen(store.create({ id, userId }), store.append(id, messages))
+        : Effect.fail(error)),
     Effect.map(() => log.stored(messages))
   )
 }
