@@ -315,8 +315,8 @@ const ofTasks: ReadonlyArray<Canary> = [
   canary(
     "a conversation that was deleted meanwhile gets only the later messages",
     `${runtime}internal/task/projection.ts`,
-    "isWhole(log, messages) ? store.append",
-    "messages.length > 0 ? store.append"
+    "isWhole(log, messages)\n        ? Effect.andThen",
+    "messages.length > 0\n        ? Effect.andThen"
   ),
   canary(
     "a shutdown is an error",
