@@ -13,6 +13,7 @@ import {
 } from "effect/http"
 import { Api } from "../Api.ts"
 import { InvalidRequest, MethodNotAllowed, RouteNotFound } from "../Problems.ts"
+import { pathOf } from "./requestPath.ts"
 
 /** Knows the methods of every path, also of paths with ids that are too long; asked only when a request has failed. */
 const table = FindMyWay.make<true>({ maxParamLength: Number.MAX_SAFE_INTEGER })
@@ -64,10 +65,6 @@ const respond = (path: string, { docs, prefix }: Options, method: string) => {
     HttpServerResponse.setHeader("allow", allow.join(", "))
   )
 }
-
-/** The path as the client sent it. A web-standard request has its whole URL there. */
-const pathOf = (request: HttpServerRequest.HttpServerRequest): string =>
-  request.originalUrl.replace(/^https?:\/\/[^/?#]*/i, "").replace(/[?#].*$/s, "") || "/"
 
 const isRouteNotFound = (error: unknown): boolean =>
   HttpServerError.isHttpServerError(error) && error.reason._tag === "RouteNotFound"

@@ -3,6 +3,7 @@ import { Effect, type Layer, Option } from "effect"
 import { HttpRouter, HttpServerRequest } from "effect/http"
 import { CurrentPrincipal } from "../Principal.ts"
 import { ticketKey, Tickets } from "../Tickets.ts"
+import { pathOf } from "./requestPath.ts"
 
 /** A malformed path belongs to no task. */
 const decodeSegment = Option.liftThrowable(decodeURIComponent)
@@ -10,9 +11,10 @@ const decodeSegment = Option.liftThrowable(decodeURIComponent)
 /** The ticket of a request for an event stream, and the task of the stream. Undefined for all other requests. */
 const ticketOf = (request: HttpServerRequest.HttpServerRequest, prefix: string) => {
   if (request.method !== "GET") return undefined
-  const url = new URL(request.originalUrl, "http://localhost")
-  const ticket = url.searchParams.get(ticketKey)
-  const path = url.pathname.startsWith(`${prefix}/`) ? url.pathname.slice(prefix.length) : ""
+  // The target may be no URL at all.
+  const ticket = new URLSearchParams(/\?(.*)$/s.exec(request.originalUrl)?.[1]).get(ticketKey)
+  const whole = pathOf(request)
+  const path = whole.startsWith(`${prefix}/`) ? whole.slice(prefix.length) : ""
   const taskId = /^\/tasks\/([^/]+)\/events$/.exec(path)?.[1]
   if (ticket === null || (taskId === undefined && path !== "/feed")) return undefined
   return { ticket, taskId: taskId === undefined ? undefined : Option.getOrElse(decodeSegment(taskId), () => "") }
