@@ -40,23 +40,26 @@ describe("Readiness", () => {
       line.before = () => Effect.void
     }).pipe(silent, Effect.scoped))
 
-  it.effect("fails while a write of a task has no answer, although the lease is renewed", () =>
-    Effect.gen(function*() {
-      const { line, manager, ready } = yield* startProcess(yield* shared, [agent])
-      const answer = yield* Latch.make()
-      // The first creates the conversation, the second the task.
-      line.before = () =>
-        line.names.at(-1) === "create" && line.names.filter((name) => name === "create").length === 2
-          ? answer.await
-          : Effect.void
-      const starting = yield* Effect.forkChild(manager.start({ message: "a" }))
-      yield* TestClock.adjust("6 seconds")
-      yield* ready
-      yield* TestClock.adjust("1 second")
-      const { message } = yield* Effect.flip(ready)
-      assert.strictEqual(message, "The store is not ready: it has not answered a write for 7s.")
-      yield* answer.open
-      yield* Fiber.join(starting)
-      yield* ready
-    }).pipe(silent, Effect.scoped))
+  // The first create makes the conversation, the second the task.
+  it.effect.each([["conversation", 1], ["task", 2]] as const)(
+    "fails while a write of a %s has no answer, although the lease is renewed",
+    ([, nth]) =>
+      Effect.gen(function*() {
+        const { line, manager, ready } = yield* startProcess(yield* shared, [agent])
+        const answer = yield* Latch.make()
+        line.before = () =>
+          line.names.at(-1) === "create" && line.names.filter((name) => name === "create").length === nth
+            ? answer.await
+            : Effect.void
+        const starting = yield* Effect.forkChild(manager.start({ message: "a" }))
+        yield* TestClock.adjust("6 seconds")
+        yield* ready
+        yield* TestClock.adjust("1 second")
+        const { message } = yield* Effect.flip(ready)
+        assert.strictEqual(message, "The store is not ready: it has not answered a write for 7s.")
+        yield* answer.open
+        yield* Fiber.join(starting)
+        yield* ready
+      }).pipe(silent, Effect.scoped)
+  )
 })

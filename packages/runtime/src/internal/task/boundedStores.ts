@@ -80,18 +80,26 @@ export const layer: Layer.Layer<TaskBackend | ConversationStore, never, TaskBack
       storeTimeout,
       (operation) => new TaskBackendError({ operation, cause })
     )
+    const conversations = bounded(
+      store,
+      storeMethods,
+      storeTimeout,
+      (operation) => new ConversationStoreError({ operation, cause })
+    )
     return Context.make(TaskBackend, {
       commitWindow: backend.commitWindow,
       wakes: backend.wakes,
       ...calls,
       create: (...args) => writes.track(calls.create(...args)),
       append: (...args) => writes.track(calls.append(...args)),
-      finish: (...args) => writes.track(calls.finish(...args))
+      finish: (...args) => writes.track(calls.finish(...args)),
+      putIntent: (...args) => writes.track(calls.putIntent(...args))
     }).pipe(
       Context.add(WritesAnswered, writes.answered),
-      Context.add(
-        ConversationStore,
-        bounded(store, storeMethods, storeTimeout, (operation) => new ConversationStoreError({ operation, cause }))
-      )
+      Context.add(ConversationStore, {
+        ...conversations,
+        create: (...args) => writes.track(conversations.create(...args)),
+        append: (...args) => writes.track(conversations.append(...args))
+      })
     )
   }))

@@ -1,5 +1,5 @@
 /**
- * The writes of tasks and events that the store has not answered yet. A store that only refuses to grow, such as one with a full
+ * The writes of tasks, events and messages that the store has not answered yet. A store that only refuses to grow, such as one with a full
  * disk, may still renew leases. Its writes are tried again for a while, and meanwhile have no answer.
  */
 import { NotReady } from "@perennial/domain/Readiness"
