@@ -30,6 +30,17 @@ describe("the checker of owners", () => {
     )
   })
 
+  it("P8: an orphan may wait longer by the time in which the store or the machine was slow, and no longer", () => {
+    const slow = (millis: number): Change => ({
+      observed: (observed) => ({
+        ...later(millis).observed?.(observed) ?? observed,
+        slow: [{ from: 1_100, to: 2_100 }]
+      })
+    })
+    assert.deepStrictEqual(found(slow(5_990)), [])
+    assertCaught("P8", /waited 6005 ms after 1 was gone/, slow(6_000))
+  })
+
   it("P8: an accepted task that nobody claimed for longer than lease + 2 s, unless no process had a place", () => {
     const late = (millis: number, change: Partial<Observed> = {}): Change => ({
       observed: (observed) => ({

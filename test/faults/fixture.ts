@@ -129,6 +129,7 @@ export const observe = (change: Change = {}): Observed => {
     refusals: 0,
     content: { accepted: 0, refused: 0 },
     proxies: [{ connections: 0, cut: 0, halfOpen: 0 }],
+    slow: [],
     cuts: [],
     least: {}
   }

@@ -77,6 +77,8 @@ export interface Observed {
   readonly proxies: ReadonlyArray<ProxyCounts>
   /** Content at the bounds: what was accepted and arrived whole, what was refused and changed nothing. */
   readonly content: { readonly accepted: number; readonly refused: number }
+  /** When the store, or the machine, was slow. */
+  readonly slow: ReadonlyArray<Outage>
   /** When all connections to the store were cut. */
   readonly cuts: ReadonlyArray<number>
   /** What must have happened for the run to have shown anything. */

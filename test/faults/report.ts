@@ -15,8 +15,11 @@ const shown = 20
 const longest = (waits: ReadonlyArray<Waits.Wait>): string =>
   waits.length === 0 ? "none" : String(Math.max(...waits.map(({ millis }) => millis)))
 
+const slowest = (slow: Observed["slow"]): string =>
+  `${slow.length}, ${Math.max(0, ...slow.map(({ from, to }) => to - from))}`
+
 const figuresOf = (observed: Observed): ReadonlyArray<readonly [string, string | number]> => {
-  const { deaths, leaseMillis, least, lives, readings } = observed
+  const { deaths, leaseMillis, least, lives, readings, slow } = observed
   const counts = Coverage.counts(observed)
   const waits = Waits.waits(observed)
   const of = (kind: Waits.Wait["kind"], excused = false) =>
@@ -29,7 +32,8 @@ const figuresOf = (observed: Observed): ReadonlyArray<readonly [string, string |
     ["processes in all, and those that died by themselves or did not come up", `${lives.length}, ${died}`],
     ["tasks given up because too many owners were lost in a row", givenUp(observed)],
     [`longest wait of an orphan, ms (at most ${leaseMillis + Waits.graceMillis})`, of("orphaned")],
-    ["the same where the store or all processes were away in between, ms", of("orphaned", true)],
+    ["the same where the store was away or slow, or all processes were away, ms", of("orphaned", true)],
+    ["times that a small write of the harness took over 500 ms, and the longest, ms", slowest(slow)],
     [`longest wait of a task handed over, ms (at most ${Waits.graceMillis})`, of("handedOver")],
     [`longest wait of a task whose turn had come, ms (at most ${leaseMillis + Waits.graceMillis})`, of("accepted")],
     [`most that a server grew by, MiB (at most ${observed.growthBytes / 2 ** 20})`, mebibytes]

@@ -148,6 +148,7 @@ export const observe = Effect.fnUntraced(function*(run: Run): Effect.fn.Return<O
     restarts: world.store.outages.length,
     refusals: world.store.refusals.length,
     proxies: world.slots.map(({ proxy }) => proxy.counts),
+    slow: world.store.slow,
     cuts: world.store.cuts,
     least: Coverage.sum(run.least)
   }

@@ -7,6 +7,7 @@ import { Clock, Console, Effect, Redacted, Semaphore } from "effect"
 import { Redis } from "effect/persistence"
 import * as Postgres from "../../packages/backends/test/support/postgresServer.ts"
 import * as RedisServer from "../../packages/backends/test/support/redisServer.ts"
+import * as Pace from "./pace.ts"
 import * as SmallDisk from "./smallDisk.ts"
 
 export const names = ["postgres", "redis"] as const
@@ -35,6 +36,8 @@ export interface Store {
   readonly refusals: ReadonlyArray<Outage>
   /** When all connections to it were ended. */
   readonly cuts: ReadonlyArray<number>
+  /** When it, or the machine, was slow. */
+  readonly slow: ReadonlyArray<Outage>
 }
 
 /**
@@ -95,6 +98,8 @@ const postgres = Effect.gen(function*() {
         "CREATE DATABASE perennial TABLESPACE small"
       )
   )
+  yield* Effect.orDie(execute("CREATE TABLE pace (writes bigint)", "INSERT INTO pace VALUES (0)"))
+  const slow = yield* Pace.watch(execute("UPDATE pace SET writes = writes + 1"))
   const url = new URL(Redacted.value(server.url))
   url.pathname = "/perennial"
   const store: Store = {
@@ -116,7 +121,8 @@ const postgres = Effect.gen(function*() {
     },
     outages,
     refusals,
-    cuts
+    cuts,
+    slow
   }
   return store
 })
@@ -128,6 +134,7 @@ const redis = Effect.gen(function*() {
     Effect.flatMap(Redis.Redis, (redis) => redis.send(...command)).pipe(
       Effect.provide(NodeRedis.layer({ url: server.url }))
     )
+  const slow = yield* Pace.watch(execute("INCR", "pace"))
   const set = (setting: string, value: string) => execute("CONFIG", "SET", setting, value)
   const store: Store = {
     name: "redis",
@@ -143,7 +150,8 @@ const redis = Effect.gen(function*() {
     },
     outages,
     refusals,
-    cuts
+    cuts,
+    slow
   }
   return store
 })

@@ -13,7 +13,7 @@ export interface Wait {
   /** The process that had it before. */
   readonly pid?: number
   readonly millis: number
-  /** How much of it nobody could have done anything: the store was away, no process was there or had a place. */
+  /** How much of it nobody could have done anything: the store was away or slow, no process was there or had a place. */
   readonly excusedMillis: number
   /** How long it may have been at most. */
   readonly allowedMillis: number
@@ -56,19 +56,21 @@ const longestHop = (
 }
 
 const toWait = (observed: Observed, whenFull: ReadonlyArray<Interval>) => {
-  const { absences, deaths, leaseMillis, ledger, outages } = observed
+  const { absences, deaths, leaseMillis, ledger, outages, slow } = observed
   const released = Map.groupBy(ofType(ledger, "released"), ({ taskId }) => taskId)
   return ({ claim, from, kind, missing, pid, taskId }: Span): Wait => {
     const excuses = [...outages, ...absences, ...whenFull, ...freezes(observed, claim.pid)]
     const bound = kind === "handedOver" && missing === 0 ? graceMillis : leaseMillis + graceMillis
     const excused = ({ from, to }: Interval) => overlap(excuses, from, to)
+    const excusedOrSlow = ({ from, to }: Interval) => overlap([...excuses, ...slow], from, to)
     // After an outage in which leases ran out owners first get a third of the lease to renew theirs, and connections are
     // made again with up to a second between two tries.
     const allowed = (hop: Interval) => {
-      const millis = excused(hop)
-      if (millis > 0) return bound + millis + leaseMillis / 3 + graceMillis
+      const millis = excusedOrSlow(hop)
+      if (excused(hop) > 0) return bound + millis + leaseMillis / 3 + graceMillis
       // So they do after an outage that ended just before: its first renewals give tasks back that had no lease.
-      return outages.some(({ to }) => to <= hop.from && hop.from - to < leaseMillis) ? bound + leaseMillis / 3 : bound
+      const afterOutage = outages.some(({ to }) => to <= hop.from && hop.from - to < leaseMillis)
+      return bound + millis + (afterOutage ? leaseMillis / 3 : 0)
     }
     const ends = [...deaths, ...released.get(taskId) ?? []].map(({ at }) => at)
     const hop = longestHop({ from, to: claim.at }, ends, missing, (hop) => hop.to - hop.from - allowed(hop))
@@ -77,7 +79,7 @@ const toWait = (observed: Observed, whenFull: ReadonlyArray<Interval>) => {
       kind,
       ...(pid === undefined ? {} : { pid }),
       millis: Math.max(0, hop.to - hop.from),
-      excusedMillis: excused(hop),
+      excusedMillis: excusedOrSlow(hop),
       allowedMillis: allowed(hop)
     }
   }
