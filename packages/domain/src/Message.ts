@@ -61,7 +61,7 @@ export const FilePart = Schema.Struct({
   Schema.makeFilter((file) =>
     (file.data === undefined) === (file.url === undefined) ? "a file has either `data` or `url`" : undefined
   )
-)
+).annotate({ identifier: "FilePart" })
 
 /**
  * @since 0.1.0

@@ -56,7 +56,9 @@ const TextMessage = ContentBounds.WellFormedText.check(
 
 // `providerData` comes from the answers of a model's provider. From a caller it is ignored, as unknown fields are.
 const UserPart = Schema.Union([
-  TextPart.mapFields(({ type }) => ({ type, text: ContentBounds.WellFormedText })),
+  TextPart.mapFields(({ type }) => ({ type, text: ContentBounds.WellFormedText })).annotate({
+    identifier: "NewTextPart"
+  }),
   FilePart.mapFields(
     ({ data, mediaType, type, url }) => ({
       type,
@@ -66,7 +68,7 @@ const UserPart = Schema.Union([
       name: Schema.optionalKey(ContentBounds.WellFormedText)
     }),
     { unsafePreserveChecks: true }
-  )
+  ).annotate({ identifier: "NewFilePart" })
 ])
 
 const PartsMessage = Schema.Struct({ ...UserMessage.fields, content: Schema.NonEmptyArray(UserPart) }).check(

@@ -17,7 +17,9 @@ import { Authorization, Public } from "./Authorization.ts"
 import { FeedApi } from "./FeedApi.ts"
 import { cancelBody, describeLimit, describeTask, lastEventId, limit, longest, page } from "./internal/apiParts.ts"
 import { ConversationCursor } from "./internal/conversationCursor.ts"
-import { documented, documentedApi, integer } from "./internal/openApi.ts"
+import * as examples from "./internal/examples.ts"
+import { documented, integer } from "./internal/openApi.ts"
+import { documentedApi } from "./internal/openApiDocument.ts"
 import { OperatorApi } from "./OperatorApi.ts"
 import * as Problems from "./Problems.ts"
 import { TicketsApi } from "./TicketsApi.ts"
@@ -92,7 +94,7 @@ export const EventPage = Schema.Struct({
 export type EventPage = typeof EventPage.Type
 
 const describeKey = {
-  description: "Makes the request safe to repeat: the same key with the same body returns the same task."
+  description: "Makes the request safe to repeat. The same key with the same body returns the same task."
 }
 const describeConversation = { description: "The id of the conversation." }
 
@@ -130,11 +132,12 @@ export class TasksApi extends HttpApiGroup.make("tasks")
       error: startErrors
     }).annotateMerge(documented({
       summary: "Start a task",
+      description:
+        "Stores the task and answers at once. The task runs in the background. The same request with the same " +
+        "`Idempotency-Key` returns the same task.",
       parameters: { "idempotency-key": describeKey },
       example: { message: "Hello" },
-      responses: { 201: "The task is stored" },
-      description: "Answers as soon as the task is stored; it runs in the background. Repeating the request with the " +
-        "same `Idempotency-Key` returns the same task."
+      responses: { 201: { description: "The task is stored", example: examples.queued } }
     })),
     HttpApiEndpoint.post("chat", "/chat", {
       headers: { "idempotency-key": idempotencyKey },
@@ -143,10 +146,13 @@ export class TasksApi extends HttpApiGroup.make("tasks")
       error: [...startErrors, Problems.TooManyStreams, Problems.TooManyUserStreams]
     }).annotateMerge(documented({
       summary: "Start a task and stream its events",
+      description:
+        "`POST /tasks` and `GET /tasks/{id}/events` in one request. The header `Location` names the task. After " +
+        "a cut, read the other events there.",
       parameters: { "idempotency-key": describeKey },
       example: { message: "Hello" },
-      responses: { 200: "The events of the task from the first one" },
-      description: "`POST /tasks` and `GET /tasks/{id}/events` in one. `Location` names the task: resume there."
+      responses: { 200: "The events of the task, from the first event to the last" },
+      event: examples.event
     })),
     HttpApiEndpoint.get("list", "/tasks", {
       query: {
@@ -158,14 +164,15 @@ export class TasksApi extends HttpApiGroup.make("tasks")
       success: page(Task, TaskId),
       error: Problems.Unavailable
     }).annotateMerge(documented({
-      summary: "List tasks, newest first",
+      summary: "List tasks",
+      description: "The newest task is the first. A page without `next` is the last page.",
       parameters: {
         conversationId: { description: "Only the tasks of this conversation." },
         status: { description: "Only tasks with one of these statuses." },
         before: { description: "The `next` of the page before." },
         limit: describeLimit("tasks", 20)
       },
-      responses: { 200: "A page of tasks" }
+      responses: { 200: { description: "A page of tasks", example: { items: [examples.running] } } }
     })),
     HttpApiEndpoint.get("get", "/tasks/:id", {
       params: taskParams,
@@ -173,8 +180,9 @@ export class TasksApi extends HttpApiGroup.make("tasks")
       error: [Problems.TaskNotFound, Problems.Unavailable]
     }).annotateMerge(documented({
       summary: "Read a task",
+      description: "The task as it is now. It does not have the events and messages of the task.",
       parameters: { id: describeTask },
-      responses: { 200: "The task" }
+      responses: { 200: { description: "The task", example: examples.running } }
     })),
     HttpApiEndpoint.get("events", "/tasks/:id/events", {
       params: taskParams,
@@ -191,19 +199,25 @@ export class TasksApi extends HttpApiGroup.make("tasks")
       ]
     }).annotateMerge(documented({
       summary: "Read the events of a task",
+      description:
+        "Streams the stored events after the cursor, then new events as they come, up to the terminal event. " +
+        "The cursor is `Last-Event-ID`, or else `after`, or else 0. With `Accept: application/json` the answer is one page " +
+        "of stored events.",
       parameters: {
         id: describeTask,
-        after: { description: "The seq of the last event that is known; 0 by default.", schema: integer(0) },
-        "last-event-id": { description: "As `after`, which it takes precedence over.", schema: integer(0) },
+        after: { description: "The seq of the last event that the client has; 0 by default.", schema: integer(0) },
+        "last-event-id": { description: "The same as `after`. If both are sent, this one counts.", schema: integer(0) },
         limit: describeLimit("events", 256)
       },
       responses: {
-        200: "The events after the cursor, or a page of them",
+        200: {
+          description:
+            "Server-Sent Events: the `data` of a frame is an event, and its `id` is the seq. Or a page of events",
+          example: examples.eventPage
+        },
         204: "The task has ended, and the cursor is at its last event"
       },
-      description: "Streams what the log holds after the cursor, then live, and ends after the terminal event. The " +
-        "cursor is `Last-Event-ID`, else `after`, else 0. 204 when the task has ended and the cursor is at its last " +
-        "event. With `Accept: application/json` it answers with one page of at most `limit` events (256 by default)."
+      event: examples.event
     })),
     HttpApiEndpoint.post("cancel", "/tasks/:id/cancel", {
       params: taskParams,
@@ -213,11 +227,15 @@ export class TasksApi extends HttpApiGroup.make("tasks")
       error: [Problems.TaskNotFound, Problems.Unavailable]
     }).annotateMerge(documented({
       summary: "Cancel a task",
+      description:
+        "Waits until the task has ended, but not longer than 10 seconds. A task that has ended stays as it is.",
       parameters: { id: describeTask },
       example: { reason: "No longer needed" },
       bodyIsOptional: true,
-      responses: { 200: "The task has ended", 202: "The cancel is recorded, and the task has not ended yet" },
-      description: "200 with the task as it ended, whichever way; 202 when it has not ended within 10 seconds."
+      responses: {
+        200: { description: "The task has ended, with any status", example: examples.cancelled },
+        202: { description: "The cancel is stored, and the task has not ended yet", example: examples.running }
+      }
     })),
     HttpApiEndpoint.post("decide", "/tasks/:id/decisions/:toolCallId", {
       params: { id: TaskId, toolCallId: Schema.NonEmptyString },
@@ -225,8 +243,10 @@ export class TasksApi extends HttpApiGroup.make("tasks")
       success: HttpApiSchema.NoContent,
       error: [Problems.TaskNotFound, Problems.ToolCallNotFound, Problems.AlreadyDecided, Problems.Unavailable]
     }).annotateMerge(documented({
-      summary: "Decide about a tool call that waits for approval",
-      description: "The first decision stands; the same decision again is fine.",
+      summary: "Decide about a tool call",
+      description:
+        "Approves or denies a tool call that waits for a person. The first decision counts. The same decision " +
+        "again is accepted.",
       parameters: { id: describeTask, toolCallId: { description: "The `toolCallId` of the event `tool_approval`." } },
       example: { approved: true },
       responses: { 204: "The decision is stored" }
@@ -234,7 +254,7 @@ export class TasksApi extends HttpApiGroup.make("tasks")
   )
   .middleware(Problems.RequestLimit)
   .middleware(Authorization)
-  .annotateMerge(OpenApi.annotations({ title: "Tasks" }))
+  .annotateMerge(OpenApi.annotations({ title: "Tasks", description: "Start, read and cancel tasks." }))
 {}
 
 /**
@@ -251,13 +271,13 @@ export class ConversationsApi extends HttpApiGroup.make("conversations")
       error: Problems.Unavailable
     }).annotateMerge(
       documented({
-        summary: "List conversations, newest first",
-        description: "By the time they were created.",
+        summary: "List conversations",
+        description: "The conversation that was created last is the first. A page without `next` is the last page.",
         parameters: {
           before: { description: "The `next` of the page before.", schema: { type: "string" } },
           limit: describeLimit("conversations", 20)
         },
-        responses: { 200: "A page of conversations" }
+        responses: { 200: { description: "A page of conversations", example: { items: [examples.conversation] } } }
       })
     ),
     HttpApiEndpoint.get("get", "/conversations/:id", {
@@ -266,8 +286,9 @@ export class ConversationsApi extends HttpApiGroup.make("conversations")
       error: [Problems.ConversationNotFound, Problems.Unavailable]
     }).annotateMerge(documented({
       summary: "Read a conversation",
+      description: "The conversation without its messages.",
       parameters: { id: describeConversation },
-      responses: { 200: "The conversation" }
+      responses: { 200: { description: "The conversation", example: examples.conversation } }
     })),
     HttpApiEndpoint.get("messages", "/conversations/:id/messages", {
       params: conversationParams,
@@ -276,14 +297,16 @@ export class ConversationsApi extends HttpApiGroup.make("conversations")
       error: [Problems.ConversationNotFound, Problems.Unavailable]
     }).annotateMerge(
       documented({
-        summary: "Read the messages of a conversation, oldest first",
-        description: "A page ends early from 8 MiB of files on.",
+        summary: "Read the messages of a conversation",
+        description:
+          "The oldest message is the first. A page without `next` is the last page. A page ends early when its " +
+          "files reach 8 MiB.",
         parameters: {
           id: describeConversation,
           after: { description: "The `next` of the page before." },
           limit: describeLimit("messages", 100)
         },
-        responses: { 200: "A page of messages" }
+        responses: { 200: { description: "A page of messages", example: { items: [examples.message] } } }
       })
     ),
     HttpApiEndpoint.post("regenerate", "/conversations/:id/regenerate", {
@@ -294,12 +317,14 @@ export class ConversationsApi extends HttpApiGroup.make("conversations")
       success: Started,
       error: startErrors
     }).annotateMerge(documented({
-      summary: "Answer the user's last message again",
+      summary: "Repeat the last answer",
+      description:
+        "Starts a task with the user's last message. The new answer replaces the old one, as with `replaces` of " +
+        "`POST /tasks`.",
       parameters: { id: describeConversation, "idempotency-key": describeKey },
       example: { onBusy: "reject" },
       bodyIsOptional: true,
-      responses: { 201: "The task is stored" },
-      description: "Starts a task with the same message, as `POST /tasks` with `replaces` does."
+      responses: { 201: { description: "The task is stored", example: examples.queued } }
     })),
     HttpApiEndpoint.delete("remove", "/conversations/:id", {
       params: conversationParams,
@@ -307,14 +332,16 @@ export class ConversationsApi extends HttpApiGroup.make("conversations")
       error: [Problems.ConversationNotFound, Problems.ConversationBusy, Problems.Unavailable]
     }).annotateMerge(documented({
       summary: "Remove a conversation",
+      description:
+        "Removes the conversation with its tasks, events and messages. A conversation with an active task is not " +
+        "removed.",
       parameters: { id: describeConversation },
-      responses: { 204: "The conversation is removed" },
-      description: "With its tasks, logs and messages, unless a task of it is active."
+      responses: { 204: "The conversation is removed" }
     }))
   )
   .middleware(Problems.RequestLimit)
   .middleware(Authorization)
-  .annotateMerge(OpenApi.annotations({ title: "Conversations" }))
+  .annotateMerge(OpenApi.annotations({ title: "Conversations", description: "Read and remove conversations." }))
 {}
 
 const Ok = Schema.Struct({ ok: Schema.Literal(true) })
@@ -328,15 +355,21 @@ const Ok = Schema.Struct({ ok: Schema.Literal(true) })
 export class SystemApi extends HttpApiGroup.make("system")
   .add(
     HttpApiEndpoint.get("health", "/health", { success: Ok })
-      .annotateMerge(documented({ summary: "Ask whether the process is alive", responses: { 200: "It is alive" } })),
+      .annotateMerge(documented({
+        summary: "Check that the process is alive",
+        description: "Always answers 200. Needs no token.",
+        responses: { 200: { description: "The process is alive", example: { ok: true } } }
+      })),
     HttpApiEndpoint.get("ready", "/ready", { success: Ok, error: Problems.Unavailable })
       .annotateMerge(documented({
-        summary: "Ask whether the server can take requests",
-        description: "It can while its store answers within two seconds and it is not shutting down.",
-        responses: { 200: "It is ready" }
+        summary: "Check that the server is ready",
+        description:
+          "The server is ready while its store answers within two seconds and accepts writes, and while it is not " +
+          "shutting down. Needs no token.",
+        responses: { 200: { description: "The server is ready", example: { ok: true } } }
       }))
   )
-  .annotateMerge(OpenApi.annotations({ title: "System" }))
+  .annotateMerge(OpenApi.annotations({ title: "System", description: "Checks for load balancers." }))
   .annotate(Public, true)
 {}
 

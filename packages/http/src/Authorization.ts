@@ -38,12 +38,12 @@ export const tokenKey = "access_token"
 export class Authorization extends HttpApiMiddleware.Service<Authorization>()("@perennial/http/Authorization", {
   requiredForClient: true,
   security: {
-    bearer: HttpApiSecurity.bearer,
+    bearer: HttpApiSecurity.bearer.pipe(describe("A token of the user. Prefer this header to the other credentials.")),
     query: HttpApiSecurity.apiKey({ key: tokenKey, in: "query" }).pipe(
-      describe("For `EventSource` without cookies. Addresses end up in logs: prefer the others.")
+      describe("For an `EventSource` without cookies. Proxies log URLs: prefer a ticket.")
     ),
     cookie: HttpApiSecurity.apiKey({ key: tokenKey, in: "cookie" }).pipe(
-      describe("For `EventSource`. Writes must come from the same origin.")
+      describe("For an `EventSource`. A request other than GET and HEAD must come from the same origin.")
     )
   },
   error: [Unauthorized, Forbidden, Unavailable]

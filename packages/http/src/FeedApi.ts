@@ -10,6 +10,7 @@ import { Schema } from "effect"
 import { HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
 import { Authorization } from "./Authorization.ts"
 import { lastEventId } from "./internal/apiParts.ts"
+import * as examples from "./internal/examples.ts"
 import { documented, integer } from "./internal/openApi.ts"
 import * as Problems from "./Problems.ts"
 
@@ -25,7 +26,7 @@ export const FeedFrame = Schema.Struct({
   data: Schema.fromJsonString(Schema.toCodecJson(FeedChange)).annotate({ identifier: "FeedChangeJson" })
 })
 
-const cursor = { description: "The cursor of the newest update that is known.", schema: integer(0) }
+const cursor = { description: "The cursor of the last frame that the client has.", schema: integer(0) }
 
 const limit = { minimum: 1, maximum: 100 }
 
@@ -45,14 +46,15 @@ export class FeedApi extends HttpApiGroup.make("feed")
     }).annotateMerge(documented({
       summary: "Follow the user's tasks",
       description:
-        "Streams a snapshot of what is active, then each task that is accepted, begins, waits for a person, gives " +
-        "a title, or ends. With a cursor the snapshot also has the tasks that ended since. A slow reader gets the latest " +
-        "state of a task, not the states between.",
+        "The first frame is a snapshot of the active tasks. The others have the tasks that were accepted, began, " +
+        "wait for a person, got a title, or ended. With a cursor the snapshot also has the tasks that ended since. A slow " +
+        "reader gets the latest state of each task.",
       parameters: {
         after: cursor,
-        "last-event-id": { ...cursor, description: "As `after`, which it takes precedence over." }
+        "last-event-id": { ...cursor, description: "The same as `after`. If both are sent, this one counts." }
       },
-      responses: { 200: "The feed" }
+      responses: { 200: "Server-Sent Events: the `data` of a frame is a change, and its `id` is the cursor" },
+      event: examples.feedChange
     })),
     HttpApiEndpoint.get("approvals", "/approvals", {
       query: {
@@ -64,19 +66,19 @@ export class FeedApi extends HttpApiGroup.make("feed")
     }).annotateMerge(documented({
       summary: "List the tool calls that wait for the user",
       description:
-        "By task, newest first. A page has all approvals of each of its tasks, and ends after the task that " +
-        "reaches `limit`, or early from 1 MiB of arguments on.",
+        "The calls of the newest task are the first. A page has all calls of each of its tasks. It ends after the task " +
+        "that reaches `limit`, or when its arguments reach 1 MiB.",
       parameters: {
         before: { description: "The `next` of the page before." },
         limit: {
-          description: "The number of approvals after which a page ends; 20 by default.",
+          description: "The number of calls after which a page ends; 20 by default.",
           schema: integer(limit.minimum, limit.maximum)
         }
       },
-      responses: { 200: "A page of approvals" }
+      responses: { 200: { description: "A page of tool calls", example: { items: [examples.approval] } } }
     }))
   )
   .middleware(Problems.RequestLimit)
   .middleware(Authorization)
-  .annotateMerge(OpenApi.annotations({ title: "Feed" }))
+  .annotateMerge(OpenApi.annotations({ title: "Feed", description: "What changes, and what waits for the user." }))
 {}

@@ -9,6 +9,7 @@ import { Effect, Layer, Schema } from "effect"
 import { HttpApiEndpoint, HttpApiGroup, HttpApiMiddleware, HttpApiSchema, OpenApi } from "effect/http-api"
 import { Authorization } from "./Authorization.ts"
 import { cancelBody, describeLimit, describeTask, limit, longest, page } from "./internal/apiParts.ts"
+import * as examples from "./internal/examples.ts"
 import { documented } from "./internal/openApi.ts"
 import { CurrentPrincipal } from "./Principal.ts"
 import * as Problems from "./Problems.ts"
@@ -54,14 +55,15 @@ export class OperatorApi extends HttpApiGroup.make("operator")
       success: page(Task, TaskId),
       error: Problems.Unavailable
     }).annotateMerge(documented({
-      summary: "List the tasks of a user, newest first",
+      summary: "List the tasks of a user",
+      description: "The newest task is the first. A page without `next` is the last page.",
       parameters: {
         userId: describeUser,
         status: { description: "Only tasks with one of these statuses." },
         before: { description: "The `next` of the page before." },
         limit: describeLimit("tasks", 20)
       },
-      responses: { 200: "A page of tasks" }
+      responses: { 200: { description: "A page of tasks", example: { items: [examples.running] } } }
     })),
     HttpApiEndpoint.get("get", "/operator/users/:userId/tasks/:id", {
       params: { userId: UserId, id: TaskId },
@@ -69,8 +71,9 @@ export class OperatorApi extends HttpApiGroup.make("operator")
       error: [Problems.TaskNotFound, Problems.Unavailable]
     }).annotateMerge(documented({
       summary: "Read a task of a user",
+      description: "The task as it is now, without its events and messages.",
       parameters: { userId: describeUser, id: describeTask },
-      responses: { 200: "The task" }
+      responses: { 200: { description: "The task", example: examples.running } }
     })),
     HttpApiEndpoint.post("cancel", "/operator/users/:userId/tasks/:id/cancel", {
       params: { userId: UserId, id: TaskId },
@@ -80,15 +83,20 @@ export class OperatorApi extends HttpApiGroup.make("operator")
       error: [Problems.TaskNotFound, Problems.Unavailable]
     }).annotateMerge(documented({
       summary: "Cancel a task of a user",
+      description: "The same as `POST /tasks/{id}/cancel` of the user.",
       parameters: { userId: describeUser, id: describeTask },
       example: { reason: "It costs too much" },
       bodyIsOptional: true,
-      responses: { 200: "The task has ended", 202: "The cancel is recorded, and the task has not ended yet" },
-      description: "As `POST /tasks/{id}/cancel` by the user."
+      responses: {
+        200: { description: "The task has ended, with any status", example: examples.cancelled },
+        202: { description: "The cancel is stored, and the task has not ended yet", example: examples.running }
+      }
     }))
   )
   .middleware(Operator)
   .middleware(Problems.RequestLimit)
   .middleware(Authorization)
-  .annotateMerge(OpenApi.annotations({ title: "Operator" }))
+  .annotateMerge(
+    OpenApi.annotations({ title: "Operator", description: "The tasks of all users. Needs the role `operator`." })
+  )
 {}

@@ -51,7 +51,7 @@ export class Unauthorized extends HttpApiError.Problem<Unauthorized>()("Unauthor
 export class Forbidden extends HttpApiError.Problem<Forbidden>()("Forbidden", {
   type: "urn:perennial:problem:forbidden",
   status: 403,
-  title: "The request comes from a foreign place"
+  title: "The host or the origin of the request is not accepted"
 }) {}
 
 /**
@@ -135,7 +135,7 @@ export class WebhookNotFound extends HttpApiError.Problem<WebhookNotFound>()("We
 export class RouteNotFound extends HttpApiError.Problem<RouteNotFound>()("RouteNotFound", {
   type: "urn:perennial:problem:route-not-found",
   status: 404,
-  title: "There is nothing at this path"
+  title: "There is no such path"
 }, { path: Schema.String }) {}
 
 /**
@@ -147,7 +147,7 @@ export class RouteNotFound extends HttpApiError.Problem<RouteNotFound>()("RouteN
 export class MethodNotAllowed extends HttpApiError.Problem<MethodNotAllowed>()("MethodNotAllowed", {
   type: "urn:perennial:problem:method-not-allowed",
   status: 405,
-  title: "The path does not know this method"
+  title: "The path does not accept this method"
 }, {
   allow: Schema.Array(Schema.String)
 }) {}
@@ -197,7 +197,7 @@ export class TooManyWebhooks extends HttpApiError.Problem<TooManyWebhooks>()("To
 export class AlreadyDecided extends HttpApiError.Problem<AlreadyDecided>()("AlreadyDecided", {
   type: "urn:perennial:problem:already-decided",
   status: 409,
-  title: "The tool call was decided otherwise"
+  title: "The tool call has another decision"
 }, fieldsOf(TaskError.AlreadyDecided)) {}
 
 /**
@@ -319,7 +319,7 @@ export class InternalError extends HttpApiError.Problem<InternalError>()("Intern
 export class CapacityExceeded extends HttpApiError.Problem<CapacityExceeded>()("CapacityExceeded", {
   type: "urn:perennial:problem:capacity-exceeded",
   status: 503,
-  title: "The server takes no more tasks now"
+  title: "The server accepts no more tasks now"
 }, fieldsOf(TaskError.CapacityExceeded)) {}
 
 /**

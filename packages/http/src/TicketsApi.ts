@@ -7,6 +7,7 @@ import { TaskId } from "@perennial/domain/Ids"
 import { Schema } from "effect"
 import { HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
 import { Authorization } from "./Authorization.ts"
+import * as examples from "./internal/examples.ts"
 import { documented } from "./internal/openApi.ts"
 import * as Problems from "./Problems.ts"
 
@@ -37,15 +38,15 @@ export class TicketsApi extends HttpApiGroup.make("tickets")
       error: [Problems.TaskNotFound, Problems.Unavailable]
     }).annotateMerge(documented({
       summary: "Make a ticket for event streams",
+      description:
+        "For an `EventSource`, which cannot send headers. Add `?ticket=` to the URL of an event stream. For a few " +
+        "minutes the ticket opens the streams of the user, or of one task. An open stream continues.",
       example: {},
       bodyIsOptional: true,
-      responses: { 201: "The ticket" },
-      description:
-        "For an `EventSource`, which cannot send headers: add `?ticket=` to the URL of an event stream. The " +
-        "ticket opens the streams of the user, or of one task, for a few minutes; an open stream goes on."
+      responses: { 201: { description: "The ticket", example: examples.ticket } }
     }))
   )
   .middleware(Problems.RequestLimit)
   .middleware(Authorization)
-  .annotateMerge(OpenApi.annotations({ title: "Tickets" }))
+  .annotateMerge(OpenApi.annotations({ title: "Tickets", description: "Credentials for event streams in browsers." }))
 {}

@@ -8,6 +8,7 @@ import { Schema } from "effect"
 import { HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
 import { Authorization } from "./Authorization.ts"
 import { describeLimit, limit, longest } from "./internal/apiParts.ts"
+import * as examples from "./internal/examples.ts"
 import { documented } from "./internal/openApi.ts"
 import * as Problems from "./Problems.ts"
 
@@ -86,8 +87,9 @@ export class WebhooksApi extends HttpApiGroup.make("webhooks")
       success: Schema.Struct({ items: Schema.Array(Webhook) }),
       error: none
     }).annotateMerge(documented({
-      summary: "List the webhooks, oldest first",
-      responses: { 200: "The webhooks of the user" }
+      summary: "List the webhooks",
+      description: "All webhooks of the user. The oldest is the first.",
+      responses: { 200: { description: "The webhooks of the user", example: { items: [examples.webhook] } } }
     })),
     HttpApiEndpoint.post("add", "/webhooks", {
       payload: NewWebhook,
@@ -95,15 +97,18 @@ export class WebhooksApi extends HttpApiGroup.make("webhooks")
       error: [Problems.TooManyWebhooks, Problems.InvalidRequest, ...none]
     }).annotateMerge(documented({
       summary: "Add a webhook",
-      description: "It is told about what happens from now on. The secret of the answer signs its messages.",
+      description:
+        "The webhook gets messages about later events. The secret in the answer signs the messages. No other " +
+        "answer has this secret.",
       example: { url: "https://example.com/hook", topics: ["task.completed"] },
-      responses: { 201: "The webhook is stored" }
+      responses: { 201: { description: "The webhook is stored", example: examples.webhookWithSecret } }
     })),
     HttpApiEndpoint.get("get", "/webhooks/:id", { params, success: Webhook, error: missing })
       .annotateMerge(documented({
         summary: "Read a webhook",
+        description: "The webhook without its secret.",
         parameters: { id: describeId },
-        responses: { 200: "The webhook" }
+        responses: { 200: { description: "The webhook", example: examples.webhook } }
       })),
     HttpApiEndpoint.patch("change", "/webhooks/:id", {
       params,
@@ -112,10 +117,12 @@ export class WebhooksApi extends HttpApiGroup.make("webhooks")
       error: [Problems.InvalidRequest, ...missing]
     }).annotateMerge(documented({
       summary: "Change a webhook",
-      description: "Enables a webhook that was disabled: the messages that wait are sent at once.",
+      description:
+        "Changes the fields of the body. Enables a webhook that was disabled: the server sends its waiting " +
+        "messages at once.",
       parameters: { id: describeId },
       example: { content: true },
-      responses: { 200: "The webhook as it is now" }
+      responses: { 200: { description: "The changed webhook", example: { ...examples.webhook, content: true } } }
     })),
     HttpApiEndpoint.post("rotateSecret", "/webhooks/:id/secret", {
       params,
@@ -123,9 +130,9 @@ export class WebhooksApi extends HttpApiGroup.make("webhooks")
       error: missing
     }).annotateMerge(documented({
       summary: "Replace the secret of a webhook",
-      description: "The secret before it signs, too, for 24 hours.",
+      description: "For 24 hours the server signs messages with the old secret, too.",
       parameters: { id: describeId },
-      responses: { 200: "The webhook with its new secret" }
+      responses: { 200: { description: "The webhook with its new secret", example: examples.webhookWithSecret } }
     })),
     HttpApiEndpoint.get("deliveries", "/webhooks/:id/deliveries", {
       params,
@@ -133,10 +140,10 @@ export class WebhooksApi extends HttpApiGroup.make("webhooks")
       success: Schema.Struct({ items: Schema.Array(Delivery) }),
       error: missing
     }).annotateMerge(documented({
-      summary: "List the messages that have not arrived, oldest first",
-      description: "With the number of attempts and the last error of each.",
+      summary: "List the messages that have not arrived",
+      description: "The oldest message is the first. Each has the number of its attempts and its last error.",
       parameters: { id: describeId, limit: describeLimit("deliveries", 100) },
-      responses: { 200: "The messages" }
+      responses: { 200: { description: "The messages", example: { items: [examples.delivery] } } }
     })),
     HttpApiEndpoint.delete("remove", "/webhooks/:id", {
       params,
@@ -144,12 +151,12 @@ export class WebhooksApi extends HttpApiGroup.make("webhooks")
       error: missing
     }).annotateMerge(documented({
       summary: "Remove a webhook",
-      description: "With the messages that have not arrived.",
+      description: "Removes the webhook, and its messages that have not arrived.",
       parameters: { id: describeId },
       responses: { 204: "The webhook is removed" }
     }))
   )
   .middleware(Problems.RequestLimit)
   .middleware(Authorization)
-  .annotateMerge(OpenApi.annotations({ title: "Webhooks" }))
+  .annotateMerge(OpenApi.annotations({ title: "Webhooks", description: "Signed requests to an address of the user." }))
 {}

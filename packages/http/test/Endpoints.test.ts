@@ -6,7 +6,7 @@ import * as Jwt from "@perennial/http/Jwt"
 import * as NodeWebhookClient from "@perennial/http/NodeWebhookClient"
 import * as RateLimit from "@perennial/http/RateLimit"
 import { Clock, Context, Effect, Layer, Redacted } from "effect"
-import type { HttpApiEndpoint } from "effect/http-api"
+import { type HttpApiEndpoint, OpenApi } from "effect/http-api"
 import { SignJWT } from "jose"
 import { body, type Call, json, makeCall, post } from "./support.ts"
 
@@ -146,7 +146,42 @@ const send = Effect.fnUntraced(function*(
   return `${response.status} ${type}`
 })
 
-describe("every endpoint refuses", () => {
+interface Described {
+  readonly $ref?: string
+  readonly anyOf?: ReadonlyArray<Described>
+}
+
+interface Document {
+  readonly paths: {
+    readonly [path: string]: {
+      readonly [method: string]: {
+        readonly responses: {
+          readonly [status: string]: { readonly content?: { readonly [type: string]: { readonly schema: Described } } }
+        }
+      }
+    }
+  }
+  readonly components: {
+    readonly schemas: {
+      readonly [name: string]: { readonly properties?: { readonly type?: { readonly enum: unknown } } }
+    }
+  }
+}
+
+const document: Document = JSON.parse(JSON.stringify(OpenApi.fromApi(Api)))
+
+/** Whether the OpenAPI document has an answer, such as `404 task-not-found`, for an endpoint. */
+const declares = ({ method, path }: Endpoint, answer: string): boolean => {
+  const [status = "", problem] = answer.split(" ")
+  const operation = document.paths[path.replaceAll(/:(\w+)/g, "{$1}")]?.[method.toLowerCase()]
+  const schema = operation?.responses[status]?.content?.["application/problem+json"]?.schema
+  return (schema?.anyOf ?? [schema ?? {}]).some(({ $ref = "" }) => {
+    const type = document.components.schemas[$ref.replace("#/components/schemas/", "")]?.properties?.type
+    return String(type?.enum) === `urn:perennial:problem:${problem}`
+  })
+}
+
+describe("every endpoint refuses, as the OpenAPI document declares it,", () => {
   for (const refusal of refusals) {
     it.live(refusal.name, () =>
       Effect.gen(function*() {
@@ -160,6 +195,8 @@ describe("every endpoint refuses", () => {
           chosen.map((endpoint, i) => `${nameOf(endpoint)}: ${answers[i]}`),
           chosen.map((endpoint) => `${nameOf(endpoint)}: ${typeof answer === "string" ? answer : answer(endpoint)}`)
         )
+        const undeclared = chosen.filter((endpoint, i) => !declares(endpoint, answers[i] ?? ""))
+        assert.deepStrictEqual(undeclared.map(nameOf), [])
       }))
   }
 

@@ -1,5 +1,7 @@
 /** The OpenAPI document, which generated clients and the page `/docs` use. */
 import { assert, describe, it } from "@effect/vitest"
+import * as TaskEvent from "@perennial/domain/TaskEvent"
+import { ticketKey } from "@perennial/http/Tickets"
 import { Effect } from "effect"
 import { body, type Call, discard, makeCall, post } from "./support.ts"
 
@@ -9,11 +11,21 @@ interface Schema {
   readonly minimum?: number
   readonly maximum?: number
   readonly $ref?: string
+  readonly anyOf?: ReadonlyArray<Schema>
+  readonly properties?: { readonly [name: string]: Schema }
+  readonly enum?: ReadonlyArray<unknown>
+}
+
+interface Media {
+  readonly schema: Schema
+  readonly example?: unknown
 }
 
 interface Operation {
   readonly operationId: string
   readonly summary?: string
+  readonly description?: string
+  readonly security: ReadonlyArray<{ readonly [scheme: string]: ReadonlyArray<string> }>
   readonly parameters: ReadonlyArray<{
     readonly name: string
     readonly in: string
@@ -22,10 +34,13 @@ interface Operation {
   }>
   readonly requestBody?: {
     readonly required: boolean
-    readonly content: { readonly "application/json": { readonly schema: Schema; readonly example: unknown } }
+    readonly content: { readonly "application/json": Media }
   }
   readonly responses: {
-    readonly [status: string]: { readonly content?: { readonly [type: string]: { readonly schema: Schema } } }
+    readonly [status: string]: {
+      readonly description: string
+      readonly content?: { readonly [type: string]: Media }
+    }
   }
 }
 
@@ -34,7 +49,14 @@ interface Document {
   readonly paths: { readonly [path: string]: { readonly [method: string]: Operation } }
   readonly components: {
     readonly schemas: { readonly [name: string]: Schema }
-    readonly securitySchemes: { readonly [name: string]: { readonly type: string; readonly scheme?: string } }
+    readonly securitySchemes: {
+      readonly [name: string]: {
+        readonly type: string
+        readonly scheme?: string
+        readonly name?: string
+        readonly description?: string
+      }
+    }
   }
 }
 
@@ -54,18 +76,92 @@ const refOf = (operation: Operation, status: number, type = "application/json") 
   operation.responses[status]?.content?.[type]?.schema.$ref
 
 describe("the OpenAPI document", () => {
-  it.effect("every operation has a summary, and every parameter has a description", () =>
+  it.effect("every operation has an id, a summary and a description, and so have its parameters and responses", () =>
     Effect.gen(function*() {
       const operations = operationsOf(yield* document)
       assert.isAtLeast(operations.length, 14)
-      for (const { operation } of operations) {
-        assert.isNotEmpty(operation.summary, operation.operationId)
-        for (const { description, name } of operation.parameters) {
-          assert.isNotEmpty(description, `${operation.operationId} ${name}`)
+      for (const { operation: { description, operationId, parameters, responses, summary } } of operations) {
+        assert.isNotEmpty(operationId)
+        assert.isNotEmpty(summary, operationId)
+        assert.isNotEmpty(description, operationId)
+        for (const { description, name } of parameters) {
+          assert.isNotEmpty(description, `${operationId} ${name}`)
           // OpenAPI ignores a parameter with the name `accept`.
           assert.notStrictEqual(name, "accept")
         }
+        for (const [status, { description }] of Object.entries(responses)) {
+          assert.match(description, /^[A-Z].* /, `${operationId} ${status}`)
+        }
       }
+    }))
+
+  it.effect("every successful response with a body has an example, and every event stream a named event", () =>
+    Effect.gen(function*() {
+      let streams = 0
+      for (const { operation: { operationId, responses } } of operationsOf(yield* document)) {
+        for (const [status, { content = {} }] of Object.entries(responses)) {
+          if (Number(status) >= 300) continue
+          for (const [type, { example, schema }] of Object.entries(content)) {
+            assert.isDefined(example, `${operationId} ${status} ${type}`)
+            if (type !== "text/event-stream") continue
+            streams++
+            assert.isDefined(schema.$ref, operationId)
+          }
+        }
+      }
+      assert.isAtLeast(streams, 3)
+    }))
+
+  it.effect("every error response is a problem by the name of its component, which has the status of the response", () =>
+    Effect.gen(function*() {
+      const api = yield* document
+      for (const { operation: { operationId, responses } } of operationsOf(api)) {
+        for (const [status, { content }] of Object.entries(responses)) {
+          if (Number(status) < 400) continue
+          assert.deepStrictEqual(Object.keys(content ?? {}), ["application/problem+json"], `${operationId} ${status}`)
+          const schema = content?.["application/problem+json"]?.schema
+          for (const { $ref = "" } of schema?.anyOf ?? [schema ?? {}]) {
+            const problem = api.components.schemas[$ref.replace("#/components/schemas/", "")]
+            assert.deepStrictEqual(problem?.properties?.["status"]?.enum, [Number(status)], `${operationId} ${$ref}`)
+          }
+        }
+      }
+    }))
+
+  it.effect("every operation declares the responses that do not depend on the endpoint, and its credentials", () =>
+    Effect.gen(function*() {
+      const api = yield* document
+      for (const { method, operation, path } of operationsOf(api)) {
+        const { operationId, requestBody, responses, security } = operation
+        const isPublic = operationId.startsWith("system.")
+        const declared = Object.keys(responses)
+        const statuses = ["400", "405", "500", ...(isPublic ? [] : ["401", "403", "429", "503"])]
+        assert.includeMembers(declared, statuses, operationId)
+        for (const status of ["413", "415"]) {
+          assert.strictEqual(declared.includes(status), requestBody !== undefined, operationId)
+        }
+        const schemes = security.flatMap(Object.keys)
+        const ticketed = method === "GET" && responses["200"]?.content?.["text/event-stream"] !== undefined
+        assert.deepStrictEqual(
+          schemes,
+          isPublic ? [] : ["bearer", "query", "cookie", ...(ticketed ? ["ticket"] : [])],
+          `${method} ${path}`
+        )
+      }
+      for (const { description } of Object.values(api.components.securitySchemes)) assert.isNotEmpty(description)
+      assert.strictEqual(api.components.securitySchemes["ticket"]?.name, ticketKey)
+    }))
+
+  it.effect("every type of event is a named component, in every union of events", () =>
+    Effect.gen(function*() {
+      const { components: { schemas } } = yield* document
+      const refs = schemas["TaskEvent"]?.anyOf?.map(({ $ref = "" }) => $ref.replace("#/components/schemas/", "")) ?? []
+      assert.deepStrictEqual(
+        refs.map((name) => schemas[name]?.properties?.["type"]?.enum),
+        TaskEvent.Known.members.map((member) => [member.fields.type.literal])
+      )
+      assert.include(refs, "ToolCallEvent")
+      assert.match(String(schemas["TaskEvent"]?.["description"]), /Ignore an object of a `type`/)
     }))
 
   it.effect("the server accepts the example of each body", () =>
@@ -129,17 +225,6 @@ describe("the OpenAPI document", () => {
       assert.strictEqual(numbers, 11)
     }))
 
-  it.effect("operations with a body declare 413 and 415, all operations declare 405", () =>
-    Effect.gen(function*() {
-      for (const { operation } of operationsOf(yield* document)) {
-        const statuses = Object.keys(operation.responses)
-        assert.include(statuses, "405", operation.operationId)
-        for (const status of ["413", "415"]) {
-          assert.strictEqual(statuses.includes(status), operation.requestBody !== undefined, operation.operationId)
-        }
-      }
-    }))
-
   it.effect("common schemas are named components, and every reference names an existing component", () =>
     Effect.gen(function*() {
       const api = yield* document
@@ -169,7 +254,7 @@ describe("the OpenAPI document", () => {
   it.effect("the security scheme is `bearer`, in the spelling of the registry of schemes", () =>
     Effect.gen(function*() {
       const { components } = yield* document
-      assert.deepStrictEqual(components.securitySchemes["bearer"], { type: "http", scheme: "bearer" })
+      assert.deepInclude(components.securitySchemes["bearer"], { type: "http", scheme: "bearer" })
     }))
 
   it.effect("names the URL of the server", () =>

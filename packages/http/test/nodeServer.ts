@@ -1,6 +1,7 @@
 /**
  * Servers on Node.js. Several servers, one after the other, can serve the same task manager.
  */
+import type { Authorization } from "@perennial/http/Authorization"
 import * as NodeServer from "@perennial/http/NodeServer"
 import * as Server from "@perennial/http/Server"
 import * as Tokens from "@perennial/http/Tokens"
@@ -17,13 +18,14 @@ export const portOf = (server: HttpServer.HttpServer["Service"]) =>
 
 export const serve = Effect.fnUntraced(function*(
   manager: Layer.Layer<Layer.Success<ReturnType<typeof layerMemory>>>,
-  options?: Server.Options & Partial<NodeServer.Options>
+  options?: Server.Options & Partial<NodeServer.Options>,
+  auth: Layer.Layer<Authorization, Tokens.NotLoopback, HttpServer.HttpServer> = Tokens.layerLocal
 ) {
   const scope = yield* Scope.make()
   yield* Effect.addFinalizer(() => Scope.close(scope, Exit.void))
   const context = yield* Layer.buildWithScope(
     Server.layer({ retry: "10 millis", ...options }).pipe(
-      Layer.provide([manager, Tokens.layerLocal]),
+      Layer.provide([manager, auth]),
       Layer.provideMerge(NodeServer.layer({ port: 0, ...options }))
     ),
     scope

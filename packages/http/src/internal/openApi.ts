@@ -1,17 +1,21 @@
 /**
- * What the OpenAPI document says besides what effect derives from the schemas: summaries, parameters, examples, and a
- * document that generated clients can use.
+ * What the OpenAPI document says of each endpoint besides what effect derives from the schemas: summaries, descriptions,
+ * parameters and examples. `openApiDocument.ts` completes the whole document.
  */
-import { Context } from "effect"
-import { HttpApi, OpenApi } from "effect/http-api"
-import { MethodNotAllowed } from "../Problems.ts"
+import { OpenApi } from "effect/http-api"
 
-type Json = { readonly [key: string]: unknown }
+export type Json = { readonly [key: string]: unknown }
 
 /** A parameter: its description, and its schema where it is a number. effect describes the text that comes over the wire. */
 interface Parameter {
   readonly description: string
   readonly schema?: Json
+}
+
+/** A successful response: what it is, and an example of its JSON body. */
+interface Answer {
+  readonly description: string
+  readonly example: unknown
 }
 
 /** A whole number between these bounds. */
@@ -23,19 +27,21 @@ export const integer = (minimum: number, maximum = Number.MAX_SAFE_INTEGER): Jso
 
 interface Documentation {
   readonly summary: string
-  readonly description?: string
+  readonly description: string
   /** Every parameter of the endpoint, by its name; others are left out of the document. */
   readonly parameters?: { readonly [name: string]: Parameter }
   /** A body that the server accepts. */
   readonly example?: Json
   readonly bodyIsOptional?: boolean
-  /** What the response of a status is, where its schema does not say it. */
-  readonly responses?: { readonly [status: number]: string }
+  /** The successful responses by status; a description alone for a response that has no JSON body. */
+  readonly responses: { readonly [status: number]: Answer | string }
+  /** The JSON of one frame, for an endpoint that answers with an event stream. */
+  readonly event?: Json
 }
 
 const methodNotAllowed: Json = {
-  description: "The path does not know the method of the request",
-  headers: { allow: { schema: { type: "string" }, required: true } },
+  description: "",
+  headers: { allow: { description: "The methods of the path.", schema: { type: "string" }, required: true } },
   content: { "application/problem+json": { schema: { $ref: "#/components/schemas/MethodNotAllowed" } } }
 }
 
@@ -58,17 +64,36 @@ const describeBody = (body: NonNullable<OpenApi.OpenAPISpecOperation["requestBod
   )
 })
 
-const describeOperation = (
-  operation: OpenApi.OpenAPISpecOperation,
-  options: Documentation
+const describeResponse = (
+  response: OpenApi.OpenAPISpecOperation["responses"][number],
+  answer: Answer | string,
+  event: Json | undefined
 ): Json => {
+  const { description, example } = typeof answer === "string" ? { description: answer, example: undefined } : answer
+  const examples: { readonly [type: string]: unknown } = { "application/json": example, "text/event-stream": event }
+  const { content = {} } = response
+  return {
+    ...response,
+    description,
+    ...(response.content === undefined ? undefined : {
+      content: Object.fromEntries(
+        Object.entries(content).map(([type, media]) => [
+          type,
+          examples[type] === undefined ? media : { ...media, example: examples[type] }
+        ])
+      )
+    })
+  }
+}
+
+const describeOperation = (operation: OpenApi.OpenAPISpecOperation, options: Documentation): Json => {
   const { requestBody, responses } = operation
   const occurring = Object.entries(responses)
     .filter(([status]) => requestBody !== undefined || (status !== "413" && status !== "415"))
-    .map(([status, response]) => [status, {
-      ...response,
-      description: options.responses?.[Number(status)] ?? response.description
-    }])
+    .map(([status, response]) => {
+      const answer = options.responses[Number(status)]
+      return [status, answer === undefined ? response : describeResponse(response, answer, options.event)]
+    })
   return {
     ...operation,
     parameters: operation.parameters.flatMap((parameter) => {
@@ -80,7 +105,7 @@ const describeOperation = (
   }
 }
 
-/** Documents an endpoint. */
+/** Documents an endpoint. A test of the document fails for an endpoint that lacks a part. */
 export const documented = (options: Documentation) =>
   OpenApi.annotations({
     summary: options.summary,
@@ -88,75 +113,3 @@ export const documented = (options: Documentation) =>
     // effect calls this with the operation that it has made of the endpoint.
     transform: (operation) => describeOperation(operation as OpenApi.OpenAPISpecOperation, options)
   })
-
-const nonFinite = JSON.stringify(["Infinity", "-Infinity", "NaN"])
-const isNonFinite = (schema: unknown): boolean => JSON.stringify((schema as Json | null)?.["enum"]) === nonFinite
-
-const withoutSuffix = (name: string): string => name.replace(/Encoded$/, "")
-
-/**
- * Fields are only ever added, so no object is closed. Numbers in JSON are finite. Streams never carry effect's own frames
- * for failures. A component has the name of its schema.
- */
-const simplify = (value: unknown): unknown => {
-  if (Array.isArray(value)) return value.filter((each) => !isNonFinite(each)).map(simplify)
-  if (typeof value !== "object" || value === null) return value
-  return Object.fromEntries(
-    Object.entries(value)
-      .filter(([key, field]) => key !== "x-effect-stream" && !(key === "additionalProperties" && field === false))
-      .map(([key, field]) => {
-        if (key === "createdAt" || key === "updatedAt" || key === "askedAt") {
-          return [key, { type: "string", format: "date-time" }]
-        }
-        return [key, key === "$ref" ? withoutSuffix(String(field)) : simplify(field)]
-      })
-  )
-}
-
-/** The components that the paths use, and those that these use in turn. */
-const usedComponents = (paths: unknown, schemas: Json): Json => {
-  const used = new Set<string>()
-  const visit = (part: unknown): void => {
-    for (const [, name = ""] of JSON.stringify(part).matchAll(/"#\/components\/schemas\/([^"]+)"/g)) {
-      if (used.has(name)) continue
-      used.add(name)
-      visit(schemas[name])
-    }
-  }
-  visit(paths)
-  return Object.fromEntries(Object.entries(schemas).filter(([name]) => used.has(name)))
-}
-
-const finish = (document: OpenApi.OpenAPISpec) => {
-  const paths = simplify(document.paths)
-  const schemas = Object.fromEntries(
-    Object.entries(document.components.schemas)
-      // An additional schema is there as a reference to its encoded form, which takes its name.
-      .filter(([name, schema]) => schema["$ref"] !== `#/components/schemas/${name}Encoded`)
-      .map(([name, schema]) => [withoutSuffix(name), simplify(schema)])
-  )
-  // The registry of schemes has `bearer` in lower case, and some pages know it in no other way.
-  const securitySchemes = Object.fromEntries(
-    Object.entries(document.components.securitySchemes).map(([name, scheme]) => [
-      name,
-      scheme.type === "http" ? { ...scheme, scheme: scheme.scheme.toLowerCase() } : scheme
-    ])
-  )
-  return {
-    ...document,
-    paths,
-    components: { securitySchemes, schemas: usedComponents(paths, schemas) }
-  }
-}
-
-/** Documents the API, with the one problem that no endpoint declares: it occurs where there is none. */
-export const documentedApi = Context.merge(
-  Context.make(HttpApi.AdditionalSchemas, [MethodNotAllowed]),
-  OpenApi.annotations({
-    title: "Perennial",
-    version: "0.1.0",
-    description: "Runs conversations with AI agents as durable background tasks.",
-    // effect calls this with the document that it has made of the API.
-    transform: (document) => finish(document as OpenApi.OpenAPISpec)
-  })
-)

@@ -1,0 +1,92 @@
+/** Examples of answers in the OpenAPI document. A test checks each of them against its schema. */
+import type { Approval } from "@perennial/domain/Approval"
+import type { Conversation, StoredMessage } from "@perennial/domain/Conversation"
+import type { FeedChange } from "@perennial/domain/Feed"
+import type { Task } from "@perennial/domain/Task"
+import type { Known, StoredEvent } from "@perennial/domain/TaskEvent"
+import type { Delivery } from "@perennial/domain/Webhook"
+
+const id = "01a2061b-4b6f-773b-924f-a99c20363c38"
+const conversationId = "01a2061b-4b6e-7fd1-8c0f-2f4e8a5d9b10"
+const createdAt = "2026-01-01T12:00:00.000Z"
+const updatedAt = "2026-01-01T12:00:03.512Z"
+
+export const queued = {
+  id,
+  conversationId,
+  agentId: "assistant",
+  status: "queued",
+  attempt: 0,
+  lastSeq: 1,
+  createdAt,
+  updatedAt: createdAt
+} satisfies typeof Task.Encoded
+
+export const running = {
+  ...queued,
+  status: "running",
+  attempt: 1,
+  lastSeq: 17,
+  updatedAt
+} satisfies typeof Task.Encoded
+
+export const cancelled = { ...running, status: "cancelled", lastSeq: 18 } satisfies typeof Task.Encoded
+
+export const event = { type: "text", taskId: id, conversationId, content: "Hello! " } satisfies typeof Known.Encoded
+
+export const eventPage = {
+  events: [
+    { seq: 1, at: 1_767_268_800_000, event: { type: "ack", taskId: id, conversationId, messageId: `${id}/1` } },
+    { seq: 2, at: 1_767_268_800_021, event: { type: "started", taskId: id, conversationId, attempt: 1 } },
+    { seq: 3, at: 1_767_268_800_640, event }
+  ] satisfies ReadonlyArray<typeof StoredEvent.Encoded>,
+  lastSeq: 17,
+  ended: false
+}
+
+export const feedChange = { type: "changes", tasks: [running] } satisfies typeof FeedChange.Encoded
+
+export const approval = {
+  taskId: id,
+  conversationId,
+  agentId: "assistant",
+  toolCallId: "toolu_01",
+  tool: "send_mail",
+  args: { to: "bob@example.com", text: "The report is ready." },
+  askedAt: updatedAt
+} satisfies typeof Approval.Encoded
+
+export const conversation = {
+  id: conversationId,
+  title: "A greeting",
+  createdAt,
+  updatedAt
+} satisfies typeof Conversation.Encoded
+
+export const message = {
+  id: `${id}/1`,
+  taskId: id,
+  createdAt,
+  message: { role: "user", content: [{ type: "text", text: "Hello" }] },
+  status: "complete"
+} satisfies typeof StoredMessage.Encoded
+
+export const ticket = { ticket: "eyJ1c2VySWQiOiJhbGljZSJ9.q3v1", expiresAt: 1_767_269_100_000 }
+
+export const webhook = {
+  id: "01a2061c-0a1b-7c3d-8e4f-5a6b7c8d9e0f",
+  url: "https://example.com/hook",
+  topics: ["task.completed"],
+  content: false,
+  createdAt
+}
+
+export const webhookWithSecret = { ...webhook, secret: "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD" }
+
+export const delivery = {
+  id: "01a2061d-1b2c-7d4e-9f50-6b7c8d9e0f1a",
+  attempts: 2,
+  lastError: "The receiver answered 503.",
+  createdAt,
+  nextAttemptAt: "2026-01-01T12:05:00.000Z"
+} satisfies typeof Delivery.Encoded
