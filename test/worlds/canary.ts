@@ -1,6 +1,7 @@
 /** Puts a bug into the sources of this thread as they are loaded: the oracle must find it. */
 import { registerHooks } from "node:module"
-import { canaries, type Canary } from "./canaries.ts"
+import type { Canary } from "./bugs/canary.ts"
+import { canaries } from "./canaries.ts"
 
 /** The text of a file with the bugs of a canary. Throws unless each place is there exactly once. */
 export const change = (text: string, { edits, name }: Canary, file: string): string =>

@@ -1,10 +1,11 @@
 /** Clients that start, read, cancel, decide and delete over connections to any process, and what they saw. */
-import { ConversationId, type TaskId } from "@perennial/domain/Ids"
+import { CurrentUser } from "@perennial/domain/CurrentUser"
+import { ConversationId, type TaskId, UserId } from "@perennial/domain/Ids"
 import { isTerminal, type StoredEvent } from "@perennial/domain/TaskEvent"
-import type { TaskManager } from "@perennial/domain/TaskManager"
+import { TaskManager } from "@perennial/domain/TaskManager"
 import * as Client from "@perennial/http/Client"
 import type { Watch } from "@perennial/http/Watch"
-import { Cause, Effect, Exit, Stream } from "effect"
+import { Cause, Effect, Exit, Layer, Stream } from "effect"
 import { HttpClient } from "effect/http"
 import type { Commit } from "./commit.ts"
 import { Connections, type Processes } from "./connections.ts"
@@ -50,6 +51,8 @@ export interface Reading {
   readonly failures: Array<string>
   /** Whether the task was deleted meanwhile. */
   gone: boolean
+  /** How long the reader stalled, in milliseconds. */
+  stalled: number
 }
 
 export interface History {
@@ -60,7 +63,7 @@ export interface History {
 /** The world as its clients see it. */
 export interface Surroundings extends Processes {
   readonly network: { readonly commits: ReadonlyArray<Commit> }
-  /** Whether readers use HTTP. */
+  /** Whether clients use HTTP. */
   readonly http: boolean
   /** The seq of the newest durable event. Undefined if the task was deleted. */
   readonly lastSeq: (id: TaskId) => number | undefined
@@ -80,13 +83,18 @@ const interruptions: ReadonlySet<string> = new Set([...unknowns, "ConnectionLost
 
 const maxTries = 40
 
+/** How long a reader that stalls takes for an event at most, in milliseconds; and for a few of the events. */
+const stall = 400
+const longStall = 12_000
+const longStalls = 0.05
+
 export class Clients {
   readonly #world: Surroundings
   readonly #dice: Dice
   readonly #actor: Actor
   readonly #connections: Connections
-  /** Undefined if readers do not use HTTP. */
-  readonly #watch: Watch | undefined
+  /** Undefined if clients do not use HTTP. */
+  readonly #remote: Remote | undefined
   readonly history: History = { calls: [], readings: [] }
   /** The tasks of each conversation that clients know of. */
   readonly #known = new Map<string, Array<TaskId>>()
@@ -99,7 +107,7 @@ export class Clients {
     this.#dice = dice
     this.#actor = world.simulation.actor("clients")
     this.#connections = new Connections(world, dice, this.#actor)
-    if (world.http) this.#watch = Effect.runSyncWith(this.#actor.context)(watchOver(this.#connections.http))
+    if (world.http) this.#remote = Effect.runSyncWith(this.#actor.context)(remoteOver(this.#connections.http))
   }
 
   /** How many clients and readers have not ended. */
@@ -156,7 +164,7 @@ export class Clients {
     }
     this.history.calls.push(call)
     // A client that gets no answer asks again, if that is safe.
-    const repeats = act.type !== "start" || act.keyed
+    const repeats = act.type === "start" ? act.keyed : act.type !== "spy"
     for (let tries = 0; tries < (repeats ? maxTries : 1) && call.result === "unknown"; tries++) {
       if (tries > 0) yield* Effect.sleep(500 + this.#dice.below(2_000))
       yield* this.#try(call)
@@ -167,7 +175,10 @@ export class Clients {
   #try(call: Call): Effect.Effect<void> {
     // Some hang up before the answer.
     const patience = this.#dice.chance(0.1) ? this.#dice.below(300) : 60_000
-    return Effect.map(Effect.exit(Effect.timeout(this.#connections.call(ask(call)), patience)), (exit) => {
+    const asked = this.#remote === undefined || call.act.type === "spy"
+      ? this.#connections.call(ask(call))
+      : ask(call)(this.#remote.manager)
+    return Effect.map(Effect.exit(Effect.timeout(asked, patience)), (exit) => {
       if (Exit.isFailure(exit)) {
         const tag = tagOf(exit.cause)
         if (unknowns.has(tag)) {
@@ -203,7 +214,8 @@ export class Clients {
       backwards: 0,
       short: 0,
       failures: [],
-      gone: false
+      gone: false,
+      stalled: 0
     }
     this.history.readings.push(reading)
     while (true) {
@@ -212,7 +224,10 @@ export class Clients {
       const connection = { open: true }
       const see = (stored: StoredEvent) => {
         if (connection.open) this.#see(reading, stored)
-        return stalls ? Effect.sleep(this.#dice.below(400)) : Effect.void
+        if (!stalls) return Effect.void
+        const millis = this.#dice.below(this.#dice.chance(longStalls) ? longStall : stall)
+        reading.stalled += millis
+        return Effect.sleep(millis)
       }
       const exit = yield* Effect.exit(Effect.timeout(this.#events(taskId, reading.seen.length, see), patience))
       // What an abandoned connection still delivers reaches nobody.
@@ -235,11 +250,11 @@ export class Clients {
     after: number,
     see: (stored: StoredEvent) => Effect.Effect<void>
   ): Effect.Effect<void, Tagged> {
-    return this.#watch === undefined
+    return this.#remote === undefined
       ? this.#connections.call((manager) =>
         Effect.flatMap(manager.events(taskId, { after }), (events) => Stream.runForEach(events, see))
       )
-      : Stream.runForEach(this.#watch(taskId, { after }), see)
+      : Stream.runForEach(this.#remote.watch(taskId, { after }), see)
   }
 
   #see(reading: Reading, stored: StoredEvent): void {
@@ -258,16 +273,27 @@ export class Clients {
   }
 }
 
-const watchOver = (http: HttpClient.HttpClient) =>
-  Effect.map(Client.PerennialClient, ({ watch }) => watch).pipe(
-    Effect.provide(Client.layer({ baseUrl: "http://world" })),
+/** The typed client of the processes. */
+interface Remote {
+  readonly manager: TaskManager["Service"]
+  readonly watch: Watch
+}
+
+const server = { baseUrl: "http://world" }
+
+const remoteOver = (http: HttpClient.HttpClient): Effect.Effect<Remote> =>
+  Effect.all({
+    manager: TaskManager,
+    watch: Effect.map(Client.PerennialClient, ({ watch }) => watch)
+  }).pipe(
+    Effect.provide(Layer.merge(Client.layer(server), Client.layerTaskManager(server))),
     Effect.provideService(HttpClient.HttpClient, http)
   )
 
 /** The request of an act. It answers with a started task, or with a word. */
 const ask =
-  ({ act, approved, conversation, name, taskId, toolCallId = "" }: Call) =>
-  (manager: TaskManager["Service"]): Effect.Effect<{ readonly id: TaskId } | string, Tagged> => {
+  (call: Call) => (manager: TaskManager["Service"]): Effect.Effect<{ readonly id: TaskId } | string, Tagged> => {
+    const { act, approved, conversation, name, taskId, toolCallId = "" } = call
     if (act.type === "start") {
       const options = {
         onBusy: act.onBusy,
@@ -276,7 +302,7 @@ const ask =
       }
       return act.again
         ? manager.regenerate(conversation, options)
-        : manager.start({ ...options, message: "do", conversationId: conversation })
+        : manager.start({ ...options, message: JSON.stringify(act.steps), conversationId: conversation })
     }
     if (act.type === "delete") return Effect.as(manager.deleteConversation(ConversationId.make(conversation)), "ok")
     if (taskId === undefined) return Effect.die("no task")
@@ -287,5 +313,31 @@ const ask =
         return Effect.map(manager.await(taskId), ({ task }) => task.status)
       case "decide":
         return Effect.as(manager.decide(taskId, toolCallId, { approved }), "ok")
+      case "spy":
+        return Effect.provideService(Effect.as(spy(manager, act.does, call), "ok"), CurrentUser, spyId)
     }
   }
+
+const spyId = UserId.make("spy")
+
+const spy = (
+  manager: TaskManager["Service"],
+  does: (Act & { readonly type: "spy" })["does"],
+  { conversation, taskId, toolCallId = "" }: Call
+): Effect.Effect<unknown, Tagged> => {
+  if (taskId === undefined) return Effect.die("no task")
+  switch (does) {
+    case "get":
+      return manager.get(taskId)
+    case "events":
+      return manager.events(taskId)
+    case "cancel":
+      return manager.cancel(taskId)
+    case "decide":
+      return manager.decide(taskId, toolCallId, { approved: true })
+    case "regenerate":
+      return manager.regenerate(conversation)
+    case "delete":
+      return manager.deleteConversation(ConversationId.make(conversation))
+  }
+}

@@ -46,7 +46,7 @@ export class Connections {
     })
   }
 
-  /** A client for HTTP whose requests go to any process. Event streams are cut after any byte. */
+  /** A client for HTTP whose requests go to any process. Responses are cut after any byte. */
   readonly http: HttpClient.HttpClient = HttpClient.make((request) =>
     Effect.flatMap(
       Effect.suspend(() =>
@@ -82,6 +82,11 @@ export class Connections {
       process,
       process.http?.(request, (response) => {
         const isStream = response.headers["content-type"]?.startsWith("text/event-stream") === true
+        // The process has done what the client asked for, and the client does not know it.
+        if (!isStream && pipe.cutsBefore(Number(response.headers["content-length"] ?? 0))) {
+          this.#reply(lost)
+          return Effect.void
+        }
         const body = Stream.ensuring(pipe.stream, Effect.sync(() => hangUp()))
         this.#reply(() => resume(Effect.succeed(isStream ? withStream(response, body) : response)))
         return isStream ? pipe.write(response.stream) : Effect.void

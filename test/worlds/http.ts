@@ -88,6 +88,11 @@ export class Pipe {
     })
   }
 
+  /** Whether the connection is cut before the end of a body of this size. */
+  cutsBefore(bytes: number): boolean {
+    return this.#left < bytes
+  }
+
   cut(): void {
     Queue.failCauseUnsafe(this.#queue, Cause.fail(this.lost))
   }

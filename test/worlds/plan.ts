@@ -45,6 +45,8 @@ export type Act =
     readonly steps: ReadonlyArray<AgentStep>
   }
   | { readonly type: "cancel" | "decide" | "await" | "delete" }
+  /** Another user asks for what belongs to the user. */
+  | { readonly type: "spy"; readonly does: "get" | "events" | "cancel" | "decide" | "regenerate" | "delete" }
 
 /** The acts of one client in its conversation, each after a pause in milliseconds. */
 export interface Script {
@@ -76,8 +78,10 @@ export interface Plan {
   /** How much the clock of each process differs from the store's, in milliseconds. There are as many processes. */
   readonly skews: ReadonlyArray<number>
   readonly weather: Weather
-  /** Whether readers use HTTP. */
+  /** Whether clients use HTTP. */
   readonly http: boolean
+  /** Whether the agent is `LlmAgent`. */
+  readonly llm: boolean
   readonly scripts: ReadonlyArray<Script>
   readonly faults: ReadonlyArray<Fault>
 }
@@ -142,6 +146,7 @@ export const planOf = (seed: number): Plan => {
       commitMillis: dice.pick([0, 0, 0, 5])
     },
     http: dice.chance(0.1),
+    llm: false,
     scripts: repeat(6, (i) => i).flatMap((i) => {
       const deletes = dice.chance(0.3)
       return repeat(1 + dice.below(2), (j) => ({

@@ -11,6 +11,7 @@ import { type Publisher, TaskReaders } from "@perennial/runtime/TaskReaders"
 import * as TaskRuntime from "@perennial/runtime/TaskRuntime"
 import { Context, Duration, Effect, Exit, Layer, Scope } from "effect"
 import { type Handler, makeHandler } from "./http.ts"
+import * as LlmAgent from "./llmAgent.ts"
 import type { Network } from "./network.ts"
 import type { Plan } from "./plan.ts"
 import { type Deed, scriptedAgent } from "./scriptedAgent.ts"
@@ -27,6 +28,8 @@ export class Process {
   readonly connections = new Set<() => void>()
   /** The publishers of executions that have not ended. */
   readonly publishers = new Set<Publisher>()
+  /** The longest time that a publisher took to show events to readers, in milliseconds. */
+  slowestPublish = 0
 
   constructor(actor: Actor) {
     this.actor = actor
@@ -34,7 +37,7 @@ export class Process {
 
   /** Builds the runtime. `ready` is called when that succeeded or failed. */
   begin(
-    { http, limits }: Plan,
+    { http, limits, llm }: Plan,
     { network, record, simulation }: {
       readonly network: Network
       readonly simulation: Simulation
@@ -43,15 +46,16 @@ export class Process {
     ready: (succeeded: boolean) => void
   ): void {
     const { actor } = this
+    const agent = { process: actor.name, record }
     const layer = TaskRuntime.layerManager.pipe(
       // Another engine is another line here.
       Layer.provide(TaskEngine.layerLocal),
       Layer.provide(TaskExecutor.layer),
-      Layer.provide([Lease.layer, this.#layerReaders]),
+      Layer.provide([Lease.layer, this.#layerReaders(simulation)]),
       Layer.provideMerge(Layer.mergeAll(
         Layer.succeed(TaskBackend, network.backendOf(actor)),
         Layer.succeed(ConversationStore, network.storeOf(actor)),
-        Agents.layer([scriptedAgent({ process: actor.name, now: () => simulation.now, record })]),
+        llm ? LlmAgent.layer(agent) : Agents.layer([scriptedAgent(agent)]),
         Layer.succeed(TaskLimits.CurrentTaskLimits, {
           ...TaskLimits.defaults,
           ...limits,
@@ -81,8 +85,8 @@ export class Process {
     })
   }
 
-  /** The readers, which remember the publishers that were not given back. */
-  get #layerReaders(): Layer.Layer<TaskReaders, never, TaskBackend> {
+  /** The readers. The process remembers their publishers, and how long these took. */
+  #layerReaders(simulation: Simulation): Layer.Layer<TaskReaders, never, TaskBackend> {
     const { publishers } = this
     const remembering = Effect.map(TaskReaders, (readers) =>
       TaskReaders.of({
@@ -90,7 +94,13 @@ export class Process {
         own: (id, lastSeq, userId) => {
           const owned = readers.own(id, lastSeq, userId)
           const publisher: Publisher = {
-            publish: (events) => owned.publish(events),
+            publish: (events) =>
+              Effect.suspend(() => {
+                const from = simulation.now
+                return Effect.map(owned.publish(events), () => {
+                  this.slowestPublish = Math.max(this.slowestPublish, simulation.now - from)
+                })
+              }),
             disown: () => {
               publishers.delete(publisher)
               owned.disown()

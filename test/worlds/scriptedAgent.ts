@@ -2,7 +2,7 @@
 import { type Agent, make } from "@perennial/domain/Agent"
 import type { AgentEvent, OfType } from "@perennial/domain/TaskEvent"
 import { zero } from "@perennial/domain/Usage"
-import { Effect } from "effect"
+import { Duration, Effect } from "effect"
 import type { AgentStep } from "./plan.ts"
 
 /** What an agent did in the world. */
@@ -18,19 +18,14 @@ export interface Deed {
 }
 
 /** How long a tool waits for an approval, in milliseconds. */
-const approvalMillis = 8_000
-
-/** The reason of a decision that no client made. */
-export const timedOut = "nobody decided"
+export const approvalMillis = 8_000
 
 export interface Options {
   readonly process: string
-  /** The store's time, in milliseconds. */
-  readonly now: () => number
   readonly record: (deed: Deed) => void
 }
 
-export const scriptedAgent = ({ now, process, record }: Options): Agent =>
+export const scriptedAgent = ({ process, record }: Options): Agent =>
   make("scripted", ({ awaitDecision, journal, task }, emit) => {
     const results = new Set<string>()
     const called = new Set<string>()
@@ -74,8 +69,8 @@ export const scriptedAgent = ({ now, process, record }: Options): Agent =>
       if (asks && !called.has(toolCallId)) {
         if (!questions.has(toolCallId)) yield* emit([{ type: "tool_approval", tool, toolCallId, args: {} }])
         const decision = yield* awaitDecision(toolCallId, {
-          at: now() + approvalMillis,
-          decision: { approved: false, reason: timedOut }
+          timeout: Duration.millis(approvalMillis),
+          decision: { approved: false, reason: "nobody decided" }
         })
         if (!decision.approved) return yield* emit([result("not approved", "error")])
       }

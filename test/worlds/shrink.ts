@@ -45,6 +45,7 @@ const smaller = (plan: Plan): ReadonlyArray<Plan> => [
   ...keys.flatMap((key) => plan.weather[key] > 0 ? [{ ...plan, weather: { ...plan.weather, [key]: 0 } }] : []),
   ...plan.skews.some((skew) => skew !== 0) ? [{ ...plan, skews: plan.skews.map(() => 0) }] : [],
   ...plan.http ? [{ ...plan, http: false }] : [],
+  ...plan.llm ? [{ ...plan, llm: false }] : [],
   ...plan.reorders ? [{ ...plan, reorders: false }] : [],
   ...plan.scripts.flatMap((script, i) => smallerActs(script).map((acts) => withScript(plan, i, { ...script, acts })))
 ]

@@ -37,6 +37,8 @@ export interface Observed {
   /** The messages of each conversation: their ids, in order. Undefined if there is no such conversation. */
   readonly conversations: ReadonlyMap<string, ReadonlyArray<MessageId> | undefined>
   readonly uptimes: ReadonlyArray<Uptime>
+  /** The longest time that a process took to show events to its readers, in milliseconds. */
+  readonly slowestPublish: number
   /** What is still open although it should have ended. */
   readonly open: ReadonlyArray<string>
   /** What is left in the processes of a world that has come to rest. */
@@ -112,6 +114,7 @@ export class World {
         this.#plan.scripts.map(({ conversation }) => [conversation, this.#messages(conversation)])
       ),
       uptimes: this.#uptimes,
+      slowestPublish: Math.max(...this.processes.map((process) => process?.slowestPublish ?? 0)),
       open,
       left
     }

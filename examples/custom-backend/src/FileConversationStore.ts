@@ -126,19 +126,28 @@ export const make = Effect.fnUntraced(function*(file: string) {
         return from === undefined ? [] : all.slice(from, from + limit)
       }),
     append: (id, messages, options) =>
-      update("append", find(id), (entry) => {
-        const all = [...entry.messages.keys()]
-        const at = options?.replaces === undefined ? -1 : all.indexOf(options.replaces)
-        const before = entry.row.removed ?? []
-        const removed = at < 0 ? before : [
-          ...before.map((one) => ({ id: one.id, at: Math.min(one.at, at) })),
-          ...all.slice(at).map((id) => ({ id, at }))
-        ]
-        // The conversation keeps the first message of each id, also within one call.
-        const added = Array.dedupeWith(messages, (a, b) => a.id === b.id)
-          .filter(({ id }) => !entry.messages.has(id) && !removed.some((one) => one.id === id))
-        return { added, removed }
-      }),
+      update(
+        "append",
+        find(id).pipe(Effect.filterOrFail(
+          ({ messages, row }) =>
+            options?.follows === undefined || messages.has(options.follows) ||
+            row.removed?.some((one) => one.id === options.follows) === true,
+          () => new ConversationNotFound({ conversationId: id })
+        )),
+        (entry) => {
+          const all = [...entry.messages.keys()]
+          const at = options?.replaces === undefined ? -1 : all.indexOf(options.replaces)
+          const before = entry.row.removed ?? []
+          const removed = at < 0 ? before : [
+            ...before.map((one) => ({ id: one.id, at: Math.min(one.at, at) })),
+            ...all.slice(at).map((id) => ({ id, at }))
+          ]
+          // The conversation keeps the first message of each id, also within one call.
+          const added = Array.dedupeWith(messages, (a, b) => a.id === b.id)
+            .filter(({ id }) => !entry.messages.has(id) && !removed.some((one) => one.id === id))
+          return { added, removed }
+        }
+      ),
     setTitle: (id, title) => update("setTitle", find(id), () => ({ title })),
     delete: remove
   })

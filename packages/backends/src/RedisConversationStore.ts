@@ -104,7 +104,8 @@ export const make = Effect.fnUntraced(function*(options: Options = {}): Effect.f
           const args = yield* tryCodec(() =>
             messages.flatMap((message) => [message.id, MessagePayload.encode(message)])
           )
-          return yield* orMissing(id, yield* run(scripts.append, [id, options?.replaces ?? "", ...args]))
+          const { follows = "", replaces = "" } = options ?? {}
+          return yield* orMissing(id, yield* run(scripts.append, [id, replaces, follows, ...args]))
         }), toConversationStoreError("append")),
     setTitle: (id, title) =>
       withRetries(

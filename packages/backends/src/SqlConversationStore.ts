@@ -100,8 +100,9 @@ export const make: Effect.Effect<Service, UnusableStore, SqlClient.SqlClient | S
         const messages = yield* tryCodec(() =>
           added.map((message) => ({ id: message.id, payload: MessagePayload.encode(message) }))
         )
-        const replaces = options?.replaces
-        const exists = yield* (replaces === undefined ? statements.append : appendInPlace(replaces))({ id, messages })
+        const { follows, replaces } = options ?? {}
+        const adding = { id, messages, follows }
+        const exists = yield* (replaces === undefined ? statements.append : appendInPlace(replaces))(adding)
         if (!exists) return yield* new ConversationNotFound({ conversationId: id })
       }), toConversationStoreError("append"))
 

@@ -57,12 +57,13 @@ export interface AgentInput {
   readonly journal: ReadonlyArray<StoredEvent>
   /**
    * Waits, durably, for a person's decision about a call for which the agent has emitted `tool_approval`. If nobody has
-   * decided by the time `otherwise.at` (milliseconds since 1970-01-01T00:00Z), the decision is `otherwise.decision`. While
-   * all calls without a `tool_result` wait for a decision, the task does not count towards the capacity of the process.
+   * decided so long after the question, the decision is `otherwise.decision`. The time counts from the first
+   * `tool_approval` of the call, also after a recovery, and by the store's clock. While all calls without a `tool_result`
+   * wait for a decision, the task does not count towards the capacity of the process.
    */
   readonly awaitDecision: (
     toolCallId: string,
-    otherwise?: { readonly at: number; readonly decision: Decision }
+    otherwise?: { readonly timeout: Duration.Duration; readonly decision: Decision }
   ) => Effect.Effect<Decision>
   /**
    * Makes the title of the conversation concurrently with the agent, if the conversation has no title. Returns at once.

@@ -64,12 +64,14 @@ export class ConversationStore extends Context.Service<ConversationStore, {
   /**
    * Adds messages at the end, in order, in one step. Idempotent by message id: a message that the conversation has stays
    * as it is, in its place. With `replaces` that message, if the conversation has it, and all messages after it are removed
-   * first, in the same step. A removed message does not come back: an `append` that repeats it changes nothing.
+   * first, in the same step. A removed message does not come back: an `append` that repeats it changes nothing. With
+   * `follows` it fails with `ConversationNotFound` if the conversation never had that message: the conversation to which
+   * the messages belong was deleted, and this is a new one with the same id.
    */
   readonly append: (
     id: ConversationId,
     messages: ReadonlyArray<StoredMessage>,
-    options?: { readonly replaces?: MessageId | undefined }
+    options?: { readonly replaces?: MessageId | undefined; readonly follows?: MessageId | undefined }
   ) => Effect.Effect<void, ConversationNotFound | ConversationStoreError>
 
   readonly setTitle: (

@@ -79,12 +79,19 @@ export const make: Effect.Effect<ConversationStore["Service"]> = Effect.sync(() 
         : Effect.fail(new ConversationNotFound({ conversationId: id }))
     })
 
-  const change = (id: ConversationId, body: (entry: Entry) => void): Effect.Effect<void, ConversationNotFound> =>
+  const change = (
+    id: ConversationId,
+    body: (entry: Entry) => void,
+    follows?: MessageId
+  ): Effect.Effect<void, ConversationNotFound> =>
     Clock.clockWith((clock) =>
-      use(id, undefined, (entry) => {
+      Effect.flatten(use(id, undefined, (entry) => {
+        if (follows !== undefined && indexAfter(entry, follows) === undefined) {
+          return Effect.fail(new ConversationNotFound({ conversationId: id }))
+        }
         entry.updatedAt = clock.currentTimeMillisUnsafe()
-        body(entry)
-      })
+        return Effect.succeed(body(entry))
+      }))
     )
 
   const indexOf = (entry: Entry) => entry.index ??= new Map(entry.messages.map(({ id }, i) => [id, i]))
@@ -137,7 +144,7 @@ export const make: Effect.Effect<ConversationStore["Service"]> = Effect.sync(() 
           index.set(message.id, entry.messages.length)
           entry.messages.push(message)
         }
-      }),
+      }, options?.follows),
     setTitle: (id, title) =>
       change(id, (entry) => {
         entry.title = title

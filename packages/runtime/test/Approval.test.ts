@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import type { Decision } from "@perennial/domain/Decision"
 import { type AgentTools, LlmAgent, ScriptedModel } from "@perennial/runtime"
-import { Array as Arr, Effect, Fiber, Layer, Schema } from "effect"
+import { Array as Arr, Effect, Fiber, Layer, Option, Schema } from "effect"
 import { Tool, Toolkit } from "effect/ai"
 import { adjust, type AgentTask, settle, startAgent } from "./support/agentTask.ts"
 import { Effects, Tools, toolsLayer } from "./support/agentToolkit.ts"
@@ -320,6 +320,27 @@ describe("approval with several processes", () => {
       const late = yield* Effect.flip(manager.decide(id, "delete-50", { approved: true }))
       assert.strictEqual(late._tag, "AlreadyDecided")
       yield* untilEnded(both, id)
+    }).pipe(Effect.provide(env)))
+
+  it.effect("the timeout is by the store's clock, also if the clock of the process is wrong", () =>
+    Effect.gen(function*() {
+      yield* (yield* Script).push([{ tool: "delete", params: { id: 50 }, id: "delete-50" }], ["ok"])
+      const agent = yield* LlmAgent.make({ ...config, approval: { timeout: "1 minute" } })
+      const both = yield* shared
+      const { claim, heartbeat } = both.backend
+      const later = <A extends { readonly now: number }>(answer: A): A => ({ ...answer, now: answer.now + 3_600_000 })
+      const backend: typeof both.backend = {
+        ...both.backend,
+        claim: (...args) => Effect.map(claim(...args), Option.map(later)),
+        heartbeat: (...args) => Effect.map(heartbeat(...args), later)
+      }
+      const { manager } = yield* startProcess({ ...both, backend }, [agent])
+      const { id } = yield* manager.start({ message: "Delete 50." })
+      yield* adjust("59 seconds")
+      assert.strictEqual((yield* storedLog(both, id)).at(-1)?.event.type, "tool_approval")
+      yield* adjust("1 second")
+      assert.strictEqual((yield* untilEnded(both, id)).status, "completed")
+      assert.deepStrictEqual(yield* Effects.all, [])
     }).pipe(Effect.provide(env)))
 
   it.effect("a decision after the end of the task fails with ToolCallNotFound", () =>

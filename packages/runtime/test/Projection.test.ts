@@ -143,6 +143,29 @@ it.effect("P10: a conversation that is deleted while a task of it runs gets all 
     assert.deepStrictEqual(yield* inConversation(both), ["hello", "first", "second"])
   }))
 
+it.effect("P10: so does a conversation that is created again before the task goes on", () =>
+  Effect.gen(function*() {
+    const both = yield* shared
+    let deletions = 0
+    const deletedAndCreated = Effect.gen(function*() {
+      const key = { id: conversationId, userId: yield* CurrentUser }
+      yield* both.store.delete(key)
+      yield* both.store.create(key)
+    })
+    const agent = make("deleting", ({ journal }, emit) =>
+      Effect.gen(function*() {
+        const done = journal.filter(({ event }) => event.type === "message").length
+        if (done < 1) yield* emit([message("first")])
+        if (deletions++ === 0) yield* Effect.orDie(deletedAndCreated)
+        if (done < 2) yield* emit([message("second")])
+        return { usage: zero }
+      }))
+    const { manager } = yield* startProcess(both, [agent])
+    const { id } = yield* manager.start({ message: "hello", conversationId })
+    assert.strictEqual((yield* untilEnded(both, id)).status, "completed")
+    assert.deepStrictEqual(yield* inConversation(both), ["hello", "first", "second"])
+  }))
+
 it.effect("P10: an agent that goes on after the deletion puts no message before those that it removed", () =>
   Effect.gen(function*() {
     const both = yield* shared

@@ -1,8 +1,8 @@
 /** What clients were told is true, and has an order (P1, P2, P4, P7). */
 import { isTerminal } from "@perennial/domain/Task"
 import type { Call } from "../clients.ts"
-import { timedOut } from "../scriptedAgent.ts"
 import type { Observed } from "../world.ts"
+import { isTimedOut } from "./approvals.ts"
 import type { Ends } from "./commits.ts"
 import { findOrder, type Operation } from "./linearizable.ts"
 import type { Broken } from "./violation.ts"
@@ -124,6 +124,9 @@ const operationsOf = (call: Call, accepted: ReadonlySet<string>): ReadonlyArray<
 
 const decisions: ReadonlySet<string> = new Set(["ok", "AlreadyDecided", "ToolCallNotFound"])
 
+/** The value of a decision that nobody made in time. */
+const timedOut = "timed out"
+
 /** What the store itself says: the ends of tasks, and decisions that no client made. */
 const exactOperations = ({ commits, tasks }: Observed, conversation: string, ends: Ends): ReadonlyArray<Operation> => {
   const operations: Array<Operation> = []
@@ -135,12 +138,12 @@ const exactOperations = ({ commits, tasks }: Observed, conversation: string, end
   }
   for (const commit of commits) {
     if (commit.method !== "putIntent" || !commit.value.written) continue
-    const [taskId, { key, value }] = commit.args
-    if (commit.value.task.conversationId !== conversation || !JSON.stringify(value).includes(timedOut)) continue
+    const [taskId, intent] = commit.args
+    if (commit.value.task.conversationId !== conversation || !isTimedOut(intent)) continue
     const at = commit.n + 0.5
     operations.push({
       type: "decide",
-      key: key.replace("decision", taskId),
+      key: intent.key.replace("decision", taskId),
       value: timedOut,
       taskId,
       from: at,

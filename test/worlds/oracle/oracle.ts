@@ -1,9 +1,11 @@
 /** Which promises a world broke: from the store, the order of its commits, what clients saw, and what agents did. Pure. */
 import type { Observed } from "../world.ts"
 import { checkAnswers } from "./answers.ts"
+import { checkApprovals } from "./approvals.ts"
 import { checkCommits } from "./commits.ts"
 import { checkConversations } from "./conversations.ts"
 import { checkLogs } from "./logs.ts"
+import { checkPrivacy } from "./privacy.ts"
 import { checkReaders } from "./readers.ts"
 import type { Broken, Violation } from "./violation.ts"
 import { checkWaits } from "./waits.ts"
@@ -23,6 +25,8 @@ export const check = (observed: Observed): ReadonlyArray<Violation> => {
   checkWork(observed, broken)
   checkWaits(observed, ends, broken)
   checkAnswers(observed, ends, broken)
+  checkPrivacy(observed, broken)
+  checkApprovals(observed, broken)
   checkConversations(observed, ends, broken)
   return violations
 }

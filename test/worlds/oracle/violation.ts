@@ -1,6 +1,6 @@
 /** A promise that a world broke. */
 export interface Violation {
-  /** `P1` to `P11`. */
+  /** `P1` to `P12`. */
   readonly promise: string
   readonly what: string
   /** The tasks, conversations and processes that it is about: the trace is cut to them. */

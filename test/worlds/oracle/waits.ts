@@ -1,7 +1,7 @@
 /**
  * No task is stranded: a head without a live owner is claimed within lease + 2 s after its owner died, or within 2 s after it
  * became the head (P8). This is checked in worlds whose store and network always work, and while a process with places was
- * up all the time.
+ * up all the time. No task waits for its readers (P6).
  */
 import { cancelKey } from "@perennial/domain/Intent"
 import { isTerminal } from "@perennial/domain/Task"
@@ -18,7 +18,11 @@ const slack = 2_000
 const cautious = 4_500
 
 export const checkWaits = (observed: Observed, ends: Ends, broken: Broken): void => {
-  const { commits, plan, uptimes } = observed
+  const { commits, plan, slowestPublish, uptimes } = observed
+  // Readers of these worlds stall for up to 12 s.
+  if (plan.faults.length === 0 && slowestPublish > slack) {
+    broken("P6", `a task waited ${Math.round(slowestPublish)} ms for its readers`)
+  }
   const { late, refused, slow, unanswered } = plan.weather
   const calm = late + refused + slow + unanswered === 0 && plan.faults.every(({ type }) => type !== "outage")
   if (!calm) return
@@ -101,15 +105,13 @@ const checkCancels = ({ commits, plan, tasks }: Observed, broken: Broken): void 
 
 /** How long a reader may take, in milliseconds: until the next comparison of logs, and to connect again. */
 const read = 6_000 + slack
-/** How long a reader that stalls may take longer for each event. */
-const stalled = 400
 
 /** A reader sees the terminal event, also if all hints are lost (P3). */
 const checkReadings = ({ commits, history, plan }: Observed, ends: Ends, broken: Broken): void => {
   if (plan.faults.length > 0) return
-  for (const { endedAt = 0, seen, taskId } of history.readings) {
+  for (const { endedAt = 0, stalled, taskId } of history.readings) {
     const millis = endedAt - (commits[ends.get(taskId) ?? 0]?.at ?? 0)
-    if (ends.has(taskId) && millis > read + stalled * seen.length) {
+    if (ends.has(taskId) && millis > read + stalled) {
       broken("P3", `a reader of ${taskId} saw its end after ${Math.round(millis)} ms`, taskId)
     }
   }

@@ -41,6 +41,8 @@ export const toStoredMessages = (rows: ReadonlyArray<MessageRow>): ReadonlyArray
 /** Messages for the end of a conversation. */
 export interface Adding {
   readonly id: ConversationId
+  /** A message that the conversation must have, or must have had. */
+  readonly follows: MessageId | undefined
   readonly messages: ReadonlyArray<{ readonly id: MessageId; readonly payload: string }>
 }
 
@@ -54,7 +56,7 @@ type Decoded<Row> = Effect.Effect<ReadonlyArray<Row>, SqlError.SqlError | CodecE
 export interface ConversationStatements {
   /** Creates a conversation. May return the user's existing one; returns no row where it does not. */
   readonly create: (key: ConversationKey) => Decoded<ConversationRow>
-  /** Whether the conversation exists. A message that it has already leaves a gap between positions. */
+  /** Whether the conversation exists, with the message that `follows` names. A message that it has already leaves a gap between positions. */
   readonly append: (adding: Adding) => Effect.Effect<boolean, SqlError.SqlError | CodecError>
   readonly messages: (reading: Reading) => Decoded<MessageRow>
 }

@@ -1,5 +1,5 @@
 /**
- * The contract of the messages of a conversation: appending, reading and replacing.
+ * The contract of the messages of a conversation: appending, reading, following and replacing.
  */
 import { assert, it } from "@effect/vitest"
 import type { StoredMessage } from "@perennial/domain/Conversation"
@@ -146,6 +146,59 @@ const messages = (test: Test): void => {
   )
 }
 
+const following = (test: Test): void => {
+  const second = { follows: messageId(taskId, 2) }
+
+  test(
+    "P10: messages that follow one of a conversation that was deleted are refused, also if there is a new conversation",
+    Effect.gen(function*() {
+      const store = yield* ConversationStore
+      yield* store.create(c1)
+      yield* store.append(c1.id, [stored(1), stored(2)])
+      yield* store.append(c1.id, [stored(3)], second)
+      assert.deepStrictEqual(yield* store.messages(c1, page), [1, 2, 3].map((seq) => stored(seq)))
+      yield* store.delete(c1)
+      assert.strictEqual((yield* Effect.flip(store.append(c1.id, [stored(4)], second)))._tag, "ConversationNotFound")
+      yield* store.create(c1)
+      assert.strictEqual((yield* Effect.flip(store.append(c1.id, [stored(4)], second)))._tag, "ConversationNotFound")
+      assert.deepStrictEqual(yield* store.messages(c1, page), [])
+      // The message of another conversation does not count.
+      yield* store.create(key("c2"))
+      yield* store.append(key("c2").id, [stored(2)])
+      assert.strictEqual((yield* Effect.flip(store.append(c1.id, [stored(4)], second)))._tag, "ConversationNotFound")
+      yield* store.append(c1.id, [1, 2, 3, 4].map((seq) => stored(seq)))
+      yield* store.append(c1.id, [stored(5)], second)
+      assert.deepStrictEqual(yield* store.messages(c1, page), [1, 2, 3, 4, 5].map((seq) => stored(seq)))
+    })
+  )
+
+  test(
+    "a message that was replaced can be followed",
+    Effect.gen(function*() {
+      const store = yield* ConversationStore
+      yield* store.create(c1)
+      yield* store.append(c1.id, [stored(1), stored(2)])
+      yield* store.append(c1.id, [stored(3)], { replaces: messageId(taskId, 1) })
+      yield* store.append(c1.id, [stored(4)], second)
+      assert.deepStrictEqual(yield* store.messages(c1, page), [stored(3), stored(4)])
+    })
+  )
+
+  test(
+    "of many messages at once only those that follow an unknown message are refused",
+    Effect.gen(function*() {
+      const store = yield* ConversationStore
+      const keys = Array.range(1, 20).map((n) => key(`c${n}`))
+      yield* Effect.forEach(keys, store.create, { concurrency: "unbounded" })
+      yield* Effect.forEach(keys, ({ id }, i) => store.append(id, [stored(i % 2 === 0 ? 2 : 1)]))
+      const results = yield* Effect.forEach(keys, ({ id }) => Effect.exit(store.append(id, [stored(3)], second)), {
+        concurrency: "unbounded"
+      })
+      assert.deepStrictEqual(results.map(({ _tag }) => _tag), keys.map((_, i) => i % 2 === 0 ? "Success" : "Failure"))
+    })
+  )
+}
+
 const replacing = (test: Test): void => {
   const first = { replaces: messageId(taskId, 1) }
 
@@ -232,6 +285,7 @@ const replacing = (test: Test): void => {
 
 export const define = (test: Test): void => {
   messages(test)
+  following(test)
   replacing(test)
 }
 

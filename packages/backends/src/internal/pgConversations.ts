@@ -53,9 +53,18 @@ const append =
       id: ["text", (message) => message.id],
       payload: ["text", (message) => message.payload]
     })
+    const followed = rowsOf(sql, items.filter(({ follows }) => follows !== undefined), {
+      conversation_id: ["text", ({ id }) => id],
+      id: ["text", ({ follows }) => follows ?? ""]
+    })
+    // If one of several calls for a conversation follows an unknown message, none of them is done. They are repeated.
     const changed = sql`WITH input AS MATERIALIZED (
-      SELECT i.* FROM (SELECT * FROM ${given} ORDER BY id) i
-      CROSS JOIN LATERAL (SELECT FROM perennial_conversations WHERE id = i.id FOR UPDATE) c
+      SELECT g.* FROM (SELECT * FROM ${given} ORDER BY id) g
+      CROSS JOIN LATERAL (SELECT FROM perennial_conversations WHERE id = g.id FOR UPDATE) c
+      WHERE NOT EXISTS (
+        SELECT FROM ${followed} LEFT JOIN LATERAL (
+          SELECT id FROM perennial_messages WHERE conversation_id = i.conversation_id AND id = i.id LIMIT 1
+        ) m ON TRUE WHERE i.conversation_id = g.id AND m.id IS NULL)
     ), conversation AS (
       UPDATE perennial_conversations c SET last_position = last_position + i.added, updated_at = ${now}
       FROM input i WHERE c.id = i.id RETURNING c.id, c.last_position - i.added AS position

@@ -71,12 +71,13 @@ for i = 1, #all, 2 do
 end
 return found`)
 
-/** Conversation, the message to replace or "", then ids and payloads of messages by turns. Returns 0 without the
- * conversation. */
+/** Conversation, the message to replace or "", the message to follow or "", then ids and payloads of messages by turns.
+ * Returns 0 without the conversation, and if it never had the message to follow. */
 export const append = conversationScript<0 | 1>(String.raw`
 local id, positions = ARGV[3], key("positions", ARGV[3])
 local position = call("HGET", key("conversation", id), "position")
 if not position then return 0 end
+if ARGV[5] ~= "" and call("HEXISTS", positions, ARGV[5]) == 0 then return 0 end
 local from = ARGV[4] ~= "" and tonumber(call("HGET", positions, ARGV[4]) or "")
 if from and from > 0 then
   local all = call("HGETALL", positions)
@@ -88,7 +89,7 @@ if from and from > 0 then
     end
   end
 end
-for i = 5, #ARGV, 2 do
+for i = 6, #ARGV, 2 do
   if call("HSETNX", positions, ARGV[i], position + 1) == 1 then
     position = position + 1
     call("XADD", key("messages", id), position .. "-0", "payload", ARGV[i + 1])

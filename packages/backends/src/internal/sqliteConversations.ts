@@ -24,11 +24,16 @@ export const make = (
         readConversations(sql`INSERT INTO perennial_conversations (id, user_id, created_at, updated_at)
         VALUES (${id}, ${userId}, ${now}, ${now}) ON CONFLICT (id) DO NOTHING RETURNING ${conversationColumns(sql)}`)
     ),
-  append: ({ id, messages }) =>
+  append: ({ follows, id, messages }) =>
     sql.withTransaction(Effect.gen(function*() {
       const now = yield* time
+      const filter = sql.and([
+        sql`id = ${id}`,
+        ...(follows === undefined ? [] : [sql`EXISTS (SELECT 1 FROM perennial_messages
+          WHERE conversation_id = ${id} AND id = ${follows})`])
+      ])
       const [row] = yield* readPositions(sql`UPDATE perennial_conversations
-        SET last_position = last_position + ${messages.length}, updated_at = ${now} WHERE id = ${id}
+        SET last_position = last_position + ${messages.length}, updated_at = ${now} WHERE ${filter}
         RETURNING last_position`)
       if (row === undefined) return false
       for (const [i, message] of messages.entries()) {

@@ -6,7 +6,7 @@ import { AgentId, ConversationId, TaskId, UserId } from "@perennial/domain/Ids"
 import { type Message, userText } from "@perennial/domain/Message"
 import { ack, type AgentEvent, isBoundary, type StoredEvent, type TaskEvent } from "@perennial/domain/TaskEvent"
 import * as TaskView from "@perennial/domain/TaskView"
-import { Clock, Deferred, Effect, type Fiber, Option } from "effect"
+import { Clock, Deferred, Duration, Effect, type Fiber, Option } from "effect"
 import { malformed } from "../../src/internal/log/agentEvent.ts"
 
 export { adjust, settle } from "@perennial/runtime/Testing"
@@ -91,9 +91,10 @@ export const startAgent = Effect.fnUntraced(function*(agent: Agent, options: {
     awaitDecision: (toolCallId, otherwise) => {
       const given = Deferred.await(decisionOf(toolCallId))
       if (otherwise === undefined) return given
+      const asked = input.journal.find(({ event }) => event.type === "tool_approval" && event.toolCallId === toolCallId)
       return Effect.flatMap(Clock.currentTimeMillis, (now) =>
         Effect.timeoutOrElse(given, {
-          duration: Math.max(0, otherwise.at - now),
+          duration: Math.max(0, (asked?.at ?? now) + Duration.toMillis(otherwise.timeout) - now),
           orElse: () => Effect.succeed(otherwise.decision)
         }))
     },

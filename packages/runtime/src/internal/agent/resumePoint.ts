@@ -30,8 +30,8 @@ export const resumePoint = (journal: ReadonlyArray<StoredEvent>): ResumePoint =>
   const answered = new Set<string>()
   const past = new Map<string, PastCall>()
   const note = (toolCallId: string, change: Partial<PastCall>) =>
-    past.set(toolCallId, { entered: false, ...past.get(toolCallId), ...change })
-  for (const { at, event } of journal) {
+    past.set(toolCallId, { entered: false, asked: false, ...past.get(toolCallId), ...change })
+  for (const { event } of journal) {
     switch (event.type) {
       case "message":
         if (event.partial === true) break
@@ -45,7 +45,7 @@ export const resumePoint = (journal: ReadonlyArray<StoredEvent>): ResumePoint =>
         note(event.toolCallId, { entered: true })
         break
       case "tool_approval":
-        note(event.toolCallId, event.decision === undefined ? { askedAt: at } : { decision: event.decision })
+        note(event.toolCallId, event.decision === undefined ? { asked: true } : { decision: event.decision })
         break
       case "tool_result":
         answered.add(event.toolCallId)

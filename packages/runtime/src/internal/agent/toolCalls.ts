@@ -4,7 +4,7 @@ import * as ContentBounds from "@perennial/domain/ContentBounds"
 import type { Decision } from "@perennial/domain/Decision"
 import type { ToolCallPart, ToolResultPart } from "@perennial/domain/Message"
 import * as Settlement from "@perennial/domain/Settlement"
-import { Clock, Duration, Effect, Queue, Result, type Schema, Semaphore } from "effect"
+import { Duration, Effect, Queue, Result, type Schema, Semaphore } from "effect"
 import type { Prompt } from "effect/ai"
 import {
   type AgentTools,
@@ -39,8 +39,8 @@ export interface ApprovalPolicy {
 export interface PastCall {
   /** A `tool_call` was written, but no result: the call was interrupted. */
   readonly entered: boolean
-  /** The time of the `tool_approval`. */
-  readonly askedAt?: number | undefined
+  /** A `tool_approval` was written. */
+  readonly asked: boolean
   readonly decision?: Decision | undefined
 }
 
@@ -53,7 +53,7 @@ export interface ToolCallsInput {
   readonly emit: Emit
 }
 
-const never: PastCall = { entered: false }
+const never: PastCall = { entered: false, asked: false }
 
 /** Room for the other fields of a `tool_result`. */
 const envelopeBytes = 2048
@@ -82,9 +82,9 @@ const written = ({ result, status }: ToolOutcome, limit: number): ToolOutcome =>
 const unchecked = Result.fail(failed("The call could not be checked and was not executed."))
 
 /** The decision about a call that nobody has decided in time. */
-const unanswered = ({ timeout }: ApprovalPolicy, askedAt: number) =>
+const unanswered = ({ timeout }: ApprovalPolicy) =>
   timeout === undefined ? undefined : {
-    at: askedAt + Duration.toMillis(timeout),
+    timeout,
     decision: { approved: false, reason: `Nobody allowed the call within ${Duration.format(timeout)}.` }
   }
 
@@ -154,9 +154,8 @@ export const makeToolCalls = (options: ToolCallsOptions): ToolCalls => {
   const decide = Effect.fnUntraced(function*(call: ToolCallPart, past: PastCall, input: ToolCallsInput) {
     if (past.decision !== undefined) return past.decision
     const { args, tool, toolCallId } = call
-    if (past.askedAt === undefined) yield* input.emit([{ type: "tool_approval", tool, toolCallId, args }])
-    const askedAt = past.askedAt ?? (yield* Clock.currentTimeMillis)
-    const decision = yield* input.awaitDecision(toolCallId, unanswered(approval, askedAt))
+    if (!past.asked) yield* input.emit([{ type: "tool_approval", tool, toolCallId, args }])
+    const decision = yield* input.awaitDecision(toolCallId, unanswered(approval))
     yield* input.emit([{ type: "tool_approval", tool, toolCallId, args, decision }])
     return decision
   })
@@ -174,7 +173,7 @@ export const makeToolCalls = (options: ToolCallsOptions): ToolCalls => {
     let prepared = yield* prepare(call)
     if (Result.isFailure(prepared)) return resultPart(call, prepared.failure)
     let decision: Decision | undefined
-    if (past.askedAt !== undefined || (!past.entered && (yield* isRequired(call, prepared.success, input)))) {
+    if (past.asked || (!past.entered && (yield* isRequired(call, prepared.success, input)))) {
       decision = yield* decide(call, past, input)
       if (!decision.approved) {
         const reason = decision.reason ?? "The user did not allow the call."

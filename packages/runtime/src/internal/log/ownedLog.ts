@@ -39,6 +39,7 @@ export class OwnedLog {
   #unsettled: Settlement.Unsettled = Settlement.empty
   #unstored: ReadonlyArray<StoredMessage> = nothing
   #replaces: MessageId | undefined
+  #lastStored: MessageId | undefined
   #title: string | undefined
   #summary = TaskSummary.empty
   /** The summary that the record of the task has. After a recovery it is written once more, with the first events. */
@@ -77,6 +78,11 @@ export class OwnedLog {
   /** The message that the task replaces, until the first message of the task is stored in the conversation. */
   get replaces(): MessageId | undefined {
     return this.#replaces
+  }
+
+  /** The last message that this execution stored: the conversation has it, unless it was deleted meanwhile. */
+  get lastStored(): MessageId | undefined {
+    return this.#lastStored
   }
 
   /** A durable title that the conversation store does not have yet. */
@@ -192,6 +198,12 @@ export class OwnedLog {
 
   /** The conversation store has these messages. */
   stored(messages: ReadonlyArray<StoredMessage>): void {
+    this.#lastStored = messages.at(-1)?.id ?? this.#lastStored
+    this.forgo(messages)
+  }
+
+  /** The conversation does not need these messages any more, because it has them or does not accept them. */
+  forgo(messages: ReadonlyArray<StoredMessage>): void {
     this.#replaces = undefined
     this.#unstored = this.#unstored === messages
       ? nothing

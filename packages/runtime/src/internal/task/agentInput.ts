@@ -7,7 +7,7 @@ import { decisionKey } from "@perennial/domain/Intent"
 import type { Message } from "@perennial/domain/Message"
 import type { Metadata } from "@perennial/domain/Task"
 import type { StoredEvent } from "@perennial/domain/TaskEvent"
-import { type Cause, Effect } from "effect"
+import { type Cause, Duration, Effect } from "effect"
 import { malformed } from "../log/agentEvent.ts"
 import type { ExecutionHost } from "./executionHost.ts"
 import type { OwnedTask } from "./ownedTask.ts"
@@ -80,17 +80,22 @@ export class TaskAgentInput implements AgentInput {
     const given = intents.awaitDecision(toolCallId)
     if (intents.isDecided(toolCallId)) return given
     if (otherwise === undefined) return place.whileWaiting(given)
-    return place.whileWaiting(Effect.raceFirst(given, Effect.andThen(this.#decideAt(toolCallId, otherwise), given)))
+    return place.whileWaiting(Effect.raceFirst(given, Effect.andThen(this.#decideLate(toolCallId, otherwise), given)))
   }
 
-  /** At its deadline a decision is recorded in place of a person's. The first decision counts. */
-  #decideAt(
+  /** At its deadline a decision is recorded in place of a person's. The first decision counts. The store's clock decides. */
+  #decideLate(
     toolCallId: string,
-    { at, decision }: Parameters<AgentInput["awaitDecision"]>[1] & {}
+    { decision, timeout }: Parameters<AgentInput["awaitDecision"]>[1] & {}
   ): Effect.Effect<void> {
     const { backend, now } = this.#host
     const { claim, intents } = this.#owned
-    return Effect.suspend(() => Effect.sleep(Math.max(0, at - now()))).pipe(
+    const asked = this.journal.find(({ event }) => event.type === "tool_approval" && event.toolCallId === toolCallId)
+    const deadline = Effect.suspend(() => {
+      const from = asked?.at ?? now()
+      return Effect.sleep(Math.max(0, from + Duration.toMillis(timeout) - now()))
+    })
+    return deadline.pipe(
       Effect.andThen(backend.putIntent(claim.taskId, { key: decisionKey(toolCallId), value: { ...decision } })),
       Effect.andThen(backend.intents(claim.taskId)),
       Effect.map((recorded) => intents.apply(recorded)),

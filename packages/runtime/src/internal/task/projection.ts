@@ -43,9 +43,9 @@ const isWhole = ({ claim }: OwnedLog, [first]: ReadonlyArray<StoredMessage>): bo
  */
 const append = (store: Store, log: OwnedLog, messages: ReadonlyArray<StoredMessage>) => {
   const { conversationId: id, userId } = log.claim
-  return store.append(id, messages, { replaces: log.replaces }).pipe(
+  return store.append(id, messages, { replaces: log.replaces, follows: log.lastStored }).pipe(
     // The conversation was deleted between the two steps of `start`, or the task was accepted between the two steps of the
-    // deletion. The task is accepted, so the conversation is created again.
+    // deletion. The task is accepted, so the conversation is created again. Another start may have done so already.
     Effect.catchTag("ConversationNotFound", (error) =>
       // Without the messages before it, a message has no sense. The next attempt reads all of them in the log, and creates the
       // conversation with the first.
@@ -97,7 +97,7 @@ export const storeAccepted = Effect.fnUntraced(function*(store: Store, { attempt
   for (const message of log.unstored) {
     yield* unlessRefused(append(store, log, [message]), () => {
       refused.push(message.id)
-      log.stored([message])
+      log.forgo([message])
     })
   }
   return refused
