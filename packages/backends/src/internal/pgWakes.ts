@@ -2,7 +2,8 @@
  * Hints between processes on PostgreSQL: `NOTIFY`, on one channel for all processes that share the tables.
  *
  * Hints are sent after the commit, in a statement of their own: `NOTIFY` inside a commit was measured to make all commits of
- * the database wait for each other. Hints that arise while a statement runs are collected for the next statement.
+ * the database wait for each other. The first hint is sent at once. Hints that arise within the next milliseconds are collected
+ * for the next statement.
  */
 import { PgConnection } from "@effect/sql-pg"
 import type { PgClient } from "@effect/sql-pg/PgClient"
@@ -19,6 +20,8 @@ const payloadBytes = 7_999
 const waiting = 10_000
 /** The largest number of received hints that wait. Above it the oldest hints are dropped. */
 const unfollowed = 4_096
+/** The shortest time between two statements with hints: a busy process would otherwise spend a connection on hints. */
+const spacing = "5 millis"
 /** How long one connection listens. A server that has lost its part in a fail-over may never close it, and sends nothing. */
 const lifetime = "30 minutes"
 
@@ -46,10 +49,12 @@ const isKind = (kind: string): kind is Wake["kind"] => kinds.has(kind)
 /** A payload: the id of the sender, then kinds and ids alternately. */
 const decode = Schema.decodeUnknownOption(Schema.fromJsonString(Schema.Array(Schema.String)))
 
-/** Other programs may write to the channel. Payloads that are not valid are ignored. */
+const beginning = (origin: string) => `["${origin}"`
+
+/** Other programs may write to the channel. Payloads that are not valid are ignored, and those of this process are not read. */
 const toWakes = (payload: string, self: string): ReadonlyArray<Wake> => {
-  const [origin, ...fields] = Option.getOrElse(decode(payload), (): ReadonlyArray<string> => [])
-  if (origin === self) return []
+  if (payload.startsWith(beginning(self))) return []
+  const [, ...fields] = Option.getOrElse(decode(payload), (): ReadonlyArray<string> => [])
   const wakes: Array<Wake> = []
   for (let i = 0; i < fields.length; i += 2) {
     const [kind = "", id = ""] = fields.slice(i, i + 2)
@@ -65,7 +70,7 @@ const utf8 = new TextEncoder()
 /** Divides the hints into payloads. A hint is far smaller than a payload. */
 const pack = (origin: string, hints: Iterable<string>): ReadonlyArray<string> => {
   const payloads: Array<string> = []
-  const start = `["${origin}"`
+  const start = beginning(origin)
   let payload = start
   let bytes = start.length + 1
   for (const hint of hints) {
@@ -134,7 +139,12 @@ export const make = Effect.fnUntraced(function*(client: PgClient) {
   yield* Effect.addFinalizer(() =>
     Effect.andThen(Deferred.succeed(ended, undefined), Effect.timeoutOption(send, "1 second"))
   )
-  yield* Effect.andThen(awake.await, send).pipe(Effect.forever, Effect.forkScoped)
+  yield* awake.await.pipe(
+    Effect.andThen(send),
+    Effect.andThen(Effect.sleep(spacing)),
+    Effect.forever,
+    Effect.forkScoped
+  )
 
   const listening = Effect.gen(function*() {
     const connection = yield* PgConnection.make(ownConfig(client))
