@@ -15,6 +15,7 @@ import { Context, Effect, Layer, Tracer } from "effect"
 import { observedAgents } from "./internal/telemetry/observedAgents.ts"
 import { observedBackend } from "./internal/telemetry/observedBackend.ts"
 import { OwnedTasks } from "./internal/telemetry/ownedTasks.ts"
+import { sampled, SampleRatio } from "./internal/telemetry/sampler.ts"
 import { silentStore } from "./internal/telemetry/storeSpans.ts"
 import { withoutContents } from "./internal/telemetry/withoutContents.ts"
 
@@ -82,3 +83,21 @@ export const layerWithoutContents: Layer.Layer<never> = Layer.effect(
   Tracer.Tracer,
   Effect.map(Effect.tracer, withoutContents)
 )
+
+/**
+ * Records a part of the traces: `ratio`, from 0 for none to 1 for all. Provide it to everything that makes spans, and provide
+ * the tracer to it.
+ *
+ * **Details** The rule is `parentbased_traceidratio` of OpenTelemetry. A request that comes with a trace follows its caller.
+ * About other traces the id of the trace decides, and all spans of the trace follow, in any process. Metrics count every task.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerSampled = (ratio: number): Layer.Layer<never> =>
+  Layer.effectContext(
+    Effect.map(
+      Effect.tracer,
+      (tracer) => Context.add(Context.make(Tracer.Tracer, sampled(tracer, ratio)), SampleRatio, ratio)
+    )
+  )

@@ -144,6 +144,32 @@ describe("TaskTelemetry", () => {
       assert.include(yield* PrometheusMetrics.format(), `perennial_steps{gen_ai_agent_id="traced"} 2\n`)
     }).pipe(Effect.provideService(Metric.MetricRegistry, new Map())))
 
+  it.effect("of a sampled part of the traces every span is recorded, of the others none; metrics count all tasks", () =>
+    Effect.gen(function*() {
+      const both = yield* shared
+      const recorder = new SpanRecorder()
+      const agent = yield* makeAgent(yield* Latch.make(true), yield* Latch.make())
+      const { tracer } = recorder.process("A")
+      const half = Effect.provide(TaskTelemetry.layerSampled(0.5))
+      const { manager } = yield* Effect.withTracer(
+        half(startProcess(both, [agent], {}, TaskTelemetry.layer())),
+        tracer
+      )
+      const start = manager.start({ message: "x" })
+      const requested = start.pipe(Effect.withSpan("POST"), half, Effect.withTracer(tracer))
+      const roots = ["task traced [A]", "POST [A]"]
+      const spans = [6, 8]
+      for (const [i, started] of [start, requested].entries()) {
+        recorder.spans.length = 0
+        for (let n = 0; n < 30; n++) yield* manager.await((yield* started).id)
+        const recorded = recorder.tree.filter((line) => line === roots[i]).length
+        // About 15, and never 0 or 30.
+        assert.isTrue(recorded > 0 && recorded < 30)
+        assert.strictEqual(recorder.spans.length, recorded * (spans[i] ?? 0))
+      }
+      assert.include(yield* PrometheusMetrics.format(), `perennial_steps{gen_ai_agent_id="traced"} 120\n`)
+    }).pipe(Effect.provideService(Metric.MetricRegistry, new Map())))
+
   it.effect("an application's key of the log context is no trace of the task", () =>
     Effect.gen(function*() {
       const both = yield* shared

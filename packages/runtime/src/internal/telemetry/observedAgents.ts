@@ -6,7 +6,7 @@ import { Telemetry } from "effect/ai"
 import { failed, taskAttributes } from "./attributes.ts"
 import { modelSpans } from "./modelSpans.ts"
 import type { OwnedTask, OwnedTasks } from "./ownedTasks.ts"
-import { tracerOf } from "./spans.ts"
+import { tracerOf, within } from "./spans.ts"
 import { beginSpan, endSpan, spanIdOf } from "./taskSpans.ts"
 import { toolAttributes } from "./toolSpan.ts"
 
@@ -82,17 +82,20 @@ const traced = (task: OwnedTask, input: AgentInput, run: ReturnType<Agent["run"]
   Effect.withFiber((fiber): ReturnType<Agent["run"]> => {
     const tracer = tracerOf(fiber)
     if (tracer === undefined) return run
+    // Without spans of its own, the attempt tells those within it that they are not sampled either.
+    if (!task.trace.task.sampled) return within(run, task.trace.task)
     const { attempt, failures, taskId } = task.claim
     const clock = fiber.getRef(Clock.Clock)
     if (failures > 0) completeDead(tracer, task, input.journal)
-    const before = Tracer.externalSpan({ ...task.trace.task, spanId: spanIdOf(taskId, attempt - 1) })
     const span = beginSpan(tracer, {
       ...attemptSpan(task, attempt),
       start: clock.currentTimeMillisUnsafe(),
-      links: attempt > 1 ? [before] : []
+      links: attempt === 1
+        ? []
+        : [Tracer.externalSpan({ ...task.trace.task, spanId: spanIdOf(taskId, attempt - 1) })]
     })
     return Effect.onExit(
-      Effect.withParentSpan(run, span),
+      within(run, span),
       (exit) => Effect.sync(() => endSpan(span, clock.currentTimeMillisUnsafe(), exitOf(exit)))
     )
   })

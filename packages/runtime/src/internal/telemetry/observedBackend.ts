@@ -84,7 +84,7 @@ export const observedBackend = (
     if (claim.attempt > 1) return
     Metrics.update(context, Metrics.queueWait, (claim.now - claim.createdAt) / 1_000, agent)
     const tracer = tracerOf(fiber)
-    if (tracer === undefined) return
+    if (tracer === undefined || !trace.task.sampled) return
     const span = beginSpan(tracer, {
       name: "task.queue",
       spanId: spanIdOf(claim.taskId, "queue"),
@@ -107,7 +107,7 @@ export const observedBackend = (
     const trace = tasks.get(claim.taskId)?.trace
     tasks.remove(context, claim.taskId)
     const tracer = tracerOf(fiber)
-    if (tracer === undefined || trace === undefined) return
+    if (tracer === undefined || trace?.task.sampled !== true) return
     const usage = event.type === "done" ? event.usage : undefined
     const span = beginSpan(tracer, {
       name: `task ${claim.agentId}`,

@@ -3,7 +3,8 @@ import type { TaskId } from "@perennial/domain/Ids"
 import type { Claim } from "@perennial/domain/TaskBackend"
 import type { StoredEvent } from "@perennial/domain/TaskEvent"
 import { total } from "@perennial/domain/Usage"
-import type { Context } from "effect"
+import { Context } from "effect"
+import { SampleRatio } from "./sampler.ts"
 import * as Metrics from "./taskMetrics.ts"
 import { type TaskTrace, traceOf } from "./taskSpans.ts"
 
@@ -69,7 +70,8 @@ export class OwnedTasks {
   }
 
   add(context: Context.Context<never>, claim: Claim): OwnedTask {
-    const task: OwnedTask = { claim, trace: traceOf(claim), calls: new Map(), written: false }
+    const trace = traceOf(claim, Context.get(context, SampleRatio))
+    const task: OwnedTask = { claim, trace, calls: new Map(), written: false }
     this.#byId.set(claim.taskId, task)
     Metrics.update(context, Metrics.active, this.#byId.size)
     return task

@@ -16,17 +16,21 @@ export interface SpanOptions {
   readonly onStart?: (span: Tracer.Span) => void
 }
 
-/** Without a tracer this is `self`. `options` are made only for a span. */
+/** The effect, as a part of the span. The stack at this place, which Effect would record, is always the same. */
+export const within = <A, E, R>(self: Effect.Effect<A, E, R>, span: Tracer.AnySpan): Effect.Effect<A, E, R> =>
+  Effect.withParentSpan(self, span, { captureStackTrace: false })
+
+/** Without a tracer, and in a trace that is not sampled, this is `self`. `options` are made only for a span. */
 export const withSpan = <A, E, R>(
   self: Effect.Effect<A, E, R>,
   name: string,
   options?: () => SpanOptions
 ): Effect.Effect<A, E, R> =>
   Effect.withFiber((fiber): Effect.Effect<A, E, R> => {
-    if (tracerOf(fiber) === undefined) return self
+    if (tracerOf(fiber) === undefined || fiber.cache.span?.sampled === false) return self
     const { attributes, onStart } = options?.() ?? {}
     return Effect.useSpan(name, { attributes: { ...attributes } }, (span) => {
       onStart?.(span)
-      return Effect.withParentSpan(self, span)
+      return within(self, span)
     })
   })

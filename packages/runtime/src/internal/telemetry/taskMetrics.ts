@@ -2,7 +2,25 @@
 import { type Context, Metric } from "effect"
 
 type Attributes = Readonly<Record<string, string>>
-type Numbers = Metric.Metric<number, unknown>
+type Series = Metric.Metric<number, unknown>
+
+/** A metric has a series for each combination of attributes. The attributes have few values, so all series are kept. */
+class TaskMetric {
+  readonly #make: (attributes: Attributes) => Series
+  readonly #series = new Map<string, Series>()
+
+  constructor(make: (attributes: Attributes) => Series) {
+    this.#make = make
+  }
+
+  /** `Metric.withAttributes` would merge and sort the attributes again at each update. */
+  of(attributes: Attributes): Series {
+    const values = Object.values(attributes).join("\u0000")
+    let series = this.#series.get(values)
+    if (series === undefined) this.#series.set(values, series = this.#make(attributes))
+    return series
+  }
+}
 
 const seconds = [0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92]
 const longSeconds = [...seconds, 300, 1_800, 7_200, 86_400]
@@ -10,10 +28,18 @@ const storeSeconds = [0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25,
 const counts = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512]
 const tokenCounts = [1, 4, 16, 64, 256, 1_024, 4_096, 16_384, 65_536, 262_144, 1_048_576]
 
-const counter = (name: string, description: string) => Metric.counter(name, { description, incremental: true })
-const gauge = (name: string, description: string) => Metric.gauge(name, { description })
+const counter = (name: string, description: string) =>
+  new TaskMetric((attributes) => Metric.counter(name, { description, incremental: true, attributes }))
+const gauge = (name: string, description: string) =>
+  new TaskMetric((attributes) => Metric.gauge(name, { description, attributes }))
 const histogram = (name: string, description: string, boundaries: ReadonlyArray<number>, unit?: string) =>
-  Metric.histogram(name, { description, boundaries, attributes: unit === undefined ? {} : { unit } })
+  new TaskMetric((attributes) =>
+    Metric.histogram(name, {
+      description,
+      boundaries,
+      attributes: unit === undefined ? attributes : { unit, ...attributes }
+    })
+  )
 
 export const accepted = counter("perennial.tasks.accepted", "Tasks accepted by this process.")
 export const ended = counter("perennial.tasks.ended", "Tasks that this process ended, by status.")
@@ -56,22 +82,12 @@ export const modelDuration = histogram(
 )
 export const modelTokens = histogram("gen_ai.client.token.usage", "Tokens of one model request.", tokenCounts)
 
-/** Looking a metric up by its attributes is what an update costs. The attributes have few values, so all are kept. */
-const made = new Map<Numbers, Map<string, Numbers>>()
-
-const withAttributes = (metric: Numbers, attributes: Attributes): Numbers => {
-  let byValues = made.get(metric)
-  if (byValues === undefined) made.set(metric, byValues = new Map())
-  const values = Object.values(attributes).join("\u0000")
-  let one = byValues.get(values)
-  if (one === undefined) byValues.set(values, one = Metric.withAttributes(metric, attributes))
-  return one
-}
+const none: Attributes = {}
 
 /** `attributes` have few values, and for one metric always the same keys in the same order. */
 export const update = (
   context: Context.Context<never>,
-  metric: Numbers,
+  metric: TaskMetric,
   value: number,
-  attributes?: Attributes
-): void => (attributes === undefined ? metric : withAttributes(metric, attributes)).updateUnsafe(value, context)
+  attributes = none
+): void => metric.of(attributes).updateUnsafe(value, context)
