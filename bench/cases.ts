@@ -3,7 +3,7 @@
  */
 import type { Client } from "./client.ts"
 import type { InProcess } from "./inProcess.ts"
-import { type Child, spawn } from "./ipc.ts"
+import { type Child, now, spawn } from "./ipc.ts"
 import { type Figure, median, quantile } from "./report.ts"
 import type { Server } from "./server.ts"
 
@@ -140,6 +140,7 @@ export const overHttp: { readonly [name: string]: Case } = {
   live50: live(50, 4_000, 0.9),
   live500: live(500, 500, 0.9),
   paced: paced(50, 100),
+  paced500: paced(500, 20),
   replay: replay(50, 1_000, 0.55),
   starts,
   cancel
@@ -147,6 +148,32 @@ export const overHttp: { readonly [name: string]: Case } = {
 
 /** Cases that both servers run in processes that can collect garbage on demand. */
 export const memory: { readonly [name: string]: Case } = { streamHeap }
+
+/** The end of a server that has all of its streams open: those of an idle task, and those of a task in the middle of its work. */
+const sigterm = async (quick: boolean): Promise<ReadonlyArray<Figure>> => {
+  await using server = await spawn<Server>("./perennial.ts")
+  await using client = await spawn<Client>("./client.ts")
+  const port = await server.call("port")
+  const idle = scaled(quick, 2_000)
+  const readers = idle + scaled(quick, 500)
+  const waiting = await client.call("start", { port, message: "wait" })
+  await client.call("watch", { port, taskId: waiting, readers: idle, seen: 2 })
+  const taskId = await client.call("start", { port, message: "emit" })
+  // The server ends before this task does.
+  server.call("emit", { taskId, count: 1_000_000, rate: 20 }).catch(() => {})
+  await client.call("watch", { port, taskId, readers, seen: 10 })
+  const goodbyes = client.call("goodbyes")
+  const from = now()
+  await server.terminate()
+  const exited = now()
+  const { last, polite } = await goodbyes
+  if (polite !== readers) throw new Error(`${polite} of ${readers} streams ended after a goodbye`)
+  const name = `SIGTERM with ${readers.toLocaleString("en")} open streams`
+  return [
+    { name: `${name}: all have ended after a goodbye`, unit: "ms", value: last - from, target: { value: 2_000 } },
+    { name: `${name}: the process has ended`, unit: "ms", value: exited - from }
+  ]
+}
 
 const inProcessFigures = async (
   process: Child<InProcess>,
@@ -161,8 +188,8 @@ const inProcessFigures = async (
   ]
 }
 
-/** Cases without HTTP. */
-export const inProcess: { readonly [name: string]: (quick: boolean) => Promise<ReadonlyArray<Figure>> } = {
+/** Cases that only Perennial runs. */
+export const alone: { readonly [name: string]: (quick: boolean) => Promise<ReadonlyArray<Figure>> } = {
   reader1: async (quick) => {
     await using child = await spawn<InProcess>("./inProcess.ts")
     return await inProcessFigures(child, { readers: 1, count: scaled(quick, 20_000) })
@@ -191,5 +218,6 @@ export const inProcess: { readonly [name: string]: (quick: boolean) => Promise<R
       { name: `${name}: resident memory`, unit: "MiB", value: rssBytes / 1_024 / 1_024 },
       { name: `${name}: time of one more start`, unit: "ms", value: millis }
     ]
-  }
+  },
+  sigterm
 }

@@ -1,10 +1,8 @@
 /**
  * The clients of the benchmark. They run in one process, and are the same for both servers.
  */
-import { serve } from "./ipc.ts"
+import { now, serve } from "./ipc.ts"
 import { Connection, Frames } from "./rawHttp.ts"
-
-const now = (): number => Number(process.hrtime.bigint()) / 1e6
 
 const sse = "accept: text/event-stream\r\n"
 
@@ -16,6 +14,7 @@ const start = async (connection: Connection, message: string): Promise<string> =
 
 interface Watcher {
   readonly connection: Connection
+  readonly frames: Frames
   readonly ended: Promise<void>
 }
 
@@ -47,7 +46,7 @@ const watch = async (
   })
   ended.catch(caughtUp.reject)
   await caughtUp.promise
-  return { connection, ended }
+  return { connection, frames, ended }
 }
 
 const closeWatchers = () => {
@@ -107,6 +106,14 @@ const handlers = {
     await Promise.all(watchers.map(({ ended }) => ended))
     closeWatchers()
     return { millis: last - first, delivered, latencies }
+  },
+
+  /** Waits until all streams have ended. Returns when the last one ended, and how many ended after a goodbye. */
+  goodbyes: async (): Promise<{ readonly last: number; readonly polite: number }> => {
+    const ends = await Promise.allSettled(watchers.map(({ ended }) => ended))
+    const polite = watchers.filter(({ frames }, i) => ends[i]?.status === "fulfilled" && frames.saidGoodbye)
+    closeWatchers()
+    return { last, polite: polite.length }
   },
 
   close: closeWatchers,

@@ -8,7 +8,7 @@ import * as TaskLimits from "@perennial/runtime/TaskLimits"
 import * as TaskRuntime from "@perennial/runtime/TaskRuntime"
 import { Effect, Fiber, Latch, Layer, ManagedRuntime, Stream } from "effect"
 import { agent, command } from "./agent.ts"
-import { serve } from "./ipc.ts"
+import { now, serve } from "./ipc.ts"
 import { resources } from "./server.ts"
 
 const runtime = ManagedRuntime.make(
@@ -17,8 +17,6 @@ const runtime = ManagedRuntime.make(
     Layer.provide(TaskLimits.layer({ capacity: 200_000 }))
   )
 )
-
-const now = (): number => Number(process.hrtime.bigint()) / 1e6
 
 /** Starts a task and readers. Returns when each reader has the first two events and waits for the next one. */
 const watched = Effect.fnUntraced(function*(readers: number, onEvent: (stored: StoredEvent) => void) {

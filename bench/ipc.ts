@@ -4,6 +4,9 @@
 import { type ChildProcess, fork } from "node:child_process"
 import { fileURLToPath } from "node:url"
 
+/** Milliseconds of a clock that all processes of the machine share. */
+export const now = (): number => Number(process.hrtime.bigint()) / 1e6
+
 // A handler takes a JSON value, and returns a JSON value.
 export type Handlers = { readonly [name: string]: (argument: never) => unknown }
 
@@ -41,6 +44,8 @@ export interface Child<H extends Handlers> extends AsyncDisposable {
     name: Name,
     ...argument: Parameters<H[Name]>
   ) => Promise<Awaited<ReturnType<H[Name]>>>
+  /** Sends SIGTERM, and returns when the process has ended. */
+  readonly terminate: () => Promise<void>
 }
 
 /** Starts a module of this folder as a process, and returns when it is ready for calls. */
@@ -80,8 +85,12 @@ export const spawn = async <H extends Handlers>(
       // The child is a module of this folder, and its type `H` describes what its handler returns.
       return call.promise as Promise<never>
     },
+    terminate: () => {
+      child.kill("SIGTERM")
+      return exited.promise
+    },
     [Symbol.asyncDispose]: () => {
-      child.disconnect()
+      if (child.connected) child.disconnect()
       return exited.promise
     }
   }

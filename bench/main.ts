@@ -15,7 +15,7 @@
 import { writeFileSync } from "node:fs"
 import { cpus } from "node:os"
 import { parseArgs } from "node:util"
-import { inProcess, memory, overHttp, type Setting } from "./cases.ts"
+import { alone, memory, overHttp, type Setting } from "./cases.ts"
 import type { Client } from "./client.ts"
 import { spawn } from "./ipc.ts"
 import { onModels } from "./modelCases.ts"
@@ -24,7 +24,7 @@ import type { Server } from "./server.ts"
 import { onStores } from "./storeCases.ts"
 import { makeServers } from "./stores.ts"
 
-const names = [inProcess, overHttp, memory, onModels, onStores].flatMap((cases) => Object.keys(cases))
+const names = [alone, overHttp, memory, onModels, onStores].flatMap((cases) => Object.keys(cases))
 
 const { values: flags } = parseArgs({
   options: {
@@ -61,7 +61,7 @@ const measure = async (
 
 const results: Results = new Map()
 
-for (const [name, run] of Object.entries(inProcess)) {
+for (const [name, run] of Object.entries(alone)) {
   if (!only.includes(name)) continue
   for (let round = 1; round <= rounds; round++) {
     console.error(`${name}: round ${round} of ${rounds}`)

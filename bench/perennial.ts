@@ -48,4 +48,9 @@ const handlers: Server = {
   resources
 }
 
+process.once("SIGTERM", async () => {
+  await runtime.dispose()
+  process.exit(0)
+})
+
 serve(handlers)

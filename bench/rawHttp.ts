@@ -116,8 +116,10 @@ export class Connection {
 export class Frames {
   #rest: Buffer = nothing
   readonly #onFrame: (seq: number, data: Buffer, from: number, to: number) => void
-  /** The id of the last frame. */
+  /** The id of the last event. */
   seq: number
+  /** Whether the last frame asks the reader to connect again: a polite end of a stream before the end of its task. */
+  saidGoodbye = false
 
   constructor(after: number, onFrame: (seq: number, data: Buffer, from: number, to: number) => void) {
     this.seq = after
@@ -130,7 +132,8 @@ export class Frames {
     for (;;) {
       const to = data.indexOf("\n\n", from, "latin1")
       if (to === -1) break
-      // An event begins with "id: 42\n". Other frames are comments.
+      // An event begins with "id: 42\n", a goodbye with "retry:". Other frames are comments.
+      this.saidGoodbye = data[from] === 114
       if (data[from] === 105) {
         let seq = 0
         for (let i = from + 4; i < to && data[i] !== 10; i++) seq = seq * 10 + (data[i] ?? 0) - 48
