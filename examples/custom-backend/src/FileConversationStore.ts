@@ -84,25 +84,28 @@ export const make = Effect.fnUntraced(function*(file: string) {
       Effect.map(find(id, userId), toConversation)
     )
 
-  const update = (
+  const update = <A>(
     operation: string,
     found: Effect.Effect<Entry, ConversationNotFound>,
-    change: (entry: Entry) => Partial<Change>
+    change: (entry: Entry) => Partial<Change>,
+    result: (entry: Entry) => A
   ) =>
     commit(operation, (now) =>
-      Effect.map(found, (entry) => ({
-        change: { ...entry.row, updatedAt: now, ...change(entry) },
-        result: () => undefined
-      })))
+      Effect.map(found, (entry) => {
+        const value = result(entry)
+        return { change: { ...entry.row, updatedAt: now, ...change(entry) }, result: () => value }
+      }))
 
   const remove: Service["delete"] = ({ id, userId }: ConversationKey, options) => {
     const deleted = { deleted: true }
-    if (options?.onlyEmpty !== true) return update("delete", find(id, userId), () => deleted)
+    if (options?.onlyEmpty !== true) {
+      return update("delete", find(id, userId), () => deleted, ({ messages }) => messages.size)
+    }
     return commit("delete", () =>
       Effect.sync(() => {
         const entry = entries.get(id)
         const isUnused = entry !== undefined && entry.row.userId === userId && entry.messages.size === 0
-        return { change: isUnused ? { ...entry.row, ...deleted } : undefined, result: () => undefined }
+        return { change: isUnused ? { ...entry.row, ...deleted } : undefined, result: () => 0 }
       }))
   }
 
@@ -146,9 +149,10 @@ export const make = Effect.fnUntraced(function*(file: string) {
           const added = Array.dedupeWith(messages, (a, b) => a.id === b.id)
             .filter(({ id }) => !entry.messages.has(id) && !removed.some((one) => one.id === id))
           return { added, removed }
-        }
+        },
+        () => undefined
       ),
-    setTitle: (id, title) => update("setTitle", find(id), () => ({ title })),
+    setTitle: (id, title) => update("setTitle", find(id), () => ({ title }), () => undefined),
     delete: remove
   })
 })

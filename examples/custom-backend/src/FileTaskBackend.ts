@@ -272,7 +272,11 @@ export const make = Effect.fnUntraced(function*(file: string) {
         return busy === undefined
           ? Effect.succeed({
             change: mine.length === 0 ? undefined : { removed: mine.map(({ task }) => task.id) },
-            result: () => undefined
+            result: () => ({
+              tasks: mine.length,
+              events: mine.reduce((sum, { log }) => sum + log.length, 0),
+              intents: mine.reduce((sum, { state }) => sum + state.intents.length, 0)
+            })
           })
           : Effect.fail(new ConversationBusy({ conversationId, activeTaskId: busy.task.id }))
       }))
@@ -318,7 +322,9 @@ export const make = Effect.fnUntraced(function*(file: string) {
     wakes: Stream.never,
     ended,
     prune,
-    deleteConversation
+    deleteConversation,
+    // The next rewrite of the file leaves out what was deleted.
+    forgetUser: () => Effect.void
   })
 })
 

@@ -13,6 +13,7 @@ import * as RedisStore from "@perennial/backends/RedisStore"
 import * as SqliteStore from "@perennial/backends/SqliteStore"
 import type { ConversationStore } from "@perennial/domain/ConversationStore"
 import type { TaskBackend } from "@perennial/domain/TaskBackend"
+import { UserData } from "@perennial/domain/UserData"
 import type { WebhookStore } from "@perennial/domain/WebhookStore"
 import * as NodeServer from "@perennial/http/NodeServer"
 import * as NodeWebhookClient from "@perennial/http/NodeWebhookClient"
@@ -137,6 +138,7 @@ const server = (config: ServerConfig.ServerConfig) =>
   ).pipe(
     Layer.provide(config.tokens.length === 0 ? Tokens.layerLocal : Tokens.layer(config.tokens)),
     Layer.provide(requestLimit(config)),
+    Layer.provide(UserData.layer),
     Layer.provide(Telemetry.streams(config.telemetry)),
     Layer.provideMerge(NodeServer.layer(config)),
     Layer.provide(Telemetry.tasks(config.telemetry)),

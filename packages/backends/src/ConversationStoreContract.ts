@@ -63,7 +63,7 @@ const conversations = (test: Test): void => {
           store.create(foreign),
           store.get(foreign),
           store.messages(foreign, page),
-          store.delete(foreign)
+          Effect.asVoid(store.delete(foreign))
         ]
       ) {
         assert.deepInclude(yield* Effect.flip(attempt), { _tag: "ConversationNotFound", conversationId: c1.id })
@@ -141,12 +141,13 @@ const conversations = (test: Test): void => {
   )
 
   test(
-    "a conversation is deleted with its messages, and its id is free again",
+    "a conversation is deleted with its messages, which are counted, and its id is free again",
     Effect.gen(function*() {
       const store = yield* ConversationStore
       yield* store.create(c1)
-      yield* store.append(c1.id, [stored(1)])
-      yield* store.delete(c1)
+      yield* store.append(c1.id, [stored(1), stored(2), stored(3)])
+      yield* store.append(c1.id, [stored(4)], { replaces: stored(2).id })
+      assert.strictEqual(yield* store.delete(c1), 2)
       assert.strictEqual((yield* Effect.flip(store.get(c1)))._tag, "ConversationNotFound")
       assert.strictEqual((yield* Effect.flip(store.delete(c1)))._tag, "ConversationNotFound")
       const again = key("c1", bob)
@@ -166,7 +167,7 @@ const conversations = (test: Test): void => {
       yield* store.delete(c1, onlyEmpty)
       yield* store.delete(key("c2", bob), onlyEmpty)
       yield* store.get(key("c2"))
-      yield* store.delete(key("c2"), onlyEmpty)
+      assert.strictEqual(yield* store.delete(key("c2"), onlyEmpty), 0)
       yield* store.delete(key("c2"), onlyEmpty)
       assert.deepStrictEqual(yield* store.messages(c1, page), [stored(1)])
       assert.deepStrictEqual((yield* store.list({ userId: alice, limit: 10 })).map(({ id }) => id), [c1.id])

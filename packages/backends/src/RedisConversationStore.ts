@@ -114,10 +114,13 @@ export const make = Effect.fnUntraced(function*(options: Options = {}): Effect.f
       ),
     delete: ({ id, userId }, options) => {
       const onlyEmpty = options?.onlyEmpty === true
-      return withRetries((again) =>
-        Effect.flatMap(run(scripts.remove, [id, userId, onlyEmpty ? 1 : 0]), (found) =>
-          // An earlier try may have removed it.
-          again || onlyEmpty ? Effect.void : orMissing(id, found)), toConversationStoreError("delete"))
+      return withRetries(
+        (again) =>
+          Effect.flatMap(run(scripts.remove, [id, userId, onlyEmpty ? 1 : 0]), (messages) =>
+            // An earlier try may have removed it.
+            again || onlyEmpty ? Effect.succeed(messages ?? 0) : orNotFound(id, messages)),
+        toConversationStoreError("delete")
+      )
     }
   }
 })

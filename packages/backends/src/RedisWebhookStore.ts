@@ -43,7 +43,7 @@ const fromValues = ([id, userId, settings, createdAt, disabledAt, reason]: scrip
 const userOf = ({ userId }: Pick<WebhookKey, "userId">): string => userId ?? serverUser
 
 const toArguments = (deliveries: ReadonlyArray<NewDelivery>) =>
-  deliveries.flatMap(({ body, id, webhookId }) => [webhookId, id, body])
+  deliveries.flatMap(({ body, id, userId, webhookId }) => [webhookId, id, body, userId ?? ""])
 
 /**
  * @since 0.1.0
@@ -92,6 +92,15 @@ export const make = Effect.fnUntraced(function*(options: Options = {}): Effect.f
       withRetries(
         (again) => Effect.map(run(scripts.remove, [key.id, userOf(key)]), (removed) => removed === 1 || again),
         toWebhookStoreError("remove")
+      ),
+    forgetUser: (userId) =>
+      withRetries(
+        () =>
+          Effect.map(
+            run(scripts.forgetUser, [userId, serverUser]),
+            ([webhooks, deliveries]) => ({ webhooks, deliveries })
+          ),
+        toWebhookStoreError("forgetUser")
       ),
     enabled: (userIds) => list("enabled", [serverUser, ...userIds], true),
     cursor: withRetries(() => Effect.map(run(scripts.cursor, []), Number), toWebhookStoreError("cursor")),

@@ -11,7 +11,7 @@ import { type ConversationKey, ConversationStore } from "@perennial/domain/Conve
 import type { MessageId } from "@perennial/domain/Ids"
 import * as MessagePayload from "@perennial/domain/MessagePayload"
 import { ConversationNotFound } from "@perennial/domain/TaskError"
-import { DateTime, Effect, Layer, type Scope } from "effect"
+import { DateTime, Effect, Layer, Schema, type Scope } from "effect"
 import type { Migrator, SqlClient, SqlError } from "effect/sql"
 import { toConversationStoreError } from "./internal/backendError.ts"
 import {
@@ -23,7 +23,7 @@ import {
 } from "./internal/conversationStatements.ts"
 import { forStore } from "./internal/sqlDialect.ts"
 import * as migrations from "./internal/sqlMigrations.ts"
-import { toSqlText } from "./internal/sqlRows.ts"
+import { Millis, readRows, toSqlText } from "./internal/sqlRows.ts"
 import { tryCodec } from "./internal/storeRetry.ts"
 import type { UnusableStore } from "./UnusableStore.ts"
 
@@ -35,6 +35,8 @@ const toConversation = (row: ConversationRow): Conversation => ({
   createdAt: DateTime.makeUnsafe(Number(row.created_at)),
   updatedAt: DateTime.makeUnsafe(Number(row.updated_at))
 })
+
+const readCounts = readRows(Schema.Struct({ messages: Millis }))
 
 const dialect = forStore("SqlConversationStore")
 
@@ -126,7 +128,11 @@ export const make: Effect.Effect<Service, UnusableStore, SqlClient.SqlClient | S
       withTransaction(Effect.gen(function*() {
         const rows = yield* sql`DELETE FROM perennial_conversations WHERE ${filter} RETURNING id, ${boundTransaction}`
         if (rows.length === 0 && !again && !onlyEmpty) return yield* new ConversationNotFound({ conversationId: id })
-        if (rows.length > 0) yield* sql`DELETE FROM perennial_messages WHERE conversation_id = ${id}`
+        if (rows.length === 0) return 0
+        const [counted] = yield* readCounts(sql`SELECT COUNT(*) AS messages FROM perennial_messages
+          WHERE conversation_id = ${id} AND position > 0`)
+        yield* sql`DELETE FROM perennial_messages WHERE conversation_id = ${id}`
+        return Number(counted?.messages)
       })), toConversationStoreError("delete"))
   }
 

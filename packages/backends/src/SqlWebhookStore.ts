@@ -57,6 +57,8 @@ const fromRow = (row: typeof WebhookRow.Type) =>
 
 const userOf = ({ userId }: Pick<WebhookKey, "userId">): string => userId ?? serverUser
 
+const readIds = readRows(Schema.Struct({ id: Schema.String }))
+
 const dialect = forStore("SqlWebhookStore")
 
 /**
@@ -77,10 +79,11 @@ export const make: Effect.Effect<Service, UnusableStore, SqlClient.SqlClient> = 
       const rows = rowsOf(deliveries, {
         webhook: ["text", ({ webhookId }) => webhookId],
         message: ["text", ({ id }) => id],
-        body: ["text", ({ body }) => body]
+        body: ["text", ({ body }) => body],
+        person: ["text", ({ userId }) => userId ?? ""]
       })
-      yield* sql`INSERT INTO perennial_webhook_deliveries (webhook_id, id, body, created_at, due_at)
-        SELECT w.id, i.message, i.body, ${now}, ${now} FROM ${rows}, perennial_webhooks w
+      yield* sql`INSERT INTO perennial_webhook_deliveries (webhook_id, id, body, user_id, created_at, due_at)
+        SELECT w.id, i.message, i.body, NULLIF(i.person, ''), ${now}, ${now} FROM ${rows}, perennial_webhooks w
         WHERE w.id = i.webhook AND w.disabled_at IS NULL ON CONFLICT (webhook_id, id) DO NOTHING`
     })
 
@@ -115,6 +118,18 @@ export const make: Effect.Effect<Service, UnusableStore, SqlClient.SqlClient> = 
         if (removed.length > 0) yield* sql`DELETE FROM perennial_webhook_deliveries WHERE webhook_id = ${key.id}`
         return removed.length > 0 || again
       })), toWebhookStoreError("remove"))
+
+  const forgetUser: Service["forgetUser"] = (userId) =>
+    withRetries(() =>
+      withTransaction(Effect.gen(function*() {
+        const removed = yield* sql`DELETE FROM perennial_webhooks WHERE user_id = ${userId}
+          RETURNING id, ${boundTransaction}`
+        const ids = (yield* readIds(Effect.succeed(removed))).map(({ id }) => id)
+        const own = ids.length === 0 ? sql.literal("") : sql`OR ${sql.in("webhook_id", ids)}`
+        const deliveries = yield* sql`DELETE FROM perennial_webhook_deliveries WHERE user_id = ${userId} ${own}
+          RETURNING id`
+        return { webhooks: ids.length, deliveries: deliveries.length }
+      })), toWebhookStoreError("forgetUser"))
 
   const claim: Service["claim"] = ({ except, lease }) =>
     withRetries(() =>
@@ -175,6 +190,7 @@ export const make: Effect.Effect<Service, UnusableStore, SqlClient.SqlClient> = 
     put,
     list: (userId) => list("list", [userOf({ userId })], false),
     remove,
+    forgetUser,
     enabled: (userIds) => list("enabled", [serverUser, ...userIds], true),
     cursor: withRetries(
       () =>

@@ -20,6 +20,7 @@ import * as accepting from "./internal/acceptingContract.ts"
 import * as agent from "./internal/agentContract.ts"
 import * as concurrency from "./internal/concurrencyContract.ts"
 import type { Test } from "./internal/contractTask.ts"
+import * as deletion from "./internal/deletionContract.ts"
 import * as ended from "./internal/endedContract.ts"
 import * as fairness from "./internal/fairnessContract.ts"
 import * as intent from "./internal/intentContract.ts"
@@ -74,6 +75,7 @@ export const suite = <E, E2 = never>(
     log.define(test)
     intent.define(test)
     ended.define(test)
+    deletion.define(test)
     concurrency.define(test)
     if (options.time !== "store") {
       ownership.defineClock(test)

@@ -70,6 +70,28 @@ export const suite = <E>(name: string, layer: Layer.Layer<WebhookStore, E>): voi
         assert.deepStrictEqual(yield* claimAll(store), [])
       }))
 
+    test("a user is forgotten: the webhooks of the user, and what the server's own webhooks wait to be told about the user", (store) =>
+      Effect.gen(function*() {
+        const server = { id: WebhookId.make("all"), userId: undefined }
+        yield* store.put(hook("a"), settings)
+        yield* store.put(hook("a2"), settings)
+        yield* store.put(hook("b", bob), settings)
+        yield* store.put(server, settings)
+        yield* store.enqueue([
+          { ...message("m"), userId: alice },
+          { ...message("n", "b"), userId: bob },
+          { ...message("o", "all"), userId: alice },
+          { ...message("p", "all"), userId: bob },
+          message("q", "all")
+        ])
+        assert.deepStrictEqual(yield* store.forgetUser(alice), { webhooks: 2, deliveries: 2 })
+        assert.deepStrictEqual(yield* store.list(alice), [])
+        assert.deepStrictEqual(idsOf(yield* store.list(bob)), ["b"])
+        assert.deepStrictEqual(idsOf(yield* store.deliveries(server, 10)).toSorted(), ["p", "q"])
+        assert.deepStrictEqual(yield* claimAll(store), ["n", "p", "q"])
+        assert.deepStrictEqual(yield* store.forgetUser(alice), { webhooks: 0, deliveries: 0 })
+      }))
+
     test("`enabled` has the webhooks of the users and those of the server", (store) =>
       Effect.gen(function*() {
         yield* store.put(hook("a"), settings)

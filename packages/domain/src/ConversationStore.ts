@@ -80,11 +80,11 @@ export class ConversationStore extends Context.Service<ConversationStore, {
   ) => Effect.Effect<void, ConversationNotFound | ConversationStoreError>
 
   /**
-   * Removes a conversation and its messages. With `onlyEmpty`, a conversation that has a message is not removed, and a missing
-   * conversation is no error.
+   * Removes a conversation and its messages, and returns how many messages it had. With `onlyEmpty`, a conversation that has a
+   * message is not removed, and a missing conversation is no error.
    */
   readonly delete: (
     key: ConversationKey,
     options?: { readonly onlyEmpty?: boolean | undefined }
-  ) => Effect.Effect<void, ConversationNotFound | ConversationStoreError>
+  ) => Effect.Effect<number, ConversationNotFound | ConversationStoreError>
 }>()("@perennial/domain/ConversationStore") {}

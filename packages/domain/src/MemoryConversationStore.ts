@@ -154,9 +154,11 @@ export const make: Effect.Effect<ConversationStore["Service"]> = Effect.sync(() 
         ? Effect.sync(() => {
           const entry = entries.get(id)
           if (entry?.userId === userId && entry.messages.length === 0) entries.delete(id)
+          return 0
         })
-        : use(id, userId, () => {
+        : use(id, userId, ({ messages }) => {
           entries.delete(id)
+          return messages.length
         })
   }
 })

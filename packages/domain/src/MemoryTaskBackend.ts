@@ -248,14 +248,20 @@ export const make: Effect.Effect<Service> = Effect.sync(() => {
     })
 
   const deleteConversation: Service["deleteConversation"] = ({ conversationId, userId }) =>
-    Effect.suspend(() => {
+    Effect.suspend((): ReturnType<Service["deleteConversation"]> => {
+      const removed = { tasks: 0, events: 0, intents: 0 }
       const queue = tasks.queues.get(conversationId)
-      if (queue === undefined || queue.userId !== userId) return Effect.void
+      if (queue === undefined || queue.userId !== userId) return Effect.succeed(removed)
       const [head] = queue.active
       if (head !== undefined) return Effect.fail(new ConversationBusy({ conversationId, activeTaskId: head.task.id }))
       tasks.queues.delete(conversationId)
-      for (const row of queue.rows) tasks.remove(row)
-      return Effect.void
+      for (const row of queue.rows) {
+        tasks.remove(row)
+        removed.tasks++
+        removed.events += row.log?.length ?? 0
+        removed.intents += row.intents.length
+      }
+      return Effect.succeed(removed)
     })
 
   return {
@@ -291,7 +297,8 @@ export const make: Effect.Effect<Service> = Effect.sync(() => {
     wakes: Stream.never,
     ended,
     prune,
-    deleteConversation
+    deleteConversation,
+    forgetUser: () => Effect.void
   }
 })
 

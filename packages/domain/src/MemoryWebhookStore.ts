@@ -64,6 +64,25 @@ export const make: Effect.Effect<WebhookStore["Service"]> = Effect.sync(() => {
         messages.delete(key.id)
         return webhooks.delete(key.id)
       }),
+    forgetUser: (userId) =>
+      Effect.sync(() => {
+        const removed = { webhooks: 0, deliveries: 0 }
+        for (const webhook of webhooks.values()) {
+          if (webhook.userId === undefined) {
+            for (const message of messagesOf(webhook.id)) {
+              if (message.userId !== userId) continue
+              messages.get(webhook.id)?.delete(message.id)
+              removed.deliveries++
+            }
+          }
+          if (webhook.userId !== userId) continue
+          removed.deliveries += messages.get(webhook.id)?.size ?? 0
+          removed.webhooks++
+          messages.delete(webhook.id)
+          webhooks.delete(webhook.id)
+        }
+        return removed
+      }),
     enabled: (userIds) =>
       Effect.sync(() => {
         const users = new Set(userIds)

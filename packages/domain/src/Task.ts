@@ -164,3 +164,17 @@ export const OnBusy = Schema.Literals(["reject", "enqueue", "interrupt"])
  * @category models
  */
 export type OnBusy = typeof OnBusy.Type
+
+/**
+ * How much the deletion of a conversation has removed from the store of tasks. If the first reply of the store was lost, the
+ * deletion was done again, and these numbers are 0.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface RemovedTasks {
+  readonly tasks: number
+  readonly events: number
+  /** Cancels and decisions. */
+  readonly intents: number
+}

@@ -1,7 +1,6 @@
 /**
- * The port to the store of tasks, their event logs, their owners and their intents.
- *
- * It is one port, because P2, P4 and P9 need these in one commit.
+ * The port to the store of tasks, their event logs, their owners and their intents. It is one port, because P2, P4 and P9 need
+ * these in one commit.
  *
  * @since 0.1.0
  */
@@ -9,7 +8,7 @@ import { type Array, Context, type Duration, type Effect, type Option, type Sche
 import type { AgentId, ClaimId, ConversationId, RunnerId, TaskId, UserId } from "./Ids.ts"
 import type { Intent } from "./Intent.ts"
 import type { UserMessage } from "./Message.ts"
-import type { OnBusy, Task, TaskStatus } from "./Task.ts"
+import type { OnBusy, RemovedTasks, Task, TaskStatus } from "./Task.ts"
 import type {
   ConversationBusy,
   ConversationNotFound,
@@ -210,9 +209,7 @@ export interface EventPage {
  * @category services
  */
 export class TaskBackend extends Context.Service<TaskBackend, {
-  /**
-   * How long a group commit waits for further events; zero where a commit is cheap or concurrent commits share their cost.
-   */
+  /** How long a group commit waits for more events; zero where commits are cheap, or concurrent ones share their cost. */
   readonly commitWindow: Duration.Duration
 
   /**
@@ -262,8 +259,7 @@ export class TaskBackend extends Context.Service<TaskBackend, {
    *
    * `claimId` is new for each execution. The same call again, after a lost reply, returns the claim that it won, as long as
    * nobody released, took or ended the task since. Another claim id never gets that claim: not even the runner that owns
-   * the task and gave up its execution (P9, P10).
-   * A task whose message or spec the store cannot read is claimed like any other task.
+   * the task and gave up its execution (P9, P10). A task whose message or spec the store cannot read is claimed, too.
    */
   readonly claim: (id: TaskId, options: {
     readonly runnerId: RunnerId
@@ -358,10 +354,9 @@ export class TaskBackend extends Context.Service<TaskBackend, {
   readonly intents: (id: TaskId) => Effect.Effect<ReadonlyArray<Intent>, TaskBackendError>
 
   /**
-   * Hints about the writes of other processes, never about the writes of this process: `log` when a log grew, `intent`
-   * when an intent was recorded, `head` when a task was released, `user` when the record of a user's task has changed. The first hint is `all`, and so is the first after a lost
-   * connection. When hints come faster than they are read, the oldest may be dropped. The stream ends only with the backend;
-   * a store for one process has `Stream.never`.
+   * Hints about the writes of other processes, never about the writes of this process (`Wake` has the kinds). The first
+   * hint is `all`, and so is the first after a lost connection. When hints come faster than they are read, the oldest may be
+   * dropped. The stream ends only with the backend; a store for one process has `Stream.never`.
    */
   readonly wakes: Stream.Stream<Wake>
 
@@ -392,9 +387,12 @@ export class TaskBackend extends Context.Service<TaskBackend, {
     readonly limit: number
   }) => Effect.Effect<number, TaskBackendError>
 
-  /** Removes all tasks of a conversation and their logs, unless a task is active. */
+  /** Removes all tasks of a conversation and their logs, unless a task is active. Returns how much it has removed. */
   readonly deleteConversation: (options: {
     readonly conversationId: ConversationId
     readonly userId: UserId
-  }) => Effect.Effect<void, ConversationBusy | TaskBackendError>
+  }) => Effect.Effect<RemovedTasks, ConversationBusy | TaskBackendError>
+
+  /** Erases what the store keeps of a user without conversations: hints for other processes, deleted texts in its files. */
+  readonly forgetUser: (userId: UserId) => Effect.Effect<void, TaskBackendError>
 }>()("@perennial/domain/TaskBackend") {}

@@ -4,7 +4,7 @@
  * @since 0.1.0
  */
 import { Schema } from "effect"
-import { AgentId, ConversationId, MessageId, TaskId } from "./Ids.ts"
+import { AgentId, ConversationId, MessageId, TaskId, UserId } from "./Ids.ts"
 
 /**
  * The input of the caller is not accepted. Nothing was stored.
@@ -249,5 +249,19 @@ export class ConversationStoreError extends Schema.TaggedError<ConversationStore
 }) {
   override get message() {
     return `The conversation store failed in "${this.operation}".`
+  }
+}
+
+/**
+ * The user has started tasks in every pass of a deletion. What was found is erased. Take the credentials of the user away, and
+ * erase again.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class UserStillActive extends Schema.TaggedError<UserStillActive>()("UserStillActive", { userId: UserId }) {
+  override get message() {
+    return `The user "${this.userId}" starts tasks while the data of the user are erased. `
+      + "Take the credentials of the user away, and erase again."
   }
 }

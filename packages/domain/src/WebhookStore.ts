@@ -37,6 +37,8 @@ export interface NewDelivery {
   readonly id: string
   /** The body of the request: JSON. */
   readonly body: string
+  /** Whom the message is about. */
+  readonly userId?: UserId | undefined
 }
 
 /**
@@ -83,6 +85,14 @@ export class WebhookStore extends Context.Service<WebhookStore, {
 
   /** Removes a webhook and its messages. False when the user has no such webhook. */
   readonly remove: (key: WebhookKey) => Effect.Effect<boolean, WebhookStoreError>
+
+  /**
+   * Removes the webhooks of a user with their messages, and the messages about the user that wait for the server's own
+   * webhooks. Returns how many it has removed.
+   */
+  readonly forgetUser: (
+    userId: UserId
+  ) => Effect.Effect<{ readonly webhooks: number; readonly deliveries: number }, WebhookStoreError>
 
   /** The enabled webhooks of these users, at most 1,000, and the server's own. */
   readonly enabled: (

@@ -182,6 +182,16 @@ export * as Usage from "./Usage.ts"
 /**
  * @since 0.1.0
  */
+export * as UserData from "./UserData.ts"
+
+/**
+ * @since 0.1.0
+ */
+export * as UserExport from "./UserExport.ts"
+
+/**
+ * @since 0.1.0
+ */
 export * as Wake from "./Wake.ts"
 
 /**

@@ -23,6 +23,7 @@ import { documentedApi } from "./internal/openApiDocument.ts"
 import { OperatorApi } from "./OperatorApi.ts"
 import * as Problems from "./Problems.ts"
 import { TicketsApi } from "./TicketsApi.ts"
+import { UsersApi } from "./UsersApi.ts"
 import { WebhooksApi } from "./WebhooksApi.ts"
 
 /**
@@ -385,6 +386,7 @@ export class Api extends HttpApi.make("perennial")
   .add(FeedApi)
   .add(TicketsApi)
   .add(WebhooksApi)
+  .add(UsersApi)
   .add(OperatorApi)
   .add(SystemApi)
   .middleware(Problems.RefusalLimit)

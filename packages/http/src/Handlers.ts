@@ -19,6 +19,7 @@ import { Api, EventPage } from "./Api.ts"
 import type { Authorization } from "./Authorization.ts"
 import { admitted } from "./internal/admitted.ts"
 import { LinkBase } from "./internal/linkBase.ts"
+import { makePersonalData } from "./internal/personalData.ts"
 import { makeReadiness } from "./internal/readiness.ts"
 import { withProblems } from "./internal/withProblems.ts"
 import type { Operator } from "./OperatorApi.ts"
@@ -275,7 +276,7 @@ export const layerTickets: Layer.Layer<
 )
 
 /**
- * The handlers of operators: what a user may do with the records of tasks, in the name of that user.
+ * The handlers of operators: what a user may do with the records of tasks and with all data, in the name of that user.
  *
  * @since 0.1.0
  * @category handlers
@@ -289,12 +290,15 @@ export const layerOperator: Layer.Layer<
   "operator",
   Effect.fnUntraced(function*(handlers) {
     const manager = withoutTitles(yield* TaskManager)
+    const { erase, export: exportUser } = yield* makePersonalData
     const as = (userId: UserId) => Effect.provideService(CurrentUser, userId)
 
     return handlers.handleAll({
       list: ({ params, query }) => as(params.userId)(listTasks(manager, query)),
       get: ({ params }) => as(params.userId)(withProblems(manager.get(params.id))),
-      cancel: ({ params, payload }) => as(params.userId)(cancelTask(manager, params.id, payload))
+      cancel: ({ params, payload }) => as(params.userId)(cancelTask(manager, params.id, payload)),
+      export: ({ params }) => exportUser(params.userId),
+      erase: ({ params }) => erase(params.userId)
     })
   })
 )

@@ -5,6 +5,7 @@
  */
 import { TaskId, UserId } from "@perennial/domain/Ids"
 import { Task, TaskStatus } from "@perennial/domain/Task"
+import { Receipt } from "@perennial/domain/UserData"
 import { Effect, Layer, Schema } from "effect"
 import { HttpApiEndpoint, HttpApiGroup, HttpApiMiddleware, HttpApiSchema, OpenApi } from "effect/http-api"
 import { Authorization } from "./Authorization.ts"
@@ -13,6 +14,7 @@ import * as examples from "./internal/examples.ts"
 import { documented } from "./internal/openApi.ts"
 import { CurrentPrincipal } from "./Principal.ts"
 import * as Problems from "./Problems.ts"
+import { ExportStream } from "./UsersApi.ts"
 
 /**
  * Refuses every request whose principal does not have the role `operator`. The endpoint also has `Authorization`, which finds
@@ -38,7 +40,8 @@ export class Operator extends HttpApiMiddleware.Service<Operator>()("@perennial/
 const describeUser = { description: "The id of the user." }
 
 /**
- * Read and cancel the tasks of any user. An operator sees the records of tasks, and not their events and messages.
+ * Read and cancel the tasks of any user: an operator sees the records of tasks, and not their events and messages. Export and erase
+ * the data of any user: an export has everything.
  *
  * @since 0.1.0
  * @category groups
@@ -91,12 +94,35 @@ export class OperatorApi extends HttpApiGroup.make("operator")
         200: { description: "The task has ended, with any status", example: examples.cancelled },
         202: { description: "The cancel is stored, and the task has not ended yet", example: examples.running }
       }
+    })),
+    HttpApiEndpoint.get("export", "/operator/users/:userId/export", {
+      params: { userId: UserId },
+      success: ExportStream,
+      error: [Problems.RouteNotFound, Problems.Unavailable]
+    }).annotateMerge(documented({
+      summary: "Export the data of a user",
+      description: "The same as `GET /users/me/export` of the user. It has messages and events.",
+      parameters: { userId: describeUser },
+      responses: { 200: { description: "The export", example: examples.exportLine } }
+    })),
+    HttpApiEndpoint.delete("erase", "/operator/users/:userId", {
+      params: { userId: UserId },
+      success: Receipt,
+      error: [Problems.RouteNotFound, Problems.UserStillActive, Problems.Unavailable]
+    }).annotateMerge(documented({
+      summary: "Erase the data of a user",
+      description: "The same as `DELETE /users/me` of the user.",
+      parameters: { userId: describeUser },
+      responses: { 200: { description: "The data are erased", example: examples.receipt } }
     }))
   )
   .middleware(Operator)
   .middleware(Problems.RequestLimit)
   .middleware(Authorization)
   .annotateMerge(
-    OpenApi.annotations({ title: "Operator", description: "The tasks of all users. Needs the role `operator`." })
+    OpenApi.annotations({
+      title: "Operator",
+      description: "The tasks and data of all users. Needs the role `operator`."
+    })
   )
 {}

@@ -8,7 +8,7 @@ import { Context } from "effect"
 
 /**
  * What a principal may do beside the tasks and conversations of its own. An `operator` reads and cancels the tasks of every
- * user, but does not read their events and messages.
+ * user without their events and messages, and exports or erases all data of a user.
  *
  * @since 0.1.0
  * @category models

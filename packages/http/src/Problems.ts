@@ -201,6 +201,19 @@ export class AlreadyDecided extends HttpApiError.Problem<AlreadyDecided>()("Alre
 }, fieldsOf(TaskError.AlreadyDecided)) {}
 
 /**
+ * The user has started tasks all the time while the data of the user were erased. Take the credentials of the user away, and
+ * repeat the request.
+ *
+ * @since 0.1.0
+ * @category problems
+ */
+export class UserStillActive extends HttpApiError.Problem<UserStillActive>()("UserStillActive", {
+  type: "urn:perennial:problem:user-still-active",
+  status: 409,
+  title: "The user still starts tasks"
+}, fieldsOf(TaskError.UserStillActive)) {}
+
+/**
  * The log of the task was removed by retention. The messages of its conversation are still there.
  *
  * @since 0.1.0

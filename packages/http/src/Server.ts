@@ -32,6 +32,7 @@ import { layerTicketed } from "./internal/ticketed.ts"
 import { Operator } from "./OperatorApi.ts"
 import * as Sse from "./Sse.ts"
 import * as Tickets from "./Tickets.ts"
+import * as UserHandlers from "./UserHandlers.ts"
 import * as WebhookHandlers from "./WebhookHandlers.ts"
 
 /**
@@ -133,6 +134,7 @@ export const layerRoutes = (options?: RouteOptions) => {
         Handlers.layerTickets,
         Layer.provide(Handlers.layerOperator, Operator.layer),
         WebhookHandlers.layer,
+        UserHandlers.layer,
         Handlers.layerSystem
       ]),
       Layer.provide([layerRequestProblems, layerRequestLimits])

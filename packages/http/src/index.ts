@@ -92,6 +92,16 @@ export * as Tokens from "./Tokens.ts"
 /**
  * @since 0.1.0
  */
+export * as UserHandlers from "./UserHandlers.ts"
+
+/**
+ * @since 0.1.0
+ */
+export * as UsersApi from "./UsersApi.ts"
+
+/**
+ * @since 0.1.0
+ */
 export * as Watch from "./Watch.ts"
 
 /**

@@ -16,7 +16,7 @@ class EndpointGuard extends HttpApiMiddleware.Service<EndpointGuard>()("test/End
 
 /** Adds `GroupGuard` to every group, and `EndpointGuard` to the endpoint `tasks.get`. */
 export const guard = (api: typeof Api) => {
-  const { conversations, feed, operator, system, tasks, tickets, webhooks } = api.groups
+  const { conversations, feed, operator, system, tasks, tickets, users, webhooks } = api.groups
   return api
     .add(tasks.middleware(GroupGuard).add(tasks.endpoints.get.middleware(GroupGuard).middleware(EndpointGuard)))
     .add(conversations.middleware(GroupGuard))
@@ -24,6 +24,7 @@ export const guard = (api: typeof Api) => {
     .add(operator.middleware(GroupGuard))
     .add(tickets.middleware(GroupGuard))
     .add(webhooks.middleware(GroupGuard))
+    .add(users.middleware(GroupGuard))
     .add(system.middleware(GroupGuard))
 }
 

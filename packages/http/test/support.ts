@@ -4,9 +4,11 @@
 import { assert } from "@effect/vitest"
 import { type Agent, Agents, make as makeAgent } from "@perennial/domain/Agent"
 import { UserId } from "@perennial/domain/Ids"
+import * as MemoryWebhookStore from "@perennial/domain/MemoryWebhookStore"
 import * as Message from "@perennial/domain/Message"
 import type { AgentEvent } from "@perennial/domain/TaskEvent"
 import { zero } from "@perennial/domain/Usage"
+import { UserData } from "@perennial/domain/UserData"
 import type { Authorization } from "@perennial/http/Authorization"
 import * as Server from "@perennial/http/Server"
 import * as Tokens from "@perennial/http/Tokens"
@@ -54,7 +56,12 @@ export const makeEcho = (): Echo => {
   return { gate, agent }
 }
 
-export const layerMemory = (echo: Echo) => TaskRuntime.layerMemory.pipe(Layer.provide(Agents.layer([echo.agent])))
+export const layerMemory = (echo: Echo) =>
+  UserData.layer.pipe(
+    Layer.provideMerge(TaskRuntime.layerMemory.pipe(Layer.provide(Agents.layer([echo.agent])))),
+    // A layer is built once: this is the store of `layerMemory`.
+    Layer.provide(MemoryWebhookStore.layer)
+  )
 
 export const layerTokens = Tokens.layer([
   { userId: UserId.make("alice"), secret: Redacted.make("alice-secret") },

@@ -105,11 +105,13 @@ if call("EXISTS", fields) == 0 then return 0 end
 call("HSET", fields, "title", ARGV[4], "updated_at", now())
 return 1`)
 
-/** Conversation, user, 1 to leave one with messages alone. Returns 0 without the conversation. */
-export const remove = conversationScript<0 | 1>(String.raw`${row}
+/** Conversation, user, 1 to leave one with messages alone. Returns the number of removed messages, or null without the
+ * conversation. */
+export const remove = conversationScript<number | null>(String.raw`${row}
 local id, user = ARGV[3], ARGV[4]
-if not isOf(id, user) then return 0 end
-if ARGV[5] == "1" and call("HGET", key("conversation", id), "position") ~= "0" then return 1 end
+if not isOf(id, user) then return false end
+if ARGV[5] == "1" and call("HGET", key("conversation", id), "position") ~= "0" then return 0 end
+local messages = call("XLEN", key("messages", id))
 call("ZREM", key("conversations", user), id)
 call("UNLINK", key("conversation", id), key("messages", id), key("positions", id))
-return 1`)
+return messages`)

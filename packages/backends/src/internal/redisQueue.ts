@@ -41,7 +41,7 @@ type Refusal = ConversationBusy | QueueFull | IdempotencyConflict | Conversation
 
 export const make = (
   run: RunScript
-): Pick<Service, "create" | "finish" | "putIntent" | "deleteConversation"> => {
+): Pick<Service, "create" | "finish" | "putIntent" | "deleteConversation" | "forgetUser"> => {
   const create: Service["create"] = (task, { maxQueued, onBusy }) => {
     const { conversationId, idempotency, userId } = task
     const toArguments = (): ReadonlyArray<Argument> => [
@@ -141,12 +141,16 @@ export const make = (
   const deleteConversation: Service["deleteConversation"] = ({ conversationId, userId }) =>
     withRetries(
       () =>
-        Effect.flatMap(run(scripts.deleteConversation, [conversationId, userId]), (activeTaskId) =>
-          activeTaskId === null
-            ? Effect.void
-            : Effect.fail(new ConversationBusy({ conversationId, activeTaskId }))),
+        Effect.flatMap(run(scripts.deleteConversation, [conversationId, userId]), (answer) => {
+          if (answer[0] === "busy") return new ConversationBusy({ conversationId, activeTaskId: answer[1] })
+          const [, tasks, events, intents] = answer
+          return Effect.succeed({ tasks, events, intents })
+        }),
       toTaskBackendError("deleteConversation")
     )
 
-  return { create, finish, putIntent, deleteConversation }
+  const forgetUser: Service["forgetUser"] = () =>
+    withRetries(() => Effect.asVoid(run(scripts.forgetHints, [])), toTaskBackendError("forgetUser"))
+
+  return { create, finish, putIntent, deleteConversation, forgetUser }
 }

@@ -29,6 +29,7 @@ const toWakes = ([, fields]: Entry, origin: string): ReadonlyArray<Wake> => {
   for (let i = 2; i < fields.length; i += 2) {
     const [kind, id] = fields.slice(i, i + 2)
     // A newer version may write further kinds: they are ignored.
+    if (kind === "all") wakes.push(all)
     if (kind === undefined || id === undefined || !isKind(kind)) continue
     wakes.push(kind === "user" ? { kind, userId: UserId.make(id) } : { kind, taskId: TaskId.make(id) })
   }

@@ -18,17 +18,18 @@ end
 local function isOf(id, user) return call("HGET", key("webhook", id), "user_id") == user end
 local function isEnabled(v) return v[1] and not v[5] end
 
--- Webhook, id and body of each message follow each other in ARGV from index i.
+-- Webhook, id, body and user or "" of each message follow each other in ARGV from index i.
 local function enqueue(i, time)
   while i <= #ARGV do
     local id, name = ARGV[i], ARGV[i] .. "/" .. ARGV[i + 1]
     if isEnabled(webhook(id)) and call("EXISTS", key("delivery", name)) == 0 then
       call("HSET", key("delivery", name), "webhook_id", id, "id", ARGV[i + 1], "body", ARGV[i + 2], "attempts", 0,
         "created_at", time)
+      if ARGV[i + 3] ~= "" then call("HSET", key("delivery", name), "user_id", ARGV[i + 3]) end
       call("ZADD", key("deliveries", id), time, ARGV[i + 1])
       call("ZADD", due, time, name)
     end
-    i = i + 3
+    i = i + 4
   end
 end
 local function forget(id, message)
@@ -76,6 +77,28 @@ for _, message in ipairs(call("ZRANGE", key("deliveries", id), 0, -1)) do forget
 call("UNLINK", key("webhook", id))
 call("ZREM", key("webhooks", user), id)
 return 1`)
+
+/** User, the user of the server's webhooks. Returns the numbers of removed webhooks and messages. */
+export const forgetUser = script<readonly [webhooks: number, deliveries: number]>(String.raw`
+local user, webhooks, deliveries = ARGV[3], 0, 0
+for _, id in ipairs(call("ZRANGE", key("webhooks", ARGV[4]), 0, -1)) do
+  for _, message in ipairs(call("ZRANGE", key("deliveries", id), 0, -1)) do
+    if call("HGET", key("delivery", id .. "/" .. message), "user_id") == user then
+      forget(id, message)
+      deliveries = deliveries + 1
+    end
+  end
+end
+for _, id in ipairs(call("ZRANGE", key("webhooks", user), 0, -1)) do
+  for _, message in ipairs(call("ZRANGE", key("deliveries", id), 0, -1)) do
+    forget(id, message)
+    deliveries = deliveries + 1
+  end
+  call("UNLINK", key("webhook", id))
+  webhooks = webhooks + 1
+end
+call("UNLINK", key("webhooks", user))
+return { webhooks, deliveries }`)
 
 export const cursor = script<string | null>(`return call("GET", prefix .. "webhook-cursor")`)
 

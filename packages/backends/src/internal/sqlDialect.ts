@@ -33,6 +33,8 @@ export interface Dialect {
   readonly withTransaction: SqlClient.SqlClient["withTransaction"]
   /** A column for the statement that takes the first lock of a transaction: it limits how long the lock may be kept. */
   readonly boundTransaction: Statement.Fragment
+  /** Erases deleted texts from the files of the database, as far as a client can. */
+  readonly eraseDeleted: Effect.Effect<void, SqlError.SqlError>
   /** The end of a `SELECT` that locks its rows. */
   readonly lockRows: Statement.Fragment
   /** The order of lists of tasks, by the columns of their indexes alone. */
@@ -76,6 +78,8 @@ export const sqlite = (sql: SqlClient.SqlClient): Dialect => {
     withRetries,
     withTransaction: sql.withTransaction,
     boundTransaction: sql.literal("NULL"),
+    // Rows are overwritten with zeros when they are deleted (`secure_delete`). The log still has the pages of before.
+    eraseDeleted: Effect.asVoid(sql`PRAGMA wal_checkpoint(TRUNCATE)`),
     // A transaction takes the lock of the whole database when it begins.
     lockRows: sql.literal(""),
     newestFirst: sql.literal("id DESC"),
@@ -107,6 +111,8 @@ export const postgres = (sql: SqlClient.SqlClient): Dialect => {
     withRetries: makeWithRetries(sql),
     withTransaction: PgTransaction.makeWithTransaction(sql),
     boundTransaction: PgTransaction.boundTransaction(sql),
+    // Autovacuum frees deleted rows; a client cannot erase them from files and backups.
+    eraseDeleted: Effect.void,
     lockRows: sql.literal("FOR UPDATE"),
     // The primary key, read backwards, has NULLS FIRST. If it had the order of a list, PostgreSQL could choose it, and read
     // the tasks of all users until it has found enough of one user.

@@ -159,6 +159,11 @@ const rounds: Migrate = Effect.fnUntraced(function*({ sql }) {
     WHERE runner_id IS NOT NULL`
 })
 
+/** Whom a message is about. A message of before arrives, or its webhook is disabled, within three days. */
+const deliveryUsers: Migrate = Effect.fnUntraced(function*({ sql, types: { id } }) {
+  yield* sql`ALTER TABLE perennial_webhook_deliveries ADD COLUMN user_id ${id}`
+})
+
 export const migrations: Readonly<Record<string, Migrate>> = {
   "1_tasks": tasks,
   "2_conversations": conversations,
@@ -170,7 +175,8 @@ export const migrations: Readonly<Record<string, Migrate>> = {
   "8_specs": specs,
   "9_webhooks": webhooks,
   "10_summaries": summaries,
-  "11_rounds": rounds
+  "11_rounds": rounds,
+  "12_delivery_users": deliveryUsers
 }
 
 export const table = "perennial_migrations"

@@ -16,7 +16,7 @@ import { toTaskBackendError } from "./backendError.ts"
 import { toEventRows } from "./eventRow.ts"
 import * as ConversationQueue from "./sqlConversationQueue.ts"
 import type { Dialect } from "./sqlDialect.ts"
-import { readRows, readTasks, taskColumns, toSqlText, whereTask } from "./sqlRows.ts"
+import { Millis, readRows, readTasks, taskColumns, toSqlText, whereTask } from "./sqlRows.ts"
 import { tryCodec } from "./storeRetry.ts"
 import { toTask } from "./taskRow.ts"
 import type { Ending, TaskStatements } from "./taskStatements.ts"
@@ -25,12 +25,13 @@ type Service = TaskBackend["Service"]
 
 const readOwners = readRows(Schema.Struct({ user_id: UserId }))
 const readIds = readRows(Schema.Struct({ id: TaskId }))
+const readCounts = readRows(Schema.Struct({ tasks: Millis, events: Millis, intents: Millis }))
 
 export const make = (
   dialect: Dialect,
   { finishNewest, insertEvents }: Pick<TaskStatements, "finishNewest" | "insertEvents">
-): Pick<Service, "finish" | "putIntent" | "deleteConversation"> => {
-  const { boundTransaction, lockRows, sql, time, withRetries, withTransaction } = dialect
+): Pick<Service, "finish" | "putIntent" | "deleteConversation" | "forgetUser"> => {
+  const { boundTransaction, eraseDeleted, lockRows, sql, time, withRetries, withTransaction } = dialect
   const { cancelWaiting, intentOf, lockOf, promote, promoted, recordIntent } = ConversationQueue.make(dialect)
   const columns = taskColumns(sql)
 
@@ -120,16 +121,27 @@ export const make = (
       withTransaction(Effect.gen(function*() {
         const [queue] = yield* readOwners(sql`SELECT user_id, ${boundTransaction} FROM perennial_task_queues
           WHERE conversation_id = ${conversationId} ${lockRows}`)
-        if (queue?.user_id !== userId) return
+        if (queue?.user_id !== userId) return { tasks: 0, events: 0, intents: 0 }
         const [active] = yield* readIds(sql`SELECT id FROM perennial_tasks
           WHERE conversation_id = ${conversationId} AND finished_at IS NULL ORDER BY position LIMIT 1`)
         if (active !== undefined) return yield* new ConversationBusy({ conversationId, activeTaskId: active.id })
         const tasks = sql`(SELECT id FROM perennial_tasks WHERE conversation_id = ${conversationId})`
+        const [counts] = yield* readCounts(sql`SELECT
+          (SELECT COUNT(*) FROM perennial_tasks WHERE conversation_id = ${conversationId}) AS tasks,
+          (SELECT COUNT(*) FROM perennial_task_events WHERE task_id IN ${tasks}) AS events,
+          (SELECT COUNT(*) FROM perennial_task_intents WHERE task_id IN ${tasks}) AS intents`)
         yield* sql`DELETE FROM perennial_task_events WHERE task_id IN ${tasks}`
         yield* sql`DELETE FROM perennial_task_intents WHERE task_id IN ${tasks}`
         yield* sql`DELETE FROM perennial_tasks WHERE conversation_id = ${conversationId}`
         yield* sql`DELETE FROM perennial_task_queues WHERE conversation_id = ${conversationId}`
+        return {
+          tasks: Number(counts?.tasks),
+          events: Number(counts?.events),
+          intents: Number(counts?.intents)
+        }
       })), toTaskBackendError("deleteConversation"))
 
-  return { finish, putIntent, deleteConversation }
+  const forgetUser: Service["forgetUser"] = () => withRetries(() => eraseDeleted, toTaskBackendError("forgetUser"))
+
+  return { finish, putIntent, deleteConversation, forgetUser }
 }

@@ -3,7 +3,7 @@
  */
 import { NodeRedis } from "@effect/platform-node"
 import { describe, it } from "@effect/vitest"
-import { Effect, Layer, Logger } from "effect"
+import { Context, Effect, Layer, Logger } from "effect"
 import { Redis } from "effect/persistence"
 import { randomUUID } from "node:crypto"
 import { inject } from "vitest"
@@ -48,3 +48,35 @@ export const layerEmpty = <A, E, R>(url: string, make: (prefix: string) => Layer
       Layer.provide(NodeRedis.layer({ url }))
     )
   }))
+
+type Reply = string | ReadonlyArray<Reply>
+
+const readers: Readonly<Record<string, (key: string) => readonly [string, ...ReadonlyArray<string>]>> = {
+  string: (key) => ["GET", key],
+  hash: (key) => ["HGETALL", key],
+  list: (key) => ["LRANGE", key, "0", "-1"],
+  set: (key) => ["SMEMBERS", key],
+  zset: (key) => ["ZRANGE", key, "0", "-1", "WITHSCORES"],
+  stream: (key) => ["XRANGE", key, "-", "+"]
+}
+
+/**
+ * A new prefix, and all texts under it: names of keys, values, and each value as Redis writes it to its files, where a stream
+ * still has what was deleted from it. The keys are deleted at the end of the scope.
+ */
+export const dumpOf = Effect.fnUntraced(function*(url: string) {
+  const prefix = `perennial-test:${randomUUID()}:`
+  const redis = Context.get(yield* Layer.build(NodeRedis.layer({ url })), Redis.Redis)
+  const keys = redis.send<ReadonlyArray<string>>("KEYS", `${prefix}*`)
+  const read = Effect.fnUntraced(function*(key: string) {
+    const type = yield* redis.send<string>("TYPE", key)
+    const command = readers[type]?.(key)
+    if (command === undefined) return yield* Effect.die(new Error(`The key ${key} has the unknown type ${type}.`))
+    const value = yield* redis.send<Reply>(...command)
+    return `${key} ${JSON.stringify(value)} ${yield* redis.send<string>("DUMP", key)}`
+  })
+  yield* Effect.addFinalizer(() =>
+    Effect.orDie(Effect.flatMap(keys, (all) => all.length === 0 ? Effect.void : redis.send("UNLINK", ...all)))
+  )
+  return { prefix, dump: Effect.map(Effect.flatMap(keys, Effect.forEach(read)), (texts) => texts.join("\n")) }
+})

@@ -4,6 +4,8 @@ import type { Conversation, StoredMessage } from "@perennial/domain/Conversation
 import type { FeedChange } from "@perennial/domain/Feed"
 import type { Task } from "@perennial/domain/Task"
 import type { Known, StoredEvent } from "@perennial/domain/TaskEvent"
+import type { Receipt } from "@perennial/domain/UserData"
+import type { ExportLine } from "@perennial/domain/UserExport"
 import type { Delivery } from "@perennial/domain/Webhook"
 
 const id = "01a2061b-4b6f-773b-924f-a99c20363c38"
@@ -90,3 +92,15 @@ export const delivery = {
   createdAt,
   nextAttemptAt: "2026-01-01T12:05:00.000Z"
 } satisfies typeof Delivery.Encoded
+
+export const exportLine = { type: "message", conversationId, message } satisfies typeof ExportLine.Encoded
+
+export const receipt = {
+  conversations: 2,
+  messages: 8,
+  tasks: 5,
+  events: 61,
+  intents: 3,
+  webhooks: 1,
+  deliveries: 2
+} satisfies typeof Receipt.Encoded

@@ -12,7 +12,7 @@ interface Parameter {
   readonly schema?: Json
 }
 
-/** A successful response: what it is, and an example of its JSON body. */
+/** A successful response: what it is, and an example of its JSON body, or of one line of it. */
 interface Answer {
   readonly description: string
   readonly example: unknown
@@ -70,7 +70,11 @@ const describeResponse = (
   event: Json | undefined
 ): Json => {
   const { description, example } = typeof answer === "string" ? { description: answer, example: undefined } : answer
-  const examples: { readonly [type: string]: unknown } = { "application/json": example, "text/event-stream": event }
+  const examples: { readonly [type: string]: unknown } = {
+    "application/json": example,
+    "application/x-ndjson": example,
+    "text/event-stream": event
+  }
   const { content = {} } = response
   return {
     ...response,

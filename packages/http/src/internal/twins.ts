@@ -14,7 +14,8 @@ export const twins = {
   IdempotencyConflict: Problems.IdempotencyConflict,
   AgentNotFound: Problems.AgentNotFound,
   EventsExpired: Problems.EventsExpired,
-  CursorAhead: Problems.CursorAhead
+  CursorAhead: Problems.CursorAhead,
+  UserStillActive: Problems.UserStillActive
 }
 
 export type Twins = typeof twins

@@ -2,6 +2,7 @@
  * The messages that webhooks get, and their signatures (Standard Webhooks 1.0).
  */
 import type { TaskContext } from "@perennial/domain/CurrentTask"
+import type { UserId } from "@perennial/domain/Ids"
 import { Task } from "@perennial/domain/Task"
 import type { EndedTask } from "@perennial/domain/TaskBackend"
 import { type AgentEvent, toRaw } from "@perennial/domain/TaskEvent"
@@ -19,7 +20,7 @@ interface Message {
   /** Says which occurrence it is. */
   readonly key: string
   readonly at: DateTime.Utc
-  readonly ids: object
+  readonly ids: { readonly userId: UserId; readonly [name: string]: unknown }
   readonly content: object
 }
 
@@ -69,6 +70,7 @@ export const toDelivery = Effect.fnUntraced(function*(
   const hash = yield* digest.digestHex(Digest.sha256, utf8.encode(JSON.stringify([webhook.id, taskId, key])))
   return {
     webhookId: webhook.id,
+    userId: ids.userId,
     id: `msg_${hash.slice(0, 40)}`,
     body: JSON.stringify({
       type: topic,

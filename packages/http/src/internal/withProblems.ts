@@ -2,11 +2,23 @@
  * The problems that clients see for the errors of the domain.
  */
 import type * as TaskError from "@perennial/domain/TaskError"
+import type { WebhookStoreError } from "@perennial/domain/WebhookStore"
 import { Effect } from "effect"
 import * as Problems from "../Problems.ts"
 import { type Twins, twins } from "./twins.ts"
 
-type StoreFailure = TaskError.StreamLost | TaskError.TaskBackendError | TaskError.ConversationStoreError
+type StoreFailure =
+  | TaskError.StreamLost
+  | TaskError.TaskBackendError
+  | TaskError.ConversationStoreError
+  | WebhookStoreError
+
+const stores: Readonly<Record<StoreFailure["_tag"], string>> = {
+  StreamLost: "tasks",
+  TaskBackendError: "tasks",
+  ConversationStoreError: "conversations",
+  WebhookStoreError: "webhooks"
+}
 
 /** Every error that a handler may fail with. */
 type Failure =
@@ -22,9 +34,8 @@ type ProblemOf<E extends Failure> = E extends { readonly _tag: infer Tag extends
 
 const unavailable = (error: StoreFailure) =>
   new Problems.Unavailable({
-    detail: `The store of ${
-      error._tag === "ConversationStoreError" ? "conversations" : "tasks"
-    } did not answer. Try again; starts are safe to repeat with the same idempotency key.`
+    detail: `The store of ${stores[error._tag]} did not answer. Try again; starts are safe to repeat with the same `
+      + "idempotency key."
   })
 
 const toProblem = (error: Failure) => {
@@ -37,6 +48,7 @@ const toProblem = (error: Failure) => {
     case "StreamLost":
     case "TaskBackendError":
     case "ConversationStoreError":
+    case "WebhookStoreError":
       return unavailable(error)
     default: {
       // The tag selects the twin, which is made of this error's own fields. TypeScript does not follow that in a union.
@@ -53,7 +65,7 @@ export const withProblems = <A, E extends Failure, R>(
   Effect.catch(self, (error) => {
     // `ProblemOf` says for each tag what `toProblem` returns for it.
     const problem = Effect.fail(toProblem(error) as ProblemOf<E>)
-    return error._tag === "TaskBackendError" || error._tag === "ConversationStoreError"
+    return Object.hasOwn(stores, error._tag) && error._tag !== "StreamLost"
       ? Effect.andThen(Effect.logError(error.message, error), problem)
       : problem
   })

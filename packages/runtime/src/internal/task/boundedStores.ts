@@ -31,7 +31,8 @@ const backendMethods: Methods<TaskBackend["Service"]> = {
   intents: true,
   ended: true,
   prune: true,
-  deleteConversation: true
+  deleteConversation: true,
+  forgetUser: true
 }
 
 const storeMethods: Methods<ConversationStore["Service"]> = {

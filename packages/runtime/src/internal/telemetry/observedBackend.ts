@@ -193,6 +193,7 @@ export const observedBackend = (
     intents: (id) => call("intents", backend.intents(id)),
     ended: (options) => call("ended", backend.ended(options)),
     prune: (options) => call("prune", backend.prune(options)),
-    deleteConversation: (options) => call("deleteConversation", backend.deleteConversation(options))
+    deleteConversation: (options) => call("deleteConversation", backend.deleteConversation(options)),
+    forgetUser: (userId) => call("forgetUser", backend.forgetUser(userId))
   }
 }
