@@ -1,5 +1,5 @@
 /** Sends the requests of an attacker, and checks every answer. */
-import { Effect } from "effect"
+import { Effect, type Scope } from "effect"
 import { heapBytes } from "../support/heap.ts"
 import { Dice } from "../worlds/dice.ts"
 import { Attacker, operationsOf } from "./requests.ts"
@@ -52,35 +52,38 @@ const exportOf = {
 /** An export without the time at which it was made. */
 const settled = ({ text }: Answer) => text.replace(/"exportedAt":"[^"]*"/, "")
 
-export const fuzz = Effect.fnUntraced(function*({ count, seed, store }: Options): Effect.fn.Return<Report> {
-  const call = yield* make(store)
-  const victim = yield* prepare(call, { token: "victim-token", word: mark, holding: true })
-  const own = yield* prepare(call, { token: "attacker-token", word: "mine", holding: false })
-  const document = yield* call({ method: "GET", path: "/openapi.json", headers: {}, body: undefined })
-  const operations = operationsOf(JSON.parse(document.text))
-  const attacker = new Attacker(new Dice(seed, 1), operations, victim, own)
-  const before = settled(yield* call(exportOf))
+export const fuzz = Effect.fnUntraced(
+  function*({ count, seed, store }: Options): Effect.fn.Return<Report, never, Scope.Scope> {
+    const call = yield* make(store)
+    const victim = yield* prepare(call, { token: "victim-token", word: mark, holding: true })
+    const own = yield* prepare(call, { token: "attacker-token", word: "mine", holding: false })
+    const document = yield* call({ method: "GET", path: "/openapi.json", headers: {}, body: undefined })
+    const operations = operationsOf(JSON.parse(document.text))
+    const attacker = new Attacker(new Dice(seed, 1), operations, victim, own)
+    const before = settled(yield* call(exportOf))
 
-  const findings: Array<Finding> = []
-  const statuses = new Map<number, number>()
-  const sentTo = new Map<string, number>()
-  let tenth = 0
-  for (let i = 0; i < count && findings.length < maxFindings; i++) {
-    const sent = attacker.request()
-    const answer = yield* call(sent)
-    const what = judge(answer)
-    if (what !== undefined) findings.push({ what, sent, answer })
-    statuses.set(answer.status, (statuses.get(answer.status) ?? 0) + 1)
-    const [first = ""] = /^\/[^/?]*/.exec(sent.path) ?? []
-    sentTo.set(first, (sentTo.get(first) ?? 0) + 1)
-    if (i === Math.floor(count / 10)) tenth = yield* heapBytes
-  }
-  const after = settled(yield* call(exportOf))
-  return {
-    findings,
-    statuses,
-    operations: sentTo,
-    intact: before === after && before.includes(mark) && before.endsWith("}}\n"),
-    heap: [tenth, yield* heapBytes]
-  }
-}, Effect.scoped)
+    const findings: Array<Finding> = []
+    const statuses = new Map<number, number>()
+    const sentTo = new Map<string, number>()
+    let tenth = 0
+    for (let i = 0; i < count && findings.length < maxFindings; i++) {
+      const sent = attacker.request()
+      const answer = yield* call(sent)
+      const what = judge(answer)
+      if (what !== undefined) findings.push({ what, sent, answer })
+      statuses.set(answer.status, (statuses.get(answer.status) ?? 0) + 1)
+      const [first = ""] = /^\/[^/?]*/.exec(sent.path) ?? []
+      sentTo.set(first, (sentTo.get(first) ?? 0) + 1)
+      if (i === Math.floor(count / 10)) tenth = yield* heapBytes
+    }
+    const after = settled(yield* call(exportOf))
+    return {
+      findings,
+      statuses,
+      operations: sentTo,
+      intact: before === after && before.includes(mark) && before.endsWith("}}\n"),
+      heap: [tenth, yield* heapBytes]
+    }
+  },
+  Effect.scoped
+)

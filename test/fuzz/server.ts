@@ -40,7 +40,7 @@ const agent = makeAgent("echo", (input, emit) =>
     const said = last === undefined ? "" : Message.text(last)
     const call = { tool: "pay", toolCallId: "call-1", args: { said } }
     yield* emit([{ type: "title", title: said.slice(0, 100) }, { type: "text", content: said }])
-    if (said.endsWith("hold")) yield* Effect.never
+    if (said.endsWith("hold")) return yield* Effect.never
     if (said.endsWith("approve")) {
       yield* emit([{ type: "tool_approval", ...call }])
       yield* input.awaitDecision("call-1")

@@ -21,6 +21,7 @@ import { topics, WebhookId } from "@perennial/domain/Webhook"
 import { WebhookStore } from "@perennial/domain/WebhookStore"
 import * as TaskRuntime from "@perennial/runtime/TaskRuntime"
 import { Duration, Effect, Fiber, Layer, Redacted, Stream } from "effect"
+import type { Redis } from "effect/persistence"
 import { execFileSync } from "node:child_process"
 import { readdirSync, readFileSync } from "node:fs"
 import { join } from "node:path"
@@ -131,7 +132,7 @@ const processOf = <E, R>(stores: Layer.Layer<Stores, E, R>) =>
   )
 
 /** `dump` returns all texts that the store keeps. It is undefined for a store that keeps none. */
-const isErased = Effect.fnUntraced(function*(dump: Effect.Effect<string, unknown> | undefined) {
+const isErased = Effect.fnUntraced(function*(dump: Effect.Effect<string, Redis.RedisError> | undefined) {
   const userData = yield* UserData
   const backend = yield* TaskBackend
   yield* (yield* WebhookStore).put(server, { url: "https://a.example/", topics, content: true, secrets: [] })

@@ -190,14 +190,13 @@ describe("webhooks", () => {
     }))
 
   // The weak server resolves a name to check it, and again to connect.
-  for (
-    const [what, ...addresses] of [
-      ["is internal", "127.0.0.1", "127.0.0.1"],
-      ["is an IPv6 address that contains an internal one", "::ffff:127.0.0.1", "::ffff:127.0.0.1"],
-      // The documentation address is refused, too: no test leaves this machine.
-      ["becomes internal after the check", "192.0.2.1", "127.0.0.1"]
-    ] as const
-  ) {
+  const names = [
+    { what: "is internal", addresses: ["127.0.0.1", "127.0.0.1"] },
+    { what: "is an IPv6 address that contains an internal one", addresses: ["::ffff:127.0.0.1", "::ffff:127.0.0.1"] },
+    // The documentation address is refused, too: no test leaves this machine.
+    { what: "becomes internal after the check", addresses: ["192.0.2.1", "127.0.0.1"] }
+  ] as const
+  for (const { addresses, what } of names) {
     it.live(`advisory: the name of a webhook ${what}`, () =>
       Effect.gen(function*() {
         const { got, port } = yield* internal
@@ -212,7 +211,10 @@ describe("webhooks", () => {
               Effect.andThen(store.settle(claim, outcome), Queue.offer(settled, outcome.type)).pipe(Effect.asVoid)
           })
         )
-        const services = Layer.merge(watched, NodeWebhookClient.layer({ lookup: rebinding(...addresses) }))
+        const services = Layer.merge(
+          watched,
+          NodeWebhookClient.layer({ lookup: rebinding(addresses[0], addresses[1]) })
+        )
         const { handler } = yield* Effect.acquireRelease(
           Effect.sync(() =>
             Server.toWebHandler(

@@ -56,12 +56,11 @@ export const makeEcho = (): Echo => {
   return { gate, agent }
 }
 
-export const layerMemory = (echo: Echo) =>
-  UserData.layer.pipe(
-    Layer.provideMerge(TaskRuntime.layerMemory.pipe(Layer.provide(Agents.layer([echo.agent])))),
-    // A layer is built once: this is the store of `layerMemory`.
-    Layer.provide(MemoryWebhookStore.layer)
-  )
+export const layerMemory = (echo: Echo) => TaskRuntime.layerMemory.pipe(Layer.provide(Agents.layer([echo.agent])))
+
+/** With the export and the deletion of users. A layer is built once: the store of webhooks is that of `layerMemory`. */
+const layerComplete = (echo: Echo) =>
+  UserData.layer.pipe(Layer.provideMerge(layerMemory(echo)), Layer.provide(MemoryWebhookStore.layer))
 
 export const layerTokens = Tokens.layer([
   { userId: UserId.make("alice"), secret: Redacted.make("alice-secret") },
@@ -97,7 +96,7 @@ export const makeCall = (
       Effect.sync(() =>
         Server.toWebHandler(
           Layer.mergeAll(
-            layerMemory(options?.echo ?? makeEcho()),
+            layerComplete(options?.echo ?? makeEcho()),
             options?.auth ?? layerLocal,
             options?.guards ?? Layer.empty
           ),

@@ -64,6 +64,7 @@ const startProcess = Effect.fnUntraced(function*(
     intents: (...args) => guarded(backend.intents(...args)),
     ended: (...args) => guarded(backend.ended(...args)),
     prune: (...args) => guarded(backend.prune(...args)),
+    forgetUser: (...args) => guarded(backend.forgetUser(...args)),
     deleteConversation: (...args) => guarded(backend.deleteConversation(...args))
   })
   const scope = yield* Scope.fork(yield* Effect.scope)
