@@ -49,10 +49,12 @@ const simplify = (value: unknown): unknown => {
   if (!isObject(value)) return value
   const { anyOf, ...rest } = value
   if (Array.isArray(anyOf) && anyOf.some(isUnknown)) {
+    const known = anyOf.filter((each) => !isUnknown(each)).map(simplify)
+    if (known.length === 1) return known[0]
     return {
       description: "Later versions may add types. Ignore an object of a `type` that is not listed here.",
       ...rest,
-      anyOf: anyOf.filter((each) => !isUnknown(each)).map(simplify)
+      anyOf: known
     }
   }
   return Object.fromEntries(

@@ -1,0 +1,37 @@
+/** The OpenAPI document of a real server, before two independent validators. */
+import { assert, describe, it } from "@effect/vitest"
+import { createConfig, lintFromString } from "@redocly/openapi-core"
+import { Validator } from "@seriousme/openapi-schema-validator"
+import { Effect } from "effect"
+import { makeCall } from "../../packages/http/test/support.ts"
+
+const document = Effect.gen(function*() {
+  const call = yield* makeCall()
+  const response = yield* call("/openapi.json")
+  return yield* Effect.promise(() => response.text())
+})
+
+describe("the OpenAPI document", () => {
+  it.effect("is valid by the JSON schema of OpenAPI 3.1", () =>
+    Effect.gen(function*() {
+      const source = yield* document
+      const result = yield* Effect.promise(() => new Validator().validate(JSON.parse(source)))
+      assert.deepStrictEqual(result, { valid: true })
+    }))
+
+  it.effect("is valid by the recommended rules of Redocly, which check the examples against their schemas", () =>
+    Effect.gen(function*() {
+      const source = yield* document
+      const problems = yield* Effect.promise(async () =>
+        lintFromString({
+          source,
+          absoluteRef: "openapi.json",
+          config: await createConfig({ extends: ["recommended"] })
+        })
+      )
+      assert.deepStrictEqual(
+        problems.map(({ location, message, ruleId }) => `${ruleId} ${location[0]?.pointer}: ${message}`),
+        []
+      )
+    }))
+})
