@@ -1,5 +1,5 @@
 /**
- * Deterministic simulation: a seed makes a world of several processes, clients and faults, and an oracle verifies P1 to P11.
+ * Deterministic simulation: a seed makes a world of several processes, clients and faults, and an oracle verifies P1 to P12.
  *
  *     pnpm test:worlds [--seed 7] [--count 1000] [--seconds 280] [--workers 2]
  *     pnpm test:worlds --seed 7 --trace | --shrink

@@ -116,6 +116,9 @@ const act = (dice: Dice, deletes: boolean): Act => {
       steps: repeat(1 + dice.below(4), () => agentStep(dice))
     }
   }
+  if (dice.chance(0.1)) {
+    return { type: "spy", does: dice.pick(["get", "events", "cancel", "decide", "regenerate", "delete"]) }
+  }
   const type = dice.pick<"cancel" | "decide" | "await">(["cancel", "cancel", "decide", "await"])
   return { type: deletes && dice.chance(0.5) ? "delete" : type }
 }
@@ -146,7 +149,7 @@ export const planOf = (seed: number): Plan => {
       commitMillis: dice.pick([0, 0, 0, 5])
     },
     http: dice.chance(0.1),
-    llm: false,
+    llm: dice.chance(0.15),
     scripts: repeat(6, (i) => i).flatMap((i) => {
       const deletes = dice.chance(0.3)
       return repeat(1 + dice.below(2), (j) => ({

@@ -220,3 +220,22 @@ describe("a store that gives the same page for ever", () => {
       }).pipe(Effect.scoped))
   }
 })
+
+it.effect("P8: a task that a store does not release for a while is whole, and goes on", () =>
+  Effect.gen(function*() {
+    const real = yield* shared
+    const failed = new TaskBackendError({ operation: "any", cause })
+    let refusals = 0
+    const backend: Store["backend"] = {
+      ...real.backend,
+      append: (batch) =>
+        refusals === 0 && JSON.stringify(batch).includes("two") ? Effect.fail(failed) : real.backend.append(batch),
+      release: (claim) => Effect.suspend(() => refusals++ < 6 ? Effect.fail(failed) : real.backend.release(claim))
+    }
+    const { agent } = yield* makeAgent
+    const { manager } = yield* startProcess({ ...real, backend }, [agent])
+    const { id } = yield* manager.start({ message: "hello" })
+    assert.isTrue(yield* passUntilEnded(real, id, "1 minute"))
+    assert.strictEqual((yield* real.backend.get(id)).status, "completed")
+    assert.isAtLeast(refusals, 7)
+  }).pipe(Effect.scoped))

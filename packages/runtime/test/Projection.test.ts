@@ -7,7 +7,7 @@ import type { StoredMessage } from "@perennial/domain/Conversation"
 import type { ConversationStore } from "@perennial/domain/ConversationStore"
 import { CurrentUser } from "@perennial/domain/CurrentUser"
 import { ConversationId } from "@perennial/domain/Ids"
-import { ConversationStoreError } from "@perennial/domain/TaskError"
+import { ConversationStoreError, TaskBackendError } from "@perennial/domain/TaskError"
 import { zero } from "@perennial/domain/Usage"
 import { Effect, Fiber } from "effect"
 import { TestClock } from "effect/testing"
@@ -185,4 +185,37 @@ it.effect("P10: an agent that goes on after the deletion puts no message before 
     const { id } = yield* manager.start({ message: "hello", conversationId })
     assert.strictEqual((yield* untilEnded(both, id)).status, "completed")
     assert.deepStrictEqual(yield* inConversation(both), ["hello", "first", "second", "third"])
+  }))
+
+it.effect("P10: the messages at the end of a task that was given up are repeated until the conversation store answers", () =>
+  Effect.gen(function*() {
+    const both = yield* shared
+    const failed = new TaskBackendError({ operation: "append", cause: "refused" })
+    let away = 0
+    const answered = <A, E>(effect: Effect.Effect<A, E>) =>
+      Effect.suspend((): Effect.Effect<A, E | ConversationStoreError> => away > 0 && away-- > 0 ? refused : effect)
+    const store: Store = {
+      backend: {
+        ...both.backend,
+        append: (batch) => JSON.stringify(batch).includes("poison") ? Effect.fail(failed) : both.backend.append(batch),
+        finish: (...args) => Effect.tap(both.backend.finish(...args), () => Effect.sync(() => (away = 4)))
+      },
+      store: {
+        ...both.store,
+        append: (...args) => answered(both.store.append(...args)),
+        get: (key) => answered(both.store.get(key))
+      }
+    }
+    const agent = make(
+      "cut",
+      (_, emit) => Effect.as(Effect.andThen(emit([text("half")]), emit([text("poison")])), { usage: zero })
+    )
+    const { manager } = yield* startProcess(store, [agent])
+    const { id } = yield* manager.start({ message: "hello", conversationId })
+    assert.deepInclude(yield* untilEnded(both, id), { status: "error" })
+    yield* settle
+    yield* TestClock.adjust("3 seconds")
+    yield* settle
+    assert.strictEqual(away, 0)
+    assert.deepStrictEqual(yield* inConversation(both), ["hello", "half"])
   }))

@@ -4,7 +4,7 @@
 import { type Outcome, settleUnsettled } from "@perennial/domain/Settlement"
 import type { Head } from "@perennial/domain/TaskBackend"
 import type { TaskEvent } from "@perennial/domain/TaskEvent"
-import { Array as Arr, Cause, Effect, Exit, Option } from "effect"
+import { Array as Arr, Cause, Effect, Exit, Option, Schedule } from "effect"
 import type { TaskAgentInput } from "./agentInput.ts"
 import type { ExecutionHost } from "./executionHost.ts"
 import { type AgentExit, outcomeOf } from "./outcome.ts"
@@ -42,9 +42,13 @@ const finishGivenUp = Effect.fnUntraced(function*(host: ExecutionHost, owned: Ow
   const begun = hasBegun(owned)
   if (begun) yield* storeAccepted(store, owned)
   const promoted = yield* writeEnd(host, owned, owed)
-  if (begun) yield* Effect.ignore(storeAccepted(store, owned), { log: "Warn" })
+  // The end is durable: no later attempt would write these messages.
+  if (begun) yield* Effect.ignore(Effect.retry(storeAccepted(store, owned), afterEnd), { log: "Warn" })
   return promoted
 })
+
+/** How long the messages of an end are tried, if the conversation store does not answer: about 3 s. */
+const afterEnd = Schedule.exponential("100 millis").pipe(Schedule.upTo({ times: 5 }))
 
 /** Writes the last events, and shows them to readers. */
 const writeEnd = Effect.fnUntraced(

@@ -14,6 +14,9 @@ import { Effect } from "effect"
 /** The number of tasks that are remembered. The oldest are forgotten first. */
 const maxTasks = 10_000
 
+/** A task that could not be released is whole. It ends only if the store refuses to release it for half a minute or more. */
+const maxReleases = 10
+
 interface Suspect {
   /** The head whose claim failed. Undefined if the task could not be released. */
   readonly head: Head | undefined
@@ -28,7 +31,7 @@ export class Strays {
   /** Tasks whose last claim failed, or that could not be released. */
   readonly #suspects = new Map<TaskId, Suspect>()
 
-  /** `now` is the store's time. A suspect that is found more often than `most` is ended. */
+  /** `now` is the store's time. A suspect whose claims failed is ended when it is found more often than `most`. */
   constructor(options: {
     readonly backend: TaskBackend["Service"]
     readonly now: () => number
@@ -55,7 +58,8 @@ export class Strays {
       const { taskId } = fence
       const suspect = this.#suspects.get(taskId)
       if (suspect !== undefined) this.#suspect(taskId, { ...suspect, times: suspect.times + 1 })
-      if (suspect !== undefined && suspect.times >= this.#most) return this.#end(fence, suspect.head)
+      const most = suspect?.head === undefined ? maxReleases : this.#most
+      if (suspect !== undefined && suspect.times >= most) return this.#end(fence, suspect.head)
       return Effect.onError(this.#backend.release(fence), () =>
         Effect.sync(() => {
           if (suspect === undefined) this.#suspect(taskId, { head: undefined, times: 0 })
