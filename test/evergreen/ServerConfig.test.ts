@@ -17,6 +17,9 @@ describe("ServerConfig", () => {
         maxStreams: undefined,
         maxUserStreams: 1_000,
         maxRequests: 3_000,
+        maxActiveTasks: 1_000,
+        operators: [],
+        jwt: Option.none(),
         store: { type: "sqlite", path: ".perennial/perennial.db" },
         execute: true,
         ticketSecret: undefined,
@@ -45,6 +48,7 @@ describe("ServerConfig", () => {
         PERENNIAL_MAX_STREAMS: "20000",
         PERENNIAL_MAX_USER_STREAMS: "20",
         PERENNIAL_MAX_REQUESTS: "unlimited",
+        PERENNIAL_MAX_ACTIVE_TASKS: "50",
         PERENNIAL_STORE: "memory",
         PERENNIAL_EXECUTE: "false",
         PERENNIAL_TOKENS: "alice:secret1,bob:secret2",
@@ -72,6 +76,7 @@ describe("ServerConfig", () => {
       assert.isFalse(config.execute)
       assert.strictEqual(config.maxRequests, undefined)
       assert.strictEqual(config.maxUserStreams, 20)
+      assert.strictEqual(config.maxActiveTasks, 50)
       assert.deepStrictEqual([config.host, config.port, config.store, config.model.name], [
         "0.0.0.0",
         0,
@@ -103,6 +108,60 @@ describe("ServerConfig", () => {
       assert.deepStrictEqual(config.model.script, Option.some("demo.txt"))
     }))
 
+  const provider = {
+    PERENNIAL_JWT_ISSUER: "https://login.example.com/",
+    PERENNIAL_JWT_AUDIENCE: "https://agents.example.com"
+  }
+  const PERENNIAL_JWT_SECRET = "a secret of at least thirty-two bytes"
+  const PERENNIAL_JWT_JWKS_URL = "https://login.example.com/.well-known/jwks.json"
+
+  it.effect("accepts the tokens of an identity provider: users of it may be operators, and other machines may connect", () =>
+    Effect.gen(function*() {
+      const reachable = { HOST: "0.0.0.0", PERENNIAL_OPERATORS: "olga" }
+      const { jwt, operators } = yield* loadFrom({ ...provider, ...reachable, PERENNIAL_JWT_JWKS_URL })
+      assert.deepStrictEqual(operators, ["olga"])
+      assert.deepStrictEqual(
+        jwt,
+        Option.some({
+          issuer: provider.PERENNIAL_JWT_ISSUER,
+          audience: provider.PERENNIAL_JWT_AUDIENCE,
+          keys: { jwksUrl: PERENNIAL_JWT_JWKS_URL },
+          userClaim: undefined
+        })
+      )
+      const shared = yield* loadFrom({ ...provider, PERENNIAL_JWT_SECRET, PERENNIAL_JWT_USER_CLAIM: "email" })
+      assert.deepInclude(Option.getOrThrow(shared.jwt), { userClaim: "email" })
+      assert.notInclude(JSON.stringify(shared), PERENNIAL_JWT_SECRET)
+    }))
+
+  it.effect.each(
+    [
+      [{ PERENNIAL_JWT_USER_CLAIM: "sub" }, "PERENNIAL_JWT_USER_CLAIM needs the keys"],
+      [{ ...provider }, "PERENNIAL_JWT_ISSUER needs the keys that sign the tokens"],
+      [{ ...provider, PERENNIAL_JWT_SECRET, PERENNIAL_JWT_JWKS_URL }, "and not both"],
+      [{ PERENNIAL_JWT_SECRET }, "PERENNIAL_JWT_SECRET needs PERENNIAL_JWT_ISSUER"],
+      [
+        { PERENNIAL_JWT_ISSUER: "x", PERENNIAL_JWT_SECRET },
+        "PERENNIAL_JWT_ISSUER needs PERENNIAL_JWT_AUDIENCE"
+      ],
+      [{ ...provider, PERENNIAL_JWT_SECRET: "too short" }, "PERENNIAL_JWT_SECRET=<hidden> is not valid"],
+      [
+        { ...provider, PERENNIAL_JWT_JWKS_URL: "http://login.example.com/keys" },
+        "PERENNIAL_JWT_JWKS_URL=http://login.example.com/keys is not valid. Accepted: an https:// address"
+      ],
+      [{ ...provider, PERENNIAL_JWT_JWKS_URL: "keys.json" }, "PERENNIAL_JWT_JWKS_URL=keys.json is not valid"]
+    ] as const
+  )(
+    "refuses the settings %j of an identity provider with one line",
+    ([environment, expected]) =>
+      Effect.gen(function*() {
+        const { message } = yield* Effect.flip(loadFrom(environment))
+        assert.include(message, expected)
+        assert.notInclude(message, "\n")
+        assert.notInclude(message, "too short")
+      })
+  )
+
   it.effect.each(
     [
       ["redis", "rediss://eve:secret@redis.example:6380/2"],
@@ -124,6 +183,7 @@ describe("ServerConfig", () => {
       [{ HOST: "0.0.0.0" }, "HOST=0.0.0.0", "PERENNIAL_TOKENS"],
       [{ PERENNIAL_MAX_STREAMS: "0" }, "PERENNIAL_MAX_STREAMS=0", "from 1 to 1000000"],
       [{ PERENNIAL_MAX_REQUESTS: "0" }, "PERENNIAL_MAX_REQUESTS=0", "from 1 to 1000000, or unlimited"],
+      [{ PERENNIAL_MAX_ACTIVE_TASKS: "none" }, "PERENNIAL_MAX_ACTIVE_TASKS=none", "from 1 to 1000000, or unlimited"],
       [{ PERENNIAL_MAX_STREAMS: "many" }, "PERENNIAL_MAX_STREAMS=many", "from 1 to 1000000"],
       [{ PERENNIAL_RETENTION: "a while" }, "PERENNIAL_RETENTION=a while", "30 days"],
       [{ PERENNIAL_RETENTION: "0 days" }, "PERENNIAL_RETENTION=0 days", "never"],

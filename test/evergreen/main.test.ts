@@ -3,6 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Context, Effect, FileSystem, Layer } from "effect"
 import { Redis } from "effect/persistence"
 import { ChildProcessSpawner } from "effect/process"
+import { hostname } from "node:os"
 import { basename } from "node:path"
 import { makeDatabase, withPostgres } from "../../packages/backends/test/support/postgres.ts"
 import { sayIsSkipped } from "../../packages/backends/test/support/redis.ts"
@@ -65,6 +66,32 @@ describe("evergreen", () => {
       assert.include(text, `curl -N ${address}/chat`)
       assert.deepInclude(yield* get(`${address}/health`), { status: 200 })
       assert.deepInclude(yield* get(`${address}/`), { status: 200, type: "text/html" })
+    }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)))
+
+  it.live("an operator sees the host and the process that execute a task", () =>
+    Effect.gen(function*() {
+      const fs = yield* FileSystem.FileSystem
+      const directory = yield* fs.makeTempDirectoryScoped()
+      const { address, handle } = yield* started({ PERENNIAL_STORE: `sqlite:${directory}/perennial.db` })
+      const chat = yield* Effect.promise((signal) =>
+        fetch(`${address}/chat`, {
+          method: "POST",
+          headers: { "content-type": "application/json" },
+          body: JSON.stringify({ message: "wait 60" }),
+          signal
+        })
+      )
+      const reader = chat.body?.getReader()
+      assert(reader !== undefined)
+      let events = ""
+      while (!events.includes(`"type":"started"`)) {
+        events += new TextDecoder().decode((yield* Effect.promise(() => reader.read())).value)
+      }
+      const { text } = yield* get(`${address}/operator/users/local/tasks`)
+      assert.match(
+        JSON.parse(text).items[0].runner,
+        new RegExp(`^${hostname().replace(/[^\\w.-]/g, "-")}-${handle.pid}-`)
+      )
     }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)))
 
   it.live("names its store without a password, warns of misspelt variables, and dates its lines", () =>

@@ -15,7 +15,8 @@ import {
   IdempotencyConflict,
   LeaseLost,
   QueueFull,
-  TaskBackendError
+  TaskBackendError,
+  TooManyActiveTasks
 } from "@perennial/domain/TaskError"
 import * as TaskEvent from "@perennial/domain/TaskEvent"
 import { Clock, Duration, Effect, Layer, Option, Stream, Struct } from "effect"
@@ -55,7 +56,7 @@ export const make = Effect.fnUntraced(function*(file: string) {
 
   const headOf = (id: ConversationId) => Option.map(Option.fromUndefinedOr(db.head(id)), TaskRow.toHead)
 
-  const create: Service["create"] = (task, { maxQueued, onBusy }) =>
+  const create: Service["create"] = (task, { maxActive = Number.POSITIVE_INFINITY, maxQueued, onBusy }) =>
     commit(
       "create",
       Effect.fnUntraced(function*(now) {
@@ -91,6 +92,8 @@ export const make = Effect.fnUntraced(function*(file: string) {
           return yield* new QueueFull({ conversationId, limit: maxQueued })
         }
         const asked = onBusy === "interrupt" ? active : []
+        const ending = asked.filter((one) => one.state.attempt === 0).length
+        if (db.activeOf(userId) - ending >= maxActive) return yield* new TooManyActiveTasks({ limit: maxActive })
         const change = TaskRow.merge([
           TaskRow.append({ ...TaskRow.initial(id), round: db.nextRound(userId, 0) }, [
             TaskEvent.ack({ id, conversationId, at: now })
@@ -302,6 +305,13 @@ export const make = Effect.fnUntraced(function*(file: string) {
         ids.flatMap((taskId) => {
           const entry = db.tasks.get(taskId)
           return entry === undefined ? [] : [{ taskId, lastSeq: entry.state.lastSeq }]
+        })
+      ),
+    owners: (ids) =>
+      Effect.sync(() =>
+        ids.flatMap((taskId) => {
+          const runnerId = db.tasks.get(taskId)?.state.runnerId
+          return runnerId === undefined ? [] : [{ taskId, runnerId }]
         })
       ),
     heartbeat,

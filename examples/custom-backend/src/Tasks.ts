@@ -65,6 +65,13 @@ export class Tasks {
     return (this.queues.get(id) ?? []).filter(TaskRow.isActive)
   }
 
+  /** How many active tasks a user has. */
+  activeOf(userId: UserId): number {
+    let count = 0
+    for (const entry of this.tasks.values()) if (entry.task.userId === userId && TaskRow.isActive(entry)) count++
+    return count
+  }
+
   head(id: ConversationId): Entry | undefined {
     return this.active(id)[0]
   }

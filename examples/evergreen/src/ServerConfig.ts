@@ -7,18 +7,9 @@
 import { Secret } from "@perennial/domain/Webhook"
 import * as ListenConfig from "@perennial/http/ListenConfig"
 import * as AnthropicModel from "@perennial/runtime/AnthropicModel"
-import { Config, Duration, Effect, type LogLevel, Option, Redacted, Schema } from "effect"
-
-/** A setting is not valid. The message is one line for the person who starts the server. */
-export class InvalidSetting extends Schema.TaggedError<InvalidSetting>()("InvalidSetting", {
-  message: Schema.String
-}) {}
-
-/** An address may contain a password, even if the address is not valid. */
-const withoutPassword = (value: string) => value.replace(/\/\/.*@/s, "//<hidden>@").replace(/\?.*/s, "?<hidden>")
-
-const invalid = (variable: string, value: string, accepted: string) =>
-  new InvalidSetting({ message: `${variable}=${withoutPassword(value)} is not valid. Accepted: ${accepted}.` })
+import { Duration, Effect, type LogLevel, Option, Redacted, Schema } from "effect"
+import * as JwtConfig from "./JwtConfig.ts"
+import { invalid, InvalidSetting, read, withDefault, withoutPassword } from "./Setting.ts"
 
 export type StoreSetting =
   | { readonly type: "memory" }
@@ -27,6 +18,10 @@ export type StoreSetting =
 
 export interface ServerConfig extends ListenConfig.ListenConfig {
   readonly store: StoreSetting
+  /** The identity provider whose tokens are accepted. */
+  readonly jwt: Option.Option<JwtConfig.JwtConfig>
+  /** How many active tasks a user may have; `Infinity` is no limit. */
+  readonly maxActiveTasks: number
   /** Whether this process executes tasks. If not, it serves, accepts and reads them. */
   readonly execute: boolean
   /** How long the events of a task are kept after its end. None: as long as the task. */
@@ -62,22 +57,6 @@ export interface ServerConfig extends ListenConfig.ListenConfig {
   }
 }
 
-const read = Effect.fnUntraced(function*<A>(variable: string, options: {
-  readonly accepted: string
-  readonly parse: (value: string) => Option.Option<A>
-  readonly secret?: boolean
-}) {
-  // Reading a string from the environment cannot fail.
-  const found = yield* Effect.orDie(Config.option(Config.String(variable)))
-  const value = Option.getOrElse(found, () => "").trim()
-  const parsed = value === "" ? Option.none<A>() : options.parse(value)
-  if (value === "" || Option.isSome(parsed)) return parsed
-  return yield* invalid(variable, options.secret === true ? "<hidden>" : value, options.accepted)
-})
-
-const withDefault = <A, E>(setting: Effect.Effect<Option.Option<A>, E>, value: A): Effect.Effect<A, E> =>
-  Effect.map(setting, Option.getOrElse(() => value))
-
 const acceptedStores = "memory, sqlite:<path> such as sqlite:.perennial/perennial.db, "
   + "postgres://<user>:<password>@<host>/<database>, or redis://<host>:<port>"
 
@@ -103,6 +82,14 @@ const store = read("PERENNIAL_STORE", {
     }
     const path = value.startsWith("sqlite:") ? value.slice("sqlite:".length) : ""
     return path === "" ? Option.none() : Option.some({ type: "sqlite", path })
+  }
+})
+
+const maxActiveTasks = read("PERENNIAL_MAX_ACTIVE_TASKS", {
+  accepted: "a whole number from 1 to 1000000, or unlimited",
+  parse: (value) => {
+    if (value === "unlimited") return Option.some(Number.POSITIVE_INFINITY)
+    return /^[1-9]\d{0,6}$/.test(value) && Number(value) <= 1_000_000 ? Option.some(Number(value)) : Option.none()
   }
 })
 
@@ -189,7 +176,11 @@ const logFormat = read("PERENNIAL_LOG_FORMAT", {
     value === "text" || value === "json" ? Option.some(value) : Option.none()
 })
 
-const listen = Effect.mapError(ListenConfig.config, (error) => new InvalidSetting({ message: error.cause.message }))
+const listen = (hasProvider: boolean) =>
+  Effect.mapError(
+    ListenConfig.configWith({ hasProvider }),
+    (error) => new InvalidSetting({ message: error.cause.message })
+  )
 
 const apiKey = read("ANTHROPIC_API_KEY", {
   accepted: "an Anthropic API key, without spaces",
@@ -244,9 +235,12 @@ const otlpHeaders = read("PERENNIAL_OTLP_HEADERS", {
 
 /** Reads the environment. */
 export const load: Effect.Effect<ServerConfig, InvalidSetting> = Effect.gen(function*() {
+  const jwt = yield* JwtConfig.load
   return {
-    ...(yield* listen),
+    ...(yield* listen(Option.isSome(jwt))),
+    jwt,
     store: yield* withDefault(store, { type: "sqlite", path: ".perennial/perennial.db" }),
+    maxActiveTasks: yield* withDefault(maxActiveTasks, 1_000),
     execute: yield* withDefault(execute, true),
     retention: yield* withDefault(retention, Option.some(Duration.days(30))),
     webhook: yield* webhook,
@@ -272,10 +266,12 @@ export const variables = [
   "PERENNIAL_MAX_STREAMS",
   "PERENNIAL_MAX_USER_STREAMS",
   "PERENNIAL_MAX_REQUESTS",
+  "PERENNIAL_MAX_ACTIVE_TASKS",
   "PERENNIAL_STORE",
   "PERENNIAL_EXECUTE",
   "PERENNIAL_TOKENS",
   "PERENNIAL_OPERATORS",
+  ...JwtConfig.variables,
   "PERENNIAL_TICKET_SECRET",
   "PERENNIAL_RETENTION",
   "PERENNIAL_WEBHOOK_URL",

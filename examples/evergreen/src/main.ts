@@ -7,6 +7,7 @@
  */
 import { NodeRuntime, NodeServices } from "@effect/platform-node"
 import * as MemoryStore from "@perennial/backends/MemoryStore"
+import * as PgRateLimiterStore from "@perennial/backends/PgRateLimiterStore"
 import * as PgStore from "@perennial/backends/PgStore"
 import * as RedisClient from "@perennial/backends/RedisClient"
 import * as RedisStore from "@perennial/backends/RedisStore"
@@ -15,6 +16,8 @@ import type { ConversationStore } from "@perennial/domain/ConversationStore"
 import type { TaskBackend } from "@perennial/domain/TaskBackend"
 import { UserData } from "@perennial/domain/UserData"
 import type { WebhookStore } from "@perennial/domain/WebhookStore"
+import * as Authorization from "@perennial/http/Authorization"
+import * as Jwt from "@perennial/http/Jwt"
 import * as NodeServer from "@perennial/http/NodeServer"
 import * as NodeWebhookClient from "@perennial/http/NodeWebhookClient"
 import * as RateLimit from "@perennial/http/RateLimit"
@@ -96,10 +99,13 @@ const agents = (model: ServerConfig.ServerConfig["model"]) =>
     })))
 
 /** What a process does with tasks by itself: it executes them, and removes the logs of old ones. */
-const work = ({ execute, retention }: ServerConfig.ServerConfig) => {
-  if (!execute) return { limits: Layer.orDie(TaskLimits.layer({ capacity: 0 })), retention: Layer.empty }
+const work = ({ execute, maxActiveTasks, retention }: ServerConfig.ServerConfig) => {
+  const limits = Layer.orDie(
+    TaskLimits.layer({ activePerUser: maxActiveTasks, ...(execute ? undefined : { capacity: 0 }) })
+  )
+  if (!execute) return { limits, retention: Layer.empty }
   return {
-    limits: Layer.empty,
+    limits,
     retention: Option.match(retention, { onNone: () => Layer.empty, onSome: (keep) => Retention.layer({ keep }) })
   }
 }
@@ -110,16 +116,45 @@ const webhooks = ({ execute, webhook: { secrets, url } }: ServerConfig.ServerCon
     ? Webhooks.layer({ webhooks: Option.toArray(url).map((url) => ({ name: "server", url, secrets })) })
     : Layer.empty
 
-/** Processes that share a Redis count together; other processes count for themselves. */
+/** Requests are counted on connections of their own: a busy store does not delay the count. */
+const requestCounts = (
+  { type, url }: Extract<ServerConfig.StoreSetting, { readonly url: unknown }>
+): Layer.Layer<
+  RateLimiter.RateLimiterStore,
+  Layer.Error<ReturnType<typeof postgres> | ReturnType<typeof redis>>
+> =>
+  type === "postgres"
+    ? Layer.provide(
+      PgRateLimiterStore.layer,
+      PgStore.layerClient({ url, maxConnections: 2, applicationName: "evergreen" })
+    )
+    : RateLimiter.layerStoreRedis({ prefix: "perennial:requests:" }).pipe(
+      Layer.provide(RedisClient.layer({ url: Redacted.value(url) }))
+    )
+
+/** Processes that share a PostgreSQL or a Redis count together; a single process counts in memory. */
 const requestLimit = (
   { maxRequests, store }: ServerConfig.ServerConfig
-): Layer.Layer<never, Layer.Error<ReturnType<typeof redis>>> => {
+): Layer.Layer<never, Layer.Error<ReturnType<typeof requestCounts>>> => {
   if (maxRequests === undefined) return Layer.empty
-  if (store.type !== "redis") return RateLimit.layerMemory({ requests: maxRequests })
+  if (!("url" in store)) return RateLimit.layerMemory({ requests: maxRequests })
   return RateLimit.layer({ requests: maxRequests }).pipe(
     Layer.provide(RateLimiter.layer),
-    Layer.provide(RateLimiter.layerStoreRedis({ prefix: "perennial:requests:" })),
-    Layer.provide(RedisClient.layer({ url: Redacted.value(store.url) }))
+    Layer.provide(requestCounts(store))
+  )
+}
+
+/** Static tokens, the tokens of an identity provider, or both. Without either, everybody on this machine is one user. */
+const users = ({ jwt, operators, tokens }: ServerConfig.ServerConfig) => {
+  const known = Tokens.makeVerify(tokens)
+  if (Option.isNone(jwt)) return tokens.length === 0 ? Tokens.layerLocal : Authorization.layerVerify(known)
+  const { userClaim = "sub" } = jwt.value
+  const signed = Jwt.makeVerify({
+    ...jwt.value,
+    rolesOf: ({ [userClaim]: user }) => typeof user === "string" && operators.includes(user) ? ["operator"] : []
+  })
+  return Authorization.layerVerify((credential) =>
+    Effect.filterOrElse(known(credential), Option.isSome, () => signed(credential))
   )
 }
 
@@ -136,7 +171,7 @@ const server = (config: ServerConfig.ServerConfig) =>
       maxUserStreams: config.maxUserStreams
     }
   ).pipe(
-    Layer.provide(config.tokens.length === 0 ? Tokens.layerLocal : Tokens.layer(config.tokens)),
+    Layer.provide(users(config)),
     Layer.provide(requestLimit(config)),
     Layer.provide(UserData.layer),
     Layer.provide(Telemetry.streams(config.telemetry)),
@@ -161,7 +196,7 @@ const answeredBy = ({ apiKey, script }: ServerConfig.ServerConfig["model"]): Rea
 
 const greeting = Effect.fnUntraced(function*(config: ServerConfig.ServerConfig) {
   const address = HttpServer.formatAddress((yield* HttpServer.HttpServer).address)
-  const token = config.tokens.length === 0 ? "" : ` -H 'authorization: Bearer <token>'`
+  const token = config.tokens.length === 0 && Option.isNone(config.jwt) ? "" : ` -H 'authorization: Bearer <token>'`
   // Whoever reads JSON reads every line.
   const say = config.log.format === "json" ? Effect.logInfo : Console.log
   yield* say(

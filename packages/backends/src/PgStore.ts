@@ -1,5 +1,6 @@
 /**
- * Keeps tasks, conversations and webhooks in PostgreSQL, for any number of processes: all ports in one layer.
+ * Keeps tasks, conversations and webhooks in PostgreSQL, for any number of processes: all ports in one layer. The process is
+ * a runner with the name `<host>-<pid>` (`RunnerName`).
  *
  * Needs the package `@effect/sql-pg`.
  *
@@ -11,6 +12,7 @@ import type { TaskBackend } from "@perennial/domain/TaskBackend"
 import type { WebhookStore } from "@perennial/domain/WebhookStore"
 import { Effect, Layer, Redacted } from "effect"
 import { type Migrator, SqlClient, type SqlError } from "effect/sql"
+import { layerRunnerName } from "./internal/nodeRunnerName.ts"
 import * as PgTaskBackend from "./PgTaskBackend.ts"
 import * as SqlConversationStore from "./SqlConversationStore.ts"
 import * as SqlWebhookStore from "./SqlWebhookStore.ts"
@@ -49,7 +51,8 @@ export const layerNoClient: Layer.Layer<
   TaskBackend | ConversationStore | WebhookStore,
   SqlError.SqlError | Migrator.MigrationError | UnusableStore,
   PgClient.PgClient
-> = Layer.merge(
+> = Layer.mergeAll(
+  layerRunnerName,
   PgTaskBackend.layer,
   Layer.provide(
     Layer.merge(SqlConversationStore.layer, SqlWebhookStore.layer),
@@ -73,6 +76,17 @@ const connect = Effect.fnUntraced(function*({ url, ...options }: Options) {
 })
 
 /**
+ * A client with these settings: for `layerNoClient`, or for `PgRateLimiterStore`.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerClient = (
+  options: Options
+): Layer.Layer<PgClient.PgClient | SqlClient.SqlClient, SqlError.SqlError | UnusableStore> =>
+  PgClient.layerFrom(connect(options))
+
+/**
  * Connects to the database and brings its tables up to date.
  *
  * @since 0.1.0
@@ -83,4 +97,4 @@ export const layer = (
 ): Layer.Layer<
   TaskBackend | ConversationStore | WebhookStore,
   SqlError.SqlError | Migrator.MigrationError | UnusableStore
-> => Layer.provide(layerNoClient, PgClient.layerFrom(connect(options)))
+> => Layer.provide(layerNoClient, layerClient(options))

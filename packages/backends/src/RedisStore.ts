@@ -12,6 +12,7 @@ import type { TaskBackend } from "@perennial/domain/TaskBackend"
 import type { WebhookStore } from "@perennial/domain/WebhookStore"
 import { Layer, Logger } from "effect"
 import type { Redis } from "effect/persistence"
+import { layerRunnerName } from "./internal/nodeRunnerName.ts"
 import * as RedisClient from "./RedisClient.ts"
 import * as RedisConversationStore from "./RedisConversationStore.ts"
 import * as RedisTaskBackend from "./RedisTaskBackend.ts"
@@ -36,6 +37,7 @@ export const layerNoClient = (
   options: RedisTaskBackend.Options = {}
 ): Layer.Layer<TaskBackend | ConversationStore | WebhookStore, Redis.RedisError | UnusableStore, Redis.Redis> =>
   Layer.mergeAll(
+    layerRunnerName,
     RedisTaskBackend.layerWith(options),
     RedisConversationStore.layerWith(options),
     RedisWebhookStore.layerWith(options)

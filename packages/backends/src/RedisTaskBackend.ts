@@ -11,7 +11,7 @@
  * @since 0.1.0
  */
 import * as EventPayload from "@perennial/domain/EventPayload"
-import { NewId } from "@perennial/domain/Ids"
+import { NewId, RunnerId } from "@perennial/domain/Ids"
 import { decodeValue } from "@perennial/domain/Intent"
 import { isTerminal as isEnded } from "@perennial/domain/Task"
 import { aliveMillis, TaskBackend } from "@perennial/domain/TaskBackend"
@@ -48,7 +48,7 @@ const statuses: ReadonlyArray<string> = ["queued", "running", "completed", "erro
 
 const makeOwnership = (
   run: RedisScripts.RunScript
-): Pick<Service, "head" | "claim" | "release" | "heartbeat" | "unowned"> => ({
+): Pick<Service, "head" | "claim" | "release" | "owners" | "heartbeat" | "unowned"> => ({
   head: (id) => withRetries(() => Effect.map(run(scripts.head, [id]), toHeadOption), toTaskBackendError("head")),
   claim: (id, { claimId, expectedToken, runnerId }) =>
     withRetries(() =>
@@ -58,6 +58,13 @@ const makeOwnership = (
           : tryCodec(() => Option.some(toClaim(toClaimRow(won[1]), runnerId, won[0])))), toTaskBackendError("claim")),
   release: ({ taskId, token }) =>
     withRetries(() => Effect.asVoid(run(scripts.release, [taskId, token])), toTaskBackendError("release")),
+  owners: (ids) =>
+    withRetries(() =>
+      Effect.map(run(scripts.owners, ids), (runners) =>
+        ids.flatMap((taskId, i) => {
+          const runner = runners[i]
+          return typeof runner === "string" ? [{ taskId, runnerId: RunnerId.make(runner) }] : []
+        })), toTaskBackendError("owners")),
   heartbeat: (runnerId, ttl) =>
     withRetries(
       (again) =>

@@ -11,6 +11,7 @@ import type { TaskBackend } from "@perennial/domain/TaskBackend"
 import type { WebhookStore } from "@perennial/domain/WebhookStore"
 import { Layer } from "effect"
 import type { Migrator, SqlClient, SqlError } from "effect/sql"
+import { layerRunnerName } from "./internal/nodeRunnerName.ts"
 import * as SqlConversationStore from "./SqlConversationStore.ts"
 import * as SqliteClient from "./SqliteClient.ts"
 import * as SqlTaskBackend from "./SqlTaskBackend.ts"
@@ -31,7 +32,7 @@ export const layerNoClient: Layer.Layer<
   TaskBackend | ConversationStore | WebhookStore,
   SqlError.SqlError | Migrator.MigrationError | UnusableStore,
   SqlClient.SqlClient
-> = Layer.mergeAll(SqlTaskBackend.layer, SqlConversationStore.layer, SqlWebhookStore.layer)
+> = Layer.mergeAll(layerRunnerName, SqlTaskBackend.layer, SqlConversationStore.layer, SqlWebhookStore.layer)
 
 /**
  * Opens the file and brings its tables up to date.

@@ -17,6 +17,7 @@ import { describe, it } from "@effect/vitest"
 import type { TaskBackend } from "@perennial/domain/TaskBackend"
 import { Effect, type Layer, type Scope } from "effect"
 import * as accepting from "./internal/acceptingContract.ts"
+import * as activeTasks from "./internal/activeTasksContract.ts"
 import * as agent from "./internal/agentContract.ts"
 import * as concurrency from "./internal/concurrencyContract.ts"
 import type { Test } from "./internal/contractTask.ts"
@@ -69,6 +70,7 @@ export const suite = <E, E2 = never>(
   const test: Test = (name, body) => it.effect(name, () => Effect.provide(body, layer))
   describe(name, () => {
     accepting.define(test)
+    activeTasks.define(test)
     ownership.define(test)
     fairness.define(test)
     agent.define(test)
@@ -92,5 +94,7 @@ export const suite = <E, E2 = never>(
       wake.tellsOfUsers(processes))
     it.live("P4: readers in two processes see the same ends in the same order, each once, while both end tasks", () =>
       ended.agree(processes))
+    it.live("P11: of many concurrent starts in two processes as many are accepted as the limit says", () =>
+      activeTasks.agree(processes))
   })
 }

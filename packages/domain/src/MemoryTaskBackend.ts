@@ -32,7 +32,8 @@ import {
   LeaseLost,
   QueueFull,
   TaskBackendError,
-  TaskNotFound
+  TaskNotFound,
+  TooManyActiveTasks
 } from "./TaskError.ts"
 import { ack, isTerminal, size } from "./TaskEvent.ts"
 
@@ -74,7 +75,7 @@ export const make: Effect.Effect<Service> = Effect.sync(() => {
       : new TaskBackendError({ operation: "create", cause: `the id ${task.id} is taken` })
   }
 
-  const create: Service["create"] = (task, { maxQueued, onBusy }) =>
+  const create: Service["create"] = (task, { maxActive, maxQueued, onBusy }) =>
     step((now): ReturnType<Service["create"]> => {
       const found = existing(task)
       if (found instanceof Error) return Effect.fail(found)
@@ -91,6 +92,10 @@ export const make: Effect.Effect<Service> = Effect.sync(() => {
       }
       if (busy !== undefined && onBusy === "enqueue" && queue.active.length > maxQueued) {
         return Effect.fail(new QueueFull({ conversationId, limit: maxQueued }))
+      }
+      const ending = onBusy === "interrupt" ? queue.active.filter((row) => row.attempt === 0).length : 0
+      if (maxActive !== undefined && tasks.activeOf(userId) - ending >= maxActive) {
+        return Effect.fail(new TooManyActiveTasks({ limit: maxActive }))
       }
       const interrupted = onBusy === "interrupt" ? tasks.interrupt(queue, now) : { cancelled: [], cancelling: [] }
       const row = makeRow(task, queue, now, ack({ id: task.id, conversationId, at: now }))
@@ -288,6 +293,13 @@ export const make: Effect.Effect<Service> = Effect.sync(() => {
         ids.flatMap((taskId) => {
           const row = tasks.rows.get(taskId)
           return row === undefined ? [] : [{ taskId, lastSeq: row.lastSeq }]
+        })
+      ),
+    owners: (ids) =>
+      Effect.sync(() =>
+        ids.flatMap((taskId) => {
+          const runnerId = tasks.rows.get(taskId)?.runnerId
+          return runnerId === undefined ? [] : [{ taskId, runnerId }]
         })
       ),
     heartbeat,

@@ -18,7 +18,8 @@ import type {
   LeaseLost,
   QueueFull,
   TaskBackendError,
-  TaskNotFound
+  TaskNotFound,
+  TooManyActiveTasks
 } from "./TaskError.ts"
 import type { StoredEvent } from "./TaskEvent.ts"
 import type { TaskSpec } from "./TaskSpec.ts"
@@ -44,8 +45,7 @@ export interface NewTask {
 }
 
 /**
- * The one active task of a conversation that may run. `token` is the fencing token that the task had when the head was
- * read.
+ * The one active task of a conversation that may run, with the fencing token that it had when the head was read.
  *
  * @since 0.1.0
  * @category models
@@ -173,7 +173,6 @@ export interface EndedTask {
   /** The place of this end in the order of ends, from 1; not every number is used. The next page is read after it. */
   readonly cursor: number
   readonly userId: UserId
-  /** The task with its terminal status. */
   readonly task: Task
   /** The terminal event; undefined when the log was pruned. */
   readonly event: StoredEvent | undefined
@@ -202,8 +201,7 @@ export interface EventPage {
  * transient failures itself, within a time limit, and resolves a lost reply by reading the row. Methods fail only with the
  * errors that they declare.
  *
- * Every time that a store keeps or compares is by the clock of the store, never by the clock of a process: a process
- * passes durations.
+ * Every time that a store keeps or compares is by the clock of the store. A process passes durations.
  *
  * @since 0.1.0
  * @category services
@@ -217,16 +215,18 @@ export class TaskBackend extends Context.Service<TaskBackend, {
    * `onBusy` says otherwise (P2).
    *
    * Checks in this order: the idempotency key; the task id (a lost reply); the user of the conversation
-   * (`ConversationNotFound` when it is another user's); whether the conversation is busy. `interrupt` ends the tasks that
-   * have not begun and records a cancel intent for the task that has, in the same commit.
+   * (`ConversationNotFound` when it is another user's); whether the conversation is busy; the active tasks of the user.
+   * `interrupt` ends the tasks that have not begun and records a cancel intent for the task that has, in the same commit.
    */
   readonly create: (task: NewTask, options: {
     readonly onBusy: OnBusy
     /** How many tasks may wait behind the head, at least 0. */
     readonly maxQueued: number
+    /** How many active tasks the user may have with this one, at least 1. Tasks that this call ends do not count. */
+    readonly maxActive?: number | undefined
   }) => Effect.Effect<
     Created,
-    ConversationBusy | QueueFull | IdempotencyConflict | ConversationNotFound | TaskBackendError
+    ConversationBusy | QueueFull | TooManyActiveTasks | IdempotencyConflict | ConversationNotFound | TaskBackendError
   >
 
   /** Reads a task; with a `userId` only that user's. */
@@ -277,7 +277,6 @@ export class TaskBackend extends Context.Service<TaskBackend, {
     batch: Array.NonEmptyReadonlyArray<{
       readonly claim: Author
       readonly events: Array.NonEmptyReadonlyArray<StoredEvent>
-      /** Given when these events change it. */
       readonly summary?: TaskSummary | undefined
     }>
   ) => Effect.Effect<ReadonlyArray<{ readonly ok: boolean; readonly intents: number }>, TaskBackendError>
@@ -313,6 +312,11 @@ export class TaskBackend extends Context.Service<TaskBackend, {
     ids: ReadonlyArray<TaskId>
   ) => Effect.Effect<ReadonlyArray<{ readonly taskId: TaskId; readonly lastSeq: number }>, TaskBackendError>
 
+  /** The runner that owns each of these tasks, at most 1,000, whether it is alive or not. Tasks without one are left out. */
+  readonly owners: (
+    ids: ReadonlyArray<TaskId>
+  ) => Effect.Effect<ReadonlyArray<{ readonly taskId: TaskId; readonly runnerId: RunnerId }>, TaskBackendError>
+
   /**
    * Renews the lease of a runner for `ttl`, even a lease that has run out, and returns the tasks that the runner owns. A ttl
    * of zero ends the lease at once. Sets `failures` to 0 for tasks that the runner has owned for more than `aliveMillis`.
@@ -332,7 +336,6 @@ export class TaskBackend extends Context.Service<TaskBackend, {
   readonly unowned: (options: {
     /** 1 to 1,000. */
     readonly limit: number
-    /** The agents of the calling process. */
     readonly agentIds?: ReadonlyArray<AgentId> | undefined
     /**
      * A head is stale when its first claim was at least this long ago; if it was never claimed, when its last change was,
@@ -370,7 +373,6 @@ export class TaskBackend extends Context.Service<TaskBackend, {
    * the cancel of a waiting task appear, too. Tasks of a deleted conversation disappear, and their cursors stay valid.
    */
   readonly ended: (options: {
-    /** The cursor of the last entry of the page before; 0 for the first page. */
     readonly after: number
     /** 1 to 1,000. */
     readonly limit: number

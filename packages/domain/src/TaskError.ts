@@ -94,6 +94,20 @@ export class QueueFull extends Schema.TaggedError<QueueFull>()("QueueFull", {
 }
 
 /**
+ * The user has the largest number of active tasks: tasks that wait, run, or wait for a person.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class TooManyActiveTasks
+  extends Schema.TaggedError<TooManyActiveTasks>()("TooManyActiveTasks", { limit: Schema.Natural })
+{
+  override get message() {
+    return `The user has ${this.limit} active tasks, which is the limit. Nothing was stored: start again when one has ended, or cancel one.`
+  }
+}
+
+/**
  * This process already has the largest number of tasks that may wait for capacity or for a person.
  *
  * @since 0.1.0

@@ -31,7 +31,8 @@ import {
   type StreamLost,
   type TaskBackendError,
   type TaskNotFound,
-  type ToolCallNotFound
+  type ToolCallNotFound,
+  type TooManyActiveTasks
 } from "./TaskError.ts"
 import type { StoredEvent } from "./TaskEvent.ts"
 import type { TaskResult } from "./TaskResult.ts"
@@ -46,6 +47,7 @@ export type StartError =
   | InvalidInput
   | ConversationBusy
   | QueueFull
+  | TooManyActiveTasks
   | CapacityExceeded
   | AgentNotFound
   | ConversationNotFound

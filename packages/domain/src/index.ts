@@ -122,6 +122,11 @@ export * as Readiness from "./Readiness.ts"
 /**
  * @since 0.1.0
  */
+export * as RunnerName from "./RunnerName.ts"
+
+/**
+ * @since 0.1.0
+ */
 export * as Settlement from "./Settlement.ts"
 
 /**
@@ -153,6 +158,11 @@ export * as TaskEvent from "./TaskEvent.ts"
  * @since 0.1.0
  */
 export * as TaskManager from "./TaskManager.ts"
+
+/**
+ * @since 0.1.0
+ */
+export * as TaskOwners from "./TaskOwners.ts"
 
 /**
  * @since 0.1.0

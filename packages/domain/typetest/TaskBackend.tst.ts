@@ -8,7 +8,8 @@ import type {
   LeaseLost,
   QueueFull,
   TaskBackendError,
-  TaskNotFound
+  TaskNotFound,
+  TooManyActiveTasks
 } from "@perennial/domain/TaskError"
 import type { Effect, Stream } from "effect"
 import { describe, expect, it } from "tstyche"
@@ -25,7 +26,7 @@ describe("TaskBackend", () => {
 
   it("P1, P2: create has a typed error for each reason to refuse a task", () => {
     expect<Failure<"create">>().type.toBe<
-      ConversationBusy | QueueFull | IdempotencyConflict | ConversationNotFound | TaskBackendError
+      ConversationBusy | QueueFull | TooManyActiveTasks | IdempotencyConflict | ConversationNotFound | TaskBackendError
     >()
   })
 

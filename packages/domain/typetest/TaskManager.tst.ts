@@ -18,7 +18,8 @@ import type {
   StreamLost,
   TaskBackendError,
   TaskNotFound,
-  ToolCallNotFound
+  ToolCallNotFound,
+  TooManyActiveTasks
 } from "@perennial/domain/TaskError"
 import type { StoredEvent } from "@perennial/domain/TaskEvent"
 import type { TaskManager } from "@perennial/domain/TaskManager"
@@ -39,6 +40,7 @@ describe("TaskManager", () => {
         Task,
         | ConversationBusy
         | QueueFull
+        | TooManyActiveTasks
         | InvalidInput
         | CapacityExceeded
         | AgentNotFound

@@ -106,6 +106,7 @@ const idempotencyKey = Schema.optionalKey(IdempotencyKey)
 const startErrors = [
   Problems.ConversationBusy,
   Problems.QueueFull,
+  Problems.TooManyActiveTasks,
   Problems.CapacityExceeded,
   Problems.AgentNotFound,
   Problems.ConversationNotFound,

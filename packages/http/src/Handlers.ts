@@ -12,6 +12,7 @@ import { isTerminal, Task } from "@perennial/domain/Task"
 import { StreamLost } from "@perennial/domain/TaskError"
 import { size, type StoredEvent } from "@perennial/domain/TaskEvent"
 import { type CancelOptions, TaskManager } from "@perennial/domain/TaskManager"
+import { TaskOwners } from "@perennial/domain/TaskOwners"
 import { Array, Effect, type Layer, Option, Schema, Stream, Struct } from "effect"
 import { HttpServerResponse } from "effect/http"
 import { HttpApiBuilder, type HttpApiGroup, HttpApiSchema } from "effect/http-api"
@@ -22,7 +23,7 @@ import { LinkBase } from "./internal/linkBase.ts"
 import { makePersonalData } from "./internal/personalData.ts"
 import { makeReadiness } from "./internal/readiness.ts"
 import { withProblems } from "./internal/withProblems.ts"
-import type { Operator } from "./OperatorApi.ts"
+import type { Operator, OperatorTask } from "./OperatorApi.ts"
 import { CurrentPrincipal } from "./Principal.ts"
 import { type RefusalLimit, type RequestLimit, type RequestProblems, Unavailable } from "./Problems.ts"
 import * as Sse from "./Sse.ts"
@@ -291,11 +292,25 @@ export const layerOperator: Layer.Layer<
   Effect.fnUntraced(function*(handlers) {
     const manager = withoutTitles(yield* TaskManager)
     const { erase, export: exportUser } = yield* makePersonalData
+    const ownersOf = yield* TaskOwners
+    const withRunners = Effect.fnUntraced(function*(tasks: ReadonlyArray<Task>) {
+      const owners = yield* withProblems(ownersOf(tasks.map(idOf)))
+      return tasks.map((task): OperatorTask => {
+        const runner = owners.get(task.id)
+        return runner === undefined ? task : { ...task, runner }
+      })
+    })
     const as = (userId: UserId) => Effect.provideService(CurrentUser, userId)
 
     return handlers.handleAll({
-      list: ({ params, query }) => as(params.userId)(listTasks(manager, query)),
-      get: ({ params }) => as(params.userId)(withProblems(manager.get(params.id))),
+      list: Effect.fnUntraced(function*({ params, query }) {
+        const page = yield* as(params.userId)(listTasks(manager, query))
+        return { ...page, items: yield* withRunners(page.items) }
+      }),
+      get: Effect.fnUntraced(function*({ params }) {
+        const task = yield* as(params.userId)(withProblems(manager.get(params.id)))
+        return (yield* withRunners([task]))[0] ?? task
+      }),
       cancel: ({ params, payload }) => as(params.userId)(cancelTask(manager, params.id, payload)),
       export: ({ params }) => exportUser(params.userId),
       erase: ({ params }) => erase(params.userId)

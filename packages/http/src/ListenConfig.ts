@@ -27,6 +27,8 @@ export interface ListenConfig {
   readonly maxRequests: number | undefined
   /** The secret that signs tickets for event streams, if there is one. */
   readonly ticketSecret: Redacted.Redacted | undefined
+  /** The users of `PERENNIAL_OPERATORS`. Those with a token have the role in `tokens`. */
+  readonly operators: ReadonlyArray<string>
   /** Empty: every client on this machine is the user `local`. */
   readonly tokens: ReadonlyArray<Tokens.Token>
 }
@@ -65,18 +67,7 @@ const isPublicUrl = (value: string): boolean => {
   return /^https?:$/.test(protocol) && `${search}${hash}${username}` === ""
 }
 
-/**
- * Reads `HOST` (127.0.0.1), `PORT` (3000), `PERENNIAL_PUBLIC_URL` (none), `PERENNIAL_MAX_STREAMS` (the default of the
- * server), `PERENNIAL_MAX_USER_STREAMS` (1,000), `PERENNIAL_MAX_REQUESTS` (3,000), `PERENNIAL_TOKENS` (none),
- * `PERENNIAL_OPERATORS` (none) and `PERENNIAL_TICKET_SECRET` (none). An empty variable counts as absent.
- *
- * **Details** Without tokens `HOST` must be a loopback address. A wrong value is an error of one line that names the
- * variable, the value and what is accepted; tokens are never shown.
- *
- * @since 0.1.0
- * @category config
- */
-export const config: Config.Config<ListenConfig> = Config.all({
+const read: Config.Config<ListenConfig> = Config.all({
   operators: Config.map(
     Config.withDefault(Config.String("PERENNIAL_OPERATORS"), ""),
     (value) => value.split(",").map((name) => name.trim()).filter((name) => name !== "")
@@ -120,15 +111,49 @@ export const config: Config.Config<ListenConfig> = Config.all({
     })
   ),
   tokens: Config.map(Tokens.config(), Option.getOrElse((): ReadonlyArray<Tokens.Token> => []))
-}).pipe(Config.mapEffect(({ operators, ...listen }) => {
-  if (listen.tokens.length === 0 && !isLoopback(listen.host)) {
-    return refuse("HOST", listen.host, "a loopback address such as 127.0.0.1, unless PERENNIAL_TOKENS is set")
-  }
-  const unknown = operators.find((name) => !listen.tokens.some(({ userId }) => userId === name))
-  if (unknown !== undefined) {
-    return refuse("PERENNIAL_OPERATORS", unknown, "users of PERENNIAL_TOKENS, separated by commas")
-  }
-  const withRoles = (token: Tokens.Token): Tokens.Token =>
-    operators.includes(token.userId) ? { ...token, roles: ["operator"] } : token
-  return Effect.succeed({ ...listen, tokens: listen.tokens.map(withRoles) })
-}))
+})
+
+/**
+ * How users are found.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Options {
+  /** Whether an identity provider knows users, too, such as `Jwt`; false by default. Its users may be operators. */
+  readonly hasProvider?: boolean | undefined
+}
+
+/**
+ * `config` for a server whose users are not only those of `PERENNIAL_TOKENS`.
+ *
+ * @since 0.1.0
+ * @category config
+ */
+export const configWith = ({ hasProvider = false }: Options): Config.Config<ListenConfig> =>
+  Config.mapEffect(read, ({ tokens, ...listen }) => {
+    const { host, operators } = listen
+    if (tokens.length === 0 && !hasProvider && !isLoopback(host)) {
+      return refuse("HOST", host, "a loopback address such as 127.0.0.1, unless PERENNIAL_TOKENS is set")
+    }
+    const unknown = operators.find((name) => !tokens.some(({ userId }) => userId === name))
+    if (unknown !== undefined && !hasProvider) {
+      return refuse("PERENNIAL_OPERATORS", unknown, "users of PERENNIAL_TOKENS, separated by commas")
+    }
+    const withRoles = (token: Tokens.Token): Tokens.Token =>
+      operators.includes(token.userId) ? { ...token, roles: ["operator"] } : token
+    return Effect.succeed({ ...listen, tokens: tokens.map(withRoles) })
+  })
+
+/**
+ * Reads `HOST` (127.0.0.1), `PORT` (3000), `PERENNIAL_PUBLIC_URL` (none), `PERENNIAL_MAX_STREAMS` (the default of the
+ * server), `PERENNIAL_MAX_USER_STREAMS` (1,000), `PERENNIAL_MAX_REQUESTS` (3,000), `PERENNIAL_TOKENS` (none),
+ * `PERENNIAL_OPERATORS` (none) and `PERENNIAL_TICKET_SECRET` (none). An empty variable counts as absent.
+ *
+ * **Details** Without tokens `HOST` must be a loopback address. A wrong value is an error of one line that names the
+ * variable, the value and what is accepted; tokens are never shown.
+ *
+ * @since 0.1.0
+ * @category config
+ */
+export const config: Config.Config<ListenConfig> = configWith({})

@@ -3,7 +3,7 @@
  *
  * @since 0.1.0
  */
-import { TaskId, UserId } from "@perennial/domain/Ids"
+import { RunnerId, TaskId, UserId } from "@perennial/domain/Ids"
 import { Task, TaskStatus } from "@perennial/domain/Task"
 import { Receipt } from "@perennial/domain/UserData"
 import { Effect, Layer, Schema } from "effect"
@@ -37,6 +37,28 @@ export class Operator extends HttpApiMiddleware.Service<Operator>()("@perennial/
   )
 }
 
+/**
+ * A task as operators see it: without its title, and with the runner that executes it.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const OperatorTask = Task.mapFields(
+  (fields) => ({
+    ...fields,
+    /** The process that owns the task: `<host>-<pid>-<id>`, where the process has a name. Only while it has an owner. */
+    runner: Schema.optionalKey(RunnerId)
+  })
+).annotate({ identifier: "OperatorTask" })
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface OperatorTask extends Schema.Schema.Type<typeof OperatorTask> {}
+
+const runner = "web-2-4711-01a2061b-4b6f-773b-924f-a99c20363c38"
+
 const describeUser = { description: "The id of the user." }
 
 /**
@@ -55,22 +77,24 @@ export class OperatorApi extends HttpApiGroup.make("operator")
         before: Schema.optionalKey(TaskId),
         limit: limit(longest.tasks)
       },
-      success: page(Task, TaskId),
+      success: page(OperatorTask, TaskId),
       error: Problems.Unavailable
     }).annotateMerge(documented({
       summary: "List the tasks of a user",
-      description: "The newest task is the first. A page without `next` is the last page.",
+      description:
+        "The newest task is the first. A page without `next` is the last page. `runner` names the process that " +
+        "executes a task: its host, its process id, and a random part.",
       parameters: {
         userId: describeUser,
         status: { description: "Only tasks with one of these statuses." },
         before: { description: "The `next` of the page before." },
         limit: describeLimit("tasks", 20)
       },
-      responses: { 200: { description: "A page of tasks", example: { items: [examples.running] } } }
+      responses: { 200: { description: "A page of tasks", example: { items: [{ ...examples.running, runner }] } } }
     })),
     HttpApiEndpoint.get("get", "/operator/users/:userId/tasks/:id", {
       params: { userId: UserId, id: TaskId },
-      success: Task,
+      success: OperatorTask,
       error: [Problems.TaskNotFound, Problems.Unavailable]
     }).annotateMerge(documented({
       summary: "Read a task of a user",

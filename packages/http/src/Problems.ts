@@ -148,9 +148,7 @@ export class MethodNotAllowed extends HttpApiError.Problem<MethodNotAllowed>()("
   type: "urn:perennial:problem:method-not-allowed",
   status: 405,
   title: "The path does not accept this method"
-}, {
-  allow: Schema.Array(Schema.String)
-}) {}
+}, { allow: Schema.Array(Schema.String) }) {}
 
 /**
  * The conversation has an active task (P2). Wait for `activeTaskId`, cancel it, or start with another `onBusy`.
@@ -201,8 +199,7 @@ export class AlreadyDecided extends HttpApiError.Problem<AlreadyDecided>()("Alre
 }, fieldsOf(TaskError.AlreadyDecided)) {}
 
 /**
- * The user has started tasks all the time while the data of the user were erased. Take the credentials of the user away, and
- * repeat the request.
+ * The user has started tasks during the whole erasure. Take the credentials of the user away, and repeat the request.
  *
  * @since 0.1.0
  * @category problems
@@ -286,8 +283,7 @@ export class CursorAhead extends HttpApiError.Problem<CursorAhead>()("CursorAhea
 }, fieldsOf(TaskError.CursorAhead)) {}
 
 /**
- * The user has the largest number of open event streams that one user may have on this server. Nothing was stored: close a
- * stream, or try again after the seconds of the header `Retry-After`.
+ * The user has the largest number of open event streams. Nothing was stored: close one, or try again after `Retry-After`.
  *
  * @since 0.1.0
  * @category problems
@@ -299,8 +295,19 @@ export class TooManyUserStreams extends HttpApiError.Problem<TooManyUserStreams>
 }, { limit: Schema.Natural }) {}
 
 /**
- * The user has made `limit` requests in the time of the header `RateLimit-Policy`, or an address as many without a valid
- * token. Nothing was stored: try again after `retryAfterSeconds`, which the header `Retry-After` has, too.
+ * The user has the largest number of active tasks. Nothing was stored: start again when one has ended, or cancel one.
+ *
+ * @since 0.1.0
+ * @category problems
+ */
+export class TooManyActiveTasks extends HttpApiError.Problem<TooManyActiveTasks>()("TooManyActiveTasks", {
+  type: "urn:perennial:problem:too-many-active-tasks",
+  status: 429,
+  title: "The user has too many active tasks"
+}, fieldsOf(TaskError.TooManyActiveTasks)) {}
+
+/**
+ * The user has made too many requests, or an address without a valid token. Try again after `retryAfterSeconds`.
  *
  * @since 0.1.0
  * @category problems
@@ -336,8 +343,7 @@ export class CapacityExceeded extends HttpApiError.Problem<CapacityExceeded>()("
 }, fieldsOf(TaskError.CapacityExceeded)) {}
 
 /**
- * The largest number of event streams of this server is open. Nothing was stored: try again after the seconds of the header
- * `Retry-After`. Every request that is not a stream is answered.
+ * The largest number of event streams is open. Try again after `Retry-After`. All other requests are answered.
  *
  * @since 0.1.0
  * @category problems
@@ -349,8 +355,7 @@ export class TooManyStreams extends HttpApiError.Problem<TooManyStreams>()("TooM
 }, { limit: Schema.Natural }) {}
 
 /**
- * The store failed, or the server is shutting down. A write may or may not have happened: repeat it with the same idempotency
- * key.
+ * The server cannot answer in time. A write may or may not have happened: repeat it with the same idempotency key.
  *
  * @since 0.1.0
  * @category problems
@@ -362,7 +367,7 @@ export class Unavailable extends HttpApiError.Problem<Unavailable>()("Unavailabl
 }) {}
 
 /**
- * Turns failures around a handler into problems: a malformed request, a body that is too large, a bug.
+ * Turns failures around a handler into problems: a request that is malformed, too large or not answered in time, a bug.
  *
  * **Details** The whole API declares it, so that the typed client knows these problems for every endpoint.
  *
@@ -371,12 +376,11 @@ export class Unavailable extends HttpApiError.Problem<Unavailable>()("Unavailabl
  */
 export class RequestProblems extends HttpApiMiddleware.Service<RequestProblems>()(
   "@perennial/http/Problems/RequestProblems",
-  { error: [InvalidRequest, PayloadTooLarge, UnsupportedMediaType, InternalError] }
+  { error: [InvalidRequest, PayloadTooLarge, UnsupportedMediaType, InternalError, Unavailable] }
 ) {}
 
 /**
- * Counts the requests of each user. It must be inside `Authorization`, which finds the user. `RateLimit` has the layers that
- * say how many requests are accepted.
+ * Counts the requests of each user. It must be inside `Authorization`, which finds the user. `RateLimit` has the limits.
  *
  * @since 0.1.0
  * @category middleware
@@ -386,8 +390,7 @@ export class RequestLimit extends HttpApiMiddleware.Service<RequestLimit>()("@pe
 }) {}
 
 /**
- * Counts the requests of each address that are answered 401. It does not affect requests with a valid credential, so that
- * users behind one proxy do not block each other.
+ * Counts the requests of each address that are answered 401. Users behind one proxy with valid tokens are not affected.
  *
  * @since 0.1.0
  * @category middleware

@@ -7,7 +7,7 @@
 import type { ConversationStore } from "@perennial/domain/ConversationStore"
 import { HandOver } from "@perennial/domain/HandOver"
 import type { TaskManager } from "@perennial/domain/TaskManager"
-import { ByteSize, Effect, Layer } from "effect"
+import { ByteSize, Duration, Effect, Layer } from "effect"
 import {
   type FindMyWay,
   HttpIncomingMessage,
@@ -28,6 +28,7 @@ import { checkPolicies } from "./internal/policies.ts"
 import { PublicUrl } from "./internal/publicUrl.ts"
 import { layerRequestLimits } from "./internal/requestCounter.ts"
 import { layerRequestProblems } from "./internal/requestProblems.ts"
+import { ResponseTimeout } from "./internal/responseTimeout.ts"
 import { layerTicketed } from "./internal/ticketed.ts"
 import { Operator } from "./OperatorApi.ts"
 import * as Sse from "./Sse.ts"
@@ -56,6 +57,11 @@ export interface RouteOptions {
   readonly tickets?: Tickets.Options | undefined
   /** How large the body of a request may be; 8 MiB by default, room for a message with files. More is answered 413. */
   readonly maxBodySize?: ByteSize.Input | undefined
+  /**
+   * How long a response may take to begin, 2 minutes by default. Then the request is interrupted and answered 503. An event
+   * stream that has begun may take any time.
+   */
+  readonly responseTimeout?: Duration.Input | undefined
   /** Whether the page `/docs` is served, which takes three megabytes of memory; true by default. */
   readonly docs?: boolean | undefined
 }
@@ -156,7 +162,12 @@ export const layerRoutes = (options?: RouteOptions) => {
     Layer.merge(Layer.effectDiscard(checkPolicies(Api))),
     Layer.provide(Layer.succeed(LinkBase, base)),
     Layer.provide(Layer.succeed(PublicUrl, options?.publicUrl)),
-    Layer.provide(Layer.succeed(HttpIncomingMessage.MaxBodySize, maxBodySize))
+    Layer.provide(Layer.succeed(HttpIncomingMessage.MaxBodySize, maxBodySize)),
+    Layer.provide(
+      options?.responseTimeout === undefined
+        ? Layer.empty
+        : Layer.succeed(ResponseTimeout, Duration.fromInputUnsafe(options.responseTimeout))
+    )
   )
 }
 

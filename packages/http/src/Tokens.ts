@@ -32,17 +32,19 @@ export interface Token {
 const utf8 = new TextEncoder()
 
 /**
- * Accepts these tokens.
+ * Finds the principal of a token: a `verify` for `Authorization.layerVerify`, alone or before another one.
  *
  * @since 0.1.0
- * @category layers
+ * @category constructors
  */
-export const layer = (tokens: ReadonlyArray<Token>): Layer.Layer<Authorization> => {
+export const makeVerify = (
+  tokens: ReadonlyArray<Token>
+): (credential: Redacted.Redacted) => Effect.Effect<Option.Option<Principal>> => {
   const known = tokens.map(({ roles, secret, userId }) => ({
     principal: { userId, roles },
     secret: utf8.encode(Redacted.value(secret))
   }))
-  return layerVerify((credential) =>
+  return (credential) =>
     Effect.sync(() => {
       const given = utf8.encode(Redacted.value(credential))
       // Every token is compared, so that the time does not tell which token, or which part of it, was right.
@@ -52,8 +54,15 @@ export const layer = (tokens: ReadonlyArray<Token>): Layer.Layer<Authorization> 
       }
       return found
     })
-  )
 }
+
+/**
+ * Accepts these tokens.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layer = (tokens: ReadonlyArray<Token>): Layer.Layer<Authorization> => layerVerify(makeVerify(tokens))
 
 /**
  * `layerLocal` is used with a server that other machines may reach.

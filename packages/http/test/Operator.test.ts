@@ -30,6 +30,32 @@ describe("an operator", () => {
       assert.strictEqual((yield* json(yield* call(`/tasks/${id}`, { headers: as("alice") }))).status, "cancelled")
     }))
 
+  it.live("sees which process executes a task; its user does not", () =>
+    Effect.gen(function*() {
+      const echo = makeEcho()
+      const call = yield* makeCall({ auth: users, echo })
+      const { id } = yield* json(yield* call("/tasks", post({ message: "a hold" }, as("alice"))))
+      const events = (yield* call(`/tasks/${id}/events`, { headers: as("alice") })).body?.getReader()
+      assert(events !== undefined)
+      // The task has an owner when it has said a word.
+      let read = ""
+      while (!read.includes("\"text\"")) {
+        read += new TextDecoder().decode((yield* Effect.promise(() => events.read())).value)
+      }
+      const record = yield* body(yield* call(`/operator/users/alice/tasks/${id}`, { headers: as("olga") }))
+      const { runner } = JSON.parse(record)
+      assert.isString(runner)
+      const page = yield* body(yield* call("/operator/users/alice/tasks", { headers: as("olga") }))
+      assert.deepStrictEqual(JSON.parse(page).items.map((task: { readonly runner?: string }) => task.runner), [runner])
+      for (const path of ["/tasks", `/tasks/${id}`]) {
+        assert.notInclude(yield* body(yield* call(path, { headers: as("alice") })), runner)
+      }
+      yield* echo.gate.open
+      while (!(yield* Effect.promise(() => events.read())).done);
+      const ended = yield* body(yield* call(`/operator/users/alice/tasks/${id}`, { headers: as("olga") }))
+      assert.notProperty(JSON.parse(ended), "runner")
+    }))
+
   it.effect("P12: sees no titles, which tell what a conversation is about", () =>
     Effect.gen(function*() {
       const call = yield* makeCall({ auth: users })

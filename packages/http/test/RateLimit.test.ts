@@ -1,5 +1,7 @@
 /** The bound on the requests of each user. */
+import { PgClient } from "@effect/sql-pg"
 import { assert, describe, it } from "@effect/vitest"
+import * as PgRateLimiterStore from "@perennial/backends/PgRateLimiterStore"
 import { Api } from "@perennial/http/Api"
 import { Authorization } from "@perennial/http/Authorization"
 import { RequestLimit } from "@perennial/http/Problems"
@@ -7,6 +9,7 @@ import * as RateLimit from "@perennial/http/RateLimit"
 import { Effect, Layer } from "effect"
 import type { HttpApiEndpoint } from "effect/http-api"
 import { RateLimiter } from "effect/persistence"
+import { makeSchema, withPostgres } from "../../backends/test/support/postgres.ts"
 import { layerEmpty, withRedis } from "../../backends/test/support/redis.ts"
 import { body, json, layerTokens, makeCall, post, problem } from "./support.ts"
 
@@ -92,13 +95,14 @@ describe("RateLimit", () => {
     }))
 })
 
-withRedis("RateLimit with the Redis store", (url) => {
-  it.effect("counts the requests of a user to two servers together", () =>
+/** The requests of a user to two servers, which have limiters of their own over one store. */
+const shared = <E>(store: Layer.Layer<RateLimiter.RateLimiterStore, E>) =>
+  it.live("counts the requests of a user to two servers together", () =>
     Effect.gen(function*() {
-      const shared = yield* Layer.build(layerEmpty(url, (prefix) => RateLimiter.layerStoreRedis({ prefix })))
+      const context = yield* Layer.build(store)
       const limit = RateLimit.layer({ requests: 3 }).pipe(
         Layer.provide(RateLimiter.layer),
-        Layer.provide(Layer.succeedContext(shared))
+        Layer.provide(Layer.succeedContext(context))
       )
       const one = yield* makeLimited(Layer.fresh(limit))
       const other = yield* makeLimited(Layer.fresh(limit))
@@ -106,5 +110,16 @@ withRedis("RateLimit with the Redis store", (url) => {
       for (const call of [one, other, one, other, one]) statuses.push((yield* call("/tasks", as("alice"))).status)
       assert.deepStrictEqual(statuses, [200, 200, 200, 429, 429])
       assert.strictEqual((yield* other("/tasks", as("bob"))).status, 200)
-    }).pipe(Effect.orDie))
+    }).pipe(Effect.scoped, Effect.orDie))
+
+withRedis("RateLimit with the Redis store", (url) => {
+  shared(layerEmpty(url, (prefix) => RateLimiter.layerStoreRedis({ prefix })))
+})
+
+withPostgres("RateLimit with the PostgreSQL store", (url) => {
+  shared(
+    Layer.unwrap(
+      Effect.map(makeSchema(url), (config) => Layer.provide(PgRateLimiterStore.layer, PgClient.layer(config)))
+    )
+  )
 })

@@ -117,6 +117,19 @@ export const contract = (name: string, makeFixture: MakeFixture) => {
         assert.deepStrictEqual(refused, new TaskError.CapacityExceeded({ limit: 1 }))
       }))
 
+    it.live("P11: a start fails with TooManyActiveTasks if the user has the largest number of active tasks", () =>
+      Effect.gen(function*() {
+        const { gate, manager } = yield* makeFixture({ activePerUser: 1 })
+        const task = yield* startAndReach(manager, 3, { message: "a hold" })
+        const refused = yield* Effect.flip(manager.start({ message: "b", conversationId: "c1" }))
+        assert.deepStrictEqual(refused, new TaskError.TooManyActiveTasks({ limit: 1 }))
+        // No empty conversation is left.
+        assert.strictEqual((yield* Effect.flip(manager.regenerate("c1")))._tag, "ConversationNotFound")
+        yield* gate.open
+        yield* manager.await(task.id)
+        assert.strictEqual((yield* manager.start({ message: "b", conversationId: "c1" })).conversationId, c1)
+      }))
+
     it.live("the error names an agent, a message or a conversation that does not exist", () =>
       Effect.gen(function*() {
         const { manager } = yield* makeFixture()

@@ -10,6 +10,7 @@
  */
 import { ClaimId, NewId, RunnerId, type TaskId } from "@perennial/domain/Ids"
 import { NotReady } from "@perennial/domain/Readiness"
+import { RunnerName } from "@perennial/domain/RunnerName"
 import { type Claim, type Fence, type Head, TaskBackend } from "@perennial/domain/TaskBackend"
 import { TaskBackendError } from "@perennial/domain/TaskError"
 import { Clock, Context, Duration, Effect, Layer, Option, Predicate, Schedule } from "effect"
@@ -34,7 +35,7 @@ export interface ClaimHolder {
  * @category services
  */
 export class Lease extends Context.Service<Lease, {
-  /** A new id at every start of a process. */
+  /** A new id at every start of a process. It begins with the `RunnerName` of the process. */
   readonly runnerId: RunnerId
 
   /**
@@ -94,12 +95,16 @@ const isClaimOf = (head: Head, claim: Claim): boolean =>
   claim.taskId === head.taskId && [claim.token, claim.lastSeq, claim.now].every(Number.isFinite) &&
   Array.isArray(claim.input.content) && Predicate.isObject(claim.spec)
 
+/** The id is unique without the name, which is for people. */
+const runnerIdOf = (name: string, id: string): RunnerId =>
+  RunnerId.make(name === "" ? id : `${name.replace(/[^\w.-]/g, "-").slice(0, 100)}-${id}`)
+
 const make = Effect.gen(function*() {
   const backend = yield* TaskBackend
   const clock = yield* Clock.Clock
   const newId = yield* NewId
   const { failures, heartbeat, leaseTtl } = yield* CurrentTaskLimits
-  const runnerId = RunnerId.make(yield* newId)
+  const runnerId = runnerIdOf(yield* RunnerName, yield* newId)
   const ttl = Duration.toMillis(leaseTtl)
   // Durations are measured with the monotonic clock, so that a step of the wall clock changes no lease.
   const now = () => Number(clock.monotonicTimeNanosUnsafe() / 1_000_000n)

@@ -22,6 +22,11 @@ export interface TaskLimits {
   /** Tasks that wait behind the head of one conversation. Beyond this number `start` fails with `QueueFull`. */
   readonly queuedPerConversation: number
   /**
+   * Active tasks of one user in the store: tasks that wait, run, or wait for a person, in all processes. Beyond this number
+   * `start` fails with `TooManyActiveTasks`. `Infinity` is no limit.
+   */
+  readonly activePerUser: number
+  /**
    * The time from the first claim of a task to its end, recoveries included. Then the task ends with the error
    * `DeadlineExceeded`. A task that no process with its agent claims within this time ends with `AgentNotFound`.
    */
@@ -77,6 +82,7 @@ export const defaults: TaskLimits = {
   capacity: 1_000,
   waiting: 10_000,
   queuedPerConversation: 100,
+  activePerUser: Number.POSITIVE_INFINITY,
   taskTimeout: Duration.hours(24),
   cancelGrace: Duration.seconds(10),
   eventBytes: 256 * 1024,
@@ -177,6 +183,9 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
     capacity: yield* count(options, "capacity", 0),
     waiting: yield* count(options, "waiting", 0),
     queuedPerConversation: yield* count(options, "queuedPerConversation", 0),
+    activePerUser: (options.activePerUser ?? defaults.activePerUser) === Number.POSITIVE_INFINITY
+      ? Number.POSITIVE_INFINITY
+      : yield* count(options, "activePerUser", 1),
     taskTimeout: yield* time(options, "taskTimeout", short),
     cancelGrace: yield* time(options, "cancelGrace", { least: Duration.zero, most: longest }),
     // An event without its content takes 2 KiB at most.

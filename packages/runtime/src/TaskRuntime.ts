@@ -1,5 +1,5 @@
 /**
- * The runtime as Layers: each provides `TaskManager`, `HandOver` for the end of the process, and `Readiness`.
+ * The runtime as Layers: each provides `TaskManager`, `HandOver` for the end of the process, `Readiness` and `TaskOwners`.
  *
  * @since 0.1.0
  */
@@ -8,9 +8,10 @@ import type { ConversationStore } from "@perennial/domain/ConversationStore"
 import { HandOver } from "@perennial/domain/HandOver"
 import * as MemoryStore from "@perennial/domain/MemoryStore"
 import { Readiness } from "@perennial/domain/Readiness"
-import type { TaskBackend } from "@perennial/domain/TaskBackend"
+import { TaskBackend } from "@perennial/domain/TaskBackend"
 import type { TaskBackendError } from "@perennial/domain/TaskError"
 import { TaskManager } from "@perennial/domain/TaskManager"
+import { TaskOwners } from "@perennial/domain/TaskOwners"
 import { Context, Effect, Layer, Option } from "effect"
 import { Digest } from "effect/crypto"
 import { make } from "./internal/manager/taskManager.ts"
@@ -51,7 +52,16 @@ export const layerManager: Layer.Layer<
     const { drain } = yield* TaskEngine
     const { renewed } = yield* Lease
     const ready = Effect.andThen(renewed, yield* WritesAnswered)
-    return Context.make(TaskManager, yield* make).pipe(Context.add(HandOver, drain), Context.add(Readiness, ready))
+    const backend = yield* TaskBackend
+    return Context.make(TaskManager, yield* make).pipe(
+      Context.add(HandOver, drain),
+      Context.add(Readiness, ready),
+      Context.add(
+        TaskOwners,
+        (ids) =>
+          Effect.map(backend.owners(ids), (owners) => new Map(owners.map(({ runnerId, taskId }) => [taskId, runnerId])))
+      )
+    )
   })
 ).pipe(Layer.provide(layerDigest))
 

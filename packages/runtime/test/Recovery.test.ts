@@ -58,6 +58,7 @@ const startProcess = Effect.fnUntraced(function*(
     release: (...args) => guarded(backend.release(...args)),
     events: (...args) => guarded(backend.events(...args)),
     lastSeqs: (...args) => guarded(backend.lastSeqs(...args)),
+    owners: (...args) => guarded(backend.owners(...args)),
     heartbeat: (...args) => guarded(backend.heartbeat(...args)),
     unowned: (...args) => guarded(backend.unowned(...args)),
     putIntent: (...args) => guarded(backend.putIntent(...args)),

@@ -49,6 +49,7 @@ describe("TaskLimits.layer", () => {
     [{ waiting: Number.NaN }, `TaskLimits: waiting is NaN. ${whole}`],
     [{ failures: 1.5 }, `TaskLimits: failures is 1.5. ${whole}`],
     [{ queuedPerConversation: Number.POSITIVE_INFINITY }, `TaskLimits: queuedPerConversation is Infinity. ${whole}`],
+    [{ activePerUser: 0 }, "TaskLimits: activePerUser is 0. It must be a whole number, 1 or more."],
     [{ eventBytes: 100 }, "TaskLimits: eventBytes is 100. It must be a whole number, 3000 or more."],
     [{ taskTimeout: "-1 seconds" }, "TaskLimits: taskTimeout is -1s. It must be a duration from 1ms to 365d."],
     [{ taskTimeout: Number.NaN }, "TaskLimits: taskTimeout is NaN. It must be a duration from 1ms to 365d."],

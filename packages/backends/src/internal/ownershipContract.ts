@@ -37,6 +37,27 @@ import {
 
 const claims = (test: Test): void => {
   test(
+    "the owners of many tasks, dead or alive; tasks without an owner are left out",
+    Effect.gen(function*() {
+      const backend = yield* TaskBackend
+      const c = (id: string) => ({ conversationId: conversationId(id) })
+      yield* begin("t1", c("c1"))
+      yield* backend.create(newTask("t2", c("c2")), reject)
+      yield* claim("t2", runnerB)
+      yield* die(runnerB)
+      yield* backend.create(newTask("t3", c("c3")), reject)
+      yield* backend.release(yield* begin("t4", c("c4")))
+      yield* end(yield* begin("t5", c("c5")))
+      const ids = ["t1", "t2", "t3", "t4", "t5", "none"].map(taskId)
+      assert.sameDeepMembers([...yield* backend.owners(ids)], [
+        { taskId: taskId("t1"), runnerId: runnerA },
+        { taskId: taskId("t2"), runnerId: runnerB }
+      ])
+      assert.deepStrictEqual(yield* backend.owners([]), [])
+    })
+  )
+
+  test(
     "a claim has the data that an execution needs",
     Effect.gen(function*() {
       const backend = yield* TaskBackend

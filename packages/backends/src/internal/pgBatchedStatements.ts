@@ -19,7 +19,7 @@ import type { Ending, Finding, FirstClaim, Paging, TaskStatements } from "./task
  * The columns of a new task. A missing value is the empty text, since an array of NULL alone has no type: a hash is never
  * empty, and a key comes with a hash.
  */
-const toNewRow = (task: NewTask) => ({
+const toNewRow = (task: NewTask, maxActive: number | undefined) => ({
   id: task.id,
   conversationId: task.conversationId,
   userId: task.userId,
@@ -28,12 +28,14 @@ const toNewRow = (task: NewTask) => ({
   idempotencyKey: task.idempotency?.key ?? "",
   requestHash: task.idempotency?.requestHash ?? "",
   ack: encodeAck(task),
-  input: MessagePayload.encodeInput(task.input)
+  input: MessagePayload.encodeInput(task.input),
+  /** 0 is no limit. */
+  maxActive: maxActive ?? 0
 })
 
 type NewRow = ReturnType<typeof toNewRow>
 
-const sizeOf = (row: NewRow): number => Object.values(row).reduce((sum, text) => sum + text.length, 0)
+const sizeOf = (row: NewRow): number => Object.values(row).reduce<number>((sum, value) => sum + String(value).length, 0)
 
 /** The first task of each conversation and of each idempotency key, with its index. The others are accepted after these. */
 const firstOfEach = (rows: ReadonlyArray<NewRow>) => {
@@ -53,6 +55,20 @@ type Make<A, B = ReadonlyArray<object>> = (
 ) => BatchedStatement.Run<A, B>
 
 /**
+ * The tasks of the input for which their users have room. The function takes the lock of a user, and counts with a snapshot
+ * of its own, which shows what other statements committed before the lock was free. Locks are taken in one order.
+ */
+const withRoom = (sql: SqlClient.SqlClient): Statement.Fragment =>
+  sql`, counted AS MATERIALIZED (
+      SELECT u.user_id, perennial_active_tasks(u.user_id, u.most) AS active FROM (
+        SELECT user_id, MAX(max_active) AS most FROM candidates WHERE max_active > 0
+        GROUP BY user_id ORDER BY hashtextextended(user_id, 0)) u
+    ), input AS MATERIALIZED (
+      SELECT c.* FROM candidates c LEFT JOIN counted u ON u.user_id = c.user_id
+      WHERE c.max_active = 0 OR u.active + c.place < c.max_active
+    )`
+
+/**
  * The statement sees the tasks from before it waited for a lock. If another statement accepted a task of the same
  * conversation meanwhile, the new task would be a second head, which the index refuses (P2).
  */
@@ -67,15 +83,17 @@ const acceptIdle: Make<NewRow> = (sql, now) => (items) => {
     idempotency_key: ["text", (row) => row.idempotencyKey],
     request_hash: ["text", (row) => row.requestHash],
     ack: ["text", (row) => row.ack],
-    input: ["text", (row) => row.input]
+    input: ["text", (row) => row.input],
+    max_active: ["int", (row) => row.maxActive]
   })
-  const accepted = sql`WITH input AS MATERIALIZED (
+  const isLimited = items.some(({ maxActive }) => maxActive > 0)
+  const accepted = sql`WITH ${sql.literal(isLimited ? "candidates" : "input")} AS MATERIALIZED (
       SELECT i.*, ROW_NUMBER() OVER (PARTITION BY i.user_id ORDER BY i.item) - 1 AS place FROM ${given}
       WHERE (SELECT 1 FROM perennial_tasks t WHERE t.conversation_id = i.conversation_id AND t.head = 1) IS NULL
         AND (SELECT 1 FROM perennial_tasks t WHERE t.id = i.id) IS NULL
         AND (i.request_hash = '' OR (SELECT 1 FROM perennial_tasks t
           WHERE t.user_id = i.user_id AND t.idempotency_key = i.idempotency_key) IS NULL)
-    ), rounds AS MATERIALIZED (
+    )${isLimited ? withRoom(sql) : sql.literal("")}, rounds AS MATERIALIZED (
       SELECT u.user_id, ${nextRound(sql, sql`u.user_id`, 0)} AS round FROM (SELECT DISTINCT user_id FROM input) u
     ), queue AS (
       INSERT INTO perennial_task_queues AS q (conversation_id, user_id, last_position)
@@ -186,7 +204,7 @@ const page: Make<Paging> = (sql) => (items) => {
 /** Pages in one batch: each of them may be large. */
 const pages = 16
 
-export type PgBatchedStatements = Omit<TaskStatements, "append" | "insertEvents">
+export type PgBatchedStatements = Omit<TaskStatements, "append" | "countActive" | "insertEvents">
 
 export const make = Effect.fnUntraced(
   function*(
@@ -201,7 +219,7 @@ export const make = Effect.fnUntraced(
     })
     const findTask = yield* BatchedStatement.make(sql, { run: find(sql, now) })
     return {
-      acceptIdle: (task) => readTasks(accept(toNewRow(task))),
+      acceptIdle: (task, maxActive) => readTasks(accept(toNewRow(task, maxActive))),
       claimFirst: (first) => readClaims(claim(first)),
       finishNewest: (ending) => Effect.map(finish(ending), (rows) => rows.length > 0),
       find: (finding) => readTasks(findTask(finding)),

@@ -6,12 +6,18 @@ import type { SqlClient, Statement } from "effect/sql"
 import type { EventRow } from "./eventRow.ts"
 import * as PgBatchedStatements from "./pgBatchedStatements.ts"
 import { eventValues } from "./pgInput.ts"
-import { readAppended, type TaskStatements } from "./taskStatements.ts"
+import { boundTransaction } from "./pgTransaction.ts"
+import { readAppended, readCounted, type TaskStatements } from "./taskStatements.ts"
 
 export const make = Effect.fnUntraced(
   function*(sql: SqlClient.SqlClient, now: Statement.Fragment): Effect.fn.Return<TaskStatements, never, Scope.Scope> {
     return {
       ...yield* PgBatchedStatements.make(sql, now),
+      countActive: (userId, most) =>
+        Effect.map(
+          readCounted(sql`SELECT perennial_active_tasks(${userId}, ${most}) AS active, ${boundTransaction(sql)}`),
+          ([row]) => row?.active ?? 0
+        ),
       append: (batch, now) =>
         readAppended(sql`WITH input AS (
           SELECT * FROM unnest(${batch.map(({ claim }) => claim.taskId)}::text[],

@@ -10,8 +10,8 @@ import {
   IdempotencyConflict,
   LeaseLost,
   QueueFull,
-  type TaskBackendError,
-  TaskNotFound
+  TaskNotFound,
+  TooManyActiveTasks
 } from "@perennial/domain/TaskError"
 import { isTerminal, terminalStatus } from "@perennial/domain/TaskEvent"
 import * as TaskSpec from "@perennial/domain/TaskSpec"
@@ -37,12 +37,12 @@ const toFields = ({ agentId, input, spec }: NewTask): ReadonlyArray<string> => [
   TaskSpec.encode(spec)
 ]
 
-type Refusal = ConversationBusy | QueueFull | IdempotencyConflict | ConversationNotFound | TaskBackendError
+type Refusal = Effect.Error<ReturnType<Service["create"]>>
 
 export const make = (
   run: RunScript
 ): Pick<Service, "create" | "finish" | "putIntent" | "deleteConversation" | "forgetUser"> => {
-  const create: Service["create"] = (task, { maxQueued, onBusy }) => {
+  const create: Service["create"] = (task, { maxActive, maxQueued, onBusy }) => {
     const { conversationId, idempotency, userId } = task
     const toArguments = (): ReadonlyArray<Argument> => [
       task.id,
@@ -50,6 +50,7 @@ export const make = (
       userId,
       onBusy,
       maxQueued,
+      maxActive ?? "",
       idempotency === undefined ? "" : `=${idempotency.key}`,
       idempotency?.requestHash ?? "",
       JSON.stringify({ reason: interruptReason }),
@@ -81,6 +82,8 @@ export const make = (
                 return Effect.fail(new ConversationBusy({ conversationId, activeTaskId: result[1] }))
               case "full":
                 return Effect.fail(new QueueFull({ conversationId, limit: maxQueued }))
+              case "many":
+                return Effect.fail(new TooManyActiveTasks({ limit: maxActive ?? 0 }))
               case "conflict":
                 return Effect.fail(new IdempotencyConflict({ idempotencyKey: idempotency?.key ?? "" }))
               case "foreign":

@@ -13,22 +13,22 @@ export type HeadValues = readonly [TaskId, ConversationId, AgentId, string]
 /** The cursor of an end, its task, and time and payload of the terminal event, or null once the log was pruned. */
 export type EndedValues = readonly [cursor: string, Values, readonly [at: string, payload: string] | null]
 
-/** Task, conversation, user, onBusy, maxQueued, `=<idempotency key>` or "", request hash, value of a cancel by
- * `interrupt`, its reason as JSON, the payload of `ack`, then fields of the row. */
+/** Task, conversation, user, onBusy, maxQueued, maxActive or "", `=<idempotency key>` or "", request hash, value of a cancel
+ * by `interrupt`, its reason as JSON, the payload of `ack`, then fields of the row. */
 export const create = taskScript<
   | readonly ["created", Values, 0 | 1, ReadonlyArray<TaskId>, ReadonlyArray<TaskId>]
   | readonly ["existing", Values, 0 | 1]
   | readonly ["busy", TaskId]
-  | readonly ["conflict" | "taken" | "foreign" | "full"]
+  | readonly ["conflict" | "taken" | "foreign" | "full" | "many"]
 >(String.raw`
-local id, conversation, user, onBusy, keyed = ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[8]
+local id, conversation, user, onBusy, most, keyed = ARGV[3], ARGV[4], ARGV[5], ARGV[6], tonumber(ARGV[8]), ARGV[9]
 local time = now()
 
 local function existing(task) return { "existing", row(task.id), isUnowned(task, time) and 1 or 0 } end
 
 local before = keyed ~= "" and call("HGET", key("keys", user), keyed)
 if before then
-  if call("HGET", key("task", before), "request_hash") ~= ARGV[9] then return { "conflict" } end
+  if call("HGET", key("task", before), "request_hash") ~= ARGV[10] then return { "conflict" } end
   return existing(find(before))
 end
 local same = find(id)
@@ -40,16 +40,23 @@ local queue = key("queue", conversation)
 local active = call("LRANGE", queue, 0, -1)
 if #active > 0 and onBusy == "reject" then return { "busy", active[1] } end
 if #active > 0 and onBusy == "enqueue" and #active > tonumber(ARGV[7]) then return { "full" } end
+if most then
+  local count = call("ZCARD", key("of-user:queued", user)) + call("ZCARD", key("of-user:running", user))
+  for _, other in ipairs(onBusy == "interrupt" and active or {}) do
+    if find(other).attempt == 0 then count = count - 1 end
+  end
+  if count >= most then return { "many" } end
+end
 local cancelled, cancelling = {}, {}
 if onBusy == "interrupt" then
   -- From the back, so that nothing is promoted only to be ended next.
   for i = #active, 1, -1 do
     local task = find(active[i])
     if task.attempt == 0 then
-      endUnbegun(task, ARGV[11], time)
+      endUnbegun(task, ARGV[12], time)
       table.insert(cancelled, 1, task.id)
     else
-      if not intent(task.id, "cancel") then record(task, "cancel", ARGV[10], time) end
+      if not intent(task.id, "cancel") then record(task, "cancel", ARGV[11], time) end
       table.insert(cancelling, 1, task.id)
     end
   end
@@ -59,13 +66,13 @@ local head = #active == #cancelled
 call("SET", key("owner", conversation), user)
 call("HSET", key("task", id), "id", id, "conversation_id", conversation, "user_id", user, "status", "queued",
   "token", 0, "attempt", 0, "failures", 0, "last_seq", 1, "intents", 0, "pruned", 0,
-  "created_at", time, "updated_at", time, unpack(ARGV, 13))
+  "created_at", time, "updated_at", time, unpack(ARGV, 14))
 list({ id = id, user = user, conversation = conversation }, "queued")
-call("XADD", key("events", id), "1-0", "at", time, "payload", ARGV[12])
+call("XADD", key("events", id), "1-0", "at", time, "payload", ARGV[13])
 call("RPUSH", queue, id)
 if keyed ~= "" then
   call("HSET", key("keys", user), keyed, id)
-  call("HSET", key("task", id), "idempotency", keyed, "request_hash", ARGV[9])
+  call("HSET", key("task", id), "idempotency", keyed, "request_hash", ARGV[10])
 end
 if head then offer(find(id), 0) end
 wake("user", user)
@@ -209,11 +216,15 @@ while not full and #found < limit and after + #found < last do
 end
 return { "page", last, v[2], v[4], found }`)
 
-/** Tasks. Returns the newest seq of each, or null. */
-export const lastSeqs = taskScript<Values>(String.raw`
-local seqs = {}
-for i = 3, #ARGV do seqs[i - 2] = call("HGET", key("task", ARGV[i]), "last_seq") end
-return seqs`)
+/** Tasks. Returns a field of each, or null. */
+const fieldOf = (field: string) =>
+  taskScript<Values>(String.raw`
+local values = {}
+for i = 3, #ARGV do values[i - 2] = call("HGET", key("task", ARGV[i]), "${field}") end
+return values`)
+
+export const lastSeqs = fieldOf("last_seq")
+export const owners = fieldOf("runner_id")
 
 /** Runner, milliseconds of the lease, milliseconds after which failures are forgotten. Returns the time, and for each owned
  * task its id, token and number of intents. */

@@ -6,7 +6,13 @@ import { type TaskId, UserId } from "@perennial/domain/Ids"
 import { cancelKey, interruptReason } from "@perennial/domain/Intent"
 import * as MessagePayload from "@perennial/domain/MessagePayload"
 import type { Created, NewTask, TaskBackend } from "@perennial/domain/TaskBackend"
-import { ConversationBusy, ConversationNotFound, IdempotencyConflict, QueueFull } from "@perennial/domain/TaskError"
+import {
+  ConversationBusy,
+  ConversationNotFound,
+  IdempotencyConflict,
+  QueueFull,
+  TooManyActiveTasks
+} from "@perennial/domain/TaskError"
 import * as TaskSpec from "@perennial/domain/TaskSpec"
 import { Data, Effect, Option, Schema } from "effect"
 import { SqlError, type Statement } from "effect/sql"
@@ -52,7 +58,7 @@ const isDuplicate = (error: unknown) =>
 
 export const make = (
   dialect: Dialect,
-  { acceptIdle }: Pick<TaskStatements, "acceptIdle">
+  { acceptIdle, countActive }: Pick<TaskStatements, "acceptIdle" | "countActive">
 ): Pick<Service, "create"> => {
   const { boundTransaction, lockRows, sql, time, withRetries, withTransaction } = dialect
   const { cancelWaiting, insertEvent, intentOf, recordIntent } = ConversationQueue.make(dialect)
@@ -101,9 +107,11 @@ export const make = (
     return { cancelled, cancelling }
   })
 
-  const acceptInTurn = Effect.fnUntraced(function*(task: NewTask, { maxQueued, onBusy }: Accepting) {
+  const acceptInTurn = Effect.fnUntraced(function*(task: NewTask, { maxActive, maxQueued, onBusy }: Accepting) {
     const now = yield* time
     const { conversationId, userId } = task
+    // Every transaction takes the lock of the user before the lock of the conversation.
+    if (maxActive !== undefined) yield* countActive(userId, 0)
     // Takes the lock and the position in one statement.
     const [queue] = yield* readPositions(sql`
       INSERT INTO perennial_task_queues (conversation_id, user_id, last_position) VALUES (${conversationId}, ${userId}, 1)
@@ -121,6 +129,9 @@ export const make = (
       return yield* new QueueFull({ conversationId, limit: maxQueued })
     }
     const interrupted = yield* interrupt(onBusy === "interrupt" ? active : [], now)
+    if (maxActive !== undefined && (yield* countActive(userId, maxActive)) >= maxActive) {
+      return yield* new TooManyActiveTasks({ limit: maxActive })
+    }
     const isHead = active.length === interrupted.cancelled.length
     const rows = yield* insertTask(task, queue.last_position, isHead, now)
     yield* insertEvent(task.id, 1, now, encodeAck(task), MessagePayload.encodeInput(task.input))
@@ -138,7 +149,7 @@ export const make = (
 
   const accept = (task: NewTask, options: Accepting) =>
     Effect.flatMap(
-      Effect.catchIf(acceptIdle(task), isDuplicate, () => Effect.succeed([])),
+      Effect.catchIf(acceptIdle(task, options.maxActive), isDuplicate, () => Effect.succeed([])),
       ([row]) => row === undefined ? acceptAny(task, options) : tryCodec(() => [toCreated(row, true)])
     )
 

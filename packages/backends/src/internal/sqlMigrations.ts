@@ -4,6 +4,7 @@
 import { Effect, Layer, Record, Schema } from "effect"
 import { Migrator, type SqlClient, type SqlError } from "effect/sql"
 import { UnusableStore } from "../UnusableStore.ts"
+import * as PgFunctions from "./pgFunctions.ts"
 import { type Dialect, forStore } from "./sqlDialect.ts"
 import { readRows } from "./sqlRows.ts"
 
@@ -164,6 +165,11 @@ const deliveryUsers: Migrate = Effect.fnUntraced(function*({ sql, types: { id } 
   yield* sql`ALTER TABLE perennial_webhook_deliveries ADD COLUMN user_id ${id}`
 })
 
+/** What only PostgreSQL has. */
+const onPostgres =
+  (create: (sql: SqlClient.SqlClient) => Effect.Effect<void, SqlError.SqlError>): Migrate => ({ sql }) =>
+    sql.onDialectOrElse({ pg: () => create(sql), orElse: () => Effect.void })
+
 export const migrations: Readonly<Record<string, Migrate>> = {
   "1_tasks": tasks,
   "2_conversations": conversations,
@@ -176,7 +182,9 @@ export const migrations: Readonly<Record<string, Migrate>> = {
   "9_webhooks": webhooks,
   "10_summaries": summaries,
   "11_rounds": rounds,
-  "12_delivery_users": deliveryUsers
+  "12_delivery_users": deliveryUsers,
+  "13_active_tasks": onPostgres(PgFunctions.activeTasks),
+  "14_rate_limits": onPostgres(PgFunctions.rateLimits)
 }
 
 export const table = "perennial_migrations"

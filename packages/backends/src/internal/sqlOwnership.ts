@@ -50,6 +50,7 @@ const concerns = (
 /** How many dead owners one page has tasks of. The next follow when these tasks have been claimed. */
 const deadAtOnce = 50
 
+const readOwners = readRows(Schema.Struct({ id: TaskId, runner_id: RunnerId }))
 const readRunners = readRows(Schema.Struct({ id: RunnerId }))
 
 const readOwned = readRows(Schema.Struct({
@@ -101,7 +102,7 @@ export const makeLease = (
 export const make = (
   { sql, time, withRetries }: Dialect,
   { claimFirst }: Pick<TaskStatements, "claimFirst">
-): Pick<Service, "claim" | "head" | "unowned"> => {
+): Pick<Service, "claim" | "head" | "owners" | "unowned"> => {
   const claimAny = (id: TaskId, { claimId, expectedToken, runnerId }: Claiming, now: Statement.Fragment) =>
     readClaims(sql`UPDATE perennial_tasks AS t SET token = token + 1, attempt = attempt + 1,
         failures = failures + CASE WHEN runner_id IS NULL THEN 0 ELSE 1 END, runner_id = ${runnerId},
@@ -159,6 +160,14 @@ export const make = (
           readHeads(sql`SELECT ${headColumns(sql)} FROM perennial_tasks WHERE id = ${id} AND head = 1`),
           ([row]) => Option.map(Option.fromUndefinedOr(row), toHead)
         ), toTaskBackendError("head")),
+    owners: (ids) =>
+      ids.length === 0 ? Effect.succeed([]) : withRetries(() =>
+        Effect.map(
+          readOwners(
+            sql`SELECT id, runner_id FROM perennial_tasks WHERE ${sql.in("id", ids)} AND runner_id IS NOT NULL`
+          ),
+          (rows) => rows.map(({ id, runner_id }) => ({ taskId: id, runnerId: runner_id }))
+        ), toTaskBackendError("owners")),
     unowned: ({ agentIds, limit, staleFor }) =>
       withRetries(() =>
         Effect.gen(function*() {

@@ -6,7 +6,7 @@ import type { SqlClient, Statement } from "effect/sql"
 import type { EventRow } from "./eventRow.ts"
 import type { Columns } from "./sqlInput.ts"
 import { readTasks, taskColumns, whereTask } from "./sqlRows.ts"
-import { byClaim, readAppended, type TaskStatements } from "./taskStatements.ts"
+import { byClaim, readAppended, readCounted, type TaskStatements } from "./taskStatements.ts"
 
 /**
  * A table `i` with a row for each item. The values are one JSON parameter, so that the statement stays prepared for any
@@ -37,6 +37,12 @@ export const make = (sql: SqlClient.SqlClient): TaskStatements => {
   return {
     // SQLite has one writer at a time, and no round trips: nothing is faster than the general way.
     acceptIdle: () => Effect.succeed([]),
+    countActive: (userId, most) =>
+      Effect.map(
+        readCounted(sql`SELECT COUNT(*) AS active FROM (SELECT 1 FROM perennial_tasks
+          WHERE user_id = ${userId} AND status IN ('queued', 'running') LIMIT ${most})`),
+        ([row]) => row?.active ?? 0
+      ),
     claimFirst: () => Effect.succeed([]),
     finishNewest: () => Effect.succeed(false),
     find: ({ id, userId }) =>

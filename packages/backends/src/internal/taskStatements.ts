@@ -53,6 +53,8 @@ const AppendedRow = Schema.Struct({
 })
 export type AppendedRow = typeof AppendedRow.Type
 
+export const readCounted = readRows(Schema.Struct({ active: Schema.Int }))
+
 export const readAppended = readRows(AppendedRow)
 
 /** Finds the row that a claim wrote to. A batch may hold an owner and a claim that has lost the same task. */
@@ -71,7 +73,12 @@ export interface TaskStatements {
    * Accepts a task whose conversation has no active task. Returns no row when anything else needs to be looked at: the
    * general way decides then.
    */
-  readonly acceptIdle: (task: NewTask) => Decoded<TaskRow>
+  readonly acceptIdle: (task: NewTask, maxActive: number | undefined) => Decoded<TaskRow>
+  /**
+   * Counts the active tasks of a user, at most `most`. From the first count to the end of a transaction, no other transaction
+   * counts the tasks of the user, or accepts a task with a limit.
+   */
+  readonly countActive: (userId: UserId, most: number) => Effect.Effect<number, SqlError.SqlError | CodecError>
   /** Claims a head that was never claimed. Returns no row when it did not: the general way decides then. */
   readonly claimFirst: (claim: FirstClaim) => Decoded<ClaimRow>
   /** Ends the newest task of a conversation, which has no task to promote. Returns false when it did not. */

@@ -14,6 +14,8 @@ export class MemoryTasks {
   readonly rows = new Map<TaskId, Row>()
   readonly queues = new Map<ConversationId, ConversationQueue>()
   readonly #byKey = new Map<string, Row>()
+  /** How many active tasks each user has; a user without any is left out. */
+  readonly #active = new Map<UserId, number>()
   /** The end of each lease. */
   readonly leases = new Map<RunnerId, number>()
   readonly owned = new Map<RunnerId, Set<Row>>()
@@ -34,6 +36,16 @@ export class MemoryTasks {
     return this.#byKey.get(JSON.stringify([userId, key]))
   }
 
+  activeOf(userId: UserId): number {
+    return this.#active.get(userId) ?? 0
+  }
+
+  #countActive(userId: UserId, change: 1 | -1): void {
+    const count = this.activeOf(userId) + change
+    if (count === 0) this.#active.delete(userId)
+    else this.#active.set(userId, count)
+  }
+
   add(row: Row): void {
     const { conversationId, id, idempotency, userId } = row.task
     const { queue } = row
@@ -41,6 +53,7 @@ export class MemoryTasks {
     this.rows.set(id, row)
     queue.rows = added(queue.rows, row)
     queue.active = added(queue.active, row)
+    this.#countActive(userId, 1)
     if (idempotency !== undefined) this.#byKey.set(JSON.stringify([userId, idempotency.key]), row)
     if (isHead(row)) this.#await(row, 0)
   }
@@ -120,6 +133,7 @@ export class MemoryTasks {
     row.endCursor = this.ends.push(row)
     this.withLog.add(row)
     row.queue.active = row.queue.active.filter((other) => other !== row)
+    this.#countActive(row.task.userId, -1)
     const next = row.queue.active[0]
     if (!wasHead || next === undefined) return Option.none()
     next.updatedAt = now

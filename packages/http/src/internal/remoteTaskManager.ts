@@ -19,11 +19,14 @@ const decodeConversation = Input.decoder(Schema.Struct({ conversationId: Convers
 
 const schedule = Schedule.exponential("200 millis").pipe(Schedule.jittered, Schedule.upTo({ times: 5 }))
 
+/** Refusals that do not pass in a few seconds. */
+const lasting: ReadonlySet<string> = new Set(["CapacityExceeded", "TooManyActiveTasks", "InternalError"])
+
 /** For requests that are safe to repeat: again after 0.2 s, 0.4 s, ... 3.2 s, unless the server has answered. */
 const repeated = <A, E extends { readonly _tag: string }, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
   Effect.retry(self, {
     schedule,
-    while: (error) => mayPass(error) && error._tag !== "CapacityExceeded" && error._tag !== "InternalError"
+    while: (error) => mayPass(error) && !lasting.has(error._tag)
   })
 
 export const makeRemote = (

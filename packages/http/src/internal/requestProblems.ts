@@ -1,7 +1,7 @@
 /**
  * Problems for failures around a handler: a malformed request, a body that is too large or of another media type, a bug.
  */
-import { ByteSize, Cause, Effect, Layer, Predicate } from "effect"
+import { ByteSize, Cause, Duration, Effect, Layer, Predicate } from "effect"
 import {
   HttpIncomingMessage,
   HttpRouter,
@@ -17,9 +17,11 @@ import {
   PayloadTooLarge,
   RequestProblems,
   type Unauthorized,
+  Unavailable,
   UnsupportedMediaType
 } from "../Problems.ts"
 import { describeSent } from "./describeSent.ts"
+import { ResponseTimeout } from "./responseTimeout.ts"
 
 /** One part of the request, as far as it can be read. Headers are not shown, because they may contain secrets. */
 const sentIn = Effect.fnUntraced(function*(part: string | number | undefined) {
@@ -84,6 +86,17 @@ const logRefusal = ({ _tag, detail = "" }: Unauthorized | Forbidden) =>
     ({ method, url }) => Effect.logInfo(`${method} ${pathOf(url)} is refused: ${_tag}. ${detail}`)
   )
 
+/** A dependency does not answer: a store, or a check of the application. */
+const tooLate = (timeout: Duration.Duration) =>
+  Effect.gen(function*() {
+    const { method, url } = yield* HttpServerRequest.HttpServerRequest
+    const after = Duration.format(timeout)
+    yield* Effect.logWarning(`${method} ${pathOf(url)} had no answer after ${after}. It is interrupted.`)
+    return yield* new Unavailable({
+      detail: `There was no answer within ${after}. Try again; starts are safe to repeat with the same idempotency key.`
+    })
+  })
+
 const isRefusal = (error: unknown): error is Unauthorized | Forbidden =>
   Predicate.isTagged(error, "Unauthorized") || Predicate.isTagged(error, "Forbidden")
 
@@ -92,6 +105,7 @@ export const layerRequestProblems: Layer.Layer<RequestProblems> = Layer.effect(
   Effect.gen(function*() {
     const withIssues = yield* HttpApiMiddleware.ProblemDetails
     const limit = yield* HttpIncomingMessage.MaxBodySize
+    const timeout = yield* ResponseTimeout
     const limitBytes = limit === undefined ? Number.MAX_SAFE_INTEGER : ByteSize.toNumberUnsafe(limit)
     const tooLarge = Effect.fail(
       new PayloadTooLarge({ limitBytes, detail: `The body of a request may have at most ${limitBytes} bytes.` })
@@ -113,7 +127,8 @@ export const layerRequestProblems: Layer.Layer<RequestProblems> = Layer.effect(
           BadRequestProblem: ({ errors = [] }) => invalidRequest(errors),
           InternalServerErrorProblem: Effect.die
         }),
-        Effect.matchCauseEffect({ onSuccess, onFailure })
+        Effect.matchCauseEffect({ onSuccess, onFailure }),
+        Effect.timeoutOrElse({ duration: timeout, orElse: () => tooLate(timeout) })
       )
   })
 ).pipe(Layer.provide(HttpApiMiddleware.layerProblemDetails({ includeDetails: true })))

@@ -9,6 +9,7 @@ export const twins = {
   ToolCallNotFound: Problems.ToolCallNotFound,
   ConversationBusy: Problems.ConversationBusy,
   QueueFull: Problems.QueueFull,
+  TooManyActiveTasks: Problems.TooManyActiveTasks,
   CapacityExceeded: Problems.CapacityExceeded,
   AlreadyDecided: Problems.AlreadyDecided,
   IdempotencyConflict: Problems.IdempotencyConflict,

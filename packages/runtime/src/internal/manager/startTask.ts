@@ -49,8 +49,9 @@ export const makeStartTask = Effect.gen(function*() {
     const key = { id: newTask.conversationId, userId: newTask.userId }
     const { cancelled, cancelling, head, task } = yield* backend.create(newTask, {
       onBusy,
-      maxQueued: limits.queuedPerConversation
-    }).pipe(Effect.tapErrorTag("IdempotencyConflict", () => discardUnused(key)))
+      maxQueued: limits.queuedPerConversation,
+      maxActive: Number.isFinite(limits.activePerUser) ? limits.activePerUser : undefined
+    }).pipe(Effect.tapErrorTag(["IdempotencyConflict", "TooManyActiveTasks"], () => discardUnused(key)))
     yield* notices.tasksChanged(newTask.userId)
     yield* Effect.forEach(cancelled, notices.endedUnbegun, { discard: true })
     yield* Effect.forEach(cancelling, notices.intentRecorded, { discard: true })

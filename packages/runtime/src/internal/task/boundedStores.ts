@@ -25,6 +25,7 @@ const backendMethods: Methods<TaskBackend["Service"]> = {
   release: true,
   events: true,
   lastSeqs: true,
+  owners: true,
   heartbeat: true,
   unowned: true,
   putIntent: true,

@@ -172,6 +172,7 @@ export const observedBackend = (
       observed(call("release", backend.release(fence)), (_, { context }) => tasks.remove(context, fence.taskId)),
     events: (id, options) => call("events", backend.events(id, options)),
     lastSeqs: (ids) => call("lastSeqs", backend.lastSeqs(ids)),
+    owners: (ids) => call("owners", backend.owners(ids)),
     heartbeat: (runnerId, ttl) =>
       Effect.suspend(() => {
         const before = tasks.all
