@@ -42,4 +42,9 @@ export * as SqlWebhookStore from "./SqlWebhookStore.ts"
 /**
  * @since 0.1.0
  */
+export * as StoreSetting from "./StoreSetting.ts"
+
+/**
+ * @since 0.1.0
+ */
 export * as UnusableStore from "./UnusableStore.ts"

@@ -1,0 +1,112 @@
+/**
+ * The command that serves: a store, agents, and the API.
+ */
+import { Config, ConfigProvider, Console, Effect, Layer, Logger, Option, Queue, Record } from "effect"
+import { Argument, Command, Flag } from "effect/cli"
+import { HttpServer } from "effect/http"
+import * as Agents from "./agents.ts"
+import { exitCodes, Failure, toFailure, usage, whyTransport, withFailure } from "./failure.ts"
+import { load } from "./packages.ts"
+import { Signals } from "./signals.ts"
+
+const defaultStore = "sqlite:.perennial/perennial.db"
+
+/** The store, by its flag, its variable or the default. */
+const layerStore = (flag: Option.Option<string>) =>
+  Layer.unwrap(Effect.gen(function*() {
+    const StoreSetting = yield* load("@perennial/backends", () => import("@perennial/backends/StoreSetting"))
+    const variable = (yield* Effect.orDie(Config.withDefault(Config.String("PERENNIAL_STORE"), ""))).trim()
+    const given = Option.getOrElse(flag, () => variable === "" ? defaultStore : variable)
+    const setting = StoreSetting.parse(given)
+    const name = Option.isSome(flag) ? "--store " : "PERENNIAL_STORE="
+    if (Option.isNone(setting)) {
+      return yield* usage(
+        `${name}${StoreSetting.withoutPassword(given)} is not valid. Accepted: ${StoreSetting.accepted}.`
+      )
+    }
+    const shown = StoreSetting.format(setting.value)
+    yield* Console.log(`Tasks and conversations are in ${shown}.`)
+    return withFailure(StoreSetting.layer(setting.value), (error) =>
+      new Failure({
+        code: exitCodes.unreachable,
+        line: `${name}${shown} cannot be used: ${StoreSetting.reasonOf(error).replace(/\.$/, "")}.`
+      }))
+  }))
+
+const layerServer = Layer.unwrap(Effect.gen(function*() {
+  const NodeServer = yield* load("@effect/platform-node", () => import("../NodeServer.ts"))
+  return NodeServer.layerConfig({ handOver: true })
+}))
+
+const layerRuntime = Layer.unwrap(
+  Effect.map(
+    load("@perennial/runtime", () => import("@perennial/runtime/TaskRuntime")),
+    (TaskRuntime) => TaskRuntime.layer
+  )
+)
+
+const layerRetention = Layer.unwrap(
+  Effect.map(
+    load("@perennial/runtime", () => import("@perennial/runtime/Retention")),
+    (Retention) => Retention.layer()
+  )
+)
+
+const greeting = Layer.effectDiscard(Effect.gen(function*() {
+  const address = HttpServer.formatAddress((yield* HttpServer.HttpServer).address)
+  yield* Console.log(
+    `Perennial listens on ${address}, documentation on ${address}/docs. In another terminal:\n`
+      + `  perennial start "Hello" --server ${address}`
+  )
+}))
+
+export const serve = Command.make("serve", {
+  agents: Argument.String("module").pipe(
+    Argument.withDescription(
+      "A module whose default export is a Layer of Agents; default: one assistant, which is Claude"
+        + " if ANTHROPIC_API_KEY is set, else a scripted demo"
+    ),
+    Argument.optional
+  ),
+  store: Flag.String("store").pipe(
+    Flag.withMetavar("STORE"),
+    Flag.withDescription(`Default: PERENNIAL_STORE, else ${defaultStore}`),
+    Flag.optional
+  ),
+  host: Flag.String("host").pipe(Flag.withDescription("Default: HOST, else 127.0.0.1"), Flag.optional),
+  port: Flag.String("port").pipe(Flag.withDescription("Default: PORT, else 3000; 0 is any free port"), Flag.optional)
+}, ({ agents, host, port, store }) =>
+  Effect.scoped(Effect.gen(function*() {
+    const { listen } = yield* Signals
+    const signals = yield* listen
+    if (Option.isNone(agents) && (yield* Agents.isDemo)) {
+      yield* Console.log("ANTHROPIC_API_KEY is not set: a scripted demo answers instead of a language model.")
+    }
+    const flags = ConfigProvider.fromEnv({ env: Record.getSomes({ HOST: host, PORT: port }) })
+    const served = greeting.pipe(
+      Layer.provide(layerServer),
+      Layer.provide(layerRuntime),
+      Layer.merge(layerRetention),
+      Layer.provide(Agents.layer(agents)),
+      Layer.provide(layerStore(store)),
+      Layer.provide(ConfigProvider.layerAdd(flags, { asPrimary: true })),
+      Layer.provide(Logger.layer([Logger.consolePretty({ formatDate: (date) => date.toISOString() })]))
+    )
+    // A signal is the usual end of a server: its tasks have been handed over when the program ends.
+    yield* Effect.raceFirst(Layer.launch(served), Queue.take(signals))
+  })).pipe(Effect.mapError((error) => {
+    if (error instanceof Failure) return error
+    if (error._tag === "ServeError") {
+      return new Failure({
+        code: exitCodes.unreachable,
+        line: `The server cannot listen: ${whyTransport(error.cause)}. Set another address with --host or --port.`
+      })
+    }
+    return error._tag === "ConfigError" ? usage(error.cause.message) : usage(toFailure(error).message)
+  }))).pipe(
+    Command.withDescription("Serve the API over a store, and execute tasks. docs/configuration.md lists the settings."),
+    Command.withExamples([
+      { command: "perennial serve", description: "A scripted demo on SQLite" },
+      { command: "perennial serve ./agents.ts --store postgres://127.0.0.1/perennial", description: "Your agents" }
+    ])
+  )
