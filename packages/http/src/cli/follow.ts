@@ -5,7 +5,7 @@ import type { TaskId } from "@perennial/domain/Ids"
 import { isTerminal } from "@perennial/domain/Task"
 import { StoredEvent, type TaskEvent } from "@perennial/domain/TaskEvent"
 import { TaskManager } from "@perennial/domain/TaskManager"
-import { Effect, Queue, Schema, Stream } from "effect"
+import { Effect, Queue, Schema, Stream, Struct } from "effect"
 import * as Events from "./events.ts"
 import { exitCodes, Failure } from "./failure.ts"
 import { Output, toJson } from "./output.ts"
@@ -13,7 +13,8 @@ import { CommandLine } from "./place.ts"
 import { Json } from "./settings.ts"
 import type { Signal } from "./signals.ts"
 
-const encodeEvent = Schema.encodeSync(Schema.toCodecJson(StoredEvent))
+/** Without the time: a stream of events does not carry the time of writing, so each run would print another one. */
+const encodeEvent = Schema.encodeSync(Schema.toCodecJson(StoredEvent.mapFields(Struct.omit(["at"]))))
 
 /** A second Ctrl-C within this time cancels the task. */
 const patience = "1500 millis"
