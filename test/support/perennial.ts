@@ -1,7 +1,7 @@
 /**
  * Runs the program `perennial` as a process.
  */
-import { Deferred, Effect, Fiber, Stream } from "effect"
+import { Deferred, Effect, Fiber, type PlatformError, Stream } from "effect"
 import { ChildProcess } from "effect/process"
 import { environment } from "./server.ts"
 
@@ -19,7 +19,7 @@ export const begin = Effect.fnUntraced(function*(args: ReadonlyArray<string>, { 
   })
   const printed = { out: "", err: "" }
   const waits = new Set<{ readonly text: string; readonly to: "out" | "err"; readonly seen: Deferred.Deferred<void> }>()
-  const collect = (to: "out" | "err", bytes: Stream.Stream<Uint8Array, unknown>) =>
+  const collect = (to: "out" | "err", bytes: Stream.Stream<Uint8Array, PlatformError.PlatformError>) =>
     bytes.pipe(
       Stream.decodeText(),
       Stream.runForEach((text) =>
