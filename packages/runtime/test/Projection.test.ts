@@ -198,7 +198,7 @@ it.effect("P10: the messages at the end of a task that was given up are repeated
       backend: {
         ...both.backend,
         append: (batch) => JSON.stringify(batch).includes("poison") ? Effect.fail(failed) : both.backend.append(batch),
-        finish: (...args) => Effect.tap(both.backend.finish(...args), () => Effect.sync(() => (away = 4)))
+        finish: (...args) => Effect.tap(both.backend.finish(...args), () => Effect.sync(() => (away = 6)))
       },
       store: {
         ...both.store,

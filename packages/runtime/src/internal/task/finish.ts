@@ -4,12 +4,13 @@
 import { type Outcome, settleUnsettled } from "@perennial/domain/Settlement"
 import type { Head } from "@perennial/domain/TaskBackend"
 import type { TaskEvent } from "@perennial/domain/TaskEvent"
-import { Array as Arr, Cause, Effect, Exit, Option, Schedule } from "effect"
+import { Array as Arr, Cause, Effect, Exit, Option } from "effect"
 import type { TaskAgentInput } from "./agentInput.ts"
 import type { ExecutionHost } from "./executionHost.ts"
 import { type AgentExit, outcomeOf } from "./outcome.ts"
 import type { OwnedTask } from "./ownedTask.ts"
 import { storeAccepted, storeMessages } from "./projection.ts"
+import { untilRefused } from "./storeFailures.ts"
 
 /** How often the task was given up without progress: owners died, or this process gave it up because of a store. */
 export const givenUp = ({ attempt, claim }: OwnedTask): number => claim.failures + attempt.failures
@@ -43,12 +44,9 @@ const finishGivenUp = Effect.fnUntraced(function*(host: ExecutionHost, owned: Ow
   if (begun) yield* storeAccepted(store, owned)
   const promoted = yield* writeEnd(host, owned, owed)
   // The end is durable: no later attempt would write these messages.
-  if (begun) yield* Effect.ignore(Effect.retry(storeAccepted(store, owned), afterEnd), { log: "Warn" })
+  if (begun) yield* Effect.ignore(Effect.retry(storeAccepted(store, owned), untilRefused), { log: "Warn" })
   return promoted
 })
-
-/** How long the messages of an end are tried, if the conversation store does not answer: about 3 s. */
-const afterEnd = Schedule.exponential("100 millis").pipe(Schedule.upTo({ times: 5 }))
 
 /** Writes the last events, and shows them to readers. */
 const writeEnd = Effect.fnUntraced(

@@ -23,6 +23,7 @@ import type { OwnedTask } from "./ownedTask.ts"
 import { storeAccepted, storeMessages } from "./projection.ts"
 import { readHistory } from "./readHistory.ts"
 import { readJournal } from "./readJournal.ts"
+import { untilRefused } from "./storeFailures.ts"
 
 type PrepareError =
   | TaskNotFound
@@ -98,10 +99,13 @@ export const prepare = Effect.fnUntraced(function*(
   const isGivenUp = givenUp(owned) > limits.failures
   // A task that is only to be ended needs no journal: nothing of a store that refuses for ever may keep a task alive.
   const journal = yield* isGivenUp
-    ? Effect.catchCause(readJournal(backend, log), (cause) => {
-      log.forget()
-      return Effect.as(Effect.logError("The log of a task that was given up cannot be read.", cause), [])
-    })
+    ? readJournal(backend, log).pipe(
+      Effect.tapCause(() => Effect.sync(() => log.forget())),
+      Effect.retry(untilRefused),
+      Effect.catchCause((cause) =>
+        Effect.as(Effect.logError("The log of a task that was given up cannot be read.", cause), [])
+      )
+    )
     : readJournal(backend, log)
   yield* readIntents(host, owned)
   if (stop.reason === "cancel" || stop.reason === "deadline") {

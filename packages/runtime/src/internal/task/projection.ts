@@ -10,7 +10,7 @@ import type { ConversationStore } from "@perennial/domain/ConversationStore"
 import { type MessageId, messageId } from "@perennial/domain/Ids"
 import { Effect, Exit } from "effect"
 import type { OwnedLog } from "../log/ownedLog.ts"
-import type { Attempt } from "./storeFailures.ts"
+import { type Attempt, untilRefused } from "./storeFailures.ts"
 
 type Store = ConversationStore["Service"]
 
@@ -86,13 +86,16 @@ export const storeMessages = (store: Store, { attempt, log }: Source) =>
 export const storeAccepted = Effect.fnUntraced(function*(store: Store, { attempt, log }: Source) {
   const refused: Array<MessageId> = []
   const unlessRefused = <A, E>(effect: Effect.Effect<A, E>, onRefusal: () => void) =>
-    Effect.catchCause(effect, (cause) =>
-      Effect.flatMap(storeResponds(store, log), (responds) => {
-        attempt.conversationStoreAnswered(responds)
-        if (!responds) return Effect.failCause(cause)
-        onRefusal()
-        return Effect.logError("The conversation store refuses a message; it stays in the log alone.", cause)
-      }))
+    Effect.catchCause(
+      Effect.retry(effect, untilRefused),
+      (cause) =>
+        Effect.flatMap(storeResponds(store, log), (responds) => {
+          attempt.conversationStoreAnswered(responds)
+          if (!responds) return Effect.failCause(cause)
+          onRefusal()
+          return Effect.logError("The conversation store refuses a message; it stays in the log alone.", cause)
+        })
+    )
   if (log.title !== undefined) yield* unlessRefused(storeTitle(store, log, log.title), () => log.titleStored())
   for (const message of log.unstored) {
     yield* unlessRefused(append(store, log, [message]), () => {

@@ -3,6 +3,13 @@
  * message for ever, the task must end at some point.
  */
 import type { TaskId } from "@perennial/domain/Ids"
+import { Schedule } from "effect"
+
+/**
+ * How often a call of a store is repeated at once before the store counts as one that refuses it. A task that was given up too
+ * often has no later attempt, and a store that works fails at times, too.
+ */
+export const untilRefused = Schedule.exponential("100 millis").pipe(Schedule.upTo({ times: 3, duration: "5 seconds" }))
 
 /** The number of tasks whose failures are remembered. The oldest are forgotten first. */
 const maxTasks = 10_000
