@@ -1,9 +1,10 @@
 /**
- * A page in a real Chromium. Tests control it through the debugging protocol of Chromium.
+ * Pages in a real Chromium. What a page complains about is kept: errors, and violations of the Content-Security-Policy.
  */
-import { Effect, FileSystem, Stream } from "effect"
-import { ChildProcess } from "effect/process"
-import { existsSync } from "node:fs"
+import axe from "axe-core"
+import { Effect } from "effect"
+import { existsSync, mkdirSync } from "node:fs"
+import { type Browser, type BrowserContext, type BrowserContextOptions, chromium, type Page } from "playwright-core"
 
 const names = ["chromium", "chromium-browser", "google-chrome"]
 const executable = (process.env["PATH"] ?? "").split(":")
@@ -12,102 +13,75 @@ const executable = (process.env["PATH"] ?? "").split(":")
 
 export const isInstalled = executable !== undefined
 
-export interface Page {
-  readonly open: (url: string) => Effect.Effect<void>
-  readonly reload: Effect.Effect<void>
-  /** The value of an expression. A promise is awaited. */
-  readonly evaluate: (expression: string) => Effect.Effect<unknown>
-  /** Waits until the page contains the text. */
-  readonly see: (text: string) => Effect.Effect<void>
-}
+const screens = "test/screens"
 
-interface Target {
-  readonly type: string
-  readonly webSocketDebuggerUrl: string
-}
-
-interface Answer {
-  readonly id?: number
-  readonly method?: string
-  readonly result?: { readonly result?: { readonly value?: unknown }; readonly exceptionDetails?: unknown }
-}
-
-const connect = (url: string) =>
-  Effect.acquireRelease(
-    Effect.promise(() =>
-      new Promise<WebSocket>((resolve, reject) => {
-        const socket = new WebSocket(url)
-        socket.addEventListener("open", () => resolve(socket))
-        socket.addEventListener("error", () => reject(new Error("no connection to Chromium")))
-      })
-    ),
-    (socket) => Effect.sync(() => socket.close())
-  )
-
-export const launch = Effect.gen(function*() {
-  const profile = yield* (yield* FileSystem.FileSystem).makeTempDirectoryScoped()
-  const handle = yield* ChildProcess.make(executable ?? "chromium", [
-    "--headless=new",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--remote-debugging-port=0",
-    `--user-data-dir=${profile}`,
-    "about:blank"
-  ])
-  const line = yield* handle.all.pipe(
-    Stream.decodeText(),
-    Stream.splitLines,
-    Stream.filter((line) => line.startsWith("DevTools listening on ")),
-    Stream.runHead
-  )
-  const port = /:(\d+)\//.exec(line._tag === "Some" ? line.value : "")?.[1] ?? "0"
-  const targets = yield* Effect.promise(async (): Promise<ReadonlyArray<Target>> =>
-    (await fetch(`http://127.0.0.1:${port}/json/list`)).json() as Promise<ReadonlyArray<Target>>
-  )
-  const socket = yield* connect(targets.find(({ type }) => type === "page")?.webSocketDebuggerUrl ?? "")
-
-  const pending = new Map<number, (answer: Answer) => void>()
-  let onLoad: (() => void) | undefined
-  let ids = 0
-  socket.addEventListener("message", ({ data }) => {
-    const answer: Answer = JSON.parse(String(data))
-    if (answer.id !== undefined) pending.get(answer.id)?.(answer)
-    else if (answer.method === "Page.loadEventFired") onLoad?.()
-  })
-  const send = (method: string, params: object = {}) =>
-    Effect.callback<Answer>((resume) => {
-      const id = ++ids
-      pending.set(id, (answer) => resume(Effect.succeed(answer)))
-      socket.send(JSON.stringify({ id, method, params }))
+export const launch = Effect.acquireRelease(
+  Effect.promise(() =>
+    chromium.launch({
+      executablePath: executable ?? "chromium",
+      args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
     })
-  const loaded = (method: string, params: object) =>
-    Effect.andThen(
-      Effect.callback<void>((resume) => {
-        onLoad = () => resume(Effect.void)
-        ids += 1
-        socket.send(JSON.stringify({ id: ids, method, params }))
-      }),
-      Effect.sync(() => (onLoad = undefined))
-    )
+  ),
+  (browser) => Effect.promise(() => browser.close())
+)
 
-  const evaluate = (expression: string) =>
-    Effect.flatMap(
-      send("Runtime.evaluate", { expression, awaitPromise: true, returnByValue: true }),
-      ({ result }) =>
-        result?.exceptionDetails === undefined
-          ? Effect.succeed(result?.result?.value)
-          : Effect.die(new Error(JSON.stringify(result.exceptionDetails)))
-    )
-  yield* send("Page.enable")
-  return {
-    open: (url) => loaded("Page.navigate", { url }),
-    reload: loaded("Page.reload", {}),
-    evaluate,
-    see: (text) =>
-      Effect.asVoid(evaluate(`new Promise((resolve) => {
-        const look = () => document.body.innerText.includes(${JSON.stringify(text)}) && resolve()
-        new MutationObserver(look).observe(document.body, { subtree: true, childList: true, characterData: true })
-        look()
-      })`))
-  } satisfies Page
+export interface Visitor {
+  readonly context: BrowserContext
+  /** What its pages have complained about. A server that is down is no complaint. */
+  readonly complaints: ReadonlyArray<string>
+  readonly open: (url: string) => Effect.Effect<Page>
+}
+
+/** A browser of its own, as far as a server can see: with its own storage and its own shared worker. */
+export const visitor = Effect.fnUntraced(function*(browser: Browser, options: BrowserContextOptions = {}) {
+  const complaints: Array<string> = []
+  const context = yield* Effect.acquireRelease(
+    Effect.promise(() =>
+      browser.newContext({ viewport: { width: 1280, height: 860 }, colorScheme: "light", ...options })
+    ),
+    (context) => Effect.promise(() => context.close())
+  )
+  context.on("weberror", (error) => complaints.push(String(error.error())))
+  context.on("console", (message) => {
+    if (message.type() === "error" && !message.text().includes("net::ERR_")) complaints.push(message.text())
+  })
+  // No test waits for this long. The limit is for busy machines.
+  context.setDefaultTimeout(120_000)
+  const open = (url: string) =>
+    Effect.promise(async () => {
+      const page = await context.newPage()
+      await page.goto(url)
+      return page
+    })
+  return { context, complaints, open } satisfies Visitor
 })
+
+/** Executes a step in the browser. */
+export const act = <A>(step: () => Promise<A>): Effect.Effect<A> => Effect.promise(step)
+
+/** A picture of the page, in a folder that git ignores. */
+export const picture = (page: Page, name: string): Effect.Effect<void> =>
+  Effect.promise(async () => {
+    mkdirSync(screens, { recursive: true })
+    await page.screenshot({ path: `${screens}/${name}.png` })
+  })
+
+/** What axe-core finds against the rules of accessibility. */
+export const violations = (page: Page): Effect.Effect<ReadonlyArray<string>> =>
+  Effect.promise(async () => {
+    // The debugger injects axe-core, because the policy of the page would refuse a script element.
+    await page.evaluate(axe.source)
+    return page.evaluate(async () => {
+      const { axe } = globalThis as unknown as {
+        axe: {
+          run: (options: object) => Promise<{ violations: Array<{ id: string; nodes: Array<{ html: string }> }> }>
+        }
+      }
+      const { violations } = await axe.run({ resultTypes: ["violations"] })
+      return violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html.slice(0, 160)).join(" | ")}`)
+    })
+  })
+
+/** The texts of the answer on the page, from top to bottom. */
+export const answers = (page: Page): Effect.Effect<ReadonlyArray<string>> =>
+  Effect.promise(() => page.locator("[data-kind=\"block\"]").allInnerTexts())

@@ -65,7 +65,7 @@ describe("evergreen", () => {
       assert.include(text, `${address}/docs`)
       assert.include(text, `curl -N ${address}/chat`)
       assert.deepInclude(yield* get(`${address}/health`), { status: 200 })
-      assert.deepInclude(yield* get(`${address}/`), { status: 200, type: "text/html" })
+      assert.deepInclude(yield* get(`${address}/`), { status: 200, type: "text/html; charset=utf-8" })
     }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)))
 
   it.live("an operator sees the host and the process that execute a task", () =>

@@ -1,5 +1,6 @@
 /**
- * The tools of this server's agent: two tools that are safe to repeat after a crash, and one that is not.
+ * The tools of this server's agent: two tools that are safe to repeat after a crash, one that is not, and one
+ * that a person has to allow.
  */
 import * as AgentTools from "@perennial/runtime/AgentTools"
 import * as ToolProgress from "@perennial/runtime/ToolProgress"
@@ -24,7 +25,17 @@ const SendNote = Tool.make("send_note", {
   success: Schema.Struct({ notesOnBoard: Schema.Int })
 })
 
-const toolkit = Toolkit.make(CurrentTime, Wait, SendNote)
+const Announce = Tool.make("announce", {
+  description: "Announces something to everybody. A person has to allow it.",
+  parameters: Schema.Struct({
+    subject: Schema.NonEmptyString.check(Schema.isMaxLength(100)),
+    text: Schema.NonEmptyString.check(Schema.isMaxLength(1_000))
+  }),
+  success: Schema.Struct({ announced: Schema.String }),
+  needsApproval: true
+})
+
+const toolkit = Toolkit.make(CurrentTime, Wait, SendNote, Announce)
 
 /** The board keeps the newest notes only. */
 const maxNotes = 100
@@ -44,7 +55,8 @@ const handlers = toolkit.toLayer(Effect.gen(function*() {
       Effect.map(
         Ref.updateAndGet(board, (notes) => [...notes, text].slice(-maxNotes)),
         (notes) => ({ notesOnBoard: notes.length })
-      )
+      ),
+    announce: ({ subject, text }) => Effect.succeed({ announced: `${subject}: ${text}` })
   }
 }))
 

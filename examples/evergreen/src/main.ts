@@ -81,7 +81,7 @@ const scripted = (path: string) =>
 
 const models = (config: ServerConfig.ServerConfig["model"]) => {
   if (Option.isSome(config.script)) return { model: scripted(config.script.value) }
-  if (Option.isNone(config.apiKey)) return { model: DemoModel.layer }
+  if (Option.isNone(config.apiKey)) return { model: DemoModel.layer, titles: DemoModel.titles }
   const options = { apiKey: config.apiKey.value, baseUrl: Option.getOrUndefined(config.baseUrl) }
   const claude = (model: string) => AnthropicModel.layer({ ...options, model })
   return { model: claude(config.name), fallbacks: config.fallbacks.map(claude) }

@@ -9,6 +9,7 @@
 // No Effect here: it would be a hundred times the size of this module.
 // @effect-diagnostics asyncFunction:off globalTimers:off globalRandom:off globalErrorInEffectFailure:off
 /* oxlint-disable eslint/no-restricted-globals, eslint/no-await-in-loop -- for the same reason */
+import type { FeedChange } from "@perennial/domain/Feed"
 import type { TaskEvent } from "@perennial/domain/TaskEvent"
 
 /**
@@ -21,6 +22,17 @@ export interface NumberedEvent {
   readonly seq: number
   /** An event, or a part of a message, of a type that this version does not know arrives as `{ type: "unknown", raw }`. */
   readonly event: TaskEvent
+}
+
+/**
+ * An update of the feed, as PROTOCOL.md describes it: dates are text.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type NumberedChange = typeof FeedChange.Encoded & {
+  /** As `after`, it resumes the feed after this update. */
+  readonly cursor: number
 }
 
 type HeaderFields = { readonly [name: string]: string }
@@ -138,28 +150,18 @@ const sleep = (millis: number, signal: AbortSignal | undefined): Promise<void> =
 
 const isTerminal = ({ type }: TaskEvent): boolean => type === "done" || type === "error" || type === "cancelled"
 
-/**
- * The events of the task at `url` (`.../tasks/{id}/events`) after a seq, up to its terminal event.
- *
- * **Details** A cut or silent connection, a restarted server, 5xx, 408, 425 and 429 are survived: the reader connects again
- * from the last event it has, after 0.2 s, 0.4 s, ... at most 10 s, each with jitter, but not before the seconds of
- * `Retry-After` (at most a minute). Every other answer is thrown as
- * `Refused`. Leaving the loop closes the connection; the task goes on.
- *
- * **Example**
- *
- * ```ts
- * import { read } from "@perennial/http/EventReader"
- *
- * for await (const { event } of read("/tasks/t1/events")) {
- *   if (event.type === "text") document.body.append(event.content)
- * }
- * ```
- *
- * @since 0.1.0
- * @category constructors
- */
-export async function* read(url: string | URL, options: Options = {}): AsyncGenerator<NumberedEvent, void, void> {
+interface Frame<A> {
+  readonly id: number
+  readonly value: A
+}
+
+/** The frames of a stream over as many connections as it takes, each with an id that `isNew` accepts after the last one. */
+async function* frames<A>(
+  url: string | URL,
+  options: Options,
+  decode: (data: string) => A,
+  isNew: (id: number, cursor: number) => boolean
+): AsyncGenerator<Frame<A>, void, void> {
   const { fetch = globalThis.fetch, headers, maxFailures = 30, maxSilence = 30_000, signal } = options
   const backoff = options.pause ?? defaultPause
   let cursor = options.after ?? 0
@@ -173,7 +175,7 @@ export async function* read(url: string | URL, options: Options = {}): AsyncGene
     })
     closed.catch(() => {})
     /** Waits for the server, but not for longer than a live server is silent. */
-    const heard = <A>(answer: Promise<A>): Promise<A> => {
+    const heard = <B>(answer: Promise<B>): Promise<B> => {
       const timer = setTimeout(close, maxSilence)
       return Promise.race([answer, closed]).finally(() => clearTimeout(timer))
     }
@@ -196,19 +198,18 @@ export async function* read(url: string | URL, options: Options = {}): AsyncGene
         for (let text = ""; text.length <= maxFrame;) {
           const { done, value } = await heard(chunks.read())
           if (done) break
-          const frames = (text + value).split("\n\n")
+          const complete = (text + value).split("\n\n")
           // The last frame is not complete yet.
-          text = frames.pop() ?? ""
-          for (const frame of frames) {
+          text = complete.pop() ?? ""
+          for (const frame of complete) {
             asked = Number(/^retry: (\d+)$/m.exec(frame)?.[1] ?? asked)
-            const seq = Number(/^id: (\d+)$/m.exec(frame)?.[1])
+            const id = Number(/^id: (\d+)$/m.exec(frame)?.[1])
             const data = /^data: (.*)$/m.exec(frame)?.[1]
-            if (data === undefined || !(seq > cursor)) continue
-            const event = parse(data)
-            cursor = seq
+            if (data === undefined || !isNew(id, cursor)) continue
+            const value = decode(data)
+            cursor = id
             failures = 0
-            yield { seq, event }
-            if (isTerminal(event)) return
+            yield { id, value }
           }
         }
         failure = new Error(`The connection was lost after event ${cursor}.`)
@@ -222,4 +223,48 @@ export async function* read(url: string | URL, options: Options = {}): AsyncGene
     if (final || signal?.aborted === true || ++failures > maxFailures) throw failure
     await sleep(Math.max(asked, backoff(failures)), signal)
   }
+}
+
+/**
+ * The events of the task at `url` (`.../tasks/{id}/events`) after a seq, up to its terminal event.
+ *
+ * **Details** A cut or silent connection, a restarted server, 5xx, 408, 425 and 429 are survived: the reader connects again
+ * from the last event it has, after 0.2 s, 0.4 s, ... at most 10 s, each with jitter, but not before the seconds of
+ * `Retry-After` (at most a minute). Every other answer is thrown as
+ * `Refused`. Leaving the loop closes the connection; the task goes on.
+ *
+ * **Example**
+ *
+ * ```ts
+ * import { read } from "@perennial/http/EventReader"
+ *
+ * for await (const { event } of read("/tasks/t1/events")) {
+ *   if (event.type === "text") document.body.append(event.content)
+ * }
+ * ```
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export async function* read(url: string | URL, options: Options = {}): AsyncGenerator<NumberedEvent, void, void> {
+  for await (const { id, value } of frames(url, options, parse, (id, cursor) => id > cursor)) {
+    yield { seq: id, event: value }
+    if (isTerminal(value)) return
+  }
+}
+
+/**
+ * The feed at `url` (`.../feed`): how the user's tasks are now, and each change. It survives what `read` survives, and does
+ * not end by itself. The same state of a task may come twice.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export async function* readFeed(
+  url: string | URL,
+  options: Options = {}
+): AsyncGenerator<NumberedChange, void, void> {
+  const decode = (data: string): typeof FeedChange.Encoded => JSON.parse(data)
+  // Updates of one millisecond have one cursor.
+  for await (const { id, value } of frames(url, options, decode, (id) => id >= 0)) yield { ...value, cursor: id }
 }

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { read } from "@perennial/http/EventReader"
+import { read, readFeed } from "@perennial/http/EventReader"
 import { Effect, Stream } from "effect"
 import { readFileSync } from "node:fs"
 import { stripTypeScriptTypes } from "node:module"
@@ -70,6 +70,25 @@ describe("EventReader", () => {
       break
     }
     assert.isTrue(signal?.aborted)
+  })
+
+  it("reads the feed over several connections, also updates with one cursor, and resumes from the last cursor", async () => {
+    const sent: Array<string | null> = []
+    const frame = (id: number, type: string) => `id: ${id}\ndata: {"type":"${type}","tasks":[]}\n\n`
+    const bodies = [`: ok\n\n${frame(7, "snapshot")}${frame(7, "changes")}retry: 1\n\n`, frame(7, "snapshot")]
+    const fetch: typeof globalThis.fetch = async (_, init) => {
+      sent.push(new Headers(init?.headers).get("last-event-id"))
+      return new Response(bodies.shift() ?? null, { status: sent.length < 3 ? 200 : 403 })
+    }
+    const seen: Array<readonly [number, string]> = []
+    const reading = (async () => {
+      for await (const { cursor, type } of readFeed("http://test/feed", { fetch, pause: () => 0 })) {
+        seen.push([cursor, type])
+      }
+    })()
+    assert.propertyVal(await reading.catch((error: unknown) => error), "status", 403)
+    assert.deepStrictEqual(seen, [[7, "snapshot"], [7, "changes"], [7, "snapshot"]])
+    assert.deepStrictEqual(sent, [null, "7", "7"])
   })
 
   it("imports only types, and has at most 2 KiB gzipped", () => {

@@ -1,17 +1,22 @@
 /**
  * The model of a server without a key. It says that it is scripted, streams about 20 words a second for half a minute, and
- * calls the tools `wait` and `send_note` once each, if they are offered.
+ * calls the tools `wait` and `send_note` once each, if they are offered. A message that asks for a table gets formatted text, and
+ * a message that asks for an announcement gets a call of the tool `announce`.
  *
  * Its answer is a pure function of the prompt. After a crash, another process therefore gets the same answer.
  *
  * @since 0.1.0
  */
 import * as ContentBounds from "@perennial/domain/ContentBounds"
-import type { Layer } from "effect"
+import * as Message from "@perennial/domain/Message"
+import { Effect, type Layer } from "effect"
 import type { LanguageModel, Prompt } from "effect/ai"
+import type { TitleMaker } from "./ConversationTitle.ts"
 import * as ScriptedModel from "./ScriptedModel.ts"
 
 const pace = { drip: "50 millis" } as const
+
+const thought = { thinking: ["A table, a list and code. ", "I have one of each."] } as const
 
 const opening = `
 I am the scripted model of Perennial: no language model is connected, so every word you read was written beforehand.
@@ -47,6 +52,37 @@ message goes on from here. You can also cancel a task while I speak: the model i
 conversation is free for the next message at once. Two messages at the same time in one conversation are refused unless
 you ask for a queue. That, in a few hundred words, is what Perennial is for: the work goes on, whoever is watching, and
 whatever happens to the machine it started on.
+`
+
+const formatted = `
+Nothing of this was written by a language model, but it is formatted as one would:
+
+## What survives what
+
+| what happens | what you notice |
+| --- | --- |
+| the page is closed | nothing |
+| the network is gone | a pause |
+| the server is killed | a pause of some seconds |
+
+1. **Every event is stored** before it is shown.
+2. A reader comes back with the number of the *last* event that it has.
+3. It gets what came after that event, \`exactly once\`.
+
+\`\`\`ts
+const task = yield* tasks.start({ message: "Write the report." })
+// The process may die here. The task goes on in another one.
+return yield* tasks.events(task.id, { after: 0 })
+\`\`\`
+
+> The log of a task is its journal: a process that takes over reads the journal, and goes on.
+
+Readers are [Server-Sent Events](https://html.spec.whatwg.org/multipage/server-sent-events.html): any browser has them.
+`
+
+const beforeAnnounce = `
+I have written the announcement. It goes to everybody and cannot be taken back, so the tool asks you first. You can allow it,
+allow it with other words, or deny it. Until you decide, nothing runs, and no process has to stay alive for it.
 `
 
 interface Past {
@@ -98,10 +134,27 @@ one, and that is what I am here to show. Set ANTHROPIC_API_KEY to talk to a real
   )
 ]
 
+const announcement = { subject: "Release 1.0", text: "The release is out. Thank you all." }
+
+const announceOutcome = ({ failed }: Past): string =>
+  failed.has("announce")
+    ? "Nothing was announced, and I leave it at that."
+    : "It is announced. The words that you allowed are in the result of the tool."
+
+/** The answer to a message that asks for something to look at; undefined for any other message. */
+const shown = (now: Past, may: (tool: string) => boolean): ScriptedModel.Turn | undefined => {
+  if (/\btable\b/i.test(now.asked)) return [pace, thought, ...ScriptedModel.words(formatted.trim())]
+  if (!/\bannounce\b/i.test(now.asked)) return undefined
+  if (now.called.has("announce")) return [pace, ...say(announceOutcome(now))]
+  return may("announce") ? [pace, ...say(beforeAnnounce), { tool: "announce", params: announcement }] : undefined
+}
+
 const turn = (request: ScriptedModel.ScriptedRequest): ScriptedModel.Turn => {
   const now = past(request.prompt)
-  if (now.turns > 1) return laterTurn(now)
   const may = (tool: string) => request.toolChoice !== "none" && request.tools.includes(tool) && !now.called.has(tool)
+  const asked = shown(now, may)
+  if (asked !== undefined) return asked
+  if (now.turns > 1) return laterTurn(now)
   const begin = now.called.size === 0 ? [opening] : []
   if (may("wait")) return [pace, ...say(...begin, beforeWait), { tool: "wait", params: { seconds: 5 } }]
   if (may("send_note")) {
@@ -117,3 +170,20 @@ const turn = (request: ScriptedModel.ScriptedRequest): ScriptedModel.Turn => {
  * @category layers
  */
 export const layer: Layer.Layer<LanguageModel.LanguageModel> = ScriptedModel.layer({ otherwise: turn })
+
+/** A title has at most so many characters. */
+const longestTitle = 60
+
+/**
+ * The title of a conversation with this model: the beginning of the user's first message.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const titles: TitleMaker = (history) => {
+  const first = history.find((message) => message.role === "user")
+  const text = first === undefined ? "" : Message.text(first).replace(/\s+/g, " ").trim()
+  if (text === "") return Effect.succeedNone
+  const title = text.length <= longestTitle ? text : `${ContentBounds.truncate(text, longestTitle - 1).trimEnd()}…`
+  return Effect.succeedSome(title)
+}

@@ -1,0 +1,86 @@
+/** The routes, the sidebar, and the keys that work everywhere. Pages beside the chat are loaded when they are opened. */
+import { lazy, Suspense, useEffect, useState } from "react"
+import { Redirect, Route, Switch, useLocation } from "wouter"
+import { Chat } from "./chat/Chat.tsx"
+import { closeDrawer } from "./drawer.ts"
+import { onKeys } from "./keys.ts"
+import { useNotices } from "./notices.ts"
+import { Shortcuts } from "./Shortcuts.tsx"
+import { Sidebar } from "./Sidebar.tsx"
+import { SignIn } from "./SignIn.tsx"
+import * as conversation from "./state/conversation.ts"
+import { useLists } from "./state/lists.ts"
+
+const Inbox = lazy(() => import("./inbox/Inbox.tsx"))
+const Tasks = lazy(() => import("./tasks/Tasks.tsx"))
+const TaskPage = lazy(() => import("./tasks/TaskPage.tsx"))
+const SettingsPage = lazy(() => import("./SettingsPage.tsx"))
+
+function NewChat() {
+  const [id] = useState(() => crypto.randomUUID())
+  return <Chat id={id} isNew />
+}
+
+function Pages() {
+  // Each visit of the start page is a new conversation.
+  const [visits, setVisits] = useState(0)
+  const [path] = useLocation()
+  useEffect(() => {
+    if (path === "/") setVisits((count) => count + 1)
+    else if (!path.startsWith("/c/")) conversation.leave()
+  }, [path])
+  return (
+    <Suspense fallback={<main className="page" aria-busy />}>
+      <Switch>
+        <Route path="/">
+          <NewChat key={visits} />
+        </Route>
+        <Route path="/c/:id">{({ id }) => <Chat key={id} id={decodeURIComponent(id)} isNew={false} />}</Route>
+        <Route path="/inbox">
+          <Inbox />
+        </Route>
+        <Route path="/t">
+          <Tasks />
+        </Route>
+        <Route path="/t/:id">{({ id }) => <TaskPage key={id} id={decodeURIComponent(id)} />}</Route>
+        <Route path="/settings">
+          <SettingsPage />
+        </Route>
+        <Route>
+          <Redirect to="/" />
+        </Route>
+      </Switch>
+    </Suspense>
+  )
+}
+
+export function App() {
+  const [, navigate] = useLocation()
+  const signedOut = useLists((state) => state.signedOut)
+  useNotices()
+  useEffect(() =>
+    onKeys({
+      n: () => navigate("/"),
+      i: () => navigate("/inbox"),
+      t: () => navigate("/t"),
+      "/": () => document.querySelector<HTMLElement>(".layout > .sidebar input")?.focus()
+    }), [navigate])
+  if (signedOut) return <SignIn />
+  return (
+    <>
+      <a className="skip" href="#message">To the message box</a>
+      <div className="layout">
+        <Sidebar />
+        <Pages />
+      </div>
+      <dialog
+        className="drawer"
+        aria-label="Menu"
+        onClick={(event) => event.target === event.currentTarget && closeDrawer()}
+      >
+        <Sidebar />
+      </dialog>
+      <Shortcuts />
+    </>
+  )
+}

@@ -1,0 +1,90 @@
+/** What a person can set in this browser, and what runs on the other side. */
+import { useEffect, useState } from "react"
+import * as api from "./api.ts"
+import { Header } from "./Header.tsx"
+import { set, type Settings, useSetting } from "./settings.ts"
+import { ShortcutList } from "./Shortcuts.tsx"
+import { signOut } from "./SignIn.tsx"
+
+function Choice<K extends keyof Settings>({ about, choices, legend, name, onChoose }: {
+  readonly name: K
+  readonly legend: string
+  readonly about: string
+  readonly choices: ReadonlyArray<readonly [Settings[K], string]>
+  readonly onChoose?: (value: Settings[K]) => Promise<Settings[K]>
+}) {
+  const chosen = useSetting(name)
+  const choose = async (value: Settings[K]) => set(name, await (onChoose?.(value) ?? value))
+  return (
+    <fieldset className="choice">
+      <legend>{legend}</legend>
+      <p className="soft">{about}</p>
+      <div className="segments">
+        {choices.map(([value, label]) => (
+          <label key={value}>
+            <input type="radio" name={name} checked={chosen === value} onChange={() => void choose(value)} />
+            <span>{label}</span>
+          </label>
+        ))}
+      </div>
+    </fieldset>
+  )
+}
+
+const allow = async (value: "on" | "off"): Promise<"on" | "off"> => {
+  if (value === "off" || !("Notification" in globalThis)) return "off"
+  return await Notification.requestPermission() === "granted" ? "on" : "off"
+}
+
+export default function SettingsPage() {
+  const [version, setVersion] = useState<string>()
+  useEffect(() => {
+    document.title = "Settings · Evergreen"
+    api.version().then(setVersion, () => {})
+  }, [])
+  return (
+    <main className="page settings">
+      <Header title="Settings" />
+      <div className="column">
+        <Choice
+          name="theme"
+          legend="Theme"
+          about="Light, dark, or as the system is."
+          choices={[["system", "System"], ["light", "Light"], ["dark", "Dark"]]}
+        />
+        <Choice
+          name="density"
+          legend="Density"
+          about="How much fits on the screen."
+          choices={[["comfortable", "Comfortable"], ["compact", "Compact"]]}
+        />
+        <Choice
+          name="notifications"
+          legend="Notifications"
+          about="One notification when a tool call waits for you and this window is in the background."
+          choices={[["off", "Off"], ["on", "On"]]}
+          onChoose={allow}
+        />
+        <Choice
+          name="shortcuts"
+          legend="Single-key shortcuts"
+          about="Turn them off if your voice control types letters."
+          choices={[["on", "On"], ["off", "Off"]]}
+        />
+        <section>
+          <h2>Shortcuts</h2>
+          <ShortcutList />
+        </section>
+        <section>
+          <h2>This server</h2>
+          <p className="soft">
+            Perennial {version ?? "…"}. The <a href="/docs">API</a> is open to other programs.
+          </p>
+          {document.cookie.includes("access_token=")
+            ? <button type="button" className="quiet" onClick={signOut}>Sign out</button>
+            : null}
+        </section>
+      </div>
+    </main>
+  )
+}

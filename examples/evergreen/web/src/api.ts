@@ -1,0 +1,142 @@
+/**
+ * The requests of PROTOCOL.md with `fetch` alone. Streams are read by `EventReader`. The types are those of the domain, as they
+ * are on the wire: dates are text.
+ */
+import type { Approval } from "@perennial/domain/Approval"
+import type { Conversation, StoredMessage } from "@perennial/domain/Conversation"
+import type { Decision } from "@perennial/domain/Decision"
+import type { FeedTask } from "@perennial/domain/Feed"
+import type { Task as DomainTask } from "@perennial/domain/Task"
+import type { StoredEvent } from "@perennial/domain/TaskEvent"
+
+export type Task = typeof DomainTask.Encoded
+export type ListedTask = typeof FeedTask.Encoded
+export type WaitingApproval = typeof Approval.Encoded
+export type ListedConversation = typeof Conversation.Encoded
+export type Message = typeof StoredMessage.Encoded
+export type OnBusy = "reject" | "enqueue" | "interrupt"
+export type Status = Task["status"]
+
+export interface File {
+  readonly type: "file"
+  readonly mediaType: string
+  readonly data: string
+  readonly name: string
+}
+
+export interface Page<A> {
+  readonly items: ReadonlyArray<A>
+  readonly next?: string
+}
+
+/** The server has answered with a problem (RFC 9457). */
+export class Problem extends Error {
+  override readonly name = "Problem"
+  readonly status: number
+  /** The name of the problem in PROTOCOL.md. */
+  readonly type: string
+  constructor(status: number, body: { readonly type?: string; readonly title?: string; readonly detail?: string }) {
+    super(body.detail ?? body.title ?? `The server answered ${status}.`)
+    this.status = status
+    this.type = (body.type ?? "").replace("urn:perennial:problem:", "")
+  }
+}
+
+const request = async (path: string, init?: RequestInit): Promise<Response> => {
+  const response = await fetch(path, init)
+  if (response.ok) return response
+  throw new Problem(response.status, Object(await response.json().catch(() => ({}))))
+}
+
+const get = async <A>(path: string, headers?: Record<string, string>): Promise<A> =>
+  (await request(path, headers === undefined ? {} : { headers })).json()
+
+const send = (method: string, path: string, body: unknown, headers?: Record<string, string>): Promise<Response> =>
+  request(path, { method, body: JSON.stringify(body), headers: { "content-type": "application/json", ...headers } })
+
+const at = encodeURIComponent
+
+type Query = Readonly<Record<string, string | number | ReadonlyArray<string> | undefined>>
+
+const query = (values: Query): string =>
+  new URLSearchParams(
+    Object.entries(values).flatMap(([name, value]) =>
+      value === undefined ? [] : [value].flat().map((one) => [name, String(one)])
+    )
+  ).toString()
+
+export const conversations = (before?: string): Promise<Page<ListedConversation>> =>
+  get(`/conversations?${query({ limit: 50, before })}`)
+
+export const removeConversation = (id: string): Promise<Response> =>
+  request(`/conversations/${at(id)}`, { method: "DELETE" })
+
+export const approvals = (before?: string): Promise<Page<WaitingApproval>> =>
+  get(`/approvals?${query({ limit: 100, before })}`)
+
+export const tasks = (filter: Query): Promise<Page<Task>> => get(`/tasks?${query(filter)}`)
+
+export const task = (id: string): Promise<Task> => get(`/tasks/${at(id)}`)
+
+export const cancel = async (id: string): Promise<void> => {
+  await send("POST", `/tasks/${at(id)}/cancel`, {})
+}
+
+export const decide = async (id: string, toolCallId: string, decision: Decision): Promise<void> => {
+  await send("POST", `/tasks/${at(id)}/decisions/${at(toolCallId)}`, decision)
+}
+
+export interface EventPage {
+  readonly events: ReadonlyArray<StoredEvent>
+  readonly lastSeq: number
+  readonly ended: boolean
+}
+
+/** Stored events with their times. The page does not wait for new ones. */
+export const events = (id: string, after: number): Promise<EventPage> =>
+  get(`/tasks/${at(id)}/events?${query({ after, limit: 1000 })}`, { accept: "application/json" })
+
+/** All messages of a conversation, oldest first. */
+export const messages = async (id: string): Promise<ReadonlyArray<Message>> => {
+  const all: Array<Message> = []
+  let after: string | undefined
+  do {
+    const page: Page<Message> = await get(`/conversations/${at(id)}/messages?${query({ limit: 1000, after })}`)
+    all.push(...page.items)
+    after = page.next
+  } while (after !== undefined)
+  return all
+}
+
+const sleep = (millis: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, millis))
+
+/** The key makes a start safe to repeat after no answer: the message is stored once, however often it is sent. */
+const startSafely = async (path: string, body: unknown): Promise<Task> => {
+  const key = { "idempotency-key": crypto.randomUUID() }
+  for (let wait = 500;; wait = Math.min(wait * 2, 8_000)) {
+    try {
+      return await (await send("POST", path, body, key)).json()
+    } catch (error) {
+      if (error instanceof Problem && (error.status < 500 || error.type === "capacity-exceeded")) throw error
+      await sleep(wait)
+    }
+  }
+}
+
+export interface Start {
+  readonly text: string
+  readonly files: ReadonlyArray<File>
+  readonly conversationId: string
+  readonly onBusy: OnBusy
+  readonly replaces?: string | undefined
+}
+
+export const start = ({ files, text, ...rest }: Start): Promise<Task> => {
+  const content = [...text === "" ? [] : [{ type: "text", text }], ...files]
+  return startSafely("/tasks", { ...rest, message: files.length === 0 ? text : { role: "user", content } })
+}
+
+export const regenerate = (id: string): Promise<Task> => startSafely(`/conversations/${at(id)}/regenerate`, {})
+
+export const version = async (): Promise<string> =>
+  (await get<{ readonly info: { readonly version: string } }>("/openapi.json")).info.version

@@ -1,0 +1,100 @@
+/** The rows of a conversation, the newest at the end. Of a long conversation only what is seen is in the document. */
+import { useVirtualizer } from "@tanstack/react-virtual"
+import { ArrowDown } from "lucide-react"
+import { useLayoutEffect, useRef, useState } from "react"
+import type { Row } from "../state/rows.ts"
+import { RowView } from "./RowView.tsx"
+
+/** A conversation with fewer rows is in the document as a whole: the browser finds in it, and screen readers walk through it. */
+const wholeBelow = 150
+
+const estimates: Record<Row["kind"], number> = {
+  user: 72,
+  block: 90,
+  thought: 32,
+  call: 48,
+  cut: 32,
+  sending: 36,
+  status: 36,
+  end: 40
+}
+
+const isAnswer = (row: Row | undefined): boolean =>
+  row?.kind === "block" || row?.kind === "thought" || row?.kind === "call" || row?.kind === "cut"
+
+/** A line that belongs to the message above it. */
+const isBelowMessage = (row: Row): boolean =>
+  row.kind === "sending" || (row.kind === "status" && row.live.view.status === "queued")
+
+export function Messages({ connected, onAgain, onEdit, rows }: {
+  readonly rows: ReadonlyArray<Row>
+  readonly connected: boolean
+  readonly onEdit: (id: string, text: string) => void
+  readonly onAgain: () => void
+}) {
+  const scroller = useRef<HTMLDivElement>(null)
+  const [atEnd, setAtEnd] = useState(true)
+  const list = useVirtualizer({
+    count: rows.length,
+    getScrollElement: () => scroller.current,
+    estimateSize: (i) => estimates[rows[i]?.kind ?? "block"],
+    getItemKey: (i) => rows[i]?.key ?? i,
+    overscan: rows.length < wholeBelow ? wholeBelow : 8,
+    anchorTo: "end",
+    followOnAppend: true,
+    scrollEndThreshold: 60,
+    paddingStart: 24,
+    paddingEnd: 24,
+    // Only a person who scrolls up leaves the end. What grows below takes nobody away from it.
+    onChange: (list) => setAtEnd((now) => list.isAtEnd(80) || (now && list.scrollDirection !== "backward"))
+  })
+  const size = list.getTotalSize()
+  const key = rows.length > 0
+  useLayoutEffect(() => {
+    if (key && atEnd) list.scrollToEnd()
+  }, [key, atEnd, size, list])
+  // The own message of a person is always seen.
+  const asked = rows.findLast((row) => row.kind === "user" && row.id === undefined)?.key
+  useLayoutEffect(() => {
+    if (asked !== undefined) setAtEnd(true)
+  }, [asked])
+  return (
+    <>
+      <div className="messages" ref={scroller} tabIndex={0} role="region" aria-label="Messages">
+        <div className="rows" style={{ height: size }}>
+          {list.getVirtualItems().map(({ index, key, start }) => {
+            const row = rows[index]
+            if (row === undefined) return null
+            return (
+              <div
+                className="item"
+                key={key}
+                data-index={index}
+                data-kind={row.kind}
+                data-tight={(isAnswer(row) && isAnswer(rows[index + 1])) || undefined}
+                data-queued={isBelowMessage(row) || undefined}
+                ref={list.measureElement}
+                style={{ transform: `translateY(${start}px)` }}
+              >
+                <RowView
+                  row={row}
+                  last={index === rows.length - 1}
+                  connected={connected}
+                  onEdit={onEdit}
+                  onAgain={onAgain}
+                />
+              </div>
+            )
+          })}
+        </div>
+      </div>
+      <div className="down">
+        {atEnd ? null : (
+          <button type="button" className="quiet" onClick={() => setAtEnd(true)}>
+            <ArrowDown aria-hidden /> Newest
+          </button>
+        )}
+      </div>
+    </>
+  )
+}

@@ -1,0 +1,136 @@
+/** One row of a conversation. */
+import { ChevronRight, FileText, Pencil, RotateCcw, Scissors } from "lucide-react"
+import { memo, type ReactNode } from "react"
+import { Link } from "wouter"
+import { Copy } from "../Copy.tsx"
+import type { Row, ShownFile } from "../state/rows.ts"
+import { BlockView, Markdown } from "../text/Markdown.tsx"
+import { StatusLine } from "./StatusLine.tsx"
+import { ToolCard } from "./ToolCard.tsx"
+
+export interface RowProps {
+  readonly row: Row
+  /** It is the last row. */
+  readonly last: boolean
+  readonly connected: boolean
+  readonly onEdit: (id: string, text: string) => void
+  readonly onAgain: () => void
+}
+
+export function FileView({ file: { data, mediaType, name = "file" } }: { readonly file: ShownFile }) {
+  if (data !== undefined && /^image\/(png|jpeg|gif|webp|avif)$/.test(mediaType)) {
+    return <img className="picture" src={`data:${mediaType};base64,${data}`} alt={name} />
+  }
+  return (
+    <span className="chip">
+      <FileText aria-hidden /> {name}
+    </span>
+  )
+}
+
+function User({ onEdit, row }: { readonly row: Row & { kind: "user" }; readonly onEdit: RowProps["onEdit"] }) {
+  const { files, id, text, waits } = row
+  return (
+    <div className="user" role="group" aria-label="You" data-waits={waits || undefined}>
+      <div className="said">
+        {files.length === 0
+          ? null
+          : <div className="files">{files.map((file, i) => <FileView key={i} file={file} />)}</div>}
+        {text === "" ? null : <p>{text}</p>}
+      </div>
+      {id === undefined || text === ""
+        ? null
+        : (
+          <button
+            type="button"
+            className="ghost small reveal"
+            aria-label="Edit and send again"
+            title="Edit and send again"
+            onClick={() => onEdit(id, text)}
+          >
+            <Pencil aria-hidden />
+          </button>
+        )}
+    </div>
+  )
+}
+
+function Thought({ text, writing }: { readonly text: string; readonly writing: boolean }) {
+  return (
+    <details className="thought">
+      <summary>
+        <ChevronRight className="chevron" aria-hidden /> {writing ? "Thinking" : "Thoughts"}
+      </summary>
+      <Markdown text={text} writing={writing} />
+    </details>
+  )
+}
+
+function End({ last, onAgain, row }: RowProps & { readonly row: Row & { kind: "end" } }) {
+  return (
+    <footer className="end">
+      <Copy text={row.text} label="Copy the answer" />
+      {last
+        ? (
+          <button type="button" className="ghost small" onClick={onAgain} title="Answer again (R)">
+            <RotateCcw aria-hidden /> Again
+          </button>
+        )
+        : null}
+      <span className="grow" />
+      <Link href={`/t/${encodeURIComponent(row.taskId)}`} className="usage">
+        {row.usage === "" ? "Details" : row.usage}
+      </Link>
+    </footer>
+  )
+}
+
+const draw = (props: RowProps): ReactNode => {
+  const { connected, last, onAgain, onEdit, row } = props
+  switch (row.kind) {
+    case "user":
+      return <User row={row} onEdit={onEdit} />
+    case "block":
+      return (
+        <div className="markdown">
+          <BlockView token={row.block.token} />
+        </div>
+      )
+    case "thought":
+      return <Thought text={row.text} writing={row.writing} />
+    case "call":
+      return <ToolCard call={row.call} taskId={row.taskId} />
+    case "cut":
+      return (
+        <p className="status">
+          <Scissors aria-hidden /> The answer was cut here.
+        </p>
+      )
+    case "sending":
+      return (
+        <p className="status">
+          {connected ? "Sending" : "Not sent yet. It is sent when the server answers."}
+        </p>
+      )
+    case "status":
+      return <StatusLine live={row.live} connected={connected} last={last} onAgain={onAgain} />
+    case "end":
+      return <End {...props} row={row} />
+    default:
+      return null
+  }
+}
+
+/** Rows are made again with each change; a row with the same parts is the same row. */
+const same = (a: Row, b: Row): boolean => {
+  if (a === b) return true
+  const other: Record<string, unknown> = { ...b }
+  return Object.entries(a).every(([name, value]) => other[name] === value)
+}
+
+export const RowView = memo(
+  draw,
+  (a, b) =>
+    same(a.row, b.row) && a.last === b.last && a.onEdit === b.onEdit && a.onAgain === b.onAgain
+    && ((a.row.kind !== "status" && a.row.kind !== "sending") || a.connected === b.connected)
+)

@@ -1,0 +1,25 @@
+import { StrictMode } from "react"
+import { createRoot } from "react-dom/client"
+import { App } from "./App.tsx"
+import "./css/base.css"
+import "./css/layout.css"
+import "./css/chat.css"
+import "./css/pages.css"
+import * as hub from "./hub/client.ts"
+import { takeTokenFromAddress } from "./SignIn.tsx"
+import * as conversation from "./state/conversation.ts"
+import * as lists from "./state/lists.ts"
+
+takeTokenFromAddress()
+lists.begin()
+conversation.begin()
+hub.begin()
+
+const root = document.getElementById("root")
+if (root !== null) {
+  createRoot(root).render(
+    <StrictMode>
+      <App />
+    </StrictMode>
+  )
+}

@@ -1,0 +1,191 @@
+/**
+ * The rows of a conversation, oldest first: stored messages, then the tasks that are followed. A row is a block of an answer and
+ * not a whole message, so that a long answer costs no more than what is seen of it.
+ */
+import type { FilePart, ReasoningPart, TextPart, ToolCallPart, ToolResultPart } from "@perennial/domain/Message"
+import type { ToolCallView } from "@perennial/domain/TaskView"
+import type { Message } from "../api.ts"
+import { type Block, Blocks } from "../text/blocks.ts"
+import type { Live, Open, Pending } from "./conversation.ts"
+
+export type ShownFile = Pick<typeof FilePart.Encoded, "mediaType" | "data" | "url" | "name">
+
+export type Row =
+  | {
+    readonly kind: "user"
+    readonly key: string
+    /** The id of the stored message; a message that is not stored yet cannot be edited. */
+    readonly id: string | undefined
+    readonly text: string
+    readonly files: ReadonlyArray<ShownFile>
+    readonly waits: boolean
+  }
+  | { readonly kind: "block"; readonly key: string; readonly block: Block }
+  | { readonly kind: "thought"; readonly key: string; readonly text: string; readonly writing: boolean }
+  | { readonly kind: "call"; readonly key: string; readonly call: ToolCallView; readonly taskId: string }
+  | { readonly kind: "cut"; readonly key: string }
+  | { readonly kind: "sending"; readonly key: string }
+  | { readonly kind: "status"; readonly key: string; readonly live: Live }
+  | {
+    readonly kind: "end"
+    readonly key: string
+    readonly taskId: string
+    readonly usage: string
+    readonly text: string
+  }
+
+type Content = Message["message"]["content"]
+type KnownPart = TextPart | ReasoningPart | FilePart | ToolCallPart | ToolResultPart
+
+// The server has checked the parts: a part whose type is known has the fields of this type. Others are ignored by their type.
+export const partsOf = (content: Content): ReadonlyArray<KnownPart> =>
+  typeof content === "string" ? [{ type: "text", text: content }] : content as ReadonlyArray<KnownPart>
+type Usage = { readonly inputTokens: number; readonly outputTokens: number; readonly cacheReadTokens: number }
+
+export const textOf = (content: Content): string =>
+  partsOf(content).map((part) => part.type === "text" ? part.text : "").join("")
+
+const filesOf = (content: Content): ReadonlyArray<ShownFile> =>
+  partsOf(content).flatMap((part) => part.type === "file" ? [part] : [])
+
+const count = (tokens: number): string => tokens.toLocaleString("en")
+
+const usageText = (usages: ReadonlyArray<Usage | undefined>): string => {
+  const sum = { inputTokens: 0, outputTokens: 0, cacheReadTokens: 0 }
+  for (const usage of usages) {
+    sum.inputTokens += usage?.inputTokens ?? 0
+    sum.outputTokens += usage?.outputTokens ?? 0
+    sum.cacheReadTokens += usage?.cacheReadTokens ?? 0
+  }
+  if (sum.inputTokens + sum.outputTokens === 0) return ""
+  const cached = sum.cacheReadTokens > 0 ? ` · ${count(sum.cacheReadTokens)} cached` : ""
+  return `${count(sum.inputTokens)} in · ${count(sum.outputTokens)} out${cached}`
+}
+
+/** The cut texts, by the key of their part. They last as long as the conversation is shown. */
+let cuts = new Map<string, Blocks>()
+let cutFor = ""
+
+const blockRows = (key: string, text: string, writing: boolean): Array<Row> => {
+  const cut = cuts.get(key) ?? new Blocks()
+  cuts.set(key, cut)
+  return cut.update(text, writing).map((block) => ({ kind: "block", key: `${key}.${block.key}`, block }))
+}
+
+type Call = (toolCallId: string) => ToolCallView | undefined
+
+/** The rows of a message of the assistant. Text has the same keys while it is written and afterwards. */
+const contentRows = (key: string, content: Content, taskId: string, call: Call): Array<Row> => {
+  const seen = { text: 0, reasoning: 0 }
+  return partsOf(content).flatMap((part): Array<Row> => {
+    if (part.type === "text") return blockRows(`${key}.text${seen.text++}`, part.text, false)
+    if (part.type === "reasoning") {
+      return [{ kind: "thought", key: `${key}.thought${seen.reasoning++}`, text: part.text, writing: false }]
+    }
+    if (part.type !== "tool_call") return []
+    const { args, tool, toolCallId } = part
+    const shown = call(toolCallId) ?? { toolCallId, tool, args, status: "requested" }
+    return [{ kind: "call", key: `${taskId}.${toolCallId}`, call: shown, taskId }]
+  })
+}
+
+const storedRows = (messages: ReadonlyArray<Message>): ReadonlyArray<Row> => {
+  const results = new Map<string, Pick<ToolCallView, "status" | "result" | "decision">>()
+  for (const { message } of messages) {
+    if (message.role !== "tool") continue
+    for (const part of partsOf(message.content)) {
+      if (part.type === "tool_result") results.set(part.toolCallId, part)
+    }
+  }
+  return messages.flatMap(({ id, message, status, taskId }, i): Array<Row> => {
+    if (message.role === "user") {
+      const { content } = message
+      return [{ kind: "user", key: id, id, text: textOf(content), files: filesOf(content), waits: false }]
+    }
+    if (message.role !== "assistant") return []
+    const rows = contentRows(id, message.content, taskId, (toolCallId) => {
+      const part = partsOf(message.content).find((part) => part.type === "tool_call" && part.toolCallId === toolCallId)
+      return part?.type === "tool_call"
+        ? { toolCallId, tool: part.tool, args: part.args, status: "interrupted", ...results.get(toolCallId) }
+        : undefined
+    })
+    if (status === "partial") rows.push({ kind: "cut", key: `${id}.cut` })
+    if (messages.slice(i + 1).find((other) => other.message.role !== "tool")?.taskId !== taskId) {
+      const own = messages.filter((other) => other.taskId === taskId && other.message.role === "assistant")
+      rows.push({
+        kind: "end",
+        key: `${taskId}.end`,
+        taskId,
+        usage: usageText(own.map(({ usage }) => usage)),
+        text: own.map(({ message }) => textOf(message.content)).join("\n\n")
+      })
+    }
+    return rows
+  })
+}
+
+const liveRows = (live: Live, messages: ReadonlyArray<Message>): Array<Row> => {
+  const { asked, task, view } = live
+  const id = `${task.id}/1`
+  const own = messages.find((message) => message.id === id)?.message.content
+  const rows: Array<Row> = []
+  if (own !== undefined || asked !== undefined) {
+    rows.push({
+      kind: "user",
+      key: id,
+      id: own === undefined ? undefined : id,
+      text: own === undefined ? asked?.text ?? "" : textOf(own),
+      files: own === undefined ? asked?.files ?? [] : filesOf(own),
+      waits: view.status === "queued"
+    })
+  }
+  const placed = new Set<string>()
+  const call = (toolCallId: string) => {
+    placed.add(toolCallId)
+    return view.toolCalls.find((one) => one.toolCallId === toolCallId)
+  }
+  const keyOf = (i: number) => `${task.id}:${i}`
+  view.messages.forEach(({ message, partial }, i) => {
+    rows.push(...contentRows(keyOf(i), message.content, task.id, call))
+    if (partial) rows.push({ kind: "cut", key: `${keyOf(i)}.cut` })
+  })
+  const key = keyOf(view.messages.length)
+  if (view.reasoning !== "") {
+    rows.push({ kind: "thought", key: `${key}.thought0`, text: view.reasoning, writing: view.text === "" })
+  }
+  if (view.text !== "") rows.push(...blockRows(`${key}.text0`, view.text, true))
+  // Tools of the message that is being written begin before the message is complete.
+  for (const one of view.toolCalls) {
+    if (!placed.has(one.toolCallId)) {
+      rows.push({ kind: "call", key: `${task.id}.${one.toolCallId}`, call: one, taskId: task.id })
+    }
+  }
+  if (view.status !== "completed") return [...rows, { kind: "status", key: `${task.id}.status`, live }]
+  const text = view.messages.map(({ message }) => textOf(message.content)).join("\n\n")
+  return [...rows, { kind: "end", key: `${task.id}.end`, taskId: task.id, usage: usageText([view.usage]), text }]
+}
+
+// Rows of stored messages are made once: nothing of ten thousand messages is made again while an answer is written.
+let stored: {
+  readonly messages: ReadonlyArray<Message>
+  readonly followed: string
+  readonly rows: ReadonlyArray<Row>
+} | undefined
+
+const pendingRows = ({ files, key, text }: Pending): ReadonlyArray<Row> => [
+  { kind: "user", key, id: undefined, text, files, waits: true },
+  { kind: "sending", key: `${key}.sending` }
+]
+
+export const rowsOf = ({ id, live, messages, pending }: Open): ReadonlyArray<Row> => {
+  if (cutFor !== id) {
+    cuts = new Map()
+    cutFor = id
+  }
+  const ids = new Set<string>(live.map(({ task }) => task.id))
+  const followed = [...ids].join()
+  if (stored?.messages !== messages || stored.followed !== followed) {
+    stored = { messages, followed, rows: storedRows(messages.filter(({ taskId }) => !ids.has(taskId))) }
+  }
+  return [...stored.rows, ...live.flatMap((one) => liveRows(one, messages)), ...pending.flatMap(pendingRows)]
+}

@@ -1,0 +1,163 @@
+/** One task: what it did when, its events, what went in and what came out. */
+import { MessageSquare, RotateCcw, Square } from "lucide-react"
+import { type ReactNode, useEffect, useState } from "react"
+import { Link, useLocation } from "wouter"
+import * as api from "../api.ts"
+import { pretty } from "../chat/json.ts"
+import { Header } from "../Header.tsx"
+import * as lists from "../state/lists.ts"
+import { textOf } from "../state/rows.ts"
+import { Markdown } from "../text/Markdown.tsx"
+import { Ago } from "../time.tsx"
+import { EventList } from "./EventList.tsx"
+import { StatusChip } from "./StatusChip.tsx"
+import { type Log, useLog } from "./useLog.ts"
+import { Waterfall } from "./Waterfall.tsx"
+
+const tabs = ["Timeline", "Events", "Input", "Output", "Metadata"] as const
+type Tab = typeof tabs[number]
+
+/** The record of the task as it is now. */
+const useTask = (id: string): { readonly task: api.Task | undefined; readonly missing: boolean } => {
+  const [read, setRead] = useState<api.Task>()
+  const [missing, setMissing] = useState(false)
+  const live = lists.useLists((state) => state.tasks?.get(id))
+  useEffect(() => {
+    api.task(id).then(setRead, (error) => setMissing(error instanceof api.Problem && error.status === 404))
+  }, [id])
+  const newer = live !== undefined && read !== undefined && live.updatedAt > read.updatedAt
+  return { task: newer ? { ...read, ...live } : read, missing }
+}
+
+const useMessages = (task: api.Task | undefined): ReadonlyArray<api.Message> => {
+  const [messages, setMessages] = useState<ReadonlyArray<api.Message>>([])
+  const conversationId = task?.conversationId
+  const status = task?.status
+  useEffect(() => {
+    if (conversationId !== undefined) api.messages(conversationId).then(setMessages, () => {})
+  }, [conversationId, status])
+  return messages.filter((message) => message.taskId === task?.id)
+}
+
+function Shown({ log: { events, state }, messages, tab, task }: {
+  readonly tab: Tab
+  readonly task: api.Task
+  readonly log: Log
+  readonly messages: ReadonlyArray<api.Message>
+}): ReactNode {
+  const texts = (role: string) =>
+    messages.filter(({ message }) => message.role === role).map(({ message }) => textOf(message.content)).join("\n\n")
+  switch (tab) {
+    case "Input":
+      return texts("user") === ""
+        ? <p className="none">The task has not begun: its message is not readable yet.</p>
+        : <Markdown text={texts("user")} />
+    case "Output":
+      return texts("assistant") === "" ? <p className="none">Nothing yet.</p> : <Markdown text={texts("assistant")} />
+    case "Metadata":
+      return <pre className="raw" tabIndex={0} role="group" aria-label="The record of the task">{pretty(task)}</pre>
+    default:
+  }
+  if (state === "loading") {
+    return (
+      <div className="skeleton" role="status" aria-label="Loading">
+        <i />
+        <i />
+        <i />
+      </div>
+    )
+  }
+  if (state === "expired") return <p className="none">The log is not kept any more. Input and output are.</p>
+  if (state === "failed") return <p className="none">The log cannot be read now.</p>
+  return tab === "Events"
+    ? <EventList events={events} />
+    : <Waterfall events={events} active={lists.isActive(task)} />
+}
+
+export default function TaskPage({ id }: { readonly id: string }) {
+  const [, navigate] = useLocation()
+  const { missing, task } = useTask(id)
+  const log = useLog(id)
+  const messages = useMessages(task)
+  const title = lists.useLists(({ conversations }) =>
+    conversations?.find((one) => one.id === task?.conversationId)?.title
+  )
+  const [tab, setTab] = useState<Tab>("Timeline")
+  const shown = title ?? "Task"
+  useEffect(() => {
+    document.title = `${shown} · Evergreen`
+  }, [shown])
+  if (missing) {
+    return (
+      <main className="page">
+        <Header title="Task" />
+        <div className="empty">
+          <h2>There is no such task.</h2>
+          <p>
+            It was deleted, or it is somebody else's. <Link href="/t">All tasks</Link>
+          </p>
+        </div>
+      </main>
+    )
+  }
+  const input = messages.find(({ message }) => message.role === "user")
+  const rerun = async () => {
+    if (task === undefined || input === undefined) return
+    const { conversationId } = task
+    await api.start({ text: textOf(input.message.content), files: [], conversationId, onBusy: "enqueue" })
+    navigate(`/c/${encodeURIComponent(conversationId)}`)
+  }
+  return (
+    <main className="page task">
+      <Header title={shown}>{task === undefined ? null : <StatusChip task={task} />}</Header>
+      <div className="column wide">
+        {task === undefined ? null : (
+          <div className="task-head">
+            <p className="soft">
+              {task.agentId} · started <Ago at={task.createdAt} /> · attempt {task.attempt} · {task.lastSeq} events
+            </p>
+            <span className="grow" />
+            <Link className="button quiet" href={`/c/${encodeURIComponent(task.conversationId)}`}>
+              <MessageSquare aria-hidden /> Open chat
+            </Link>
+            {lists.isActive(task)
+              ? (
+                <button type="button" className="quiet" onClick={() => void api.cancel(task.id)}>
+                  <Square aria-hidden /> Cancel
+                </button>
+              )
+              : (
+                <button type="button" className="quiet" disabled={input === undefined} onClick={() => void rerun()}>
+                  <RotateCcw aria-hidden /> Run again
+                </button>
+              )}
+          </div>
+        )}
+        {task?.error === undefined ? null : (
+          <p className="status danger">
+            <b>{task.error.code}</b> {task.error.detail}
+          </p>
+        )}
+        <div className="tabs" role="tablist" aria-label="Parts of the task">
+          {tabs.map((one) => (
+            <button
+              key={one}
+              type="button"
+              role="tab"
+              id={`tab-${one}`}
+              aria-selected={one === tab}
+              aria-controls="tab-panel"
+              onClick={() => setTab(one)}
+            >
+              {one}
+              {one === "Events" ? <span className="count">{log.events.length}</span> : null}
+            </button>
+          ))}
+        </div>
+        <div id="tab-panel" role="tabpanel" aria-labelledby={`tab-${tab}`}>
+          {task === undefined ? null : <Shown tab={tab} task={task} log={log} messages={messages} />}
+        </div>
+      </div>
+    </main>
+  )
+}

@@ -1,0 +1,159 @@
+/** The tasks of the person, the newest first. The filters are in the address, and the feed keeps the rows as they are now. */
+import { useEffect, useMemo, useState } from "react"
+import { Link, useLocation, useSearch } from "wouter"
+import * as api from "../api.ts"
+import { Header } from "../Header.tsx"
+import { onKeys } from "../keys.ts"
+import * as lists from "../state/lists.ts"
+import { Ago, duration, useNow } from "../time.tsx"
+import { StatusChip } from "./StatusChip.tsx"
+import { useTasks } from "./useTasks.ts"
+
+const filters: ReadonlyArray<readonly [api.Status, string]> = [
+  ["running", "Running"],
+  ["queued", "Queued"],
+  ["completed", "Completed"],
+  ["error", "Failed"],
+  ["cancelled", "Cancelled"]
+]
+
+function Took({ task }: { readonly task: api.ListedTask }) {
+  const now = useNow(lists.isActive(task) ? 1_000 : 60_000)
+  const end = lists.isActive(task) ? now : Date.parse(task.updatedAt)
+  return <>{duration(Math.max(0, end - Date.parse(task.createdAt)))}</>
+}
+
+function Row({ selected, task, title }: {
+  readonly task: api.ListedTask
+  readonly title: string
+  readonly selected: boolean
+}) {
+  return (
+    <tr
+      data-selected={selected || undefined}
+      ref={(row) => {
+        if (selected) row?.scrollIntoView({ block: "nearest" })
+      }}
+    >
+      <td>
+        <StatusChip task={task} />
+      </td>
+      <th scope="row">
+        <Link href={`/t/${encodeURIComponent(task.id)}`}>{title}</Link>
+        {task.error === undefined ? null : <span className="danger">{task.error.detail}</span>}
+      </th>
+      <td>{task.agentId}</td>
+      <td className="number">
+        <Took task={task} />
+      </td>
+      <td className="number">{task.attempt > 1 ? task.attempt : ""}</td>
+      <td className="number">
+        <Ago at={task.createdAt} />
+      </td>
+    </tr>
+  )
+}
+
+export default function Tasks() {
+  const [, navigate] = useLocation()
+  const search = useSearch()
+  const chosen = useMemo(() => new URLSearchParams(search).getAll("status"), [search])
+  const { again, failed, fresh, items, more, next } = useTasks(chosen)
+  const conversations = lists.useLists((state) => state.conversations)
+  const active = lists.useLists(lists.countActive)
+  const [at, setAt] = useState(-1)
+  useEffect(() => {
+    document.title = "Tasks · Evergreen"
+  }, [])
+  const selected = items?.[at]
+  const count = items?.length ?? 0
+  useEffect(() =>
+    onKeys({
+      j: () => setAt((now) => Math.min(now + 1, count - 1)),
+      k: () => setAt((now) => Math.max(now - 1, 0)),
+      c: () => selected !== undefined && lists.isActive(selected) && void api.cancel(selected.id),
+      Enter: () => selected !== undefined && navigate(`/t/${encodeURIComponent(selected.id)}`)
+    }), [count, selected, navigate])
+  const toggle = (status: string) => {
+    const others = chosen.filter((one) => one !== status)
+    const wanted = others.length === chosen.length ? [...chosen, status] : others
+    const query = new URLSearchParams(wanted.map((one) => ["status", one])).toString()
+    setAt(-1)
+    navigate(query === "" ? "/t" : `/t?${query}`)
+  }
+  const titles = new Map(conversations?.map(({ id, title }) => [id, title]))
+  return (
+    <main className="page tasks">
+      <Header title="Tasks">
+        {active === 0 ? null : <span className="state" data-state="running">{active} active</span>}
+      </Header>
+      <div className="filters" role="group" aria-label="Status">
+        <button type="button" aria-pressed={chosen.length === 0} onClick={() => navigate("/t")}>All</button>
+        {filters.map(([status, label]) => (
+          <button
+            key={status}
+            type="button"
+            aria-pressed={chosen.includes(status)}
+            onClick={() => toggle(status)}
+          >
+            {label}
+          </button>
+        ))}
+        {fresh === 0 ? null : <button type="button" className="fresh" onClick={again}>{fresh} new ↑</button>}
+      </div>
+      <div className="table" tabIndex={0} role="region" aria-label="Tasks">
+        {items === undefined
+          ? failed
+            ? (
+              <p className="none">
+                The tasks cannot be read now.{" "}
+                <button type="button" className="quiet small" onClick={again}>Try again</button>
+              </p>
+            )
+            : (
+              <div className="skeleton" role="status" aria-label="Loading">
+                <i />
+                <i />
+                <i />
+              </div>
+            )
+          : items.length === 0
+          ? (
+            <div className="empty">
+              <h2>{chosen.length === 0 ? "No tasks yet." : "No task has this status."}</h2>
+              <p>
+                Each message starts a task. <Link href="/">Write one.</Link>
+              </p>
+            </div>
+          )
+          : (
+            <table>
+              <thead>
+                <tr>
+                  <th scope="col">Status</th>
+                  <th scope="col">Conversation</th>
+                  <th scope="col">Agent</th>
+                  <th scope="col" className="number">Time</th>
+                  <th scope="col" className="number">Attempts</th>
+                  <th scope="col" className="number">Started</th>
+                </tr>
+              </thead>
+              <tbody>
+                {items.map((task, i) => (
+                  <Row
+                    key={task.id}
+                    task={task}
+                    selected={i === at}
+                    title={titles.get(task.conversationId) ?? task.title ?? "A conversation"}
+                  />
+                ))}
+              </tbody>
+            </table>
+          )}
+        {next === undefined ?
+          null :
+          <button type="button" className="ghost more" onClick={() => void more()}>Older tasks</button>}
+      </div>
+    </main>
+  )
+}

@@ -1,0 +1,55 @@
+/**
+ * Cuts Markdown that is being written into blocks. A block that is finished stays the same object, so that only the last block
+ * of an answer is drawn again.
+ */
+import { Lexer, type Token } from "marked"
+import remend from "remend"
+
+export interface Block {
+  /** The place of the block in the text: it stays the same while the text grows. */
+  readonly key: number
+  readonly token: Token
+}
+
+const lex = (text: string): Array<Token> => Lexer.lex(text, { gfm: true })
+
+export class Blocks {
+  private done: ReadonlyArray<Block> = []
+  private doneText = ""
+  private last: { readonly text: string; readonly writing: boolean; readonly blocks: ReadonlyArray<Block> } | undefined
+
+  update(text: string, writing: boolean): ReadonlyArray<Block> {
+    if (this.last?.text === text && this.last.writing === writing) return this.last.blocks
+    const blocks = this.cut(text, writing)
+    this.last = { text, writing, blocks }
+    return blocks
+  }
+
+  private cut(text: string, writing: boolean): ReadonlyArray<Block> {
+    // Text becomes shorter when `discardAfter` has made some of it void.
+    if (!text.startsWith(this.doneText)) {
+      this.done = []
+      this.doneText = ""
+    }
+    const start = this.doneText.length
+    const tokens = lex(text.slice(start))
+    const last = tokens.findLastIndex((token) => token.type !== "space")
+    let at = start
+    const blocks = tokens.map((token): Block => {
+      const key = at
+      at += token.raw.length
+      return { key, token }
+    })
+    const finished = blocks.slice(0, Math.max(last, 0)).filter(({ token }) => token.type !== "space")
+    const open = blocks[last]
+    if (open === undefined) return this.done
+    if (finished.length > 0) {
+      this.done = [...this.done, ...finished]
+      this.doneText = text.slice(0, open.key)
+    }
+    if (!writing || open.token.type === "code") return [...this.done, open]
+    // The end of the last block is completed: an open `**` is bold already, half a link is not shown.
+    const completed = lex(remend(text.slice(open.key), { linkMode: "text-only" }))
+    return [...this.done, ...completed.map((token, i) => ({ key: open.key + i, token }))]
+  }
+}
