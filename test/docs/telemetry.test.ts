@@ -27,7 +27,8 @@ it.for([
 
 it("every metric of tasks is documented", () => {
   const defined = [
-    ...read("packages/runtime/src/internal/telemetry/taskMetrics.ts").matchAll(/"((?:perennial|gen_ai)\.[\w.]+)"/g)
+    ...read("packages/runtime/src/internal/telemetry/taskMetrics.ts").matchAll(/"((?:perennial|gen_ai)\.[\w.]+)"/g),
+    ...read("packages/http/src/internal/webhookMetrics.ts").matchAll(/"(perennial\.webhooks\.[\w.]+)"/g)
   ]
   assert.isAbove(defined.length, 15)
   assert.deepStrictEqual(

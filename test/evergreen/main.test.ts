@@ -90,7 +90,7 @@ describe("evergreen", () => {
       const { text } = yield* get(`${address}/operator/users/local/tasks`)
       assert.match(
         JSON.parse(text).items[0].runner,
-        new RegExp(`^${hostname().replace(/[^\\w.-]/g, "-")}-${handle.pid}-`)
+        new RegExp(`^${hostname().replace(/[^\w.-]/g, "-")}-${handle.pid}-`)
       )
     }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)))
 

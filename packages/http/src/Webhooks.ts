@@ -32,6 +32,7 @@ import {
 import { Digest, Mac } from "effect/crypto"
 import * as WebhookCrypto from "./internal/webhookCrypto.ts"
 import * as WebhookMessage from "./internal/webhookMessage.ts"
+import { measure } from "./internal/webhookMetrics.ts"
 import { WebhookClient } from "./WebhookClient.ts"
 
 /**
@@ -173,6 +174,7 @@ const makeAttempt = Effect.gen(function*() {
     function*(claimed: ClaimedDelivery) {
       const outcome = yield* send(claimed)
       yield* store.settle(claimed, outcome)
+      yield* measure(claimed, outcome)
       if (outcome.type === "delivered") return
       yield* outcome.retryAfter === undefined
         ? Effect.logError(`A webhook is disabled, because its messages do not arrive. ${outcome.error}`)

@@ -10,7 +10,7 @@ import { type Outcome, WebhookStore } from "@perennial/domain/WebhookStore"
 import { NoAnswer, WebhookClient } from "@perennial/http/WebhookClient"
 import * as Webhooks from "@perennial/http/Webhooks"
 import * as TaskRuntime from "@perennial/runtime/TaskRuntime"
-import { Context, Duration, Effect, Latch, Layer, Queue, Redacted } from "effect"
+import { Context, Duration, Effect, Latch, Layer, Metric, Queue, Redacted } from "effect"
 import { TestClock } from "effect/testing"
 import { Webhook } from "standardwebhooks"
 import { makeEcho } from "./support.ts"
@@ -238,6 +238,38 @@ describe("webhooks", () => {
       yield* outcome
       assert.strictEqual((yield* store.list(alice))[0]?.disabled?.reason, "The receiver answered 410.")
     }))
+
+  it.effect("attempts are counted by their outcome, and the age of their messages is measured", () =>
+    Effect.gen(function*() {
+      const { answers, outcome, request, run, send, store } = yield* make()
+      yield* store.put(hook, settings)
+      yield* send
+      answers.push(500, 200, 410)
+      yield* run("a")
+      yield* second
+      yield* TestClock.adjust("10 seconds")
+      yield* run("b")
+      yield* second
+      for (let i = 0; i < 3; i++) yield* Effect.andThen(request, outcome)
+      yield* second
+      const metrics = yield* Metric.snapshot
+      assert.deepStrictEqual(
+        Object.fromEntries(
+          metrics.flatMap(({ attributes, id, state }) =>
+            id === "perennial.webhooks.attempts" && "count" in state
+              ? [[attributes?.["perennial.webhook.outcome"] ?? "", Number(state.count)]]
+              : []
+          )
+        ),
+        { delivered: 1, failed: 1, disabled: 1 }
+      )
+      const age = metrics.find(({ id }) => id === "perennial.webhooks.age")?.state
+      assert(age !== undefined && "max" in age)
+      assert.strictEqual(age.count, 3)
+      // The second attempt is five seconds after the first, or up to a tenth more.
+      assert.isAtLeast(age.max, 5)
+      assert.isAtMost(age.max, 8)
+    }).pipe(Effect.provideService(Metric.MetricRegistry, new Map())))
 
   it.effect("two processes send each message once", () =>
     Effect.gen(function*() {

@@ -8,7 +8,7 @@ import type { EndedTask } from "@perennial/domain/TaskBackend"
 import { type AgentEvent, toRaw } from "@perennial/domain/TaskEvent"
 import type { Secret, Topic, Webhook } from "@perennial/domain/Webhook"
 import type { NewDelivery } from "@perennial/domain/WebhookStore"
-import { DateTime, Effect, Schema } from "effect"
+import { DateTime, Effect, Option, Schema } from "effect"
 import { Digest, Mac } from "effect/crypto"
 import { Base64 } from "effect/encoding"
 
@@ -79,6 +79,12 @@ export const toDelivery = Effect.fnUntraced(function*(
     })
   }
 })
+
+/** When the occurrence of a message was, in milliseconds since 1970-01-01T00:00Z. `toDelivery` writes it near the beginning. */
+export const occurredAt = (body: string): number | undefined => {
+  const time = DateTime.make(/^\{"type":"[^"]*","timestamp":"([^"]*)"/.exec(body)?.[1] ?? "")
+  return Option.getOrUndefined(Option.map(time, ({ epochMilliseconds }) => epochMilliseconds))
+}
 
 const signWith = Effect.fnUntraced(function*(secret: Secret, signed: Uint8Array) {
   const mac = yield* Mac.Mac
