@@ -56,9 +56,9 @@ export const prepare = Effect.gen(function*() {
         }
       })
     )
-  /** Checks a program with the TypeScript of the workspace. */
-  const check = (file: string) => {
-    writeFileSync(join(folder, "tsconfig.json"), JSON.stringify({ files: [file], compilerOptions: typescript }))
+  /** Checks programs with the TypeScript of the workspace. */
+  const check = (files: ReadonlyArray<string>) => {
+    writeFileSync(join(folder, "tsconfig.json"), JSON.stringify({ files, compilerOptions: typescript }))
     return execute(join(process.cwd(), "node_modules/.bin/tsc"), ["--project", folder])
   }
   return { port, execute, check }
