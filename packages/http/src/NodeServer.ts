@@ -75,10 +75,11 @@ export const layer = (options: Options) =>
     const server = createServer({ ...arrival(options), keepAliveTimeout: 65_000 })
     server.setTimeout(socketTimeout(options))
     // `close` ends the connections that are idle at that moment. A connection that becomes idle later, such as when its
-    // event stream has been drained, would hold the shutdown up for as long as the client keeps the connection.
-    server.on("request", (_, response) => {
+    // event stream has been drained, would hold the shutdown up for as long as the client keeps the connection. Each ends by
+    // itself: `closeIdleConnections` goes through all connections, and destroys those that still have bytes to send.
+    server.on("request", ({ socket }, response) => {
       response.once("finish", () => {
-        if (!server.listening) server.closeIdleConnections()
+        if (!server.listening) socket.destroySoon()
       })
     })
     return server

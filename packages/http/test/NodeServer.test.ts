@@ -1,8 +1,9 @@
 import { NodeHttpServerRequest } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
 import * as NodeServer from "@perennial/http/NodeServer"
-import { ConfigProvider, Context, Effect, Layer } from "effect"
+import { ConfigProvider, Context, Effect, Exit, Fiber, Latch, Layer, Scope } from "effect"
 import { HttpRouter, HttpServer, HttpServerRequest, HttpServerResponse } from "effect/http"
+import { connect, type Socket } from "node:net"
 import { layerMemory, makeEcho } from "./support.ts"
 
 const serve = (environment: Record<string, string>) =>
@@ -44,6 +45,61 @@ describe("the idle timeout of a socket", () => {
       assert.strictEqual(yield* socketTimeout({ heartbeat: "1 second" }), 60_000)
       assert.strictEqual(yield* socketTimeout({ heartbeat: "1 minute" }), 240_000)
       assert.strictEqual(yield* socketTimeout({ heartbeat: "1 minute", socketTimeout: "3 minutes" }), 180_000)
+    }))
+})
+
+describe("the shutdown", () => {
+  const emitted = (socket: Socket, event: "readable" | "close") =>
+    Effect.callback<void>((resume) => void socket.once(event, () => resume(Effect.void)))
+
+  /** How many bytes arrive until the server closes the connection. */
+  const received = (socket: Socket) =>
+    Effect.callback<number>((resume) => {
+      let bytes = 0
+      socket.on("data", (data) => bytes += data.length)
+      socket.on("close", () => resume(Effect.succeed(bytes)))
+    })
+
+  it.live("does not cut a response that is on its way when another response ends", () =>
+    Effect.gen(function*() {
+      // More than the buffers of two sockets hold.
+      const large = new Uint8Array(64 * 1024 * 1024)
+      const scope = yield* Scope.make()
+      const path = (name: "large" | "small", response: HttpServerResponse.HttpServerResponse) => {
+        const arrived = Latch.makeUnsafe()
+        const answer = Latch.makeUnsafe()
+        const handler = Effect.as(Effect.andThen(arrived.open, answer.await), response)
+        return { name, arrived, answer, route: HttpRouter.add("GET", `/${name}`, handler) }
+      }
+      const paths = [
+        path("large", HttpServerResponse.uint8Array(large)),
+        path("small", HttpServerResponse.text("small"))
+      ] as const
+      const context = yield* Layer.buildWithScope(
+        HttpRouter.serve(Layer.merge(paths[0].route, paths[1].route), { disableLogger: true, disableListenLog: true })
+          .pipe(Layer.provideMerge(NodeServer.layer({ port: 0 }))),
+        scope
+      )
+      const { address } = Context.get(context, HttpServer.HttpServer)
+      const port = Number(new URL(HttpServer.formatAddress(address)).port)
+      const ask = ({ arrived, name }: typeof paths[number]) => {
+        const socket = connect(
+          port,
+          "127.0.0.1",
+          () => socket.write(`GET /${name} HTTP/1.1\r\nHost: localhost\r\n\r\n`)
+        )
+        socket.on("error", () => {})
+        return Effect.as(arrived.await, socket)
+      }
+      const [slow, quick] = yield* Effect.all([ask(paths[0]), ask(paths[1])])
+      const closed = yield* Effect.forkChild(Scope.close(scope, Exit.void), { startImmediately: true })
+      yield* paths[0].answer.open
+      // The reader of the large response reads no more than its beginning.
+      yield* emitted(slow, "readable")
+      yield* paths[1].answer.open
+      yield* emitted(quick.resume(), "close")
+      assert.isAbove(yield* received(slow), large.length)
+      yield* Fiber.join(closed)
     }))
 })
 
