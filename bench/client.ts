@@ -41,9 +41,11 @@ const watch = async (
     const sent = stamp === -1 ? Number.NaN : Number.parseFloat(data.toString("latin1", stamp + 11, stamp + 31))
     if (!Number.isNaN(sent)) latencies.push(now() - sent)
   })
-  const ended = connection.stream("GET", `/tasks/${taskId}/events`, sse, "", (slice) => frames.push(slice)).then(() => {
-    last = now()
-  })
+  const ended = connection.stream("GET", `/tasks/${taskId}/events`, sse, "", (slice) => frames.push(slice)).finally(
+    () => {
+      last = now()
+    }
+  )
   ended.catch(caughtUp.reject)
   await caughtUp.promise
   return { connection, frames, ended }
