@@ -15,7 +15,7 @@ const start = async (connection: Connection, message: string): Promise<string> =
 interface Watcher {
   readonly connection: Connection
   readonly frames: Frames
-  readonly ended: Promise<void>
+  readonly ended: Promise<unknown>
 }
 
 let watchers: Array<Watcher> = []
