@@ -27,7 +27,7 @@ describe("ServerConfig", () => {
         retention: Option.some(Duration.days(30)),
         webhook: { url: Option.none(), secrets: [], allowPrivate: false },
         log: { level: "Info", format: "text" },
-        telemetry: { metrics: true, otlp: Option.none(), headers: Redacted.make({}) },
+        telemetry: { metrics: true, otlp: Option.none(), headers: Redacted.make({}), traceRatio: 1 },
         model: {
           name: "claude-opus-5-5",
           fallbacks: [],
@@ -64,6 +64,7 @@ describe("ServerConfig", () => {
         PERENNIAL_METRICS: "false",
         PERENNIAL_OTLP: "http://127.0.0.1:4318",
         PERENNIAL_OTLP_HEADERS: "authorization=Bearer hunter2, x-scope=acme",
+        PERENNIAL_TRACE_RATIO: "0.1",
         ANTHROPIC_API_KEY: "key",
         ANTHROPIC_BASE_URL: "http://127.0.0.1:4000/"
       })
@@ -92,6 +93,7 @@ describe("ServerConfig", () => {
       ])
       assert.deepStrictEqual(config.log, { level: "Warn", format: "json" })
       assert.isFalse(config.telemetry.metrics)
+      assert.strictEqual(config.telemetry.traceRatio, 0.1)
       assert.deepStrictEqual(config.telemetry.otlp, Option.some("http://127.0.0.1:4318"))
       assert.deepStrictEqual(Redacted.value(config.telemetry.headers), {
         authorization: "Bearer hunter2",
@@ -204,6 +206,7 @@ describe("ServerConfig", () => {
       [{ PERENNIAL_LOG_FORMAT: "xml" }, "PERENNIAL_LOG_FORMAT=xml", "text, json"],
       [{ PERENNIAL_METRICS: "yes" }, "PERENNIAL_METRICS=yes", "true or false"],
       [{ PERENNIAL_OTLP: "collector:4318" }, "PERENNIAL_OTLP=collector:4318", "http://127.0.0.1:4318"],
+      [{ PERENNIAL_TRACE_RATIO: "1.5" }, "PERENNIAL_TRACE_RATIO=1.5", "from 0 (no trace) to 1"],
       [{ PERENNIAL_MODEL: "a b" }, "PERENNIAL_MODEL=a b", "claude-opus-5-5"],
       [{ ANTHROPIC_BASE_URL: "ftp://example.org" }, "ANTHROPIC_BASE_URL=ftp://example.org", "https://"]
     ] as const

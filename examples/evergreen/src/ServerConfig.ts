@@ -37,6 +37,8 @@ export interface ServerConfig extends ListenConfig.ListenConfig {
     readonly otlp: Option.Option<string>
     /** Headers for that place, such as its key. */
     readonly headers: Redacted.Redacted<Readonly<Record<string, string>>>
+    /** The part of the traces that is recorded, from 0 to 1. */
+    readonly traceRatio: number
   }
   readonly webhook: {
     /** The address that is told about the tasks of all users. */
@@ -233,6 +235,11 @@ const otlpHeaders = read("PERENNIAL_OTLP_HEADERS", {
   }
 })
 
+const traceRatio = read("PERENNIAL_TRACE_RATIO", {
+  accepted: "a number from 0 (no trace) to 1 (every trace), such as 0.1",
+  parse: (value) => /^(?:0(?:\.\d+)?|1(?:\.0+)?)$/.test(value) ? Option.some(Number(value)) : Option.none()
+})
+
 /** Reads the environment. */
 export const load: Effect.Effect<ServerConfig, InvalidSetting> = Effect.gen(function*() {
   const jwt = yield* JwtConfig.load
@@ -248,7 +255,8 @@ export const load: Effect.Effect<ServerConfig, InvalidSetting> = Effect.gen(func
     telemetry: {
       metrics: yield* withDefault(metrics, true),
       otlp: yield* otlp,
-      headers: yield* withDefault(otlpHeaders, Redacted.make({}))
+      headers: yield* withDefault(otlpHeaders, Redacted.make({})),
+      traceRatio: yield* withDefault(traceRatio, 1)
     },
     model: {
       name: yield* withDefault(modelName, AnthropicModel.defaultModel),
@@ -282,6 +290,7 @@ export const variables = [
   "PERENNIAL_METRICS",
   "PERENNIAL_OTLP",
   "PERENNIAL_OTLP_HEADERS",
+  "PERENNIAL_TRACE_RATIO",
   "ANTHROPIC_API_KEY",
   "ANTHROPIC_BASE_URL",
   "PERENNIAL_MODEL",

@@ -25,11 +25,12 @@ export const routes = (config: Config) =>
 export const streams = (config: Config) => isOn(config) ? Metrics.layerStreams : Layer.empty
 
 /** Below everything else: what makes spans and log lines sends them to the collector. */
-export const exporter = ({ headers, otlp }: Config) =>
+export const exporter = ({ headers, otlp, traceRatio }: Config) =>
   Option.match(otlp, {
     onNone: () => Layer.empty,
     onSome: (baseUrl) =>
-      TaskTelemetry.layerWithoutContents.pipe(
+      TaskTelemetry.layerSampled(traceRatio).pipe(
+        Layer.provideMerge(TaskTelemetry.layerWithoutContents),
         Layer.provideMerge(Otlp.layerJson({
           baseUrl,
           headers: Redacted.value(headers),
