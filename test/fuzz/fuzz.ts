@@ -40,7 +40,9 @@ const judge = ({ headers, status, text }: Answer): string | undefined => {
   return status === 503 && limits.some((limit) => text.includes(limit)) ? undefined : `The answer is ${status}.`
 }
 
-const maxFindings = 20
+const maxFindings = 5
+/** The attacker has new tasks after so many requests. */
+const renewEvery = 500
 
 const exportOf = {
   method: "GET",
@@ -56,10 +58,10 @@ export const fuzz = Effect.fnUntraced(
   function*({ count, seed, store }: Options): Effect.fn.Return<Report, never, Scope.Scope> {
     const call = yield* make(store)
     const victim = yield* prepare(call, { token: "victim-token", word: mark, holding: true })
-    const own = yield* prepare(call, { token: "attacker-token", word: "mine", holding: false })
+    const prepareOwn = prepare(call, { token: "attacker-token", word: "mine", holding: false })
     const document = yield* call({ method: "GET", path: "/openapi.json", headers: {}, body: undefined })
     const operations = operationsOf(JSON.parse(document.text))
-    const attacker = new Attacker(new Dice(seed, 1), operations, victim, own)
+    const attacker = new Attacker(new Dice(seed, 1), operations, victim, yield* prepareOwn)
     const before = settled(yield* call(exportOf))
 
     const findings: Array<Finding> = []
@@ -67,8 +69,15 @@ export const fuzz = Effect.fnUntraced(
     const sentTo = new Map<string, number>()
     let tenth = 0
     for (let i = 0; i < count && findings.length < maxFindings; i++) {
-      const sent = attacker.request()
-      const answer = yield* call(sent)
+      // The attacker erases the data of the attacker, too.
+      if (i % renewEvery === renewEvery - 1) attacker.own = yield* prepareOwn
+      const request = attacker.request()
+      // A leak may be in a stream that does not end.
+      const sent = { ...request, until: [...request.until ?? [], mark] }
+      const answer = yield* Effect.timeoutOrElse(call(sent), {
+        duration: "10 seconds",
+        orElse: () => Effect.succeed({ status: 599, headers: "", text: "The answer does not end." })
+      })
       const what = judge(answer)
       if (what !== undefined) findings.push({ what, sent, answer })
       statuses.set(answer.status, (statuses.get(answer.status) ?? 0) + 1)

@@ -91,8 +91,15 @@ const fitting = (known: Known, name: string, path: string): ReadonlyArray<string
       return known.conversations
     case "toolCallId":
       return known.calls
+    case "taskId":
+      return known.tasks
+    case "replaces":
+      return known.messages
     case "userId":
+    case "owner":
       return ["victim"]
+    case "agentId":
+      return ["echo"]
     case "before":
     case "after":
       return [...known.cursors, ...known.messages, ...known.tasks, "0", "1"]
@@ -112,13 +119,14 @@ export class Attacker {
   readonly #dice: Dice
   readonly #operations: ReadonlyArray<Operation>
   readonly #victim: Known
-  readonly #own: Known
+  /** What the attacker has. */
+  own: Known
 
   constructor(dice: Dice, operations: ReadonlyArray<Operation>, victim: Known, own: Known) {
     this.#dice = dice
     this.#operations = operations
     this.#victim = victim
-    this.#own = own
+    this.own = own
   }
 
   #from(values: ReadonlyArray<string>): string {
@@ -130,14 +138,14 @@ export class Attacker {
   #value(name: string, path: string): string {
     const luck = this.#dice.next()
     if (luck < 0.55) return this.#from(fitting(this.#victim, name, path))
-    if (luck < 0.7) return this.#from(fitting(this.#own, name, path))
+    if (luck < 0.7) return this.#from(fitting(this.own, name, path))
     if (luck < 0.85) return this.#from(all(this.#victim))
     return this.#dice.pick(traps)
   }
 
   /** A ticket of the attacker, and what can be made of it and of a ticket of the victim without the secret. */
   #ticket(): string {
-    const [own = "", foreign = ""] = [this.#own.tickets[0], this.#victim.tickets[0]]
+    const [own = "", foreign = ""] = [this.own.tickets[0], this.#victim.tickets[0]]
     const [content = "", tag = ""] = own.split(".")
     const [foreignContent = "", foreignTag = ""] = foreign.split(".")
     return this.#dice.pick([
@@ -204,7 +212,14 @@ export class Attacker {
     const body = example === undefined || chosen === "GET" || chosen === "HEAD" ? undefined : this.#body(example)
     if (body !== undefined) headers["content-type"] = this.#dice.chance(0.97) ? "application/json" : "text/plain"
     const search = [...query, ...credential].join("&")
-    return { method: chosen, path: search === "" ? at : `${at}?${search}`, headers, body }
+    return {
+      method: chosen,
+      path: search === "" ? at : `${at}?${search}`,
+      headers,
+      body,
+      // The feed does not end. Its first update has what is active.
+      ...(path === "/feed" ? { until: ["data: "] } : undefined)
+    }
   }
 }
 

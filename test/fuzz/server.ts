@@ -12,7 +12,7 @@ import * as NodeWebhookClient from "@perennial/http/NodeWebhookClient"
 import * as Server from "@perennial/http/Server"
 import * as Tokens from "@perennial/http/Tokens"
 import * as TaskRuntime from "@perennial/runtime/TaskRuntime"
-import { Effect, Layer, Redacted } from "effect"
+import { Effect, Layer, Logger, Redacted } from "effect"
 
 export type Json = Readonly<Record<string, unknown>>
 
@@ -21,6 +21,8 @@ export interface Sent {
   readonly path: string
   readonly headers: Readonly<Record<string, string>>
   readonly body: string | undefined
+  /** Reads the answer only up to one of these texts: for a stream that does not end by itself. */
+  readonly until?: ReadonlyArray<string>
 }
 
 export interface Answer {
@@ -59,16 +61,21 @@ const users = Tokens.layer([
   { userId: UserId.make("olga"), secret: Redacted.make("olga-token"), roles: ["operator"] }
 ])
 
-/** Streams that do not end by themselves: their first piece is read. */
-const endless = (path: string) => path.startsWith("/feed")
+type Reader = ReadableStreamDefaultReader<Uint8Array<ArrayBuffer>>
 
-const read = async (response: Response, path: string): Promise<string> => {
-  if (!endless(path) || response.body === null || response.status !== 200) return response.text()
-  const reader = response.body.getReader()
-  const { value } = await reader.read()
+const readUntil = async (reader: Reader, until: ReadonlyArray<string>, before = ""): Promise<string> => {
+  const { done, value } = await reader.read()
+  const text = before + (value === undefined ? "" : Buffer.from(value).toString("latin1"))
+  if (done) return text
+  if (!until.some((one) => text.includes(one))) return readUntil(reader, until, text)
   await reader.cancel()
-  return value === undefined ? "" : new TextDecoder().decode(value)
+  return text
 }
+
+const read = (response: Response, until: ReadonlyArray<string> | undefined): Promise<string> =>
+  until === undefined || response.body === null || response.status !== 200
+    ? response.text()
+    : readUntil(response.body.getReader(), until)
 
 /** Starts the server. It ends with the scope. */
 export const make = (store: Store) =>
@@ -83,13 +90,15 @@ export const make = (store: Store) =>
               Layer.fresh(store === "memory" ? MemoryStore.layer : SqliteStore.layer({ filename: ":memory:" }))
             ),
             Layer.merge(users),
-            Layer.merge(NodeWebhookClient.layer())
+            Layer.merge(NodeWebhookClient.layer()),
+            // A line for each refused request would be most of the time.
+            Layer.provideMerge(Logger.layer([]))
           )
         )
       ),
       ({ dispose }) => Effect.promise(dispose)
     ),
-    ({ handler }): Call => ({ body, headers, method, path }) =>
+    ({ handler }): Call => ({ body, headers, method, path, until }) =>
       Effect.promise(async () => {
         const response = await handler(
           new Request(`http://localhost:3000${path}`, { method, headers, ...(body === undefined ? {} : { body }) })
@@ -97,7 +106,7 @@ export const make = (store: Store) =>
         return {
           status: response.status,
           headers: JSON.stringify([...response.headers]),
-          text: await read(response, path)
+          text: await read(response, until)
         }
       })
   )

@@ -41,7 +41,7 @@ export const prepare = Effect.fnUntraced(function*(
       call({
         method,
         path,
-        headers: { authorization: `Bearer ${token}`, ...headers },
+        headers: { authorization: `Bearer ${token}`, "content-type": "application/json", ...headers },
         body: body && JSON.stringify(body)
       }),
       ({ text }): Json => text.startsWith("{") ? JSON.parse(text) as Json : {}
@@ -56,10 +56,21 @@ export const prepare = Effect.fnUntraced(function*(
     })
   const first = yield* send("POST", "/tasks", { message: `${word} first` }, { "idempotency-key": key })
   yield* send("GET", `/tasks/${text(first["id"])}/events`)
+  /** Waits for the last event before a task stands still. */
+  const follow = (task: Json, until: string) =>
+    call({
+      method: "GET",
+      path: `/tasks/${text(task["id"])}/events`,
+      headers: { authorization: `Bearer ${token}` },
+      body: undefined,
+      until: [until]
+    })
   const asking = yield* begin(holds ? "approve" : "second")
   const holding = yield* begin(holds ? "hold" : "third")
   const conversationId = text(holding["conversationId"])
   yield* begin("behind", { conversationId, onBusy: "enqueue" })
+  yield* follow(asking, holds ? "\"type\":\"tool_approval\"" : "\"type\":\"done\"")
+  yield* follow(holding, holds ? "\"type\":\"text\"" : "\"type\":\"done\"")
   const webhook = yield* send("POST", "/webhooks", { url: `https://${word.toLowerCase()}.example/`, content: true })
   const tasks = yield* send("GET", "/tasks?limit=1")
   const conversations = yield* send("GET", "/conversations?limit=1")
