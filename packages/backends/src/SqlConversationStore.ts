@@ -45,7 +45,8 @@ const dialect = forStore("SqlConversationStore")
  * @category constructors
  */
 export const make: Effect.Effect<Service, UnusableStore, SqlClient.SqlClient | Scope.Scope> = Effect.gen(function*() {
-  const { boundTransaction, conversationStatements, sql, time, withRetries, withTransaction } = yield* dialect
+  const { boundTransaction, conversationStatements, noteDeleted, sql, time, withRetries, withTransaction } =
+    yield* dialect
   const statements = yield* conversationStatements
   const columns = conversationColumns(sql)
 
@@ -132,6 +133,7 @@ export const make: Effect.Effect<Service, UnusableStore, SqlClient.SqlClient | S
         const [counted] = yield* readCounts(sql`SELECT COUNT(*) AS messages FROM perennial_messages
           WHERE conversation_id = ${id} AND position > 0`)
         yield* sql`DELETE FROM perennial_messages WHERE conversation_id = ${id}`
+        yield* noteDeleted
         return Number(counted?.messages)
       })), toConversationStoreError("delete"))
   }

@@ -66,7 +66,8 @@ const dialect = forStore("SqlWebhookStore")
  * @category constructors
  */
 export const make: Effect.Effect<Service, UnusableStore, SqlClient.SqlClient> = Effect.gen(function*() {
-  const { boundTransaction, isShared, lockRows, rowsOf, sql, time, withRetries, withTransaction } = yield* dialect
+  const { boundTransaction, isShared, lockRows, noteDeleted, rowsOf, sql, time, withRetries, withTransaction } =
+    yield* dialect
   const all = sql.literal(columns)
   // A message that another process claims at this moment is left to it.
   const skipLocked = sql.literal(isShared ? "FOR UPDATE SKIP LOCKED" : "")
@@ -128,6 +129,7 @@ export const make: Effect.Effect<Service, UnusableStore, SqlClient.SqlClient> = 
         const own = ids.length === 0 ? sql.literal("") : sql`OR ${sql.in("webhook_id", ids)}`
         const deliveries = yield* sql`DELETE FROM perennial_webhook_deliveries WHERE user_id = ${userId} ${own}
           RETURNING id`
+        if (ids.length + deliveries.length > 0) yield* noteDeleted
         return { webhooks: ids.length, deliveries: deliveries.length }
       })), toWebhookStoreError("forgetUser"))
 

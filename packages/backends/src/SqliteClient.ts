@@ -47,9 +47,6 @@ export interface Options {
 /** How long a statement waits for a lock of another program, such as a backup, in milliseconds. The wait blocks the process. */
 const busyTimeout = 5000
 
-/** `secure_delete`: what is deleted is overwritten with zeros, so that the file does not keep what a user has deleted. */
-const pragmas = ["PRAGMA journal_mode = WAL", "PRAGMA synchronous = FULL", "PRAGMA secure_delete = ON"]
-
 /** How many prepared statements are kept. */
 const statements = 200
 
@@ -202,7 +199,7 @@ export const make = Effect.fnUntraced(function*({ filename }: Options): Effect.f
   Scope.Scope | Reactivity.Reactivity
 > {
   const database = yield* own(filename).pipe(
-    Effect.flatMap((path) => open(path, busyTimeout, pragmas)),
+    Effect.flatMap((path) => open(path, busyTimeout, ["PRAGMA journal_mode = WAL", "PRAGMA synchronous = FULL"])),
     Effect.catchTag("SqlError", (error) => Effect.fail(refuse(error)))
   )
   return yield* SqlClient.make({

@@ -8,9 +8,11 @@
  * @since 0.1.0
  */
 import { Context, Duration, Effect, Layer } from "effect"
+import { Digest } from "effect/crypto"
 import { HttpEffect, HttpServerResponse } from "effect/http"
 import { RateLimiter } from "effect/persistence"
 import { type Count, RequestCounter } from "./internal/requestCounter.ts"
+import * as WebhookCrypto from "./internal/webhookCrypto.ts"
 import { RateLimited } from "./Problems.ts"
 
 /**
@@ -31,11 +33,13 @@ const setHeaders = (headers: Readonly<Record<string, string>>) =>
 
 const toSeconds = (duration: Duration.Duration): number => Math.max(1, Math.ceil(Duration.toSeconds(duration)))
 
+const utf8 = new TextEncoder()
+
 /** If the store does not answer for so long, the request is accepted. */
 const patience = "1 second"
 
 /** Draft 10 of "RateLimit header fields for HTTP": `q` and `w` are the policy, `r` and `t` what is left of it. */
-const makeCount = (limiter: RateLimiter.RateLimiter, options: Options): Count => {
+const makeCount = (limiter: RateLimiter.RateLimiter, digest: Digest.Digest["Service"], options: Options): Count => {
   const limit = options.requests
   const window = Duration.fromInputUnsafe(options.window ?? "1 minute")
   const policy = { "ratelimit-policy": `"requests";q=${limit};w=${toSeconds(window)}` }
@@ -54,8 +58,10 @@ const makeCount = (limiter: RateLimiter.RateLimiter, options: Options): Count =>
     })
   })
 
-  return (key) =>
-    limiter.consume({ key, limit, window, algorithm: "token-bucket" }).pipe(
+  // A store keeps a digest: a count that outlives the deletion of its user does not name the user.
+  return (name) =>
+    digest.digestHex(Digest.sha256, utf8.encode(name)).pipe(
+      Effect.flatMap((key) => limiter.consume({ key, limit, window, algorithm: "token-bucket" })),
       Effect.timeoutOrElse({
         duration: patience,
         orElse: () => Effect.logWarning("A rate limit was not counted: no answer.")
@@ -84,7 +90,12 @@ const makeCount = (limiter: RateLimiter.RateLimiter, options: Options): Count =>
  * @category layers
  */
 export const layer = (options: Options): Layer.Layer<never, never, RateLimiter.RateLimiter> =>
-  Layer.effect(RequestCounter, Effect.map(RateLimiter.RateLimiter, (limiter) => makeCount(limiter, options)))
+  Layer.effect(
+    RequestCounter,
+    Effect.gen(function*() {
+      return makeCount(yield* RateLimiter.RateLimiter, yield* Digest.Digest, options)
+    })
+  ).pipe(Layer.provide(WebhookCrypto.layer))
 
 /** effect's store in memory never forgets a key. A new one takes its place after this many keys. */
 const maxKeys = 100_000

@@ -1,7 +1,7 @@
 /**
  * The two dialects that the SQL stores know, SQLite and PostgreSQL: every difference between them is named here.
  */
-import { Clock, Duration, Effect, type Scope } from "effect"
+import { Clock, Duration, Effect, Schema, type Scope } from "effect"
 import { SqlClient, type SqlError, type Statement } from "effect/sql"
 import { UnusableStore } from "../UnusableStore.ts"
 import type { ConversationStatements } from "./conversationStatements.ts"
@@ -14,6 +14,8 @@ import type { Columns } from "./sqlInput.ts"
 import * as SqliteConversations from "./sqliteConversations.ts"
 import * as SqliteTaskStatements from "./sqliteTaskStatements.ts"
 import { makeWithRetries, type WithRetries, withRetries } from "./sqlRetry.ts"
+import { readRows } from "./sqlRows.ts"
+import type { CodecError } from "./storeRetry.ts"
 import type { TaskStatements } from "./taskStatements.ts"
 
 type Write = Statement.Statement<object>
@@ -33,8 +35,10 @@ export interface Dialect {
   readonly withTransaction: SqlClient.SqlClient["withTransaction"]
   /** A column for the statement that takes the first lock of a transaction: it limits how long the lock may be kept. */
   readonly boundTransaction: Statement.Fragment
+  /** Notes, in the transaction of a deletion, that the files of the database have deleted texts. */
+  readonly noteDeleted: Effect.Effect<void, SqlError.SqlError>
   /** Erases deleted texts from the files of the database, as far as a client can. */
-  readonly eraseDeleted: Effect.Effect<void, SqlError.SqlError>
+  readonly eraseDeleted: Effect.Effect<void, SqlError.SqlError | CodecError>
   /** The end of a `SELECT` that locks its rows. */
   readonly lockRows: Statement.Fragment
   /** The order of lists of tasks, by the columns of their indexes alone. */
@@ -64,6 +68,8 @@ export interface Dialect {
   }
 }
 
+const readVersions = readRows(Schema.Struct({ user_version: Schema.Int }))
+
 /** One process has the database, which is in the process itself. */
 export const sqlite = (sql: SqlClient.SqlClient): Dialect => {
   const time = Effect.map(Clock.currentTimeMillis, (now) => sql`${now}`)
@@ -78,8 +84,16 @@ export const sqlite = (sql: SqlClient.SqlClient): Dialect => {
     withRetries,
     withTransaction: sql.withTransaction,
     boundTransaction: sql.literal("NULL"),
-    // Rows are overwritten with zeros when they are deleted (`secure_delete`). The log still has the pages of before.
-    eraseDeleted: Effect.asVoid(sql`PRAGMA wal_checkpoint(TRUNCATE)`),
+    noteDeleted: Effect.asVoid(sql`PRAGMA user_version = 1`),
+    // Free places of a page keep what was there, even with `secure_delete`: the file is written anew, once for its deletions. The
+    // write-ahead log has the pages of before.
+    eraseDeleted: Effect.gen(function*() {
+      const [row] = yield* readVersions(sql`PRAGMA user_version`)
+      if (row?.user_version === 0) return
+      yield* sql`VACUUM`
+      yield* sql`PRAGMA user_version = 0`
+      yield* sql`PRAGMA wal_checkpoint(TRUNCATE)`
+    }),
     // A transaction takes the lock of the whole database when it begins.
     lockRows: sql.literal(""),
     newestFirst: sql.literal("id DESC"),
@@ -112,6 +126,7 @@ export const postgres = (sql: SqlClient.SqlClient): Dialect => {
     withTransaction: PgTransaction.makeWithTransaction(sql),
     boundTransaction: PgTransaction.boundTransaction(sql),
     // Autovacuum frees deleted rows; a client cannot erase them from files and backups.
+    noteDeleted: Effect.void,
     eraseDeleted: Effect.void,
     lockRows: sql.literal("FOR UPDATE"),
     // The primary key, read backwards, has NULLS FIRST. If it had the order of a list, PostgreSQL could choose it, and read

@@ -31,7 +31,7 @@ export const make = (
   dialect: Dialect,
   { finishNewest, insertEvents }: Pick<TaskStatements, "finishNewest" | "insertEvents">
 ): Pick<Service, "finish" | "putIntent" | "deleteConversation" | "forgetUser"> => {
-  const { boundTransaction, eraseDeleted, lockRows, sql, time, withRetries, withTransaction } = dialect
+  const { boundTransaction, eraseDeleted, lockRows, noteDeleted, sql, time, withRetries, withTransaction } = dialect
   const { cancelWaiting, intentOf, lockOf, promote, promoted, recordIntent } = ConversationQueue.make(dialect)
   const columns = taskColumns(sql)
 
@@ -134,6 +134,7 @@ export const make = (
         yield* sql`DELETE FROM perennial_task_intents WHERE task_id IN ${tasks}`
         yield* sql`DELETE FROM perennial_tasks WHERE conversation_id = ${conversationId}`
         yield* sql`DELETE FROM perennial_task_queues WHERE conversation_id = ${conversationId}`
+        yield* noteDeleted
         return {
           tasks: Number(counts?.tasks),
           events: Number(counts?.events),
