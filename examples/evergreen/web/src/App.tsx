@@ -30,7 +30,7 @@ function Pages() {
     else if (!path.startsWith("/c/")) conversation.leave()
   }, [path])
   return (
-    <Suspense fallback={<main className="page" aria-busy />}>
+    <Suspense fallback={<main id="main" className="page" aria-busy />}>
       <Switch>
         <Route path="/">
           <NewChat key={visits} />
@@ -68,7 +68,7 @@ export function App() {
   if (signedOut) return <SignIn />
   return (
     <>
-      <a className="skip" href="#message">To the message box</a>
+      <a className="skip" href="#main">To the content</a>
       <div className="layout">
         <Sidebar />
         <Pages />

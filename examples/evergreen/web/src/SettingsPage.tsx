@@ -43,7 +43,7 @@ export default function SettingsPage() {
     api.version().then(setVersion, () => {})
   }, [])
   return (
-    <main className="page settings">
+    <main id="main" className="page settings">
       <Header title="Settings" />
       <div className="column">
         <Choice

@@ -24,7 +24,7 @@ export const signOut = (): void => {
 export function SignIn() {
   const [token, setToken] = useState("")
   return (
-    <main className="sign-in">
+    <main id="main" className="sign-in">
       <img src="/icon.svg" alt="" width={44} height={44} />
       <h1>Sign in to Evergreen</h1>
       <p>This server wants a token. The person who runs the server has it.</p>

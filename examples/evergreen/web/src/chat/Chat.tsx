@@ -85,7 +85,7 @@ export function Chat({ id, isNew }: { readonly id: string; readonly isNew: boole
     document.title = `${mark}${isNew && rows.length === 0 ? "Evergreen" : title}`
   }, [title, state, isNew, rows.length])
   return (
-    <main className="chat">
+    <main id="main" className="chat">
       <Header title={title}>
         {state === undefined ? null : <span className="state" data-state={state[0]}>{state[1]}</span>}
       </Header>

@@ -122,7 +122,7 @@ export default function Inbox() {
     }), [index, items.length, item, navigate])
   const count = approvals?.length ?? 0
   return (
-    <main className="page inbox">
+    <main id="main" className="page inbox">
       <Header title="Inbox">
         {count === 0
           ? null

@@ -89,7 +89,7 @@ export default function TaskPage({ id }: { readonly id: string }) {
   }, [shown])
   if (missing) {
     return (
-      <main className="page">
+      <main id="main" className="page">
         <Header title="Task" />
         <div className="empty">
           <h2>There is no such task.</h2>
@@ -108,7 +108,7 @@ export default function TaskPage({ id }: { readonly id: string }) {
     navigate(`/c/${encodeURIComponent(conversationId)}`)
   }
   return (
-    <main className="page task">
+    <main id="main" className="page task">
       <Header title={shown}>{task === undefined ? null : <StatusChip task={task} />}</Header>
       <div className="column wide">
         {task === undefined ? null : (

@@ -83,7 +83,7 @@ export default function Tasks() {
   }
   const titles = new Map(conversations?.map(({ id, title }) => [id, title]))
   return (
-    <main className="page tasks">
+    <main id="main" className="page tasks">
       <Header title="Tasks">
         {active === 0 ? null : <span className="state" data-state="running">{active} active</span>}
       </Header>

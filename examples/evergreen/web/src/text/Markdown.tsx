@@ -75,10 +75,9 @@ const node = (token: Token): ReactNode => {
       return null
     case "paragraph":
       return <p>{nodes(t.tokens)}</p>
-    case "heading": {
-      const H = `h${Math.min(6, (t as Tokens.Heading).depth + 2)}` as "h3"
-      return <H>{nodes(t.tokens)}</H>
-    }
+    // The page has the first level. Levels of an answer may leave some out, so that all are the second level to screen readers.
+    case "heading":
+      return <h2 data-depth={(t as Tokens.Heading).depth}>{nodes(t.tokens)}</h2>
     case "code": {
       const { lang = "", raw, text } = t as Tokens.Code
       return <Code text={text} lang={lang} closed={/\n?(`{3,}|~{3,})\s*$/.test(raw)} />

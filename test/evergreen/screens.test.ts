@@ -1,0 +1,127 @@
+import { NodeServices } from "@effect/platform-node"
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, FileSystem } from "effect"
+import type { BrowserContextOptions, Page } from "playwright-core"
+import * as Browser from "./browser.ts"
+import { started } from "./server.ts"
+
+const phone = { viewport: { width: 390, height: 844 }, isMobile: true, hasTouch: true }
+
+const looks: ReadonlyArray<readonly [string, BrowserContextOptions]> = [
+  ["light", {}],
+  ["dark", { colorScheme: "dark" }],
+  ["phone", { ...phone, reducedMotion: "reduce" }],
+  ["phone-dark", { ...phone, colorScheme: "dark" }]
+]
+
+const script = `@pace 1 millis
+\\## What survives
+
+| store | starts/s |
+| --- | ---: |
+| SQLite | 732 |
+
+1. **Every event** is stored.
+2. A [bad link](javascript:alert(1)) is no link, and <b>HTML</b> stays text.
+
+\`\`\`ts
+const one = 1
+\`\`\`
+@tool announce {"subject":"Release","text":"It is out."}
+---
+@pace 1 millis
+It is announced.
+`
+
+const ask = (page: Page, text: string) =>
+  Browser.act(async () => {
+    await page.getByLabel("Message", { exact: true }).fill(text)
+    await page.keyboard.press("Enter")
+  })
+
+/** Each screen with what is on it when it is ready. */
+const screens: ReadonlyArray<readonly [name: string, path: string, ready: string]> = [
+  ["new", "/", ".empty"],
+  ["inbox", "/inbox", ".decide"],
+  ["tasks", "/t", ".table tbody tr"],
+  ["settings", "/settings", ".shortcuts"]
+]
+
+const scripted = Effect.gen(function*() {
+  const fs = yield* FileSystem.FileSystem
+  const file = yield* fs.makeTempFileScoped()
+  yield* fs.writeFileString(file, script)
+  return yield* started({ PERENNIAL_SCRIPT: file })
+})
+
+const refusedStyle = `new Promise((resolve) => {
+  document.addEventListener("securitypolicyviolation", (event) => resolve(event.effectiveDirective))
+  document.head.append(document.createElement("style"))
+  document.head.lastElementChild.append("body { color: red }")
+})`
+
+describe.skipIf(!Browser.isInstalled)("the screens of evergreen's web app", () => {
+  for (const [look, options] of looks) {
+    it.live(`keep the rules of accessibility and of the Content-Security-Policy: ${look}`, () =>
+      Effect.gen(function*() {
+        const { address } = yield* scripted
+        const me = yield* Browser.visitor(yield* Browser.launch, options)
+        const page = yield* me.open(address)
+        yield* ask(page, "Announce it.")
+        yield* Browser.act(() => page.locator(".approval").waitFor())
+        const chat = new URL(page.url()).pathname
+        const messages = page.locator(".messages")
+        assert.strictEqual(yield* Browser.act(() => messages.getByRole("link").count()), 0)
+        assert.strictEqual(yield* Browser.act(() => messages.getByText("<b>HTML</b> stays text").count()), 1)
+
+        const found: Array<string> = []
+        for (const [name, path, ready] of [...screens, ["chat", chat, ".approval"] as const]) {
+          yield* Browser.act(async () => {
+            await page.goto(address + path)
+            await page.locator(ready).first().waitFor()
+          })
+          yield* Browser.picture(page, `${name}-${look}`)
+          for (const violation of yield* Browser.violations(page)) found.push(`${name}: ${violation}`)
+        }
+        yield* Browser.act(async () => {
+          await page.goto(`${address}/t`)
+          await page.locator(".table tbody tr a").click()
+          await page.locator(".waterfall tbody tr").first().waitFor()
+        })
+        yield* Browser.picture(page, `task-${look}`)
+        for (const violation of yield* Browser.violations(page)) found.push(`task: ${violation}`)
+        assert.deepStrictEqual([...found, ...me.complaints], [])
+        assert.strictEqual(yield* Browser.act(() => page.evaluate(refusedStyle)), "style-src-elem")
+      }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)))
+  }
+
+  it.live("work with the keyboard: a decision in the inbox, the list of shortcuts, and no shortcut while one types", () =>
+    Effect.gen(function*() {
+      const { address } = yield* scripted
+      const me = yield* Browser.visitor(yield* Browser.launch)
+      const page = yield* me.open(address)
+      yield* ask(page, "nit?")
+      yield* Browser.act(async () => {
+        await page.locator(".approval").waitFor()
+        const chat = page.url()
+        await page.locator("h1").click()
+        await page.keyboard.press("i")
+        await page.locator(".decide").waitFor()
+        await page.keyboard.press("?")
+        await page.getByRole("dialog", { name: "Shortcuts" }).waitFor()
+        await page.keyboard.press("Escape")
+        await page.keyboard.press("a")
+        await page.getByText("Nothing waits for you.").or(page.getByText("Read it")).first().waitFor()
+        await page.goto(chat)
+        await page.getByText("It is announced.").waitFor()
+        await page.locator("h1").click()
+        await page.keyboard.press("t")
+        await page.locator(".table tbody tr").waitFor()
+        await page.keyboard.press("j")
+        await page.locator("tr[data-selected]").waitFor()
+        await page.keyboard.press("Enter")
+        await page.locator(".waterfall").waitFor()
+      })
+      assert.deepStrictEqual(me.complaints, [])
+    }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)))
+})
