@@ -36,12 +36,17 @@ export const ofClient: ReadonlyArray<Canary> = [
     "{ \"last-event-id\": cursor }",
     "{ \"last-event-id\": cursor + 1 }"
   ),
-  canary(
-    "a watch ends with its connection",
-    `${http}Watch.ts`,
-    "ended ? Stream.empty : Stream.fromEffect(lost)",
-    "ended || cursor > 1 ? Stream.empty : Stream.fromEffect(lost)"
-  )
+  {
+    name: "a watch delivers its last event again",
+    edits: [
+      { file: `${http}Watch.ts`, find: "{ \"last-event-id\": cursor }", replace: "{ \"last-event-id\": cursor - 1 }" },
+      {
+        file: `${http}Watch.ts`,
+        find: "Stream.filter(({ seq }) => seq > cursor)",
+        replace: "Stream.filter(({ seq }) => seq > 0)"
+      }
+    ]
+  }
 ]
 
 /** Bugs that show a user what belongs to another. */
