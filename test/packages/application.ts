@@ -78,6 +78,13 @@ export const compilers = ["5.9.3", "7.0.2"] as const
 /** Further versions of Node.js, by the name of their folder. */
 const nodes = { node22: "node@22.23.3", node20: "node@20.20.2" } as const
 
+/** How a program has ended. */
+export interface Ended {
+  readonly code: number
+  readonly stdout: string
+  readonly stderr: string
+}
+
 /** A temporary folder with an application. It is removed on disposal. */
 export class Application implements Disposable {
   readonly #root = mkdtempSync(join(tmpdir(), "perennial-packages-"))
@@ -133,6 +140,19 @@ export class Application implements Disposable {
   node(directory: string, file: string): Promise<string> {
     const warnings = "--disable-warning=ExperimentalWarning"
     return run(join(directory, "node"), [warnings, file], { cwd: this.directory })
+  }
+
+  /** Runs the program `perennial` with npx, as a user does. */
+  async perennial(...args: ReadonlyArray<string>): Promise<Ended> {
+    try {
+      const { stderr, stdout } = await exec("npx", ["--no-install", "perennial", ...args], { cwd: this.directory })
+      return { code: 0, stdout, stderr }
+    } catch (error) {
+      // The error of `execFile` has the exit code and the output of the program, if the program was started.
+      const { code, stderr = "", stdout = "" } = error as Partial<Ended>
+      if (code === undefined) throw error
+      return { code, stdout, stderr }
+    }
   }
 
   /** Type-checks with a configuration. Fails with the output of the compiler. */

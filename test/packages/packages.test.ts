@@ -64,6 +64,14 @@ describe("installed with npm, with effect only", () => {
   }
 })
 
+describe("the program perennial, installed with npm", () => {
+  it("names the packages that it needs, if they are not installed", async () => {
+    const { code, stderr, stdout } = await application.perennial("--help")
+    assert.deepStrictEqual([code, stdout], [2, ""])
+    assert.strictEqual(stderr, "perennial: A package is not installed: npm install effect @effect/platform-node\n")
+  })
+})
+
 describe.concurrent("installed with npm, with all peers", () => {
   beforeAll(async () => {
     await application.installPeers()
@@ -105,6 +113,19 @@ describe.concurrent("installed with npm, with all peers", () => {
       assert.strictEqual(await application.node(directory(), "modules.ts"), `${modules.length}\n`)
     })
   }
+
+  it("the program perennial runs with npx", async () => {
+    const help = await application.perennial("--help")
+    assert.deepStrictEqual([help.code, help.stderr], [0, ""])
+    assert.include(help.stdout, "start")
+    const version = await application.perennial("--version")
+    assert.strictEqual(version.stdout, `perennial ${packages[0]?.manifest["version"]}\n`)
+    const started = await application.perennial("start", "Hello", "--detach", "--json", "--store", "sqlite:test.db")
+    assert.strictEqual(JSON.parse(started.stdout).agentId, "assistant", started.stderr)
+    const listed = await application.perennial("list", "--json", "--store", "sqlite:test.db")
+    assert.lengthOf(JSON.parse(listed.stdout).items, 1, listed.stderr)
+    assert.strictEqual((await application.perennial("lsit")).code, 2)
+  })
 
   for (const compiler of compilers) {
     it(`every module and the programs of the READMEs pass TypeScript ${compiler} without skipLibCheck`, () =>

@@ -278,7 +278,19 @@ describe("a terminal", () => {
 describe("help", () => {
   it.live("--help names every command; completions know them, too", () =>
     Effect.gen(function*() {
-      const names = ["serve", "start", "watch", "cancel", "decide", "list", "show", "conversations", "doctor"]
+      const names = [
+        "serve",
+        "start",
+        "watch",
+        "cancel",
+        "decide",
+        "list",
+        "show",
+        "conversations",
+        "export",
+        "delete-user",
+        "doctor"
+      ]
       const commands = [["--help"], [], ...["bash", "zsh", "fish"].map((shell) => ["--completions", shell])]
       for (const args of commands) {
         const { code, err, out } = yield* perennial(args)

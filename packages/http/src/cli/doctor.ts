@@ -39,7 +39,10 @@ const tolerated = Duration.seconds(5)
 
 const compareClocks = (theirs: number, ours: number, whose: string) => {
   const difference = Math.round((theirs - ours) / 1_000)
-  const detail = `The clock of ${whose} differs by ${Math.abs(difference)} s from this machine's.`
+  // The time of a server has no parts of a second.
+  const detail = Math.abs(difference) <= 1
+    ? `The clock of ${whose} agrees with this machine's.`
+    : `The clock of ${whose} differs by ${Math.abs(difference)} s from this machine's.`
   return Math.abs(theirs - ours) <= Duration.toMillis(tolerated) + 1_000
     ? ok(detail)
     : warning(`${detail} Tokens and signatures may be refused: set both clocks.`)

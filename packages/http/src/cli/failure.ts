@@ -59,12 +59,14 @@ const codes: { readonly [Tag in string]?: number } = {
   QueueFull: exitCodes.refused,
   RateLimited: exitCodes.refused,
   TooManyStreams: exitCodes.refused,
-  TooManyUserStreams: exitCodes.refused
+  TooManyUserStreams: exitCodes.refused,
+  RouteNotFound: exitCodes.notFound,
+  UserStillActive: exitCodes.refused
 }
 
 /** The error below the errors that only say in which operation it happened. */
 const rootOf = (error: unknown): unknown =>
-  (Predicate.isTagged(error, "TaskBackendError") || Predicate.isTagged(error, "ConversationStoreError"))
+  ["ConversationStoreError", "TaskBackendError", "WebhookStoreError"].some((tag) => Predicate.isTagged(error, tag))
     && Predicate.hasProperty(error, "cause") && Predicate.isObject(error.cause)
     ? rootOf(error.cause)
     : error

@@ -55,7 +55,7 @@ export class Output extends Context.Service<Output, {
           if (!remarksOnTerminal) return Effect.void
           return Effect.flatMap(clear, (before) => {
             shown = text !== ""
-            return remark(`${before}${dim(text)}`)
+            return remark(text === "" ? before : `${before}${dim(text)}`)
           })
         },
         bold: style(1, yield* stdio.stdoutIsTerminal)

@@ -11,12 +11,13 @@ import { brief, Output } from "./output.ts"
 import { serve } from "./serve.ts"
 import { Json } from "./settings.ts"
 import { commands } from "./tasks.ts"
+import { commands as userCommands } from "./userData.ts"
 
 const [start, watch, cancel, decide, list, show] = commands
 
 const perennial = Command.make("perennial").pipe(
   Command.withDescription("Start, watch and steer the tasks of AI agents, at a server or straight at a store."),
-  Command.withSubcommands([serve, start, watch, cancel, decide, list, show, conversations, doctor]),
+  Command.withSubcommands([serve, start, watch, cancel, decide, list, show, conversations, ...userCommands, doctor]),
   Command.withGlobalFlags([Json])
 )
 

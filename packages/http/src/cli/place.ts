@@ -7,7 +7,9 @@ import { ConversationStore } from "@perennial/domain/ConversationStore"
 import { CurrentUser } from "@perennial/domain/CurrentUser"
 import { type ConversationId, UserId } from "@perennial/domain/Ids"
 import { TaskManager } from "@perennial/domain/TaskManager"
-import { Context, Effect, Layer, Option, type Path } from "effect"
+import { type Receipt, UserData } from "@perennial/domain/UserData"
+import type { ExportLine } from "@perennial/domain/UserExport"
+import { Context, Effect, Layer, Option, type Path, Stream } from "effect"
 import { FetchHttpClient } from "effect/http"
 import * as Client from "../Client.ts"
 import { makeRemote } from "../internal/remoteTaskManager.ts"
@@ -25,6 +27,16 @@ export class Conversations extends Context.Service<Conversations, {
   /** All messages of a conversation, oldest first. */
   readonly messages: (id: ConversationId) => Effect.Effect<ReadonlyArray<StoredMessage>, Failure>
 }>()("@perennial/http/cli/place/Conversations") {}
+
+/** Everything that is stored of the user. */
+export class PersonalData extends Context.Service<PersonalData, {
+  /** The user, for people. */
+  readonly whose: string
+  /** Ends with a line of the type `end`, or is not complete. */
+  readonly export: Stream.Stream<ExportLine, Failure>
+  /** Cancels the tasks of the user, and erases everything. */
+  readonly erase: Effect.Effect<Receipt, Failure>
+}>()("@perennial/http/cli/place/PersonalData") {}
 
 /** The line that runs another command at the same place, for people to copy. */
 export class CommandLine extends Context.Service<CommandLine, (...args: ReadonlyArray<string>) => string>()(
@@ -79,10 +91,26 @@ const storedConversations = (store: ConversationStore["Service"], userId: UserId
         Effect.mapError(store.messages({ id, userId }, { limit, after: last?.id }), toFailure))
   })
 
-const layerServer = Layer.effectContext(Effect.gen(function*() {
-  if (Option.isSome(yield* Settings.User)) {
-    return yield* usage("--user is for --store: at a server the token says who the user is.")
-  }
+/** The user of the token, or any user for an operator. */
+const remoteData = ({ operator, users }: Client.PerennialClient["Service"], user: Option.Option<UserId>) => {
+  const params = { userId: Option.getOrElse(user, () => UserId.make("local")) }
+  const exported = Option.isNone(user) ? users.export() : operator.export({ params })
+  const erased = Option.isNone(user) ? users.erase() : operator.erase({ params })
+  return PersonalData.of({
+    whose: Option.match(user, { onNone: () => "the user of this server", onSome: (id) => `user ${id}` }),
+    export: Stream.mapError(Stream.unwrap(exported), toFailure),
+    erase: Effect.mapError(erased, toFailure)
+  })
+}
+
+const storedData = (userData: UserData["Service"], userId: UserId) =>
+  PersonalData.of({
+    whose: `user ${userId}`,
+    export: Stream.mapError(userData.export(userId), toFailure),
+    erase: Effect.mapError(userData.erase(userId), toFailure)
+  })
+
+const makeServer = Effect.gen(function*() {
   const url = yield* serverUrl
   const secret = yield* token
   const client = Context.get(
@@ -94,6 +122,7 @@ const layerServer = Layer.effectContext(Effect.gen(function*() {
   const file = yield* Settings.TokenFile
   return Context.make(TaskManager, makeRemote(client)).pipe(
     Context.add(Conversations, remoteConversations(client)),
+    Context.add(PersonalData, remoteData(client, yield* Settings.User)),
     Context.add(
       CommandLine,
       commandLine(
@@ -102,7 +131,16 @@ const layerServer = Layer.effectContext(Effect.gen(function*() {
       )
     )
   )
+})
+
+/** The server, for the user of the token. */
+const layerServer = Layer.effectContext(Effect.gen(function*() {
+  if (Option.isNone(yield* Settings.User)) return yield* makeServer
+  return yield* usage("--user is for --store, export and delete-user: otherwise the token says who the user is.")
 })).pipe(Layer.provide(FetchHttpClient.layer))
+
+/** The server, also for another user than that of the token. */
+const layerServerOfUser = Layer.effectContext(makeServer).pipe(Layer.provide(FetchHttpClient.layer))
 
 /** Opens a store. With `agents`, tasks are executed in this process; without, this process only reads and steers them. */
 const layerStore = (given: string, agents: Layer.Layer<AgentsService, Failure, Path.Path>) =>
@@ -128,29 +166,35 @@ const layerStore = (given: string, agents: Layer.Layer<AgentsService, Failure, P
     const userId = Option.getOrElse(user, () => UserId.make("local"))
     const flags = ["--store", name, ...Option.match(user, { onNone: () => [], onSome: (id) => ["--user", id] })]
     return Layer.mergeAll(
-      TaskRuntime.layer.pipe(Layer.provide(agents)),
+      Layer.effect(PersonalData, Effect.map(UserData, (userData) => storedData(userData, userId))).pipe(
+        Layer.provide(UserData.layer)
+      ),
       Layer.effect(Conversations, Effect.map(ConversationStore, (store) => storedConversations(store, userId))),
       Layer.succeed(CommandLine, commandLine(...flags)),
       Layer.succeed(CurrentUser, userId)
     ).pipe(
+      Layer.provideMerge(TaskRuntime.layer.pipe(Layer.provide(agents))),
       Layer.provide(StoreSetting.layer(setting.value, { applicationName: "perennial command line" })),
       (layer) => withFailure(layer, unusable)
     )
   })))
 
 /** The place that the flags name. `agents` execute tasks if the place is a store. */
-const layerWith = (agents: Layer.Layer<AgentsService, Failure, Path.Path>) =>
+const layerWith = (agents: Layer.Layer<AgentsService, Failure, Path.Path>, server = layerServer) =>
   Layer.unwrap(Effect.map(
     Settings.Store,
     (store): Layer.Layer<
       Layer.Success<typeof layerServer>,
       Failure,
       Layer.Services<typeof layerServer> | Layer.Services<ReturnType<typeof layerStore>>
-    > => Option.isNone(store) ? layerServer : layerStore(store.value, agents)
+    > => Option.isNone(store) ? server : layerStore(store.value, agents)
   ))
 
 /** For commands that read and steer tasks. */
 export const layer = layerWith(Agents.layerNone)
+
+/** For commands that an operator may use for any user. */
+export const layerOfUser = layerWith(Agents.layerNone, layerServerOfUser)
 
 /** For commands that follow a task: if the place is a store, this process executes the tasks of the agents. */
 export const layerExecuting = (module: Option.Option<string>) =>

@@ -1,6 +1,7 @@
 /**
  * The command that serves: a store, agents, and the API.
  */
+import { UserData } from "@perennial/domain/UserData"
 import { Config, ConfigProvider, Console, Effect, Layer, Logger, Option, Queue, Record } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
 import { HttpServer } from "effect/http"
@@ -85,6 +86,7 @@ export const serve = Command.make("serve", {
     const flags = ConfigProvider.fromEnv({ env: Record.getSomes({ HOST: host, PORT: port }) })
     const served = greeting.pipe(
       Layer.provide(layerServer),
+      Layer.provide(UserData.layer),
       Layer.provide(layerRuntime),
       Layer.merge(layerRetention),
       Layer.provide(Agents.layer(agents)),

@@ -39,7 +39,7 @@ export const User = GlobalFlag.Setting("user")({
   flag: Flag.String("user").pipe(
     Flag.withSchema(UserId),
     Flag.withMetavar("ID"),
-    Flag.withDescription("The user whose tasks are meant: with --store any user (default: local)"),
+    Flag.withDescription("With --store: the user whose tasks are meant, default: local"),
     Flag.optional
   )
 })

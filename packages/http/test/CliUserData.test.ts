@@ -1,0 +1,76 @@
+/** The commands about the data of a person, against a server with users and straight at a store. */
+import { NodeServices } from "@effect/platform-node"
+import { assert, describe, it } from "@effect/vitest"
+import { UserId } from "@perennial/domain/Ids"
+import { UserData } from "@perennial/domain/UserData"
+import * as NodeServer from "@perennial/http/NodeServer"
+import * as Server from "@perennial/http/Server"
+import * as Tokens from "@perennial/http/Tokens"
+import { Context, Effect, FileSystem, Layer, Redacted } from "effect"
+import { HttpServer } from "effect/http"
+import { perennial } from "./cli.ts"
+import { portOf } from "./nodeServer.ts"
+import { layerMemory, makeEcho } from "./support.ts"
+
+const users = Tokens.layer([
+  { userId: UserId.make("alice"), secret: Redacted.make("alice-secret") },
+  { userId: UserId.make("olga"), secret: Redacted.make("olga-secret"), roles: ["operator"] }
+])
+
+/** Runs the program with the token of a user, against a server that exports and erases. */
+const make = Effect.gen(function*() {
+  const context = yield* Layer.build(
+    Server.layer().pipe(
+      Layer.provide(UserData.layer),
+      Layer.provide([layerMemory(makeEcho()), users]),
+      Layer.provideMerge(NodeServer.layer({ port: 0 }))
+    )
+  )
+  const server = `http://127.0.0.1:${yield* portOf(Context.get(context, HttpServer.HttpServer))}`
+  return (user: string, ...args: ReadonlyArray<string>) =>
+    perennial(args, { env: { PERENNIAL_SERVER: server, PERENNIAL_TOKEN: `${user}-secret` } })
+})
+
+const typesOf = (ndjson: string): ReadonlyArray<string> =>
+  ndjson.trimEnd().split("\n").map((line) => JSON.parse(line).type)
+
+describe("perennial export and delete-user", () => {
+  it.live("P12: a user exports and erases the data of this user; an operator those of any user", () =>
+    Effect.gen(function*() {
+      const run = yield* make
+      yield* run("alice", "start", "marker")
+      const mine = yield* run("alice", "export")
+      assert.strictEqual(mine.code, 0, mine.err)
+      assert.deepStrictEqual([typesOf(mine.out)[0], typesOf(mine.out).at(-1)], ["user", "end"])
+      assert.include(mine.out, "marker")
+      assert.strictEqual(mine.err, `The export is complete: ${typesOf(mine.out).length} lines.\n`)
+      const theirs = yield* run("olga", "export", "--user", "alice", "--json")
+      assert.strictEqual(typesOf(theirs.out).length, typesOf(mine.out).length)
+      assert.deepStrictEqual((yield* run("alice", "export", "--user", "olga")).code, 4)
+      assert.deepStrictEqual((yield* run("alice", "delete-user", "--user", "olga", "--yes")).code, 4)
+
+      const unsure = yield* run("olga", "delete-user", "--user", "alice")
+      assert.deepStrictEqual([unsure.code, unsure.out], [2, ""])
+      assert.match(unsure.err, /user alice.*--yes/)
+      const erased = yield* run("olga", "delete-user", "--user", "alice", "--yes", "--json")
+      assert.deepInclude(JSON.parse(erased.out), { conversations: 1, messages: 2, tasks: 1 })
+      assert.strictEqual((yield* run("alice", "list")).out, "")
+      assert.match((yield* run("alice", "delete-user", "--yes")).out, /^conversations +0\nmessages +0\n/)
+    }).pipe(Effect.scoped))
+
+  it.live("works straight at a store, for any user", () =>
+    Effect.gen(function*() {
+      const files = yield* FileSystem.FileSystem
+      const store = `sqlite:${yield* files.makeTempDirectoryScoped()}/test.db`
+      const agents = new URL("./cliAgents.ts", import.meta.url).pathname
+      const at = (...args: ReadonlyArray<string>) => perennial([...args, "--store", store, "--user", "eve"])
+      const started = yield* at("start", "one", "--agents", agents)
+      assert.deepStrictEqual([started.code, started.out], [0, "one\n"], started.err)
+      assert.include((yield* at("export")).out, `"userId":"eve"`)
+      assert.strictEqual((yield* perennial(["list", "--store", store])).out, "")
+      assert.match((yield* at("delete-user", "--yes")).out, /^conversations +1\n/)
+      assert.strictEqual((yield* at("list")).out, "")
+      assert.strictEqual((yield* at("start", "one", "--agents", "/none.ts")).code, 2)
+      assert.strictEqual((yield* perennial(["start", "one", "--agents", agents])).code, 2)
+    }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)))
+})
