@@ -2,6 +2,7 @@
 import { NodeServices } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
 import { UserId } from "@perennial/domain/Ids"
+import * as MemoryWebhookStore from "@perennial/domain/MemoryWebhookStore"
 import { UserData } from "@perennial/domain/UserData"
 import * as NodeServer from "@perennial/http/NodeServer"
 import * as Server from "@perennial/http/Server"
@@ -22,7 +23,7 @@ const make = Effect.gen(function*() {
   const context = yield* Layer.build(
     Server.layer().pipe(
       Layer.provide(UserData.layer),
-      Layer.provide([layerMemory(makeEcho()), users]),
+      Layer.provide([layerMemory(makeEcho()), MemoryWebhookStore.layer, users]),
       Layer.provideMerge(NodeServer.layer({ port: 0 }))
     )
   )
