@@ -2,8 +2,9 @@
  * A small `ConversationStore`. It keeps conversations and their messages in memory and in a journal file.
  */
 import { StoredMessage } from "@perennial/domain/Conversation"
-import { type ConversationKey, ConversationStore } from "@perennial/domain/ConversationStore"
+import { type ConversationKey, type ConversationOrder, ConversationStore } from "@perennial/domain/ConversationStore"
 import { ConversationId, MessageId, UserId } from "@perennial/domain/Ids"
+import { previewOf } from "@perennial/domain/MessagePayload"
 import { ConversationNotFound, ConversationStoreError } from "@perennial/domain/TaskError"
 import { Array, DateTime, Effect, Layer, Schema } from "effect"
 import * as JournalFile from "./JournalFile.ts"
@@ -15,6 +16,7 @@ const Change = Schema.Struct({
   id: ConversationId,
   userId: UserId,
   title: Schema.optional(Schema.String),
+  preview: Schema.optional(Schema.String),
   createdAt: Schema.Natural,
   updatedAt: Schema.Natural,
   added: Schema.Array(StoredMessage),
@@ -26,17 +28,26 @@ type Change = typeof Change.Type
 
 interface Entry {
   row: Change
+  /** All messages, removed messages included, in the order in which they were added. */
   readonly messages: Map<MessageId, StoredMessage>
 }
 
-type Place = Pick<Change, "id" | "createdAt">
+type Place = Pick<Change, "id" | ConversationOrder>
 
-/** Compares by the time of creation, then by id. */
-const newestFirst = (a: Place, b: Place) => b.createdAt - a.createdAt || (a.id < b.id ? 1 : a.id > b.id ? -1 : 0)
+/** Compares by a time, then by id. */
+const newestFirst = (order: ConversationOrder) => (a: Place, b: Place) =>
+  b[order] - a[order] || (a.id < b.id ? 1 : a.id > b.id ? -1 : 0)
+
+/** The messages of a conversation, or those that were removed. */
+const select = ({ messages, row }: Entry, which: "kept" | "removed"): ReadonlyArray<StoredMessage> => {
+  const removed = new Set(row.removed?.map(({ id }) => id))
+  return [...messages.values()].filter(({ id }) => removed.has(id) === (which === "removed"))
+}
 
 const toConversation = ({ row }: Entry) => ({
   id: row.id,
   ...(row.title === undefined ? {} : { title: row.title }),
+  ...(row.preview === undefined ? {} : { preview: row.preview }),
   createdAt: DateTime.makeUnsafe(row.createdAt),
   updatedAt: DateTime.makeUnsafe(row.updatedAt)
 })
@@ -51,7 +62,6 @@ export const make = Effect.fnUntraced(function*(file: string) {
       const messages = entries.get(row.id)?.messages ?? new Map<MessageId, StoredMessage>()
       entries.set(row.id, { row: { ...row, added: [] }, messages })
       for (const message of added) messages.set(message.id, message)
-      for (const { id } of row.removed ?? []) messages.delete(id)
     },
     snapshot: () => Array.map([...entries.values()], ({ messages, row }) => ({ ...row, added: [...messages.values()] }))
   })
@@ -112,33 +122,44 @@ export const make = Effect.fnUntraced(function*(file: string) {
   return ConversationStore.of({
     create,
     get: ({ id, userId }) => Effect.map(find(id, userId), toConversation),
-    list: ({ before, limit, userId }) =>
+    list: ({ before, limit, order = "createdAt", userId }) =>
       Effect.sync(() => {
-        const last = before === undefined ? undefined : { id: before.id, createdAt: before.createdAt.epochMilliseconds }
+        const compare = newestFirst(order)
+        const at = before?.at.epochMilliseconds ?? 0
+        const last = before === undefined ? undefined : { id: before.id, createdAt: at, updatedAt: at }
         return [...entries.values()]
-          .filter(({ row }) => row.userId === userId && (last === undefined || newestFirst(last, row) < 0))
-          .toSorted((a, b) => newestFirst(a.row, b.row))
+          .filter(({ row }) => row.userId === userId && (last === undefined || compare(last, row) < 0))
+          .toSorted((a, b) => compare(a.row, b.row))
           .slice(0, limit)
           .map(toConversation)
       }),
-    messages: ({ id, userId }, { after, limit }) =>
-      Effect.map(find(id, userId), ({ messages, row }) => {
-        const all = [...messages.values()]
+    messages: ({ id, userId }, { after, limit, order }) =>
+      Effect.map(find(id, userId), (entry) => {
+        const all = select(entry, "kept")
         const at = all.findIndex((message) => message.id === after)
-        const from = after === undefined ? 0 : at >= 0 ? at + 1 : row.removed?.find(({ id }) => id === after)?.at
+        const removedAt = entry.row.removed?.find(({ id }) => id === after)?.at
+        if (order === "newest") {
+          const to = after === undefined ? all.length : at >= 0 ? at : removedAt ?? 0
+          return all.slice(Math.max(0, to - limit), to).toReversed()
+        }
+        const from = after === undefined ? 0 : at >= 0 ? at + 1 : removedAt
         return from === undefined ? [] : all.slice(from, from + limit)
+      }),
+    replaced: ({ id, userId }, { after, limit }) =>
+      Effect.map(find(id, userId), (entry) => {
+        const all = select(entry, "removed")
+        const from = after === undefined ? 0 : all.findIndex((message) => message.id === after) + 1
+        return after !== undefined && from === 0 ? [] : all.slice(from, from + limit)
       }),
     append: (id, messages, options) =>
       update(
         "append",
         find(id).pipe(Effect.filterOrFail(
-          ({ messages, row }) =>
-            options?.follows === undefined || messages.has(options.follows) ||
-            row.removed?.some((one) => one.id === options.follows) === true,
+          ({ messages }) => options?.follows === undefined || messages.has(options.follows),
           () => new ConversationNotFound({ conversationId: id })
         )),
         (entry) => {
-          const all = [...entry.messages.keys()]
+          const all = select(entry, "kept").map(({ id }) => id)
           const at = options?.replaces === undefined ? -1 : all.indexOf(options.replaces)
           const before = entry.row.removed ?? []
           const removed = at < 0 ? before : [
@@ -147,8 +168,8 @@ export const make = Effect.fnUntraced(function*(file: string) {
           ]
           // The conversation keeps the first message of each id, also within one call.
           const added = Array.dedupeWith(messages, (a, b) => a.id === b.id)
-            .filter(({ id }) => !entry.messages.has(id) && !removed.some((one) => one.id === id))
-          return { added, removed }
+            .filter(({ id }) => !entry.messages.has(id))
+          return { added, removed, preview: previewOf(messages) ?? entry.row.preview }
         },
         () => undefined
       ),

@@ -6,6 +6,7 @@
  */
 import type { ConversationId, RunnerId, TaskId } from "@perennial/domain/Ids"
 import { cancelKey, interruptReason } from "@perennial/domain/Intent"
+import { maxCount, type TaskStatus } from "@perennial/domain/Task"
 import { aliveMillis, type Head, TaskBackend } from "@perennial/domain/TaskBackend"
 import {
   ConversationBusy,
@@ -230,19 +231,26 @@ export const make = Effect.fnUntraced(function*(file: string) {
         }
       }))
 
-  const list: Service["list"] = ({ before, conversationId, limit, status, userId }) =>
-    Effect.sync(() =>
-      [...db.tasks.values()]
-        .filter(({ state, task }) =>
-          task.userId === userId &&
-          (conversationId === undefined || task.conversationId === conversationId) &&
-          (status === undefined || status.includes(state.status)) &&
-          (before === undefined || task.id < before)
-        )
-        .toSorted((a, b) => a.task.id < b.task.id ? 1 : -1)
-        .slice(0, limit)
-        .map(TaskRow.toTask)
-    )
+  const list: Service["list"] = ({ limit, order, ...filter }) =>
+    Effect.sync(() => {
+      const found = db.select(filter)
+      return (order === "oldest" ? found.toReversed() : found).slice(0, limit).map(TaskRow.toTask)
+    })
+
+  const counts: Service["counts"] = (filter) =>
+    Effect.sync(() => {
+      const found = db.select(filter)
+      const count = (matches: (entry: Entry) => boolean) => Math.min(maxCount, found.filter(matches).length)
+      const ofStatus = (status: TaskStatus) => count(({ state }) => state.status === status)
+      return {
+        queued: ofStatus("queued"),
+        running: ofStatus("running"),
+        completed: ofStatus("completed"),
+        error: ofStatus("error"),
+        cancelled: ofStatus("cancelled"),
+        waiting: count(TaskRow.isWaiting)
+      }
+    })
 
   const ended: Service["ended"] = ({ after, limit }) =>
     decoded("ended", () => {
@@ -290,6 +298,7 @@ export const make = Effect.fnUntraced(function*(file: string) {
     create,
     get: (id, options) => Effect.map(Effect.suspend(() => db.find(id, options?.userId)), TaskRow.toTask),
     list,
+    counts,
     head: (id) =>
       Effect.sync(() => {
         const entry = db.tasks.get(id)

@@ -160,10 +160,16 @@ export const toTask = ({ state, task }: Entry): Task => ({
   lastSeq: state.lastSeq,
   createdAt: DateTime.makeUnsafe(task.createdAt),
   updatedAt: DateTime.makeUnsafe(state.updatedAt),
+  ...(state.startedAt === undefined ? {} : { startedAt: DateTime.makeUnsafe(state.startedAt) }),
+  ...(state.finishedAt === undefined ? {} : { endedAt: DateTime.makeUnsafe(state.finishedAt) }),
   ...(state.error === undefined ? {} : { error: state.error }),
   ...TaskSummary.toShown(state.summary ?? TaskSummary.empty, state.status),
   ...toShown(task.spec)
 })
+
+/** Whether the task is active, and calls of it wait for a person. */
+export const isWaiting = ({ state }: Pick<Entry, "state">): boolean =>
+  isActive({ state }) && state.summary !== undefined && TaskSummary.isWaiting(state.summary)
 
 /** An event of the log. */
 export const toEvent = ({ task }: Entry, { at, payload, seq }: LogLine): TaskEvent.StoredEvent => ({

@@ -4,6 +4,7 @@
 import type { ConversationId, TaskId, UserId } from "@perennial/domain/Ids"
 import type { Fence } from "@perennial/domain/TaskBackend"
 import { TaskNotFound } from "@perennial/domain/TaskError"
+import type { TaskFilter } from "@perennial/domain/TaskFilter"
 import { Effect } from "effect"
 import * as TaskRow from "./TaskRow.ts"
 import type { Change, Entry } from "./TaskRow.ts"
@@ -100,6 +101,21 @@ export class Tasks {
     return entry === undefined || (userId !== undefined && entry.task.userId !== userId)
       ? Effect.fail(new TaskNotFound({ taskId: id }))
       : Effect.succeed(entry)
+  }
+
+  /** The tasks that a list has, newest first. */
+  select({ after, agentId, before, conversationId, status, userId, waiting }: TaskFilter): ReadonlyArray<Entry> {
+    return [...this.tasks.values()]
+      .filter((entry) =>
+        entry.task.userId === userId &&
+        (conversationId === undefined || entry.task.conversationId === conversationId) &&
+        (agentId === undefined || entry.task.agentId === agentId) &&
+        (status === undefined || status.includes(entry.state.status)) &&
+        (waiting !== true || TaskRow.isWaiting(entry)) &&
+        (before === undefined || entry.task.id < before) &&
+        (after === undefined || entry.task.id > after)
+      )
+      .toSorted((a, b) => a.task.id < b.task.id ? 1 : -1)
   }
 
   /** The task, if the owner with this token may write to it (P9). */

@@ -7,11 +7,15 @@
 // @effect-diagnostics strictEffectProvide:off
 import { assert, describe, it } from "@effect/vitest"
 import type { Conversation } from "@perennial/domain/Conversation"
-import { ConversationStore } from "@perennial/domain/ConversationStore"
+import { type ConversationPlace, ConversationStore } from "@perennial/domain/ConversationStore"
+import { messageId } from "@perennial/domain/Ids"
+import { userText } from "@perennial/domain/Message"
 import { Array, Effect, type Layer, Order, type Scope } from "effect"
 import { TestClock } from "effect/testing"
-import { alice, bob, c1, key, page, stored, type Test } from "./internal/contractConversation.ts"
+import { alice, bob, c1, key, page, stored, taskId, type Test } from "./internal/contractConversation.ts"
 import * as messages from "./internal/messagesContract.ts"
+
+const placeOf = ({ createdAt, id }: Conversation): ConversationPlace => ({ at: createdAt, id })
 
 const conversations = (test: Test): void => {
   test(
@@ -92,12 +96,64 @@ const conversations = (test: Test): void => {
       )
       const sorted = Array.sort(created, newestFirst)
       const all = sorted.map(({ id }) => id)
-      const ids = (options: { readonly limit: number; readonly before?: Conversation }) =>
+      const ids = (options: { readonly limit: number; readonly before?: ConversationPlace }) =>
         Effect.map(store.list({ userId: alice, ...options }), Array.map(({ id }) => id))
       assert.deepStrictEqual(yield* ids({ limit: 10 }), all)
-      for (const [i, before] of sorted.entries()) {
-        assert.deepStrictEqual(yield* ids({ limit: 2, before }), all.slice(i + 1, i + 3))
+      for (const [i, { createdAt: at, id }] of sorted.entries()) {
+        assert.deepStrictEqual(yield* ids({ limit: 2, before: { at, id } }), all.slice(i + 1, i + 3))
       }
+    })
+  )
+
+  test(
+    "lists a user's conversations by their last change, in pages",
+    Effect.gen(function*() {
+      const store = yield* ConversationStore
+      for (const id of ["c1", "c2", "c3", "c4"]) {
+        yield* store.create(key(id))
+        yield* TestClock.adjust("1 second")
+      }
+      yield* store.create(key("c5", bob))
+      yield* store.setTitle(key("c3").id, "Trees")
+      yield* TestClock.adjust("1 second")
+      yield* store.append(c1.id, [stored(1)])
+      const newestFirst = Order.combine(
+        Order.mapInput(Order.Number, (one: Conversation) => -one.updatedAt.epochMilliseconds),
+        Order.mapInput(Order.flip(Order.String), (one: Conversation) => one.id)
+      )
+      const order = "updatedAt"
+      const listed = yield* store.list({ userId: alice, order, limit: 10 })
+      assert.deepStrictEqual(listed, Array.sort(yield* store.list({ userId: alice, limit: 10 }), newestFirst))
+      assert.strictEqual(listed.length, 4)
+      for (const [i, { id, updatedAt: at }] of listed.entries()) {
+        const next = yield* store.list({ userId: alice, order, before: { at, id }, limit: 2 })
+        assert.deepStrictEqual(next, listed.slice(i + 1, i + 3))
+      }
+      yield* store.delete(c1)
+      const rest = yield* store.list({ userId: alice, order, limit: 10 })
+      assert.deepStrictEqual(rest, listed.filter(({ id }) => id !== c1.id))
+    })
+  )
+
+  test(
+    "a conversation shows the beginning of its newest message that has text",
+    Effect.gen(function*() {
+      const store = yield* ConversationStore
+      yield* store.create(c1)
+      const preview = Effect.map(store.get(c1), (one) => one.preview)
+      assert.strictEqual(yield* preview, undefined)
+      yield* store.append(c1.id, [stored(1, userText("What  is\na tree?"))])
+      assert.strictEqual(yield* preview, "What is a tree?")
+      const call = { type: "tool_call", toolCallId: "call", tool: "t", args: {} } as const
+      yield* store.append(c1.id, [
+        stored(2, { role: "assistant", content: [{ type: "text", text: "A \u0000 plant. 🌲" }] }),
+        stored(3, { role: "assistant", content: [call] })
+      ])
+      assert.include(yield* preview, " plant. 🌲")
+      yield* store.append(c1.id, [])
+      yield* store.append(c1.id, [stored(4, userText("And a bush?"))], { replaces: messageId(taskId, 1) })
+      assert.strictEqual(yield* preview, "And a bush?")
+      assert.strictEqual((yield* store.list({ userId: alice, limit: 1 }))[0]?.preview, "And a bush?")
     })
   )
 
@@ -111,7 +167,10 @@ const conversations = (test: Test): void => {
       yield* TestClock.adjust("1 second")
       const listed = yield* store.list({ userId: alice, limit: 10 })
       for (const [i, before] of listed.entries()) {
-        const next = Effect.map(store.list({ userId: alice, limit: 2, before }), Array.map(({ id }) => id))
+        const next = Effect.map(
+          store.list({ userId: alice, limit: 2, before: placeOf(before) }),
+          Array.map(({ id }) => id)
+        )
         const expected = listed.slice(i + 1, i + 3).map(({ id }) => id)
         yield* store.delete(key(before.id))
         assert.deepStrictEqual(yield* next, expected)
@@ -135,7 +194,7 @@ const conversations = (test: Test): void => {
       }
       assert.strictEqual(listed.length, 4)
       const [before] = yield* store.list({ userId: bob, limit: 10 })
-      const own = yield* store.list({ userId: alice, limit: 10, ...(before === undefined ? {} : { before }) })
+      const own = yield* store.list({ userId: alice, limit: 10, ...(before && { before: placeOf(before) }) })
       for (const one of own) assert.deepInclude(listed, one)
     })
   )

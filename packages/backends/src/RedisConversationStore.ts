@@ -7,8 +7,8 @@
  * @since 0.1.0
  */
 import type { Conversation } from "@perennial/domain/Conversation"
-import { ConversationStore } from "@perennial/domain/ConversationStore"
-import type { ConversationId } from "@perennial/domain/Ids"
+import { type ConversationKey, ConversationStore } from "@perennial/domain/ConversationStore"
+import type { ConversationId, MessageId } from "@perennial/domain/Ids"
 import * as MessagePayload from "@perennial/domain/MessagePayload"
 import { ConversationNotFound } from "@perennial/domain/TaskError"
 import { DateTime, Effect, Layer, Option, type Scope } from "effect"
@@ -33,9 +33,10 @@ export interface Options {
 
 type Service = ConversationStore["Service"]
 
-const toConversation = ([id, title, createdAt, updatedAt]: scripts.ConversationValues): Conversation => ({
+const toConversation = ([id, title, preview, createdAt, updatedAt]: scripts.ConversationValues): Conversation => ({
   id,
   ...(title === null ? undefined : { title }),
+  ...(preview === null ? undefined : { preview }),
   createdAt: DateTime.makeUnsafe(Number(createdAt)),
   updatedAt: DateTime.makeUnsafe(Number(updatedAt))
 })
@@ -68,36 +69,48 @@ export const make = Effect.fnUntraced(function*(options: Options = {}): Effect.f
       toConversationStoreError(operation)
     )
 
+  const readPage = Effect.fnUntraced(function*(
+    script: typeof scripts.messages,
+    { id, userId }: ConversationKey,
+    { after, limit }: { readonly after?: MessageId | undefined; readonly limit: number }
+  ) {
+    const page = yield* orNotFound(id, yield* run(script, [id, userId, after ?? "", limit]))
+    const read = page.map(([position, payload]) => ({ position, payload, message: MessagePayload.decode(payload) }))
+    const unreadable = read.filter(({ message }) => Option.isNone(message)).map(({ position }) => position)
+    // Readable texts have their ids.
+    const ids = new Map(unreadable.length === 0 ? [] : yield* run(scripts.idsAt, [id, ...unreadable]))
+    return read.flatMap(({ message, payload, position }) => {
+      const messageId = ids.get(position)
+      if (Option.isSome(message)) return [message.value]
+      return messageId === undefined ? [] : [MessagePayload.makeUnreadable(payload, messageId)]
+    })
+  })
+
   return {
     create: found(scripts.create)("create"),
     get: found(scripts.get)("get"),
-    list: ({ before, limit, userId }) =>
+    list: ({ before, limit, order, userId }) =>
       withRetries(
         () =>
           Effect.map(
-            run(scripts.list, [userId, before?.id ?? "", before?.createdAt.epochMilliseconds ?? "", limit]),
+            run(scripts.list, [
+              userId,
+              before?.id ?? "",
+              before?.at.epochMilliseconds ?? "",
+              limit,
+              order === "updatedAt" ? 1 : 0
+            ]),
             (rows) => rows.map(toConversation)
           ),
         toConversationStoreError("list")
       ),
-    messages: ({ id, userId }, { after, limit }) =>
-      withRetries(() =>
-        Effect.gen(function*() {
-          const page = yield* orNotFound(id, yield* run(scripts.messages, [id, userId, after ?? "", limit]))
-          const read = page.map(([position, payload]) => ({
-            position,
-            payload,
-            message: MessagePayload.decode(payload)
-          }))
-          const unreadable = read.filter(({ message }) => Option.isNone(message)).map(({ position }) => position)
-          // Readable texts have their ids.
-          const ids = new Map(unreadable.length === 0 ? [] : yield* run(scripts.idsAt, [id, ...unreadable]))
-          return read.flatMap(({ message, payload, position }) => {
-            const messageId = ids.get(position)
-            if (Option.isSome(message)) return [message.value]
-            return messageId === undefined ? [] : [MessagePayload.makeUnreadable(payload, messageId)]
-          })
-        }), toConversationStoreError("messages")),
+    messages: (key, { order, ...options }) =>
+      withRetries(
+        () => readPage(order === "newest" ? scripts.newestMessages : scripts.messages, key, options),
+        toConversationStoreError("messages")
+      ),
+    replaced: (key, options) =>
+      withRetries(() => readPage(scripts.replaced, key, options), toConversationStoreError("replaced")),
     append: (id, messages, options) =>
       withRetries(() =>
         Effect.gen(function*() {
@@ -105,7 +118,8 @@ export const make = Effect.fnUntraced(function*(options: Options = {}): Effect.f
             messages.flatMap((message) => [message.id, MessagePayload.encode(message)])
           )
           const { follows = "", replaces = "" } = options ?? {}
-          return yield* orMissing(id, yield* run(scripts.append, [id, replaces, follows, ...args]))
+          const preview = MessagePayload.previewOf(messages) ?? ""
+          return yield* orMissing(id, yield* run(scripts.append, [id, replaces, follows, preview, ...args]))
         }), toConversationStoreError("append")),
     setTitle: (id, title) =>
       withRetries(

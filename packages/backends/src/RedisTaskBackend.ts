@@ -13,19 +13,20 @@
 import * as EventPayload from "@perennial/domain/EventPayload"
 import { NewId, RunnerId } from "@perennial/domain/Ids"
 import { decodeValue } from "@perennial/domain/Intent"
-import { isTerminal as isEnded } from "@perennial/domain/Task"
+import { isTerminal as isEnded, maxCount, TaskStatus } from "@perennial/domain/Task"
 import { aliveMillis, TaskBackend } from "@perennial/domain/TaskBackend"
 import { CursorAhead, EventsExpired, TaskNotFound } from "@perennial/domain/TaskError"
 import * as TaskSpec from "@perennial/domain/TaskSpec"
 import { Array, Duration, Effect, Layer, Option, type Schema, type Scope } from "effect"
 import { Redis } from "effect/persistence"
 import { toTaskBackendError } from "./internal/backendError.ts"
-import { progress, summaryText } from "./internal/eventPayload.ts"
+import { progress, summaryText, waitingFlag } from "./internal/eventPayload.ts"
 import * as RedisConnection from "./internal/redisConnection.ts"
 import * as RedisScripts from "./internal/redisPrelude.ts"
 import * as RedisQueue from "./internal/redisQueue.ts"
 import { isTransient, withRetries } from "./internal/redisRetry.ts"
 import * as RedisServer from "./internal/redisServer.ts"
+import * as lists from "./internal/redisTaskLists.ts"
 import { toClaimRow, toEnded, toHead, toHeadOption, toPayloads, toRow } from "./internal/redisTaskRow.ts"
 import * as scripts from "./internal/redisTaskScripts.ts"
 import * as RedisWakes from "./internal/redisWakes.ts"
@@ -44,7 +45,7 @@ export interface Options {
 
 type Service = TaskBackend["Service"]
 
-const statuses: ReadonlyArray<string> = ["queued", "running", "completed", "error", "cancelled"]
+const statuses = TaskStatus.literals
 
 const makeOwnership = (
   run: RedisScripts.RunScript
@@ -91,6 +92,7 @@ const makeLog = (run: RedisScripts.RunScript): Pick<Service, "append" | "events"
         events[0].seq,
         progress(events),
         summaryText(summary),
+        waitingFlag(summary),
         events.length,
         ...toPayloads(events)
       ])
@@ -144,7 +146,7 @@ const makeLog = (run: RedisScripts.RunScript): Pick<Service, "append" | "events"
     )
 })
 
-const makeReads = (run: RedisScripts.RunScript): Pick<Service, "get" | "list" | "intents" | "ended"> => ({
+const makeReads = (run: RedisScripts.RunScript): Pick<Service, "get" | "list" | "counts" | "intents" | "ended"> => ({
   get: (id, options) =>
     withRetries(() =>
       Effect.gen(function*() {
@@ -153,12 +155,37 @@ const makeReads = (run: RedisScripts.RunScript): Pick<Service, "get" | "list" | 
           ? yield* new TaskNotFound({ taskId: id })
           : yield* tryCodec(() => toTask(toRow(values)))
       }), toTaskBackendError("get")),
-  list: ({ before, conversationId, limit, status = statuses, userId }) =>
+  list: (
+    { after = "", agentId = "", before = "", conversationId = "", limit, order, status = statuses, userId, waiting }
+  ) =>
     withRetries(() =>
       Effect.flatMap(
-        run(scripts.list, [userId, conversationId ?? "", before ?? "", limit, ...new Set(status)]),
+        run(lists.list, [
+          userId,
+          conversationId,
+          agentId,
+          before,
+          after,
+          limit,
+          order === "oldest" ? 1 : 0,
+          waiting === true ? 1 : 0,
+          ...new Set(status)
+        ]),
         (rows) => tryCodec(() => rows.map((values) => toTask(toRow(values))))
       ), toTaskBackendError("list")),
+  counts: ({ agentId = "", conversationId = "", userId }) =>
+    withRetries(() =>
+      Effect.map(
+        run(lists.counts, [userId, conversationId, agentId, maxCount, ...statuses]),
+        ([queued = 0, running = 0, completed = 0, error = 0, cancelled = 0, waiting = 0]) => ({
+          queued,
+          running,
+          completed,
+          error,
+          cancelled,
+          waiting
+        })
+      ), toTaskBackendError("counts")),
   ended: ({ after, limit }) =>
     withRetries(
       () => Effect.flatMap(run(scripts.ended, [after, limit]), (ends) => tryCodec(() => ends.map(toEnded))),

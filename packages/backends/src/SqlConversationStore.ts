@@ -19,6 +19,7 @@ import {
   conversationColumns,
   type ConversationRow,
   readConversations,
+  readMessages,
   toStoredMessages
 } from "./internal/conversationStatements.ts"
 import { forStore } from "./internal/sqlDialect.ts"
@@ -32,11 +33,13 @@ type Service = ConversationStore["Service"]
 const toConversation = (row: ConversationRow): Conversation => ({
   id: row.id,
   ...(row.title === null ? undefined : { title: row.title }),
+  ...(row.preview === null ? undefined : { preview: row.preview }),
   createdAt: DateTime.makeUnsafe(Number(row.created_at)),
   updatedAt: DateTime.makeUnsafe(Number(row.updated_at))
 })
 
 const readCounts = readRows(Schema.Struct({ messages: Millis }))
+const readPlaces = readRows(Schema.Struct({ place: Schema.Int }))
 
 const dialect = forStore("SqlConversationStore")
 
@@ -63,35 +66,76 @@ export const make: Effect.Effect<Service, UnusableStore, SqlClient.SqlClient | S
         return toConversation(row ?? (yield* find(key)))
       }), toConversationStoreError("create"))
 
-  const list: Service["list"] = ({ before, limit, userId }) => {
-    const filter = before === undefined ? sql`user_id = ${userId}` : sql`user_id = ${userId} AND (created_at, id) <
-      (${before.createdAt.epochMilliseconds}, ${before.id})`
+  const list: Service["list"] = ({ before, limit, order = "createdAt", userId }) => {
+    const time = sql.literal(order === "createdAt" ? "created_at" : "updated_at")
+    const filter = before === undefined ? sql`user_id = ${userId}` : sql`user_id = ${userId} AND (${time}, id) <
+      (${before.at.epochMilliseconds}, ${before.id})`
     return withRetries(() =>
       Effect.map(
         readConversations(sql`SELECT ${columns} FROM perennial_conversations WHERE ${filter}
-          ORDER BY created_at DESC, id DESC LIMIT ${limit}`),
+          ORDER BY ${time} DESC, id DESC LIMIT ${limit}`),
         (rows) => rows.map(toConversation)
       ), toConversationStoreError("list"))
   }
 
-  const messages: Service["messages"] = (key, options) =>
-    withRetries(() =>
-      Effect.gen(function*() {
-        const rows = yield* statements.messages({ ...key, ...options })
-        // A conversation without messages is one row without a message.
-        if (rows.length === 0) return yield* new ConversationNotFound({ conversationId: key.id })
-        return toStoredMessages(rows)
-      }), toConversationStoreError("messages"))
+  /**
+   * Messages with positions below the place of a message, from the highest position on. Replaced messages have a negative
+   * position, so that the oldest of them has the highest one.
+   */
+  const backwards = Effect.fnUntraced(function*(
+    key: ConversationKey,
+    { after, isReplaced, limit }: {
+      readonly after?: MessageId | undefined
+      readonly isReplaced: boolean
+      readonly limit: number
+    }
+  ) {
+    yield* find(key)
+    // The planner of PostgreSQL needs the value: it expects few rows below an unknown one, and would sort them.
+    const [place] = after === undefined ? [] : yield* readPlaces(sql`SELECT ABS(position) AS place
+      FROM perennial_messages WHERE conversation_id = ${key.id} AND id = ${after}`)
+    if (after !== undefined && place === undefined) return []
+    const below = place === undefined ? sql`` : sql`AND position < ${isReplaced ? -place.place : place.place}`
+    // An earlier version did not keep the texts of replaced messages.
+    const range = sql.literal(isReplaced ? "position < 0 AND payload <> ''" : "position > 0")
+    return yield* readMessages(sql`SELECT id, payload FROM perennial_messages
+      WHERE conversation_id = ${key.id} AND ${range} ${below} ORDER BY position DESC LIMIT ${limit}`)
+  })
 
-  // A removed message keeps its row, without its text: an append that repeats the message finds its id. No position is
-  // given twice, so that the negative positions are as unique as the positive ones were.
+  const oldestFirst = Effect.fnUntraced(
+    function*(key: ConversationKey, options: { readonly after?: MessageId | undefined; readonly limit: number }) {
+      const rows = yield* statements.messages({ ...key, ...options })
+      // A conversation without messages is one row without a message.
+      if (rows.length === 0) return yield* new ConversationNotFound({ conversationId: key.id })
+      return rows
+    }
+  )
+
+  const messages: Service["messages"] = (key, { order, ...options }) =>
+    withRetries(
+      () =>
+        Effect.map(
+          order === "newest" ? backwards(key, { ...options, isReplaced: false }) : oldestFirst(key, options),
+          toStoredMessages
+        ),
+      toConversationStoreError("messages")
+    )
+
+  const replaced: Service["replaced"] = (key, options) =>
+    withRetries(
+      () => Effect.map(backwards(key, { ...options, isReplaced: true }), toStoredMessages),
+      toConversationStoreError("replaced")
+    )
+
+  // A removed message keeps its row: an append that repeats the message finds its id. No position is given twice, so that
+  // the negative positions are as unique as the positive ones were.
   const appendInPlace = (replaces: MessageId) => (adding: Adding) =>
     withTransaction(Effect.gen(function*() {
       const { id } = adding
       // Locks the conversation.
       yield* sql`UPDATE perennial_conversations SET updated_at = ${yield* time} WHERE id = ${id}
         RETURNING ${boundTransaction}`
-      yield* sql`UPDATE perennial_messages SET position = -position, payload = '' WHERE conversation_id = ${id}
+      yield* sql`UPDATE perennial_messages SET position = -position WHERE conversation_id = ${id}
         AND position >= (SELECT position FROM perennial_messages
           WHERE conversation_id = ${id} AND id = ${replaces} AND position > 0)`
       return yield* statements.append(adding)
@@ -104,7 +148,7 @@ export const make: Effect.Effect<Service, UnusableStore, SqlClient.SqlClient | S
           added.map((message) => ({ id: message.id, payload: MessagePayload.encode(message) }))
         )
         const { follows, replaces } = options ?? {}
-        const adding = { id, messages, follows }
+        const adding = { id, messages, follows, preview: toSqlText(MessagePayload.previewOf(added) ?? "") }
         const exists = yield* (replaces === undefined ? statements.append : appendInPlace(replaces))(adding)
         if (!exists) return yield* new ConversationNotFound({ conversationId: id })
       }), toConversationStoreError("append"))
@@ -143,6 +187,7 @@ export const make: Effect.Effect<Service, UnusableStore, SqlClient.SqlClient | S
     get: (key) => withRetries(() => Effect.map(find(key), toConversation), toConversationStoreError("get")),
     list,
     messages,
+    replaced,
     append,
     setTitle,
     delete: remove

@@ -25,6 +25,7 @@ import * as deletion from "./internal/deletionContract.ts"
 import * as ended from "./internal/endedContract.ts"
 import * as fairness from "./internal/fairnessContract.ts"
 import * as intent from "./internal/intentContract.ts"
+import * as list from "./internal/listContract.ts"
 import * as log from "./internal/logContract.ts"
 import * as ownership from "./internal/ownershipContract.ts"
 import * as unreadable from "./internal/unreadableContract.ts"
@@ -74,6 +75,7 @@ export const suite = <E, E2 = never>(
     ownership.define(test)
     fairness.define(test)
     agent.define(test)
+    list.define(test)
     log.define(test)
     intent.define(test)
     ended.define(test)

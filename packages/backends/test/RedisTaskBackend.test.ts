@@ -252,7 +252,7 @@ withRedis("RedisTaskBackend, stored data", (url) => {
       const row = `${prefix}task:${ids.taskId}`
       yield* create(backend)
       yield* redis.send("HDEL", row, "spec")
-      const spec: Required<Omit<TaskSpec, "traceparent">> = {
+      const spec: Required<Omit<TaskSpec, "traceparent" | "preview">> = {
         userMetadata: { page: 1 },
         metadata: { plan: "pro" },
         replaces: MessageId.make("t0/\"1"),

@@ -41,7 +41,9 @@ const fill = Effect.gen(function*() {
   const insertTasks = (user: string, first: string, count: number) =>
     sql.unsafe(`INSERT INTO perennial_tasks (id, conversation_id, user_id, agent_id, position, head, status, runner_id,
         token, last_seq, created_at, updated_at, started_at, finished_at)
-      ${numbers(count)} SELECT '${first}' || (100000 + i), '${first}' || (i % 200), '${user}', 'agent', i, 0,
+      ${
+      numbers(count)
+    } SELECT '${first}' || (100000 + i), '${first}' || (i % 200), '${user}', 'agent' || (i % 40), i, 0,
         CASE WHEN i % 5000 = 7 THEN 'error' WHEN i % 100 = 3 THEN 'cancelled' ELSE 'completed' END, NULL,
         1, 10, i, i, i, i FROM n`)
   yield* insertTasks("alice", "a", tasks)
@@ -102,19 +104,58 @@ const taskLists = Effect.fnUntraced(function*(explain: Explain) {
   }
 })
 
+/** The lists of an agent's tasks, of what waits, the oldest tasks first, and the numbers of tasks. */
+const filteredLists = Effect.fnUntraced(function*(explain: Explain) {
+  const backend = yield* TaskBackend
+  const searches = (filter: Partial<Parameters<typeof backend.list>[0]>) =>
+    Effect.map(searchesOf(explain, backend.list({ ...page, ...filter })), (all) => all.flat())
+  const rare = AgentId.make("rare")
+  assert.deepStrictEqual(yield* searches({ agentId: rare, status: ["running"] }), [
+    "perennial_tasks_of_agent: user_id, agent_id, status"
+  ])
+  assert.deepStrictEqual(yield* searches({ status: ["running"], order: "oldest", after: TaskId.make("a110000") }), [
+    "perennial_tasks_of_user_by_status: user_id, status, id"
+  ])
+  const [waiting = ""] = yield* searches({ waiting: true })
+  assert.isTrue(waiting.startsWith("perennial_tasks_waiting: user_id"), waiting)
+  const counted = (yield* searchesOf(explain, backend.counts({ userId: alice }))).flat()
+  const names = new Set(counted.map((search) => search.replace(/ \(then .*/, "")))
+  assert.deepStrictEqual([...names].toSorted(), [
+    "perennial_tasks_of_user_by_status: user_id, status",
+    "perennial_tasks_waiting: user_id"
+  ])
+})
+
 const conversationLists = Effect.fnUntraced(function*(explain: Explain) {
   const store = yield* ConversationStore
   const newest = "perennial_conversations_newest: user_id"
   assert.deepStrictEqual(yield* searchesOf(explain, store.list(page)), [[newest]])
   const [searches = []] = yield* searchesOf(
     explain,
-    store.list({ ...page, before: { id: ConversationId.make("a100"), createdAt: DateTime.makeUnsafe(100) } })
+    store.list({ ...page, before: { id: ConversationId.make("a100"), at: DateTime.makeUnsafe(100) } })
   )
   assert.include(searches, `${newest}, created_at, id`)
+  const active = "perennial_conversations_active: user_id"
+  const order = "updatedAt"
+  assert.deepStrictEqual(yield* searchesOf(explain, store.list({ ...page, order })), [[active]])
+  const [later = []] = yield* searchesOf(
+    explain,
+    store.list({ ...page, order, before: { id: ConversationId.make("a100"), at: DateTime.makeUnsafe(100) } })
+  )
+  assert.include(later, `${active}, updated_at, id`)
   const key = { id: ConversationId.make("a7"), userId: alice }
   for (const after of [undefined, MessageId.make("m27")]) {
     const [messages = []] = yield* searchesOf(explain, store.messages(key, { after, limit: 20 }))
     assert.isTrue(messages.some((search) => /^perennial_messages_pkey: conversation_id,.* position/.test(search)))
+  }
+  // The first statement finds the conversation, and the second one the place of the page.
+  for (const after of [undefined, MessageId.make("m19987")]) {
+    const newest = yield* searchesOf(explain, store.messages(key, { after, order: "newest", limit: 20 }))
+    const replaced = yield* searchesOf(explain, store.replaced(key, { after, limit: 20 }))
+    for (const all of [newest, replaced]) {
+      assert.deepStrictEqual(all.at(-1)?.length, 1)
+      assert.match(all.at(-1)?.[0] ?? "", /^perennial_messages_pkey: conversation_id, position/)
+    }
   }
 })
 
@@ -174,6 +215,7 @@ const test = (
     Effect.gen(function*() {
       yield* fill
       yield* taskLists(explain)
+      yield* filteredLists(explain)
       yield* conversationLists(explain)
       yield* sweeps(explain)
       yield* rounds(explain)

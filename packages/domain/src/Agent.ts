@@ -94,6 +94,46 @@ export interface AgentResult {
 }
 
 /**
+ * A tool as people see it.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const ToolDescription = Schema.Struct({
+  name: Schema.String,
+  description: Schema.optionalKey(Schema.String),
+  /** Whether a person has to approve calls. `sometimes`: it depends on the call. */
+  approval: Schema.Literals(["always", "sometimes", "never"]),
+  /** Whether a call that a crash has interrupted runs again by itself. */
+  safeToRepeat: Schema.Boolean
+}).annotate({ identifier: "ToolDescription" })
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface ToolDescription extends Schema.Schema.Type<typeof ToolDescription> {}
+
+/**
+ * An agent as people see it. Tools may change, for example those of an MCP server.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const AgentDescription = Schema.Struct({
+  id: AgentId,
+  /** The name of the model that is asked first, if the layer of the model provides it. */
+  model: Schema.optionalKey(Schema.String),
+  tools: Schema.Array(ToolDescription)
+}).annotate({ identifier: "AgentDescription" })
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface AgentDescription extends Schema.Schema.Type<typeof AgentDescription> {}
+
+/**
  * Executes tasks. An agent passes its events to a callback, and does not return a stream. When the callback returns, the
  * events are durable; no event is in a buffer when the fiber is interrupted; back-pressure is direct.
  *
@@ -107,6 +147,8 @@ export interface Agent {
    * `DeadlineExceeded`. The limit of the runtime (`taskTimeout`) holds as well.
    */
   readonly timeout?: Duration.Duration | undefined
+  /** The model and the tools at this moment. An agent without it is described by its id alone. */
+  readonly describe?: Effect.Effect<Omit<AgentDescription, "id">> | undefined
   readonly run: (input: AgentInput, emit: Emit) => Effect.Effect<AgentResult, AgentError>
 }
 

@@ -18,7 +18,10 @@ import { Usage } from "./Usage.ts"
 export const Conversation = Schema.Struct({
   id: ConversationId,
   title: Schema.optionalKey(Schema.String),
+  /** The beginning of the newest message that has text, on one line (`Message.preview`). */
+  preview: Schema.optionalKey(Schema.String),
   createdAt: Schema.DateTimeUtcFromString,
+  /** The time of the last message, or of the last change of the title. */
   updatedAt: Schema.DateTimeUtcFromString
 }).annotate({ identifier: "Conversation" })
 
@@ -42,6 +45,8 @@ export const StoredMessage = Schema.Struct({
   message: Message,
   /** `partial`: a cancel, an error or a deadline ended the task before the message was complete. */
   status: Schema.Literals(["complete", "partial"]),
+  /** Of a user's message: the message whose place it took. */
+  replaces: Schema.optionalKey(MessageId),
   usage: Schema.optionalKey(Usage),
   /** The `userMetadata` that the client gave with the user's message. */
   metadata: Schema.optionalKey(Metadata)

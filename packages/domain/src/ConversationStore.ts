@@ -3,7 +3,7 @@
  *
  * @since 0.1.0
  */
-import { Context, type Effect } from "effect"
+import { Context, type DateTime, type Effect, Schema } from "effect"
 import type { Conversation, StoredMessage } from "./Conversation.ts"
 import type { ConversationId, MessageId, UserId } from "./Ids.ts"
 import type { ConversationNotFound, ConversationStoreError } from "./TaskError.ts"
@@ -17,6 +17,31 @@ import type { ConversationNotFound, ConversationStoreError } from "./TaskError.t
 export interface ConversationKey {
   readonly id: ConversationId
   readonly userId: UserId
+}
+
+/**
+ * The order of a list of conversations: by one of their times, newest first, then by id.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const ConversationOrder = Schema.Literals(["createdAt", "updatedAt"])
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export type ConversationOrder = typeof ConversationOrder.Type
+
+/**
+ * The place of a conversation in a list: its time of the order of the list, and its id.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface ConversationPlace {
+  readonly at: DateTime.Utc
+  readonly id: ConversationId
 }
 
 /**
@@ -37,22 +62,40 @@ export class ConversationStore extends Context.Service<ConversationStore, {
   readonly get: (key: ConversationKey) => Effect.Effect<Conversation, ConversationNotFound | ConversationStoreError>
 
   /**
-   * A page of a user's conversations, newest first by the time of creation, then by id. `before` is the last conversation
-   * of the page before: its place in the order, which is valid also after that conversation was deleted.
+   * A page of a user's conversations, newest first by the time of creation, or by `updatedAt`, then by id. `before` is the
+   * place of the last conversation of the page before, which is valid also after that conversation was deleted or changed.
    */
   readonly list: (options: {
     readonly userId: UserId
-    readonly before?: Pick<Conversation, "id" | "createdAt"> | undefined
+    /** `createdAt` by default. */
+    readonly order?: ConversationOrder | undefined
+    readonly before?: ConversationPlace | undefined
     /** 1 to 1,000. */
     readonly limit: number
   }) => Effect.Effect<ReadonlyArray<Conversation>, ConversationStoreError>
 
   /**
-   * A page of messages, oldest first. `after` is the last id of the page before, and is valid also when that message was
-   * replaced since: the page then begins with the messages that took its place. An id that the conversation never had yields
-   * nothing. A message that the store cannot read keeps its place and its id, as `MessagePayload.makeUnreadable`.
+   * A page of messages, oldest first, or newest first. `after` is the last id of the page before, and is valid also when that
+   * message was replaced since: the page then begins with the messages that took its place, or with the message before it. An
+   * id that the conversation never had yields nothing. A message that the store cannot read keeps its place and its id, as
+   * `MessagePayload.makeUnreadable`.
    */
   readonly messages: (
+    key: ConversationKey,
+    options: {
+      readonly after?: MessageId | undefined
+      /** `oldest` first by default. */
+      readonly order?: "oldest" | "newest" | undefined
+      /** 1 to 1,000. */
+      readonly limit: number
+    }
+  ) => Effect.Effect<ReadonlyArray<StoredMessage>, ConversationNotFound | ConversationStoreError>
+
+  /**
+   * A page of the messages that were replaced, in the order in which they were added. `after` is the last id of the page
+   * before. A store need not have messages that an earlier version replaced.
+   */
+  readonly replaced: (
     key: ConversationKey,
     options: {
       readonly after?: MessageId | undefined
@@ -64,9 +107,10 @@ export class ConversationStore extends Context.Service<ConversationStore, {
   /**
    * Adds messages at the end, in order, in one step. Idempotent by message id: a message that the conversation has stays
    * as it is, in its place. With `replaces` that message, if the conversation has it, and all messages after it are removed
-   * first, in the same step. A removed message does not come back: an `append` that repeats it changes nothing. With
-   * `follows` it fails with `ConversationNotFound` if the conversation never had that message: the conversation to which
-   * the messages belong was deleted, and this is a new one with the same id.
+   * first, in the same step; `replaced` still has them. A removed message does not come back: an `append` that repeats it
+   * changes nothing. The last of the messages that has text is the `preview` of the conversation. With `follows` it fails
+   * with `ConversationNotFound` if the conversation never had that message: the conversation to which the messages belong
+   * was deleted, and this is a new one with the same id.
    */
   readonly append: (
     id: ConversationId,

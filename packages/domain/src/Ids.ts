@@ -7,7 +7,7 @@
  *
  * @since 0.1.0
  */
-import { Context, type Effect, Schema } from "effect"
+import { Context, type DateTime, type Effect, Schema } from "effect"
 import { SecureRandom } from "effect/crypto"
 
 // Stores change other characters, so that two ids might become the same id.
@@ -139,6 +139,18 @@ export const messageId = (taskId: TaskId, seq: number): MessageId => `${taskId}/
  * @category accessors
  */
 export const taskIdOf = (id: MessageId): TaskId => id.slice(0, Math.max(0, id.lastIndexOf("/"))) as TaskId
+
+/**
+ * A bound for lists of tasks by time: it sorts after every id that `NewId` made before this time, and before every id that it
+ * made at this time or later. The time is the time of the process that accepted the task.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const taskIdAt = (time: DateTime.DateTime): TaskId => {
+  const hex = Math.max(0, time.epochMilliseconds).toString(16).padStart(12, "0")
+  return `${hex.slice(0, 8)}-${hex.slice(8)}` as TaskId
+}
 
 const random = SecureRandom.make(SecureRandom.randomBytesUnsafe)
 

@@ -7,8 +7,14 @@
  */
 import { Clock, DateTime, Effect, Layer } from "effect"
 import type { Conversation, StoredMessage } from "./Conversation.ts"
-import { type ConversationKey, ConversationStore } from "./ConversationStore.ts"
+import {
+  type ConversationKey,
+  type ConversationOrder,
+  type ConversationPlace,
+  ConversationStore
+} from "./ConversationStore.ts"
 import type { ConversationId, MessageId, UserId } from "./Ids.ts"
+import { previewOf } from "./MessagePayload.ts"
 import { ConversationNotFound } from "./TaskError.ts"
 
 interface Entry {
@@ -17,22 +23,39 @@ interface Entry {
   readonly createdAt: number
   updatedAt: number
   title: string | undefined
+  preview: string | undefined
   messages: Array<StoredMessage>
   /** The index of each message in `messages`; made when it is first needed. */
   index: Map<MessageId, number> | undefined
   /** For each removed message, the index at which the messages begin that took its place. */
   removed: Map<MessageId, number> | undefined
+  /** The removed messages, each with the number of messages that were added before it. */
+  replaced: Array<Replaced> | undefined
+  /** The same number for each of `messages`; undefined while no message was removed: it is the index then. */
+  ordinals: Array<number> | undefined
 }
 
-type Place = Pick<Entry, "id" | "createdAt">
+interface Replaced {
+  readonly message: StoredMessage
+  readonly ordinal: number
+}
 
-/** By the time of creation, then by id. */
-const newestFirst = (a: Place, b: Place): number =>
-  b.createdAt - a.createdAt || (a.id < b.id ? 1 : a.id > b.id ? -1 : 0)
+/** By a time, then by id. */
+const newestFirst =
+  (order: ConversationOrder) =>
+  (a: Pick<Entry, ConversationOrder | "id">, b: Pick<Entry, ConversationOrder | "id">): number =>
+    b[order] - a[order] || (a.id < b.id ? 1 : a.id > b.id ? -1 : 0)
 
-const toConversation = ({ createdAt, id, title, updatedAt }: Entry): Conversation => ({
+const toPlace = ({ at, id }: ConversationPlace) => ({
+  id,
+  createdAt: at.epochMilliseconds,
+  updatedAt: at.epochMilliseconds
+})
+
+const toConversation = ({ createdAt, id, preview, title, updatedAt }: Entry): Conversation => ({
   id,
   ...(title === undefined ? undefined : { title }),
+  ...(preview === undefined ? undefined : { preview }),
   createdAt: DateTime.makeUnsafe(createdAt),
   updatedAt: DateTime.makeUnsafe(updatedAt)
 })
@@ -68,9 +91,12 @@ export const make: Effect.Effect<ConversationStore["Service"]> = Effect.sync(() 
           createdAt: now,
           updatedAt: now,
           title: undefined,
+          preview: undefined,
           messages: [],
           index: undefined,
-          removed: undefined
+          removed: undefined,
+          replaced: undefined,
+          ordinals: undefined
         }
         entries.set(id, entry)
       }
@@ -102,35 +128,57 @@ export const make: Effect.Effect<ConversationStore["Service"]> = Effect.sync(() 
     return index === undefined ? entry.removed?.get(after) : index + 1
   }
 
+  /** How many messages are before a cursor, or undefined when the conversation never had that message. */
+  const countBefore = (entry: Entry, after: MessageId) => indexOf(entry).get(after) ?? entry.removed?.get(after)
+
   /** Removes the messages from an index on: the next message takes the place of each of them. */
   const removeFrom = (entry: Entry, from: number) => {
     const removed = entry.removed ??= new Map()
     for (const [id, index] of removed) if (index > from) removed.set(id, from)
-    for (const { id } of entry.messages.splice(from)) {
-      indexOf(entry).delete(id)
-      removed.set(id, from)
+    const ordinals = entry.ordinals ??= entry.messages.map((_, i) => i)
+    const replaced = entry.replaced ??= []
+    for (const [i, ordinal] of ordinals.splice(from).entries()) {
+      const message = entry.messages[from + i]
+      if (message === undefined) continue
+      indexOf(entry).delete(message.id)
+      removed.set(message.id, from)
+      replaced.push({ message, ordinal })
     }
+    replaced.sort((a, b) => a.ordinal - b.ordinal)
+    entry.messages.length = from
   }
 
   return {
     create,
     get: ({ id, userId }) => use(id, userId, toConversation),
-    list: ({ before, limit, userId }) =>
+    list: ({ before, limit, order = "createdAt", userId }) =>
       Effect.sync(() => {
-        const last = before === undefined ? undefined : { id: before.id, createdAt: before.createdAt.epochMilliseconds }
+        const last = before === undefined ? undefined : toPlace(before)
+        const compare = newestFirst(order)
         return [...entries.values()]
-          .filter((entry) => entry.userId === userId && (last === undefined || newestFirst(last, entry) < 0))
-          .toSorted(newestFirst)
+          .filter((entry) => entry.userId === userId && (last === undefined || compare(last, entry) < 0))
+          .toSorted(compare)
           .slice(0, limit)
           .map(toConversation)
       }),
-    messages: ({ id, userId }, { after, limit }) =>
+    messages: ({ id, userId }, { after, limit, order }) =>
       use(id, userId, (entry) => {
+        if (order === "newest") {
+          const to = after === undefined ? entry.messages.length : countBefore(entry, after) ?? 0
+          return entry.messages.slice(Math.max(0, to - limit), to).toReversed()
+        }
         const from = after === undefined ? 0 : indexAfter(entry, after)
         return from === undefined ? [] : entry.messages.slice(from, from + limit)
       }),
+    replaced: ({ id, userId }, { after, limit }) =>
+      use(id, userId, ({ replaced = [] }) => {
+        const from = after === undefined ? 0 : replaced.findIndex(({ message }) => message.id === after) + 1
+        const isUnknown = after !== undefined && from === 0
+        return isUnknown ? [] : replaced.slice(from, from + limit).map(({ message }) => message)
+      }),
     append: (id, messages, options) =>
       change(id, (entry) => {
+        entry.preview = previewOf(messages) ?? entry.preview
         const [first] = messages
         if (first !== undefined && messages.length === 1 && entry.messages.length === 0 && entry.index === undefined) {
           entry.messages = [first]
@@ -142,6 +190,7 @@ export const make: Effect.Effect<ConversationStore["Service"]> = Effect.sync(() 
         for (const message of messages) {
           if (index.has(message.id) || entry.removed?.has(message.id) === true) continue
           index.set(message.id, entry.messages.length)
+          entry.ordinals?.push(entry.messages.length + (entry.replaced?.length ?? 0))
           entry.messages.push(message)
         }
       }, options?.follows),

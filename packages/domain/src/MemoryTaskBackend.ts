@@ -21,7 +21,7 @@ import {
   toTask
 } from "./internal/memoryTask.ts"
 import { MemoryTasks } from "./internal/memoryTasks.ts"
-import { isTerminal as isEnded } from "./Task.ts"
+import { isTerminal as isEnded, maxCount, type TaskStatus } from "./Task.ts"
 import { aliveMillis, type EndedTask, type NewTask, TaskBackend } from "./TaskBackend.ts"
 import {
   ConversationBusy,
@@ -36,8 +36,11 @@ import {
   TooManyActiveTasks
 } from "./TaskError.ts"
 import { ack, isTerminal, size } from "./TaskEvent.ts"
+import type { TaskFilter } from "./TaskFilter.ts"
+import * as TaskSummary from "./TaskSummary.ts"
 
 const newestFirst = (a: Row, b: Row) => a.task.id < b.task.id ? 1 : -1
+const isWaiting = (row: Row) => !isEnded(row.status) && TaskSummary.isWaiting(row.summary)
 const inRounds = (a: Row, b: Row) => a.round - b.round || a.createdAt - b.createdAt || (a.task.id < b.task.id ? -1 : 1)
 
 type Service = TaskBackend["Service"]
@@ -216,17 +219,43 @@ export const make: Effect.Effect<Service> = Effect.sync(() => {
       return Effect.succeed({ written: true, value: Option.some(intent.value), task: toTask(row), promoted })
     })
 
-  const list: Service["list"] = ({ before, conversationId, limit, status, userId }) =>
+  const select = (
+    { after, agentId, before, conversationId, status, userId, waiting = false }: TaskFilter
+  ): Array<Row> => {
+    const from: Iterable<Row> = conversationId === undefined
+      ? tasks.rows.values()
+      : tasks.queues.get(conversationId)?.rows ?? []
+    const found: Array<Row> = []
+    for (const row of from) {
+      const { task } = row
+      if (task.userId !== userId || (before !== undefined && task.id >= before)) continue
+      if (after !== undefined && task.id <= after) continue
+      if (agentId !== undefined && task.agentId !== agentId) continue
+      if (waiting && !isWaiting(row)) continue
+      if (status === undefined || status.includes(row.status)) found.push(row)
+    }
+    return found
+  }
+
+  const list: Service["list"] = ({ limit, order, ...filter }) =>
     Effect.sync(() => {
-      const from: Iterable<Row> = conversationId === undefined
-        ? tasks.rows.values()
-        : tasks.queues.get(conversationId)?.rows ?? []
-      const found: Array<Row> = []
-      for (const row of from) {
-        if (row.task.userId !== userId || (before !== undefined && row.task.id >= before)) continue
-        if (status === undefined || status.includes(row.status)) found.push(row)
+      const found = select(filter).toSorted(newestFirst)
+      return (order === "oldest" ? found.toReversed() : found).slice(0, limit).map(toTask)
+    })
+
+  const counts: Service["counts"] = (filter) =>
+    Effect.sync(() => {
+      const found = select(filter)
+      const count = (matches: (row: Row) => boolean) => Math.min(maxCount, found.filter(matches).length)
+      const ofStatus = (status: TaskStatus) => count((row) => row.status === status)
+      return {
+        queued: ofStatus("queued"),
+        running: ofStatus("running"),
+        completed: ofStatus("completed"),
+        error: ofStatus("error"),
+        cancelled: ofStatus("cancelled"),
+        waiting: count(isWaiting)
       }
-      return found.toSorted(newestFirst).slice(0, limit).map(toTask)
     })
 
   const ended: Service["ended"] = ({ after, limit }) =>
@@ -244,7 +273,7 @@ export const make: Effect.Effect<Service> = Effect.sync(() => {
       const finishedMillis = Duration.toMillis(finishedFor)
       let count = 0
       for (const row of tasks.withLog) {
-        if (count === limit || now - row.finishedAt < finishedMillis) break
+        if (count === limit || row.finishedAt === undefined || now - row.finishedAt < finishedMillis) break
         forget(row)
         tasks.withLog.delete(row)
         count++
@@ -278,6 +307,7 @@ export const make: Effect.Effect<Service> = Effect.sync(() => {
         return row === undefined ? Effect.fail(new TaskNotFound({ taskId: id })) : Effect.succeed(toTask(row))
       }),
     list,
+    counts,
     head: (id) =>
       Effect.sync(() => {
         const row = tasks.rows.get(id)

@@ -267,3 +267,27 @@ export const text = (message: Message): string => {
   for (const part of message.content) if (part.type === "text") out += part.text
   return out
 }
+
+/** White space of a text, and the end of a surrogate pair that was cut. */
+const spaces = /\s+/g
+const half = /[\uD800-\uDBFF]$/
+
+/**
+ * The beginning of the text of a message, on one line: at most 200 characters (UTF-16 code units). Undefined if the message
+ * has no text.
+ *
+ * **Example**
+ *
+ * ```ts import.meta.vitest
+ * import { Message } from "@perennial/domain"
+ *
+ * Message.preview(Message.userText("  Dear\n\n Ada")) // => "Dear Ada"
+ * ```
+ *
+ * @since 0.1.0
+ * @category accessors
+ */
+export const preview = (message: Message): string | undefined => {
+  const line = text(message).trimStart().slice(0, 2_000).replace(spaces, " ").slice(0, 200).replace(half, "").trimEnd()
+  return line === "" ? undefined : line
+}

@@ -8,7 +8,7 @@
 import { DateTime, Option, Schema } from "effect"
 import { StoredMessage } from "./Conversation.ts"
 import { type MessageId, taskIdOf } from "./Ids.ts"
-import { toRaw, type UnknownPart, UserMessage } from "./Message.ts"
+import { preview, toRaw, type UnknownPart, UserMessage } from "./Message.ts"
 
 const decodeUser = Schema.decodeUnknownOption(Schema.fromJsonString(UserMessage))
 const Stored = Schema.fromJsonString(StoredMessage)
@@ -47,6 +47,20 @@ export const encodeInput = (input: UserMessage): string => JSON.stringify(toRaw(
  * @category decoding
  */
 export const decodeInput = (text: string | null): Option.Option<UserMessage> => decodeUser(text)
+
+/**
+ * What a list shows of a conversation to which these messages were added last. Undefined if none of them has text.
+ *
+ * @since 0.1.0
+ * @category accessors
+ */
+export const previewOf = (messages: ReadonlyArray<StoredMessage>): string | undefined => {
+  for (const { message } of messages.toReversed()) {
+    const found = preview(message)
+    if (found !== undefined) return found
+  }
+  return undefined
+}
 
 /**
  * The text of a message of a conversation. Throws when a value in the message is not JSON.

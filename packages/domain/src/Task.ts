@@ -5,6 +5,7 @@
  */
 import { Schema } from "effect"
 import { AgentId, ConversationId, MessageId, TaskId } from "./Ids.ts"
+import { Usage } from "./Usage.ts"
 
 /**
  * Free-form data of the application: a JSON object.
@@ -133,10 +134,20 @@ export const Task = Schema.Struct({
   lastSeq: Schema.Natural,
   createdAt: Schema.DateTimeUtcFromString,
   updatedAt: Schema.DateTimeUtcFromString,
+  /** The time of the first claim. A task that has not begun has none. */
+  startedAt: Schema.optionalKey(Schema.DateTimeUtcFromString),
+  /** Only after the end. */
+  endedAt: Schema.optionalKey(Schema.DateTimeUtcFromString),
   /** Only with status `error`. */
   error: Schema.optionalKey(TaskError),
   /** The tool calls that wait for a person, oldest first, at most 100. Only while the task is active and some do. */
   waiting: Schema.optionalKey(Schema.Array(WaitingCall)),
+  /** When the oldest of `waiting` was asked. */
+  waitingSince: Schema.optionalKey(Schema.DateTimeUtcFromString),
+  /** The sum over the messages of the task so far. Absent before the first message, and in tasks of earlier versions. */
+  usage: Schema.optionalKey(Usage),
+  /** The beginning of the text of the user's message, on one line. Absent if the message has no text. */
+  preview: Schema.optionalKey(Schema.String),
   /** The title that this task gave to its conversation. */
   title: Schema.optionalKey(Schema.String),
   metadata: Schema.optionalKey(Metadata),
@@ -149,6 +160,36 @@ export const Task = Schema.Struct({
  * @category models
  */
 export interface Task extends Schema.Schema.Type<typeof Task> {}
+
+/**
+ * How many tasks a user has, by status, and how many of them wait for a person. A number of `maxCount` means so many or more.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const TaskCounts = Schema.Struct({
+  queued: Schema.Natural,
+  running: Schema.Natural,
+  completed: Schema.Natural,
+  error: Schema.Natural,
+  cancelled: Schema.Natural,
+  /** Running tasks with tool calls that wait for a person. */
+  waiting: Schema.Natural
+}).annotate({ identifier: "TaskCounts" })
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface TaskCounts extends Schema.Schema.Type<typeof TaskCounts> {}
+
+/**
+ * The largest number in `TaskCounts`: tasks beyond it are not counted.
+ *
+ * @since 0.1.0
+ * @category constants
+ */
+export const maxCount = 1_000
 
 /**
  * What `start` does when the conversation already has an active task: `reject` it, `enqueue` behind it, or `interrupt`

@@ -8,7 +8,7 @@ import { type Array, Context, type Duration, type Effect, type Option, type Sche
 import type { AgentId, ClaimId, ConversationId, RunnerId, TaskId, UserId } from "./Ids.ts"
 import type { Intent } from "./Intent.ts"
 import type { UserMessage } from "./Message.ts"
-import type { OnBusy, RemovedTasks, Task, TaskStatus } from "./Task.ts"
+import type { OnBusy, RemovedTasks, Task, TaskCounts } from "./Task.ts"
 import type {
   ConversationBusy,
   ConversationNotFound,
@@ -22,6 +22,7 @@ import type {
   TooManyActiveTasks
 } from "./TaskError.ts"
 import type { StoredEvent } from "./TaskEvent.ts"
+import type { TaskFilter, TaskListing } from "./TaskFilter.ts"
 import type { TaskSpec } from "./TaskSpec.ts"
 import type { TaskSummary } from "./TaskSummary.ts"
 import type { Wake } from "./Wake.ts"
@@ -235,15 +236,13 @@ export class TaskBackend extends Context.Service<TaskBackend, {
     options?: { readonly userId?: UserId | undefined }
   ) => Effect.Effect<Task, TaskNotFound | TaskBackendError>
 
-  /** A page of a user's tasks, newest first by id; `before` is the last id of the page before. */
-  readonly list: (options: {
-    readonly userId: UserId
-    readonly conversationId?: ConversationId | undefined
-    readonly status?: ReadonlyArray<TaskStatus> | undefined
-    readonly before?: TaskId | undefined
-    /** 1 to 1,000. */
-    readonly limit: number
-  }) => Effect.Effect<ReadonlyArray<Task>, TaskBackendError>
+  /** A page of a user's tasks, newest or oldest first by id. The next page begins at the last id of the page before. */
+  readonly list: (options: TaskListing) => Effect.Effect<ReadonlyArray<Task>, TaskBackendError>
+
+  /** How many of a user's tasks there are, each number at most `Task.maxCount`. */
+  readonly counts: (
+    options: Pick<TaskFilter, "userId" | "conversationId" | "agentId">
+  ) => Effect.Effect<TaskCounts, TaskBackendError>
 
   /**
    * The active head with this id, with its present token: for an engine that was told to execute the task again. None when

@@ -7,14 +7,15 @@
  *
  * @since 0.1.0
  */
-import { Context, Effect, Schema, Stream } from "effect"
+import { Context, type DateTime, Effect, Schema, Stream } from "effect"
+import type { AgentDescription } from "./Agent.ts"
 import type { ApprovalPage, ApprovalsOptions } from "./Approval.ts"
 import type { Decision } from "./Decision.ts"
 import type { FeedUpdate } from "./Feed.ts"
-import type { ConversationId, TaskId } from "./Ids.ts"
+import type { AgentId, ConversationId, TaskId } from "./Ids.ts"
 import * as Input from "./Input.ts"
 import type { RegenerateOptions, StartInput } from "./StartInput.ts"
-import { isTerminal, type Task, type TaskStatus } from "./Task.ts"
+import { isTerminal, type Task, type TaskCounts, type TaskStatus } from "./Task.ts"
 import {
   type AgentNotFound,
   type AlreadyDecided,
@@ -93,6 +94,42 @@ export const decodeCancel: (options: CancelOptions) => Effect.Effect<typeof Canc
 export type EventsError = TaskNotFound | EventsExpired | CursorAhead | TaskBackendError
 
 /**
+ * Which tasks a list has, and in which order.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface ListOptions {
+  readonly conversationId?: ConversationId | undefined
+  readonly agentId?: AgentId | undefined
+  readonly status?: ReadonlyArray<TaskStatus> | undefined
+  /** With `true` only tasks with tool calls that wait for a person. */
+  readonly waiting?: boolean | undefined
+  /** Only tasks whose preview or title has this text, in upper or lower case. See `maxSearched`. */
+  readonly text?: string | undefined
+  /** Only tasks that were accepted at this time or later, by the clock of the process that accepted them. */
+  readonly from?: DateTime.Utc | undefined
+  /** Only tasks that were accepted before this time. */
+  readonly to?: DateTime.Utc | undefined
+  /** `newest` first by default. */
+  readonly order?: "newest" | "oldest" | undefined
+  /** The last id of the page before, newest first. */
+  readonly before?: TaskId | undefined
+  /** The last id of the page before, oldest first. */
+  readonly after?: TaskId | undefined
+  /** 1 to 1,000, 100 by default. */
+  readonly limit?: number | undefined
+}
+
+/**
+ * How many tasks a list with `text` looks at: the first that the other filters select. Further tasks are not found.
+ *
+ * @since 0.1.0
+ * @category constants
+ */
+export const maxSearched = 2_000
+
+/**
  * The tasks of the current user. Every method answers for the user of its fiber (`CurrentUser`, P12).
  *
  * @since 0.1.0
@@ -142,13 +179,14 @@ export class TaskManager extends Context.Service<TaskManager, {
   /** Reads a task. */
   readonly get: (id: TaskId) => Effect.Effect<Task, TaskNotFound | TaskBackendError>
 
-  /** A page of tasks, newest first; `before` is the last id of the page before. `limit` is 1 to 1,000, 100 by default. */
-  readonly list: (options?: {
+  /** A page of tasks. */
+  readonly list: (options?: ListOptions) => Effect.Effect<ReadonlyArray<Task>, TaskBackendError>
+
+  /** How many tasks the user has, each number at most `Task.maxCount`. */
+  readonly counts: (options?: {
     readonly conversationId?: ConversationId | undefined
-    readonly status?: ReadonlyArray<TaskStatus> | undefined
-    readonly before?: TaskId | undefined
-    readonly limit?: number | undefined
-  }) => Effect.Effect<ReadonlyArray<Task>, TaskBackendError>
+    readonly agentId?: AgentId | undefined
+  }) => Effect.Effect<TaskCounts, TaskBackendError>
 
   /** The ids of the user's running tasks on all processes, newest first, at most 10,000. */
   readonly running: Effect.Effect<ReadonlyArray<TaskId>, TaskBackendError>
@@ -181,6 +219,9 @@ export class TaskManager extends Context.Service<TaskManager, {
   readonly feed: (
     options?: { readonly after?: number | undefined }
   ) => Effect.Effect<Stream.Stream<FeedUpdate, TaskBackendError>, TaskBackendError>
+
+  /** The agents of this process, or of the server, in the order of registration: the first is the default. */
+  readonly agents: Effect.Effect<ReadonlyArray<AgentDescription>, TaskBackendError>
 
   /** Removes a conversation with its tasks, logs and messages, unless a task of it is active. */
   readonly deleteConversation: (

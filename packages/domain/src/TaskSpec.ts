@@ -15,7 +15,9 @@ const shown = {
   /** Free-form data of the application about the task. */
   metadata: Schema.optionalKey(Metadata),
   /** The user's message that the task's own message replaces: it leaves the conversation when the task begins. */
-  replaces: Schema.optionalKey(MessageId)
+  replaces: Schema.optionalKey(MessageId),
+  /** The beginning of the text of the user's message, on one line: what a list shows. */
+  preview: Schema.optionalKey(Schema.String)
 }
 
 /** Fields that only the owner of a task needs: they are removed together with the log. */
@@ -59,9 +61,10 @@ export const fromStart = (options: Options): TaskSpec =>
  * @since 0.1.0
  * @category accessors
  */
-export const toShown = ({ metadata, replaces }: TaskSpec): Pick<TaskSpec, keyof typeof shown> => ({
+export const toShown = ({ metadata, preview, replaces }: TaskSpec): Pick<TaskSpec, keyof typeof shown> => ({
   ...(metadata === undefined ? undefined : { metadata }),
-  ...(replaces === undefined ? undefined : { replaces })
+  ...(replaces === undefined ? undefined : { replaces }),
+  ...(preview === undefined ? undefined : { preview })
 })
 
 /**

@@ -1,6 +1,6 @@
 /**
- * What the record of a task shows of its log, so that a list needs no log: the tool calls that wait for a person, and the
- * title that the task gave to its conversation.
+ * What the record of a task shows of its log, so that a list needs no log: the tool calls that wait for a person, the title
+ * that the task gave to its conversation, and the tokens that it has used.
  *
  * The owner of a task makes the summary from its events, and stores it in the commit of the events that change it.
  *
@@ -9,6 +9,7 @@
 import { DateTime, Option, Schema, Struct } from "effect"
 import { isTerminal, type Task, type TaskStatus, WaitingCall } from "./Task.ts"
 import type { StoredEvent } from "./TaskEvent.ts"
+import * as Usage from "./Usage.ts"
 
 /**
  * @since 0.1.0
@@ -17,7 +18,9 @@ import type { StoredEvent } from "./TaskEvent.ts"
 export const TaskSummary = Schema.Struct({
   /** The tool calls that wait for a person, oldest first, at most `maxWaiting`. */
   waiting: Schema.optionalKey(Schema.Array(WaitingCall)),
-  title: Schema.optionalKey(Schema.String)
+  title: Schema.optionalKey(Schema.String),
+  /** The sum over the messages so far. */
+  usage: Schema.optionalKey(Usage.Usage)
 })
 
 /**
@@ -56,6 +59,10 @@ export const advance = (self: TaskSummary, { at, event, seq }: StoredEvent): Tas
   switch (event.type) {
     case "title":
       return event.title === self.title ? self : { ...self, title: event.title }
+    case "message": {
+      const usage = self.usage === undefined ? event.usage : Usage.add(self.usage, event.usage)
+      return Usage.isZero(event.usage) ? self : { ...self, usage }
+    }
     case "tool_approval": {
       const { tool, toolCallId } = event
       const known = waiting.some((call) => call.toolCallId === toolCallId)
@@ -75,13 +82,27 @@ export const advance = (self: TaskSummary, { at, event, seq }: StoredEvent): Tas
 }
 
 /**
+ * Whether tool calls wait for a person.
+ *
+ * @since 0.1.0
+ * @category predicates
+ */
+export const isWaiting = (self: TaskSummary): boolean => self.waiting !== undefined
+
+/**
  * The fields of a `Task` with this status. A task that has ended waits for nobody.
  *
  * @since 0.1.0
  * @category accessors
  */
-export const toShown = (self: TaskSummary, status: TaskStatus): Pick<Task, "waiting" | "title"> =>
-  isTerminal(status) ? withWaiting(self, []) : self
+export const toShown = (
+  self: TaskSummary,
+  status: TaskStatus
+): Pick<Task, "waiting" | "waitingSince" | "title" | "usage"> => {
+  if (isTerminal(status)) return withWaiting(self, [])
+  const oldest = self.waiting?.[0]
+  return oldest === undefined ? self : { ...self, waitingSince: oldest.askedAt }
+}
 
 const Text = Schema.fromJsonString(Schema.toCodecJson(TaskSummary))
 

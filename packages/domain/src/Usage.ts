@@ -58,6 +58,14 @@ export const add = (a: Usage, b: Usage): Usage => ({
 })
 
 /**
+ * Whether nothing was used.
+ *
+ * @since 0.1.0
+ * @category predicates
+ */
+export const isZero = (usage: Usage): boolean => usage.requests === 0 && total(usage) === 0
+
+/**
  * All tokens of a usage: input, cache and output.
  *
  * @since 0.1.0

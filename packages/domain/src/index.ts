@@ -157,6 +157,11 @@ export * as TaskEvent from "./TaskEvent.ts"
 /**
  * @since 0.1.0
  */
+export * as TaskFilter from "./TaskFilter.ts"
+
+/**
+ * @since 0.1.0
+ */
 export * as TaskManager from "./TaskManager.ts"
 
 /**

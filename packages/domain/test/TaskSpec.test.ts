@@ -7,6 +7,7 @@ import specs from "./golden/specs.json" with { type: "json" }
 const whole: Required<TaskSpec.TaskSpec> = {
   metadata: { plan: "pro" },
   replaces: messageId(TaskId.make("t0"), 1),
+  preview: "Hello Ada",
   userMetadata: { page: 1 },
   logContext: { requestId: "r" },
   traceparent: "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
@@ -25,7 +26,7 @@ describe("TaskSpec", () => {
   })
 
   it("retention keeps the fields that a task shows, and fields that a newer version wrote", () => {
-    const shown = { metadata: whole.metadata, replaces: whole.replaces }
+    const shown = { metadata: whole.metadata, replaces: whole.replaces, preview: whole.preview }
     assert.deepStrictEqual(TaskSpec.withoutOwnerFields(whole), shown)
     assert.deepStrictEqual(TaskSpec.toShown(whole), shown)
     const newer = JSON.stringify({ ...whole, priority: 3 })

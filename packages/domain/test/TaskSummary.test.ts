@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import type { TaskEvent } from "@perennial/domain/TaskEvent"
 import * as TaskSummary from "@perennial/domain/TaskSummary"
+import * as Usage from "@perennial/domain/Usage"
 import { Array, DateTime } from "effect"
 import { known, stored } from "./taskLog.ts"
 
@@ -11,6 +12,7 @@ const decided = (toolCallId: string) =>
   known({ type: "tool_approval", tool: "pay", toolCallId, args: {}, decision: { approved: true } })
 const result = (toolCallId: string) =>
   known({ type: "tool_result", tool: "pay", toolCallId, result: null, status: "completed" })
+const message = (usage: Usage.Usage) => known({ type: "message", message: { role: "assistant", content: [] }, usage })
 const title = (title: string) => known({ type: "title", title })
 
 const ids = ({ waiting }: TaskSummary.TaskSummary) => waiting?.map(({ toolCallId }) => toolCallId)
@@ -30,6 +32,12 @@ describe("TaskSummary", () => {
     assert.deepStrictEqual(of(title("one"), title("two")), { title: "two" })
   })
 
+  it("has the sum of the usages of messages", () => {
+    const usage = { ...Usage.zero, requests: 1, inputTokens: 10, outputTokens: 5 }
+    assert.deepStrictEqual(of(message(usage), message(usage)), { usage: Usage.add(usage, usage) })
+    assert.strictEqual(of(message(Usage.zero)), TaskSummary.empty)
+  })
+
   it("is the same object after an event that changes nothing", () => {
     const summary = of(asked("a"), title("one"))
     for (const event of [asked("a"), decided("b"), result("b"), title("one"), known({ type: "text", content: "x" })]) {
@@ -44,12 +52,15 @@ describe("TaskSummary", () => {
 
   it("waits for nobody after the end of its task, but keeps its title", () => {
     const summary = of(asked("a"), title("one"))
-    assert.strictEqual(TaskSummary.toShown(summary, "running"), summary)
+    assert.deepStrictEqual(TaskSummary.toShown(summary, "running"), {
+      ...summary,
+      waitingSince: DateTime.makeUnsafe(0)
+    })
     assert.deepStrictEqual(TaskSummary.toShown(summary, "cancelled"), { title: "one" })
   })
 
   it("survives its text; a text that cannot be read is the empty summary", () => {
-    const summary = of(asked("a \u0000"), title("🌲"))
+    const summary = of(asked("a \u0000"), title("🌲"), message({ ...Usage.zero, requests: 1 }))
     assert.deepStrictEqual(TaskSummary.decode(TaskSummary.encode(summary)), summary)
     for (const text of [null, "", "{", "[]", `{"waiting":1}`]) {
       assert.strictEqual(TaskSummary.decode(text), TaskSummary.empty)

@@ -5,21 +5,25 @@
  *
  * @since 0.1.0
  */
-import { Conversation, StoredMessage } from "@perennial/domain/Conversation"
 import { DecisionInput } from "@perennial/domain/Decision"
-import { ConversationId, MessageId, TaskId } from "@perennial/domain/Ids"
-import { IdempotencyKey, RegenerateOptions, StartInput } from "@perennial/domain/StartInput"
-import { Task, TaskStatus } from "@perennial/domain/Task"
-import { StoredEvent, TaskEvent } from "@perennial/domain/TaskEvent"
+import { AgentId, ConversationId, TaskId } from "@perennial/domain/Ids"
+import { StartInput } from "@perennial/domain/StartInput"
+import { Task, TaskCounts } from "@perennial/domain/Task"
+import { StoredEvent } from "@perennial/domain/TaskEvent"
 import { Schema, Struct } from "effect"
 import { HttpApi, HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
+import { AccountApi } from "./AccountApi.ts"
+import { AgentsApi } from "./AgentsApi.ts"
 import { Authorization, Public } from "./Authorization.ts"
+import { ConversationsApi } from "./ConversationsApi.ts"
 import { FeedApi } from "./FeedApi.ts"
 import { cancelBody, describeLimit, describeTask, lastEventId, limit, longest, page } from "./internal/apiParts.ts"
-import { ConversationCursor } from "./internal/conversationCursor.ts"
 import * as examples from "./internal/examples.ts"
 import { documented, integer } from "./internal/openApi.ts"
 import { documentedApi } from "./internal/openApiDocument.ts"
+import { describeKey, idempotencyKey, Started, startErrors } from "./internal/startParts.ts"
+import { describeTaskQuery, taskQuery } from "./internal/taskQuery.ts"
+import { TimedEvent } from "./internal/timedEvent.ts"
 import { OperatorApi } from "./OperatorApi.ts"
 import * as Problems from "./Problems.ts"
 import { TicketsApi } from "./TicketsApi.ts"
@@ -34,16 +38,6 @@ import { WebhooksApi } from "./WebhooksApi.ts"
  */
 export const Start = StartInput.mapFields(Struct.omit(["idempotencyKey", "logContext"])).annotate({
   identifier: "Start"
-})
-
-/**
- * How to answer again; the whole body may be left out.
- *
- * @since 0.1.0
- * @category models
- */
-export const Regenerate = RegenerateOptions.mapFields(Struct.omit(["idempotencyKey", "logContext"])).annotate({
-  identifier: "Regenerate"
 })
 
 /**
@@ -63,7 +57,7 @@ export const Cancel = cancelBody
 export const Decide = DecisionInput.annotate({ identifier: "Decide" })
 
 /**
- * One frame of an event stream, decoded: `id` is the event's seq.
+ * One frame of an event stream, decoded: `id` is the event's seq. `data` is the event with the time of its write.
  *
  * @since 0.1.0
  * @category models
@@ -71,7 +65,7 @@ export const Decide = DecisionInput.annotate({ identifier: "Decide" })
 export const EventFrame = Schema.Struct({
   id: Schema.NumberFromString.check(Schema.isInt(), Schema.isGreaterThanOrEqualTo(1)),
   event: Schema.String,
-  data: Schema.fromJsonString(TaskEvent).annotate({ identifier: "TaskEventJson" })
+  data: Schema.fromJsonString(TimedEvent).annotate({ identifier: "TaskEventJson" })
 })
 
 /**
@@ -94,30 +88,9 @@ export const EventPage = Schema.Struct({
  */
 export type EventPage = typeof EventPage.Type
 
-const describeKey = {
-  description: "Makes the request safe to repeat. The same key with the same body returns the same task."
-}
-const describeConversation = { description: "The id of the conversation." }
-
 const taskParams = { id: TaskId }
-const conversationParams = { id: ConversationId }
-const idempotencyKey = Schema.optionalKey(IdempotencyKey)
-
-const startErrors = [
-  Problems.ConversationBusy,
-  Problems.QueueFull,
-  Problems.TooManyActiveTasks,
-  Problems.CapacityExceeded,
-  Problems.AgentNotFound,
-  Problems.ConversationNotFound,
-  Problems.MessageNotFound,
-  Problems.IdempotencyConflict,
-  Problems.Unavailable
-] as const
 
 const EventStream = HttpApiSchema.StreamSse({ events: EventFrame })
-
-const Started = HttpApiSchema.WithHeaders(Task.pipe(HttpApiSchema.status("Created")), { location: Schema.String })
 
 /**
  * Start, watch and steer tasks.
@@ -154,27 +127,33 @@ export class TasksApi extends HttpApiGroup.make("tasks")
       parameters: { "idempotency-key": describeKey },
       example: { message: "Hello" },
       responses: { 200: "The events of the task, from the first event to the last" },
-      event: examples.event
+      event: examples.frame
     })),
     HttpApiEndpoint.get("list", "/tasks", {
       query: {
         conversationId: Schema.optionalKey(ConversationId),
-        status: Schema.optionalKey(Schema.Array(TaskStatus)),
-        before: Schema.optionalKey(TaskId),
-        limit: limit(longest.tasks)
+        ...taskQuery
       },
       success: page(Task, TaskId),
       error: Problems.Unavailable
     }).annotateMerge(documented({
       summary: "List tasks",
-      description: "The newest task is the first. A page without `next` is the last page.",
+      description: "A page has the tasks that all parameters select. A page without `next` is the last page.",
+      parameters: { conversationId: { description: "Only the tasks of this conversation." }, ...describeTaskQuery },
+      responses: { 200: { description: "A page of tasks", example: { items: [examples.running] } } }
+    })),
+    HttpApiEndpoint.get("counts", "/tasks/counts", {
+      query: { conversationId: Schema.optionalKey(ConversationId), agentId: Schema.optionalKey(AgentId) },
+      success: TaskCounts,
+      error: Problems.Unavailable
+    }).annotateMerge(documented({
+      summary: "Count tasks",
+      description: "By status, and those that wait for a person. A number of 1,000 means 1,000 or more.",
       parameters: {
         conversationId: { description: "Only the tasks of this conversation." },
-        status: { description: "Only tasks with one of these statuses." },
-        before: { description: "The `next` of the page before." },
-        limit: describeLimit("tasks", 20)
+        agentId: { description: "Only the tasks of this agent." }
       },
-      responses: { 200: { description: "A page of tasks", example: { items: [examples.running] } } }
+      responses: { 200: { description: "The numbers of tasks", example: examples.counts } }
     })),
     HttpApiEndpoint.get("get", "/tasks/:id", {
       params: taskParams,
@@ -219,7 +198,7 @@ export class TasksApi extends HttpApiGroup.make("tasks")
         },
         204: "The task has ended, and the cursor is at its last event"
       },
-      event: examples.event
+      event: examples.frame
     })),
     HttpApiEndpoint.post("cancel", "/tasks/:id/cancel", {
       params: taskParams,
@@ -257,93 +236,6 @@ export class TasksApi extends HttpApiGroup.make("tasks")
   .middleware(Problems.RequestLimit)
   .middleware(Authorization)
   .annotateMerge(OpenApi.annotations({ title: "Tasks", description: "Start, read and cancel tasks." }))
-{}
-
-/**
- * Read and remove conversations.
- *
- * @since 0.1.0
- * @category groups
- */
-export class ConversationsApi extends HttpApiGroup.make("conversations")
-  .add(
-    HttpApiEndpoint.get("list", "/conversations", {
-      query: { before: Schema.optionalKey(ConversationCursor), limit: limit(longest.conversations) },
-      success: page(Conversation, ConversationCursor),
-      error: Problems.Unavailable
-    }).annotateMerge(
-      documented({
-        summary: "List conversations",
-        description: "The conversation that was created last is the first. A page without `next` is the last page.",
-        parameters: {
-          before: { description: "The `next` of the page before.", schema: { type: "string" } },
-          limit: describeLimit("conversations", 20)
-        },
-        responses: { 200: { description: "A page of conversations", example: { items: [examples.conversation] } } }
-      })
-    ),
-    HttpApiEndpoint.get("get", "/conversations/:id", {
-      params: conversationParams,
-      success: Conversation,
-      error: [Problems.ConversationNotFound, Problems.Unavailable]
-    }).annotateMerge(documented({
-      summary: "Read a conversation",
-      description: "The conversation without its messages.",
-      parameters: { id: describeConversation },
-      responses: { 200: { description: "The conversation", example: examples.conversation } }
-    })),
-    HttpApiEndpoint.get("messages", "/conversations/:id/messages", {
-      params: conversationParams,
-      query: { after: Schema.optionalKey(MessageId), limit: limit(longest.messages) },
-      success: page(StoredMessage, MessageId),
-      error: [Problems.ConversationNotFound, Problems.Unavailable]
-    }).annotateMerge(
-      documented({
-        summary: "Read the messages of a conversation",
-        description:
-          "The oldest message is the first. A page without `next` is the last page. A page ends early when its " +
-          "files reach 8 MiB.",
-        parameters: {
-          id: describeConversation,
-          after: { description: "The `next` of the page before." },
-          limit: describeLimit("messages", 100)
-        },
-        responses: { 200: { description: "A page of messages", example: { items: [examples.message] } } }
-      })
-    ),
-    HttpApiEndpoint.post("regenerate", "/conversations/:id/regenerate", {
-      params: conversationParams,
-      headers: { "idempotency-key": idempotencyKey },
-      // The second is no body at all.
-      payload: [Regenerate, Schema.Undefined],
-      success: Started,
-      error: startErrors
-    }).annotateMerge(documented({
-      summary: "Repeat the last answer",
-      description:
-        "Starts a task with the user's last message. The new answer replaces the old one, as with `replaces` of " +
-        "`POST /tasks`.",
-      parameters: { id: describeConversation, "idempotency-key": describeKey },
-      example: { onBusy: "reject" },
-      bodyIsOptional: true,
-      responses: { 201: { description: "The task is stored", example: examples.queued } }
-    })),
-    HttpApiEndpoint.delete("remove", "/conversations/:id", {
-      params: conversationParams,
-      success: HttpApiSchema.NoContent,
-      error: [Problems.ConversationNotFound, Problems.ConversationBusy, Problems.Unavailable]
-    }).annotateMerge(documented({
-      summary: "Remove a conversation",
-      description:
-        "Removes the conversation with its tasks, events and messages. A conversation with an active task is not " +
-        "removed.",
-      parameters: { id: describeConversation },
-      responses: { 204: "The conversation is removed" }
-    }))
-  )
-  .middleware(Problems.RequestLimit)
-  .middleware(Authorization)
-  .annotateMerge(OpenApi.annotations({ title: "Conversations", description: "Read and remove conversations." }))
 {}
 
 const Ok = Schema.Struct({ ok: Schema.Literal(true) })
@@ -385,6 +277,8 @@ export class Api extends HttpApi.make("perennial")
   .add(TasksApi)
   .add(ConversationsApi)
   .add(FeedApi)
+  .add(AgentsApi)
+  .add(AccountApi)
   .add(TicketsApi)
   .add(WebhooksApi)
   .add(UsersApi)

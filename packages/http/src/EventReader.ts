@@ -20,6 +20,8 @@ import type { TaskEvent } from "@perennial/domain/TaskEvent"
  */
 export interface NumberedEvent {
   readonly seq: number
+  /** The time of the write, in milliseconds since 1970-01-01T00:00Z; 0 if the server does not send it. */
+  readonly at: number
   /** An event, or a part of a message, of a type that this version does not know arrives as `{ type: "unknown", raw }`. */
   readonly event: TaskEvent
 }
@@ -113,11 +115,11 @@ const knownParts: { readonly [Type in Exclude<Part["type"], "unknown">]: 1 } = {
 const parsePart = (part: { readonly type: string }): unknown =>
   Object.hasOwn(knownParts, part.type) ? part : { type: "unknown", raw: part }
 
-const parse = (data: string): TaskEvent => {
-  const event = JSON.parse(data)
-  if (!Object.hasOwn(known, event.type)) return { type: "unknown", raw: event }
+const parse = (data: string): Omit<NumberedEvent, "seq"> => {
+  const { at = 0, ...event } = JSON.parse(data)
+  if (!Object.hasOwn(known, event.type)) return { at, event: { type: "unknown", raw: event } }
   if (event.type === "message") event.message.content = event.message.content.map(parsePart)
-  return event
+  return { at, event }
 }
 
 const mayPass = (status: number): boolean => status >= 500 || status === 408 || status === 425 || status === 429
@@ -248,8 +250,8 @@ async function* frames<A>(
  */
 export async function* read(url: string | URL, options: Options = {}): AsyncGenerator<NumberedEvent, void, void> {
   for await (const { id, value } of frames(url, options, parse, (id, cursor) => id > cursor)) {
-    yield { seq: id, event: value }
-    if (isTerminal(value)) return
+    yield { seq: id, ...value }
+    if (isTerminal(value.event)) return
   }
 }
 

@@ -1,12 +1,10 @@
 /**
- * The handlers of the API, over a `TaskManager` and the `ConversationStore`.
+ * The handlers of tasks, tickets, operators and health checks, over a `TaskManager`.
  *
  * @since 0.1.0
  */
-import type { StoredMessage } from "@perennial/domain/Conversation"
-import { type ConversationKey, ConversationStore } from "@perennial/domain/ConversationStore"
 import { CurrentUser } from "@perennial/domain/CurrentUser"
-import type { MessageId, TaskId, UserId } from "@perennial/domain/Ids"
+import type { TaskId, UserId } from "@perennial/domain/Ids"
 import { Readiness } from "@perennial/domain/Readiness"
 import { isTerminal, Task } from "@perennial/domain/Task"
 import { StreamLost } from "@perennial/domain/TaskError"
@@ -15,13 +13,15 @@ import { type CancelOptions, TaskManager } from "@perennial/domain/TaskManager"
 import { TaskOwners } from "@perennial/domain/TaskOwners"
 import { Array, Effect, type Layer, Option, Schema, Stream, Struct } from "effect"
 import { HttpServerResponse } from "effect/http"
-import { HttpApiBuilder, type HttpApiGroup, HttpApiSchema } from "effect/http-api"
+import { HttpApiBuilder, type HttpApiGroup } from "effect/http-api"
 import { Api, EventPage } from "./Api.ts"
 import type { Authorization } from "./Authorization.ts"
 import { admitted } from "./internal/admitted.ts"
-import { LinkBase } from "./internal/linkBase.ts"
+import { idOf, paged } from "./internal/paged.ts"
 import { makePersonalData } from "./internal/personalData.ts"
 import { makeReadiness } from "./internal/readiness.ts"
+import { makeLocation, started } from "./internal/started.ts"
+import { toListOptions } from "./internal/taskQuery.ts"
 import { withProblems } from "./internal/withProblems.ts"
 import type { Operator, OperatorTask } from "./OperatorApi.ts"
 import { CurrentPrincipal } from "./Principal.ts"
@@ -36,62 +36,9 @@ const cancelPatience = "10 seconds"
 /** A page of events ends when it reaches this size, in bytes. A single event has at most 256 KiB. */
 const maxPageBytes = 1024 * 1024
 
-/** A page of messages ends when its files reach this size, in characters of base64. */
-const maxFileBytes = 8 * 1024 * 1024
-
 const noContent = HttpServerResponse.empty({ status: 204 })
 const encodePage = Schema.encodeSync(Schema.toCodecJson(EventPage))
 const encodeTask = Schema.encodeSync(Schema.toCodecJson(Task))
-
-/** The header that names a task that was started. */
-const makeLocation = Effect.map(LinkBase, (base) => (task: Task) => ({
-  location: `${base}/tasks/${encodeURIComponent(task.id)}`
-}))
-
-const started = (location: (task: Task) => { readonly location: string }) => (task: Task) =>
-  HttpApiSchema.withHeaders({ body: task, headers: location(task) })
-
-/** The query reads one entry more than the page has: this entry tells whether there is a next page. */
-const paged = <A, Next>(
-  items: ReadonlyArray<A>,
-  limit: number,
-  toNext: (last: A) => Next
-): { readonly items: ReadonlyArray<A>; readonly next?: Next } => {
-  const last = items[limit - 1]
-  return items.length > limit && last !== undefined ? { items: items.slice(0, limit), next: toNext(last) } : { items }
-}
-
-const idOf = <A extends { readonly id: unknown }>({ id }: A): A["id"] => id
-
-const fileBytes = ({ message }: StoredMessage): number => {
-  let bytes = 0
-  for (const part of message.content) {
-    if (part.type === "file") bytes += part.data?.length ?? 0
-    // A part of another version may be a file, too.
-    if (part.type === "unknown") bytes += JSON.stringify(part.raw).length
-  }
-  return bytes
-}
-
-/** Reads in growing pieces, because a page is bounded and files make messages large. */
-const messagesPage = Effect.fnUntraced(function*(
-  store: ConversationStore["Service"],
-  key: ConversationKey,
-  { after, limit }: { readonly after: MessageId | undefined; readonly limit: number }
-) {
-  const items: Array<StoredMessage> = []
-  let bytes = 0
-  for (let piece = 8;; piece *= 2) {
-    const asked = Math.min(piece, limit + 1 - items.length)
-    const more = yield* store.messages(key, { after: items.at(-1)?.id ?? after, limit: asked })
-    for (const message of more) {
-      items.push(message)
-      bytes += fileBytes(message)
-      if (bytes >= maxFileBytes && items.length <= limit) return { items, next: message.id }
-    }
-    if (more.length < asked || items.length > limit) return paged(items, limit, idOf)
-  }
-})
 
 /** The wire that a request asks for by `Accept`. An `EventSource` asks for `text/event-stream`; the typed client names no type. */
 const wantsPage = (accept = ""): boolean => accept.includes("application/json") && !accept.includes("text/event-stream")
@@ -176,7 +123,8 @@ export const layerTasks: Layer.Layer<
               )
           ))
         ),
-      list: ({ query }) => listTasks(manager, query),
+      list: ({ query }) => listTasks(manager, toListOptions(query)),
+      counts: ({ query }) => withProblems(manager.counts(query)),
       get: ({ params }) => withProblems(manager.get(params.id)),
       events: ({ headers, params, query }) =>
         Effect.gen(function*() {
@@ -195,59 +143,37 @@ export const layerTasks: Layer.Layer<
   })
 )
 
+/** The title and the preview tell what a conversation is about. */
+const withoutContents: (task: Task) => Task = Struct.omit(["title", "preview"])
+
+/** The records of tasks as operators see them. */
+const recordsOf = (manager: TaskManager["Service"]): TaskManager["Service"] => ({
+  ...manager,
+  get: (id) => Effect.map(manager.get(id), withoutContents),
+  list: (options) => Effect.map(manager.list(options), Array.map(withoutContents)),
+  cancel: (id, options) => Effect.map(manager.cancel(id, options), withoutContents)
+})
+
 /**
- * The handlers of conversations.
+ * The handler that describes agents.
  *
  * @since 0.1.0
  * @category handlers
  */
-export const layerConversations: Layer.Layer<
-  HttpApiGroup.Service<"perennial", "conversations">,
+export const layerAgents: Layer.Layer<
+  HttpApiGroup.Service<"perennial", "agents">,
   never,
-  TaskManager | ConversationStore | Authorization | RequestLimit | RefusalLimit | RequestProblems
+  TaskManager | Authorization | RequestLimit | RefusalLimit | RequestProblems
 > = HttpApiBuilder.group(
   Api,
-  "conversations",
+  "agents",
   Effect.fnUntraced(function*(handlers) {
     const manager = yield* TaskManager
-    const store = yield* ConversationStore
-    const location = yield* makeLocation
-
     return handlers.handleAll({
-      list: ({ query }) =>
-        Effect.gen(function*() {
-          const userId = yield* CurrentUser
-          const limit = query.limit ?? 20
-          const items = yield* store.list({ ...query, userId, limit: limit + 1 })
-          return paged(items, limit, ({ createdAt, id }) => ({ createdAt, id }))
-        }).pipe(withProblems),
-      get: ({ params }) => withProblems(Effect.flatMap(CurrentUser, (userId) => store.get({ id: params.id, userId }))),
-      messages: ({ params, query }) =>
-        Effect.gen(function*() {
-          const userId = yield* CurrentUser
-          const limit = query.limit ?? 100
-          return yield* messagesPage(store, { id: params.id, userId }, { after: query.after, limit })
-        }).pipe(withProblems),
-      regenerate: ({ headers, params, payload }) =>
-        withProblems(Effect.map(
-          manager.regenerate(params.id, { ...payload, idempotencyKey: headers["idempotency-key"] }),
-          started(location)
-        )),
-      remove: ({ params }) => withProblems(manager.deleteConversation(params.id))
+      list: () => withProblems(Effect.map(manager.agents, (items) => ({ items })))
     })
   })
 )
-
-/** A title tells what a conversation is about. */
-const withoutTitle: (task: Task) => Task = Struct.omit(["title"])
-
-/** The records of tasks as operators see them. */
-const withoutTitles = (manager: TaskManager["Service"]): TaskManager["Service"] => ({
-  ...manager,
-  get: (id) => Effect.map(manager.get(id), withoutTitle),
-  list: (options) => Effect.map(manager.list(options), Array.map(withoutTitle)),
-  cancel: (id, options) => Effect.map(manager.cancel(id, options), withoutTitle)
-})
 
 /**
  * The handler that makes tickets.
@@ -290,7 +216,7 @@ export const layerOperator: Layer.Layer<
   Api,
   "operator",
   Effect.fnUntraced(function*(handlers) {
-    const manager = withoutTitles(yield* TaskManager)
+    const manager = recordsOf(yield* TaskManager)
     const { erase, export: exportUser } = yield* makePersonalData
     const ownersOf = yield* TaskOwners
     const withRunners = Effect.fnUntraced(function*(tasks: ReadonlyArray<Task>) {
@@ -304,7 +230,7 @@ export const layerOperator: Layer.Layer<
 
     return handlers.handleAll({
       list: Effect.fnUntraced(function*({ params, query }) {
-        const page = yield* as(params.userId)(listTasks(manager, query))
+        const page = yield* as(params.userId)(listTasks(manager, toListOptions(query)))
         return { ...page, items: yield* withRunners(page.items) }
       }),
       get: Effect.fnUntraced(function*({ params }) {

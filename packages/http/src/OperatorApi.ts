@@ -4,14 +4,15 @@
  * @since 0.1.0
  */
 import { RunnerId, TaskId, UserId } from "@perennial/domain/Ids"
-import { Task, TaskStatus } from "@perennial/domain/Task"
+import { Task } from "@perennial/domain/Task"
 import { Receipt } from "@perennial/domain/UserData"
-import { Effect, Layer, Schema } from "effect"
+import { Effect, Layer, Schema, Struct } from "effect"
 import { HttpApiEndpoint, HttpApiGroup, HttpApiMiddleware, HttpApiSchema, OpenApi } from "effect/http-api"
 import { Authorization } from "./Authorization.ts"
-import { cancelBody, describeLimit, describeTask, limit, longest, page } from "./internal/apiParts.ts"
+import { cancelBody, describeTask, page } from "./internal/apiParts.ts"
 import * as examples from "./internal/examples.ts"
 import { documented } from "./internal/openApi.ts"
+import { describeTaskQuery, taskQuery } from "./internal/taskQuery.ts"
 import { CurrentPrincipal } from "./Principal.ts"
 import * as Problems from "./Problems.ts"
 import { ExportStream } from "./UsersApi.ts"
@@ -38,7 +39,7 @@ export class Operator extends HttpApiMiddleware.Service<Operator>()("@perennial/
 }
 
 /**
- * A task as operators see it: without its title, and with the runner that executes it.
+ * A task as operators see it: without its title and preview, and with the runner that executes it.
  *
  * @since 0.1.0
  * @category models
@@ -59,6 +60,10 @@ export interface OperatorTask extends Schema.Schema.Type<typeof OperatorTask> {}
 
 const runner = "web-2-4711-01a2061b-4b6f-773b-924f-a99c20363c38"
 
+/** A text would tell what a conversation is about. */
+const recordQuery = Struct.omit(taskQuery, ["q"])
+const describeRecordQuery = Struct.omit(describeTaskQuery, ["q"])
+
 const describeUser = { description: "The id of the user." }
 
 /**
@@ -72,24 +77,15 @@ export class OperatorApi extends HttpApiGroup.make("operator")
   .add(
     HttpApiEndpoint.get("list", "/operator/users/:userId/tasks", {
       params: { userId: UserId },
-      query: {
-        status: Schema.optionalKey(Schema.Array(TaskStatus)),
-        before: Schema.optionalKey(TaskId),
-        limit: limit(longest.tasks)
-      },
+      query: recordQuery,
       success: page(OperatorTask, TaskId),
       error: Problems.Unavailable
     }).annotateMerge(documented({
       summary: "List the tasks of a user",
       description:
-        "The newest task is the first. A page without `next` is the last page. `runner` names the process that " +
-        "executes a task: its host, its process id, and a random part.",
-      parameters: {
-        userId: describeUser,
-        status: { description: "Only tasks with one of these statuses." },
-        before: { description: "The `next` of the page before." },
-        limit: describeLimit("tasks", 20)
-      },
+        "A page has the tasks that all parameters select. A page without `next` is the last page. `runner` names the " +
+        "process that executes a task: its host, its process id, and a random part.",
+      parameters: { userId: describeUser, ...describeRecordQuery },
       responses: { 200: { description: "A page of tasks", example: { items: [{ ...examples.running, runner }] } } }
     })),
     HttpApiEndpoint.get("get", "/operator/users/:userId/tasks/:id", {

@@ -18,8 +18,10 @@ import {
   UrlParams
 } from "effect/http"
 import { HttpApiBuilder, HttpApiScalar, OpenApi } from "effect/http-api"
+import * as AccountHandlers from "./AccountHandlers.ts"
 import { Api } from "./Api.ts"
 import { type Authorization, tokenKey } from "./Authorization.ts"
+import * as ConversationHandlers from "./ConversationHandlers.ts"
 import * as Feed from "./Feed.ts"
 import * as Handlers from "./Handlers.ts"
 import { LinkBase } from "./internal/linkBase.ts"
@@ -135,8 +137,10 @@ export const layerRoutes = (options?: RouteOptions) => {
     HttpApiBuilder.layer(api, { openapiPath: "/openapi.json" }).pipe(
       Layer.provide([
         Handlers.layerTasks,
-        Handlers.layerConversations,
+        ConversationHandlers.layer,
         Feed.layerHandlers,
+        Handlers.layerAgents,
+        AccountHandlers.layer,
         Handlers.layerTickets,
         Layer.provide(Handlers.layerOperator, Operator.layer),
         WebhookHandlers.layer,

@@ -10,6 +10,7 @@ import { Sse } from "effect/encoding"
 import { HttpClientError, HttpClientResponse } from "effect/http"
 import type { HttpApiClient } from "effect/http-api"
 import { type Api, EventFrame } from "./Api.ts"
+import { toStored } from "./internal/timedEvent.ts"
 import * as Problems from "./Problems.ts"
 
 /**
@@ -187,7 +188,7 @@ export const make = (open: HttpApiClient.ForApi<typeof Api>["tasks"]["events"]):
         Stream.mapArrayEffect((frames) =>
           Effect.map(
             Clock.currentTimeMillis,
-            (at) => Array.map(frames, ({ data, id }): StoredEvent => ({ seq: id, at, event: data }))
+            (now) => Array.map(frames, ({ data, id }) => toStored(id, data, now))
           )
         ),
         Stream.filter(({ seq }) => seq > cursor),

@@ -29,7 +29,7 @@ const ok = comment("ok")
 
 /**
  * The protocol of Perennial: `id: <seq>` and `data: <event JSON>` for each event, comments as heartbeats, and `retry:` as
- * goodbye. Readers of the same events share the encoded bytes.
+ * goodbye. The JSON of an event also has `at`, the time of the write. Readers of the same events share the encoded bytes.
  *
  * @since 0.1.0
  * @category wires

@@ -7,6 +7,21 @@
 /**
  * @since 0.1.0
  */
+export * as AccountApi from "./AccountApi.ts"
+
+/**
+ * @since 0.1.0
+ */
+export * as AccountHandlers from "./AccountHandlers.ts"
+
+/**
+ * @since 0.1.0
+ */
+export * as AgentsApi from "./AgentsApi.ts"
+
+/**
+ * @since 0.1.0
+ */
 export * as Api from "./Api.ts"
 
 /**
@@ -18,6 +33,16 @@ export * as Authorization from "./Authorization.ts"
  * @since 0.1.0
  */
 export * as Client from "./Client.ts"
+
+/**
+ * @since 0.1.0
+ */
+export * as ConversationHandlers from "./ConversationHandlers.ts"
+
+/**
+ * @since 0.1.0
+ */
+export * as ConversationsApi from "./ConversationsApi.ts"
 
 /**
  * @since 0.1.0

@@ -4,6 +4,7 @@ import * as TaskError from "@perennial/domain/TaskError"
 import { TaskManager } from "@perennial/domain/TaskManager"
 import { Api } from "@perennial/http/Api"
 import { Authorization } from "@perennial/http/Authorization"
+import * as ConversationHandlers from "@perennial/http/ConversationHandlers"
 import * as Handlers from "@perennial/http/Handlers"
 import { Operator } from "@perennial/http/OperatorApi"
 import * as Sse from "@perennial/http/Sse"
@@ -18,7 +19,7 @@ import { layerLocal, layerMemory, makeEcho } from "./support.ts"
 
 const environment = (manager: ReturnType<typeof layerMemory>) =>
   Layer.mergeAll(
-    Layer.mergeAll(Handlers.layerTasks, Handlers.layerConversations, Handlers.layerSystem).pipe(
+    Layer.mergeAll(Handlers.layerTasks, ConversationHandlers.layer, Handlers.layerSystem).pipe(
       Layer.provideMerge([manager, Sse.layer()])
     ),
     HttpServer.layerServices

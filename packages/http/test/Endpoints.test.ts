@@ -68,6 +68,7 @@ const bodies: Readonly<Record<string, object>> = {
   "POST /chat": { message: "a" },
   "POST /tasks/:id/cancel": { reason: "a" },
   "POST /tasks/:id/decisions/:toolCallId": { approved: true },
+  "PATCH /conversations/:id": { title: "Trees" },
   "POST /conversations/:id/regenerate": { onBusy: "reject" },
   "POST /tickets": {},
   "POST /webhooks": { url: "https://example.com/" },

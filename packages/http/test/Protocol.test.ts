@@ -6,7 +6,8 @@ import { body, type Fields, json, makeCall, makeEcho, post, problem } from "./su
 /** Decodes a frame, which has exactly two lines: `id` and `data`. */
 const parse = (frame: string) => {
   const match = /^id: (\d+)\ndata: (.*)$/.exec(frame)
-  return { id: Number(match?.[1]), event: JSON.parse(match?.[2] ?? "null") as unknown }
+  const { at, ...event } = JSON.parse(match?.[2] ?? "null") as { readonly at: number }
+  return { seq: Number(match?.[1]), at, event }
 }
 
 const tasks = Effect.fnUntraced(function*(call: (path: string) => Effect.Effect<Response>) {
@@ -158,7 +159,8 @@ describe("events", () => {
       const frames = (yield* body(response)).split("\n\n")
       assert.strictEqual(frames[0], ": ok")
       const task = { taskId: id, conversationId: "c1" }
-      assert.deepStrictEqual(frames.slice(1, -1).map(parse), [
+      const events = frames.slice(1, -1).map(parse)
+      assert.deepStrictEqual(events.map(({ event, seq }) => ({ id: seq, event })), [
         { id: 1, event: { type: "ack", ...task, messageId: `${id}/1` } },
         { id: 2, event: { type: "started", ...task, attempt: 1 } },
         { id: 3, event: { type: "text", ...task, content: "hello\nworld" } },
@@ -174,6 +176,9 @@ describe("events", () => {
         { id: 5, event: { type: "done", ...task, usage: zero } }
       ])
       assert.strictEqual(frames.at(-1), "")
+      // A frame says the same about its event as a page does.
+      const page = yield* json(yield* call(path, { headers: { accept: "application/json" } }))
+      assert.deepStrictEqual(events as ReadonlyArray<unknown>, page.events)
     }))
 
   it.effect("a stream for an EventSource begins with `retry`, so that it reconnects sooner than after 3 seconds", () =>

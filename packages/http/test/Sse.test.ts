@@ -35,7 +35,7 @@ const terminal = (seq: number): StoredEvent => ({
 })
 const settle = Effect.repeat(Effect.yieldNow, { times: 50 })
 const frame = (seq: number) =>
-  `id: ${seq}\ndata: {"type":"text","taskId":"t1","conversationId":"c1","content":"${seq}"}\n\n`
+  `id: ${seq}\ndata: {"type":"text","taskId":"t1","conversationId":"c1","content":"${seq}","at":0}\n\n`
 
 /** The chunks that a connection writes. */
 const open = Effect.fnUntraced(function*(events: Stream.Stream<StoredEvent, StreamLost>, expiresAt?: number) {
@@ -335,7 +335,7 @@ describe("encoding", () => {
       )
       const [bytes] = yield* bytesOf(source)
       const [first, second, rest] = new TextDecoder().decode(bytes).split("\n\n")
-      assert.deepStrictEqual(JSON.parse(first?.split("\ndata: ")[1] ?? ""), raw)
+      assert.deepStrictEqual(JSON.parse(first?.split("\ndata: ")[1] ?? ""), { ...raw, at: 0 })
       assert.strictEqual(JSON.parse(second?.split("\ndata: ")[1] ?? "").content, "a\r\nb\rc")
       assert.strictEqual(rest, "")
     }).pipe(Effect.provide(layer)))

@@ -118,9 +118,14 @@ export interface Fields {
   readonly items: ReadonlyArray<{
     readonly id: string
     readonly message: { readonly role: string }
+    readonly preview?: string
+    readonly replaces?: string
     readonly metadata?: unknown
   }>
   readonly next: string
+  readonly preview: string
+  readonly title: string
+  readonly userId: string
   readonly events: ReadonlyArray<
     { readonly seq: number; readonly at: number; readonly event: { readonly type: string } }
   >

@@ -9,7 +9,7 @@
 // @effect-diagnostics asyncFunction:off
 import Anthropic from "@anthropic-ai/sdk"
 import { Cause, Clock, Config, Context, Duration, Effect, Layer, Option, Queue, Redacted, Schema, Stream } from "effect"
-import { AiError, LanguageModel, type Response, Telemetry, type Tool } from "effect/ai"
+import { AiError, LanguageModel, Model, type Response, Telemetry, type Tool } from "effect/ai"
 import { toCodecAnthropic } from "effect/ai/AnthropicStructuredOutput"
 import {
   contextFull,
@@ -201,7 +201,7 @@ export const make = Effect.fnUntraced(function*(
 })
 
 /**
- * A model over a key, with its `CurrentModelLimits`.
+ * A model over a key, with its name (`Model.ModelName`) and its `CurrentModelLimits`.
  *
  * @since 0.1.0
  * @category layers
@@ -223,7 +223,11 @@ export const layer = (options: AnthropicOptions): Layer.Layer<LanguageModel.Lang
     }
     return Effect.map(
       make(client, options),
-      (model) => Context.make(LanguageModel.LanguageModel, model).pipe(Context.add(CurrentModelLimits, limits))
+      (model) =>
+        Context.make(LanguageModel.LanguageModel, model).pipe(
+          Context.add(Model.ModelName, options.model ?? defaultModel),
+          Context.add(CurrentModelLimits, limits)
+        )
     )
   }))
 

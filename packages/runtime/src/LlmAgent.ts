@@ -7,12 +7,12 @@
  *
  * @since 0.1.0
  */
-import { type Agent, Agents, type Emit } from "@perennial/domain/Agent"
+import { type Agent, Agents, type Emit, type ToolDescription } from "@perennial/domain/Agent"
 import { AgentId } from "@perennial/domain/Ids"
 import type { UserMessage } from "@perennial/domain/Message"
 import type { Metadata } from "@perennial/domain/Task"
-import { Array, Context, Duration, Effect, Layer, Result, type Scope } from "effect"
-import { LanguageModel, type Tool, type Toolkit } from "effect/ai"
+import { Array, Context, Duration, Effect, Layer, Option, Result, type Scope } from "effect"
+import { LanguageModel, Model, Tool, type Toolkit } from "effect/ai"
 import { type AgentHooks, withErrorHook, withEventHook } from "./AgentHooks.ts"
 import * as AgentTools from "./AgentTools.ts"
 import type { TitleMaker } from "./ConversationTitle.ts"
@@ -170,6 +170,7 @@ const member = Effect.map(Effect.context<LanguageModel.LanguageModel>(), (contex
 
 const memberOf = (context: Context.Context<LanguageModel.LanguageModel>): ChainedModel => ({
   model: Context.get(context, LanguageModel.LanguageModel),
+  name: Option.getOrUndefined(Context.getOption(context, Model.ModelName)),
   limits: Context.get(context, ModelSettings.CurrentModelLimits)
 })
 
@@ -221,6 +222,10 @@ const fromParts = (
   return {
     agentId: AgentId.make(config.agentId),
     timeout: durationOf(config.timeouts?.task),
+    describe: Effect.sync(() => ({
+      ...(models[0].name === undefined ? undefined : { model: models[0].name }),
+      tools: Object.entries(offered.tools).map(([name, tool]) => describeTool(name, tool, tools, config.approval))
+    })),
     run: (input, emit) =>
       Effect.provideService(
         withErrorHook(run(input, withEventHook(emit, config.hooks?.onEvent)), config.hooks?.onError),
@@ -229,6 +234,30 @@ const fromParts = (
         dataWriter(emit)
       )
   }
+}
+
+const describeTool = (
+  name: string,
+  tool: Tool.Any,
+  tools: AgentTools.AgentTools,
+  approval: AgentConfig["approval"]
+): ToolDescription => {
+  const description = Tool.getDescription(tool)
+  return {
+    name,
+    ...(description === undefined ? undefined : { description }),
+    approval: whenApproved(approval?.required ?? "tool", tool),
+    safeToRepeat: AgentTools.isSafeToRepeat(tools, name)
+  }
+}
+
+const whenApproved = (
+  required: NonNullable<NonNullable<AgentConfig["approval"]>["required"]>,
+  { needsApproval }: Tool.Any
+): ToolDescription["approval"] => {
+  if (required === "always" || required === "never") return required
+  if (typeof required === "function" || typeof needsApproval === "function") return "sometimes"
+  return needsApproval === true ? "always" : "never"
 }
 
 const dataWriter = (emit: Emit): typeof TaskData.Service => (name, data) => {

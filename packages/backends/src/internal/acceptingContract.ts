@@ -51,7 +51,8 @@ const accepting = (test: Test): void => {
         attempt: 0,
         lastSeq: 1,
         metadata: wholeSpec.metadata,
-        replaces: wholeSpec.replaces
+        replaces: wholeSpec.replaces,
+        preview: wholeSpec.preview
       })
       const events = yield* log("t1")
       assert.deepStrictEqual(events.map(({ event, seq }) => ({ event, seq })), [{

@@ -34,6 +34,7 @@ export const newTask = (id: string, change: Partial<NewTask> = {}): NewTask => (
 export const wholeSpec: Required<TaskSpec> = {
   metadata: { plan: "pro", nested: [1, { two: "\u0000" }] },
   replaces: messageId(taskId("t0"), 1),
+  preview: "zero \u0000 🌲",
   userMetadata: { page: [2] },
   logContext: { request: "r" },
   traceparent: "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"

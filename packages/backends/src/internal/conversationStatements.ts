@@ -14,6 +14,7 @@ export const ConversationRow = Schema.Struct({
   id: ConversationId,
   user_id: UserId,
   title: Schema.NullOr(Schema.String),
+  preview: Schema.NullOr(Schema.String),
   created_at: Millis,
   updated_at: Millis
 })
@@ -44,6 +45,8 @@ export interface Adding {
   /** A message that the conversation must have, or must have had. */
   readonly follows: MessageId | undefined
   readonly messages: ReadonlyArray<{ readonly id: MessageId; readonly payload: string }>
+  /** What lists show of the conversation from now on; empty if that stays as it is. */
+  readonly preview: string
 }
 
 export interface Reading extends ConversationKey {

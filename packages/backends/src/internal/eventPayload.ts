@@ -16,3 +16,7 @@ export const progress = (events: ReadonlyArray<StoredEvent>): number => events.s
 /** The text of a new summary; empty when the summary stays as it is. */
 export const summaryText = (summary: TaskSummary.TaskSummary | undefined): string =>
   summary === undefined ? "" : TaskSummary.encode(summary)
+
+/** 1 when a new summary has calls that wait for a person. */
+export const waitingFlag = (summary: TaskSummary.TaskSummary | undefined): number =>
+  summary !== undefined && TaskSummary.isWaiting(summary) ? 1 : 0

@@ -4,6 +4,7 @@
 import { assert } from "@effect/vitest"
 import { TaskBackend } from "@perennial/domain/TaskBackend"
 import type { TaskEvent } from "@perennial/domain/TaskEvent"
+import { zero } from "@perennial/domain/Usage"
 import { Array, DateTime, Duration, Effect, Option } from "effect"
 import { TestClock } from "effect/testing"
 import {
@@ -53,8 +54,11 @@ const appending = (test: Test): void => {
     Effect.gen(function*() {
       const backend = yield* TaskBackend
       const call = { toolCallId: "call/\u0000", tool: "pay 🌲", seq: 2, askedAt: DateTime.makeUnsafe(1_000) }
-      const summary = { waiting: [call], title: "A title" }
-      const shown = (id: string) => Effect.map(backend.get(taskId(id)), ({ title, waiting }) => ({ title, waiting }))
+      const usage = { ...zero, requests: 1, inputTokens: 12 }
+      const summary = { waiting: [call], title: "A title", usage }
+      const shown = (id: string) =>
+        Effect.map(backend.get(taskId(id)), ({ title, usage, waiting }) => ({ title, usage, waiting }))
+      const nothing = { title: undefined, usage: undefined, waiting: undefined }
       const owner = yield* begin("t1")
       const other = yield* begin("t2", { conversationId: conversationId("c2") })
       assert.notProperty(yield* backend.get(taskId("t1")), "waiting")
@@ -64,7 +68,8 @@ const appending = (test: Test): void => {
       ])
       yield* backend.append([{ claim: owner, events: stored(3, text("t1", "y")) }])
       assert.deepStrictEqual(yield* shown("t1"), summary)
-      assert.deepStrictEqual(yield* shown("t2"), { title: undefined, waiting: undefined })
+      assert.deepStrictEqual((yield* backend.get(taskId("t1"))).waitingSince, call.askedAt)
+      assert.deepStrictEqual(yield* shown("t2"), nothing)
       const [listed] = yield* backend.list({
         userId: alice,
         status: ["running"],
@@ -79,10 +84,10 @@ const appending = (test: Test): void => {
       }])
       assert.deepStrictEqual(yield* shown("t1"), summary)
       yield* end(owner)
-      assert.deepStrictEqual(yield* shown("t1"), { title: "A title", waiting: undefined })
+      assert.deepStrictEqual(yield* shown("t1"), { title: "A title", usage, waiting: undefined })
       yield* backend.append([{ claim: other, events: stored(3, text("t2", "x")), summary }])
       yield* backend.append([{ claim: other, events: stored(4, text("t2", "x")), summary: {} }])
-      assert.deepStrictEqual(yield* shown("t2"), { title: undefined, waiting: undefined })
+      assert.deepStrictEqual(yield* shown("t2"), nothing)
     })
   )
 

@@ -144,6 +144,30 @@ const messages = (test: Test): void => {
       assert.deepStrictEqual(yield* store.messages(c1, { limit: 3, after: messageId(taskId, 99) }), [])
     })
   )
+
+  test(
+    "pages of messages join newest first, too",
+    Effect.gen(function*() {
+      const store = yield* ConversationStore
+      yield* store.create(c1)
+      const newest = (after?: number) =>
+        store.messages(c1, { order: "newest", limit: 3, ...(after && { after: messageId(taskId, after) }) })
+      assert.deepStrictEqual(yield* newest(), [])
+      const added = Array.range(1, 7).map((seq) => stored(seq))
+      yield* store.append(c1.id, added)
+      const pages = [yield* newest(), yield* newest(5), yield* newest(2)]
+      assert.deepStrictEqual(pages.map((one) => one.length), [3, 3, 1])
+      assert.deepStrictEqual(pages.flat(), added.toReversed())
+      assert.deepStrictEqual(yield* newest(1), [])
+      assert.deepStrictEqual(yield* newest(99), [])
+      yield* store.append(c1.id, [stored(8), stored(9)], { replaces: messageId(taskId, 4) })
+      assert.deepStrictEqual(yield* newest(), [stored(9), stored(8), stored(3)])
+      for (const seq of [4, 5, 6, 7]) assert.deepStrictEqual(yield* newest(seq), [stored(3), stored(2), stored(1)])
+      assert.deepStrictEqual(yield* newest(8), [stored(3), stored(2), stored(1)])
+      const foreign = store.messages({ ...c1, userId: bob }, { order: "newest", limit: 3 })
+      assert.strictEqual((yield* Effect.flip(foreign))._tag, "ConversationNotFound")
+    })
+  )
 }
 
 const following = (test: Test): void => {
@@ -248,6 +272,34 @@ const replacing = (test: Test): void => {
       assert.deepStrictEqual(yield* store.messages(c1, page), [stored(3), stored(4), stored(5)])
       yield* store.append(c1.id, [], { replaces: messageId(taskId, 3) })
       assert.deepStrictEqual(yield* store.messages(c1, page), [])
+    })
+  )
+
+  test(
+    "what was replaced can be read, in the order in which it was added, in pages",
+    Effect.gen(function*() {
+      const store = yield* ConversationStore
+      yield* store.create(c1)
+      const replaced = (after?: number, limit = 10) =>
+        store.replaced(c1, { limit, ...(after && { after: messageId(taskId, after) }) })
+      yield* store.append(c1.id, [1, 2, 3, 4].map((seq) => stored(seq)))
+      assert.deepStrictEqual(yield* replaced(), [])
+      yield* store.append(c1.id, [stored(5), stored(6)], { replaces: messageId(taskId, 3) })
+      assert.deepStrictEqual(yield* replaced(), [stored(3), stored(4)])
+      yield* store.append(c1.id, [stored(7)], { replaces: messageId(taskId, 2) })
+      const all = [2, 3, 4, 5, 6].map((seq) => stored(seq))
+      assert.deepStrictEqual(yield* replaced(), all)
+      assert.deepStrictEqual(
+        [...yield* replaced(undefined, 2), ...yield* replaced(3, 2), ...yield* replaced(5, 2)],
+        all
+      )
+      assert.deepStrictEqual(yield* replaced(99), [])
+      assert.deepStrictEqual(yield* store.messages(c1, page), [stored(1), stored(7)])
+      const foreign = store.replaced({ ...c1, userId: bob }, page)
+      assert.strictEqual((yield* Effect.flip(foreign))._tag, "ConversationNotFound")
+      yield* store.delete(c1)
+      yield* store.create(c1)
+      assert.deepStrictEqual(yield* replaced(), [])
     })
   )
 

@@ -40,13 +40,17 @@ const create = (sql: SqlClient.SqlClient, now: Statement.Fragment): Run<Conversa
 
 const append =
   (sql: SqlClient.SqlClient, now: Statement.Fragment): BatchedStatement.Run<Adding, boolean> => (items) => {
-    const counts = new Map<ConversationId, number>()
-    const added = items.flatMap(({ id, messages }) => {
-      const before = counts.get(id) ?? 0
-      counts.set(id, before + messages.length)
+    const changes = new Map<ConversationId, { readonly added: number; readonly preview: string }>()
+    const added = items.flatMap(({ id, messages, preview }) => {
+      const { added: before, preview: earlier } = changes.get(id) ?? { added: 0, preview: "" }
+      changes.set(id, { added: before + messages.length, preview: preview === "" ? earlier : preview })
       return messages.map((message, i) => ({ ...message, conversationId: id, ordinal: before + i + 1 }))
     })
-    const given = rowsOf(sql, [...counts], { id: ["text", ([id]) => id], added: ["int", ([, added]) => added] })
+    const given = rowsOf(sql, [...changes], {
+      id: ["text", ([id]) => id],
+      added: ["int", ([, { added }]) => added],
+      preview: ["text", ([, { preview }]) => preview]
+    })
     const newMessages = rowsOf(sql, added, {
       conversation_id: ["text", (message) => message.conversationId],
       ordinal: ["int", (message) => message.ordinal],
@@ -66,7 +70,8 @@ const append =
           SELECT id FROM perennial_messages WHERE conversation_id = i.conversation_id AND id = i.id LIMIT 1
         ) m ON TRUE WHERE i.conversation_id = g.id AND m.id IS NULL)
     ), conversation AS (
-      UPDATE perennial_conversations c SET last_position = last_position + i.added, updated_at = ${now}
+      UPDATE perennial_conversations c SET last_position = last_position + i.added, updated_at = ${now},
+        preview = COALESCE(NULLIF(i.preview, ''), c.preview)
       FROM input i WHERE c.id = i.id RETURNING c.id, c.last_position - i.added AS position
     ), message AS (
       INSERT INTO perennial_messages (conversation_id, position, id, payload)

@@ -23,12 +23,13 @@ export const make = Effect.fnUntraced(
           SELECT * FROM unnest(${batch.map(({ claim }) => claim.taskId)}::text[],
             ${batch.map(({ claim }) => claim.token)}::int[], ${batch.map(({ first }) => first)}::int[],
             ${batch.map(({ last }) => last)}::int[], ${batch.map(({ progress }) => progress)}::int[],
-            ${batch.map(({ summary }) => summary)}::text[]
-          ) AS i(id, token, first, last, progress, shown)
+            ${batch.map(({ summary }) => summary)}::text[], ${batch.map(({ waiting }) => waiting)}::int[]
+          ) AS i(id, token, first, last, progress, shown, waits)
         ), fence AS (
           UPDATE perennial_tasks t SET last_seq = i.last, updated_at = ${now},
             failures = CASE WHEN i.progress = 1 THEN 0 ELSE t.failures END,
-            summary = CASE WHEN i.shown = '' THEN t.summary ELSE i.shown END
+            summary = CASE WHEN i.shown = '' THEN t.summary ELSE i.shown END,
+            waiting = CASE WHEN i.shown = '' THEN t.waiting ELSE i.waits END
           FROM input i WHERE t.id = i.id AND t.token = i.token AND t.last_seq = i.first - 1
             AND t.runner_id IS NOT NULL AND t.finished_at IS NULL
           RETURNING t.id, t.token, t.intents

@@ -2,18 +2,24 @@
  * The methods of the conversation store as scripts. The comment of a script names its arguments in their order.
  *
  * Keys after the prefix: `conversation:<id>` (hash), `messages:<id>` (stream, the position is the entry's id),
- * `positions:<id>` position of each message, negative once the message was removed (hash), `conversations:<user>` ids by the
- * time of creation (sorted set).
+ * `positions:<id>` position of each message, negative once the message was removed (hash), `replaced:<id>` the removed
+ * messages by their positions, `conversations:<user>` ids by the time of creation, `active:<user>` ids by the time of the
+ * last change (sorted sets).
  */
 import type { ConversationId, MessageId } from "@perennial/domain/Ids"
 import { conversationScript } from "./redisPrelude.ts"
 
-/** Id, title, times of creation and of the last change. */
-export type ConversationValues = readonly [ConversationId, string | null, string, string]
+/** Id, title, preview, times of creation and of the last change. */
+export type ConversationValues = readonly [ConversationId, string | null, string | null, string, string]
 
 const row = String.raw`
-local function row(id) return call("HMGET", key("conversation", id), "id", "title", "created_at", "updated_at") end
+local function row(id) return call("HMGET", key("conversation", id), "id", "title", "preview", "created_at", "updated_at") end
 local function isOf(id, user) return call("HGET", key("conversation", id), "user_id") == user end
+local function touch(id, ...)
+  local time = now()
+  call("HSET", key("conversation", id), "updated_at", time, ...)
+  call("ZADD", key("active", call("HGET", key("conversation", id), "user_id")), time, id)
+end
 `
 
 /** Conversation, user. Returns null when it is another user's. */
@@ -24,6 +30,7 @@ if call("EXISTS", key("conversation", id)) == 1 then return false end
 local time = now()
 call("HSET", key("conversation", id), "id", id, "user_id", user, "created_at", time, "updated_at", time, "position", 0)
 call("ZADD", key("conversations", user), time, id)
+call("ZADD", key("active", user), time, id)
 return row(id)`)
 
 /** Conversation, user. */
@@ -31,9 +38,20 @@ export const get = conversationScript<ConversationValues | null>(
   `${row} return isOf(ARGV[3], ARGV[4]) and row(ARGV[3]) or false`
 )
 
-/** User, id and time of creation of the last conversation of the page before or "", limit. */
+/** User, id and time of the last conversation of the page before or "", limit, 1 for the order of the last change. */
 export const list = conversationScript<ReadonlyArray<ConversationValues>>(String.raw`${row}
-local index, id, created, limit = key("conversations", ARGV[3]), ARGV[4], ARGV[5], tonumber(ARGV[6])
+local id, created, limit = ARGV[4], ARGV[5], tonumber(ARGV[6])
+local index = key("conversations", ARGV[3])
+if ARGV[7] == "1" then
+  local all = index
+  index = key("active", ARGV[3])
+  -- Conversations that an earlier version stored.
+  if call("ZCARD", index) < call("ZCARD", all) then
+    for _, other in ipairs(call("ZRANGE", all, 0, -1)) do
+      call("ZADD", index, call("HGET", key("conversation", other), "updated_at"), other)
+    end
+  end
+end
 local rows, oldest = {}, "+inf"
 if id ~= "" then
   -- The place of a deleted conversation is between those of its moment.
@@ -61,6 +79,34 @@ for i, entry in ipairs(page) do page[i] = { entry[1]:match("^%d+"), entry[2][2] 
 return page`
 )
 
+/** Conversation, user, last id of the page before or "", limit. Returns positions and payloads, newest first, or null without
+ * the conversation. */
+export const newestMessages = conversationScript<ReadonlyArray<readonly [position: string, payload: string]> | null>(
+  String.raw`${row}
+local id, after = ARGV[3], ARGV[5]
+if not isOf(id, ARGV[4]) then return false end
+local position = after ~= "" and tonumber(call("HGET", key("positions", id), after) or "")
+if after ~= "" and not position then return {} end
+local from = position and "(" .. math.abs(position) .. "-0" or "+"
+local page = call("XREVRANGE", key("messages", id), from, "-", "COUNT", ARGV[6])
+for i, entry in ipairs(page) do page[i] = { entry[1]:match("^%d+"), entry[2][2] } end
+return page`
+)
+
+/** Conversation, user, last id of the page before or "", limit. Returns negative positions and payloads of messages that were
+ * replaced, oldest first, or null without the conversation. */
+export const replaced = conversationScript<ReadonlyArray<readonly [position: string, payload: string]> | null>(
+  String.raw`${row}
+local id, after = ARGV[3], ARGV[5]
+if not isOf(id, ARGV[4]) then return false end
+local position = after == "" and 0 or tonumber(call("HGET", key("positions", id), after) or "")
+if not position then return {} end
+local found = call("ZRANGEBYSCORE", key("replaced", id), "(" .. math.abs(position), "+inf", "WITHSCORES", "LIMIT", 0, ARGV[6])
+local page = {}
+for i = 1, #found, 2 do page[#page + 1] = { "-" .. found[i + 1], found[i] } end
+return page`
+)
+
 /** Conversation, positions. Returns them with the ids of the messages at these places. */
 export const idsAt = conversationScript<ReadonlyArray<readonly [position: string, id: MessageId]>>(String.raw`
 local wanted, found = {}, {}
@@ -71,9 +117,9 @@ for i = 1, #all, 2 do
 end
 return found`)
 
-/** Conversation, the message to replace or "", the message to follow or "", then ids and payloads of messages by turns.
- * Returns 0 without the conversation, and if it never had the message to follow. */
-export const append = conversationScript<0 | 1>(String.raw`
+/** Conversation, the message to replace or "", the message to follow or "", the preview or "", then ids and payloads of messages
+ * by turns. Returns 0 without the conversation, and if it never had the message to follow. */
+export const append = conversationScript<0 | 1>(String.raw`${row}
 local id, positions = ARGV[3], key("positions", ARGV[3])
 local position = call("HGET", key("conversation", id), "position")
 if not position then return 0 end
@@ -84,25 +130,27 @@ if from and from > 0 then
   for i = 1, #all, 2 do
     local at = tonumber(all[i + 1])
     if at and at >= from then
+      local entry = call("XRANGE", key("messages", id), at .. "-0", at .. "-0")[1]
+      if entry then call("ZADD", key("replaced", id), at, entry[2][2]) end
       call("XDEL", key("messages", id), at .. "-0")
       call("HSET", positions, all[i], -at)
     end
   end
 end
-for i = 6, #ARGV, 2 do
+for i = 7, #ARGV, 2 do
   if call("HSETNX", positions, ARGV[i], position + 1) == 1 then
     position = position + 1
     call("XADD", key("messages", id), position .. "-0", "payload", ARGV[i + 1])
   end
 end
-call("HSET", key("conversation", id), "position", position, "updated_at", now())
+touch(id, "position", position)
+if ARGV[6] ~= "" then call("HSET", key("conversation", id), "preview", ARGV[6]) end
 return 1`)
 
 /** Conversation, title. Returns 0 without the conversation. */
-export const setTitle = conversationScript<0 | 1>(String.raw`
-local fields = key("conversation", ARGV[3])
-if call("EXISTS", fields) == 0 then return 0 end
-call("HSET", fields, "title", ARGV[4], "updated_at", now())
+export const setTitle = conversationScript<0 | 1>(String.raw`${row}
+if call("EXISTS", key("conversation", ARGV[3])) == 0 then return 0 end
+touch(ARGV[3], "title", ARGV[4])
 return 1`)
 
 /** Conversation, user, 1 to leave one with messages alone. Returns the number of removed messages, or null without the
@@ -113,5 +161,6 @@ if not isOf(id, user) then return false end
 if ARGV[5] == "1" and call("HGET", key("conversation", id), "position") ~= "0" then return 0 end
 local messages = call("XLEN", key("messages", id))
 call("ZREM", key("conversations", user), id)
-call("UNLINK", key("conversation", id), key("messages", id), key("positions", id))
+call("ZREM", key("active", user), id)
+call("UNLINK", key("conversation", id), key("messages", id), key("positions", id), key("replaced", id))
 return messages`)

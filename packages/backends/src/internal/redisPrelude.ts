@@ -7,7 +7,8 @@
  *
  * Keys after the prefix: `task:<id>` the row (hash), `events:<id>` its log (stream, the seq is the entry's id),
  * `intents:<id>` (hash of `<ordinal>:<value>`), `owner:<conversation>` its user, `queue:<conversation>` its active
- * tasks, the head first (list), `of-user:<status>:<user>` and `of-conversation:<status>:<conversation>` ids in order,
+ * tasks, the head first (list), `of-user:<status>:<user>`, `of-agent:<status>:<user>\0<agent>`,
+ * `of-conversation:<status>:<conversation>` and `waiting:<user>` ids in order,
  * `keys:<user>` idempotency keys (hash), `unowned` heads without an owner by age, `unowned:<agent>` the same of one agent,
  * `cancelling` claimed tasks that were asked to cancel by age, `owned:<runner>` tasks by age, `runners` by the end of
  * their lease, `ended` tasks with a log by the time of their end, `ends` all ended tasks in the order of their ends (sorted
@@ -37,15 +38,16 @@ export const columns = [
   "last_seq",
   "intents",
   "created_at",
-  "updated_at"
+  "updated_at",
+  "started_at",
+  "finished_at"
 ] as const
 
 /** The fields that a claim returns. The body of a message may have megabytes: only its owner needs it. */
 export const claimColumns = [
   ...columns,
   "input",
-  "failures",
-  "started_at"
+  "failures"
 ] as const
 
 const names = (fields: ReadonlyArray<string>) => fields.map((name) => `"${name}"`).join(", ")
@@ -153,14 +155,19 @@ local function offer(task, behind)
   call("ZADD", prefix .. "unowned-since", task.created, task.id)
 end
 
+-- The tasks of a user with an agent.
+local function ofAgent(status, user, agent) return key("of-agent:" .. status, user .. "\0" .. agent) end
+
 local function list(task, status)
   call("ZADD", key("of-user:" .. status, task.user), 0, task.id)
+  call("ZADD", ofAgent(status, task.user, task.agent), 0, task.id)
   call("ZADD", key("of-conversation:" .. status, task.conversation), 0, task.id)
 end
 
 local function move(task, status)
   if task.status == status then return end
   call("ZREM", key("of-user:" .. task.status, task.user), task.id)
+  call("ZREM", ofAgent(task.status, task.user, task.agent), task.id)
   call("ZREM", key("of-conversation:" .. task.status, task.conversation), task.id)
   list(task, status)
   call("HSET", key("task", task.id), "status", status)
@@ -192,6 +199,7 @@ local function close(task, status, time)
   -- Scripts run one at a time, so this is the order of the ends.
   call("ZADD", prefix .. "ends", call("INCR", prefix .. "ends-count"), task.id)
   call("ZREM", prefix .. "cancelling", task.id)
+  call("ZREM", key("waiting", task.user), task.id)
   call("LREM", key("queue", task.conversation), 1, task.id)
   local following = wasHead and call("LINDEX", key("queue", task.conversation), 0)
   if not following then return false end

@@ -152,8 +152,8 @@ export const make = (
       toTaskBackendError("deleteConversation")
     )
 
-  const forgetUser: Service["forgetUser"] = () =>
-    withRetries(() => Effect.asVoid(run(scripts.forgetHints, [])), toTaskBackendError("forgetUser"))
+  const forgetUser: Service["forgetUser"] = (userId) =>
+    withRetries(() => Effect.asVoid(run(scripts.forgetUser, [userId])), toTaskBackendError("forgetUser"))
 
   return { create, finish, putIntent, deleteConversation, forgetUser }
 }

@@ -27,15 +27,16 @@ const Row = Schema.Struct({
   last_seq: Schema.FiniteFromString,
   intents: Schema.FiniteFromString,
   created_at: Schema.FiniteFromString,
-  updated_at: Schema.FiniteFromString
+  updated_at: Schema.FiniteFromString,
+  started_at: Schema.NullOr(Schema.FiniteFromString),
+  finished_at: Schema.NullOr(Schema.FiniteFromString)
 })
 const decodeRow = Schema.decodeUnknownSync(Row)
 
 const decodeClaim = Schema.decodeUnknownSync(Schema.Struct({
   ...Row.fields,
   input: Schema.NullOr(Schema.String),
-  failures: Schema.FiniteFromString,
-  started_at: Schema.NullOr(Schema.FiniteFromString)
+  failures: Schema.FiniteFromString
 }))
 
 const named = (names: ReadonlyArray<string>, values: Values) =>

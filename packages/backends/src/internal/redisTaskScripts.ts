@@ -67,7 +67,7 @@ call("SET", key("owner", conversation), user)
 call("HSET", key("task", id), "id", id, "conversation_id", conversation, "user_id", user, "status", "queued",
   "token", 0, "attempt", 0, "failures", 0, "last_seq", 1, "intents", 0, "pruned", 0,
   "created_at", time, "updated_at", time, unpack(ARGV, 14))
-list({ id = id, user = user, conversation = conversation }, "queued")
+list(find(id), "queued")
 call("XADD", key("events", id), "1-0", "at", time, "payload", ARGV[13])
 call("RPUSH", queue, id)
 if keyed ~= "" then
@@ -83,21 +83,6 @@ return { "created", row(id), head and 1 or 0, cancelled, cancelling }`)
 export const get = taskScript<Values | null>(String.raw`
 local user = call("HGET", key("task", ARGV[3]), "user_id")
 return user and (ARGV[4] == "" or ARGV[4] == "=" .. user) and row(ARGV[3]) or false`)
-
-/** User, conversation or "", last id of the page before or "", limit, statuses. */
-export const list = taskScript<ReadonlyArray<Values>>(String.raw`
-local user, conversation, limit = ARGV[3], ARGV[4], tonumber(ARGV[6])
-if conversation ~= "" and call("GET", key("owner", conversation)) ~= user then return {} end
-local from = ARGV[5] == "" and "+" or "(" .. ARGV[5]
-local ids = {}
-for i = 7, #ARGV do
-  local index = conversation == "" and key("of-user:" .. ARGV[i], user) or key("of-conversation:" .. ARGV[i], conversation)
-  for _, id in ipairs(call("ZREVRANGEBYLEX", index, from, "-", "LIMIT", 0, limit)) do table.insert(ids, id) end
-end
-table.sort(ids, function(a, b) return less(b, a) end)
-local rows = {}
-for i = 1, math.min(limit, #ids) do rows[i] = row(ids[i]) end
-return rows`)
 
 /** Task. Returns null when it is no active head. */
 export const head = taskScript<HeadValues | null>(String.raw`
@@ -128,20 +113,25 @@ wake("user", task.user)
 tell()
 return { time, claimed(task.id) }`)
 
-/** Again, then for each task: task, token, first seq, progress, the new summary or "", count of events, and their times and
- * payloads. Returns for each whether it was appended, and the number of intents. */
+/** Again, then for each task: task, token, first seq, progress, the new summary or "", 1 if the summary has calls that wait,
+ * count of events, and their times and payloads. Returns for each whether it was appended, and the number of intents. */
 export const append = taskScript<ReadonlyArray<number>>(String.raw`
 local again, i, results = ARGV[3] == "1", 4, {}
 local time = now()
 while i <= #ARGV do
   local id, token, first, progress, summary = ARGV[i], ARGV[i + 1], tonumber(ARGV[i + 2]), ARGV[i + 3], ARGV[i + 4]
-  local count = tonumber(ARGV[i + 5])
+  local waits, count = ARGV[i + 5], tonumber(ARGV[i + 6])
   local task = fenced(id, token)
   -- The try before may have been applied: the log ends with our last event then, under our own token.
   local ok = task and again and task.lastSeq == first + count - 1
   if task and task.lastSeq == first - 1 then
-    write(task, i + 6, count, time)
+    write(task, i + 7, count, time)
     if summary ~= "" then
+      if waits == "1" then
+        call("ZADD", key("waiting", task.user), 0, id)
+      else
+        call("ZREM", key("waiting", task.user), id)
+      end
       call("HSET", key("task", id), "summary", summary)
       wake("user", task.user)
     end
@@ -150,7 +140,7 @@ while i <= #ARGV do
   end
   table.insert(results, ok and 1 or 0)
   table.insert(results, tonumber(call("HGET", key("task", id), "intents") or 0))
-  i = i + 6 + 2 * count
+  i = i + 7 + 2 * count
 end
 tell()
 return results`)
@@ -376,6 +366,7 @@ for _, status in ipairs({ "completed", "error", "cancelled" }) do
     local keyed = call("HGET", key("task", id), "idempotency")
     if keyed then call("HDEL", key("keys", user), keyed) end
     call("ZREM", key("of-user:" .. status, user), id)
+    call("ZREM", ofAgent(status, user, call("HGET", key("task", id), "agent_id")), id)
     call("ZREM", prefix .. "ended", id)
     call("ZREM", prefix .. "ends", id)
     tasks = tasks + 1
@@ -389,10 +380,11 @@ call("DEL", key("owner", conversation))
 return { "removed", tasks, events, intents }`)
 
 /**
- * Hints have ids of users, and an entry that is removed from a stream stays in its memory: the stream is made anew. It begins
+ * User. Hints have ids of users, and an entry that is removed from a stream stays in its memory: the stream is made anew. It begins
  * with `all` in place of its last entry, for processes that have not read so far.
  */
-export const forgetHints = taskScript<null>(String.raw`
+export const forgetUser = taskScript<null>(String.raw`
+call("SREM", prefix .. "agents-indexed", ARGV[3])
 local last = call("XREVRANGE", prefix .. "wakes", "+", "-", "COUNT", 1)[1]
 if not last then return false end
 call("UNLINK", prefix .. "wakes")

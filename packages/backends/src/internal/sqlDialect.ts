@@ -43,6 +43,7 @@ export interface Dialect {
   readonly lockRows: Statement.Fragment
   /** The order of lists of tasks, by the columns of their indexes alone. */
   readonly newestFirst: Statement.Fragment
+  readonly oldestFirst: Statement.Fragment
   /** Runs the writes and the read in one commit. The read sees the rows as they were before or after the writes. */
   readonly together: (
     writes: readonly [Write, Write],
@@ -97,6 +98,7 @@ export const sqlite = (sql: SqlClient.SqlClient): Dialect => {
     // A transaction takes the lock of the whole database when it begins.
     lockRows: sql.literal(""),
     newestFirst: sql.literal("id DESC"),
+    oldestFirst: sql.literal("id"),
     together: ([first, second], read) => sql.withTransaction(Effect.andThen(Effect.andThen(first, second), read)),
     rowsOf: (items, columns) => SqliteTaskStatements.rowsOf(sql, items, columns),
     taskStatements: Effect.succeed(SqliteTaskStatements.make(sql)),
@@ -132,6 +134,7 @@ export const postgres = (sql: SqlClient.SqlClient): Dialect => {
     // The primary key, read backwards, has NULLS FIRST. If it had the order of a list, PostgreSQL could choose it, and read
     // the tasks of all users until it has found enough of one user.
     newestFirst: sql.literal("id DESC NULLS LAST"),
+    oldestFirst: sql.literal("id NULLS FIRST"),
     // A statement can be given up at once, which the beginning and the end of a transaction cannot.
     together: ([first, second], read) => sql`WITH first AS (${first}), second AS (${second}) ${read}`,
     rowsOf: (items, columns) => PgInput.rowsOf(sql, items, columns),

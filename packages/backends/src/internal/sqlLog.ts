@@ -8,7 +8,7 @@ import { CursorAhead, EventsExpired, TaskNotFound } from "@perennial/domain/Task
 import * as TaskSpec from "@perennial/domain/TaskSpec"
 import { Effect, Schema } from "effect"
 import { toTaskBackendError } from "./backendError.ts"
-import { progress, summaryText } from "./eventPayload.ts"
+import { progress, summaryText, waitingFlag } from "./eventPayload.ts"
 import { decodePageEvents, decodePageTasks, toEventRows, toStoredEvents } from "./eventRow.ts"
 import type { Dialect } from "./sqlDialect.ts"
 import { readRows } from "./sqlRows.ts"
@@ -24,7 +24,8 @@ const toAppending = ({ claim, events, summary }: Entry) => ({
   first: events[0].seq,
   last: events[0].seq + events.length - 1,
   progress: progress(events),
-  summary: summaryText(summary)
+  summary: summaryText(summary),
+  waiting: waitingFlag(summary)
 })
 
 const readLogEnds = readRows(Schema.Struct({

@@ -170,6 +170,21 @@ const onPostgres =
   (create: (sql: SqlClient.SqlClient) => Effect.Effect<void, SqlError.SqlError>): Migrate => ({ sql }) =>
     sql.onDialectOrElse({ pg: () => create(sql), orElse: () => Effect.void })
 
+/** For lists of conversations by their last activity, with the beginning of their newest message. */
+const activity: Migrate = Effect.fnUntraced(function*({ sql }) {
+  yield* sql`ALTER TABLE perennial_conversations ADD COLUMN preview TEXT`
+  yield* sql`CREATE INDEX perennial_conversations_active ON perennial_conversations (user_id, updated_at, id)`
+})
+
+/** For lists by agent, and for lists of what waits for a person. A title may look like a call that waits, until the next summary. */
+const inbox: Migrate = Effect.fnUntraced(function*({ sql, types: { listedId } }) {
+  yield* sql`ALTER TABLE perennial_tasks ADD COLUMN waiting INTEGER NOT NULL DEFAULT 0`
+  yield* sql`UPDATE perennial_tasks SET waiting = 1 WHERE finished_at IS NULL AND summary LIKE '%"waiting":%'`
+  yield* sql`CREATE INDEX perennial_tasks_waiting ON perennial_tasks (user_id, ${listedId})
+    WHERE waiting = 1 AND finished_at IS NULL`
+  yield* sql`CREATE INDEX perennial_tasks_of_agent ON perennial_tasks (user_id, agent_id, status, ${listedId})`
+})
+
 export const migrations: Readonly<Record<string, Migrate>> = {
   "1_tasks": tasks,
   "2_conversations": conversations,
@@ -184,7 +199,9 @@ export const migrations: Readonly<Record<string, Migrate>> = {
   "11_rounds": rounds,
   "12_delivery_users": deliveryUsers,
   "13_active_tasks": onPostgres(PgFunctions.activeTasks),
-  "14_rate_limits": onPostgres(PgFunctions.rateLimits)
+  "14_rate_limits": onPostgres(PgFunctions.rateLimits),
+  "15_activity": activity,
+  "16_inbox": inbox
 }
 
 export const table = "perennial_migrations"

@@ -29,15 +29,14 @@ export const TaskRow = Schema.Struct({
   last_seq: Schema.Int,
   intents: Schema.Int,
   created_at: Millis,
-  updated_at: Millis
+  updated_at: Millis,
+  started_at: Schema.NullOr(Millis),
+  finished_at: Schema.NullOr(Millis)
 })
 export type TaskRow = typeof TaskRow.Type
 
 /** The columns of a task that only its owner needs. The body of a message may have megabytes. */
-const ownerFields = {
-  failures: Schema.Int,
-  started_at: Schema.NullOr(Millis)
-}
+const ownerFields = { failures: Schema.Int }
 
 export const ClaimRow = Schema.Struct({
   ...TaskRow.fields,

@@ -24,7 +24,7 @@ export const make = (
         readConversations(sql`INSERT INTO perennial_conversations (id, user_id, created_at, updated_at)
         VALUES (${id}, ${userId}, ${now}, ${now}) ON CONFLICT (id) DO NOTHING RETURNING ${conversationColumns(sql)}`)
     ),
-  append: ({ follows, id, messages }) =>
+  append: ({ follows, id, messages, preview }) =>
     sql.withTransaction(Effect.gen(function*() {
       const now = yield* time
       const filter = sql.and([
@@ -33,7 +33,8 @@ export const make = (
           WHERE conversation_id = ${id} AND id = ${follows})`])
       ])
       const [row] = yield* readPositions(sql`UPDATE perennial_conversations
-        SET last_position = last_position + ${messages.length}, updated_at = ${now} WHERE ${filter}
+        SET last_position = last_position + ${messages.length}, updated_at = ${now},
+          preview = COALESCE(NULLIF(${preview}, ''), preview) WHERE ${filter}
         RETURNING last_position`)
       if (row === undefined) return false
       for (const [i, message] of messages.entries()) {

@@ -62,12 +62,14 @@ export const make = (sql: SqlClient.SqlClient): TaskStatements => {
         first: ["int", ({ first }) => first],
         last: ["int", ({ last }) => last],
         progress: ["int", ({ progress }) => progress],
-        shown: ["text", ({ summary }) => summary]
+        shown: ["text", ({ summary }) => summary],
+        waits: ["int", ({ waiting }) => waiting]
       })
       return sql.withTransaction(Effect.gen(function*() {
         const appended = yield* readAppended(sql`UPDATE perennial_tasks AS t SET last_seq = i.last, updated_at = ${now},
             failures = CASE WHEN i.progress = 1 THEN 0 ELSE t.failures END,
-            summary = CASE WHEN i.shown = '' THEN t.summary ELSE i.shown END
+            summary = CASE WHEN i.shown = '' THEN t.summary ELSE i.shown END,
+            waiting = CASE WHEN i.shown = '' THEN t.waiting ELSE i.waits END
           FROM ${input}
           WHERE t.id = i.task AND t.token = i.fence AND t.last_seq = i.first - 1
             AND t.runner_id IS NOT NULL AND t.finished_at IS NULL

@@ -33,13 +33,14 @@ export interface TaskRow {
   readonly intents: number
   readonly created_at: Millis
   readonly updated_at: Millis
+  readonly started_at: Millis | null
+  readonly finished_at: Millis | null
 }
 
 /** With the columns that only an owner needs. The body of a message may have megabytes. */
 export interface ClaimRow extends TaskRow {
   readonly input: string | null
   readonly failures: number
-  readonly started_at: Millis | null
 }
 
 /** The code of an error that was stored without one. */
@@ -58,6 +59,8 @@ export const toTask = (row: TaskRow): Task => ({
   lastSeq: row.last_seq,
   createdAt: DateTime.makeUnsafe(Number(row.created_at)),
   updatedAt: DateTime.makeUnsafe(Number(row.updated_at)),
+  ...(row.started_at === null ? undefined : { startedAt: DateTime.makeUnsafe(Number(row.started_at)) }),
+  ...(row.finished_at === null ? undefined : { endedAt: DateTime.makeUnsafe(Number(row.finished_at)) }),
   ...(row.error === null ? undefined : { error: { code: row.error_code ?? unknownCode, detail: row.error } }),
   ...TaskSummary.toShown(TaskSummary.decode(row.summary), row.status),
   ...TaskSpec.decodeShown(row.spec)

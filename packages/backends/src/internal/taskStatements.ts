@@ -44,6 +44,8 @@ export interface Appending {
   readonly progress: number
   /** The new summary; empty when it stays as it is. */
   readonly summary: string
+  /** 1 when the new summary has calls that wait for a person. */
+  readonly waiting: number
 }
 
 const AppendedRow = Schema.Struct({

@@ -45,11 +45,18 @@ const counted: Partial<Record<ExportLine["type"], keyof ExportCounts>> = {
 }
 
 export const makeExport = ({ backend, conversations, webhooks }: Stores) => {
-  const messagesOf = (userId: UserId, { id }: Conversation): Lines =>
+  /** Also the messages that were replaced, which come after the others. */
+  const messagesOf = (userId: UserId, conversation: Conversation): Lines =>
+    Stream.concat(
+      messagesBy("messages", userId, conversation),
+      messagesBy("replaced", userId, conversation)
+    )
+
+  const messagesBy = (which: "messages" | "replaced", userId: UserId, { id }: Conversation): Lines =>
     paged(
       messagesRead,
       (last: { readonly id: MessageId } | undefined) =>
-        conversations.messages({ id, userId }, { after: last?.id, limit: messagesRead }).pipe(
+        conversations[which]({ id, userId }, { after: last?.id, limit: messagesRead }).pipe(
           // It was deleted meanwhile.
           Effect.catchTag("ConversationNotFound", () => Effect.succeed([]))
         )
@@ -70,7 +77,11 @@ export const makeExport = ({ backend, conversations, webhooks }: Stores) => {
       )).pipe(Stream.map((event): ExportLine => ({ type: "event", taskId: id, event })))
 
   const allConversations = (userId: UserId): Lines =>
-    paged(pageSize, (before: Conversation | undefined) => conversations.list({ userId, before, limit: pageSize })).pipe(
+    paged(
+      pageSize,
+      (last: Conversation | undefined) =>
+        conversations.list({ userId, before: last && { at: last.createdAt, id: last.id }, limit: pageSize })
+    ).pipe(
       Stream.flatMap((conversation): Lines =>
         Stream.concat(Stream.succeed({ type: "conversation", conversation }), messagesOf(userId, conversation))
       )

@@ -19,7 +19,7 @@ export interface Row {
   updatedAt: number
   startedAt: number | undefined
   claimedAt: number
-  finishedAt: number
+  finishedAt: number | undefined
   /** The place of its end among all ends; 0 while it is active. */
   endCursor: number
   status: TaskStatus
@@ -63,7 +63,7 @@ export const makeRow = (task: NewTask, queue: ConversationQueue, now: number, ac
   updatedAt: now,
   startedAt: undefined,
   claimedAt: 0,
-  finishedAt: 0,
+  finishedAt: undefined,
   endCursor: 0,
   status: "queued",
   error: undefined,
@@ -97,6 +97,8 @@ export const toTask = (row: Row): Task => ({
   lastSeq: row.lastSeq,
   createdAt: DateTime.makeUnsafe(row.createdAt),
   updatedAt: DateTime.makeUnsafe(row.updatedAt),
+  ...(row.startedAt === undefined ? undefined : { startedAt: DateTime.makeUnsafe(row.startedAt) }),
+  ...(row.finishedAt === undefined ? undefined : { endedAt: DateTime.makeUnsafe(row.finishedAt) }),
   ...(row.error === undefined ? undefined : { error: row.error }),
   ...TaskSummary.toShown(row.summary, row.status),
   ...toShown(row.task.spec)

@@ -4,15 +4,15 @@
 import { ConversationId } from "@perennial/domain/Ids"
 import { DateTime, Schema, SchemaGetter } from "effect"
 
-const Place = Schema.Struct({ createdAt: Schema.DateTimeUtc, id: ConversationId })
+const Place = Schema.Struct({ at: Schema.DateTimeUtc, id: ConversationId })
 
 /**
- * `<milliseconds of the creation>.<id>`: the place itself, which is valid also after the conversation was deleted. Opaque
- * to clients.
+ * `<milliseconds of the time of the order>.<id>`: the place itself, which is valid also after the conversation was deleted.
+ * Opaque to clients.
  */
 export const ConversationCursor = Schema.TemplateLiteralParser([Schema.Natural, ".", ConversationId]).pipe(
   Schema.decodeTo(Schema.toType(Place), {
-    decode: SchemaGetter.transform(([millis, , id]) => ({ createdAt: DateTime.makeUnsafe(millis), id })),
-    encode: SchemaGetter.transform(({ createdAt, id }) => [createdAt.epochMilliseconds, ".", id] as const)
+    decode: SchemaGetter.transform(([millis, , id]) => ({ at: DateTime.makeUnsafe(millis), id })),
+    encode: SchemaGetter.transform(({ at, id }) => [at.epochMilliseconds, ".", id] as const)
   })
 )

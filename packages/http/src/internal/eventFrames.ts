@@ -47,13 +47,14 @@ export const retry = (delayMillis: number): Uint8Array => utf8.encode(`retry: ${
 const textOf = (stored: StoredEvent): string => {
   let frame = texts.get(stored)
   if (frame === undefined) {
-    const json = JSON.stringify(toRaw(stored.event))
-    texts.set(stored, frame = `id: ${stored.seq}\ndata: ${json}\n\n`)
+    // The event has a type: it is not the empty object.
+    const json = JSON.stringify(toRaw(stored.event)).slice(0, -1)
+    texts.set(stored, frame = `id: ${stored.seq}\ndata: ${json},"at":${stored.at}}\n\n`)
   }
   return frame
 }
 
-/** The frames of a batch, in one buffer: `id: <seq>` and `data: <event JSON>` for each event. */
+/** The frames of a batch, in one buffer: `id: <seq>` and `data: <event JSON>`, with the time `at` in it, for each event. */
 export const encode = (batch: Array.NonEmptyReadonlyArray<StoredEvent>): Uint8Array => {
   const known = kept.get(batch[0])
   if (known?.length === batch.length) return known.bytes

@@ -1,8 +1,9 @@
 /** Examples of answers in the OpenAPI document. A test checks each of them against its schema. */
+import type { AgentDescription } from "@perennial/domain/Agent"
 import type { Approval } from "@perennial/domain/Approval"
 import type { Conversation, StoredMessage } from "@perennial/domain/Conversation"
 import type { FeedChange } from "@perennial/domain/Feed"
-import type { Task } from "@perennial/domain/Task"
+import type { Task, TaskCounts } from "@perennial/domain/Task"
 import type { Known, StoredEvent } from "@perennial/domain/TaskEvent"
 import type { Receipt } from "@perennial/domain/UserData"
 import type { ExportLine } from "@perennial/domain/UserExport"
@@ -21,7 +22,8 @@ export const queued = {
   attempt: 0,
   lastSeq: 1,
   createdAt,
-  updatedAt: createdAt
+  updatedAt: createdAt,
+  preview: "Hello"
 } satisfies typeof Task.Encoded
 
 export const running = {
@@ -29,12 +31,38 @@ export const running = {
   status: "running",
   attempt: 1,
   lastSeq: 17,
-  updatedAt
+  updatedAt,
+  startedAt: createdAt
 } satisfies typeof Task.Encoded
 
-export const cancelled = { ...running, status: "cancelled", lastSeq: 18 } satisfies typeof Task.Encoded
+export const cancelled = {
+  ...running,
+  status: "cancelled",
+  lastSeq: 18,
+  endedAt: updatedAt
+} satisfies typeof Task.Encoded
 
 export const event = { type: "text", taskId: id, conversationId, content: "Hello! " } satisfies typeof Known.Encoded
+
+/** The event as a frame has it. */
+export const frame = { ...event, at: 1_767_268_800_640 }
+
+export const counts = {
+  queued: 1,
+  running: 2,
+  completed: 340,
+  error: 1,
+  cancelled: 4,
+  waiting: 1
+} satisfies typeof TaskCounts.Encoded
+
+export const agent = {
+  id: "assistant",
+  model: "claude-sonnet-4-5",
+  tools: [{ name: "send_mail", description: "Sends a mail.", approval: "always", safeToRepeat: false }]
+} satisfies typeof AgentDescription.Encoded
+
+export const me = { userId: "alice", roles: [], expiresAt: 1_767_269_100_000 }
 
 export const eventPage = {
   events: [
@@ -61,6 +89,7 @@ export const approval = {
 export const conversation = {
   id: conversationId,
   title: "A greeting",
+  preview: "Hello! How can I help you?",
   createdAt,
   updatedAt
 } satisfies typeof Conversation.Encoded

@@ -29,6 +29,13 @@ const repeated = <A, E extends { readonly _tag: string }, R>(self: Effect.Effect
     while: (error) => mayPass(error) && !lasting.has(error._tag)
   })
 
+type Defined<A> = { readonly [Name in keyof A]: Exclude<A[Name], undefined> }
+
+/** A query has no fields without a value. */
+const withoutUndefined = <A extends object>(options: A): Defined<A> =>
+  // What is left has a value.
+  Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as Defined<A>
+
 export const makeRemote = (
   client: LenientClient<typeof Api> & { readonly watch: Watch; readonly watchFeed: WatchFeed }
 ): TaskManager["Service"] => {
@@ -104,20 +111,29 @@ export const makeRemote = (
   })
 
   const list: TaskManager["Service"]["list"] = Effect.fn("TaskManager.list")(
-    function*({ conversationId, status, ...options } = {}) {
+    function*({ text, waiting, ...options } = {}) {
       const limit = Math.min(1_000, Math.max(1, options.limit ?? 100))
-      const filter = { ...(conversationId && { conversationId }), ...(status && { status }) }
+      const cursor = options.order === "oldest" ? "after" : "before"
+      const filter = {
+        ...withoutUndefined(options),
+        ...(text !== undefined && { q: text }),
+        ...(waiting === true && { waiting: "true" as const })
+      }
       const tasks: Array<Task> = []
-      let before = options.before
+      let page = {}
       while (tasks.length < limit) {
-        const query = { ...filter, ...(before && { before }), limit: Math.min(100, limit - tasks.length) }
+        const query = { ...filter, ...page, limit: Math.min(100, limit - tasks.length) }
         const { items, next } = yield* client.tasks.list({ query }).pipe(repeated, withTaskErrors("list"))
         for (const task of items) tasks.push(task)
         if (next === undefined) break
-        before = next
+        page = { [cursor]: next }
       }
       return tasks
     }
+  )
+
+  const counts: TaskManager["Service"]["counts"] = Effect.fn("TaskManager.counts")((options = {}) =>
+    client.tasks.counts({ query: withoutUndefined(options) }).pipe(repeated, withTaskErrors("counts"))
   )
 
   /** Events of an ended task, over as many pages as the server makes of them. */
@@ -167,6 +183,11 @@ export const makeRemote = (
     )
   )
 
+  const agents = Effect.map(
+    client.agents.list().pipe(repeated, withTaskErrors("agents")),
+    ({ items }) => items
+  ).pipe(Effect.withSpan("TaskManager.agents"))
+
   const deleteConversation: TaskManager["Service"]["deleteConversation"] = Effect.fn("TaskManager.deleteConversation")(
     // Not repeated: when its answer was lost, the conversation would not be found.
     (id) => client.conversations.remove({ params: { id } }).pipe(withTaskErrors("deleteConversation"))
@@ -180,11 +201,13 @@ export const makeRemote = (
     cancel,
     get: Effect.fn("TaskManager.get")(get),
     list,
+    counts,
     running: Effect.withSpan(runningOf(list), "TaskManager.running"),
     await: await_,
     decide,
     approvals,
     feed,
+    agents,
     deleteConversation
   })
 }

@@ -10,6 +10,8 @@ import { fromError } from "./retryAfter.ts"
 /** A model of the chain. */
 export interface ChainedModel {
   readonly model: LanguageModel.LanguageModel
+  /** Undefined if the layer of the model does not provide it. */
+  readonly name: string | undefined
   readonly limits: ModelLimits
 }
 

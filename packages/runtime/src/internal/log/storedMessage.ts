@@ -24,6 +24,7 @@ export const toStoredMessage = (claim: Claim, { at, event, seq }: StoredEvent): 
         createdAt: DateTime.makeUnsafe(at),
         message: claim.input,
         status: "complete",
+        ...(claim.spec.replaces === undefined ? {} : { replaces: claim.spec.replaces }),
         ...(claim.spec.userMetadata === undefined ? {} : { metadata: claim.spec.userMetadata })
       }
     case "message":

@@ -1,14 +1,44 @@
 /** Reads tasks of the current user, and waits for their ends. */
 import { CurrentUser } from "@perennial/domain/CurrentUser"
-import type { TaskId } from "@perennial/domain/Ids"
+import { type TaskId, taskIdAt } from "@perennial/domain/Ids"
 import { isTerminal, type Task } from "@perennial/domain/Task"
 import { TaskBackend } from "@perennial/domain/TaskBackend"
 import { StreamLost } from "@perennial/domain/TaskError"
-import { openWith, type TaskManager } from "@perennial/domain/TaskManager"
+import type { TaskListing } from "@perennial/domain/TaskFilter"
+import { maxSearched, openWith, type TaskManager } from "@perennial/domain/TaskManager"
 import * as TaskResult from "@perennial/domain/TaskResult"
 import { Effect, Stream } from "effect"
 import { whileWaiting } from "../../TaskPlace.ts"
 import { TaskReaders } from "../../TaskReaders.ts"
+
+/** Ids sort by their bytes, and those of tasks are ASCII. */
+const latest = (a: TaskId | undefined, b: TaskId | undefined) => a === undefined || (b !== undefined && b > a) ? b : a
+const earliest = (a: TaskId | undefined, b: TaskId | undefined) => a === undefined || (b !== undefined && b < a) ? b : a
+
+/** Tasks that are read at once while a text is searched. */
+const searchedAtOnce = 500
+
+/** The first tasks of a list that have a text in their preview or title. */
+const search = Effect.fnUntraced(function*(
+  backend: TaskBackend["Service"],
+  filter: Omit<TaskListing, "limit">,
+  text: string,
+  limit: number
+) {
+  const wanted = text.toLowerCase()
+  const found: Array<Task> = []
+  let last: TaskId | undefined
+  for (let searched = 0; searched < maxSearched && found.length < limit; searched += searchedAtOnce) {
+    const rest = last === undefined ? {} : filter.order === "oldest" ? { after: last } : { before: last }
+    const tasks = yield* backend.list({ ...filter, ...rest, limit: searchedAtOnce })
+    for (const task of tasks) {
+      if (`${task.preview ?? ""}\n${task.title ?? ""}`.toLowerCase().includes(wanted)) found.push(task)
+    }
+    last = tasks.at(-1)?.id
+    if (tasks.length < searchedAtOnce) break
+  }
+  return found.slice(0, limit)
+})
 
 export const makeReadTasks = Effect.gen(function*() {
   const backend = yield* TaskBackend
@@ -26,12 +56,21 @@ export const makeReadTasks = Effect.gen(function*() {
   const untilEnded = (task: Task) =>
     isTerminal(task.status) ? Effect.void : whileWaiting(Stream.runDrain(readers.read(task.id, task.lastSeq)))
 
-  const list: TaskManager["Service"]["list"] = Effect.fn("TaskManager.list")(function*(options = {}) {
-    return yield* backend.list({
-      ...options,
-      userId: yield* CurrentUser,
-      limit: Math.min(1_000, Math.max(1, options.limit ?? 100))
-    })
+  const list: TaskManager["Service"]["list"] = Effect.fn("TaskManager.list")(
+    function*({ from, text, to, ...options } = {}) {
+      const filter = {
+        ...options,
+        userId: yield* CurrentUser,
+        after: latest(options.after, from && taskIdAt(from)),
+        before: earliest(options.before, to && taskIdAt(to))
+      }
+      const limit = Math.min(1_000, Math.max(1, options.limit ?? 100))
+      return yield* text === undefined ? backend.list({ ...filter, limit }) : search(backend, filter, text, limit)
+    }
+  )
+
+  const counts: TaskManager["Service"]["counts"] = Effect.fn("TaskManager.counts")(function*(options = {}) {
+    return yield* backend.counts({ ...options, userId: yield* CurrentUser })
   })
 
   const await_ = Effect.fn("TaskManager.await")(function*(id: TaskId) {
@@ -56,5 +95,5 @@ export const makeReadTasks = Effect.gen(function*() {
     return readers.feed(userId, options.after)
   })
 
-  return { feed, get, open, untilEnded, list, await: await_ }
+  return { counts, feed, get, open, untilEnded, list, await: await_ }
 })

@@ -4,7 +4,7 @@ import { type ConversationKey, ConversationStore } from "@perennial/domain/Conve
 import { CurrentUser } from "@perennial/domain/CurrentUser"
 import { type AgentId, ConversationId, type MessageId, messageId, NewId, TaskId, taskIdOf } from "@perennial/domain/Ids"
 import * as Input from "@perennial/domain/Input"
-import { type UserMessage, userText } from "@perennial/domain/Message"
+import { preview, type UserMessage, userText } from "@perennial/domain/Message"
 import { decodeRegenerate, decodeStart, RegenerateOptions, StartInput } from "@perennial/domain/StartInput"
 import { type NewTask, TaskBackend } from "@perennial/domain/TaskBackend"
 import { InvalidInput, MessageNotFound } from "@perennial/domain/TaskError"
@@ -73,7 +73,7 @@ export const makeStartTask = Effect.gen(function*() {
       userId,
       agentId,
       input: request.message,
-      spec: TaskSpec.fromStart(request),
+      spec: TaskSpec.fromStart({ ...request, preview: preview(request.message) }),
       idempotency: request.idempotencyKey === undefined
         ? undefined
         : { key: request.idempotencyKey, requestHash: yield* requestHash(digest, request.encoded) }

@@ -5,6 +5,7 @@ import type { ConversationId } from "@perennial/domain/Ids"
 import { TaskBackend } from "@perennial/domain/TaskBackend"
 import { runningOf, TaskManager } from "@perennial/domain/TaskManager"
 import { Effect } from "effect"
+import { makeAgentDescriptions } from "./agentDescriptions.ts"
 import { makeApprovals } from "./approvals.ts"
 import { makeReadTasks } from "./readTasks.ts"
 import { makeStartTask } from "./startTask.ts"
@@ -16,7 +17,8 @@ export const make = Effect.gen(function*() {
   const { regenerate, start } = yield* makeStartTask
   const { cancel, decide } = yield* makeSteerTask
   const { approvals } = yield* makeApprovals
-  const { await: await_, feed, get, list, open } = yield* makeReadTasks
+  const agents = yield* makeAgentDescriptions
+  const { await: await_, counts, feed, get, list, open } = yield* makeReadTasks
 
   const deleteConversation = Effect.fn("TaskManager.deleteConversation")(function*(id: ConversationId) {
     const key = { id, userId: yield* CurrentUser }
@@ -33,11 +35,13 @@ export const make = Effect.gen(function*() {
     cancel,
     get: Effect.fn("TaskManager.get")(get),
     list,
+    counts,
     running: Effect.withSpan(runningOf(list), "TaskManager.running"),
     await: await_,
     decide,
     approvals,
     feed,
+    agents,
     deleteConversation
   })
 })

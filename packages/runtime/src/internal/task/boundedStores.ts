@@ -18,6 +18,7 @@ const backendMethods: Methods<TaskBackend["Service"]> = {
   create: true,
   get: true,
   list: true,
+  counts: true,
   head: true,
   claim: true,
   append: true,
@@ -41,6 +42,7 @@ const storeMethods: Methods<ConversationStore["Service"]> = {
   get: true,
   list: true,
   messages: true,
+  replaced: true,
   append: true,
   setTitle: true,
   delete: true

@@ -12,6 +12,7 @@ export const silentStore = (store: ConversationStore["Service"]): ConversationSt
   get: (key) => silent(store.get(key)),
   list: (options) => silent(store.list(options)),
   messages: (key, options) => silent(store.messages(key, options)),
+  replaced: (key, options) => silent(store.replaced(key, options)),
   append: (id, messages, options) => silent(store.append(id, messages, options)),
   setTitle: (id, title) => silent(store.setTitle(id, title)),
   delete: (key, options) => silent(store.delete(key, options))
