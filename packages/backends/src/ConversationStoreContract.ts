@@ -206,7 +206,7 @@ const conversations = (test: Test): void => {
       yield* store.create(c1)
       yield* store.append(c1.id, [stored(1), stored(2), stored(3)])
       yield* store.append(c1.id, [stored(4)], { replaces: stored(2).id })
-      assert.strictEqual(yield* store.delete(c1), 2)
+      assert.strictEqual(yield* store.delete(c1), 4)
       assert.strictEqual((yield* Effect.flip(store.get(c1)))._tag, "ConversationNotFound")
       assert.strictEqual((yield* Effect.flip(store.delete(c1)))._tag, "ConversationNotFound")
       const again = key("c1", bob)

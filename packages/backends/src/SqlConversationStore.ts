@@ -175,7 +175,7 @@ export const make: Effect.Effect<Service, UnusableStore, SqlClient.SqlClient | S
         if (rows.length === 0 && !again && !onlyEmpty) return yield* new ConversationNotFound({ conversationId: id })
         if (rows.length === 0) return 0
         const [counted] = yield* readCounts(sql`SELECT COUNT(*) AS messages FROM perennial_messages
-          WHERE conversation_id = ${id} AND position > 0`)
+          WHERE conversation_id = ${id} AND payload <> ''`)
         yield* sql`DELETE FROM perennial_messages WHERE conversation_id = ${id}`
         yield* noteDeleted
         return Number(counted?.messages)

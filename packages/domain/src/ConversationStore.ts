@@ -124,7 +124,8 @@ export class ConversationStore extends Context.Service<ConversationStore, {
   ) => Effect.Effect<void, ConversationNotFound | ConversationStoreError>
 
   /**
-   * Removes a conversation and its messages, and returns how many messages it had. With `onlyEmpty`, a conversation that has a
+   * Removes a conversation and its messages, and returns how many messages it had, replaced ones
+   * included. With `onlyEmpty`, a conversation that has a
    * message is not removed, and a missing conversation is no error.
    */
   readonly delete: (

@@ -205,9 +205,9 @@ export const make: Effect.Effect<ConversationStore["Service"]> = Effect.sync(() 
           if (entry?.userId === userId && entry.messages.length === 0) entries.delete(id)
           return 0
         })
-        : use(id, userId, ({ messages }) => {
+        : use(id, userId, ({ messages, replaced = [] }) => {
           entries.delete(id)
-          return messages.length
+          return messages.length + replaced.length
         })
   }
 })

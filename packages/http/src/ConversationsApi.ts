@@ -36,7 +36,7 @@ export const Regenerate = RegenerateOptions.mapFields(Struct.omit(["idempotencyK
 export const ListedConversation = Conversation.mapFields(Struct.assign({
   /** The task that runs, or that is the next to run. Absent while no task is active. */
   activeTaskId: Schema.optionalKey(TaskId)
-})).annotate({ identifier: "Conversation" })
+})).annotate({ identifier: "ListedConversation" })
 
 /**
  * A new title: 1 to 200 characters, not only white space.

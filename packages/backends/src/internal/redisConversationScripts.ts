@@ -159,7 +159,7 @@ export const remove = conversationScript<number | null>(String.raw`${row}
 local id, user = ARGV[3], ARGV[4]
 if not isOf(id, user) then return false end
 if ARGV[5] == "1" and call("HGET", key("conversation", id), "position") ~= "0" then return 0 end
-local messages = call("XLEN", key("messages", id))
+local messages = call("XLEN", key("messages", id)) + call("ZCARD", key("replaced", id))
 call("ZREM", key("conversations", user), id)
 call("ZREM", key("active", user), id)
 call("UNLINK", key("conversation", id), key("messages", id), key("positions", id), key("replaced", id))
