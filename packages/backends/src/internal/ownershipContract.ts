@@ -87,34 +87,6 @@ const claims = (test: Test): void => {
   )
 
   test(
-    "a task shows when it was taken up for the first time, and when it ended",
-    Effect.gen(function*() {
-      const backend = yield* TaskBackend
-      const times = Effect.map(
-        backend.get(taskId("t1")),
-        ({ endedAt, startedAt }) => [startedAt?.epochMilliseconds, endedAt?.epochMilliseconds]
-      )
-      yield* backend.create(newTask("t1"), reject)
-      assert.deepStrictEqual(yield* times, [undefined, undefined])
-      const { startedAt, ...first } = yield* claim("t1")
-      assert.deepStrictEqual(yield* times, [startedAt, undefined])
-      yield* backend.release(first)
-      yield* TestClock.adjust("1 second")
-      const second = yield* claim("t1", runnerA, 1)
-      assert.deepStrictEqual(yield* times, [startedAt, undefined])
-      yield* end(second)
-      const [begunAt, endedAt] = yield* times
-      assert.strictEqual(begunAt, startedAt)
-      assert.isAtLeast(endedAt ?? 0, second.now)
-      yield* backend.create(newTask("t2"), reject)
-      yield* backend.putIntent(taskId("t2"), { key: "cancel", value: {} })
-      const unbegun = yield* backend.get(taskId("t2"))
-      assert.notProperty(unbegun, "startedAt")
-      assert.isAtLeast(unbegun.endedAt?.epochMilliseconds ?? 0, endedAt ?? 0)
-    })
-  )
-
-  test(
     "only one of 20 concurrent runners becomes the owner",
     Effect.gen(function*() {
       const backend = yield* TaskBackend
