@@ -3,7 +3,7 @@
  */
 import type { Agents as AgentsService } from "@perennial/domain/Agent"
 import type { Conversation, StoredMessage } from "@perennial/domain/Conversation"
-import { ConversationStore } from "@perennial/domain/ConversationStore"
+import { type ConversationPlace, ConversationStore } from "@perennial/domain/ConversationStore"
 import { CurrentUser } from "@perennial/domain/CurrentUser"
 import { type ConversationId, UserId } from "@perennial/domain/Ids"
 import { TaskManager } from "@perennial/domain/TaskManager"
@@ -61,11 +61,14 @@ const collect = Effect.fnUntraced(function*<A>(
   return found
 })
 
+/** The place of a conversation in a list by the time of creation. */
+const placeOf = ({ createdAt, id }: Conversation): ConversationPlace => ({ at: createdAt, id })
+
 const remoteConversations = ({ conversations }: Client.PerennialClient["Service"]) =>
   Conversations.of({
     list: (limit) =>
       collect(limit, (last: Conversation | undefined, limit) =>
-        conversations.list({ query: { limit, ...(last && { before: last }) } }).pipe(
+        conversations.list({ query: { limit, ...(last && { before: placeOf(last) }) } }).pipe(
           Effect.map(({ items }) =>
             items
           ),
@@ -84,8 +87,8 @@ const remoteConversations = ({ conversations }: Client.PerennialClient["Service"
 const storedConversations = (store: ConversationStore["Service"], userId: UserId) =>
   Conversations.of({
     list: (limit) =>
-      collect(limit, (before: Conversation | undefined, limit) =>
-        Effect.mapError(store.list({ userId, limit, before }), toFailure)),
+      collect(limit, (last: Conversation | undefined, limit) =>
+        Effect.mapError(store.list({ userId, limit, before: last && placeOf(last) }), toFailure)),
     messages: (id) =>
       collect(Infinity, (last: StoredMessage | undefined, limit) =>
         Effect.mapError(store.messages({ id, userId }, { limit, after: last?.id }), toFailure))
