@@ -44,6 +44,7 @@ const screens: ReadonlyArray<readonly [name: string, path: string, ready: string
   ["new", "/", ".empty"],
   ["inbox", "/inbox", ".decide"],
   ["tasks", "/t", ".table tbody tr"],
+  ["agents", "/a", ".agent li"],
   ["settings", "/settings", ".shortcuts"]
 ]
 
@@ -113,7 +114,7 @@ describe.skipIf(!Browser.isInstalled)("the screens of evergreen's web app", () =
         await page.keyboard.press("a")
         await page.getByText("Nothing waits for you.").or(page.getByText("Read it")).first().waitFor()
         await page.goto(chat)
-        await page.getByText("It is announced.").waitFor()
+        await page.locator(".messages").getByText("It is announced.").waitFor()
         await page.locator("h1").click()
         await page.keyboard.press("t")
         await page.locator(".table tbody tr").waitFor()

@@ -14,6 +14,7 @@ import { useLists } from "./state/lists.ts"
 const Inbox = lazy(() => import("./inbox/Inbox.tsx"))
 const Tasks = lazy(() => import("./tasks/Tasks.tsx"))
 const TaskPage = lazy(() => import("./tasks/TaskPage.tsx"))
+const Agents = lazy(() => import("./Agents.tsx"))
 const SettingsPage = lazy(() => import("./SettingsPage.tsx"))
 
 function NewChat() {
@@ -43,6 +44,9 @@ function Pages() {
           <Tasks />
         </Route>
         <Route path="/t/:id">{({ id }) => <TaskPage key={id} id={decodeURIComponent(id)} />}</Route>
+        <Route path="/a">
+          <Agents />
+        </Route>
         <Route path="/settings">
           <SettingsPage />
         </Route>

@@ -4,7 +4,6 @@ import * as api from "./api.ts"
 import { Header } from "./Header.tsx"
 import { set, type Settings, useSetting } from "./settings.ts"
 import { ShortcutList } from "./Shortcuts.tsx"
-import { signOut } from "./SignIn.tsx"
 
 function Choice<K extends keyof Settings>({ about, choices, legend, name, onChoose }: {
   readonly name: K
@@ -38,9 +37,11 @@ const allow = async (value: "on" | "off"): Promise<"on" | "off"> => {
 
 export default function SettingsPage() {
   const [version, setVersion] = useState<string>()
+  const [me, setMe] = useState<api.Me>()
   useEffect(() => {
     document.title = "Settings · Evergreen"
     api.version().then(setVersion, () => {})
+    api.me().then(setMe, () => {})
   }, [])
   return (
     <main id="main" className="page settings">
@@ -80,9 +81,19 @@ export default function SettingsPage() {
           <p className="soft">
             Perennial {version ?? "…"}. The <a href="/docs">API</a> is open to other programs.
           </p>
-          {document.cookie.includes("access_token=")
-            ? <button type="button" className="quiet" onClick={signOut}>Sign out</button>
-            : null}
+          {me === undefined || me.userId === "local" ? null : (
+            <p className="soft">
+              You are <b>{me.userId}</b>
+              {me.roles.length === 0 ? "" : `, ${me.roles.join(", ")}`}.{" "}
+              <button
+                type="button"
+                className="quiet small"
+                onClick={() => void api.signOut().then(() => location.reload())}
+              >
+                Sign out
+              </button>
+            </p>
+          )}
         </section>
       </div>
     </main>

@@ -1,5 +1,5 @@
 /** The places of the app, and the conversations by day. */
-import { Hand, Inbox, ListTodo, Moon, Plus, Search, Settings, Sun } from "lucide-react"
+import { Bot, Hand, Inbox, ListTodo, Moon, Plus, Search, Settings, Sun } from "lucide-react"
 import { type ReactNode, useDeferredValue, useState } from "react"
 import { Link, useLocation } from "wouter"
 import type { ListedConversation } from "./api.ts"
@@ -53,16 +53,18 @@ function Conversations({ list, wanted }: {
 }) {
   const [path] = useLocation()
   const marks = useMarks()
-  const found = list.filter(({ title = "" }) => title.toLowerCase().includes(wanted))
+  const found = list.filter(({ preview = "", title = "" }) => `${title}\n${preview}`.toLowerCase().includes(wanted))
   if (found.length === 0) {
-    return <p className="none">{wanted === "" ? "No conversations yet." : "No title has these words."}</p>
+    return (
+      <p className="none">{wanted === "" ? "No conversations yet." : "No conversation begins with these words."}</p>
+    )
   }
-  const days = Map.groupBy(found, ({ createdAt }) => dayOf(createdAt))
+  const days = Map.groupBy(found, ({ updatedAt }) => dayOf(updatedAt))
   return [...days].map(([day, items]) => (
     <section key={day} aria-label={day}>
       <h2>{day}</h2>
       <ul>
-        {items.map(({ id, title = "New conversation" }) => {
+        {items.map(({ id, preview = "New conversation", title = preview }) => {
           const mark = marks.get(id)
           const href = `/c/${encodeURIComponent(id)}`
           return (
@@ -133,6 +135,7 @@ export function Sidebar() {
           : null}
       </div>
       <div className="foot">
+        <Place href="/a" icon={<Bot aria-hidden />}>Agents</Place>
         <Place href="/settings" icon={<Settings aria-hidden />}>Settings</Place>
         {connected ? null : <p className="offline" role="status">Reconnecting. What you see stays.</p>}
       </div>

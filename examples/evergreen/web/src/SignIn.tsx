@@ -1,28 +1,28 @@
 /** A server with tokens wants one. The cookie takes it to every request of this browser. */
 import { useState } from "react"
-
-const year = 31_536_000
+import * as api from "./api.ts"
 
 /** The token of `/#token=<secret>`: a fragment is in no log. */
-export const takeTokenFromAddress = (): void => {
+export const takeTokenFromAddress = async (): Promise<void> => {
   const token = new URLSearchParams(location.hash.slice(1)).get("token")
   if (token === null) return
-  keep(token)
   history.replaceState(null, "", location.pathname)
-}
-
-const keep = (token: string): void => {
-  const secure = location.protocol === "https:" ? "; secure" : ""
-  document.cookie = `access_token=${encodeURIComponent(token)}; path=/; samesite=strict; max-age=${year}${secure}`
-}
-
-export const signOut = (): void => {
-  document.cookie = "access_token=; path=/; samesite=strict; max-age=0"
-  location.reload()
+  // A token that is not valid leads to the form.
+  await api.signIn(token).catch(() => {})
 }
 
 export function SignIn() {
   const [token, setToken] = useState("")
+  const [problem, setProblem] = useState<string>()
+  const signIn = async () => {
+    try {
+      await api.signIn(token.trim())
+      location.reload()
+    } catch (error) {
+      const wrong = error instanceof api.Problem && error.status === 401
+      setProblem(wrong ? "The server does not know this token." : (error as Error).message)
+    }
+  }
   return (
     <main id="main" className="sign-in">
       <img src="/icon.svg" alt="" width={44} height={44} />
@@ -31,8 +31,7 @@ export function SignIn() {
       <form
         onSubmit={(event) => {
           event.preventDefault()
-          keep(token.trim())
-          location.reload()
+          void signIn()
         }}
       >
         <label>
@@ -46,6 +45,7 @@ export function SignIn() {
             onChange={(event) => setToken(event.target.value)}
           />
         </label>
+        {problem === undefined ? null : <p role="alert" className="danger">{problem}</p>}
         <button className="primary">Sign in</button>
       </form>
     </main>

@@ -2,6 +2,7 @@
  * The requests of PROTOCOL.md with `fetch` alone. Streams are read by `EventReader`. The types are those of the domain, as they
  * are on the wire: dates are text.
  */
+import type { AgentDescription } from "@perennial/domain/Agent"
 import type { Approval } from "@perennial/domain/Approval"
 import type { Conversation, StoredMessage } from "@perennial/domain/Conversation"
 import type { Decision } from "@perennial/domain/Decision"
@@ -14,6 +15,7 @@ export type ListedTask = typeof FeedTask.Encoded
 export type WaitingApproval = typeof Approval.Encoded
 export type ListedConversation = typeof Conversation.Encoded
 export type Message = typeof StoredMessage.Encoded
+export type Agent = typeof AgentDescription.Encoded
 export type OnBusy = "reject" | "enqueue" | "interrupt"
 export type Status = Task["status"]
 
@@ -66,7 +68,10 @@ const query = (values: Query): string =>
   ).toString()
 
 export const conversations = (before?: string): Promise<Page<ListedConversation>> =>
-  get(`/conversations?${query({ limit: 50, before })}`)
+  get(`/conversations?${query({ order: "updatedAt", limit: 50, before })}`)
+
+export const rename = (id: string, title: string): Promise<Response> =>
+  send("PATCH", `/conversations/${at(id)}`, { title })
 
 export const removeConversation = (id: string): Promise<Response> =>
   request(`/conversations/${at(id)}`, { method: "DELETE" })
@@ -75,6 +80,11 @@ export const approvals = (before?: string): Promise<Page<WaitingApproval>> =>
   get(`/approvals?${query({ limit: 100, before })}`)
 
 export const tasks = (filter: Query): Promise<Page<Task>> => get(`/tasks?${query(filter)}`)
+
+/** How many tasks have each status, and how many wait for the person. 1,000 means 1,000 or more. */
+export type Counts = Readonly<Record<Status | "waiting", number>>
+
+export const taskCounts = (): Promise<Counts> => get("/tasks/counts")
 
 export const task = (id: string): Promise<Task> => get(`/tasks/${at(id)}`)
 
@@ -96,17 +106,24 @@ export interface EventPage {
 export const events = (id: string, after: number): Promise<EventPage> =>
   get(`/tasks/${at(id)}/events?${query({ after, limit: 1000 })}`, { accept: "application/json" })
 
-/** All messages of a conversation, oldest first. */
-export const messages = async (id: string): Promise<ReadonlyArray<Message>> => {
+const allMessages = async (path: string): Promise<ReadonlyArray<Message>> => {
   const all: Array<Message> = []
   let after: string | undefined
   do {
-    const page: Page<Message> = await get(`/conversations/${at(id)}/messages?${query({ limit: 1000, after })}`)
+    const page: Page<Message> = await get(`${path}?${query({ limit: 1000, after })}`)
     all.push(...page.items)
     after = page.next
   } while (after !== undefined)
   return all
 }
+
+/** All messages of a conversation, oldest first. */
+export const messages = (id: string): Promise<ReadonlyArray<Message>> =>
+  allMessages(`/conversations/${at(id)}/messages`)
+
+/** All messages that were replaced, in the order in which they were added. */
+export const replaced = (id: string): Promise<ReadonlyArray<Message>> =>
+  allMessages(`/conversations/${at(id)}/replaced`)
 
 const sleep = (millis: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, millis))
 
@@ -137,6 +154,24 @@ export const start = ({ files, text, ...rest }: Start): Promise<Task> => {
 }
 
 export const regenerate = (id: string): Promise<Task> => startSafely(`/conversations/${at(id)}/regenerate`, {})
+
+export const agents = (): Promise<Page<Agent>> => get("/agents")
+
+export interface Me {
+  readonly userId: string
+  readonly roles: ReadonlyArray<string>
+}
+
+export const me = (): Promise<Me> => get("/me")
+
+/** The cookie takes the token to every later request of this browser. No script can read the cookie. */
+export const signIn = async (token: string): Promise<void> => {
+  await request("/sign-in", { method: "POST", headers: { authorization: `Bearer ${token}` } })
+}
+
+export const signOut = async (): Promise<void> => {
+  await request("/sign-out", { method: "POST" })
+}
 
 export const version = async (): Promise<string> =>
   (await get<{ readonly info: { readonly version: string } }>("/openapi.json")).info.version

@@ -10,7 +10,7 @@ import { takeTokenFromAddress } from "./SignIn.tsx"
 import * as conversation from "./state/conversation.ts"
 import * as lists from "./state/lists.ts"
 
-takeTokenFromAddress()
+await takeTokenFromAddress()
 lists.begin()
 conversation.begin()
 hub.begin()

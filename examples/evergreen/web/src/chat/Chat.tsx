@@ -5,8 +5,9 @@ import { Header } from "../Header.tsx"
 import { onKeys } from "../keys.ts"
 import * as conversation from "../state/conversation.ts"
 import { useLists } from "../state/lists.ts"
-import { rowsOf } from "../state/rows.ts"
+import { shownRows } from "../state/versions.ts"
 import { Composer, type Draft, emptyDraft } from "./Composer.tsx"
+import { ConversationActions } from "./ConversationActions.tsx"
 import { Messages } from "./Messages.tsx"
 import { Welcome } from "./Welcome.tsx"
 
@@ -65,9 +66,10 @@ export function Chat({ id, isNew }: { readonly id: string; readonly isNew: boole
     else conversation.open(id)
     setDraft(emptyDraft)
   }, [id, isNew])
-  const rows = useMemo(() => open === undefined ? [] : rowsOf(open), [open])
+  const rows = useMemo(() => open === undefined ? [] : shownRows(open), [open])
   const active = useMemo(() => open?.live.filter(conversation.isGoing) ?? [], [open])
   const onEdit = useCallback((replaces: string, text: string) => setDraft({ text, files: [], replaces }), [])
+  const onVersion = useCallback((of: string, shown: string) => conversation.showVersion(id, of, shown), [id])
   const onAgain = useCallback(() => void conversation.regenerate(id), [id])
   useEffect(() => {
     const lastAsked = rows.findLast((row) => row.kind === "user" && row.id !== undefined)
@@ -87,6 +89,7 @@ export function Chat({ id, isNew }: { readonly id: string; readonly isNew: boole
   return (
     <main id="main" className="chat">
       <Header title={title}>
+        {isNew || open?.state !== "ready" ? null : <ConversationActions id={id} title={title} />}
         {state === undefined ? null : <span className="state" data-state={state[0]}>{state[1]}</span>}
       </Header>
       <span className="hidden" role="status">{announcement(state, open?.live ?? [])}</span>
@@ -98,7 +101,7 @@ export function Chat({ id, isNew }: { readonly id: string; readonly isNew: boole
         ? <Welcome onChoose={(text) => setDraft({ ...draft, text })} />
         : null}
       {open?.state === "ready" && rows.length > 0
-        ? <Messages rows={rows} connected={connected} onEdit={onEdit} onAgain={onAgain} />
+        ? <Messages rows={rows} connected={connected} onEdit={onEdit} onAgain={onAgain} onVersion={onVersion} />
         : null}
       <div className="dock">
         <Composer

@@ -15,6 +15,7 @@ const estimates: Record<Row["kind"], number> = {
   call: 48,
   cut: 32,
   sending: 36,
+  earlier: 40,
   status: 36,
   end: 40
 }
@@ -26,11 +27,12 @@ const isAnswer = (row: Row | undefined): boolean =>
 const isBelowMessage = (row: Row): boolean =>
   row.kind === "sending" || (row.kind === "status" && row.live.view.status === "queued")
 
-export function Messages({ connected, onAgain, onEdit, rows }: {
+export function Messages({ connected, onAgain, onEdit, onVersion, rows }: {
   readonly rows: ReadonlyArray<Row>
   readonly connected: boolean
   readonly onEdit: (id: string, text: string) => void
   readonly onAgain: () => void
+  readonly onVersion: (of: string, shown: string) => void
 }) {
   const scroller = useRef<HTMLDivElement>(null)
   const [atEnd, setAtEnd] = useState(true)
@@ -82,6 +84,7 @@ export function Messages({ connected, onAgain, onEdit, rows }: {
                   connected={connected}
                   onEdit={onEdit}
                   onAgain={onAgain}
+                  onVersion={onVersion}
                 />
               </div>
             )

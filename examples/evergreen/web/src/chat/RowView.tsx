@@ -1,5 +1,5 @@
 /** One row of a conversation. */
-import { ChevronRight, FileText, Pencil, RotateCcw, Scissors } from "lucide-react"
+import { ChevronLeft, ChevronRight, FileText, Pencil, RotateCcw, Scissors } from "lucide-react"
 import { memo, type ReactNode } from "react"
 import { Link } from "wouter"
 import { Copy } from "../Copy.tsx"
@@ -15,6 +15,8 @@ export interface RowProps {
   readonly connected: boolean
   readonly onEdit: (id: string, text: string) => void
   readonly onAgain: () => void
+  /** Shows another version of a message. */
+  readonly onVersion: (of: string, shown: string) => void
 }
 
 export function FileView({ file: { data, mediaType, name = "file" } }: { readonly file: ShownFile }) {
@@ -28,8 +30,42 @@ export function FileView({ file: { data, mediaType, name = "file" } }: { readonl
   )
 }
 
-function User({ onEdit, row }: { readonly row: Row & { kind: "user" }; readonly onEdit: RowProps["onEdit"] }) {
-  const { files, id, text, waits } = row
+function Versions({ id, onVersion, versions }: {
+  readonly id: string
+  readonly versions: ReadonlyArray<string>
+  readonly onVersion: RowProps["onVersion"]
+}) {
+  const at = versions.indexOf(id)
+  const newest = versions.at(-1) ?? id
+  const step = (by: number) => onVersion(newest, versions[at + by] ?? newest)
+  return (
+    <div className="versions" role="group" aria-label="Versions">
+      <button
+        type="button"
+        className="ghost small"
+        aria-label="Earlier version"
+        disabled={at <= 0}
+        onClick={() => step(-1)}
+      >
+        <ChevronLeft aria-hidden />
+      </button>
+      {at + 1}/{versions.length}
+      <button
+        type="button"
+        className="ghost small"
+        aria-label="Later version"
+        disabled={id === newest}
+        onClick={() => step(1)}
+      >
+        <ChevronRight aria-hidden />
+      </button>
+    </div>
+  )
+}
+
+function User({ onEdit, onVersion, row }: RowProps & { readonly row: Row & { kind: "user" } }) {
+  const { files, id, text, versions, waits } = row
+  const editable = id !== undefined && text !== "" && (versions === undefined || versions.at(-1) === id)
   return (
     <div className="user" role="group" aria-label="You" data-waits={waits || undefined}>
       <div className="said">
@@ -38,7 +74,10 @@ function User({ onEdit, row }: { readonly row: Row & { kind: "user" }; readonly 
           : <div className="files">{files.map((file, i) => <FileView key={i} file={file} />)}</div>}
         {text === "" ? null : <p>{text}</p>}
       </div>
-      {id === undefined || text === ""
+      {versions === undefined || id === undefined
+        ? null
+        : <Versions id={id} versions={versions} onVersion={onVersion} />}
+      {!editable
         ? null
         : (
           <button
@@ -86,10 +125,10 @@ function End({ last, onAgain, row }: RowProps & { readonly row: Row & { kind: "e
 }
 
 const draw = (props: RowProps): ReactNode => {
-  const { connected, last, onAgain, onEdit, row } = props
+  const { connected, last, onAgain, onVersion, row } = props
   switch (row.kind) {
     case "user":
-      return <User row={row} onEdit={onEdit} />
+      return <User {...props} row={row} />
     case "block":
       return (
         <div className="markdown">
@@ -104,6 +143,15 @@ const draw = (props: RowProps): ReactNode => {
       return (
         <p className="status">
           <Scissors aria-hidden /> The answer was cut here.
+        </p>
+      )
+    case "earlier":
+      return (
+        <p className="status">
+          This is an earlier version. What came later is not shown.
+          <button type="button" className="ghost small" onClick={() => onVersion(row.of, row.of)}>
+            Back to the newest
+          </button>
         </p>
       )
     case "sending":
@@ -125,7 +173,11 @@ const draw = (props: RowProps): ReactNode => {
 const same = (a: Row, b: Row): boolean => {
   if (a === b) return true
   const other: Record<string, unknown> = { ...b }
-  return Object.entries(a).every(([name, value]) => other[name] === value)
+  // Two lists of versions are the same if they have the same number: versions are only added.
+  const equal = (one: unknown, two: unknown) =>
+    one === two || (Array.isArray(one) && Array.isArray(two) && a.kind === "user" && one.length === two.length)
+  return Object.entries(a).every(([name, value]) => equal(value, other[name]))
+    && Object.keys(other).length === Object.keys(a).length
 }
 
 export const RowView = memo(

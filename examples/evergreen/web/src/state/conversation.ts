@@ -14,7 +14,7 @@ export interface Live {
   readonly task: api.ListedTask
   readonly view: TaskView.TaskView
   readonly attempt: number
-  /** Milliseconds: when the execution began, as far as the tab knows. */
+  /** Milliseconds: when the execution began; before, when the task was accepted. */
   readonly startedAt: number
   /** What was asked, if this tab asked it: a message that waits is in no list of messages yet. */
   readonly asked: { readonly text: string; readonly files: ReadonlyArray<api.File> } | undefined
@@ -27,6 +27,10 @@ export interface Open {
   readonly live: ReadonlyArray<Live>
   /** Messages that the server has not accepted yet. They are sent again until it answers. */
   readonly pending: ReadonlyArray<Pending>
+  /** Earlier versions: messages that were edited or answered again, and what followed them. */
+  readonly replaced: ReadonlyArray<api.Message>
+  /** The earlier version that is shown in the place of a message: its id, and that of the version. */
+  readonly earlier: { readonly of: string; readonly shown: string } | undefined
 }
 
 export interface Pending {
@@ -64,13 +68,18 @@ const follow = (task: api.ListedTask, asked?: Live["asked"]): void => {
   hub.follow(task.id, () => liveOf(task.id)?.view.cursor ?? 0)
 }
 
+const readReplaced = async (id: string, messages: ReadonlyArray<api.Message>): Promise<ReadonlyArray<api.Message>> =>
+  messages.some(({ replaces }) => replaces !== undefined) ? api.replaced(id) : []
+
 const readMessages = async (id: string): Promise<void> => {
   try {
     const messages = await api.messages(id)
+    const replaced = await readReplaced(id, messages)
     const stored = new Set<string>(messages.map(({ taskId }) => taskId))
     // A task without messages has ended before it began, or another task has replaced its message.
     setOpen(id, ({ live }) => ({
       messages,
+      replaced,
       live: live.filter((one, i) => stored.has(one.task.id) || isGoing(one) || i === live.length - 1)
     }))
   } catch {
@@ -83,11 +92,10 @@ const apply = (taskId: string, events: Extract<News, { readonly type: "events" }
   if (before === undefined) return
   setLive(taskId, (one) => {
     let { attempt, startedAt, view } = one
-    for (const { event, seq } of events) {
-      const live = view.cursor > 0
-      view = TaskView.apply(view, { seq, at: Date.now(), event })
+    for (const { at, event, seq } of events) {
+      view = TaskView.apply(view, { seq, at, event })
       if (event.type === "started" || event.type === "resumed") attempt = event.attempt
-      if (event.type === "started" && live) startedAt = Date.now()
+      if (event.type === "started") startedAt = at
     }
     return { view, attempt, startedAt }
   })
@@ -138,7 +146,8 @@ const load = async (id: string): Promise<void> => {
     // Tasks before messages: a task that ends in between is shown by its view, and left out of the messages.
     const { items } = await api.tasks({ conversationId: id, limit: 100 })
     const messages = await api.messages(id)
-    setOpen(id, () => ({ messages, state: messages.length + items.length === 0 ? "missing" : "ready" }))
+    const replaced = await readReplaced(id, messages)
+    setOpen(id, () => ({ messages, replaced, state: messages.length + items.length === 0 ? "missing" : "ready" }))
     for (const task of items.toReversed()) {
       // How the last task failed or was stopped is only in its log.
       if (lists.isActive(task) || (task.status !== "completed" && task === items[0])) follow(task)
@@ -154,7 +163,9 @@ export const open = (id: string): void => {
   Unseen.see(id)
   if (store.get().open?.id === id) return
   close()
-  store.set(() => ({ open: { id, state: "loading", messages: [], live: [], pending: [] } }))
+  store.set(() => ({
+    open: { id, state: "loading", messages: [], live: [], pending: [], replaced: [], earlier: undefined }
+  }))
   void load(id)
 }
 
@@ -169,13 +180,19 @@ export const fresh = (id: string): void => {
   if (store.get().open?.id === id) return
   close()
   Unseen.see(id)
-  store.set(() => ({ open: { id, state: "ready", messages: [], live: [], pending: [] } }))
+  store.set(() => ({
+    open: { id, state: "ready", messages: [], live: [], pending: [], replaced: [], earlier: undefined }
+  }))
 }
+
+/** Shows an earlier version of a message and its answer; the newest one if it is the message itself. */
+export const showVersion = (id: string, of: string, shown: string): void =>
+  setOpen(id, () => ({ earlier: of === shown ? undefined : { of, shown } }))
 
 export const send = async (start: api.Start): Promise<void> => {
   const { conversationId: id, files, text } = start
   const key = crypto.randomUUID()
-  setOpen(id, ({ pending }) => ({ pending: [...pending, { key, text, files }] }))
+  setOpen(id, ({ pending }) => ({ pending: [...pending, { key, text, files }], earlier: undefined }))
   try {
     follow(await api.start(start), { text, files })
   } finally {
@@ -184,5 +201,6 @@ export const send = async (start: api.Start): Promise<void> => {
 }
 
 export const regenerate = async (id: string): Promise<void> => {
+  setOpen(id, () => ({ earlier: undefined }))
   follow(await api.regenerate(id))
 }

@@ -93,7 +93,8 @@ const again = (read: () => Promise<void>): () => void => {
   }
 }
 
-const conversationsChanged = again(readConversations)
+/** Something about conversations has changed. */
+export const conversationsChanged = again(readConversations)
 const approvalsChanged = again(readApprovals)
 
 const waitingOf = (tasks: Iterable<api.ListedTask>): string =>

@@ -19,12 +19,15 @@ export type Row =
     readonly text: string
     readonly files: ReadonlyArray<ShownFile>
     readonly waits: boolean
+    /** The ids of the versions of the message, the oldest first, if there are several. */
+    readonly versions?: ReadonlyArray<string> | undefined
   }
   | { readonly kind: "block"; readonly key: string; readonly block: Block }
   | { readonly kind: "thought"; readonly key: string; readonly text: string; readonly writing: boolean }
   | { readonly kind: "call"; readonly key: string; readonly call: ToolCallView; readonly taskId: string }
   | { readonly kind: "cut"; readonly key: string }
   | { readonly kind: "sending"; readonly key: string }
+  | { readonly kind: "earlier"; readonly key: string; readonly of: string }
   | { readonly kind: "status"; readonly key: string; readonly live: Live }
   | {
     readonly kind: "end"
@@ -89,7 +92,7 @@ const contentRows = (key: string, content: Content, taskId: string, call: Call):
   })
 }
 
-const storedRows = (messages: ReadonlyArray<Message>): ReadonlyArray<Row> => {
+export const storedRows = (messages: ReadonlyArray<Message>): ReadonlyArray<Row> => {
   const results = new Map<string, Pick<ToolCallView, "status" | "result" | "decision">>()
   for (const { message } of messages) {
     if (message.role !== "tool") continue
@@ -125,7 +128,8 @@ const storedRows = (messages: ReadonlyArray<Message>): ReadonlyArray<Row> => {
 }
 
 const liveRows = (live: Live, messages: ReadonlyArray<Message>): Array<Row> => {
-  const { asked, task, view } = live
+  const { task, view } = live
+  const asked = live.asked ?? (task.preview === undefined ? undefined : { text: task.preview, files: [] })
   const id = `${task.id}/1`
   const own = messages.find((message) => message.id === id)?.message.content
   const rows: Array<Row> = []

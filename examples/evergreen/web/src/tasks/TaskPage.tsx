@@ -83,7 +83,7 @@ export default function TaskPage({ id }: { readonly id: string }) {
     conversations?.find((one) => one.id === task?.conversationId)?.title
   )
   const [tab, setTab] = useState<Tab>("Timeline")
-  const shown = title ?? "Task"
+  const shown = task?.preview ?? title ?? "Task"
   useEffect(() => {
     document.title = `${shown} · Evergreen`
   }, [shown])
@@ -114,7 +114,8 @@ export default function TaskPage({ id }: { readonly id: string }) {
         {task === undefined ? null : (
           <div className="task-head">
             <p className="soft">
-              {task.agentId} · started <Ago at={task.createdAt} /> · attempt {task.attempt} · {task.lastSeq} events
+              {task.agentId} · <Ago at={task.createdAt} /> · attempt {task.attempt} · {task.lastSeq} events
+              {task.usage === undefined ? "" : ` · ${task.usage.inputTokens} in, ${task.usage.outputTokens} out`}
             </p>
             <span className="grow" />
             <Link className="button quiet" href={`/c/${encodeURIComponent(task.conversationId)}`}>

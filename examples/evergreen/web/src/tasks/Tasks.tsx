@@ -1,26 +1,25 @@
 /** The tasks of the person, the newest first. The filters are in the address, and the feed keeps the rows as they are now. */
-import { useEffect, useMemo, useState } from "react"
+import { useEffect, useState } from "react"
 import { Link, useLocation, useSearch } from "wouter"
 import * as api from "../api.ts"
 import { Header } from "../Header.tsx"
 import { onKeys } from "../keys.ts"
 import * as lists from "../state/lists.ts"
 import { Ago, duration, useNow } from "../time.tsx"
+import { Filters } from "./Filters.tsx"
 import { StatusChip } from "./StatusChip.tsx"
 import { useTasks } from "./useTasks.ts"
 
-const filters: ReadonlyArray<readonly [api.Status, string]> = [
-  ["running", "Running"],
-  ["queued", "Queued"],
-  ["completed", "Completed"],
-  ["error", "Failed"],
-  ["cancelled", "Cancelled"]
-]
-
 function Took({ task }: { readonly task: api.ListedTask }) {
   const now = useNow(lists.isActive(task) ? 1_000 : 60_000)
-  const end = lists.isActive(task) ? now : Date.parse(task.updatedAt)
-  return <>{duration(Math.max(0, end - Date.parse(task.createdAt)))}</>
+  const end = lists.isActive(task) ? now : Date.parse(task.endedAt ?? task.updatedAt)
+  return <>{duration(Math.max(0, end - Date.parse(task.startedAt ?? task.createdAt)))}</>
+}
+
+const tokens = ({ usage }: api.ListedTask): string => {
+  const count = (usage?.inputTokens ?? 0) + (usage?.outputTokens ?? 0)
+  if (count === 0) return ""
+  return count < 1_000 ? String(count) : `${(count / 1_000).toFixed(1)}k`
 }
 
 function Row({ selected, task, title }: {
@@ -47,6 +46,7 @@ function Row({ selected, task, title }: {
         <Took task={task} />
       </td>
       <td className="number">{task.attempt > 1 ? task.attempt : ""}</td>
+      <td className="number">{tokens(task)}</td>
       <td className="number">
         <Ago at={task.createdAt} />
       </td>
@@ -57,8 +57,7 @@ function Row({ selected, task, title }: {
 export default function Tasks() {
   const [, navigate] = useLocation()
   const search = useSearch()
-  const chosen = useMemo(() => new URLSearchParams(search).getAll("status"), [search])
-  const { again, failed, fresh, items, more, next } = useTasks(chosen)
+  const { again, failed, fresh, items, more, next } = useTasks(search)
   const conversations = lists.useLists((state) => state.conversations)
   const active = lists.useLists(lists.countActive)
   const [at, setAt] = useState(-1)
@@ -74,33 +73,21 @@ export default function Tasks() {
       c: () => selected !== undefined && lists.isActive(selected) && void api.cancel(selected.id),
       Enter: () => selected !== undefined && navigate(`/t/${encodeURIComponent(selected.id)}`)
     }), [count, selected, navigate])
-  const toggle = (status: string) => {
-    const others = chosen.filter((one) => one !== status)
-    const wanted = others.length === chosen.length ? [...chosen, status] : others
-    const query = new URLSearchParams(wanted.map((one) => ["status", one])).toString()
-    setAt(-1)
-    navigate(query === "" ? "/t" : `/t?${query}`)
-  }
   const titles = new Map(conversations?.map(({ id, title }) => [id, title]))
   return (
     <main id="main" className="page tasks">
       <Header title="Tasks">
         {active === 0 ? null : <span className="state" data-state="running">{active} active</span>}
       </Header>
-      <div className="filters" role="group" aria-label="Status">
-        <button type="button" aria-pressed={chosen.length === 0} onClick={() => navigate("/t")}>All</button>
-        {filters.map(([status, label]) => (
-          <button
-            key={status}
-            type="button"
-            aria-pressed={chosen.includes(status)}
-            onClick={() => toggle(status)}
-          >
-            {label}
-          </button>
-        ))}
-        {fresh === 0 ? null : <button type="button" className="fresh" onClick={again}>{fresh} new ↑</button>}
-      </div>
+      <Filters
+        search={search}
+        fresh={fresh}
+        onFresh={again}
+        onChange={(wanted) => {
+          setAt(-1)
+          navigate(wanted === "" ? "/t" : `/t?${wanted}`)
+        }}
+      />
       <div className="table" tabIndex={0} role="region" aria-label="Tasks">
         {items === undefined
           ? failed
@@ -120,7 +107,7 @@ export default function Tasks() {
           : items.length === 0
           ? (
             <div className="empty">
-              <h2>{chosen.length === 0 ? "No tasks yet." : "No task has this status."}</h2>
+              <h2>{search === "" ? "No tasks yet." : "No task is like that."}</h2>
               <p>
                 Each message starts a task. <Link href="/">Write one.</Link>
               </p>
@@ -131,10 +118,11 @@ export default function Tasks() {
               <thead>
                 <tr>
                   <th scope="col">Status</th>
-                  <th scope="col">Conversation</th>
+                  <th scope="col">Message</th>
                   <th scope="col">Agent</th>
                   <th scope="col" className="number">Time</th>
                   <th scope="col" className="number">Attempts</th>
+                  <th scope="col" className="number">Tokens</th>
                   <th scope="col" className="number">Started</th>
                 </tr>
               </thead>
@@ -144,7 +132,7 @@ export default function Tasks() {
                     key={task.id}
                     task={task}
                     selected={i === at}
-                    title={titles.get(task.conversationId) ?? task.title ?? "A conversation"}
+                    title={task.preview ?? titles.get(task.conversationId) ?? "A message without text"}
                   />
                 ))}
               </tbody>

@@ -31,8 +31,7 @@ export const useLog = (id: string): Log => {
     }
     const stop = hub.onNews((news) => {
       if (news.type !== "events" || news.taskId !== id || cursor() === 0) return
-      // The stream does not say when: what comes now has happened now.
-      for (const { event, seq } of news.events) if (seq > cursor()) events.push({ seq, at: Date.now(), event })
+      for (const event of news.events) if (event.seq > cursor()) events.push(event)
       setLog({ events: [...events], state: "ready" })
     })
     void load()

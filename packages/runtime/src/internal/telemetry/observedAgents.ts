@@ -103,6 +103,7 @@ const traced = (task: OwnedTask, input: AgentInput, run: ReturnType<Agent["run"]
 const observed = (agent: Agent, tasks: OwnedTasks): Agent => ({
   agentId: agent.agentId,
   timeout: agent.timeout,
+  describe: agent.describe,
   run: (input, emit) =>
     Effect.withFiber((fiber) => {
       const run = Effect.provideService(
