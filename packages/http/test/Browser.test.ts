@@ -1,5 +1,5 @@
 import { assert, it } from "@effect/vitest"
-import { readFileSync } from "node:fs"
+import { readdirSync, readFileSync } from "node:fs"
 import { dirname, join } from "node:path"
 import { fileURLToPath } from "node:url"
 
@@ -43,9 +43,18 @@ it("the index does not load the 3 MB of the page `/docs`: a server loads them wh
   assert.deepStrictEqual(loaded.filter((file) => /\/internal\/httpApi(?:Scalar|Swagger)\./.test(file)), [])
 })
 
-it("the package does not depend on @perennial/runtime: client and server use only the port", () => {
+it("client and server use only the port: nothing but the command line loads the runtime and the stores", () => {
   const manifest: unknown = JSON.parse(readFileSync(join(packages, "http", "package.json"), "utf8"))
   assert.nestedPropertyVal(manifest, "dependencies.@perennial/domain", "workspace:^")
-  assert.notNestedProperty(manifest, "dependencies.@perennial/runtime")
-  assert.notNestedProperty(manifest, "peerDependencies.@perennial/runtime")
+  for (const name of ["@perennial/runtime", "@perennial/backends"]) {
+    assert.notNestedProperty(manifest, `dependencies.${name}`)
+    assert.nestedPropertyVal(manifest, `peerDependenciesMeta.${name}.optional`, true)
+  }
+  const source = join(packages, "http", "src")
+  const modules = readdirSync(source, { recursive: true, encoding: "utf8" })
+    .filter((name) => name.endsWith(".ts") && !name.startsWith("cli/"))
+  const using = modules.filter((name) =>
+    /@perennial\/(?:runtime|backends)/.test(readFileSync(join(source, name), "utf8"))
+  )
+  assert.deepStrictEqual(using, [])
 })
