@@ -16,11 +16,13 @@ class EndpointGuard extends HttpApiMiddleware.Service<EndpointGuard>()("test/End
 
 /** Adds `GroupGuard` to every group, and `EndpointGuard` to the endpoint `tasks.get`. */
 export const guard = (api: typeof Api) => {
-  const { conversations, feed, operator, system, tasks, tickets, users, webhooks } = api.groups
+  const { account, agents, conversations, feed, operator, system, tasks, tickets, users, webhooks } = api.groups
   return api
     .add(tasks.middleware(GroupGuard).add(tasks.endpoints.get.middleware(GroupGuard).middleware(EndpointGuard)))
     .add(conversations.middleware(GroupGuard))
     .add(feed.middleware(GroupGuard))
+    .add(agents.middleware(GroupGuard))
+    .add(account.middleware(GroupGuard))
     .add(operator.middleware(GroupGuard))
     .add(tickets.middleware(GroupGuard))
     .add(webhooks.middleware(GroupGuard))
