@@ -189,8 +189,9 @@ export class Simulation {
   }
 
   #clock(actor: () => Actor, skewMillis: number): Clock.Clock {
-    const millis = () => this.now + skewMillis
-    const nanos = () => BigInt(Math.round(millis() * 1_000_000))
+    const time = () => this.now + skewMillis
+    const millis = () => Math.floor(time())
+    const nanos = () => BigInt(Math.round(time() * 1_000_000))
     // The monotonic clock of a process begins anywhere, and does not follow its wall clock.
     const monotonic = () => BigInt(Math.round(this.elapsed * 1_000_000))
     return {

@@ -47,6 +47,10 @@ export default defineConfig({
     cssTarget: ["chrome123", "firefox120", "safari17.5"],
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
+    // One file for what every page loads first: many small files compress worse.
+    rolldownOptions: {
+      output: { codeSplitting: { groups: [{ name: "app", tags: ["$initial"] }] } }
+    },
     reportCompressedSize: false
   },
   server: {

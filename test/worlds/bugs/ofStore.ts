@@ -163,7 +163,7 @@ export const ofStore: ReadonlyArray<Canary> = [
   canary(
     "only the replaced message is removed",
     memoryConversations,
-    "entry.messages.splice(from)",
+    "entry.messages.length = from",
     "entry.messages.splice(from, 1)"
   )
 ]

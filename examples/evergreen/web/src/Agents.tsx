@@ -5,6 +5,7 @@ import { Link } from "wouter"
 import * as api from "./api.ts"
 import { Header } from "./Header.tsx"
 import * as lists from "./state/lists.ts"
+import "./css/pages.css"
 
 type Tool = api.Agent["tools"][number]
 

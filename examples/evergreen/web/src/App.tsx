@@ -7,10 +7,10 @@ import { onKeys } from "./keys.ts"
 import { useNotices } from "./notices.ts"
 import { Shortcuts } from "./Shortcuts.tsx"
 import { Sidebar } from "./Sidebar.tsx"
-import { SignIn } from "./SignIn.tsx"
 import * as conversation from "./state/conversation.ts"
 import { useLists } from "./state/lists.ts"
 
+const SignIn = lazy(() => import("./SignIn.tsx"))
 const Inbox = lazy(() => import("./inbox/Inbox.tsx"))
 const Tasks = lazy(() => import("./tasks/Tasks.tsx"))
 const TaskPage = lazy(() => import("./tasks/TaskPage.tsx"))
@@ -69,7 +69,13 @@ export function App() {
       t: () => navigate("/t"),
       "/": () => document.querySelector<HTMLElement>(".layout > .sidebar input")?.focus()
     }), [navigate])
-  if (signedOut) return <SignIn />
+  if (signedOut) {
+    return (
+      <Suspense>
+        <SignIn />
+      </Suspense>
+    )
+  }
   return (
     <>
       <a className="skip" href="#main">To the content</a>

@@ -3,7 +3,8 @@ import { useEffect, useState } from "react"
 import * as api from "./api.ts"
 import { Header } from "./Header.tsx"
 import { set, type Settings, useSetting } from "./settings.ts"
-import { ShortcutList } from "./Shortcuts.tsx"
+import ShortcutList from "./ShortcutList.tsx"
+import "./css/pages.css"
 
 function Choice<K extends keyof Settings>({ about, choices, legend, name, onChoose }: {
   readonly name: K

@@ -1,51 +1,8 @@
 /** The list of shortcuts, which `?` opens. */
-import { useEffect, useRef } from "react"
+import { lazy, Suspense, useEffect, useRef } from "react"
 import { onKeys } from "./keys.ts"
 
-const shortcuts: ReadonlyArray<readonly [string, ReadonlyArray<readonly [string, string]>]> = [
-  ["Everywhere", [
-    ["N", "New conversation"],
-    ["/", "Search"],
-    ["I", "Inbox"],
-    ["T", "Tasks"],
-    ["?", "This list"]
-  ]],
-  ["In a conversation", [
-    ["Enter", "Send, or queue"],
-    ["Shift Enter", "New line"],
-    ["Ctrl Enter", "Stop the answer and send"],
-    ["Esc", "Stop the answer"],
-    ["E", "Edit the last message"],
-    ["R", "Answer again"]
-  ]],
-  ["In a list", [
-    ["J", "Next"],
-    ["K", "Previous"],
-    ["Enter", "Open"],
-    ["A", "Allow, in the inbox"],
-    ["D", "Deny, in the inbox"]
-  ]]
-]
-
-export function ShortcutList() {
-  return (
-    <div className="shortcuts">
-      {shortcuts.map(([place, keys]) => (
-        <section key={place}>
-          <h3>{place}</h3>
-          <dl>
-            {keys.map(([key, does]) => (
-              <div key={key}>
-                <dt>{key.split(" ").map((one) => <kbd key={one}>{one}</kbd>)}</dt>
-                <dd>{does}</dd>
-              </div>
-            ))}
-          </dl>
-        </section>
-      ))}
-    </div>
-  )
-}
+const ShortcutList = lazy(() => import("./ShortcutList.tsx"))
 
 export function Shortcuts() {
   const dialog = useRef<HTMLDialogElement>(null)
@@ -56,7 +13,9 @@ export function Shortcuts() {
         <h2 id="shortcuts-title">Shortcuts</h2>
         <button className="quiet small">Close</button>
       </form>
-      <ShortcutList />
+      <Suspense>
+        <ShortcutList />
+      </Suspense>
     </dialog>
   )
 }

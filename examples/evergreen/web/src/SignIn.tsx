@@ -1,17 +1,9 @@
 /** A server with tokens wants one. The cookie takes it to every request of this browser. */
 import { useState } from "react"
 import * as api from "./api.ts"
+import "./css/pages.css"
 
-/** The token of `/#token=<secret>`: a fragment is in no log. */
-export const takeTokenFromAddress = async (): Promise<void> => {
-  const token = new URLSearchParams(location.hash.slice(1)).get("token")
-  if (token === null) return
-  history.replaceState(null, "", location.pathname)
-  // A token that is not valid leads to the form.
-  await api.signIn(token).catch(() => {})
-}
-
-export function SignIn() {
+export default function SignIn() {
   const [token, setToken] = useState("")
   const [problem, setProblem] = useState<string>()
   const signIn = async () => {

@@ -4,11 +4,10 @@ import { App } from "./App.tsx"
 import "./css/base.css"
 import "./css/layout.css"
 import "./css/chat.css"
-import "./css/pages.css"
 import * as hub from "./hub/client.ts"
-import { takeTokenFromAddress } from "./SignIn.tsx"
 import * as conversation from "./state/conversation.ts"
 import * as lists from "./state/lists.ts"
+import { takeTokenFromAddress } from "./tokenInAddress.ts"
 
 await takeTokenFromAddress()
 lists.begin()

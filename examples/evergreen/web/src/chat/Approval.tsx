@@ -15,7 +15,7 @@ const parse = (text: string): { readonly args?: never; readonly problem?: string
   }
 }
 
-export function Approval({ args: asked, onDecided, taskId, tool, toolCallId }: {
+export default function Approval({ args: asked, onDecided, taskId, tool, toolCallId }: {
   readonly taskId: string
   readonly toolCallId: string
   readonly tool: string

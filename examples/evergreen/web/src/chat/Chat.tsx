@@ -1,5 +1,5 @@
 /** A conversation: its title and state, its rows, and where one writes. */
-import { useCallback, useEffect, useMemo, useState } from "react"
+import { lazy, Suspense, useCallback, useEffect, useMemo, useState } from "react"
 import { useLocation } from "wouter"
 import { Header } from "../Header.tsx"
 import { onKeys } from "../keys.ts"
@@ -7,9 +7,10 @@ import * as conversation from "../state/conversation.ts"
 import { useLists } from "../state/lists.ts"
 import { shownRows } from "../state/versions.ts"
 import { Composer, type Draft, emptyDraft } from "./Composer.tsx"
-import { ConversationActions } from "./ConversationActions.tsx"
 import { Messages } from "./Messages.tsx"
 import { Welcome } from "./Welcome.tsx"
+
+const ConversationActions = lazy(() => import("./ConversationActions.tsx"))
 
 type State = readonly ["lost" | "need" | "running", string]
 
@@ -89,7 +90,11 @@ export function Chat({ id, isNew }: { readonly id: string; readonly isNew: boole
   return (
     <main id="main" className="chat">
       <Header title={title}>
-        {isNew || open?.state !== "ready" ? null : <ConversationActions id={id} title={title} />}
+        {isNew || open?.state !== "ready" ? null : (
+          <Suspense>
+            <ConversationActions id={id} title={title} />
+          </Suspense>
+        )}
         {state === undefined ? null : <span className="state" data-state={state[0]}>{state[1]}</span>}
       </Header>
       <span className="hidden" role="status">{announcement(state, open?.live ?? [])}</span>

@@ -7,7 +7,7 @@ import * as lists from "../state/lists.ts"
 
 const longestTitle = 200
 
-export function ConversationActions({ id, title }: { readonly id: string; readonly title: string }) {
+export default function ConversationActions({ id, title }: { readonly id: string; readonly title: string }) {
   const [, navigate] = useLocation()
   const dialog = useRef<HTMLDialogElement>(null)
   const [text, setText] = useState(title)

@@ -1,9 +1,10 @@
 /** A tool call: one line, and its arguments, decision and result when it is opened. */
 import type { ToolCallView } from "@perennial/domain/TaskView"
 import { ChevronRight, CircleAlert, CircleCheck, CircleSlash, Clock, Hand, LoaderCircle } from "lucide-react"
-import type { ReactNode } from "react"
-import { Approval } from "./Approval.tsx"
+import { lazy, type ReactNode, Suspense } from "react"
 import { brief, pretty } from "./json.ts"
+
+const Approval = lazy(() => import("./Approval.tsx"))
 
 const states: Record<ToolCallView["status"], readonly [string, ReactNode]> = {
   requested: ["Asked for", <Clock key="i" />],
@@ -66,7 +67,11 @@ export function ToolCard({ call, taskId }: { readonly call: ToolCallView; readon
           <ChevronRight className="chevron" aria-hidden />
         </summary>
         {waiting
-          ? <Approval taskId={taskId} toolCallId={call.toolCallId} tool={call.tool} args={call.args} />
+          ? (
+            <Suspense>
+              <Approval taskId={taskId} toolCallId={call.toolCallId} tool={call.tool} args={call.args} />
+            </Suspense>
+          )
           : <Details call={call} />}
       </details>
     </section>

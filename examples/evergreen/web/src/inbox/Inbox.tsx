@@ -3,13 +3,14 @@ import { CircleCheck, Hand } from "lucide-react"
 import { type ReactNode, useCallback, useEffect, useState } from "react"
 import { Link, useLocation } from "wouter"
 import type { WaitingApproval } from "../api.ts"
-import { Approval } from "../chat/Approval.tsx"
+import Approval from "../chat/Approval.tsx"
 import { brief } from "../chat/json.ts"
 import { Header } from "../Header.tsx"
 import { onKeys } from "../keys.ts"
 import * as lists from "../state/lists.ts"
 import { type UnseenAnswer, useUnseen } from "../state/unseen.ts"
 import { Ago } from "../time.tsx"
+import "../css/pages.css"
 
 type Item =
   | { readonly kind: "approval"; readonly key: string; readonly approval: WaitingApproval }

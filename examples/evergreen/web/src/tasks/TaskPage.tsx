@@ -13,6 +13,7 @@ import { EventList } from "./EventList.tsx"
 import { StatusChip } from "./StatusChip.tsx"
 import { type Log, useLog } from "./useLog.ts"
 import { Waterfall } from "./Waterfall.tsx"
+import "../css/pages.css"
 
 const tabs = ["Timeline", "Events", "Input", "Output", "Metadata"] as const
 type Tab = typeof tabs[number]

@@ -9,6 +9,7 @@ import { Ago, duration, useNow } from "../time.tsx"
 import { Filters } from "./Filters.tsx"
 import { StatusChip } from "./StatusChip.tsx"
 import { useTasks } from "./useTasks.ts"
+import "../css/pages.css"
 
 function Took({ task }: { readonly task: api.ListedTask }) {
   const now = useNow(lists.isActive(task) ? 1_000 : 60_000)
