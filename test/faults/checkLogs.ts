@@ -3,7 +3,7 @@
  */
 import { terminalStatus } from "@perennial/domain/TaskEvent"
 import * as TaskEvent from "@perennial/domain/TaskEvent"
-import { canonical, type Kept, type Observed, type Reading, type Violation } from "./observed.ts"
+import { type Kept, type Observed, type Reading, toData, type Violation } from "./observed.ts"
 
 /** P1: every accepted task is kept; a start that was repeated made no second one. */
 export const accepted = ({ accepted, kept }: Observed): ReadonlyArray<Violation> => {
@@ -85,8 +85,8 @@ const reading = (one: Reading, log: Kept["log"]): ReadonlyArray<Violation> => {
     const kept = log[id - 1]
     // P5: what a reader has seen is in the log for good.
     if (kept === undefined) return [{ promise: "P5", what: `${who} saw event ${id}, which the log does not have` }]
-    if (canonical(kept.event) !== data) {
-      return [{ promise: "P5", what: `${who} saw event ${id} as ${data}; the log has ${canonical(kept.event)}` }]
+    if (toData(kept) !== data) {
+      return [{ promise: "P5", what: `${who} saw event ${id} as ${data}; the log has ${toData(kept)}` }]
     }
   }
   const seen = one.after + one.seen.length

@@ -7,7 +7,7 @@ import type { AgentEvent, StoredEvent } from "@perennial/domain/TaskEvent"
 import * as Usage from "@perennial/domain/Usage"
 import { check } from "./checker.ts"
 import type { Entry } from "./ledger.ts"
-import { type Accepted, canonical, type Observed, type Seen } from "./observed.ts"
+import { type Accepted, type Observed, type Seen, toData } from "./observed.ts"
 import { word } from "./plan.ts"
 
 const ids = { taskId: TaskId.make("t1"), conversationId: ConversationId.make("c1") }
@@ -82,7 +82,7 @@ export const accepted = (taskId: string): Accepted => ({
 })
 
 const see = (log: ReadonlyArray<StoredEvent>): Array<Seen> =>
-  log.map(({ event, seq }) => ({ id: seq, data: canonical(event) }))
+  log.map((stored) => ({ id: stored.seq, data: toData(stored) }))
 
 export interface Change {
   readonly bodies?: ReadonlyArray<Body>

@@ -3,12 +3,12 @@
  * exactly, and to notice silence, by themselves.
  */
 import { TaskId } from "@perennial/domain/Ids"
-import type { TaskEvent } from "@perennial/domain/TaskEvent"
+import type { StoredEvent } from "@perennial/domain/TaskEvent"
 import * as Client from "@perennial/http/Client"
 import * as EventReader from "@perennial/http/EventReader"
 import { Effect, Fiber, Layer, Schedule, Stream } from "effect"
 import { FetchHttpClient } from "effect/http"
-import { canonical, type Reading } from "./observed.ts"
+import { type Reading, toData } from "./observed.ts"
 import * as Page from "./page.ts"
 import { addressOf } from "./requests.ts"
 import { type Run, violated } from "./run.ts"
@@ -21,7 +21,7 @@ export type Kind = typeof kinds[number]
 const maxSilenceMillis = 2_000
 const pauseMillis = 100
 
-type See = (seq: number, event: TaskEvent) => void
+type See = (stored: StoredEvent) => void
 
 const followers: Record<Kind, (taskId: string, at: Slot, see: See) => Effect.Effect<void, string>> = {
   client: (taskId, at, see) =>
@@ -31,7 +31,7 @@ const followers: Record<Kind, (taskId: string, at: Slot, see: See) => Effect.Eff
         maxSilence: maxSilenceMillis,
         schedule: Schedule.spaced(pauseMillis)
       })
-      yield* Stream.runForEach(events, ({ event, seq }) => Effect.sync(() => see(seq, event)))
+      yield* Stream.runForEach(events, (stored) => Effect.sync(() => see(stored)))
     }).pipe(
       Effect.mapError(String),
       Effect.provide(
@@ -48,7 +48,7 @@ const followers: Record<Kind, (taskId: string, at: Slot, see: See) => Effect.Eff
           maxFailures: Infinity,
           pause: () => pauseMillis
         })
-        for await (const { event, seq } of events) see(seq, event)
+        for await (const stored of events) see(stored)
       },
       catch: String
     })
@@ -59,7 +59,7 @@ export const follow = Effect.fnUntraced(function*(run: Run, taskId: string, kind
   const reader = `${kind} ${at.name}`
   const reading: Reading = { reader, taskId, after: 0, seen: [], connections: 0, ended: false }
   run.readings.push(reading)
-  const see: See = (id, event) => void reading.seen.push({ id, data: run.intern(canonical(event)) })
+  const see: See = (stored) => void reading.seen.push({ id: stored.seq, data: run.intern(toData(stored)) })
   const fiber = yield* followers[kind](taskId, at, see).pipe(
     Effect.andThen(Effect.sync(() => void (reading.ended = true))),
     Effect.catch((error) => violated(run, "P3", `reader ${reader} of task ${taskId} gave up: ${error}`)),

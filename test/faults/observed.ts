@@ -122,3 +122,6 @@ export const canonical = (value: unknown): string =>
     typeof inner === "object" && inner !== null && !Array.isArray(inner)
       ? Object.fromEntries(Object.entries(inner).toSorted(([a], [b]) => a < b ? -1 : 1))
       : inner)
+
+/** An event as every reader gets it: with the time of its write. */
+export const toData = ({ at, event }: Pick<StoredEvent, "at" | "event">): string => canonical({ ...event, at })
