@@ -1,17 +1,18 @@
 import { assert, describe, it } from "@effect/vitest"
-import { accepted, assertCaught, bodies, type Change, found } from "./fixture.ts"
+import { accepted, assertCaught, bodies, type Change, found, reread } from "./fixture.ts"
 import type { Observed } from "./observed.ts"
 
 /** The last event, the terminal one, comes so much later. */
 const endsLater = (millis: number, change: Partial<Observed> = {}): Change => ({
-  observed: (observed) => ({
-    ...observed,
-    kept: observed.kept.map(({ log, task }) => ({
-      task,
-      log: log.map((stored, i) => i < log.length - 1 ? stored : { ...stored, at: stored.at + millis })
-    })),
-    ...change
-  })
+  observed: (observed) =>
+    reread({
+      ...observed,
+      kept: observed.kept.map(({ log, task }) => ({
+        task,
+        log: log.map((stored, i) => i < log.length - 1 ? stored : { ...stored, at: stored.at + millis })
+      })),
+      ...change
+    })
 })
 
 const cancelled: Partial<Observed> = { cancels: [{ taskId: "t1", at: 1_100 }] }

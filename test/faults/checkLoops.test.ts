@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { check } from "./checker.ts"
-import { assertCaught, bodies, type Change, found, observe } from "./fixture.ts"
+import { assertCaught, bodies, type Change, found, observe, reread } from "./fixture.ts"
 import type { Entry } from "./ledger.ts"
 import type { Observed } from "./observed.ts"
 
@@ -16,17 +16,18 @@ const lost = (owners: number, more: ReadonlyArray<Entry> = [], fatal = true): Ch
   }))
   return {
     bodies: [...bodies.slice(0, 5), { type: "error", error: "CrashLoop", detail: "", retryable: false }],
-    observed: (observed): Observed => ({
-      ...observed,
-      accepted: observed.accepted.map((one) => ({ ...one, ends: ["error"], plan: { ...one.plan, fatal } })),
-      kept: observed.kept.map(({ log, task }) => ({
-        task: { ...task, status: "error" },
-        log: log.map((stored, i) => i === 5 ? { ...stored, at: 2_010 } : stored)
-      })),
-      ledger: [...claims, { at: 1_011, pid: 1, taskId, type: "asked", attempt: 1, step: 0 }, ...more],
-      deaths: claims.slice(0, -1).map(({ at, pid }) => ({ pid, at: at + 50, how: "killed" })),
-      capacity: 10
-    })
+    observed: (observed): Observed =>
+      reread({
+        ...observed,
+        accepted: observed.accepted.map((one) => ({ ...one, ends: ["error"], plan: { ...one.plan, fatal } })),
+        kept: observed.kept.map(({ log, task }) => ({
+          task: { ...task, status: "error" },
+          log: log.map((stored, i) => i === 5 ? { ...stored, at: 2_010 } : stored)
+        })),
+        ledger: [...claims, { at: 1_011, pid: 1, taskId, type: "asked", attempt: 1, step: 0 }, ...more],
+        deaths: claims.slice(0, -1).map(({ at, pid }) => ({ pid, at: at + 50, how: "killed" })),
+        capacity: 10
+      })
   }
 }
 

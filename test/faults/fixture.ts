@@ -136,6 +136,15 @@ export const observe = (change: Change = {}): Observed => {
   return (change.observed ?? ((same) => same))(observed)
 }
 
+/** The same run, whose readers saw the logs as they are now. */
+export const reread = (observed: Observed): Observed => ({
+  ...observed,
+  readings: observed.readings.map((one) => ({
+    ...one,
+    seen: see(observed.kept.find(({ task }) => task.id === one.taskId)?.log ?? [])
+  }))
+})
+
 export const found = (change: Change) => check(observe(change)).map(({ promise }) => promise)
 
 export const assertCaught = (promise: string, what: RegExp, change: Change) => {
