@@ -1,7 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
+import { format } from "@perennial/backends/StoreSetting"
 import { ConfigProvider, Duration, Effect, Option, Redacted } from "effect"
 import { readFileSync } from "node:fs"
-import { load, misspelt, valueOf, variables } from "../../examples/evergreen/src/ServerConfig.ts"
+import { load, misspelt, variables } from "../../examples/evergreen/src/ServerConfig.ts"
 
 const loadFrom = (environment: Record<string, string>) =>
   load.pipe(Effect.provideService(ConfigProvider.ConfigProvider, ConfigProvider.fromEnvRecord(environment)))
@@ -240,9 +241,9 @@ describe("ServerConfig", () => {
 
   it("P12: the name of a store has no password", () => {
     const secret = (url: string) => ({ type: "postgres", url: Redacted.make(url) }) as const
-    assert.strictEqual(valueOf(secret("postgres://eve:hunter2@db.example/p")), "postgres://<hidden>@db.example/p")
-    assert.strictEqual(valueOf(secret("postgres://db.example/p?password=hunter2")), "postgres://db.example/p?<hidden>")
-    assert.strictEqual(valueOf({ type: "sqlite", path: "a.db" }), "sqlite:a.db")
+    assert.strictEqual(format(secret("postgres://eve:hunter2@db.example/p")), "postgres://<hidden>@db.example/p")
+    assert.strictEqual(format(secret("postgres://db.example/p?password=hunter2")), "postgres://db.example/p?<hidden>")
+    assert.strictEqual(format({ type: "sqlite", path: "a.db" }), "sqlite:a.db")
   })
 
   it("one line names all misspelt variables, with the nearest that exists", () => {

@@ -4,20 +4,16 @@
  * A wrong value stops the start with one line that names the variable, the value and the accepted values. Secrets are
  * `Redacted` and never shown. An empty variable counts as absent.
  */
+import * as StoreSetting from "@perennial/backends/StoreSetting"
 import { Secret } from "@perennial/domain/Webhook"
 import * as ListenConfig from "@perennial/http/ListenConfig"
 import * as AnthropicModel from "@perennial/runtime/AnthropicModel"
 import { Duration, Effect, type LogLevel, Option, Redacted, Schema } from "effect"
 import * as JwtConfig from "./JwtConfig.ts"
-import { invalid, InvalidSetting, read, withDefault, withoutPassword } from "./Setting.ts"
-
-export type StoreSetting =
-  | { readonly type: "memory" }
-  | { readonly type: "sqlite"; readonly path: string }
-  | { readonly type: "postgres" | "redis"; readonly url: Redacted.Redacted }
+import { invalid, InvalidSetting, read, withDefault } from "./Setting.ts"
 
 export interface ServerConfig extends ListenConfig.ListenConfig {
-  readonly store: StoreSetting
+  readonly store: StoreSetting.StoreSetting
   /** The identity provider whose tokens are accepted. */
   readonly jwt: Option.Option<JwtConfig.JwtConfig>
   /** How many active tasks a user may have; `Infinity` is no limit. */
@@ -59,33 +55,13 @@ export interface ServerConfig extends ListenConfig.ListenConfig {
   }
 }
 
-const acceptedStores = "memory, sqlite:<path> such as sqlite:.perennial/perennial.db, "
-  + "postgres://<user>:<password>@<host>/<database>, or redis://<host>:<port>"
-
-/** The setting of a store, without its password. */
-export const valueOf = (store: StoreSetting): string => {
-  if (store.type === "memory") return store.type
-  return store.type === "sqlite" ? `sqlite:${store.path}` : withoutPassword(Redacted.value(store.url))
-}
-
 /** One line about a store whose setting is valid, but which cannot be used. */
-export const unusable = (store: StoreSetting, why: string): string =>
-  `PERENNIAL_STORE=${valueOf(store)} cannot be used: ${why.replace(/\.$/, "")}. Accepted: ${acceptedStores}.`
+export const unusable = (store: StoreSetting.StoreSetting, why: string): string =>
+  `PERENNIAL_STORE=${StoreSetting.format(store)} cannot be used: ${
+    why.replace(/\.$/, "")
+  }. Accepted: ${StoreSetting.accepted}.`
 
-const store = read("PERENNIAL_STORE", {
-  accepted: acceptedStores,
-  parse: (value): Option.Option<StoreSetting> => {
-    if (value === "memory") return Option.some({ type: "memory" })
-    if (/^rediss?:\/\/\S+$/.test(value) && URL.canParse(value)) {
-      return Option.some({ type: "redis", url: Redacted.make(value, { label: "redis" }) })
-    }
-    if (/^postgres(?:ql)?:\/\/\S+$/.test(value) && URL.canParse(value)) {
-      return Option.some({ type: "postgres", url: Redacted.make(value, { label: "postgres" }) })
-    }
-    const path = value.startsWith("sqlite:") ? value.slice("sqlite:".length) : ""
-    return path === "" ? Option.none() : Option.some({ type: "sqlite", path })
-  }
-})
+const store = read("PERENNIAL_STORE", { accepted: StoreSetting.accepted, parse: StoreSetting.parse })
 
 const maxActiveTasks = read("PERENNIAL_MAX_ACTIVE_TASKS", {
   accepted: "a whole number from 1 to 1000000, or unlimited",

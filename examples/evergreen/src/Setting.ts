@@ -1,6 +1,7 @@
 /**
  * How the server reads one variable of the environment. An empty variable counts as absent.
  */
+import * as StoreSetting from "@perennial/backends/StoreSetting"
 import { Config, Effect, Option, Schema } from "effect"
 
 /** A setting is not valid. The message is one line for the person who starts the server. */
@@ -8,12 +9,11 @@ export class InvalidSetting extends Schema.TaggedError<InvalidSetting>()("Invali
   message: Schema.String
 }) {}
 
-/** An address may contain a password, even if the address is not valid. */
-export const withoutPassword = (value: string) => value.replace(/\/\/.*@/s, "//<hidden>@").replace(/\?.*/s, "?<hidden>")
-
 /** The error for a value that is not accepted. */
 export const invalid = (variable: string, value: string, accepted: string) =>
-  new InvalidSetting({ message: `${variable}=${withoutPassword(value)} is not valid. Accepted: ${accepted}.` })
+  new InvalidSetting({
+    message: `${variable}=${StoreSetting.withoutPassword(value)} is not valid. Accepted: ${accepted}.`
+  })
 
 /** Reads a variable. The message about a `secret` does not show its value. */
 export const read = Effect.fnUntraced(function*<A>(variable: string, options: {

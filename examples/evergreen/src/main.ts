@@ -12,6 +12,7 @@ import * as PgStore from "@perennial/backends/PgStore"
 import * as RedisClient from "@perennial/backends/RedisClient"
 import * as RedisStore from "@perennial/backends/RedisStore"
 import * as SqliteStore from "@perennial/backends/SqliteStore"
+import * as StoreSetting from "@perennial/backends/StoreSetting"
 import type { ConversationStore } from "@perennial/domain/ConversationStore"
 import type { TaskBackend } from "@perennial/domain/TaskBackend"
 import { UserData } from "@perennial/domain/UserData"
@@ -57,7 +58,7 @@ const postgres = (url: Redacted.Redacted) => PgStore.layer({ url, applicationNam
 
 const redis = (url: Redacted.Redacted) => RedisStore.layer({ url: Redacted.value(url) })
 
-const storage = (store: ServerConfig.StoreSetting): Layer.Layer<
+const storage = (store: StoreSetting.StoreSetting): Layer.Layer<
   TaskBackend | ConversationStore | WebhookStore,
   Layer.Error<ReturnType<typeof SqliteStore.layer> | ReturnType<typeof postgres> | ReturnType<typeof redis>>
 > => {
@@ -118,7 +119,7 @@ const webhooks = ({ execute, webhook: { secrets, url } }: ServerConfig.ServerCon
 
 /** Requests are counted on connections of their own: a busy store does not delay the count. */
 const requestCounts = (
-  { type, url }: Extract<ServerConfig.StoreSetting, { readonly url: unknown }>
+  { type, url }: Extract<StoreSetting.StoreSetting, { readonly url: unknown }>
 ): Layer.Layer<
   RateLimiter.RateLimiterStore,
   Layer.Error<ReturnType<typeof postgres> | ReturnType<typeof redis>>
@@ -203,7 +204,7 @@ const greeting = Effect.fnUntraced(function*(config: ServerConfig.ServerConfig) 
     [
       ...config.execute ? [] : ["PERENNIAL_EXECUTE=false: this process serves and accepts tasks, and executes none."],
       ...answeredBy(config.model),
-      `Tasks and conversations are in ${ServerConfig.valueOf(config.store)}.`,
+      `Tasks and conversations are in ${StoreSetting.format(config.store)}.`,
       `Evergreen listens on ${address}, documentation on ${address}/docs, process ${process.pid}. Try:`,
       `  curl -N ${address}/chat${token} -H 'content-type: application/json' -d '{"message":"Hello"}'`
     ].join("\n")
