@@ -9,6 +9,7 @@ import type { Decision } from "@perennial/domain/Decision"
 import type { FeedTask } from "@perennial/domain/Feed"
 import type { Task as DomainTask } from "@perennial/domain/Task"
 import type { StoredEvent } from "@perennial/domain/TaskEvent"
+import { sleep } from "./sleep.ts"
 
 export type Task = typeof DomainTask.Encoded
 export type ListedTask = typeof FeedTask.Encoded
@@ -124,8 +125,6 @@ export const messages = (id: string): Promise<ReadonlyArray<Message>> =>
 /** All messages that were replaced, in the order in which they were added. */
 export const replaced = (id: string): Promise<ReadonlyArray<Message>> =>
   allMessages(`/conversations/${at(id)}/replaced`)
-
-const sleep = (millis: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, millis))
 
 /** The key makes a start safe to repeat after no answer: the message is stored once, however often it is sent. */
 const startSafely = async (path: string, body: unknown): Promise<Task> => {

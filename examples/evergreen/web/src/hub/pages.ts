@@ -1,10 +1,9 @@
 /** Reads the events of a task in pages, once a second: for tasks beyond the streams that a browser may hold. */
 import { type NumberedEvent, type Options, Refused } from "@perennial/http/EventReader"
 import * as api from "../api.ts"
+import { sleep } from "../sleep.ts"
 
 const interval = 1_000
-
-const sleep = (millis: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, millis))
 
 export async function* readPages(url: string, { after = 0, signal }: Options): AsyncGenerator<NumberedEvent> {
   const taskId = decodeURIComponent(url.split("/")[2] ?? "")

@@ -5,6 +5,7 @@
 import * as api from "../api.ts"
 import { onNews } from "../hub/client.ts"
 import type { News } from "../hub/messages.ts"
+import { sleep } from "../sleep.ts"
 import { makeStore } from "./store.ts"
 import * as Unseen from "./unseen.ts"
 
@@ -83,7 +84,7 @@ const again = (read: () => Promise<void>): () => void => {
       } catch (error) {
         if (error instanceof api.Problem && error.status === 401) store.set(() => ({ signedOut: true }))
       }
-      await new Promise((resolve) => setTimeout(resolve, 200))
+      await sleep(200)
     }
     reads = false
   }
