@@ -13,7 +13,7 @@ import { NotReady } from "@perennial/domain/Readiness"
 import { RunnerName } from "@perennial/domain/RunnerName"
 import { type Claim, type Fence, type Head, TaskBackend } from "@perennial/domain/TaskBackend"
 import { TaskBackendError } from "@perennial/domain/TaskError"
-import { Clock, Context, Duration, Effect, Layer, Option, Predicate, Schedule } from "effect"
+import { Clock, Context, Duration, Effect, FiberMap, Layer, Option, Predicate, Schedule } from "effect"
 import { Strays } from "./internal/task/strays.ts"
 import { CurrentTaskLimits } from "./TaskLimits.ts"
 
@@ -26,8 +26,10 @@ import { CurrentTaskLimits } from "./TaskLimits.ts"
 export interface ClaimHolder {
   /** The claim is lost, or may be lost: this process may not write any more. Called at most once for a claim. */
   readonly onFenced: () => void
-  /** The store has `recorded` intents for the task. Reads them if some are new. */
-  readonly onIntents: (recorded: number) => Effect.Effect<void, TaskBackendError>
+  /** How many intents of the task are applied here. */
+  readonly appliedIntents: () => number
+  /** Reads the intents of the task and applies them. */
+  readonly readIntents: Effect.Effect<void, TaskBackendError>
 }
 
 /**
@@ -157,12 +159,18 @@ const make = Effect.gen(function*() {
 
   const strays = new Strays({ backend, now: () => offset + now(), most: failures })
 
-  /** A failure with one task must not affect the other tasks. */
-  const alone = (id: TaskId, self: Effect.Effect<void, { readonly _tag: string }>) =>
-    Effect.catchCause(
-      self,
-      (cause) => Effect.logWarning(`Task ${id} could not be looked after; it is tried again.`, cause)
-    )
+  const care = yield* FiberMap.make<TaskId>()
+  /** A failure with one task, or a slow answer about it, must not affect the other tasks, nor delay the next renewal. */
+  const lookAfter = (id: TaskId, self: Effect.Effect<void, { readonly _tag: string }>) =>
+    Effect.asVoid(FiberMap.run(
+      care,
+      id,
+      Effect.catchCause(
+        self,
+        (cause) => Effect.logWarning(`Task ${id} could not be looked after; it is tried again.`, cause)
+      ),
+      { onlyIfMissing: true }
+    ))
 
   /** Compares one claim of this process with its row in the store. */
   const reconcile = (
@@ -170,8 +178,8 @@ const make = Effect.gen(function*() {
     row: (Fence & { readonly intents: number }) | undefined
   ): Effect.Effect<void> => {
     if (!held.has(holder)) return Effect.void
-    if (row?.token !== one.token) return Effect.sync(() => fence(holder, one))
-    return row === undefined ? Effect.void : alone(one.taskId, holder.onIntents(row.intents))
+    if (row === undefined || row.token !== one.token) return Effect.sync(() => fence(holder, one))
+    return row.intents > holder.appliedIntents() ? lookAfter(one.taskId, holder.readIntents) : Effect.void
   }
 
   const renew = Effect.gen(function*() {
@@ -190,10 +198,8 @@ const make = Effect.gen(function*() {
     const here = new Set([...before, ...held].map(([, { taskId }]) => taskId))
     yield* Effect.forEach(
       owned,
-      (row) => here.has(row.taskId) ? Effect.void : alone(row.taskId, strays.giveBack(row)),
-      {
-        discard: true
-      }
+      (row) => here.has(row.taskId) ? Effect.void : lookAfter(row.taskId, strays.giveBack(row)),
+      { discard: true }
     )
   })
 

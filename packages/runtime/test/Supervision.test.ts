@@ -188,6 +188,36 @@ it.effect("P7: a slow search for tasks without an owner does not delay a cancel"
     yield* answer.open
   }))
 
+it.effect("P8: a slow release of one task delays no renewal of the lease", () =>
+  Effect.gen(function*() {
+    const both = yield* shared
+    let interrupted = 0
+    const agent = make("waits", () => Effect.onInterrupt(Effect.never, () => Effect.sync(() => interrupted++)))
+    const a = yield* startProcess(both, [agent])
+    yield* a.manager.start({ message: "x" })
+    yield* settle
+    // The store records the claim, and its answer is lost: the process owns the task and does not execute it.
+    a.line.fault = () => a.line.names.at(-1) === "claim" ? "unanswered" : undefined
+    const stray = yield* a.manager.start({ message: "y" })
+    yield* settle
+    a.line.restore()
+    const answer = Latch.makeUnsafe(false)
+    a.line.before = () => a.line.names.at(-1) === "release" ? answer.await : Effect.void
+    const renewals = () => a.line.names.filter((name) => name === "heartbeat").length
+    const before = renewals()
+    for (let i = 0; i < 10; i++) {
+      yield* TestClock.adjust("3 seconds")
+      yield* settle
+    }
+    assert.strictEqual(renewals() - before, 10)
+    assert.strictEqual(interrupted, 0)
+    yield* answer.open
+    yield* settle
+    yield* TestClock.adjust("3 seconds")
+    yield* settle
+    assert.strictEqual((yield* both.backend.get(stray.id)).attempt, 2)
+  }))
+
 describe("background fibers survive failures of the store", () => {
   it.effect("reading the logs of other processes is repeated after a bug of the store", () =>
     Effect.gen(function*() {

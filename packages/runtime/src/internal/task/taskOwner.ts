@@ -37,8 +37,8 @@ export class TaskOwner implements ClaimHolder, LogOwner {
     this.stop.stop(reason)
   }
 
-  onIntents(recorded: number): Effect.Effect<void, TaskBackendError> {
-    return recorded > this.intents.applied ? this.readIntents : Effect.void
+  appliedIntents(): number {
+    return this.intents.applied
   }
 
   /** Reads in a fiber of its own, because the commit, which has events of other tasks, must not wait. */
