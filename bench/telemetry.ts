@@ -21,7 +21,9 @@ const collector = Layer.succeed(
 export const runtime = mode === "off" ? TaskRuntime.layer : TaskRuntime.layer.pipe(Layer.provide(TaskTelemetry.layer()))
 
 export const exporter = mode === "traces"
-  ? TaskTelemetry.layerWithoutContents.pipe(
+  // As the server has them.
+  ? TaskTelemetry.layerSampled(1, 50).pipe(
+    Layer.provideMerge(TaskTelemetry.layerWithoutContents),
     Layer.provideMerge(Otlp.layerJson({
       baseUrl: "http://127.0.0.1:1",
       resource: { serviceName: "bench" },

@@ -28,7 +28,13 @@ describe("ServerConfig", () => {
         retention: Option.some(Duration.days(30)),
         webhook: { url: Option.none(), secrets: [], allowPrivate: false },
         log: { level: "Info", format: "text" },
-        telemetry: { metrics: true, otlp: Option.none(), headers: Redacted.make({}), traceRatio: 1 },
+        telemetry: {
+          metrics: true,
+          otlp: Option.none(),
+          headers: Redacted.make({}),
+          traceRatio: 1,
+          tracesPerSecond: 50
+        },
         model: {
           name: "claude-opus-5-5",
           fallbacks: [],
@@ -66,6 +72,7 @@ describe("ServerConfig", () => {
         PERENNIAL_OTLP: "http://127.0.0.1:4318",
         PERENNIAL_OTLP_HEADERS: "authorization=Bearer hunter2, x-scope=acme",
         PERENNIAL_TRACE_RATIO: "0.1",
+        PERENNIAL_TRACES_PER_SECOND: "200",
         ANTHROPIC_API_KEY: "key",
         ANTHROPIC_BASE_URL: "http://127.0.0.1:4000/"
       })
@@ -95,6 +102,7 @@ describe("ServerConfig", () => {
       assert.deepStrictEqual(config.log, { level: "Warn", format: "json" })
       assert.isFalse(config.telemetry.metrics)
       assert.strictEqual(config.telemetry.traceRatio, 0.1)
+      assert.strictEqual(config.telemetry.tracesPerSecond, 200)
       assert.deepStrictEqual(config.telemetry.otlp, Option.some("http://127.0.0.1:4318"))
       assert.deepStrictEqual(Redacted.value(config.telemetry.headers), {
         authorization: "Bearer hunter2",
@@ -208,6 +216,7 @@ describe("ServerConfig", () => {
       [{ PERENNIAL_METRICS: "yes" }, "PERENNIAL_METRICS=yes", "true or false"],
       [{ PERENNIAL_OTLP: "collector:4318" }, "PERENNIAL_OTLP=collector:4318", "http://127.0.0.1:4318"],
       [{ PERENNIAL_TRACE_RATIO: "1.5" }, "PERENNIAL_TRACE_RATIO=1.5", "from 0 (no trace) to 1"],
+      [{ PERENNIAL_TRACES_PER_SECOND: "0" }, "PERENNIAL_TRACES_PER_SECOND=0", "a whole number from 1"],
       [{ PERENNIAL_MODEL: "a b" }, "PERENNIAL_MODEL=a b", "claude-opus-5-5"],
       [{ ANTHROPIC_BASE_URL: "ftp://example.org" }, "ANTHROPIC_BASE_URL=ftp://example.org", "https://"]
     ] as const

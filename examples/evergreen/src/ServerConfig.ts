@@ -35,6 +35,7 @@ export interface ServerConfig extends ListenConfig.ListenConfig {
     readonly headers: Redacted.Redacted<Readonly<Record<string, string>>>
     /** The part of the traces that is recorded, from 0 to 1. */
     readonly traceRatio: number
+    readonly tracesPerSecond: number
   }
   readonly webhook: {
     /** The address that is told about the tasks of all users. */
@@ -216,6 +217,11 @@ const traceRatio = read("PERENNIAL_TRACE_RATIO", {
   parse: (value) => /^(?:0(?:\.\d+)?|1(?:\.0+)?)$/.test(value) ? Option.some(Number(value)) : Option.none()
 })
 
+const tracesPerSecond = read("PERENNIAL_TRACES_PER_SECOND", {
+  accepted: "a whole number from 1 to 1000000",
+  parse: (value) => /^[1-9]\d{0,5}$|^1000000$/.test(value) ? Option.some(Number(value)) : Option.none()
+})
+
 /** Reads the environment. */
 export const load: Effect.Effect<ServerConfig, InvalidSetting> = Effect.gen(function*() {
   const jwt = yield* JwtConfig.load
@@ -232,7 +238,8 @@ export const load: Effect.Effect<ServerConfig, InvalidSetting> = Effect.gen(func
       metrics: yield* withDefault(metrics, true),
       otlp: yield* otlp,
       headers: yield* withDefault(otlpHeaders, Redacted.make({})),
-      traceRatio: yield* withDefault(traceRatio, 1)
+      traceRatio: yield* withDefault(traceRatio, 1),
+      tracesPerSecond: yield* withDefault(tracesPerSecond, 50)
     },
     model: {
       name: yield* withDefault(modelName, AnthropicModel.defaultModel),
@@ -267,6 +274,7 @@ export const variables = [
   "PERENNIAL_OTLP",
   "PERENNIAL_OTLP_HEADERS",
   "PERENNIAL_TRACE_RATIO",
+  "PERENNIAL_TRACES_PER_SECOND",
   "ANTHROPIC_API_KEY",
   "ANTHROPIC_BASE_URL",
   "PERENNIAL_MODEL",

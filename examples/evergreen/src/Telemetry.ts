@@ -25,11 +25,11 @@ export const routes = (config: Config) =>
 export const streams = (config: Config) => isOn(config) ? Metrics.layerStreams : Layer.empty
 
 /** Below everything else: what makes spans and log lines sends them to the collector. */
-export const exporter = ({ headers, otlp, traceRatio }: Config) =>
+export const exporter = ({ headers, otlp, traceRatio, tracesPerSecond }: Config) =>
   Option.match(otlp, {
     onNone: () => Layer.empty,
     onSome: (baseUrl) =>
-      TaskTelemetry.layerSampled(traceRatio).pipe(
+      TaskTelemetry.layerSampled(traceRatio, tracesPerSecond).pipe(
         Layer.provideMerge(TaskTelemetry.layerWithoutContents),
         Layer.provideMerge(Otlp.layerJson({
           baseUrl,

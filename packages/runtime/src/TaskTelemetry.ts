@@ -11,11 +11,11 @@
 import { Agents } from "@perennial/domain/Agent"
 import { ConversationStore } from "@perennial/domain/ConversationStore"
 import { TaskBackend } from "@perennial/domain/TaskBackend"
-import { Context, Effect, Layer, Tracer } from "effect"
+import { Clock, Context, Effect, Layer, Tracer } from "effect"
 import { observedAgents } from "./internal/telemetry/observedAgents.ts"
 import { observedBackend } from "./internal/telemetry/observedBackend.ts"
 import { OwnedTasks } from "./internal/telemetry/ownedTasks.ts"
-import { sampled, SampleRatio } from "./internal/telemetry/sampler.ts"
+import { CurrentSampler, makeSampler, sampled } from "./internal/telemetry/sampler.ts"
 import { silentStore } from "./internal/telemetry/storeSpans.ts"
 import { withoutContents } from "./internal/telemetry/withoutContents.ts"
 
@@ -85,19 +85,19 @@ export const layerWithoutContents: Layer.Layer<never> = Layer.effect(
 )
 
 /**
- * Records a part of the traces: `ratio`, from 0 for none to 1 for all. Provide it to everything that makes spans, and provide
- * the tracer to it.
+ * Records a part of the traces: `ratio`, from 0 for none to 1 for all, and at most `perSecond` new ones in a second, on average
+ * (no bound by default). The bound limits the cost of traces in a process that has very much to do, and changes nothing in
+ * others. Provide the layer to everything that makes spans, and provide the tracer to it.
  *
  * **Details** The rule is `parentbased_traceidratio` of OpenTelemetry. A request that comes with a trace follows its caller.
- * About other traces the id of the trace decides, and all spans of the trace follow, in any process. Metrics count every task.
+ * About other traces the id of the trace decides, and then the bound; all spans of the trace follow, in any process. Metrics
+ * count every task.
  *
  * @since 0.1.0
  * @category layers
  */
-export const layerSampled = (ratio: number): Layer.Layer<never> =>
-  Layer.effectContext(
-    Effect.map(
-      Effect.tracer,
-      (tracer) => Context.add(Context.make(Tracer.Tracer, sampled(tracer, ratio)), SampleRatio, ratio)
-    )
-  )
+export const layerSampled = (ratio: number, perSecond = Infinity): Layer.Layer<never> =>
+  Layer.effectContext(Effect.gen(function*() {
+    const sampler = makeSampler(yield* Clock.Clock, { perSecond, ratio })
+    return Context.add(Context.make(Tracer.Tracer, sampled(yield* Effect.tracer, sampler)), CurrentSampler, sampler)
+  }))

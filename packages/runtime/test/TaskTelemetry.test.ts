@@ -3,7 +3,7 @@ import type { Agent } from "@perennial/domain/Agent"
 import * as LlmAgent from "@perennial/runtime/LlmAgent"
 import * as ScriptedModel from "@perennial/runtime/ScriptedModel"
 import * as TaskTelemetry from "@perennial/runtime/TaskTelemetry"
-import { Context, Effect, Latch, Layer, Metric, Schema, Tracer } from "effect"
+import { Context, Duration, Effect, Latch, Layer, Metric, Schema, type Scope, Tracer } from "effect"
 import { Tool, Toolkit } from "effect/ai"
 import { PrometheusMetrics } from "effect/observability"
 import { TestClock } from "effect/testing"
@@ -168,6 +168,32 @@ describe("TaskTelemetry", () => {
         assert.strictEqual(recorder.spans.length, recorded * (spans[i] ?? 0))
       }
       assert.include(yield* PrometheusMetrics.format(), `perennial_steps{gen_ai_agent_id="traced"} 120\n`)
+    }).pipe(Effect.provideService(Metric.MetricRegistry, new Map())))
+
+  it.effect("not more traces begin in a second than the bound allows, each of them whole; metrics count all tasks", () =>
+    Effect.gen(function*() {
+      const both = yield* shared
+      const recorder = new SpanRecorder()
+      const agent = yield* makeAgent(yield* Latch.make(true), yield* Latch.make())
+      const { tracer } = recorder.process("A")
+      const bounded = yield* Layer.build(TaskTelemetry.layerSampled(1, 5)).pipe(Effect.withTracer(tracer))
+      const { manager } = yield* Effect.provideContext(
+        startProcess(both, [agent], {}, TaskTelemetry.layer()),
+        Context.merge(yield* Effect.context<Scope.Scope>(), bounded)
+      )
+      const start = manager.start({ message: "x" })
+      const requested = start.pipe(Effect.withSpan("POST"), Effect.provideContext(bounded))
+      const roots = ["task traced [A]", "POST [A]"]
+      for (const [i, started] of [start, requested].entries()) {
+        for (const seconds of [1, 10]) {
+          yield* TestClock.adjust(Duration.seconds(seconds))
+          recorder.spans.length = 0
+          for (let n = 0; n < 12; n++) yield* manager.await((yield* started).id)
+          assert.strictEqual(recorder.tree.filter((line) => line === roots[i]).length, 5)
+          assert.strictEqual(recorder.spans.length, 5 * (6 + 2 * i))
+        }
+      }
+      assert.include(yield* PrometheusMetrics.format(), `perennial_steps{gen_ai_agent_id="traced"} 96\n`)
     }).pipe(Effect.provideService(Metric.MetricRegistry, new Map())))
 
   it.effect("an application's key of the log context is no trace of the task", () =>

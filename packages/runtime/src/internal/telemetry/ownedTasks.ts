@@ -4,7 +4,7 @@ import type { Claim } from "@perennial/domain/TaskBackend"
 import type { StoredEvent } from "@perennial/domain/TaskEvent"
 import { total } from "@perennial/domain/Usage"
 import { Context } from "effect"
-import { SampleRatio } from "./sampler.ts"
+import { CurrentSampler } from "./sampler.ts"
 import * as Metrics from "./taskMetrics.ts"
 import { type TaskTrace, traceOf } from "./taskSpans.ts"
 
@@ -70,7 +70,7 @@ export class OwnedTasks {
   }
 
   add(context: Context.Context<never>, claim: Claim): OwnedTask {
-    const trace = traceOf(claim, Context.get(context, SampleRatio))
+    const trace = traceOf(claim, Context.get(context, CurrentSampler))
     const task: OwnedTask = { claim, trace, calls: new Map(), written: false }
     this.#byId.set(claim.taskId, task)
     Metrics.update(context, Metrics.active, this.#byId.size)

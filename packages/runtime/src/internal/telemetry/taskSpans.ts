@@ -5,7 +5,7 @@
 import type { Claim } from "@perennial/domain/TaskBackend"
 import type { TaskSpec } from "@perennial/domain/TaskSpec"
 import { Context, type Exit, Option, Tracer } from "effect"
-import { isSampled } from "./sampler.ts"
+import { Decided, type Sampler } from "./sampler.ts"
 
 /** FNV-1a, 64 bits, as the hexadecimal id of a span. In two halves: with one `bigint`, ids were half of the cost of a trace. */
 const hash = (text: string): string => {
@@ -55,11 +55,14 @@ export interface TaskTrace {
   readonly task: Tracer.ExternalSpan
 }
 
-/** `ratio` decides about a task that was started without a trace. */
-export const traceOf = ({ spec, taskId }: Claim, ratio: number): TaskTrace => {
+/**
+ * The sampler decides about a task that was started without a trace. The owner of a later attempt does not know whether the
+ * bound of the first owner was reached: it records the task, whose owners were lost.
+ */
+export const traceOf = ({ attempt, spec, taskId }: Claim, sampler: Sampler): TaskTrace => {
   const origin = fromTraceparent(spec.traceparent)
   const traceId = origin?.traceId ?? `${hash(`${taskId}/trace`)}${hash(taskId)}`
-  const sampled = origin?.sampled ?? isSampled(traceId, ratio)
+  const sampled = origin?.sampled ?? (attempt === 1 ? sampler.begins : sampler.includes)(traceId)
   return { origin, task: Tracer.externalSpan({ traceId, spanId: taskSpanId(taskId), sampled }) }
 }
 
@@ -86,6 +89,8 @@ export interface TaskSpanInput {
 
 const nanos = (millis: number): bigint => BigInt(Math.round(millis)) * 1_000_000n
 
+const decided = Context.make(Decided, true)
+
 /** Begins a span that belongs to no fiber. */
 export const beginSpan = (tracer: Tracer.Tracer, input: TaskSpanInput): Tracer.Span => {
   const { sampled, spanId, traceId } = input.trace.task
@@ -93,7 +98,7 @@ export const beginSpan = (tracer: Tracer.Tracer, input: TaskSpanInput): Tracer.S
   const span = tracer.span({
     name: input.name,
     parent: Option.fromUndefinedOr(isTask ? input.trace.origin : input.parent ?? input.trace.task),
-    annotations: Context.empty(),
+    annotations: decided,
     links: (input.links ?? []).map((span) => ({ span, attributes: {} })),
     startTime: nanos(input.start),
     kind: input.kind ?? "internal",
