@@ -185,7 +185,8 @@ export const toEnded = (entry: Entry): EndedTask => {
     cursor: entry.state.endCursor ?? 0,
     userId: entry.task.userId,
     task: toTask(entry),
-    event: last === undefined ? undefined : toEvent(entry, last)
+    event: last === undefined ? undefined : toEvent(entry, last),
+    traceparent: entry.task.spec.traceparent
   }
 }
 

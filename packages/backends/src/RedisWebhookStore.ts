@@ -43,7 +43,9 @@ const fromValues = ([id, userId, settings, createdAt, disabledAt, reason]: scrip
 const userOf = ({ userId }: Pick<WebhookKey, "userId">): string => userId ?? serverUser
 
 const toArguments = (deliveries: ReadonlyArray<NewDelivery>) =>
-  deliveries.flatMap(({ body, id, userId, webhookId }) => [webhookId, id, body, userId ?? ""])
+  deliveries.flatMap((
+    { body, id, traceparent, userId, webhookId }
+  ) => [webhookId, id, body, userId ?? "", traceparent ?? ""])
 
 /**
  * @since 0.1.0
@@ -72,9 +74,9 @@ export const make = Effect.fnUntraced(function*(options: Options = {}): Effect.f
       Effect.gen(function*() {
         const claimed = yield* run(scripts.claim, [toMillis(lease), ...except])
         if (claimed === null) return Option.none()
-        const [id, body, attempt, values] = claimed
+        const [id, body, traceparent, attempt, values] = claimed
         const webhook = yield* tryCodec(() => fromValues(values))
-        return Option.some({ id, body, attempt, webhook, webhookId: webhook.id })
+        return Option.some({ id, body, traceparent: traceparent ?? undefined, attempt, webhook, webhookId: webhook.id })
       }), toWebhookStoreError("claim"))
 
   return {

@@ -42,7 +42,13 @@ const readWebhooks = readRows(WebhookRow)
 const readDeliveries = readRows(DeliveryRow)
 const readCursors = readRows(Schema.Struct({ cursor_at: Millis }))
 const readClaims = readRows(
-  Schema.Struct({ webhook_id: Schema.String, id: Schema.String, body: Schema.String, attempts: Schema.Int })
+  Schema.Struct({
+    webhook_id: Schema.String,
+    id: Schema.String,
+    body: Schema.String,
+    traceparent: Schema.NullOr(Schema.String),
+    attempts: Schema.Int
+  })
 )
 
 const fromRow = (row: typeof WebhookRow.Type) =>
@@ -81,10 +87,13 @@ export const make: Effect.Effect<Service, UnusableStore, SqlClient.SqlClient> = 
         webhook: ["text", ({ webhookId }) => webhookId],
         message: ["text", ({ id }) => id],
         body: ["text", ({ body }) => body],
-        person: ["text", ({ userId }) => userId ?? ""]
+        person: ["text", ({ userId }) => userId ?? ""],
+        trace: ["text", ({ traceparent }) => traceparent ?? ""]
       })
-      yield* sql`INSERT INTO perennial_webhook_deliveries (webhook_id, id, body, user_id, created_at, due_at)
-        SELECT w.id, i.message, i.body, NULLIF(i.person, ''), ${now}, ${now} FROM ${rows}, perennial_webhooks w
+      yield* sql`INSERT INTO perennial_webhook_deliveries (webhook_id, id, body, user_id, traceparent,
+          created_at, due_at)
+        SELECT w.id, i.message, i.body, NULLIF(i.person, ''), NULLIF(i.trace, ''), ${now}, ${now}
+        FROM ${rows}, perennial_webhooks w
         WHERE w.id = i.webhook AND w.disabled_at IS NULL ON CONFLICT (webhook_id, id) DO NOTHING`
     })
 
@@ -142,7 +151,7 @@ export const make: Effect.Effect<Service, UnusableStore, SqlClient.SqlClient> = 
           SET attempts = attempts + 1, due_at = ${now} + ${toMillis(lease)}
           WHERE (webhook_id, id) = (SELECT webhook_id, id FROM perennial_webhook_deliveries
             WHERE due_at <= ${now} ${others} ORDER BY due_at, id LIMIT 1 ${skipLocked})
-          RETURNING webhook_id, id, body, attempts`)
+          RETURNING webhook_id, id, body, traceparent, attempts`)
         if (claimed === undefined) return Option.none()
         const [row] = yield* readWebhooks(
           sql`SELECT ${all} FROM perennial_webhooks WHERE id = ${claimed.webhook_id}`
@@ -159,6 +168,7 @@ export const make: Effect.Effect<Service, UnusableStore, SqlClient.SqlClient> = 
           webhookId: webhook.id,
           id: claimed.id,
           body: claimed.body,
+          traceparent: claimed.traceparent ?? undefined,
           attempt: claimed.attempts
         })
       }), toWebhookStoreError("claim"))

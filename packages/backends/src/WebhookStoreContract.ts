@@ -154,6 +154,22 @@ export const suite = <E>(name: string, layer: Layer.Layer<WebhookStore, E>): voi
         }
       }))
 
+    test("a message keeps its trace, in every attempt", (store) =>
+      Effect.gen(function*() {
+        yield* store.put(hook("a"), settings)
+        const traceparent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+        yield* store.enqueue([{ ...message("m"), traceparent }])
+        yield* store.advance([message("n")], { from: 0, to: 1 })
+        const claims = [
+          yield* store.claim({ lease: Duration.zero, except: [] }),
+          yield* store.claim(always),
+          yield* store.claim(always)
+        ]
+        const traces = Array.getSomes(claims).map((claim) => [claim.id, claim.traceparent] as const)
+        assert.deepStrictEqual(new Map(traces), new Map([["m", traceparent], ["n", undefined]]))
+        assert.strictEqual(traces.length, 3)
+      }))
+
     test("webhooks of `except` get nothing, and do not stand before others", (store) =>
       Effect.gen(function*() {
         yield* store.put(hook("a"), settings)

@@ -53,7 +53,8 @@ const toEnded = (row: Row): EndedTask => ({
   cursor: row.endCursor,
   userId: row.task.userId,
   task: toTask(row),
-  event: row.log?.at(-1)
+  event: row.log?.at(-1),
+  traceparent: row.task.spec.traceparent
 })
 
 /**

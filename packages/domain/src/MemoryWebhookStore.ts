@@ -108,7 +108,8 @@ export const make: Effect.Effect<WebhookStore["Service"]> = Effect.sync(() => {
         if (due === undefined || webhook === undefined) return Option.none()
         due.attempts++
         due.dueAt = now + Duration.toMillis(lease)
-        return Option.some({ webhookId: due.webhookId, id: due.id, body: due.body, attempt: due.attempts, webhook })
+        const { attempts: attempt, body, id, traceparent, webhookId } = due
+        return Option.some({ webhookId, id, body, traceparent, attempt, webhook })
       }),
     settle: ({ attempt, id, webhookId }, outcome) =>
       step((now) => {

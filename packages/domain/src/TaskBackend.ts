@@ -1,6 +1,5 @@
 /**
- * The port to the store of tasks, their event logs, their owners and their intents. It is one port, because P2, P4 and P9 need
- * these in one commit.
+ * The port to the store of tasks, their event logs, owners and intents: one port, because P2, P4 and P9 need one commit.
  *
  * @since 0.1.0
  */
@@ -177,6 +176,8 @@ export interface EndedTask {
   readonly task: Task
   /** The terminal event; undefined when the log was pruned. */
   readonly event: StoredEvent | undefined
+  /** The trace that started the task; undefined without one, and when the log was pruned. */
+  readonly traceparent?: string | undefined
 }
 
 /**

@@ -105,6 +105,15 @@ export const decode: (text: string) => Option.Option<TaskSpec> = Schema.decodeOp
 export const decodeShown = (text: string): ReturnType<typeof toShown> =>
   toShown(Option.getOrElse(decode(text), (): TaskSpec => ({})))
 
+/**
+ * The trace of a stored spec. Undefined when it has none, and when the text is not a spec.
+ *
+ * @since 0.1.0
+ * @category decoding
+ */
+export const decodeTraceparent = (text: string): string | undefined =>
+  Option.getOrUndefined(Option.flatMap(decode(text), ({ traceparent }) => Option.fromUndefinedOr(traceparent)))
+
 const Fields = Schema.fromJsonString(Schema.Record(Schema.String, Schema.Json))
 const decodeFields = Schema.decodeOption(Fields)
 

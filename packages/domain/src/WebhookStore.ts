@@ -39,6 +39,8 @@ export interface NewDelivery {
   readonly body: string
   /** Whom the message is about. */
   readonly userId?: UserId | undefined
+  /** The trace that the message belongs to, as W3C Trace Context writes it. */
+  readonly traceparent?: string | undefined
 }
 
 /**

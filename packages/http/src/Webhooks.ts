@@ -7,6 +7,7 @@
  * @since 0.1.0
  */
 import { type Agent, Agents, type Emit } from "@perennial/domain/Agent"
+import type { TaskContext } from "@perennial/domain/CurrentTask"
 import { TaskBackend } from "@perennial/domain/TaskBackend"
 import { Settings, type Topic, topics, WebhookId } from "@perennial/domain/Webhook"
 import {
@@ -33,6 +34,7 @@ import { Digest, Mac } from "effect/crypto"
 import * as WebhookCrypto from "./internal/webhookCrypto.ts"
 import * as WebhookMessage from "./internal/webhookMessage.ts"
 import { measure } from "./internal/webhookMetrics.ts"
+import * as WebhookTrace from "./internal/webhookTrace.ts"
 import { WebhookClient } from "./WebhookClient.ts"
 
 /**
@@ -165,14 +167,19 @@ const makeAttempt = Effect.gen(function*() {
       client.post({ url: webhook.url, headers: { "user-agent": "perennial", ...headers }, body })
     )
     return yield* Result.match(answer, {
-      onSuccess: (status) => outcomeOf(attempt, status),
-      onFailure: (error) => failed(attempt, error.message)
+      onSuccess: (status) =>
+        Effect.andThen(
+          Effect.annotateCurrentSpan("http.response.status_code", status),
+          outcomeOf(attempt, status)
+        ),
+      onFailure: (error) =>
+        Effect.andThen(Effect.annotateCurrentSpan("error.type", error._tag), failed(attempt, error.message))
     })
   })
 
-  return Effect.fn("Webhooks.deliver")(
+  return Effect.fnUntraced(
     function*(claimed: ClaimedDelivery) {
-      const outcome = yield* send(claimed)
+      const outcome = yield* WebhookTrace.traced(send(claimed), claimed)
       yield* store.settle(claimed, outcome)
       yield* measure(claimed, outcome)
       if (outcome.type === "delivered") return
@@ -180,14 +187,13 @@ const makeAttempt = Effect.gen(function*() {
         ? Effect.logError(`A webhook is disabled, because its messages do not arrive. ${outcome.error}`)
         : Effect.logInfo(`A webhook message did not arrive; it is sent again. ${outcome.error}`)
     },
-    (effect, { attempt, id, webhookId }) => {
-      const names = { webhookId, deliveryId: id, attempt }
+    (effect, { attempt, id, traceparent, webhookId }) => {
+      const traceId = WebhookTrace.traceIdOf(traceparent)
       return effect.pipe(
         Effect.catchCause((cause) =>
           Effect.logWarning("A webhook message could not be sent; it is tried again.", cause)
         ),
-        Effect.annotateLogs(names),
-        Effect.annotateSpans(names)
+        Effect.annotateLogs({ webhookId, deliveryId: id, attempt, ...(traceId === undefined ? {} : { traceId }) })
       )
     }
   )
@@ -268,14 +274,16 @@ export const layer = (
     const logged = <E>(effect: Effect.Effect<void, E>) =>
       Effect.catchCause(effect, (cause) => Effect.logWarning("Webhooks wait for their store.", cause))
 
-    yield* Effect.forkScoped(Effect.repeat(
+    // The statements of the loops are no part of any trace.
+    const fork = (loop: Effect.Effect<unknown>) => Effect.forkScoped(Effect.withTracerEnabled(loop, false))
+    yield* fork(Effect.repeat(
       logged(Effect.flatMap(collect, (stored) => stored ? Effect.asVoid(wake.open) : Effect.void)),
       Schedule.spaced(interval)
     ))
     const round = Effect.andThen(wake.close, logged(send)).pipe(
       Effect.andThen(Effect.timeoutOption(wake.await, interval))
     )
-    yield* Effect.forkScoped(Effect.forever(round))
+    yield* fork(Effect.forever(round))
   })).pipe(Layer.provide(WebhookCrypto.layer))
 
 /**
@@ -307,16 +315,19 @@ export const layerAgents = <E, R>(agents: Layer.Layer<Agents, E, R>): Layer.Laye
       const store = yield* WebhookStore
       const digest = yield* Digest.Digest
 
+      const enqueue = Effect.fnUntraced(function*(message: WebhookMessage.Message, { taskId, userId }: TaskContext) {
+        const webhooks = yield* store.enabled([userId])
+        const deliveries = yield* Effect.forEach(
+          webhooks.filter((webhook) => webhook.topics.includes(message.topic)),
+          (webhook) => WebhookMessage.toDelivery(message, taskId, webhook)
+        ).pipe(Effect.provideService(Digest.Digest, digest))
+        if (deliveries.length > 0) yield* store.enqueue(deliveries)
+      })
       const announce = Effect.fnUntraced(
-        function*(task: Parameters<Agent["run"]>[0]["task"], event: Parameters<Emit>[0][number]) {
+        function*(task: TaskContext, event: Parameters<Emit>[0][number]) {
           if (event.type !== "tool_approval" || event.decision !== undefined) return
-          const message = WebhookMessage.ofApproval(task, event, yield* DateTime.now)
-          const webhooks = yield* store.enabled([task.userId])
-          const deliveries = yield* Effect.forEach(
-            webhooks.filter((webhook) => webhook.topics.includes(message.topic)),
-            (webhook) => WebhookMessage.toDelivery(message, task.taskId, webhook)
-          ).pipe(Effect.provideService(Digest.Digest, digest))
-          if (deliveries.length > 0) yield* store.enqueue(deliveries)
+          const message = WebhookMessage.ofApproval(task, event, yield* DateTime.now, yield* WebhookTrace.current)
+          yield* Effect.withTracerEnabled(enqueue(message, task), false)
         },
         Effect.catchCause((cause) => Effect.logError("A webhook is not told about an approval.", cause))
       )

@@ -23,7 +23,8 @@ import {
   stored,
   taskId,
   type Test,
-  text
+  text,
+  wholeSpec
 } from "./contractTask.ts"
 
 type Service = TaskBackend["Service"]
@@ -85,6 +86,25 @@ export const define = (test: Test): void => {
       for (const { event, task } of after) {
         assert.deepStrictEqual([task.status, event?.event.type, event?.seq], ["cancelled", "cancelled", task.lastSeq])
       }
+    })
+  )
+
+  test(
+    "an end has the trace of its task, until the log is pruned",
+    Effect.gen(function*() {
+      const backend = yield* TaskBackend
+      yield* end(yield* begin("t1", { spec: wholeSpec }))
+      yield* end(yield* begin("t2"), done("t2"))
+      const traces = Effect.map(
+        backend.ended({ after: 0, limit: 10 }),
+        (ends) => new Map(ends.map(({ task, traceparent }) => [task.id, traceparent]))
+      )
+      assert.deepStrictEqual(
+        yield* traces,
+        new Map([[taskId("t1"), wholeSpec.traceparent], [taskId("t2"), undefined]])
+      )
+      yield* backend.prune({ finishedFor: Duration.zero, limit: 10 })
+      assert.deepStrictEqual(yield* traces, new Map([[taskId("t1"), undefined], [taskId("t2"), undefined]]))
     })
   )
 

@@ -6,6 +6,7 @@ import { ConversationId, TaskId, UserId } from "@perennial/domain/Ids"
 import { TaskStatus } from "@perennial/domain/Task"
 import type { EndedTask, Head } from "@perennial/domain/TaskBackend"
 import type { StoredEvent } from "@perennial/domain/TaskEvent"
+import * as TaskSpec from "@perennial/domain/TaskSpec"
 import { Option, Schema } from "effect"
 import { claimColumns, columns } from "./redisPrelude.ts"
 import type { EndedValues, HeadValues, Values } from "./redisTaskScripts.ts"
@@ -68,7 +69,8 @@ export const toEnded = ([cursor, values, stored]: EndedValues): EndedTask => {
     task: toTask(row),
     event: stored === null
       ? undefined
-      : { seq: row.last_seq, at: Number(stored[0]), event: EventPayload.decode(stored[1], ids) }
+      : { seq: row.last_seq, at: Number(stored[0]), event: EventPayload.decode(stored[1], ids) },
+    traceparent: TaskSpec.decodeTraceparent(row.spec)
   }
 }
 

@@ -18,7 +18,7 @@ end
 local function isOf(id, user) return call("HGET", key("webhook", id), "user_id") == user end
 local function isEnabled(v) return v[1] and not v[5] end
 
--- Webhook, id, body and user or "" of each message follow each other in ARGV from index i.
+-- Webhook, id, body, and user and trace or "" of each message follow each other in ARGV from index i.
 local function enqueue(i, time)
   while i <= #ARGV do
     local id, name = ARGV[i], ARGV[i] .. "/" .. ARGV[i + 1]
@@ -26,10 +26,11 @@ local function enqueue(i, time)
       call("HSET", key("delivery", name), "webhook_id", id, "id", ARGV[i + 1], "body", ARGV[i + 2], "attempts", 0,
         "created_at", time)
       if ARGV[i + 3] ~= "" then call("HSET", key("delivery", name), "user_id", ARGV[i + 3]) end
+      if ARGV[i + 4] ~= "" then call("HSET", key("delivery", name), "traceparent", ARGV[i + 4]) end
       call("ZADD", key("deliveries", id), time, ARGV[i + 1])
       call("ZADD", due, time, name)
     end
-    i = i + 4
+    i = i + 5
   end
 end
 local function forget(id, message)
@@ -113,7 +114,9 @@ enqueue(5, now())
 return 1`)
 
 /** Lease, then webhooks to leave out. Returns null when no message is due. */
-export const claim = script<readonly [id: string, body: string, attempt: number, webhook: WebhookValues] | null>(
+export const claim = script<
+  readonly [id: string, body: string, traceparent: string | null, attempt: number, webhook: WebhookValues] | null
+>(
   String.raw`
 local time, except = now(), {}
 for i = 4, #ARGV do except[ARGV[i]] = true end
@@ -125,8 +128,8 @@ while true do
     if not except[id] then
       call("ZADD", due, time + tonumber(ARGV[3]), name)
       local attempt = call("HINCRBY", key("delivery", name), "attempts", 1)
-      local v = call("HMGET", key("delivery", name), "id", "body")
-      return { v[1], v[2], attempt, webhook(id) }
+      local v = call("HMGET", key("delivery", name), "id", "body", "traceparent")
+      return { v[1], v[2], v[3], attempt, webhook(id) }
     end
   end
   if #names < page then return false end

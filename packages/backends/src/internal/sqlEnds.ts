@@ -7,6 +7,7 @@
  */
 import { TaskId } from "@perennial/domain/Ids"
 import type { EndedTask, TaskBackend } from "@perennial/domain/TaskBackend"
+import * as TaskSpec from "@perennial/domain/TaskSpec"
 import { Effect, Schema } from "effect"
 import { toTaskBackendError } from "./backendError.ts"
 import { toStoredEvents } from "./eventRow.ts"
@@ -39,7 +40,8 @@ const toEnded = (row: typeof EndRow.Type): EndedTask => ({
   event: toStoredEvents([{ seq: row.last_seq, at: row.at, payload: row.payload }], {
     taskId: row.id,
     conversationId: row.conversation_id
-  })[0]
+  })[0],
+  traceparent: TaskSpec.decodeTraceparent(row.spec)
 })
 
 export const make = (

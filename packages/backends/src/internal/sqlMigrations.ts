@@ -185,6 +185,11 @@ const inbox: Migrate = Effect.fnUntraced(function*({ sql, types: { listedId } })
   yield* sql`CREATE INDEX perennial_tasks_of_agent ON perennial_tasks (user_id, agent_id, status, ${listedId})`
 })
 
+/** The trace that a message of a webhook belongs to. */
+const deliveryTraces: Migrate = Effect.fnUntraced(function*({ sql }) {
+  yield* sql`ALTER TABLE perennial_webhook_deliveries ADD COLUMN traceparent TEXT`
+})
+
 export const migrations: Readonly<Record<string, Migrate>> = {
   "1_tasks": tasks,
   "2_conversations": conversations,
@@ -201,7 +206,8 @@ export const migrations: Readonly<Record<string, Migrate>> = {
   "13_active_tasks": onPostgres(PgFunctions.activeTasks),
   "14_rate_limits": onPostgres(PgFunctions.rateLimits),
   "15_activity": activity,
-  "16_inbox": inbox
+  "16_inbox": inbox,
+  "17_delivery_traces": deliveryTraces
 }
 
 export const table = "perennial_migrations"

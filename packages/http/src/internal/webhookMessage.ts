@@ -15,19 +15,21 @@ import { Base64 } from "effect/encoding"
 const utf8 = new TextEncoder()
 
 /** A message before it is known who gets it. */
-interface Message {
+export interface Message {
   readonly topic: Topic
   /** Says which occurrence it is. */
   readonly key: string
   readonly at: DateTime.Utc
   readonly ids: { readonly userId: UserId; readonly [name: string]: unknown }
   readonly content: object
+  /** The trace that the occurrence belongs to. */
+  readonly traceparent: string | undefined
 }
 
 const encodeTask = Schema.encodeSync(Schema.toCodecJson(Task))
 
 /** The message about the end of a task. */
-export const ofEnd = ({ event, task, userId }: EndedTask): Message => ({
+export const ofEnd = ({ event, task, traceparent, userId }: EndedTask): Message => ({
   topic: `task.${task.status === "completed" || task.status === "error" ? task.status : "cancelled"}`,
   key: "ended",
   at: task.updatedAt,
@@ -41,20 +43,23 @@ export const ofEnd = ({ event, task, userId }: EndedTask): Message => ({
   content: {
     task: encodeTask(task),
     ...(event === undefined ? undefined : { event: toRaw(event.event) })
-  }
+  },
+  traceparent
 })
 
 /** The message about a tool call that waits for a person. */
 export const ofApproval = (
   { agentId, conversationId, taskId, userId }: TaskContext,
   { args, tool, toolCallId }: Extract<AgentEvent, { readonly type: "tool_approval" }>,
-  at: DateTime.Utc
+  at: DateTime.Utc,
+  traceparent: string | undefined
 ): Message => ({
   topic: "task.approval",
   key: `approval/${toolCallId}`,
   at,
   ids: { taskId, conversationId, userId, agentId, tool, toolCallId },
-  content: { args }
+  content: { args },
+  traceparent
 })
 
 /**
@@ -62,7 +67,7 @@ export const ofApproval = (
  * however often it is found.
  */
 export const toDelivery = Effect.fnUntraced(function*(
-  { at, content, ids, key, topic }: Message,
+  { at, content, ids, key, topic, traceparent }: Message,
   taskId: string,
   webhook: Webhook
 ): Effect.fn.Return<NewDelivery, never, Digest.Digest> {
@@ -76,9 +81,13 @@ export const toDelivery = Effect.fnUntraced(function*(
       type: topic,
       timestamp: DateTime.formatIso(at),
       data: webhook.content ? { ...ids, ...content } : ids
-    })
+    }),
+    traceparent
   }
 })
+
+/** What a message is about. `toDelivery` writes it at the beginning. */
+export const topicOf = (body: string): string => /^\{"type":"([^"]*)"/.exec(body)?.[1] ?? "unknown"
 
 /** When the occurrence of a message was, in milliseconds since 1970-01-01T00:00Z. `toDelivery` writes it near the beginning. */
 export const occurredAt = (body: string): number | undefined => {
