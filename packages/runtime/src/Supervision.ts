@@ -25,6 +25,8 @@ const page = 1_000
 export interface Options {
   /** How many more heads the engine would execute now. */
   readonly free: () => number
+  /** How many heads the engine has taken and not yet claimed. The store still returns them as heads without an owner. */
+  readonly unclaimed: () => number
   /** Opens when the engine has a place for a head that it could not execute before. */
   readonly freed: Latch.Latch
   /** Executes a head. A head of an agent that this process does not have comes only if it has to be ended. */
@@ -50,8 +52,10 @@ export const make = Effect.fnUntraced(function*(options: Options) {
   const readers = yield* TaskReaders
 
   const sweep = Effect.gen(function*() {
-    const limit = Math.min(page, options.free())
-    if (limit === 0 || !(yield* lease.mayTakeOver)) return
+    const free = options.free()
+    if (free === 0 || !(yield* lease.mayTakeOver)) return
+    // Heads whose claims are slow must not hide the others.
+    const limit = Math.min(page, free + options.unclaimed())
     const heads = yield* backend.unowned({ limit, agentIds: agents.ids, staleFor: limits.taskTimeout })
     if (heads.length < limit) options.onNoneLeft()
     yield* Effect.forEach(heads, options.execute, { discard: true })

@@ -112,6 +112,7 @@ const makeLocal = Effect.gen(function*() {
   yield* Supervision.make({
     execute,
     free: () => draining ? 0 : capacity.free,
+    unclaimed: () => capacity.unclaimed,
     freed,
     onNoneLeft: () => waiting.clear()
   })

@@ -21,7 +21,7 @@ export interface TaskPlace {
    */
   readonly whileWaiting: <A, E, R>(wait: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
 
-  /** Gives access to the number of tool calls without a result. Called once, before the agent begins. */
+  /** The task is claimed. Gives access to the number of tool calls without a result. Called once, before the agent begins. */
   readonly openCalls: (log: { readonly openCalls: number }) => void
 
   /** Called when a tool call got its result. Gives the place back if all other open calls wait. */

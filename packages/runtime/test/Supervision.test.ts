@@ -218,6 +218,33 @@ it.effect("P8: a slow release of one task delays no renewal of the lease", () =>
     assert.strictEqual((yield* both.backend.get(stray.id)).attempt, 2)
   }))
 
+it.effect("P8: claims that the store answers slowly do not hide other tasks without an owner", () =>
+  Effect.gen(function*() {
+    const both = yield* shared
+    const mine = make("mine", () => Effect.never)
+    const other = make("other", () => Effect.never)
+    const a = yield* startProcess(both, [mine, other], { capacity: 4 })
+    const b = yield* startProcess(both, [other])
+    const answer = Latch.makeUnsafe(false)
+    a.line.before = () =>
+      a.line.names.at(-1) === "claim" && a.line.names.filter((name) => name === "claim").length <= 3
+        ? answer.await
+        : Effect.void
+    for (let i = 0; i < 3; i++) yield* a.manager.start({ message: "x", agentId: "mine" })
+    // It is behind the others in the order of the store.
+    const { id } = yield* b.manager.start({ message: "x", agentId: "other" })
+    yield* settle
+    b.line.cut()
+    for (let i = 0; i < 12; i++) {
+      yield* TestClock.adjust("1 second")
+      yield* settle
+    }
+    const { attempt } = yield* both.backend.get(id)
+    yield* answer.open
+    yield* settle
+    assert.strictEqual(attempt, 2)
+  }))
+
 describe("background fibers survive failures of the store", () => {
   it.effect("reading the logs of other processes is repeated after a bug of the store", () =>
     Effect.gen(function*() {

@@ -79,7 +79,13 @@ export const layer = Layer.effect(
     const submit = (head: Head): Effect.Effect<void> => agents.ids.includes(head.agentId) ? execute(head) : Effect.void
 
     yield* Effect.replicateEffect(startWorker, limits.capacity, { discard: true })
-    yield* Supervision.make({ execute, free: () => idle, freed, onNoneLeft: () => {} })
+    yield* Supervision.make({
+      execute,
+      free: () => idle,
+      unclaimed: () => present.size,
+      freed,
+      onNoneLeft: () => {}
+    })
 
     const drain = Effect.suspend(() => {
       draining = true

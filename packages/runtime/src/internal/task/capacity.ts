@@ -8,6 +8,7 @@ export class Capacity {
   readonly #size: number
   readonly #permits: Semaphore.Semaphore
   #taken = 0
+  #unclaimed = 0
   /** The number of tasks that wait for a place to continue. They get a place before new tasks. */
   #returning = 0
   readonly #onFreed: () => void
@@ -29,10 +30,16 @@ export class Capacity {
     return this.#taken
   }
 
+  /** How many of them are for tasks that the store has not yet given to this process. */
+  get unclaimed(): number {
+    return this.#unclaimed
+  }
+
   /** Takes a place for a new task. Undefined if all places are taken. */
   readonly tryAcquire: Effect.Effect<Place | undefined> = Effect.suspend(() => {
     if (this.free === 0) return Effect.undefined
     this.#taken++
+    this.#unclaimed++
     return Effect.as(this.#permits.takeIfAvailable(1), new Place(this))
   })
 
@@ -51,6 +58,11 @@ export class Capacity {
     })
   )
 
+  /** The task of a place is claimed, or ended before. */
+  claimed(): void {
+    this.#unclaimed--
+  }
+
   /** Gives a place back. */
   readonly release: Effect.Effect<void> = Effect.suspend(() => {
     this.#taken--
@@ -58,8 +70,6 @@ export class Capacity {
     return Effect.asVoid(this.#permits.release(1))
   })
 }
-
-const noCalls: { readonly openCalls: number } = { openCalls: 0 }
 
 /** The place of one task. */
 export class Place implements TaskPlace {
@@ -69,7 +79,7 @@ export class Place implements TaskPlace {
   #ended = false
   /** The number of waiting tool calls. */
   #waits = 0
-  #log = noCalls
+  #log: { readonly openCalls: number } | undefined
   #returning: Semaphore.Semaphore | undefined
 
   constructor(capacity: Capacity) {
@@ -77,11 +87,14 @@ export class Place implements TaskPlace {
   }
 
   openCalls(log: { readonly openCalls: number }): void {
+    if (this.#log === undefined) this.#capacity.claimed()
     this.#log = log
   }
 
   get callEnded(): Effect.Effect<void> {
-    return Effect.suspend(() => this.#waits > 0 && this.#waits >= this.#log.openCalls ? this.#release : Effect.void)
+    return Effect.suspend(() =>
+      this.#waits > 0 && this.#waits >= (this.#log?.openCalls ?? 0) ? this.#release : Effect.void
+    )
   }
 
   whileWaiting<A, E, R>(wait: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> {
@@ -105,6 +118,7 @@ export class Place implements TaskPlace {
   get end(): Effect.Effect<void> {
     return Effect.suspend(() => {
       this.#ended = true
+      if (this.#log === undefined) this.#capacity.claimed()
       return this.#release
     })
   }
