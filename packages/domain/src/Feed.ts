@@ -1,5 +1,5 @@
 /**
- * The feed of a user's tasks: what lists, inboxes and sidebars show.
+ * The feed of a user's tasks, and of webhooks that need the user: what lists, inboxes and sidebars show.
  *
  * It is level-triggered: it tells how tasks are now, and skips states that a slow reader has missed.
  *
@@ -7,6 +7,7 @@
  */
 import { Schema, Struct } from "effect"
 import { Task } from "./Task.ts"
+import { WebhookId } from "./Webhook.ts"
 
 /**
  * A task as the feed shows it: without its `metadata`, which may be large.
@@ -23,6 +24,24 @@ export const FeedTask = Task.mapFields(Struct.omit(["metadata"])).annotate({ ide
 export interface FeedTask extends Schema.Schema.Type<typeof FeedTask> {}
 
 /**
+ * A webhook of the user that is sent nothing any more, because its messages did not arrive.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const DisabledWebhook = Schema.Struct({
+  id: WebhookId,
+  disabledAt: Schema.DateTimeUtcFromString,
+  disabledReason: Schema.String
+}).annotate({ identifier: "DisabledWebhook" })
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface DisabledWebhook extends Schema.Schema.Type<typeof DisabledWebhook> {}
+
+/**
  * What an update says. `snapshot`: `tasks` has every active task, the newest 1,000 of them; a task that is not there is not
  * active. A reader that resumes gets the tasks that have ended meanwhile, too. `changes`: each of `tasks` is accepted, has
  * begun, waits for a person or does so no longer, has given a title, or has ended.
@@ -32,7 +51,9 @@ export interface FeedTask extends Schema.Schema.Type<typeof FeedTask> {}
  */
 export const FeedChange = Schema.Struct({
   type: Schema.Literals(["snapshot", "changes"]),
-  tasks: Schema.Array(FeedTask)
+  tasks: Schema.Array(FeedTask),
+  /** All disabled webhooks of the user. Absent in a snapshot: there are none. Absent in changes: they are the same. */
+  disabledWebhooks: Schema.optionalKey(Schema.Array(DisabledWebhook))
 }).annotate({ identifier: "FeedChange" })
 
 /**

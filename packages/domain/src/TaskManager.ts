@@ -213,6 +213,7 @@ export class TaskManager extends Context.Service<TaskManager, {
   /**
    * How the user's tasks are, on all processes: first a snapshot of what is active, then what changes. `after` is the cursor
    * of the newest update that is known: the snapshot then also has the tasks that have ended since, of the newest 1,000.
+   * Webhooks of the user that were disabled are in it, if the application provides a `WebhookStore`.
    * A slow reader gets the latest state, and never what came between. It holds one update of at most 2,000 tasks; all readers
    * of a user hold as much together (P6). The stream does not end by itself.
    */

@@ -48,7 +48,8 @@ export class FeedApi extends HttpApiGroup.make("feed")
       description:
         "The first frame is a snapshot of the active tasks. The others have the tasks that were accepted, began, " +
         "wait for a person, got a title, or ended. With a cursor the snapshot also has the tasks that ended since. A slow " +
-        "reader gets the latest state of each task.",
+        "reader gets the latest state of each task. A frame also has the disabled webhooks of the user: a snapshot if " +
+        "there are any, and the next frame when they have changed.",
       parameters: {
         after: cursor,
         "last-event-id": { ...cursor, description: "The same as `after`. If both are sent, this one counts." }

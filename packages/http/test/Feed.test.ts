@@ -1,9 +1,37 @@
 /** The feed on the wire. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Exit, Scope } from "effect"
+import { UserId } from "@perennial/domain/Ids"
+import * as MemoryWebhookStore from "@perennial/domain/MemoryWebhookStore"
+import { topics, WebhookId } from "@perennial/domain/Webhook"
+import { WebhookStore } from "@perennial/domain/WebhookStore"
+import { Duration, Effect, Exit, Layer, Option, Scope } from "effect"
 import { body, json, layerTokens, makeCall, makeEcho, post, problem } from "./support.ts"
 
 const as = (user: string) => ({ authorization: `Bearer ${user}-secret` })
+
+interface Snapshot {
+  readonly type: string
+  readonly tasks: ReadonlyArray<unknown>
+  readonly disabledWebhooks?: ReadonlyArray<{
+    readonly id?: string
+    readonly disabledAt: string
+    readonly disabledReason?: string
+  }>
+}
+
+/** A webhook of Alice that was disabled. A layer is built once: the store is that of the server. */
+const disabled = Layer.effectDiscard(Effect.gen(function*() {
+  const store = yield* WebhookStore
+  const id = WebhookId.make("hook")
+  const secrets = [{ value: "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw" }]
+  yield* store.put(
+    { id, userId: UserId.make("alice") },
+    { url: "https://example.com/secret", topics, content: false, secrets }
+  )
+  yield* store.enqueue([{ webhookId: id, id: "m", body: "{}" }])
+  const claim = Option.getOrThrow(yield* store.claim({ lease: Duration.hours(1), except: [] }))
+  yield* store.settle(claim, { type: "failed", error: "The receiver answered 410.", retryAfter: undefined })
+})).pipe(Layer.orDie, Layer.provide(MemoryWebhookStore.layer))
 
 /** The chunks of a response, one after the other. */
 const chunksOf = (response: Response) => {
@@ -38,6 +66,24 @@ describe("GET /feed", () => {
       )
       assert.strictEqual(yield* resumed, "retry: 1000\n\n")
       assert.include(yield* resumed, "\"completed\"")
+    }))
+
+  it.live("P12: the snapshot has the disabled webhooks of the user, with the reason, and nobody else's", () =>
+    Effect.gen(function*() {
+      const call = yield* makeCall({ auth: Layer.merge(layerTokens, disabled) })
+      const snapshotOf = Effect.fnUntraced(function*(user: string) {
+        const next = chunksOf(yield* call("/feed", { headers: as(user) }))
+        assert.strictEqual(yield* next, ": ok\n\n")
+        const snapshot: Snapshot = JSON.parse(/data: (.*)\n/.exec((yield* next) ?? "")?.[1] ?? "")
+        return snapshot
+      })
+      const { disabledWebhooks = [], ...rest } = yield* snapshotOf("alice")
+      assert.deepStrictEqual(rest, { type: "snapshot", tasks: [] })
+      const [{ disabledAt, ...webhook } = { disabledAt: "" }, ...none] = disabledWebhooks
+      assert.deepStrictEqual(webhook, { id: "hook", disabledReason: "The receiver answered 410." })
+      assert.match(disabledAt, /^\d{4}-\d\d-\d\dT.*Z$/)
+      assert.deepStrictEqual(none, [])
+      assert.deepStrictEqual(yield* snapshotOf("bob"), { type: "snapshot", tasks: [] })
     }))
 
   it.live("ends with a `retry:` hint when the server drains", () =>

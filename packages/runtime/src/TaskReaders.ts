@@ -9,6 +9,7 @@ import type { TaskId, UserId } from "@perennial/domain/Ids"
 import { TaskBackend } from "@perennial/domain/TaskBackend"
 import type { StreamLost, TaskBackendError } from "@perennial/domain/TaskError"
 import type { StoredEvent } from "@perennial/domain/TaskEvent"
+import { WebhookStore } from "@perennial/domain/WebhookStore"
 import { type Array as Arr, Context, Effect, Layer, type Stream } from "effect"
 import * as Feeds from "./internal/feed/feeds.ts"
 import { Hubs } from "./internal/log/hub.ts"
@@ -63,7 +64,7 @@ export class TaskReaders extends Context.Service<TaskReaders, {
       const hubs = new Hubs((id) => tailer.logGrewUnsafe(id))
       const cache = new LogCache(backend, pageCacheBytes)
       const tailer = yield* Tailer.make(backend, hubs)
-      const feeds = yield* Feeds.make(backend)
+      const feeds = yield* Feeds.make(backend, yield* Effect.serviceOption(WebhookStore))
 
       return TaskReaders.of({
         own: (id, lastSeq, userId) => {

@@ -3,8 +3,11 @@ import { make as makeAgent } from "@perennial/domain/Agent"
 import { CurrentUser } from "@perennial/domain/CurrentUser"
 import type { FeedUpdate } from "@perennial/domain/Feed"
 import { AgentId, UserId } from "@perennial/domain/Ids"
+import * as MemoryWebhookStore from "@perennial/domain/MemoryWebhookStore"
 import { zero } from "@perennial/domain/Usage"
-import { Array, Effect, Latch, Queue, Stream } from "effect"
+import { type Settings, topics, WebhookId, type WebhookKey } from "@perennial/domain/Webhook"
+import { WebhookStore, WebhookStoreError } from "@perennial/domain/WebhookStore"
+import { Array, Clock, DateTime, Duration, Effect, Latch, Logger, Option, Queue, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import { adjust, settle } from "./support/agentTask.ts"
 import { shared, startProcess } from "./support/processes.ts"
@@ -26,7 +29,33 @@ const follow = Effect.fnUntraced(function*(process: Effect.Success<ReturnType<ty
   return updates
 })
 
-const statuses = (update: FeedUpdate) => update.tasks.map(({ status }) => status)
+const hook: WebhookKey = { id: WebhookId.make("a"), userId: UserId.make("alice") }
+
+const settings: Settings = {
+  url: "https://example.com/hook",
+  topics,
+  content: false,
+  secrets: [{ value: "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw" }]
+}
+
+/** A message of the webhook fails for the last time. */
+const disable = Effect.fnUntraced(function*(webhooks: WebhookStore["Service"], key: WebhookKey) {
+  yield* webhooks.enqueue([{ webhookId: key.id, id: "m", body: "{}" }])
+  const claim = Option.getOrThrow(yield* webhooks.claim({ lease: Duration.hours(1), except: [] }))
+  yield* webhooks.settle(claim, { type: "failed", error: "The receiver answered 410.", retryAfter: undefined })
+})
+
+/** All updates that wait for the test. */
+const takeAll = Effect.fnUntraced(function*(updates: Queue.Queue<FeedUpdate>) {
+  const taken: Array<FeedUpdate> = []
+  while ((yield* Queue.size(updates)) > 0) {
+    taken.push(yield* Queue.take(updates))
+    yield* settle
+  }
+  return taken
+})
+
+const statuses = (update: Pick<FeedUpdate, "tasks">) => update.tasks.map(({ status }) => status)
 
 describe("the feed", () => {
   it.effect("P6: a slow reader of 1,000 tasks gets their latest state in one update, and then nothing", () =>
@@ -125,4 +154,69 @@ describe("the feed", () => {
       yield* adjust("30 seconds")
       assert.deepStrictEqual(statuses(yield* Queue.take(updates)), ["completed"])
     }))
+
+  it.effect("P12: a disabled webhook of the user is a change and in each snapshot, until it is enabled or removed", () =>
+    Effect.gen(function*() {
+      const webhooks = yield* MemoryWebhookStore.make
+      yield* webhooks.put(hook, settings)
+      const { agent } = yield* makeHolding
+      const process = yield* Effect.provideService(startProcess(yield* shared, [agent]), WebhookStore, webhooks)
+      const updates = yield* follow(process, "alice")
+      const others = yield* follow(process, "bob")
+      assert.deepStrictEqual(yield* Queue.take(updates), { type: "snapshot", tasks: [], cursor: 0 })
+      yield* Queue.take(others)
+
+      yield* disable(webhooks, hook)
+      const at = yield* Clock.currentTimeMillis
+      const disabledWebhooks = [{
+        id: hook.id,
+        disabledAt: DateTime.makeUnsafe(at),
+        disabledReason: "The receiver answered 410."
+      }]
+      yield* adjust("18 seconds")
+      assert.deepStrictEqual(yield* Queue.take(updates), { type: "changes", tasks: [], cursor: 0, disabledWebhooks })
+      const later = yield* follow(process, "alice")
+      assert.deepStrictEqual(yield* Queue.take(later), { type: "snapshot", tasks: [], cursor: 0, disabledWebhooks })
+
+      // A change of a task does not repeat it.
+      const { id } = yield* as("alice")(process.manager.start({ message: "a" }))
+      yield* adjust("1 second")
+      const changes = yield* takeAll(updates)
+      assert.deepStrictEqual(new Set(changes.flatMap(({ tasks }) => tasks.map((task) => task.id))), new Set([id]))
+      for (const change of changes) assert.notProperty(change, "disabledWebhooks")
+
+      yield* webhooks.put(hook, settings)
+      yield* adjust("18 seconds")
+      const enabled = yield* Queue.take(updates)
+      assert.deepStrictEqual([enabled.tasks, enabled.disabledWebhooks], [[], []])
+      yield* adjust("1 minute")
+      assert.deepStrictEqual([yield* Queue.size(updates), yield* Queue.size(others)], [0, 0])
+    }))
+
+  it.effect("a store of webhooks that fails delays no change of a task", () =>
+    Effect.gen(function*() {
+      const webhooks = yield* MemoryWebhookStore.make
+      yield* webhooks.put(hook, settings)
+      const { agent } = yield* makeHolding
+      let fails = false
+      const failure = new WebhookStoreError({ operation: "list", cause: "away" })
+      const list = (userId: UserId | undefined) =>
+        Effect.suspend(() => fails ? Effect.fail(failure) : webhooks.list(userId))
+      const process = yield* Effect.provideService(
+        startProcess(yield* shared, [agent]),
+        WebhookStore,
+        WebhookStore.of({ ...webhooks, list })
+      )
+      const updates = yield* follow(process, "alice")
+      yield* Queue.take(updates)
+      fails = true
+      yield* disable(webhooks, hook)
+      yield* adjust("20 seconds")
+      yield* as("alice")(process.manager.start({ message: "a" }))
+      yield* adjust("1 second")
+      assert.deepStrictEqual(statuses((yield* takeAll(updates)).at(-1) ?? { tasks: [] }), ["running"])
+      fails = false
+      yield* adjust("18 seconds")
+      assert.deepStrictEqual((yield* Queue.take(updates)).disabledWebhooks?.map((webhook) => webhook.id), [hook.id])
+    }).pipe(Effect.provide(Logger.layer([]))))
 })

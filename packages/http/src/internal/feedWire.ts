@@ -8,10 +8,10 @@ const encodeChange = Schema.encodeSync(FeedChange)
 const utf8 = new TextEncoder()
 
 /** An update as an event of a type that no log has. */
-export const toEvent = ({ cursor, tasks, type }: FeedUpdate): StoredEvent => ({
+export const toEvent = ({ cursor, ...change }: FeedUpdate): StoredEvent => ({
   seq: cursor,
   at: cursor,
-  event: { type: "unknown", raw: encodeChange({ type, tasks }) }
+  event: { type: "unknown", raw: encodeChange(change) }
 })
 
 const encode: Wire.Wire["encode"] = (events) =>

@@ -4,11 +4,14 @@ import type { UserId } from "@perennial/domain/Ids"
 import type { TaskBackend } from "@perennial/domain/TaskBackend"
 import type { TaskBackendError } from "@perennial/domain/TaskError"
 import { isTerminal, type StoredEvent } from "@perennial/domain/TaskEvent"
-import { Duration, Effect, Random, RcMap, Stream } from "effect"
+import type { WebhookStore } from "@perennial/domain/WebhookStore"
+import { Duration, Effect, Option, Random, RcMap, Stream } from "effect"
 import { type Position, UserFeed } from "./userFeed.ts"
 
-/** How often a feed reads its tasks without a hint. */
+/** How often a feed reads its tasks without a hint, and its webhooks. */
 const interval = Duration.seconds(15)
+/** How long a new feed waits for its webhooks before it reads its tasks. */
+const patience = Duration.seconds(5)
 /** The shortest time between two reads of a feed. */
 const spacing = Duration.millis(100)
 
@@ -19,8 +22,26 @@ export const isShown = ({ event }: StoredEvent): boolean => {
     type === "title" || isTerminal(event)
 }
 
-export const make = Effect.fnUntraced(function*(backend: TaskBackend["Service"]) {
+export const make = Effect.fnUntraced(function*(
+  backend: TaskBackend["Service"],
+  webhooks: Option.Option<WebhookStore["Service"]>
+) {
   const open = new Map<UserId, UserFeed>()
+
+  const pause = Effect.map(Random.nextBetween(0.8, 1.2), (part) => Duration.times(interval, part))
+
+  const readWebhooks = (feed: UserFeed, userId: UserId) =>
+    Option.match(webhooks, {
+      onNone: () => Effect.void,
+      onSome: (store) =>
+        store.list(userId).pipe(
+          Effect.timeout(patience),
+          Effect.map((all) => feed.setWebhooks(all)),
+          Effect.catchCause((cause) =>
+            Effect.logWarning("The webhooks of a feed could not be read; they are read again.", cause)
+          )
+        )
+    })
 
   const lookup = Effect.fnUntraced(function*(userId: UserId) {
     const feed = new UserFeed(backend, userId)
@@ -28,9 +49,15 @@ export const make = Effect.fnUntraced(function*(backend: TaskBackend["Service"])
       Effect.sync(() => open.set(userId, feed)),
       () => Effect.sync(() => open.get(userId) === feed && open.delete(userId))
     )
+    // Before the first tasks: the snapshot has them. Webhooks have no hints.
+    yield* readWebhooks(feed, userId)
+    yield* Effect.flatMap(pause, Effect.sleep).pipe(
+      Effect.andThen(readWebhooks(feed, userId)),
+      Effect.forever,
+      Effect.forkScoped
+    )
     yield* Effect.gen(function*() {
-      const jitter = yield* Random.nextBetween(0.8, 1.2)
-      yield* Effect.timeoutOption(feed.dirty.await, Duration.times(interval, jitter))
+      yield* Effect.timeoutOption(feed.dirty.await, yield* pause)
       // Before the read: a change during it is read once more.
       feed.dirty.closeUnsafe()
       yield* Effect.catchCause(feed.refresh, (cause) =>

@@ -1,12 +1,13 @@
 /**
- * The tasks of one user as the readers of this process share them: read again after a hint, and every 15 seconds, because hints
+ * The tasks and the disabled webhooks of one user as the readers of this process share them: read again after a hint, and every 15 seconds, because hints
  * may be lost. A reader compares its version with the versions of the tasks, so that a slow reader costs no memory (P6).
  */
-import type { FeedTask, FeedUpdate } from "@perennial/domain/Feed"
+import type { DisabledWebhook, FeedTask, FeedUpdate } from "@perennial/domain/Feed"
 import type { TaskId, UserId } from "@perennial/domain/Ids"
 import { isTerminal, type Task } from "@perennial/domain/Task"
 import type { TaskBackend } from "@perennial/domain/TaskBackend"
 import type { TaskBackendError } from "@perennial/domain/TaskError"
+import type { Webhook } from "@perennial/domain/Webhook"
 import { DateTime, Effect, Latch } from "effect"
 
 /** The largest number of active tasks, and the largest number of ended tasks. */
@@ -25,6 +26,11 @@ interface Entry {
 
 const toFeedTask = ({ metadata: _metadata, ...task }: Task): FeedTask => task
 
+const toDisabled = ({ disabled, id }: Webhook): ReadonlyArray<DisabledWebhook> =>
+  disabled === undefined
+    ? []
+    : [{ id, disabledAt: DateTime.makeUnsafe(disabled.at), disabledReason: disabled.reason }]
+
 /** What a change of is worth an update. The number of events is not. */
 const stateOf = ({ attempt, error, status, title, waiting }: FeedTask): string =>
   JSON.stringify([status, attempt, waiting, title, error])
@@ -41,6 +47,9 @@ export class UserFeed {
   readonly #backend: TaskBackend["Service"]
   readonly #userId: UserId
   readonly #tasks = new Map<TaskId, Entry>()
+  #disabled: ReadonlyArray<DisabledWebhook> = []
+  /** The version with which the disabled webhooks changed. */
+  #disabledVersion = 0
   #version = 0
   /** A reader with an older version has missed an end that is not kept any more. */
   #forgotten = 0
@@ -102,7 +111,21 @@ export class UserFeed {
       this.#forgotten = Math.max(this.#forgotten, version)
       ended--
     }
-    if (!changed) return
+    if (changed) this.#publish(version)
+  }
+
+  /** The webhooks of the user have been read. */
+  setWebhooks(webhooks: ReadonlyArray<Webhook>): void {
+    const disabled = webhooks.flatMap(toDisabled)
+    if (JSON.stringify(disabled) === JSON.stringify(this.#disabled)) return
+    this.#disabled = disabled
+    // The snapshot is made of the first tasks. Until then there is no version.
+    if (this.#version === 0) return
+    this.#disabledVersion = this.#version + 1
+    this.#publish(this.#disabledVersion)
+  }
+
+  #publish(version: number): void {
     this.#version = version
     this.#next.openUnsafe()
     this.#next = Latch.makeUnsafe(false)
@@ -130,9 +153,15 @@ export class UserFeed {
   }
 
   #move(position: Position, type: FeedUpdate["type"], tasks: ReadonlyArray<FeedTask>): FeedUpdate {
+    const isTold = type === "snapshot" ? this.#disabled.length > 0 : this.#disabledVersion > (position.version ?? 0)
     position.version = this.#version
     position.after = this.#cursor
-    return { type, tasks: tasks.toSorted((a, b) => a.id < b.id ? 1 : -1), cursor: this.#cursor }
+    return {
+      type,
+      tasks: tasks.toSorted((a, b) => a.id < b.id ? 1 : -1),
+      cursor: this.#cursor,
+      ...(isTold ? { disabledWebhooks: this.#disabled } : undefined)
+    }
   }
 
   /** The next update of a reader, newest task first. Waits for the first read, and for a change. */
@@ -142,7 +171,7 @@ export class UserFeed {
       const { version } = position
       if (version === undefined || version < this.#forgotten) return this.#snapshot(position)
       const changed = [...this.#tasks.values()].filter((entry) => entry.version > version)
-      return changed.length === 0
+      return changed.length === 0 && this.#disabledVersion <= version
         ? Effect.andThen(this.#next.await, this.pull(position))
         : Effect.succeed(this.#move(position, "changes", changed.map(({ task }) => task)))
     })
