@@ -6,8 +6,9 @@
  */
 import type { ConversationId, RunnerId, TaskId } from "@perennial/domain/Ids"
 import { cancelKey, interruptReason } from "@perennial/domain/Intent"
+import { aliveMillis } from "@perennial/domain/OwnerLoss"
 import { maxCount, type TaskStatus } from "@perennial/domain/Task"
-import { aliveMillis, type Head, TaskBackend } from "@perennial/domain/TaskBackend"
+import { type Head, TaskBackend } from "@perennial/domain/TaskBackend"
 import {
   ConversationBusy,
   ConversationNotFound,
@@ -30,7 +31,7 @@ type Service = TaskBackend["Service"]
 
 export const make = Effect.fnUntraced(function*(file: string) {
   const db = new Tasks()
-  const leases = new Map<RunnerId, number>()
+  const leases = new Map<RunnerId, { readonly renewed: number; readonly expires: number }>()
   const journal = yield* JournalFile.make(file, {
     change: TaskRow.Change,
     apply: (change) => db.apply(change),
@@ -48,7 +49,7 @@ export const make = Effect.fnUntraced(function*(file: string) {
 
   const isUnowned = (entry: Entry, now: number) =>
     db.head(entry.task.conversationId) === entry &&
-    (entry.state.runnerId === undefined || (leases.get(entry.state.runnerId) ?? 0) <= now)
+    (entry.state.runnerId === undefined || (leases.get(entry.state.runnerId)?.expires ?? 0) <= now)
 
   const decoded = <A>(operation: string, body: () => A): Effect.Effect<A, TaskBackendError> =>
     Effect.try({ try: body, catch: (cause) => new TaskBackendError({ operation, cause }) })
@@ -129,6 +130,9 @@ export const make = Effect.fnUntraced(function*(file: string) {
           token: state.token + 1,
           attempt: state.attempt + 1,
           failures: state.failures + (state.runnerId === undefined ? 0 : 1),
+          lost: state.runnerId === undefined
+            ? state.lost
+            : { reason: "crash" as const, at: leases.get(state.runnerId)?.renewed ?? state.updatedAt },
           startedAt: state.startedAt ?? now,
           claimedAt: now,
           updatedAt: now
@@ -168,12 +172,14 @@ export const make = Effect.fnUntraced(function*(file: string) {
         })
       }))
 
-  const release: Service["release"] = (claim) =>
+  const release: Service["release"] = (claim, reason = "handover") =>
     commit("release", (now) =>
       Effect.sync(() => {
         const state = db.fenced(claim)?.state
         return {
-          change: state === undefined ? undefined : { states: [{ ...state, runnerId: undefined, updatedAt: now }] },
+          change: state === undefined
+            ? undefined
+            : { states: [{ ...state, runnerId: undefined, lost: { reason, at: now }, updatedAt: now }] },
           result: () => undefined
         }
       }))
@@ -198,7 +204,7 @@ export const make = Effect.fnUntraced(function*(file: string) {
     commit("heartbeat", (now) =>
       Effect.sync(() => {
         if (Duration.isZero(ttl)) leases.delete(runnerId)
-        else leases.set(runnerId, now + Duration.toMillis(ttl))
+        else leases.set(runnerId, { renewed: now, expires: now + Duration.toMillis(ttl) })
         const owned = [...db.tasks.values()].filter(({ state }) => state.runnerId === runnerId)
         const states = owned.flatMap(({ state }) =>
           state.failures > 0 && now - (state.claimedAt ?? now) > aliveMillis ? [{ ...state, failures: 0 }] : []

@@ -45,6 +45,10 @@ export const State = Schema.Struct({
   token: Schema.Natural,
   attempt: Schema.Natural,
   failures: Schema.Natural,
+  /** How the task lost its last owner. */
+  lost: Schema.optional(
+    Schema.Struct({ reason: Schema.Literals(["crash", "handover", "storeFailure"]), at: Schema.Natural })
+  ),
   lastSeq: Schema.Natural,
   intents: Schema.Array(Schema.Struct({ key: Schema.String, value: Schema.Json })),
   updatedAt: Schema.Natural,
@@ -206,6 +210,7 @@ export const toClaim = ({ state, task }: Entry, runnerId: RunnerId, now: number)
   token: state.token,
   attempt: state.attempt,
   failures: state.failures,
+  ...(state.lost === undefined ? {} : { lost: state.lost }),
   lastSeq: state.lastSeq,
   input: task.input,
   spec: task.spec,

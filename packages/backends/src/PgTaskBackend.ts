@@ -54,7 +54,8 @@ const withHints = (backend: Service, hint: PgWakes.PgWakes["hint"]): Service => 
         hint("log", claim.taskId)
         if (claim.userId !== undefined) hint("user", claim.userId)
       })),
-  release: (claim) => Effect.tap(backend.release(claim), () => Effect.sync(() => hint("head", claim.taskId))),
+  release: (claim, reason) =>
+    Effect.tap(backend.release(claim, reason), () => Effect.sync(() => hint("head", claim.taskId))),
   heartbeat: (runnerId, ttl) =>
     Effect.tap(backend.heartbeat(runnerId, ttl), ({ owned: [left] }) =>
       Effect.sync(() => {

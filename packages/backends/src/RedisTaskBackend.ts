@@ -13,8 +13,9 @@
 import * as EventPayload from "@perennial/domain/EventPayload"
 import { NewId, RunnerId } from "@perennial/domain/Ids"
 import { decodeValue } from "@perennial/domain/Intent"
+import { aliveMillis } from "@perennial/domain/OwnerLoss"
 import { isTerminal as isEnded, maxCount, TaskStatus } from "@perennial/domain/Task"
-import { aliveMillis, TaskBackend } from "@perennial/domain/TaskBackend"
+import { TaskBackend } from "@perennial/domain/TaskBackend"
 import { CursorAhead, EventsExpired, TaskNotFound } from "@perennial/domain/TaskError"
 import * as TaskSpec from "@perennial/domain/TaskSpec"
 import { Array, Duration, Effect, Layer, Option, type Schema, type Scope } from "effect"
@@ -57,8 +58,8 @@ const makeOwnership = (
         won === null
           ? Effect.succeedNone
           : tryCodec(() => Option.some(toClaim(toClaimRow(won[1]), runnerId, won[0])))), toTaskBackendError("claim")),
-  release: ({ taskId, token }) =>
-    withRetries(() => Effect.asVoid(run(scripts.release, [taskId, token])), toTaskBackendError("release")),
+  release: ({ taskId, token }, reason = "handover") =>
+    withRetries(() => Effect.asVoid(run(scripts.release, [taskId, token, reason])), toTaskBackendError("release")),
   owners: (ids) =>
     withRetries(() =>
       Effect.map(run(scripts.owners, ids), (runners) =>

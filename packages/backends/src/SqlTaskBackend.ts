@@ -23,13 +23,12 @@ import type { UnusableStore } from "./UnusableStore.ts"
 
 const dayMillis = 86_400_000
 
-/** Forgets runners that are dead: on SQLite all of them, on a shared database those that died a day ago. */
+/** Forgets runners that died a day ago. On SQLite all earlier runners are dead. */
 const forgetRunners = Effect.fnUntraced(function*({ isShared, sql, time }: Dialect) {
   const now = yield* time
+  if (!isShared) yield* sql`UPDATE perennial_runners SET expires_at = ${now} WHERE expires_at > ${now}`
   // A runner without a row is dead, too.
-  yield* isShared
-    ? sql`DELETE FROM perennial_runners WHERE expires_at < ${now} - ${dayMillis}`
-    : sql`DELETE FROM perennial_runners`
+  yield* sql`DELETE FROM perennial_runners WHERE expires_at < ${now} - ${dayMillis}`
 })
 
 const dialect = forStore("SqlTaskBackend")

@@ -27,6 +27,7 @@ import * as fairness from "./internal/fairnessContract.ts"
 import * as intent from "./internal/intentContract.ts"
 import * as list from "./internal/listContract.ts"
 import * as log from "./internal/logContract.ts"
+import * as loss from "./internal/lossContract.ts"
 import * as ownership from "./internal/ownershipContract.ts"
 import * as unreadable from "./internal/unreadableContract.ts"
 import * as wake from "./internal/wakeContract.ts"
@@ -73,6 +74,7 @@ export const suite = <E, E2 = never>(
     accepting.define(test)
     activeTasks.define(test)
     ownership.define(test)
+    loss.define(test)
     fairness.define(test)
     agent.define(test)
     list.define(test)
@@ -83,6 +85,7 @@ export const suite = <E, E2 = never>(
     concurrency.define(test)
     if (options.time !== "store") {
       ownership.defineClock(test)
+      loss.defineClock(test)
       agent.defineClock(test)
       log.defineClock(test)
       ended.defineClock(test)

@@ -8,7 +8,8 @@
  */
 import { Schema } from "effect"
 import type { ConversationId, TaskId } from "./Ids.ts"
-import { TaskEvent, toRaw, type Unknown } from "./TaskEvent.ts"
+import { toRaw as toRawMessage } from "./Message.ts"
+import { type AgentEvent, TaskEvent, type Unknown } from "./TaskEvent.ts"
 
 /**
  * The ids that the text of an event leaves out.
@@ -19,6 +20,18 @@ import { TaskEvent, toRaw, type Unknown } from "./TaskEvent.ts"
 export interface EventIds {
   readonly taskId: TaskId
   readonly conversationId: ConversationId
+}
+
+/**
+ * An event as it is stored and sent: an event or a part of a message that another version wrote is its `raw`. Everything else
+ * is its own JSON.
+ *
+ * @since 0.1.0
+ * @category encoding
+ */
+export const toRaw = (event: TaskEvent): object => {
+  if (event.type === "unknown") return event.raw
+  return event.type === "message" ? { ...event, message: toRawMessage(event.message) } : event
 }
 
 const decodeEvent = Schema.decodeUnknownSync(TaskEvent)
@@ -91,3 +104,16 @@ export const decode = (text: string, ids: EventIds): TaskEvent => {
     return makeUnreadable(ids)
   }
 }
+
+/**
+ * The approximate size of an event, for bounds, in UTF-16 code units of its JSON: one to three bytes of UTF-8 each.
+ *
+ * @since 0.1.0
+ * @category accessors
+ */
+export const size = (event: TaskEvent | AgentEvent): number =>
+  event.type === "text" || event.type === "reasoning"
+    ? event.content.length + 120
+    : event.type === "ack" || event.type === "started"
+    ? 2 * event.taskId.length + event.conversationId.length + 80
+    : JSON.stringify(event.type === "unknown" ? event.raw : event).length

@@ -8,6 +8,7 @@
  * @since 0.1.0
  */
 import { Array, Clock, Duration, Effect, Layer, Option, Stream } from "effect"
+import { size } from "./EventPayload.ts"
 import { cancelKey, cancelReason } from "./Intent.ts"
 import {
   forget,
@@ -21,8 +22,9 @@ import {
   toTask
 } from "./internal/memoryTask.ts"
 import { MemoryTasks } from "./internal/memoryTasks.ts"
+import { aliveMillis } from "./OwnerLoss.ts"
 import { isTerminal as isEnded, maxCount, type TaskStatus } from "./Task.ts"
-import { aliveMillis, type EndedTask, type NewTask, TaskBackend } from "./TaskBackend.ts"
+import { type EndedTask, type NewTask, TaskBackend } from "./TaskBackend.ts"
 import {
   ConversationBusy,
   ConversationNotFound,
@@ -35,7 +37,7 @@ import {
   TaskNotFound,
   TooManyActiveTasks
 } from "./TaskError.ts"
-import { ack, isTerminal, size } from "./TaskEvent.ts"
+import { ack, isTerminal } from "./TaskEvent.ts"
 import type { TaskFilter } from "./TaskFilter.ts"
 import * as TaskSummary from "./TaskSummary.ts"
 
@@ -116,7 +118,10 @@ export const make: Effect.Effect<Service> = Effect.sync(() => {
         return Effect.succeedSome(toClaim(row, runnerId, now))
       }
       if (row.token !== expectedToken || !tasks.isUnowned(row, now)) return Effect.succeedNone
-      if (row.runnerId !== undefined) row.failures += 1
+      if (row.runnerId !== undefined) {
+        row.failures += 1
+        row.lost = { reason: "crash", at: tasks.renewals.get(row.runnerId) ?? row.updatedAt }
+      }
       tasks.own(row, runnerId)
       row.claimId = claimId
       row.token += 1
@@ -151,12 +156,14 @@ export const make: Effect.Effect<Service> = Effect.sync(() => {
       return Effect.succeed(tasks.end(row, last, now))
     })
 
-  const release: Service["release"] = (claim) =>
-    Effect.sync(() => {
+  const release: Service["release"] = (claim, reason = "handover") =>
+    step((now) => {
       const row = tasks.fenced(claim)
-      if (row === undefined) return
+      if (row === undefined) return Effect.void
+      row.lost = { reason, at: now }
       tasks.disown(row)
       tasks.waiting.add(row)
+      return Effect.void
     })
 
   const events: Service["events"] = (id, { after, limit, maxBytes }) =>
@@ -181,9 +188,11 @@ export const make: Effect.Effect<Service> = Effect.sync(() => {
       const mine = tasks.owned.get(runnerId) ?? new Set<Row>()
       if (Duration.isZero(ttl)) {
         tasks.leases.delete(runnerId)
+        tasks.renewals.delete(runnerId)
         if (mine.size === 0) tasks.owned.delete(runnerId)
       } else {
         tasks.leases.set(runnerId, now + Duration.toMillis(ttl))
+        tasks.renewals.set(runnerId, now)
       }
       return Effect.succeed({
         now,

@@ -7,6 +7,7 @@ import { type Array, Context, type Duration, type Effect, type Option, type Sche
 import type { AgentId, ClaimId, ConversationId, RunnerId, TaskId, UserId } from "./Ids.ts"
 import type { Intent } from "./Intent.ts"
 import type { UserMessage } from "./Message.ts"
+import type { OwnerLoss, Reason } from "./OwnerLoss.ts"
 import type { OnBusy, RemovedTasks, Task, TaskCounts } from "./Task.ts"
 import type {
   ConversationBusy,
@@ -93,6 +94,8 @@ export interface Claim {
   readonly attempt: number
   /** Owners that died on the task since it last made progress. */
   readonly failures: number
+  /** How the task lost its last owner; absent if it never had one, or if the store does not know. */
+  readonly lost?: OwnerLoss | undefined
   readonly lastSeq: number
   readonly input: UserMessage
   readonly spec: TaskSpec
@@ -126,15 +129,6 @@ export type Fence = Pick<Claim, "taskId" | "token">
  * @category models
  */
 export type Author = Fence & Partial<Pick<Claim, "userId">>
-
-/**
- * An owner that has been alive this long on a task, in milliseconds, is not a crash loop: `heartbeat` then sets
- * `failures` to 0.
- *
- * @since 0.1.0
- * @category constants
- */
-export const aliveMillis = 60_000
 
 /**
  * Whether an event shows progress of its task: a complete message, or the result of a call that ended. The partial messages
@@ -291,8 +285,11 @@ export class TaskBackend extends Context.Service<TaskBackend, {
     events: Array.NonEmptyReadonlyArray<StoredEvent>
   ) => Effect.Effect<Option.Option<Head>, LeaseLost | TaskBackendError>
 
-  /** Removes the owner of a task that has not ended. Counts no failure. Does nothing when the claim is no longer valid. */
-  readonly release: (claim: Fence) => Effect.Effect<void, TaskBackendError>
+  /**
+   * Removes the owner of a task that has not ended, by default as a `handover`. Counts no failure. Does nothing when the claim
+   * is no longer valid.
+   */
+  readonly release: (claim: Fence, reason?: Exclude<Reason, "crash">) => Effect.Effect<void, TaskBackendError>
 
   /**
    * Reads the log after a seq: at most `limit` events that take, as the store keeps them, at most `maxBytes`; but always one.
@@ -319,7 +316,7 @@ export class TaskBackend extends Context.Service<TaskBackend, {
 
   /**
    * Renews the lease of a runner for `ttl`, even a lease that has run out, and returns the tasks that the runner owns. A ttl
-   * of zero ends the lease at once. Sets `failures` to 0 for tasks that the runner has owned for more than `aliveMillis`.
+   * of zero ends the lease at once. Sets `failures` to 0 for tasks that the runner has owned for more than `OwnerLoss.aliveMillis`.
    */
   readonly heartbeat: (runnerId: RunnerId, ttl: Duration.Duration) => Effect.Effect<{
     /** The time of this answer by the store's clock: milliseconds since 1970-01-01T00:00Z. */

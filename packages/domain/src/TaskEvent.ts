@@ -10,7 +10,7 @@ import { Schema } from "effect"
 import { Decision } from "./Decision.ts"
 import { ConversationId, MessageId, messageId, TaskId } from "./Ids.ts"
 import { unknownFromRaw } from "./internal/unknownFromRaw.ts"
-import { AssistantMessage, ToolResultStatus, toRaw as toRawMessage } from "./Message.ts"
+import { AssistantMessage, ToolResultStatus } from "./Message.ts"
 import type { TerminalStatus } from "./Task.ts"
 import { Usage } from "./Usage.ts"
 
@@ -129,6 +129,23 @@ export const Message = Schema.Struct({
 })
 
 /**
+ * A request to a model begins. The answer of the model follows: text, thinking, and a message.
+ *
+ * @since 0.1.0
+ * @category events
+ */
+export const ModelRequest = Schema.Struct({
+  type: Schema.Literal("model_request"),
+  ...task,
+  /** The step that the answer completes, from 1. */
+  step: Schema.Natural,
+  /** The number of the try, from 1. */
+  tryNumber: Schema.Natural,
+  /** The name of the model, if it is known. */
+  model: Schema.optionalKey(Schema.String)
+})
+
+/**
  * A model request failed and is tried again after `delayMillis`. `discardAfter` is the seq of the last `ack`, `started`,
  * `message` or `tool_result`: `text`, `reasoning` and `tool_progress` between it and this event are void.
  *
@@ -155,7 +172,11 @@ export const Resumed = Schema.Struct({
   type: Schema.Literal("resumed"),
   ...task,
   attempt: Schema.Natural,
-  discardAfter: Seq
+  discardAfter: Seq,
+  /** Why the owner before has stopped: an `OwnerLoss.Reason`. Absent if that is not known; versions may add reasons. */
+  reason: Schema.optionalKey(Schema.String),
+  /** How long nobody executed the task before, in milliseconds. */
+  gapMillis: Schema.optionalKey(Schema.Natural)
 })
 
 /**
@@ -224,6 +245,7 @@ export const Known = Schema.Union([
   ToolApproval,
   ToolResult,
   Message,
+  ModelRequest,
   Retry,
   Resumed,
   Data,
@@ -323,6 +345,7 @@ export type AgentEvent = WithoutTask<
     | "tool_approval"
     | "tool_result"
     | "message"
+    | "model_request"
     | "retry"
     | "data"
     | "title"
@@ -373,28 +396,3 @@ export const ack = (
     messageId: messageId(options.id, 1)
   }
 })
-
-/**
- * An event as it is stored and sent: an event or a part of a message that another version wrote is its `raw`. Everything else
- * is its own JSON.
- *
- * @since 0.1.0
- * @category encoding
- */
-export const toRaw = (event: TaskEvent): object => {
-  if (event.type === "unknown") return event.raw
-  return event.type === "message" ? { ...event, message: toRawMessage(event.message) } : event
-}
-
-/**
- * The approximate size of an event, for bounds, in UTF-16 code units of its JSON: one to three bytes of UTF-8 each.
- *
- * @since 0.1.0
- * @category accessors
- */
-export const size = (event: TaskEvent | AgentEvent): number =>
-  event.type === "text" || event.type === "reasoning"
-    ? event.content.length + 120
-    : event.type === "ack" || event.type === "started"
-    ? 2 * event.taskId.length + event.conversationId.length + 80
-    : JSON.stringify(event.type === "unknown" ? event.raw : event).length

@@ -67,6 +67,14 @@ export interface TaskView {
   readonly data: ReadonlyArray<{ readonly seq: number; readonly name: string; readonly data: Schema.Json }>
   /** The model request is repeated after a delay. */
   readonly retry?: { readonly tryNumber: number; readonly delayMillis: number; readonly reason: string } | undefined
+  /** The request to a model that is under way. */
+  readonly request?:
+    | { readonly step: number; readonly tryNumber: number; readonly model?: string | undefined; readonly at: number }
+    | undefined
+  /** How the task was taken up again, the last time: `reason` and `gapMillis` as in the event. */
+  readonly resumed?:
+    | { readonly attempt: number; readonly reason?: string | undefined; readonly gapMillis?: number | undefined }
+    | undefined
   readonly title?: string | undefined
   readonly usage?: Usage | undefined
   readonly error?: { readonly error: string; readonly detail: string; readonly retryable: boolean } | undefined
@@ -107,6 +115,7 @@ const updateCall = (
 /** Removes the text, the thinking and the progress that `discardAfter` makes void. */
 const discard = (view: TaskView): TaskView => ({
   ...view,
+  request: undefined,
   text: view.text.slice(0, view.kept.text),
   reasoning: view.reasoning.slice(0, view.kept.reasoning),
   toolCalls: view.toolCalls.map((call) =>
@@ -129,7 +138,7 @@ const addMessage = (
   return [...messages.slice(0, -1), { message: whole, ...how }]
 }
 
-const reduce = (view: TaskView, { event, seq }: StoredEvent): TaskView => {
+const reduce = (view: TaskView, { at, event, seq }: StoredEvent): TaskView => {
   switch (event.type) {
     case "started":
       return { ...view, status: "running" }
@@ -138,7 +147,7 @@ const reduce = (view: TaskView, { event, seq }: StoredEvent): TaskView => {
     case "reasoning":
       return { ...view, reasoning: view.reasoning + event.content, retry: undefined }
     case "message": {
-      const added = { ...clear(view), messages: addMessage(view.messages, event), retry: undefined }
+      const added = { ...clear(view), messages: addMessage(view.messages, event), retry: undefined, request: undefined }
       return event.message.content.reduce<TaskView>(
         (out, part) =>
           part.type === "tool_call"
@@ -170,13 +179,20 @@ const reduce = (view: TaskView, { event, seq }: StoredEvent): TaskView => {
         event.toolCallId,
         { tool: event.tool, status: event.status, result: event.result }
       )
+    case "model_request":
+      return { ...view, request: { step: event.step, tryNumber: event.tryNumber, model: event.model, at } }
     case "retry":
       return {
         ...discard(view),
         retry: { tryNumber: event.tryNumber, delayMillis: event.delayMillis, reason: event.reason }
       }
     case "resumed":
-      return { ...discard(view), status: "running", retry: undefined }
+      return {
+        ...discard(view),
+        status: "running",
+        retry: undefined,
+        resumed: { attempt: event.attempt, reason: event.reason, gapMillis: event.gapMillis }
+      }
     case "data":
       return { ...view, data: [...view.data, { seq, name: event.name, data: event.data }] }
     case "title":

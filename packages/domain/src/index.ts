@@ -117,6 +117,11 @@ export * as MessagePieces from "./MessagePieces.ts"
 /**
  * @since 0.1.0
  */
+export * as OwnerLoss from "./OwnerLoss.ts"
+
+/**
+ * @since 0.1.0
+ */
 export * as Readiness from "./Readiness.ts"
 
 /**

@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Conversation from "@perennial/domain/Conversation"
+import * as EventPayload from "@perennial/domain/EventPayload"
 import * as Task from "@perennial/domain/Task"
 import * as TaskEvent from "@perennial/domain/TaskEvent"
 import { Schema } from "effect"
@@ -91,8 +92,8 @@ describe("TaskEvent: processes of different versions share a log", () => {
     for (const stored of events) {
       const event = decode(stored.event)
       const json = Buffer.byteLength(JSON.stringify(stored.event))
-      assert.isAtLeast(TaskEvent.size(event), json - 64)
-      assert.isAtMost(TaskEvent.size(event), json + 120)
+      assert.isAtLeast(EventPayload.size(event), json - 64)
+      assert.isAtMost(EventPayload.size(event), json + 120)
     }
   })
 })

@@ -158,6 +158,28 @@ describe("TaskView: events", () => {
     ])
   })
 
+  it("the request to a model is shown until its answer, its failure, a new owner or the end", () => {
+    const asked = known({ type: "model_request", step: 2, tryNumber: 1, model: "small" })
+    const begun = viewOf(assistant("", "a"), asked, known({ type: "text", content: "half" }))
+    assert.deepStrictEqual(begun.request, { step: 2, tryNumber: 1, model: "small", at: 1 })
+    const retry = known({ type: "retry", tryNumber: 2, delayMillis: 500, reason: "overloaded", discardAfter: 1 })
+    const resumed = known({ type: "resumed", attempt: 2, discardAfter: 0 })
+    for (const next of [assistant("whole"), retry, resumed, known({ type: "cancelled" })]) {
+      assert.isUndefined(viewOf(asked, next).request)
+    }
+    assert.strictEqual(
+      viewOf(asked, retry, known({ type: "model_request", step: 2, tryNumber: 2 })).request?.tryNumber,
+      2
+    )
+  })
+
+  it("why the task was taken up again is shown, and the gap; an earlier version wrote neither", () => {
+    const lost = { attempt: 2, reason: "crash", gapMillis: 4_210 }
+    assert.deepStrictEqual(viewOf(known({ type: "resumed", discardAfter: 0, ...lost })).resumed, lost)
+    const { resumed } = viewOf(known({ type: "resumed", discardAfter: 0, attempt: 3 }))
+    assert.deepStrictEqual(resumed, { attempt: 3, reason: undefined, gapMillis: undefined })
+  })
+
   it("a title is shown", () => {
     assert.strictEqual(viewOf(known({ type: "title", title: "Weather" })).title, "Weather")
   })

@@ -95,6 +95,7 @@ const known: { readonly [Type in Exclude<TaskEvent["type"], "unknown">]: 1 } = {
   tool_approval: 1,
   tool_result: 1,
   message: 1,
+  model_request: 1,
   retry: 1,
   resumed: 1,
   data: 1,

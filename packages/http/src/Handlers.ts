@@ -4,11 +4,12 @@
  * @since 0.1.0
  */
 import { CurrentUser } from "@perennial/domain/CurrentUser"
+import { size } from "@perennial/domain/EventPayload"
 import type { TaskId, UserId } from "@perennial/domain/Ids"
 import { Readiness } from "@perennial/domain/Readiness"
 import { isTerminal, Task } from "@perennial/domain/Task"
 import { StreamLost } from "@perennial/domain/TaskError"
-import { size, type StoredEvent } from "@perennial/domain/TaskEvent"
+import type { StoredEvent } from "@perennial/domain/TaskEvent"
 import { type CancelOptions, TaskManager } from "@perennial/domain/TaskManager"
 import { TaskOwners } from "@perennial/domain/TaskOwners"
 import { Array, Effect, type Layer, Option, Schema, Stream, Struct } from "effect"

@@ -37,11 +37,11 @@ export interface TaskLimits {
    */
   readonly cancelGrace: Duration.Duration
   /**
-   * Bytes of one event (`TaskEvent.size`), at least 3,000. A larger event ends the task with the error `EventTooLarge`.
+   * Bytes of one event (`EventPayload.size`), at least 3,000. A larger event ends the task with the error `EventTooLarge`.
    * `LlmAgent` divides a long answer into several events.
    */
   readonly eventBytes: number
-  /** Bytes of the log of one task (`TaskEvent.size`). A larger log ends the task with the error `LogTooLarge`. */
+  /** Bytes of the log of one task (`EventPayload.size`). A larger log ends the task with the error `LogTooLarge`. */
   readonly logBytes: number
   /**
    * Bytes of the conversation that an agent gets. Of a longer conversation the oldest turns are left out. The last turn
@@ -49,7 +49,7 @@ export interface TaskLimits {
    */
   readonly historyBytes: number
   /**
-   * Bytes of log pages in memory for readers (`TaskEvent.size`). A server keeps the encoded frames of the pages too, which
+   * Bytes of log pages in memory for readers (`EventPayload.size`). A server keeps the encoded frames of the pages too, which
    * take at most the same number of bytes again.
    */
   readonly pageCacheBytes: number

@@ -146,13 +146,14 @@ export const waitFor = (
   Stream.runHead(Stream.filter(read(id), predicate))
 
 /**
- * One line for each event, for comparisons: the type and the most important fields.
+ * One line for each event, for comparisons: the type and the most important fields. The begins of model requests are left out:
+ * they say nothing about the answers.
  *
  * @since 0.1.0
  * @category events
  */
 export const brief = (events: ReadonlyArray<StoredEvent>): ReadonlyArray<string> =>
-  events.map(({ event }) => {
+  events.filter(({ event }) => event.type !== "model_request").map(({ event }) => {
     switch (event.type) {
       case "text":
       case "reasoning":

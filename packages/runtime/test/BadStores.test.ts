@@ -230,7 +230,8 @@ it.effect("P8: a task that a store does not release for a while is whole, and go
       ...real.backend,
       append: (batch) =>
         refusals === 0 && JSON.stringify(batch).includes("two") ? Effect.fail(failed) : real.backend.append(batch),
-      release: (claim) => Effect.suspend(() => refusals++ < 6 ? Effect.fail(failed) : real.backend.release(claim))
+      release: (claim, reason) =>
+        Effect.suspend(() => refusals++ < 6 ? Effect.fail(failed) : real.backend.release(claim, reason))
     }
     const { agent } = yield* makeAgent
     const { manager } = yield* startProcess({ ...real, backend }, [agent])
@@ -238,4 +239,6 @@ it.effect("P8: a task that a store does not release for a while is whole, and go
     assert.isTrue(yield* passUntilEnded(real, id, "1 minute"))
     assert.strictEqual((yield* real.backend.get(id)).status, "completed")
     assert.isAtLeast(refusals, 7)
+    const resumed = (yield* storedLog(real, id)).find(({ event }) => event.type === "resumed")
+    assert.propertyVal(resumed?.event, "reason", "storeFailure")
   }).pipe(Effect.scoped))

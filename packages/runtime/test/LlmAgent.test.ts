@@ -208,7 +208,7 @@ describe("LlmAgent", () => {
       })
       yield* Fiber.join((yield* startAgent(agent)).fiber)
       yield* Effect.flip(Fiber.join((yield* startAgent(agent)).fiber))
-      assert.deepStrictEqual(seen, ["text", "message", "failed"])
+      assert.deepStrictEqual(seen, ["model_request", "text", "message", "model_request", "failed"])
     }).pipe(Effect.provide(env)))
 
   it.effect("`LlmAgent.layer` registers an agent, with its own model", () =>

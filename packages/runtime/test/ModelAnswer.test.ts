@@ -109,7 +109,10 @@ describe("a silent model", () => {
     Effect.gen(function*() {
       yield* (yield* Script).push(["slowly ", "kept"])
       const kept = Latch.makeUnsafe()
-      const agent = yield* LlmAgent.make({ ...config, hooks: { onEvent: () => kept.await } })
+      const agent = yield* LlmAgent.make({
+        ...config,
+        hooks: { onEvent: ({ type }) => type === "text" ? kept.await : Effect.void }
+      })
       const run = yield* startAgent(agent)
       yield* adjust("10 minutes")
       assert.deepStrictEqual(brief(run.log), ["ack", "text slowly "])

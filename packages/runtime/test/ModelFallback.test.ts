@@ -2,7 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { LlmAgent, ModelError, ScriptedModel } from "@perennial/runtime"
 import { Duration, Effect, Fiber, Layer, Stream } from "effect"
-import { AiError, LanguageModel, type Response } from "effect/ai"
+import { AiError, LanguageModel, Model, type Response } from "effect/ai"
 import { adjust, brief, settle, startAgent, view } from "./support/agentTask.ts"
 import { Tools, toolsLayer } from "./support/agentToolkit.ts"
 
@@ -41,6 +41,34 @@ describe("LlmAgent with fallback models", () => {
       assert.strictEqual(retry?.discardAfter, 1)
       assert.strictEqual(view(run.log).text, "")
     }))
+
+  it.effect("the begin of each request is an event before its answer: the step, the try, and the name of the model", () =>
+    Effect.gen(function*() {
+      const named = (name: string, turns: ReadonlyArray<ScriptedModel.Turn>) =>
+        Layer.merge(ScriptedModel.layer({ turns }), Layer.succeed(Model.ModelName, name))
+      const agent = yield* LlmAgent.make({
+        ...config,
+        tools: Tools,
+        model: named("large", [["half", overloaded]]),
+        fallbacks: [named("small", [[{ tool: "whoami" }], ["whole"]])]
+      })
+      const run = yield* startAgent(agent)
+      yield* settle
+      yield* Fiber.join(run.fiber)
+      assert.deepStrictEqual(
+        run.events("model_request").map(({ model, step, tryNumber }) => [step, tryNumber, model]),
+        [
+          [1, 1, "large"],
+          [1, 2, "small"],
+          [2, 1, "small"]
+        ]
+      )
+      const types = run.log.map(({ event }) => event.type)
+      assert.deepStrictEqual(types.slice(0, 5), ["ack", "model_request", "text", "retry", "model_request"])
+      const unnamed = yield* startAgent(yield* LlmAgent.make(chain([["answer"]])))
+      yield* Fiber.join(unnamed.fiber)
+      assert.notProperty(unnamed.events("model_request")[0], "model")
+    }).pipe(Effect.provide(toolsLayer)))
 
   const unavailable: ReadonlyArray<readonly [AiError.AiErrorReason, string]> = [
     [new AiError.AuthenticationError({ kind: "InvalidKey" }), "ModelUnauthorized"],

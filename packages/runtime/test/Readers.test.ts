@@ -4,8 +4,8 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import { make } from "@perennial/domain/Agent"
+import { size } from "@perennial/domain/EventPayload"
 import { ConversationId, TaskId } from "@perennial/domain/Ids"
-import { size } from "@perennial/domain/TaskEvent"
 import { zero } from "@perennial/domain/Usage"
 import { Deferred, Effect, Exit, Fiber, Latch, PubSub, Ref, Scheduler, Stream } from "effect"
 import { TestClock } from "effect/testing"

@@ -133,6 +133,9 @@ describe("recovery", () => {
       assert.deepStrictEqual(types(log), ["ack", "started", "text", "resumed", "text", "message", "done"])
       const resumed = log[3]?.event
       assert.strictEqual(resumed?.type === "resumed" ? resumed.discardAfter : 0, 2)
+      assert.propertyVal(resumed, "reason", "handover")
+      // A sweep of the other process took the task up within two seconds.
+      assert.isAtMost(resumed?.type === "resumed" ? resumed.gapMillis ?? Number.NaN : Number.NaN, 2_000)
       assert.deepStrictEqual(yield* rolesOf(both.store, task.conversationId), ["user", "assistant"])
     }))
 
@@ -160,6 +163,12 @@ describe("recovery", () => {
       yield* second.release.open
       const log = yield* logOf(b.manager, task.id)
       assert.deepStrictEqual(types(log), ["ack", "started", "text", "resumed", "text", "message", "done"])
+      const resumed = log[3]?.event
+      assert.propertyVal(resumed, "reason", "crash")
+      // The lease was renewed at most one heartbeat before the line was cut, and ran out within its 9 seconds.
+      const gap = resumed?.type === "resumed" ? resumed.gapMillis ?? Number.NaN : Number.NaN
+      assert.isAtLeast(gap, 6_000)
+      assert.isAtMost(gap, 14_000)
     }))
 
   it.effect("P7, SCENARIO 18: another process executes the cancel of a task whose owner is dead", () =>

@@ -11,7 +11,7 @@
  * `of-conversation:<status>:<conversation>` and `waiting:<user>` ids in order,
  * `keys:<user>` idempotency keys (hash), `unowned` heads without an owner by age, `unowned:<agent>` the same of one agent,
  * `cancelling` claimed tasks that were asked to cancel by age, `owned:<runner>` tasks by age, `runners` by the end of
- * their lease, `ended` tasks with a log by the time of their end, `ends` all ended tasks in the order of their ends (sorted
+ * their lease, `renewals` runners by the last renewal of their lease, `ended` tasks with a log by the time of their end, `ends` all ended tasks in the order of their ends (sorted
  * sets), `ends-count` the number of ends so far, `wakes` hints (stream).
  */
 import { Effect } from "effect"
@@ -47,7 +47,9 @@ export const columns = [
 export const claimColumns = [
   ...columns,
   "input",
-  "failures"
+  "failures",
+  "lost_reason",
+  "lost_at"
 ] as const
 
 const names = (fields: ReadonlyArray<string>) => fields.map((name) => `"${name}"`).join(", ")

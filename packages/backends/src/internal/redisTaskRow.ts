@@ -37,7 +37,9 @@ const decodeRow = Schema.decodeUnknownSync(Row)
 const decodeClaim = Schema.decodeUnknownSync(Schema.Struct({
   ...Row.fields,
   input: Schema.NullOr(Schema.String),
-  failures: Schema.FiniteFromString
+  failures: Schema.FiniteFromString,
+  lost_reason: Schema.NullOr(Schema.Literals(["crash", "handover", "storeFailure"])),
+  lost_at: Schema.NullOr(Schema.FiniteFromString)
 }))
 
 const named = (names: ReadonlyArray<string>, values: Values) =>

@@ -100,7 +100,15 @@ if task.runner == runner and task.claim == claim and task.token == expected + 1 
 end
 if task.token ~= expected or not isUnowned(task, time) then return false end
 local fields = key("task", task.id)
-if task.runner then call("HINCRBY", fields, "failures", 1) end
+if task.runner then
+  call("HINCRBY", fields, "failures", 1)
+  local alive = call("ZSCORE", prefix .. "renewals", task.runner) or call("HGET", fields, "updated_at")
+  call("HSET", fields, "lost_reason", "crash", "lost_at", alive)
+else
+  -- A release by an earlier version says nothing: what the row has is older than the claim that was released.
+  local v = call("HMGET", fields, "lost_at", "claimed_at")
+  if v[1] and v[2] and tonumber(v[1]) < tonumber(v[2]) then call("HDEL", fields, "lost_reason", "lost_at") end
+end
 disown(task)
 move(task, "running")
 -- A runner without a lease must be found too: its tasks have no live owner.
@@ -164,11 +172,12 @@ local head = close(task, status, time)
 tell()
 return { head }`)
 
-/** Task, token. */
+/** Task, token, reason. */
 export const release = taskScript<null>(String.raw`
 local task = fenced(ARGV[3], ARGV[4])
 if not task then return false end
 disown(task)
+call("HSET", key("task", task.id), "lost_reason", ARGV[5], "lost_at", now())
 offer(task, 0)
 wake("head", task.id)
 tell()
@@ -226,12 +235,14 @@ local time, owned = now(), {}
 local ids = call("ZRANGE", key("owned", runner), 0, -1)
 if ttl > 0 then
   call("ZADD", prefix .. "runners", time + ttl, runner)
+  call("ZADD", prefix .. "renewals", time, runner)
 elseif #ids > 0 then
   call("ZADD", prefix .. "runners", 0, runner)
   wake("head", ids[1])
 else
   call("ZREM", prefix .. "runners", runner)
 end
+if ttl <= 0 then call("ZREM", prefix .. "renewals", runner) end
 for i, id in ipairs(ids) do
   local v = call("HMGET", key("task", id), "token", "intents", "failures", "claimed_at")
   if v[3] ~= "0" and time - tonumber(v[4]) > alive then call("HSET", key("task", id), "failures", 0) end
@@ -282,7 +293,10 @@ else
   end
 end
 for _, runner in ipairs(call("ZRANGEBYSCORE", prefix .. "runners", "-inf", time)) do
-  if not collect(key("owned", runner), not every) then call("ZREM", prefix .. "runners", runner) end
+  if not collect(key("owned", runner), not every) then
+    call("ZREM", prefix .. "runners", runner)
+    call("ZREM", prefix .. "renewals", runner)
+  end
 end
 table.sort(found, function(a, b)
   if a.round ~= b.round then return a.round < b.round end

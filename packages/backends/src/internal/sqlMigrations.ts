@@ -190,6 +190,13 @@ const deliveryTraces: Migrate = Effect.fnUntraced(function*({ sql }) {
   yield* sql`ALTER TABLE perennial_webhook_deliveries ADD COLUMN traceparent TEXT`
 })
 
+/** How a task lost its last owner: a renewal of a lease is the last sign of life of an owner that crashes. */
+const losses: Migrate = Effect.fnUntraced(function*({ sql, types: { millis } }) {
+  yield* sql`ALTER TABLE perennial_tasks ADD COLUMN lost_reason TEXT`
+  yield* sql`ALTER TABLE perennial_tasks ADD COLUMN lost_at ${millis}`
+  yield* sql`ALTER TABLE perennial_runners ADD COLUMN renewed_at ${millis}`
+})
+
 export const migrations: Readonly<Record<string, Migrate>> = {
   "1_tasks": tasks,
   "2_conversations": conversations,
@@ -207,7 +214,8 @@ export const migrations: Readonly<Record<string, Migrate>> = {
   "14_rate_limits": onPostgres(PgFunctions.rateLimits),
   "15_activity": activity,
   "16_inbox": inbox,
-  "17_delivery_traces": deliveryTraces
+  "17_delivery_traces": deliveryTraces,
+  "18_losses": losses
 }
 
 export const table = "perennial_migrations"

@@ -3,7 +3,8 @@
  */
 import { type AgentId, RunnerId, TaskId } from "@perennial/domain/Ids"
 import { cancelKey } from "@perennial/domain/Intent"
-import { aliveMillis, type TaskBackend } from "@perennial/domain/TaskBackend"
+import { aliveMillis } from "@perennial/domain/OwnerLoss"
+import type { TaskBackend } from "@perennial/domain/TaskBackend"
 import { Duration, Effect, Option, Schema } from "effect"
 import type { SqlClient, Statement } from "effect/sql"
 import { toTaskBackendError } from "./backendError.ts"
@@ -67,18 +68,23 @@ export const makeLease = (
   const renew = (runnerId: RunnerId, ttl: Duration.Duration, now: Statement.Fragment) =>
     Duration.isZero(ttl)
       ? sql`DELETE FROM perennial_runners WHERE id = ${runnerId}`
-      : sql`INSERT INTO perennial_runners (id, expires_at)
-          VALUES (${runnerId}, ${now} + ${toMillis(ttl)})
-          ON CONFLICT (id) DO UPDATE SET expires_at = excluded.expires_at`
+      : sql`INSERT INTO perennial_runners (id, expires_at, renewed_at)
+          VALUES (${runnerId}, ${now} + ${toMillis(ttl)}, ${now})
+          ON CONFLICT (id) DO UPDATE SET expires_at = excluded.expires_at, renewed_at = excluded.renewed_at`
   const clearFailures = (runnerId: RunnerId, now: Statement.Fragment) =>
     sql`UPDATE perennial_tasks SET failures = 0
       WHERE runner_id = ${runnerId} AND failures > 0 AND claimed_at < ${now} - ${aliveMillis}`
 
   return {
-    release: ({ taskId, token }) =>
-      withRetries(() =>
-        Effect.asVoid(sql`UPDATE perennial_tasks SET runner_id = NULL
-          WHERE id = ${taskId} AND token = ${token} AND finished_at IS NULL`), toTaskBackendError("release")),
+    // A repetition whose first try was applied changes nothing.
+    release: ({ taskId, token }, reason = "handover") =>
+      withRetries(
+        () =>
+          Effect.flatMap(time, (now) =>
+            Effect.asVoid(sql`UPDATE perennial_tasks SET runner_id = NULL, lost_reason = ${reason}, lost_at = ${now}
+            WHERE id = ${taskId} AND token = ${token} AND finished_at IS NULL AND runner_id IS NOT NULL`)),
+        toTaskBackendError("release")
+      ),
     heartbeat: (runnerId, ttl) =>
       withRetries((again) =>
         Effect.gen(function*() {
@@ -103,9 +109,13 @@ export const make = (
   { sql, time, withRetries }: Dialect,
   { claimFirst }: Pick<TaskStatements, "claimFirst">
 ): Pick<Service, "claim" | "head" | "owners" | "unowned"> => {
+  // A release by an earlier version says nothing: what the row has is older than the claim that was released.
   const claimAny = (id: TaskId, { claimId, expectedToken, runnerId }: Claiming, now: Statement.Fragment) =>
     readClaims(sql`UPDATE perennial_tasks AS t SET token = token + 1, attempt = attempt + 1,
         failures = failures + CASE WHEN runner_id IS NULL THEN 0 ELSE 1 END, runner_id = ${runnerId},
+        lost_reason = CASE WHEN runner_id IS NOT NULL THEN 'crash' WHEN lost_at >= claimed_at THEN lost_reason END,
+        lost_at = CASE WHEN runner_id IS NULL THEN lost_at ELSE COALESCE(
+          (SELECT r.renewed_at FROM perennial_runners r WHERE r.id = runner_id), updated_at) END,
         claim_id = ${claimId}, status = 'running', started_at = COALESCE(started_at, ${now}), claimed_at = ${now},
         updated_at = ${now}
       WHERE id = ${id} AND token = ${expectedToken} AND ${unowned(sql, now)} RETURNING ${claimColumns(sql, now)}`)

@@ -36,7 +36,11 @@ export const TaskRow = Schema.Struct({
 export type TaskRow = typeof TaskRow.Type
 
 /** The columns of a task that only its owner needs. The body of a message may have megabytes. */
-const ownerFields = { failures: Schema.Int }
+const ownerFields = {
+  failures: Schema.Int,
+  lost_reason: Schema.NullOr(Schema.Literals(["crash", "handover", "storeFailure"])),
+  lost_at: Schema.NullOr(Millis)
+}
 
 export const ClaimRow = Schema.Struct({
   ...TaskRow.fields,

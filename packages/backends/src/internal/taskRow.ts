@@ -3,6 +3,7 @@
  */
 import { AgentId, type ConversationId, type RunnerId, type TaskId, type UserId } from "@perennial/domain/Ids"
 import * as MessagePayload from "@perennial/domain/MessagePayload"
+import type { Reason } from "@perennial/domain/OwnerLoss"
 import type { Task, TaskStatus } from "@perennial/domain/Task"
 import type { Claim, Head } from "@perennial/domain/TaskBackend"
 import * as TaskSpec from "@perennial/domain/TaskSpec"
@@ -41,6 +42,9 @@ export interface TaskRow {
 export interface ClaimRow extends TaskRow {
   readonly input: string | null
   readonly failures: number
+  /** Null where the store does not know. */
+  readonly lost_reason: Reason | null
+  readonly lost_at: Millis | null
 }
 
 /** The code of an error that was stored without one. */
@@ -82,6 +86,9 @@ export const toClaim = (row: ClaimRow, runnerId: RunnerId, now: number): Claim =
     token: row.token,
     attempt: row.attempt,
     failures: row.failures,
+    ...(row.lost_reason === null || row.lost_at === null
+      ? undefined
+      : { lost: { reason: row.lost_reason, at: Number(row.lost_at) } }),
     lastSeq: row.last_seq,
     input: Option.getOrElse(input, () => MessagePayload.unreadableInput),
     spec: Option.getOrElse(spec, () => noSpec),

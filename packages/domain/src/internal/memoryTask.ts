@@ -5,6 +5,7 @@ import { DateTime, Option } from "effect"
 import type { ClaimId, RunnerId, UserId } from "../Ids.ts"
 import type { Intent } from "../Intent.ts"
 import { userText } from "../Message.ts"
+import type { OwnerLoss } from "../OwnerLoss.ts"
 import type { Task, TaskError, TaskStatus } from "../Task.ts"
 import type { Claim, Head, NewTask } from "../TaskBackend.ts"
 import type { StoredEvent } from "../TaskEvent.ts"
@@ -31,6 +32,8 @@ export interface Row {
   token: number
   attempt: number
   failures: number
+  /** How it lost its last owner. */
+  lost: OwnerLoss | undefined
   lastSeq: number
   /** Its place in the order of heads that wait: set when it becomes a head. */
   round: number
@@ -73,6 +76,7 @@ export const makeRow = (task: NewTask, queue: ConversationQueue, now: number, ac
   token: 0,
   attempt: 0,
   failures: 0,
+  lost: undefined,
   lastSeq: ack.seq,
   round: 0,
   log: [ack],
@@ -120,6 +124,7 @@ export const toClaim = (row: Row, runnerId: RunnerId, now: number): Claim => ({
   token: row.token,
   attempt: row.attempt,
   failures: row.failures,
+  ...(row.lost === undefined ? undefined : { lost: row.lost }),
   lastSeq: row.lastSeq,
   input: row.task.input,
   spec: row.task.spec,

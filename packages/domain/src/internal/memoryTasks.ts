@@ -18,6 +18,8 @@ export class MemoryTasks {
   readonly #active = new Map<UserId, number>()
   /** The end of each lease. */
   readonly leases = new Map<RunnerId, number>()
+  /** The time at which each lease was renewed. */
+  readonly renewals = new Map<RunnerId, number>()
   readonly owned = new Map<RunnerId, Set<Row>>()
   /** Heads without an owner, in no particular order. */
   readonly waiting = new Set<Row>()

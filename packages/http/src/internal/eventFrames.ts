@@ -5,7 +5,8 @@
  * found by the first event of the batch and its length: a task's events have no gaps (P3). The newest 8 MiB of bytes are
  * kept: readers may begin a batch at any event (P11).
  */
-import { type StoredEvent, toRaw } from "@perennial/domain/TaskEvent"
+import { toRaw } from "@perennial/domain/EventPayload"
+import type { StoredEvent } from "@perennial/domain/TaskEvent"
 import type { Array } from "effect"
 
 const utf8 = new TextEncoder()

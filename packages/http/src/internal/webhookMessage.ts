@@ -2,10 +2,11 @@
  * The messages that webhooks get, and their signatures (Standard Webhooks 1.0).
  */
 import type { TaskContext } from "@perennial/domain/CurrentTask"
+import { toRaw } from "@perennial/domain/EventPayload"
 import type { UserId } from "@perennial/domain/Ids"
 import { Task } from "@perennial/domain/Task"
 import type { EndedTask } from "@perennial/domain/TaskBackend"
-import { type AgentEvent, toRaw } from "@perennial/domain/TaskEvent"
+import type { AgentEvent } from "@perennial/domain/TaskEvent"
 import type { Secret, Topic, Webhook } from "@perennial/domain/Webhook"
 import type { NewDelivery } from "@perennial/domain/WebhookStore"
 import { DateTime, Effect, Option, Schema } from "effect"

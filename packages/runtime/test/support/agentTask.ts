@@ -121,7 +121,7 @@ export const view = (log: ReadonlyArray<StoredEvent>) => log.reduce(TaskView.app
 
 /** One line for each event. */
 export const brief = (log: ReadonlyArray<StoredEvent>): ReadonlyArray<string> =>
-  log.map(({ event }) => {
+  log.filter(({ event }) => event.type !== "model_request").map(({ event }) => {
     switch (event.type) {
       case "text":
       case "reasoning":

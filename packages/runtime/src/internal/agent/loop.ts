@@ -83,6 +83,7 @@ export const makeLoop = (options: LoopOptions) => {
       const last = step === maxIterations
       const meter = new Meter(usage, options.maxTotalTokens)
       const answer = yield* request({
+        step,
         meter,
         prompt: (limits) => prompts.prompt(history, limits),
         amended: (error, limits) => prompts.amended(error, history, limits),

@@ -16,6 +16,8 @@ export interface ChainedModel {
 }
 
 export interface ChainRequest extends Omit<ModelRequest, "prompt"> {
+  /** The step of the task that the answer completes, from 1. */
+  readonly step: number
   readonly prompt: (limits: ModelLimits) => Prompt.Prompt
   /** A prompt without what the model has refused of the first one. Undefined if it refused something else. */
   readonly amended: (error: AiError.AiError, limits: ModelLimits) => Prompt.Prompt | undefined
@@ -68,6 +70,13 @@ export type ModelRequests = () => TaskRequests
 export const makeModelRequest = (options: ModelRequestOptions): ModelRequests => {
   const { models, retry: policy } = options
   const answer = makeModelAnswer(options)
+
+  /** Asks a model once. Readers see when the request begins. */
+  const attempt = ({ model, name }: ChainedModel, asked: ChainRequest, tryNumber: number, prompt: Prompt.Prompt) => {
+    const { emit, last, meter, step } = asked
+    const begun = emit([{ type: "model_request", step, tryNumber, ...(name === undefined ? {} : { model: name }) }])
+    return Effect.flatMap(begun, () => answer(model, { emit, last, meter, prompt }))
+  }
 
   const pause = Effect.fnUntraced(function*(failures: number) {
     const jitter = yield* Random.nextBetween(0.75, 1)
@@ -124,7 +133,7 @@ export const makeModelRequest = (options: ModelRequestOptions): ModelRequests =>
         current = next
         prompt = asked.prompt(current.limits)
       }
-      const tried = yield* Effect.result(answer(current.model, { ...asked, prompt }))
+      const tried = yield* Effect.result(attempt(current, asked, tryNumber, prompt))
       if (Result.isSuccess(tried)) {
         chain.preferred = current.chained
         return tried.success
@@ -133,13 +142,11 @@ export const makeModelRequest = (options: ModelRequestOptions): ModelRequests =>
     }
   })
 
-  const request = (chain: Chain, asked: ChainRequest): Effect.Effect<ModelAnswer, AgentError> => {
-    const { limits, model } = chain.preferred
-    return Effect.catch(
-      answer(model, { ...asked, prompt: asked.prompt(limits) }),
+  const request = (chain: Chain, asked: ChainRequest): Effect.Effect<ModelAnswer, AgentError> =>
+    Effect.catch(
+      attempt(chain.preferred, asked, 1, asked.prompt(chain.preferred.limits)),
       (error) => retry(chain, asked, error)
     )
-  }
 
   return (): TaskRequests => {
     const chain: Chain = { preferred: models[0] }

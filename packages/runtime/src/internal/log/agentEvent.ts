@@ -19,6 +19,7 @@ const agentTypes: ReadonlySet<string> = new Set<AgentEvent["type"]>([
   "tool_approval",
   "tool_result",
   "message",
+  "model_request",
   "retry",
   "data",
   "title"

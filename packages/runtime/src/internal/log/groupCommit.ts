@@ -3,8 +3,9 @@
  * into the next commit, for many tasks at once. An emit without concurrent emits is committed by its own fiber. Events are
  * durable first, then readers see them, then the emit returns (P5).
  */
+import { size } from "@perennial/domain/EventPayload"
 import type { TaskBackend } from "@perennial/domain/TaskBackend"
-import { size, type StoredEvent } from "@perennial/domain/TaskEvent"
+import type { StoredEvent } from "@perennial/domain/TaskEvent"
 import { type Array as Arr, Deferred, Duration, Effect, Exit, Latch, Predicate, Queue, Semaphore } from "effect"
 import type { Batch } from "./hub.ts"
 import type { LossReason, OwnedLog, Unnumbered } from "./ownedLog.ts"

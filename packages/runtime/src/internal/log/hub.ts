@@ -2,8 +2,9 @@
  * A hub for each task that this process executes or watches: the newest events in memory, and a sliding PubSub that wakes
  * readers. A hub may drop events. A reader then reads the log, so that it misses nothing (P3, P6).
  */
+import { size } from "@perennial/domain/EventPayload"
 import type { TaskId } from "@perennial/domain/Ids"
-import { isTerminal, size, type StoredEvent } from "@perennial/domain/TaskEvent"
+import { isTerminal, type StoredEvent } from "@perennial/domain/TaskEvent"
 import { type Array as Arr, Effect, PubSub, type Scope } from "effect"
 
 /** The events of one commit, in order. Readers share the array and its objects. */

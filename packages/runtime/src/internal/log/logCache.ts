@@ -3,9 +3,10 @@
  * bytes, and drops the least recently used blocks. Concurrent reads of the same page are made once. A thousand readers of one
  * task therefore cost one read and one decode.
  */
+import { size } from "@perennial/domain/EventPayload"
 import type { TaskId } from "@perennial/domain/Ids"
 import type { TaskBackend } from "@perennial/domain/TaskBackend"
-import { size, type StoredEvent } from "@perennial/domain/TaskEvent"
+import type { StoredEvent } from "@perennial/domain/TaskEvent"
 import { Deferred, Effect, type Effect as Effects } from "effect"
 
 export type Page = Effects.Success<ReturnType<TaskBackend["Service"]["events"]>>

@@ -4,10 +4,11 @@
  */
 import { AgentError } from "@perennial/domain/Agent"
 import type { StoredMessage } from "@perennial/domain/Conversation"
+import { size } from "@perennial/domain/EventPayload"
 import type { MessageId } from "@perennial/domain/Ids"
 import * as Settlement from "@perennial/domain/Settlement"
 import type { Claim } from "@perennial/domain/TaskBackend"
-import { type AgentEvent, isBoundary, size, type StoredEvent, type TaskEvent } from "@perennial/domain/TaskEvent"
+import { type AgentEvent, isBoundary, type StoredEvent, type TaskEvent } from "@perennial/domain/TaskEvent"
 import * as TaskSummary from "@perennial/domain/TaskSummary"
 import type { Effect } from "effect"
 import type { TaskLimits } from "../../TaskLimits.ts"

@@ -1,10 +1,10 @@
 /** Reads which tool calls of the current user's tasks wait for a person. */
 import type { Approval, ApprovalPage } from "@perennial/domain/Approval"
 import { CurrentUser } from "@perennial/domain/CurrentUser"
+import { size } from "@perennial/domain/EventPayload"
 import { decisionKey } from "@perennial/domain/Intent"
 import type { Task, WaitingCall } from "@perennial/domain/Task"
 import { TaskBackend } from "@perennial/domain/TaskBackend"
-import { size } from "@perennial/domain/TaskEvent"
 import type { TaskManager } from "@perennial/domain/TaskManager"
 import { Effect } from "effect"
 

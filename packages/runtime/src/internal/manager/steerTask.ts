@@ -1,12 +1,12 @@
 /** Asks something of the owner of a task, durably: cancel, or a decision about a tool call. */
 import { CurrentUser } from "@perennial/domain/CurrentUser"
 import * as Decision from "@perennial/domain/Decision"
+import { size } from "@perennial/domain/EventPayload"
 import type { TaskId } from "@perennial/domain/Ids"
 import { cancelKey, decisionKey, type Intent } from "@perennial/domain/Intent"
 import { isTerminal, type Task } from "@perennial/domain/Task"
 import { TaskBackend } from "@perennial/domain/TaskBackend"
 import { AlreadyDecided, InvalidInput, TaskBackendError, ToolCallNotFound } from "@perennial/domain/TaskError"
-import { size } from "@perennial/domain/TaskEvent"
 import { type CancelOptions, decodeCancel, type TaskManager } from "@perennial/domain/TaskManager"
 import { Effect, Equal, Option } from "effect"
 import { TaskEngine } from "../../TaskEngine.ts"

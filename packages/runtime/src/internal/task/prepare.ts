@@ -5,6 +5,7 @@
 import type { Agent } from "@perennial/domain/Agent"
 import { isUnreadable } from "@perennial/domain/EventPayload"
 import type { Outcome } from "@perennial/domain/Settlement"
+import type { Claim } from "@perennial/domain/TaskBackend"
 import type {
   ConversationNotFound,
   ConversationStoreError,
@@ -82,6 +83,14 @@ const withoutAgent = ({ claim, intents }: OwnedTask): Preparation =>
     }
   }
 
+/** Why the owner before has stopped, and how long nobody executed the task. */
+const lossOf = ({ lost, now }: Claim, journal: ReadonlyArray<StoredEvent>) => {
+  if (lost === undefined) return undefined
+  // An owner that wrote an event was alive, although it had not renewed its lease yet.
+  const from = lost.reason === "crash" ? Math.max(lost.at, journal.at(-1)?.at ?? 0) : lost.at
+  return { reason: lost.reason, gapMillis: Math.max(0, Math.round(now - from)) }
+}
+
 /** Reads the intents of the task. After a failure the next heartbeat reads them again. */
 const readIntents = ({ backend }: ExecutionHost, { claim, intents }: OwnedTask) =>
   claim.intents === 0 ? Effect.void : backend.intents(claim.taskId).pipe(
@@ -123,7 +132,7 @@ export const prepare = Effect.fnUntraced(function*(
   yield* commit.emit(log, [
     begun
       // The log fills in which text is void.
-      ? { type: "resumed", taskId, conversationId, attempt, discardAfter: 0 }
+      ? { type: "resumed", taskId, conversationId, attempt, discardAfter: 0, ...lossOf(claim, journal) }
       : { type: "started", taskId, conversationId, attempt }
   ])
   yield* storeMessages(store, owned)

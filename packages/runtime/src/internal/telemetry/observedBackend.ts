@@ -169,8 +169,11 @@ export const observedBackend = (
             ? Effect.contextWith((context: Context.Context<never>) => Effect.sync(() => lost(context, fence.taskId)))
             : Effect.void
       ),
-    release: (fence) =>
-      observed(call("release", backend.release(fence)), (_, { context }) => tasks.remove(context, fence.taskId)),
+    release: (fence, reason) =>
+      observed(
+        call("release", backend.release(fence, reason)),
+        (_, { context }) => tasks.remove(context, fence.taskId)
+      ),
     events: (id, options) => call("events", backend.events(id, options)),
     lastSeqs: (ids) => call("lastSeqs", backend.lastSeqs(ids)),
     owners: (ids) => call("owners", backend.owners(ids)),
