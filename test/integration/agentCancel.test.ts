@@ -175,7 +175,7 @@ describe.each(stores)("an agent over the Anthropic SDK is cancelled, on %s", (_,
         yield* fake.push(...moment.replies, { actions: [{ text: ["fine"] }] })
         const { id } = yield* manager.start({ message: "Go on.", conversationId })
         const before = moment.after === undefined
-          ? yield* Effect.as(fake.nextRequest, ["ack", "started"])
+          ? yield* Effect.as(fake.nextRequest, ["ack", "started", "model_request"])
           : yield* readUntil(id, moment.after)
         assert.strictEqual((yield* manager.cancel(id)).status, "cancelled")
         assert.deepStrictEqual(yield* Ref.get(yield* Finalized), moment.finalized)

@@ -31,7 +31,7 @@ describe("examples", () => {
     Effect.gen(function*() {
       const said = yield* output("quickstart")
       assert.match(said, /^1 \{\n {2}type: 'ack'/)
-      assert.match(said, /\n6 \{\n {2}type: 'done'/)
+      assert.match(said, /\n7 \{\n {2}type: 'done'/)
     }).pipe(Effect.provide(layer)))
 
   it.live("customAgent", () =>
