@@ -18,6 +18,7 @@ import * as TaskSpec from "@perennial/domain/TaskSpec"
 import { Effect, Option } from "effect"
 import { toTaskBackendError } from "./backendError.ts"
 import { encodeAck } from "./eventPayload.ts"
+import * as deletion from "./redisDeletionScripts.ts"
 import type { Argument, RunScript } from "./redisPrelude.ts"
 import { withRetries } from "./redisRetry.ts"
 import { toHeadOption, toPayloads, toRow } from "./redisTaskRow.ts"
@@ -144,7 +145,7 @@ export const make = (
   const deleteConversation: Service["deleteConversation"] = ({ conversationId, userId }) =>
     withRetries(
       () =>
-        Effect.flatMap(run(scripts.deleteConversation, [conversationId, userId]), (answer) => {
+        Effect.flatMap(run(deletion.deleteConversation, [conversationId, userId]), (answer) => {
           if (answer[0] === "busy") return new ConversationBusy({ conversationId, activeTaskId: answer[1] })
           const [, tasks, events, intents] = answer
           return Effect.succeed({ tasks, events, intents })
@@ -153,7 +154,7 @@ export const make = (
     )
 
   const forgetUser: Service["forgetUser"] = (userId) =>
-    withRetries(() => Effect.asVoid(run(scripts.forgetUser, [userId])), toTaskBackendError("forgetUser"))
+    withRetries(() => Effect.asVoid(run(deletion.forgetUser, [userId])), toTaskBackendError("forgetUser"))
 
   return { create, finish, putIntent, deleteConversation, forgetUser }
 }
