@@ -6,6 +6,7 @@ import * as StoreSetting from "@perennial/backends/StoreSetting"
 import type { TaskBackendError } from "@perennial/domain/TaskError"
 import type { WebhookStoreError } from "@perennial/domain/WebhookStore"
 import type * as NodeServer from "@perennial/http/NodeServer"
+import * as SettingNames from "@perennial/http/SettingNames"
 import { Cause, Console, Data, Effect, Exit, Layer, Logger, Option, References, Runtime } from "effect"
 import { HttpServer } from "effect/http"
 import * as Models from "./Models.ts"
@@ -76,7 +77,7 @@ const logging = ({ format, level }: ServerConfig.ServerConfig["log"]) =>
     Layer.succeed(References.MinimumLogLevel, level)
   )
 
-const warnOfMisspelt = Option.match(ServerConfig.misspelt(Object.keys(process.env)), {
+const warnOfMisspelt = Option.match(SettingNames.misspelt(Object.keys(process.env)), {
   onNone: () => Effect.void,
   onSome: Effect.logWarning
 })

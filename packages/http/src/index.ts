@@ -97,6 +97,11 @@ export * as Server from "./Server.ts"
 /**
  * @since 0.1.0
  */
+export * as SettingNames from "./SettingNames.ts"
+
+/**
+ * @since 0.1.0
+ */
 export * as Sse from "./Sse.ts"
 
 /**

@@ -4,6 +4,7 @@ import * as NodeServer from "@perennial/http/NodeServer"
 import * as Server from "@perennial/http/Server"
 import { Context, Deferred, Effect, Fiber, FileSystem, Layer } from "effect"
 import { HttpServer } from "effect/http"
+import { spawnSync } from "node:child_process"
 import { type Ended, makeProgram, type Options, perennial } from "./cli.ts"
 import { makeManager, portOf, serve } from "./nodeServer.ts"
 import { layerTokens, makeEcho } from "./support.ts"
@@ -299,4 +300,33 @@ describe("help", () => {
       }
       assert.strictEqual((yield* perennial(["--version"])).out, "perennial 1.2.3\n")
     }))
+
+  it.live("bash completes the flags that commands share, after each command that has them, and nothing that a command lacks", () =>
+    Effect.gen(function*() {
+      const { out } = yield* perennial(["--completions", "bash"])
+      const files = yield* FileSystem.FileSystem
+      const script = yield* files.makeTempFileScoped()
+      yield* files.writeFileString(script, out)
+      /** What the script offers for a command line, the last word of which is not complete. */
+      const offered = (...words: ReadonlyArray<string>) => {
+        const ask = `source "$0"; COMP_WORDS=(perennial "$@"); COMP_CWORD=$#; COMP_LINE="perennial $*"; `
+          + `COMP_POINT=\${#COMP_LINE}; $(complete -p perennial | sed "s/.*-F \\([^ ]*\\).*/\\1/") perennial "\${@: -1}" ""; `
+          + `printf "%s\\n" "\${COMPREPLY[@]}"`
+        const { status, stderr, stdout } = spawnSync("bash", ["-c", ask, script, ...words], { encoding: "utf8" })
+        assert.strictEqual(status, 0, stderr)
+        return lines(stdout).map((word) => word.trim())
+      }
+      const shared = ["--server", "--token-file", "--store", "--user", "--json", "--log-level", "--help"]
+      for (
+        const command of ["start", "watch", "cancel", "decide", "list", "show", "conversations", "export", "doctor"]
+      ) {
+        assert.includeMembers(offered(command, "--"), shared, command)
+      }
+      assert.deepStrictEqual(offered("list", "--st"), ["--status", "--store"])
+      assert.deepStrictEqual(offered("serve", "--s"), ["--store"])
+      assert.notIncludeMembers(offered("serve", "--"), ["--server", "--user"])
+      assert.includeMembers(offered("--"), ["--json", "--server", "--version", "--completions"])
+      assert.deepStrictEqual(offered("--server", "http://127.0.0.1", "canc"), ["cancel"])
+      assert.deepStrictEqual(offered("list", "--log-level", "err"), ["error"])
+    }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)))
 })

@@ -3,13 +3,26 @@
  */
 import { RunnerId } from "@perennial/domain/Ids"
 import { TaskBackend } from "@perennial/domain/TaskBackend"
-import { Clock, Context, Duration, Effect, FileSystem, Layer, Option, Predicate, Schema, Stream } from "effect"
+import {
+  Clock,
+  ConfigProvider,
+  Context,
+  Duration,
+  Effect,
+  FileSystem,
+  Layer,
+  Option,
+  Predicate,
+  Schema,
+  Stream
+} from "effect"
 import { Command } from "effect/cli"
 import { FetchHttpClient, HttpClient } from "effect/http"
 import { OpenApi } from "effect/http-api"
 import { Api } from "../Api.ts"
 import * as Client from "../Client.ts"
 import * as ListenConfig from "../ListenConfig.ts"
+import * as SettingNames from "../SettingNames.ts"
 import { exitCodes, Failure, toFailure } from "./failure.ts"
 import { brief, Output, table, toJson } from "./output.ts"
 import { load } from "./packages.ts"
@@ -67,15 +80,34 @@ const versions = Effect.gen(function*() {
   return ours.size > 1 ? wrong(`The packages of Perennial have different versions: ${detail}.`) : ok(detail)
 })
 
-const settings = ListenConfig.config.pipe(
-  Effect.map(({ host, port, tokens }) =>
-    ok(
-      `A server here would listen on ${host}:${port}, ${
-        tokens.length === 0 ? "without users" : `with ${tokens.length} tokens`
-      }.`
-    )
-  ),
-  Effect.mapError((error) => new Failure({ code: exitCodes.usage, line: error.cause.message }))
+/** The names of the variables of the environment below a part of a name. */
+const namesBelow = (
+  provider: ConfigProvider.ConfigProvider,
+  path: ReadonlyArray<string>
+): Effect.Effect<ReadonlyArray<string>, ConfigProvider.SourceError> =>
+  Effect.flatMap(provider.load(path), (node) => {
+    const own = node?.value === undefined ? [] : [path.join("_")]
+    if (node?._tag !== "Record") return Effect.succeed(own)
+    const below = Effect.forEach([...node.keys], (key) => namesBelow(provider, [...path, key]))
+    return Effect.map(below, (names) => [...own, ...names.flat()])
+  })
+
+/** The variables of servers, of this program and of Perennial's own tests. */
+const isRead = (name: string): boolean =>
+  name === "PERENNIAL_SERVER" || name === "PERENNIAL_TOKEN" || name.startsWith("PERENNIAL_TEST_")
+
+const settings = Effect.gen(function*() {
+  const { host, port, tokens } = yield* ListenConfig.config
+  const names = yield* namesBelow(yield* ConfigProvider.ConfigProvider, [])
+  const users = tokens.length === 0 ? "without users" : `with ${tokens.length} tokens`
+  return Option.match(SettingNames.misspelt(names.filter((name) => !isRead(name))), {
+    onNone: () => ok(`A server here would listen on ${host}:${port}, ${users}.`),
+    onSome: warning
+  })
+}).pipe(
+  Effect.mapError((error) =>
+    new Failure({ code: exitCodes.usage, line: error._tag === "ConfigError" ? error.cause.message : error.message })
+  )
 )
 
 /** The paths of this version that a server does not have. */

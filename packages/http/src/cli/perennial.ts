@@ -4,6 +4,7 @@
 // @effect-diagnostics strictEffectProvide:off
 import { Cause, Effect, Layer, Option, Predicate } from "effect"
 import { CliConfig, CliError, CliOutput, Command, GlobalFlag, TerminalCapabilities } from "effect/cli"
+import * as Completions from "./completions.ts"
 import { conversations } from "./conversations.ts"
 import { doctor } from "./doctor.ts"
 import { exitCodes, Failure, toFailure, toLine } from "./failure.ts"
@@ -41,7 +42,13 @@ const layerPresenter = Layer.unwrap(Effect.gen(function*() {
 
 /** Without the wizard: a program that asks questions does not fit into scripts. */
 const builtIns = CliConfig.layer({
-  builtIns: [GlobalFlag.Help, GlobalFlag.Version, GlobalFlag.Completions, GlobalFlag.LogLevel]
+  builtIns: [
+    GlobalFlag.Help,
+    GlobalFlag.Version,
+    // A server opens a store, and works at no other place.
+    Completions.make((command) => command !== serve.name),
+    GlobalFlag.LogLevel
+  ]
 })
 
 const isHelp = (error: unknown): error is CliError.ShowHelp =>
