@@ -7,7 +7,7 @@
 import type { ConversationStore } from "@perennial/domain/ConversationStore"
 import { HandOver } from "@perennial/domain/HandOver"
 import type { TaskManager } from "@perennial/domain/TaskManager"
-import { ByteSize, Duration, Effect, Layer } from "effect"
+import { ByteSize, Duration, Effect, Function, Layer } from "effect"
 import {
   type FindMyWay,
   HttpIncomingMessage,
@@ -15,13 +15,15 @@ import {
   HttpPlatform,
   HttpRouter,
   HttpServer,
+  HttpServerResponse,
   UrlParams
 } from "effect/http"
-import { HttpApiBuilder, HttpApiScalar, OpenApi } from "effect/http-api"
+import { HttpApi, HttpApiBuilder, type HttpApiGroup, HttpApiScalar, OpenApi } from "effect/http-api"
 import * as AccountHandlers from "./AccountHandlers.ts"
 import { Api } from "./Api.ts"
 import { type Authorization, tokenKey } from "./Authorization.ts"
 import * as ConversationHandlers from "./ConversationHandlers.ts"
+import type { Face, Group } from "./Face.ts"
 import * as Feed from "./Feed.ts"
 import * as Handlers from "./Handlers.ts"
 import { LinkBase } from "./internal/linkBase.ts"
@@ -66,6 +68,8 @@ export interface RouteOptions {
   readonly responseTimeout?: Duration.Input | undefined
   /** Whether the page `/docs` is served, which takes three megabytes of memory; true by default. */
   readonly docs?: boolean | undefined
+  /** Other protocols over the same tasks: `docs/faces/README.md` lists them. None by default. */
+  readonly faces?: ReadonlyArray<Face> | undefined
 }
 
 /**
@@ -108,6 +112,14 @@ const compressed = HttpRouter.middleware(
   )
 ).layer
 
+/** The document is made when somebody asks for it first. */
+const layerDocument = <Groups extends HttpApiGroup.Constraint>(api: HttpApi.HttpApi<"perennial", Groups>) => {
+  const response = Function.memoize((described: typeof api) =>
+    HttpServerResponse.jsonUnsafe(OpenApi.fromApi(described))
+  )
+  return HttpRouter.add("GET", "/openapi.json", Effect.sync(() => response(api)))
+}
+
 const withoutSlash = (text: string): string => text.replace(/\/+$/, "")
 
 /**
@@ -124,17 +136,22 @@ const withoutSlash = (text: string): string => text.replace(/\/+$/, "")
 export const layerRoutes = (options?: RouteOptions) => {
   const prefix = withoutSlash(options?.prefix ?? "")
   const docs = options?.docs ?? true
+  const faces = options?.faces ?? []
   const base = options?.publicUrl === undefined ? prefix : withoutSlash(options.publicUrl)
   const maxBodySize = options?.maxBodySize === undefined
     ? ByteSize.mebibytes(8)
     : ByteSize.fromInputUnsafe(options.maxBodySize)
   const api = Api.annotate(OpenApi.Servers, [{ url: base === "" ? "/" : base }])
+  const groups: ReadonlyArray<Group> = [...Object.values(Api.groups), ...faces.map(({ group }) => group)]
+  const described = HttpApi.make("perennial").add(Api.groups.tasks, ...groups).annotateMerge(api.annotations)
   const underPrefix = Layer.effect(
     HttpRouter.HttpRouter,
     Effect.map(HttpRouter.HttpRouter, (router) => prefix === "" ? router : router.prefixed(prefix))
   )
   return Layer.mergeAll(
-    HttpApiBuilder.layer(api, { openapiPath: "/openapi.json" }).pipe(
+    HttpApiBuilder.layer(api).pipe(
+      Layer.merge(layerDocument(described)),
+      Layer.merge(faces.reduce<Face["routes"]>((all, { routes }) => Layer.merge(all, routes), Layer.empty)),
       Layer.provide([
         Handlers.layerTasks,
         ConversationHandlers.layer,
@@ -151,7 +168,7 @@ export const layerRoutes = (options?: RouteOptions) => {
     ),
     // Embedded: the page loads nothing from elsewhere. It has three megabytes, compressed less than one.
     docs ?
-      HttpApiScalar.layer(api, {
+      HttpApiScalar.layer(described, {
         path: "/docs",
         scalar: { withDefaultFonts: false }
       }).pipe(
@@ -160,10 +177,10 @@ export const layerRoutes = (options?: RouteOptions) => {
       Layer.empty
   ).pipe(
     Layer.provide(underPrefix),
-    Layer.merge(layerNotFound({ prefix, docs })),
+    Layer.merge(layerNotFound({ prefix, docs, groups })),
     Layer.merge(layerTicketed(prefix)),
     Layer.provide(Tickets.layer(options?.tickets)),
-    Layer.merge(Layer.effectDiscard(checkPolicies(Api))),
+    Layer.merge(Layer.effectDiscard(checkPolicies(groups))),
     Layer.provide(Layer.succeed(LinkBase, base)),
     Layer.provide(Layer.succeed(PublicUrl, options?.publicUrl)),
     Layer.provide(Layer.succeed(HttpIncomingMessage.MaxBodySize, maxBodySize)),

@@ -69,11 +69,11 @@ export class EventStreams extends Context.Service<EventStreams, {
    * The response that streams these events, as `eventLog` unless a wire is given. It ends with its source, or at once after
    * its goodbye if the largest number of streams is open, of all users or of `userId`.
    */
-  readonly response: (
-    events: Stream.Stream<StoredEvent, StreamLost | TaskBackendError>,
+  readonly response: <Event extends StoredEvent>(
+    events: Stream.Stream<Event, StreamLost | TaskBackendError>,
     options?: {
       readonly headers?: Readonly<Record<string, string>> | undefined
-      readonly wire?: Wire | undefined
+      readonly wire?: Wire<Event> | undefined
       /** Whose stream it is; without it the stream counts for no user. */
       readonly userId?: UserId | undefined
       /**

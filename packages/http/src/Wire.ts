@@ -8,12 +8,13 @@ import type { Array } from "effect"
 import { comment, encode, retry } from "./internal/eventFrames.ts"
 
 /**
- * What a stream of events looks like on the wire. A stream may keep state in the `encode` of a wire of its own.
+ * What a stream of events looks like on the wire. A stream may keep state in the `encode` of a wire of its own. `Event` is what its
+ * source has: a wire may need more than the event.
  *
  * @since 0.1.0
  * @category models
  */
-export interface Wire {
+export interface Wire<in Event extends StoredEvent = StoredEvent> {
   /** Headers of the response, besides those that keep proxies from buffering. */
   readonly headers: Readonly<Record<string, string>>
   /** The first bytes, sent at once. `retryMillis` is how long a reader shall wait before it connects again. */
@@ -22,7 +23,7 @@ export interface Wire {
   readonly heartbeat: Uint8Array
   /** The last bytes of a stream that ends before its source. */
   readonly goodbye: (retryMillis: number) => Uint8Array
-  readonly encode: (events: Array.NonEmptyReadonlyArray<StoredEvent>) => Uint8Array
+  readonly encode: (events: Array.NonEmptyReadonlyArray<Event>) => Uint8Array
 }
 
 const ok = comment("ok")

@@ -52,6 +52,11 @@ export * as EventReader from "./EventReader.ts"
 /**
  * @since 0.1.0
  */
+export * as Face from "./Face.ts"
+
+/**
+ * @since 0.1.0
+ */
 export * as Feed from "./Feed.ts"
 
 /**

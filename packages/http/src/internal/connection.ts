@@ -10,7 +10,7 @@ import { Array as Arr, Cause, Effect, Exit, type Fiber, Pull, Scope } from "effe
 import type { Wire } from "../Wire.ts"
 import type { StreamMeter } from "./streamMeter.ts"
 
-type Events = Arr.NonEmptyReadonlyArray<StoredEvent>
+type Events<Event extends StoredEvent = StoredEvent> = Arr.NonEmptyReadonlyArray<Event>
 type Bytes = Arr.NonEmptyReadonlyArray<Uint8Array>
 
 /** The state that all connections of a server share. */
@@ -40,8 +40,8 @@ const worthWriting = 16
 
 const isSmall = (batch: Events): boolean => batch.length < worthWriting && !batch.some(({ event }) => isTerminal(event))
 
-export interface ConnectionOptions {
-  readonly wire: Wire
+export interface ConnectionOptions<Event extends StoredEvent> {
+  readonly wire: Wire<Event>
   /** Undefined: the connection counts for no user. */
   readonly userId: UserId | undefined
   /** When the connection ends, in milliseconds since 1970-01-01T00:00Z. It writes no event after this time. */
@@ -63,17 +63,17 @@ const count = ({ openOf }: Connections, userId: UserId | undefined, more: 1 | -1
 }
 
 /** The bytes of a connection whose events come from `source`; the connection is open until `scope` closes. */
-export const connect = (
+export const connect = <Event extends StoredEvent>(
   connections: Connections,
-  { expiresAt, userId, wire }: ConnectionOptions,
-  source: Pull.Pull<Events, StreamLost | TaskBackendError>,
+  { expiresAt, userId, wire }: ConnectionOptions<Event>,
+  source: Pull.Pull<Events<Event>, StreamLost | TaskBackendError>,
   scope: Scope.Scope
 ): Effect.Effect<Pull.Pull<Bytes>> => {
   let phase: "opening" | "open" | "over" = "opening"
   let wroteLittle = false
   let refused = false
   /** The pull that is under way, or that ended while a heartbeat was being written. */
-  let pull: Fiber.Fiber<Events, StreamLost | TaskBackendError | Cause.Done> | undefined
+  let pull: Fiber.Fiber<Events<Event>, StreamLost | TaskBackendError | Cause.Done> | undefined
 
   const heartbeat = Effect.succeed<Bytes>([wire.heartbeat])
   const goodbye = Effect.sync((): Bytes => {
@@ -90,7 +90,7 @@ export const connect = (
 
   const mustEnd = () => connections.draining || connections.now() >= expiresAt
 
-  const deliver = (exit: Exit.Exit<Events, StreamLost | TaskBackendError | Cause.Done>): Pull.Pull<Bytes> => {
+  const deliver = (exit: Exit.Exit<Events<Event>, StreamLost | TaskBackendError | Cause.Done>): Pull.Pull<Bytes> => {
     pull = undefined
     if (Exit.isSuccess(exit)) {
       if (connections.now() >= expiresAt) return goodbye

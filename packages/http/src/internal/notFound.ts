@@ -11,24 +11,33 @@ import {
   HttpServerRespondable,
   HttpServerResponse
 } from "effect/http"
-import { Api } from "../Api.ts"
+import type { Group } from "../Face.ts"
 import { InvalidRequest, MethodNotAllowed, RouteNotFound } from "../Problems.ts"
 import { pathOf } from "./requestPath.ts"
 
 /** Knows the methods of every path, also of paths with ids that are too long; asked only when a request has failed. */
-const table = FindMyWay.make<true>({ maxParamLength: Number.MAX_SAFE_INTEGER })
-const methods = new Set<string>(["GET"])
-for (const path of ["/docs", "/openapi.json"] as const) table.on("GET", path, true)
-for (const group of Object.values(Api.groups)) {
-  for (const { method, path } of Object.values(group.endpoints)) {
-    methods.add(method)
-    table.on(method, path, true)
+const makeTable = (groups: ReadonlyArray<Group>) => {
+  const table = FindMyWay.make<true>({ maxParamLength: Number.MAX_SAFE_INTEGER })
+  const methods = new Set<string>(["GET"])
+  for (const path of ["/docs", "/openapi.json"] as const) table.on("GET", path, true)
+  for (const group of groups) {
+    for (const { method, path } of Object.values(group.endpoints)) {
+      methods.add(method)
+      table.on(method, path, true)
+    }
   }
+  return (path: string) => [...methods].filter((method) => table.find(method, path) !== undefined)
 }
 
 interface Options {
   readonly prefix: string
+  /** Whether the page `/docs` is served. */
   readonly docs: boolean
+  readonly groups: ReadonlyArray<Group>
+}
+
+interface Known extends Options {
+  readonly methodsOf: (path: string) => ReadonlyArray<string>
 }
 
 const wellEncoded = (path: string): boolean => {
@@ -43,15 +52,14 @@ const wellEncoded = (path: string): boolean => {
 const invalidPath = (message: string) =>
   new InvalidRequest({ errors: [{ path: ["params"], message }], detail: `params: ${message}` })
 
-/** `docs`: whether the page `/docs` is served. */
-const respond = (path: string, { docs, prefix }: Options, method: string) => {
+const respond = (path: string, { docs, methodsOf, prefix }: Known, method: string) => {
   if (!wellEncoded(path)) {
     return HttpServerRespondable.toResponse(invalidPath("Expected a path in which percent-encoding is valid UTF-8"))
   }
   const inside = path.slice(prefix.length) || "/"
   const shown = path.length <= 200 ? path : `${path.slice(0, 200)}…`
   const exists = docs || inside !== "/docs"
-  const allow = exists ? [...methods].filter((method) => table.find(method, inside) !== undefined) : []
+  const allow = exists ? methodsOf(inside) : []
   if (allow.includes(method === "HEAD" ? "GET" : method)) {
     return HttpServerRespondable.toResponse(invalidPath("Expected ids of at most 200 characters"))
   }
@@ -78,9 +86,10 @@ const routed = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"] as const
  */
 export const layerNotFound = (options: Options): Layer.Layer<never, never, HttpRouter.HttpRouter> => {
   const { prefix } = options
+  const known = { ...options, methodsOf: makeTable(options.groups) }
   const answer = Effect.flatMap(
     HttpServerRequest.HttpServerRequest,
-    (request) => respond(pathOf(request), options, request.method)
+    (request) => respond(pathOf(request), known, request.method)
   )
   const middleware = HttpRouter.middleware(
     (app) =>

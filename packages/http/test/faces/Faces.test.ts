@@ -1,0 +1,78 @@
+/** What holds for every face. */
+import { assert, describe, it } from "@effect/vitest"
+import * as AiSdk from "@perennial/http/faces/ai-sdk/AiSdk"
+import { Effect } from "effect"
+import { readdirSync, readFileSync } from "node:fs"
+import { dirname, join, relative } from "node:path"
+import { fileURLToPath } from "node:url"
+import { checkPolicies } from "../../src/internal/policies.ts"
+import { json, makeCall, post, problem } from "../support.ts"
+
+const source = fileURLToPath(new URL("../../src", import.meta.url))
+const imports = /^(?:import|export)\s+(?:[^"']*?\sfrom\s+)?["'](\.[^"']+)["']/gm
+
+/** The modules of the package, and what they import of it. */
+const modules = readdirSync(source, { recursive: true, encoding: "utf8" })
+  .filter((name) => name.endsWith(".ts"))
+  .map((name) => ({
+    name,
+    imports: [...readFileSync(join(source, name), "utf8").matchAll(imports)].map(([, path = ""]) =>
+      relative(source, join(source, dirname(name), path))
+    )
+  }))
+
+const faceOf = (name: string): string | undefined => /^faces\/([^/]+)\//.exec(name)?.[1]
+
+const faces = { "ai-sdk": AiSdk.face }
+
+describe("faces", () => {
+  it("no module outside a face imports it, so that a face that is not mounted is not loaded", () => {
+    const names = new Set(modules.flatMap(({ name }) => faceOf(name) ?? []))
+    assert.deepStrictEqual([...names].toSorted(), Object.keys(faces).toSorted())
+    for (const { imports, name } of modules) {
+      for (const imported of imports) {
+        const face = faceOf(imported)
+        assert.isTrue(face === undefined || face === faceOf(name), `${name} imports ${imported}`)
+      }
+    }
+  })
+
+  it.effect("every endpoint of a face has a user", () => checkPolicies(Object.values(faces).map(({ group }) => group)))
+
+  for (const [name, face] of Object.entries(faces)) {
+    const endpoints = Object.values(face.group.endpoints)
+
+    it.effect(`${name}: its paths exist only where it is mounted, in the document and with 405, too`, () =>
+      Effect.gen(function*() {
+        const without = yield* makeCall()
+        const mounted = yield* makeCall({ server: { faces: [face], prefix: "/agents" } })
+        const { paths } = yield* json(yield* mounted("/agents/openapi.json"))
+        const { paths: fewer } = yield* json(yield* without("/openapi.json"))
+        for (const { method, path } of endpoints) {
+          const documented = path.replaceAll(/:(\w+)/g, "{$1}")
+          assert.property(paths, documented)
+          assert.notProperty(fewer, documented)
+          assert.strictEqual(
+            (yield* problem(yield* without(path, { method }))).type,
+            "urn:perennial:problem:route-not-found"
+          )
+          const wrong = yield* problem(yield* mounted(`/agents${path}`, { method: "DELETE" }))
+          assert.strictEqual(wrong.status, 405)
+          assert.include(wrong.allow, method)
+        }
+      }))
+
+    it.effect(`${name}: the server accepts the example of each body`, () =>
+      Effect.gen(function*() {
+        const call = yield* makeCall({ server: { faces: [face] } })
+        const { paths } = yield* json(yield* call("/openapi.json"))
+        for (const { method, path } of endpoints) {
+          const operation = Object(paths)[path.replaceAll(/:(\w+)/g, "{$1}")][method.toLowerCase()]
+          const example = operation.requestBody?.content["application/json"].example
+          if (example === undefined) continue
+          const answer = yield* call(path, { ...post(example), method })
+          assert.strictEqual(answer.status, 200)
+        }
+      }))
+  }
+})
