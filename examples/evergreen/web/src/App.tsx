@@ -1,21 +1,23 @@
 /** The routes, the sidebar, and the keys that work everywhere. Pages beside the chat are loaded when they are opened. */
-import { lazy, Suspense, useEffect, useState } from "react"
+import { Suspense, useEffect, useState } from "react"
 import { Redirect, Route, Switch, useLocation } from "wouter"
+import { forget, useFailure } from "./attempt.ts"
 import { Chat } from "./chat/Chat.tsx"
 import { closeDrawer } from "./drawer.ts"
 import { onKeys } from "./keys.ts"
+import { later } from "./later.ts"
 import { useNotices } from "./notices.ts"
 import { Shortcuts } from "./Shortcuts.tsx"
 import { Sidebar } from "./Sidebar.tsx"
 import * as conversation from "./state/conversation.ts"
 import { useLists } from "./state/lists.ts"
 
-const SignIn = lazy(() => import("./SignIn.tsx"))
-const Inbox = lazy(() => import("./inbox/Inbox.tsx"))
-const Tasks = lazy(() => import("./tasks/Tasks.tsx"))
-const TaskPage = lazy(() => import("./tasks/TaskPage.tsx"))
-const Agents = lazy(() => import("./Agents.tsx"))
-const SettingsPage = lazy(() => import("./SettingsPage.tsx"))
+const SignIn = later(() => import("./SignIn.tsx"))
+const Inbox = later(() => import("./inbox/Inbox.tsx"))
+const Tasks = later(() => import("./tasks/Tasks.tsx"))
+const TaskPage = later(() => import("./tasks/TaskPage.tsx"))
+const Agents = later(() => import("./Agents.tsx"))
+const SettingsPage = later(() => import("./SettingsPage.tsx"))
 
 function NewChat() {
   const [id] = useState(() => crypto.randomUUID())
@@ -58,6 +60,15 @@ function Pages() {
   )
 }
 
+function Failure() {
+  const failure = useFailure()
+  return failure === undefined ? null : (
+    <p className="failure" role="alert">
+      {failure} <button type="button" className="ghost small" onClick={forget}>Close</button>
+    </p>
+  )
+}
+
 export function App() {
   const [, navigate] = useLocation()
   const signedOut = useLists((state) => state.signedOut)
@@ -91,6 +102,7 @@ export function App() {
         <Sidebar />
       </dialog>
       <Shortcuts />
+      <Failure />
     </>
   )
 }

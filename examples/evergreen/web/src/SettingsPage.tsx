@@ -1,6 +1,7 @@
 /** What a person can set in this browser, and what runs on the other side. */
 import { useEffect, useState } from "react"
 import * as api from "./api.ts"
+import { attempt } from "./attempt.ts"
 import { Header } from "./Header.tsx"
 import { set, type Settings, useSetting } from "./settings.ts"
 import ShortcutList from "./ShortcutList.tsx"
@@ -89,7 +90,7 @@ export default function SettingsPage() {
               <button
                 type="button"
                 className="quiet small"
-                onClick={() => void api.signOut().then(() => location.reload())}
+                onClick={() => attempt(api.signOut().then(() => location.reload()))}
               >
                 Sign out
               </button>

@@ -1,8 +1,9 @@
 /** The list of shortcuts, which `?` opens. */
-import { lazy, Suspense, useEffect, useRef } from "react"
+import { Suspense, useEffect, useRef } from "react"
 import { onKeys } from "./keys.ts"
+import { later } from "./later.ts"
 
-const ShortcutList = lazy(() => import("./ShortcutList.tsx"))
+const ShortcutList = later(() => import("./ShortcutList.tsx"))
 
 export function Shortcuts() {
   const dialog = useRef<HTMLDialogElement>(null)

@@ -3,6 +3,7 @@ import { Bot, Hand, Inbox, ListTodo, Moon, Plus, Search, Settings, Sun } from "l
 import { type ReactNode, useDeferredValue, useState } from "react"
 import { Link, useLocation } from "wouter"
 import type { ListedConversation } from "./api.ts"
+import { attempt } from "./attempt.ts"
 import { closeDrawer } from "./drawer.ts"
 import { toggleTheme } from "./settings.ts"
 import * as lists from "./state/lists.ts"
@@ -128,7 +129,7 @@ export function Sidebar() {
           : <Conversations list={conversations} wanted={wanted} />}
         {more
           ? (
-            <button type="button" className="ghost small" onClick={() => void lists.readOlderConversations()}>
+            <button type="button" className="ghost small" onClick={() => attempt(lists.readOlderConversations())}>
               Older conversations
             </button>
           )

@@ -89,10 +89,6 @@ export const taskCounts = (): Promise<Counts> => get("/tasks/counts")
 
 export const task = (id: string): Promise<Task> => get(`/tasks/${at(id)}`)
 
-export const cancel = async (id: string): Promise<void> => {
-  await send("POST", `/tasks/${at(id)}/cancel`, {})
-}
-
 export const decide = async (id: string, toolCallId: string, decision: Decision): Promise<void> => {
   await send("POST", `/tasks/${at(id)}/decisions/${at(toolCallId)}`, decision)
 }
@@ -126,18 +122,23 @@ export const messages = (id: string): Promise<ReadonlyArray<Message>> =>
 export const replaced = (id: string): Promise<ReadonlyArray<Message>> =>
   allMessages(`/conversations/${at(id)}/replaced`)
 
-/** The key makes a start safe to repeat after no answer: the message is stored once, however often it is sent. */
-const startSafely = async (path: string, body: unknown): Promise<Task> => {
-  const key = { "idempotency-key": crypto.randomUUID() }
+/** Sends until the server answers. Only for requests that may be repeated. */
+const sendSafely = async (path: string, body: unknown, headers?: Record<string, string>): Promise<Response> => {
   for (let wait = 500;; wait = Math.min(wait * 2, 8_000)) {
     try {
-      return await (await send("POST", path, body, key)).json()
+      return await send("POST", path, body, headers)
     } catch (error) {
       if (error instanceof Problem && (error.status < 500 || error.type === "capacity-exceeded")) throw error
       await sleep(wait)
     }
   }
 }
+
+/** The key makes a start safe to repeat after no answer: the message is stored once, however often it is sent. */
+const startSafely = async (path: string, body: unknown): Promise<Task> =>
+  (await sendSafely(path, body, { "idempotency-key": crypto.randomUUID() })).json()
+
+export const cancel = (id: string): Promise<Response> => sendSafely(`/tasks/${at(id)}/cancel`, {})
 
 export interface Start {
   readonly text: string

@@ -1,8 +1,10 @@
 /** A conversation: its title and state, its rows, and where one writes. */
-import { lazy, Suspense, useCallback, useEffect, useMemo, useState } from "react"
+import { Suspense, useCallback, useEffect, useMemo, useState } from "react"
 import { useLocation } from "wouter"
+import { attempt } from "../attempt.ts"
 import { Header } from "../Header.tsx"
 import { onKeys } from "../keys.ts"
+import { later } from "../later.ts"
 import * as conversation from "../state/conversation.ts"
 import { useLists } from "../state/lists.ts"
 import { shownRows } from "../state/versions.ts"
@@ -10,7 +12,7 @@ import { Composer, type Draft, emptyDraft } from "./Composer.tsx"
 import { Messages } from "./Messages.tsx"
 import { Welcome } from "./Welcome.tsx"
 
-const ConversationActions = lazy(() => import("./ConversationActions.tsx"))
+const ConversationActions = later(() => import("./ConversationActions.tsx"))
 
 type State = readonly ["lost" | "need" | "running", string]
 
@@ -71,7 +73,7 @@ export function Chat({ id, isNew }: { readonly id: string; readonly isNew: boole
   const active = useMemo(() => open?.live.filter(conversation.isGoing) ?? [], [open])
   const onEdit = useCallback((replaces: string, text: string) => setDraft({ text, files: [], replaces }), [])
   const onVersion = useCallback((of: string, shown: string) => conversation.showVersion(id, of, shown), [id])
-  const onAgain = useCallback(() => void conversation.regenerate(id), [id])
+  const onAgain = useCallback(() => attempt(conversation.regenerate(id)), [id])
   useEffect(() => {
     const lastAsked = rows.findLast((row) => row.kind === "user" && row.id !== undefined)
     return onKeys({

@@ -2,6 +2,7 @@
 import { ArrowUp, ListPlus, Paperclip, Square, X, Zap } from "lucide-react"
 import { type ClipboardEvent, type DragEvent, type KeyboardEvent, useEffect, useRef, useState } from "react"
 import * as api from "../api.ts"
+import { attempt } from "../attempt.ts"
 import * as conversation from "../state/conversation.ts"
 import { attach } from "./files.ts"
 import { FileView } from "./RowView.tsx"
@@ -32,7 +33,7 @@ function Actions({ canSend, onInterrupt, running }: {
         type="button"
         className="quiet"
         title="Stop (Esc)"
-        onClick={() => void api.cancel(running.task.id)}
+        onClick={() => attempt(api.cancel(running.task.id))}
       >
         <Square aria-hidden /> Stop
       </button>
@@ -94,7 +95,7 @@ export function Composer({ active, draft, id, onSent, setDraft }: {
       void send(event.ctrlKey || event.metaKey ? "interrupt" : "enqueue")
     } else if (event.key === "Escape") {
       if (draft.replaces !== undefined) setDraft(emptyDraft)
-      else if (running !== undefined) void api.cancel(running.task.id)
+      else if (running !== undefined) attempt(api.cancel(running.task.id))
     }
   }
   const onPaste = (event: ClipboardEvent) => {

@@ -67,7 +67,13 @@ function User({ onEdit, onVersion, row }: RowProps & { readonly row: Row & { kin
   const { files, id, text, versions, waits } = row
   const editable = id !== undefined && text !== "" && (versions === undefined || versions.at(-1) === id)
   return (
-    <div className="user" role="group" aria-label="You" data-waits={waits || undefined}>
+    <div
+      className="user"
+      role="group"
+      aria-label="You"
+      data-waits={waits || undefined}
+      data-stored={id !== undefined || undefined}
+    >
       <div className="said">
         {files.length === 0
           ? null

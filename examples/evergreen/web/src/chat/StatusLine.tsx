@@ -2,6 +2,7 @@
 import { CircleAlert, CircleSlash, Clock, Hand, RotateCcw } from "lucide-react"
 import type { ReactNode } from "react"
 import * as api from "../api.ts"
+import { attempt } from "../attempt.ts"
 import type { Live } from "../state/conversation.ts"
 import { Elapsed } from "../time.tsx"
 
@@ -68,7 +69,9 @@ export function StatusLine({ connected, last, live, onAgain }: {
       return (
         <p className="status">
           <Clock aria-hidden /> Waits for the answer before it
-          <button type="button" className="ghost small" onClick={() => void api.cancel(live.task.id)}>Remove</button>
+          <button type="button" className="ghost small" onClick={() => attempt(api.cancel(live.task.id))}>
+            Remove
+          </button>
         </p>
       )
     default:

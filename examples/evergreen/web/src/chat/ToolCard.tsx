@@ -1,10 +1,11 @@
 /** A tool call: one line, and its arguments, decision and result when it is opened. */
 import type { ToolCallView } from "@perennial/domain/TaskView"
 import { ChevronRight, CircleAlert, CircleCheck, CircleSlash, Clock, Hand, LoaderCircle } from "lucide-react"
-import { lazy, type ReactNode, Suspense } from "react"
+import { type ReactNode, Suspense } from "react"
+import { later } from "../later.ts"
 import { brief, pretty } from "./json.ts"
 
-const Approval = lazy(() => import("./Approval.tsx"))
+const Approval = later(() => import("./Approval.tsx"))
 
 const states: Record<ToolCallView["status"], readonly [string, ReactNode]> = {
   requested: ["Asked for", <Clock key="i" />],

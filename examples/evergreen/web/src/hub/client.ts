@@ -1,4 +1,5 @@
 /** A tab's end of the hub: it tells what the tab wants, and passes on the news. */
+import { persistent } from "../later.ts"
 import type { News, Wish } from "./messages.ts"
 // oxlint-disable-next-line import/default -- Vite makes this module
 import workerUrl from "./worker.ts?sharedworker&url"
@@ -37,7 +38,7 @@ const listen = (to: MessagePort): void => {
 
 /** A browser without shared workers, such as some of phones: the page is its own hub. Only one of its pages is visible. */
 const listenHere = async (): Promise<void> => {
-  const { connect } = await import("./hub.ts")
+  const { connect } = await persistent(() => import("./hub.ts"))
   const { port1, port2 } = new MessageChannel()
   connect(port1)
   listen(port2)

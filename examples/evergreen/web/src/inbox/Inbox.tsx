@@ -3,6 +3,7 @@ import { CircleCheck, Hand } from "lucide-react"
 import { type ReactNode, useCallback, useEffect, useState } from "react"
 import { Link, useLocation } from "wouter"
 import type { WaitingApproval } from "../api.ts"
+import { attempt } from "../attempt.ts"
 import Approval from "../chat/Approval.tsx"
 import { brief } from "../chat/json.ts"
 import { Header } from "../Header.tsx"
@@ -76,7 +77,7 @@ function Decide({ approval, title }: { readonly approval: WaitingApproval; reado
         {" "}
         <Link href={`/c/${encodeURIComponent(approval.conversationId)}`}>{title}</Link>
       </p>
-      <Approval {...approval} onDecided={() => void lists.readApprovals()} />
+      <Approval {...approval} onDecided={() => attempt(lists.readApprovals())} />
       <p className="keys">
         <kbd>A</kbd> allow <kbd>D</kbd> deny <kbd>J</kbd> <kbd>K</kbd> next, previous
       </p>

@@ -68,6 +68,10 @@ const follow = (task: api.ListedTask, asked?: Live["asked"]): void => {
   hub.follow(task.id, () => liveOf(task.id)?.view.cursor ?? 0)
 }
 
+const followActive = (id: string): void => {
+  for (const task of lists.tasksOf(id)) if (lists.isActive(task)) follow(task)
+}
+
 const readReplaced = async (id: string, messages: ReadonlyArray<api.Message>): Promise<ReadonlyArray<api.Message>> =>
   messages.some(({ replaces }) => replaces !== undefined) ? api.replaced(id) : []
 
@@ -121,7 +125,8 @@ const accept = (news: News): void => {
     for (const task of news.tasks.toReversed()) {
       if (task.conversationId !== open.id) continue
       setLive(task.id, () => ({ task }))
-      if (lists.isActive(task)) follow(task)
+      // The feed may be faster than the answer to `send`, which will show this message instead of the one that is being sent.
+      if (lists.isActive(task) && open.pending.length === 0) follow(task)
     }
   }
 }
@@ -152,7 +157,7 @@ const load = async (id: string): Promise<void> => {
       // How the last task failed or was stopped is only in its log.
       if (lists.isActive(task) || (task.status !== "completed" && task === items[0])) follow(task)
     }
-    for (const task of lists.tasksOf(id)) if (lists.isActive(task)) follow(task)
+    followActive(id)
   } catch (error) {
     const missing = error instanceof api.Problem && error.status === 404
     setOpen(id, () => ({ state: missing ? "missing" : "failed" }))
@@ -197,6 +202,7 @@ export const send = async (start: api.Start): Promise<void> => {
     follow(await api.start(start), { text, files })
   } finally {
     setOpen(id, ({ pending }) => ({ pending: pending.filter((one) => one.key !== key) }))
+    if (store.get().open?.pending.length === 0) followActive(id)
   }
 }
 

@@ -3,6 +3,7 @@ import { MessageSquare, RotateCcw, Square } from "lucide-react"
 import { type ReactNode, useEffect, useState } from "react"
 import { Link, useLocation } from "wouter"
 import * as api from "../api.ts"
+import { attempt } from "../attempt.ts"
 import { pretty } from "../chat/json.ts"
 import { Header } from "../Header.tsx"
 import * as lists from "../state/lists.ts"
@@ -124,12 +125,12 @@ export default function TaskPage({ id }: { readonly id: string }) {
             </Link>
             {lists.isActive(task)
               ? (
-                <button type="button" className="quiet" onClick={() => void api.cancel(task.id)}>
+                <button type="button" className="quiet" onClick={() => attempt(api.cancel(task.id))}>
                   <Square aria-hidden /> Cancel
                 </button>
               )
               : (
-                <button type="button" className="quiet" disabled={input === undefined} onClick={() => void rerun()}>
+                <button type="button" className="quiet" disabled={input === undefined} onClick={() => attempt(rerun())}>
                   <RotateCcw aria-hidden /> Run again
                 </button>
               )}

@@ -2,6 +2,7 @@
 import { useEffect, useState } from "react"
 import { Link, useLocation, useSearch } from "wouter"
 import * as api from "../api.ts"
+import { attempt } from "../attempt.ts"
 import { Header } from "../Header.tsx"
 import { onKeys } from "../keys.ts"
 import * as lists from "../state/lists.ts"
@@ -71,7 +72,7 @@ export default function Tasks() {
     onKeys({
       j: () => setAt((now) => Math.min(now + 1, count - 1)),
       k: () => setAt((now) => Math.max(now - 1, 0)),
-      c: () => selected !== undefined && lists.isActive(selected) && void api.cancel(selected.id),
+      c: () => selected !== undefined && lists.isActive(selected) && attempt(api.cancel(selected.id)),
       Enter: () => selected !== undefined && navigate(`/t/${encodeURIComponent(selected.id)}`)
     }), [count, selected, navigate])
   const titles = new Map(conversations?.map(({ id, title }) => [id, title]))
