@@ -15,10 +15,14 @@ export const isInstalled = executable !== undefined
 
 const screens = "test/screens"
 
+/** In milliseconds. No test waits for this long. The limit is for busy machines. */
+const patience = 120_000
+
 export const launch = Effect.acquireRelease(
   Effect.promise(() =>
     chromium.launch({
       executablePath: executable ?? "chromium",
+      timeout: patience,
       args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
     })
   ),
@@ -45,8 +49,7 @@ export const visitor = Effect.fnUntraced(function*(browser: Browser, options: Br
   context.on("console", (message) => {
     if (message.type() === "error" && !message.text().includes("net::ERR_")) complaints.push(message.text())
   })
-  // No test waits for this long. The limit is for busy machines.
-  context.setDefaultTimeout(120_000)
+  context.setDefaultTimeout(patience)
   const open = (url: string) =>
     Effect.promise(async () => {
       const page = await context.newPage()

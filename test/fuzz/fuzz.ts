@@ -77,7 +77,7 @@ export const fuzz = Effect.fnUntraced(
       // A leak may be in a stream that does not end.
       const sent = { ...request, until: [...request.until ?? [], mark] }
       const answer = yield* Effect.timeoutOrElse(call(sent), {
-        duration: "10 seconds",
+        duration: "1 minute",
         orElse: () => Effect.succeed({ status: 599, headers: "", text: "The answer does not end." })
       })
       const what = judge(sent, answer)

@@ -55,7 +55,7 @@ it.live(
       Sse.assertExact([...first.events, ...(yield* Sse.read(events, { after })).events], { to: total })
     }).pipe(
       Effect.scoped,
-      Effect.provide(Talker.layer(agent, memory, { heartbeat: "100 millis", socketTimeout: "400 millis" }))
+      Effect.provide(Talker.layer(agent, memory, { heartbeat: "1 second", socketTimeout: "4 seconds" }))
     )
   }
 )

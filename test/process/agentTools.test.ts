@@ -3,16 +3,16 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import * as Rest from "../support/rest.ts"
 import * as Sse from "../support/sse.ts"
-import { eventsOf, of, seenUntil, survivesKills, worker } from "../support/toolWorker.ts"
+import { eventsOf, of, seenUntil, stepsOf, survivesKills, worker } from "../support/toolWorker.ts"
 
 describe("an agent with tools, killed with -9", () => {
   const kills = 4
-  const steps = 12
+  const steps = stepsOf(kills)
 
   // test/soak has a longer version of this test.
   it.live(
     `P8, P10: a task of ${steps} steps, killed ${kills} times: unsafe calls run at most once, finished calls exactly once`,
-    () => survivesKills(steps, kills).pipe(Effect.scoped, Effect.provide(NodeServices.layer))
+    () => survivesKills(kills).pipe(Effect.scoped, Effect.provide(NodeServices.layer))
   )
 
   it.live("P10, SCENARIO 20, 21: an interrupted unsafe call gets an `interrupted` result, and does not run again", () =>

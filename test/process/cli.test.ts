@@ -48,16 +48,22 @@ describe("the program perennial", () => {
       const { address, fake } = yield* Evergreen.make
       yield* fake.push({ actions: [{ text: ["One "] }, { hang: true }] })
       const env = { PERENNIAL_SERVER: address }
-      const started = yield* begin(["start", "Count."], { env })
-      const request = yield* fake.nextRequest
-      yield* started.until("out", "One")
-      yield* started.signal("SIGINT")
-      yield* started.until("err", "Ctrl-C once more")
-      yield* started.signal("SIGINT")
-      const { code, err } = yield* started.ended
-      assert.strictEqual(code, 130)
+      const twice = Effect.fnUntraced(function*(args: ReadonlyArray<string>) {
+        const started = yield* begin(args, { env })
+        yield* started.until("out", "One")
+        yield* started.signal("SIGINT")
+        yield* started.until("err", "Ctrl-C once more")
+        yield* started.signal("SIGINT")
+        const { code, err } = yield* started.ended
+        assert.strictEqual(code, 130)
+        return err
+      })
+      let err = yield* twice(["start", "Count."])
+      const [, id = ""] = /perennial watch (\S+)/.exec(err) ?? []
+      // On a busy machine the second signal may come too late: then the program has left, and the task runs on.
+      while (err.endsWith("Ctrl-C once more cancels the task.\n")) err = yield* twice(["watch", id])
       assert.match(err, /: cancelled\.\n$/)
-      assert.strictEqual(yield* request.end, "aborted")
+      assert.strictEqual(yield* (yield* fake.nextRequest).end, "aborted")
     }).pipe(Effect.scoped, Effect.provide(layer)))
 
   it.live("a reader such as head that closes the pipe early ends it quietly, with code 0", () =>

@@ -57,11 +57,11 @@ describe("kill -9 and restart on the same database", () => {
     Effect.gen(function*() {
       const { address, fake, first, restart } = yield* Evergreen.make
       yield* fake.push(
-        { actions: [{ text: ["I wait."] }, { toolUse: { id: "call_1", name: "wait", input: { seconds: 1 } } }] },
+        { actions: [{ text: ["I wait."] }, { toolUse: { id: "call_1", name: "wait", input: { seconds: 6 } } }] },
         answer,
         answer
       )
-      const id = yield* Rest.start(address, { message: "Wait a second.", conversationId: "c1" })
+      const id = yield* Rest.start(address, { message: "Wait six seconds.", conversationId: "c1" })
       const url = `${address}/tasks/${id}/events`
       const before = yield* Effect.scoped(Effect.gen(function*() {
         const reader = yield* Sse.connect(url)

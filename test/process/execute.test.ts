@@ -73,7 +73,8 @@ describe("capacity 0", () => {
         const file = env(name).RUNS
         return existsSync(file) ? readFileSync(file, "utf8") : ""
       }
-      const production = yield* Server.start({ module, env: env("production") })
+      // The process is killed in the middle of the task, however long this test takes.
+      const production = yield* Server.start({ module, env: { ...env("production"), STEPS: "2" } })
       const id = yield* Rest.start(production.address, { message: "steps 30" })
       const reader = yield* Sse.connect(`${production.address}/tasks/${id}/events`)
       yield* Sse.readUntil(reader, ({ data }) => data.type === "tool_result")

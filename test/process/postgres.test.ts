@@ -1,7 +1,7 @@
 import { NodeServices } from "@effect/platform-node"
 import { assert, it } from "@effect/vitest"
 import { FakeAnthropic } from "@perennial/runtime/FakeAnthropic"
-import { Effect, Layer, Redacted } from "effect"
+import { Effect, Latch, Layer, Redacted } from "effect"
 import { ChildProcessSpawner } from "effect/process"
 import { withPostgres } from "../../packages/backends/test/support/postgres.ts"
 import { isInstalled, ownServer } from "../../packages/backends/test/support/postgresServer.ts"
@@ -21,18 +21,30 @@ withPostgres("servers on a PostgreSQL that fails", () => {
         const { a, b, fake } = yield* TwoServers.start(Redacted.value(database.url))
         const words = Array.from({ length: 150 }, (_, i) => `word${i} `)
         for (const mode of ["fast", "immediate"] as const) {
-          yield* fake.push({ actions: [{ drip: 20 }, { text: words }] })
+          const isDown = yield* Latch.make()
+          yield* fake.push({
+            actions: [
+              { text: words.slice(0, 20) },
+              { run: isDown.await },
+              { drip: 10 },
+              { text: words.slice(20) }
+            ]
+          })
           const id = yield* Rest.start(a.address, { message: "Talk.", conversationId: mode })
           const readers = yield* Effect.forEach([a, b], ({ address }) => Sse.connect(`${address}/tasks/${id}/events`))
-          const seen = yield* Effect.forEach(readers, (reader) => Sse.readUntil(reader, ({ id }) => id === 20))
+          const seen = yield* Effect.forEach(readers, (reader) =>
+            Sse.readUntil(reader, ({ data }) => data.type === "text"))
           yield* database.stop(mode)
+          yield* isDown.open
           yield* database.start
           for (const [i, reader] of readers.entries()) {
             const { end, events } = yield* Sse.readAll(reader)
             const watched = [...seen[i] ?? [], ...events]
             Sse.assertExact(watched)
             assert.deepStrictEqual([end, watched.at(-1)?.data.type], ["end", "done"])
-            const text = watched.flatMap(({ data }) => data.type === "text" ? [data["content"]] : [])
+            const text = watched.flatMap(({ data }) =>
+              data.type === "text" ? [data["content"]] : []
+            )
             assert.strictEqual(text.join(""), words.join(""))
           }
           assert.deepInclude((yield* Rest.get(`${b.address}/tasks/${id}`)).body, { status: "completed", attempt: 1 })

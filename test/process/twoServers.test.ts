@@ -25,7 +25,11 @@ const layer = Layer.merge(FakeAnthropic.layer, NodeServices.layer)
 const answer: Reply = { actions: [{ text: ["All ", "is ", "well."] }] }
 const begins: Reply = { actions: [{ text: ["All ", "was "] }, { hang: true }] }
 /** This answer takes longer than a lease. */
-const drips: Reply = { actions: [{ drip: 50 }, { text: Array.from({ length: 600 }, () => "zombie ") }] }
+const drips: Reply = {
+  actions: [{ drip: 50 }, { text: Array.from({ length: 600 }, () => "zombie ") }, { hang: true }]
+}
+/** Shorter than the heartbeat of the longest lease, and long enough for a busy machine. */
+const soon = "1 minute"
 
 /** Starts a task that streams text on A, and a reader on B. Returns when the reader has got some text. */
 const streamingOn = Effect.fnUntraced(function*(database: string, reply: Reply) {
@@ -48,11 +52,26 @@ const assertNextTurn = Effect.fnUntraced(function*(address: string, fake: FakeAn
   assert.strictEqual(events.at(-1)?.data.type, "done")
 })
 
-/** A server whose agent asks for approval, and the file that its tools write. */
-const worker = Effect.fnUntraced(function*(database: string) {
+/** A server whose agent calls tools, and the file that its tools write. */
+const worker = Effect.fnUntraced(function*(database: string, env: Readonly<Record<string, string>> = {}) {
   const runs = join(yield* directory, "runs")
-  const server = yield* Server.start({ module: "test/support/worker.ts", env: { STORE: database, RUNS: runs } })
+  const server = yield* Server.start({ module: "test/support/worker.ts", env: { STORE: database, RUNS: runs, ...env } })
   return { ...server, runs: Effect.sync(() => existsSync(runs) ? readFileSync(runs, "utf8") : "") }
+})
+
+/** A task that holds a tool call on A, whose lease and heartbeat are too long to help; and a reader on B. */
+const heldOn = Effect.fnUntraced(function*(database: string) {
+  const start = worker(database, { LEASE_MILLIS: "600000" })
+  const [a, b] = yield* Effect.all([start, start], { concurrency: 2 })
+  // A must claim the task.
+  yield* b.freeze
+  const id = yield* Rest.start(a.address, { message: "hold" })
+  yield* Effect.scoped(Effect.flatMap(
+    Sse.connect(`${a.address}/tasks/${id}/events`),
+    (onA) => Sse.readUntil(onA, ({ data }) => data.type === "tool_progress")
+  ))
+  yield* b.thaw
+  return { a, b, id, reader: yield* Sse.connect(`${b.address}/tasks/${id}/events`) }
 })
 
 /** Two servers with leases of three seconds, and the ledger in which they record their claims and writes. */
@@ -73,16 +92,23 @@ const suite = (database: Effect.Effect<string, never, Scope.Scope>) => {
   it.live("P3, P7, SCENARIO 17: a task on A is watched live on B; a cancel from B aborts its model request", () =>
     Effect.gen(function*() {
       const { both, id, reader, request, seen } = yield* streaming()
-      // The cancel must reach A before its next heartbeat, which comes after up to 3 seconds.
-      const cancelled = yield* Effect.timeout(Rest.post(`${both.b.address}/tasks/${id}/cancel`), "2 seconds")
-      assert.deepStrictEqual([cancelled.status, cancelled.body.status], [200, "cancelled"])
-      assert.strictEqual(yield* Effect.timeout(request.end, "2 seconds"), "aborted")
+      assert.include([200, 202], (yield* Rest.post(`${both.b.address}/tasks/${id}/cancel`)).status)
+      assert.strictEqual(yield* request.end, "aborted")
       const watched = [...seen, ...(yield* Sse.readAll(reader)).events]
       Sse.assertExact(watched)
       assert.strictEqual(watched.at(-1)?.data.type, "cancelled")
       assert.deepStrictEqual((yield* Sse.read(`${both.a.address}/tasks/${id}/events`)).events, watched)
       yield* assertNextTurn(both.b.address, both.fake)
     }).pipe(Effect.scoped, Effect.provide(layer)))
+
+  it.live("P7: a cancel from B reaches A long before the next heartbeat of A", () =>
+    Effect.gen(function*() {
+      const { b, id, reader } = yield* heldOn(yield* database)
+      assert.include([200, 202], (yield* Rest.post(`${b.address}/tasks/${id}/cancel`)).status)
+      const { events } = yield* Effect.timeout(Sse.readAll(reader), soon)
+      Sse.assertExact(events)
+      assert.strictEqual(events.at(-1)?.data.type, "cancelled")
+    }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)))
 
   it.live("P7: a task on A waits for approval, and B gets the decision; A goes on, and readers of both get each event once", () =>
     Effect.gen(function*() {
@@ -115,14 +141,12 @@ const suite = (database: Effect.Effect<string, never, Scope.Scope>) => {
       assert.strictEqual(yield* decide(a.address, { approved: false }), 409)
     }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)))
 
-  it.live("P8, SCENARIO 25: A is killed, and B resumes its task within lease + 2 s; a reader on B gets all events", () =>
+  it.live("P8, SCENARIO 25: A is killed, and B resumes its task; a reader on B gets all events", () =>
     Effect.gen(function*() {
       const { both, id, reader, seen } = yield* streaming()
       yield* both.fake.push(answer)
       yield* both.a.kill
-      const resumed = yield* Sse.readUntil(reader, ({ data }) => data.type === "resumed").pipe(
-        Effect.timeout("11 seconds")
-      )
+      const resumed = yield* Sse.readUntil(reader, ({ data }) => data.type === "resumed")
       const watched = [...seen, ...resumed, ...(yield* Sse.readAll(reader)).events]
       Sse.assertExact(watched)
       assert.strictEqual(watched.at(-1)?.data.type, "done")
@@ -142,13 +166,23 @@ const suite = (database: Effect.Effect<string, never, Scope.Scope>) => {
       yield* assertNextTurn(both.b.address, both.fake)
     }).pipe(Effect.scoped, Effect.provide(layer)))
 
-  it.live("P8, SCENARIO 26: A is terminated, and B resumes its task before a lease could run out", () =>
+  it.live("P8, SCENARIO 26: A is terminated, and B resumes its task long before the lease of A runs out", () =>
+    Effect.gen(function*() {
+      const { a, b, id, reader } = yield* heldOn(yield* database)
+      assert.strictEqual(yield* a.terminate, 0)
+      const { events } = yield* Effect.timeout(Sse.readAll(reader), soon)
+      Sse.assertExact(events)
+      assert.strictEqual(events.at(-1)?.data.type, "done")
+      assert.deepInclude((yield* Rest.get(`${b.address}/tasks/${id}`)).body, { status: "completed", attempt: 2 })
+    }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)))
+
+  it.live("P8, SCENARIO 26: A is terminated while it streams: it aborts its model request, and B gives a whole answer", () =>
     Effect.gen(function*() {
       const { both, reader, request, seen } = yield* streaming()
       yield* both.fake.push(answer)
       assert.strictEqual(yield* both.a.terminate, 0)
       assert.strictEqual(yield* request.end, "aborted")
-      const watched = [...seen, ...(yield* Effect.timeout(Sse.readAll(reader), "6 seconds")).events]
+      const watched = [...seen, ...(yield* Sse.readAll(reader)).events]
       Sse.assertExact(watched)
       assert.strictEqual(watched.at(-1)?.data.type, "done")
       yield* assertNextTurn(both.b.address, both.fake)
@@ -189,11 +223,11 @@ const suite = (database: Effect.Effect<string, never, Scope.Scope>) => {
       yield* a.freeze
       const resumed = yield* Effect.forEach(
         streams,
-        ({ reader }) => Effect.timeout(Sse.readUntil(reader, ({ data }) => data.type === "resumed"), "10 seconds")
+        ({ reader }) => Sse.readUntil(reader, ({ data }) => data.type === "resumed")
       )
       yield* a.thaw
       const isRefused = ({ pid, type }: Ledger.Entry) => pid === a.pid && type === "refused"
-      yield* Effect.timeout(Ledger.until(ledger, (entries) => entries.some(isRefused)), "10 seconds")
+      yield* Ledger.until(ledger, (entries) => entries.some(isRefused))
       for (const [i, { reader, seen }] of streams.entries()) {
         const watched = [...seen, ...resumed[i] ?? [], ...(yield* Sse.readAll(reader)).events]
         Sse.assertExact(watched)
@@ -207,7 +241,7 @@ const suite = (database: Effect.Effect<string, never, Scope.Scope>) => {
       const { both, id, reader, request, seen } = yield* streaming(drips)
       yield* both.fake.push(answer)
       yield* both.a.freeze
-      const watched = [...seen, ...(yield* Effect.timeout(Sse.readAll(reader), "14 seconds")).events]
+      const watched = [...seen, ...(yield* Sse.readAll(reader)).events]
       Sse.assertExact(watched)
       assert.strictEqual(watched.at(-1)?.data.type, "done")
       yield* both.a.thaw

@@ -82,8 +82,7 @@ describe("webhooks across processes", () => {
         assert.strictEqual(last.taskId, next)
         yield* last.accept
         assert.strictEqual(yield* rest, 0)
-      }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)),
-    60_000
+      }).pipe(Effect.scoped, Effect.provide(NodeServices.layer))
   )
 
   it.live(
@@ -103,8 +102,7 @@ describe("webhooks across processes", () => {
           yield* accept
         }
         assert.deepStrictEqual([...seen].toSorted(), ids.toSorted())
-      }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)),
-    60_000
+      }).pipe(Effect.scoped, Effect.provide(NodeServices.layer))
   )
 })
 
@@ -130,8 +128,7 @@ it.live(
       assert.deepStrictEqual(both.map(({ taskId }) => taskId), [task, task])
       assert.notStrictEqual(both[0]?.id, both[1]?.id)
       for (const { accept } of both) yield* accept
-    }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)),
-  60_000
+    }).pipe(Effect.scoped, Effect.provide(NodeServices.layer))
 )
 
 withPostgres("webhooks of two processes on PostgreSQL", (postgres) => {
@@ -165,7 +162,6 @@ withPostgres("webhooks of two processes on PostgreSQL", (postgres) => {
         const taken = yield* arrival
         assert.deepInclude(taken, { id: held.id, taskId: task })
         yield* taken.accept
-      }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)),
-    60_000
+      }).pipe(Effect.scoped, Effect.provide(NodeServices.layer))
   )
 })

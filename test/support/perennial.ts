@@ -52,7 +52,8 @@ export const begin = Effect.fnUntraced(function*(args: ReadonlyArray<string>, { 
         Effect.flatMap(ended, (end) => Effect.die(new Error(`It ended without ${text}: ${JSON.stringify(end)}`)))
       )
     }),
-    signal: (signal: "SIGINT" | "SIGTERM") => Effect.sync(() => process.kill(handle.pid, signal))
+    /** Sends a signal, unless the program has ended. */
+    signal: (signal: "SIGINT" | "SIGTERM") => Effect.ignore(Effect.try(() => process.kill(handle.pid, signal)))
   }
 })
 

@@ -10,23 +10,24 @@ import * as Server from "./server.ts"
 import * as Sse from "./sse.ts"
 import { directory } from "./stores.ts"
 
-/**
- * Starts the first of several servers that use one database file in turn. `restart` starts the next server, and `runs` has
- * the lines that the tools of all servers wrote.
- */
-export const worker = Effect.gen(function*() {
+/** Several servers that use one database file in turn. `runs` has the lines that the tools of all servers wrote. */
+const make = Effect.gen(function*() {
   const path = yield* directory
   const file = join(path, "runs")
   const env = { FILE: join(path, "test.db"), RUNS: file }
   const module = "test/support/worker.ts"
-  const start = Server.start({ module, env })
   return {
-    first: yield* start,
-    restart: start,
+    start: (more: Readonly<Record<string, string>> = {}) => Server.start({ module, env: { ...env, ...more } }),
     runs: Effect.sync((): ReadonlyArray<string> =>
       existsSync(file) ? readFileSync(file, "utf8").split("\n").slice(0, -1) : []
     )
   }
+})
+
+/** Starts the first of several servers that use one database file in turn. `restart` starts the next server. */
+export const worker = Effect.gen(function*() {
+  const { runs, start } = yield* make
+  return { first: yield* start(), restart: start(), runs }
 })
 
 const count = (lines: ReadonlyArray<string>, line: string) => lines.filter((other) => other === line).length
@@ -40,11 +41,19 @@ export const eventsOf = (server: { readonly address: string }, id: string) => `$
 export const seenUntil = (url: string, after: number, found: (seen: Sse.Seen) => boolean) =>
   Effect.scoped(Effect.flatMap(Sse.connect(url, { after }), (reader) => Sse.readUntil(reader, found)))
 
-/** P8, P10: runs a task of `steps` steps, kills its server `kills` times, and checks each tool call. */
-export const survivesKills = Effect.fnUntraced(function*(steps: number, kills: number) {
-  const { first, restart, runs } = yield* worker
-  const id = yield* Rest.start(first.address, { message: `steps ${steps}` })
-  let server = first
+/** A server that is killed begins so many steps: they have more events than a test reads before it kills the server. */
+const stepsOfServer = 3
+
+/** The steps of a task whose servers are killed so often, so that each server finds it unfinished. */
+export const stepsOf = (kills: number): number => stepsOfServer * kills + 2
+
+/** P8, P10: runs a task, kills its server `kills` times, and checks each tool call. */
+export const survivesKills = Effect.fnUntraced(function*(kills: number) {
+  const { runs, start } = yield* make
+  const steps = stepsOf(kills)
+  const killed = start({ STEPS: String(stepsOfServer) })
+  let server = yield* killed
+  const id = yield* Rest.start(server.address, { message: `steps ${steps}` })
   let after = 0
   for (let kill = 0; kill < kills; kill++) {
     // At least one of six events is a `message` or a `tool_result`. This progress resets the failures of the task.
@@ -52,7 +61,7 @@ export const survivesKills = Effect.fnUntraced(function*(steps: number, kills: n
     const seen = yield* seenUntil(eventsOf(server, id), after, () => --left === 0)
     after = seen.at(-1)?.id ?? after
     yield* server.kill
-    server = yield* restart
+    server = yield* kill + 1 < kills ? killed : start()
   }
   const log = (yield* Sse.read(eventsOf(server, id))).events
   Sse.assertExact(log)

@@ -1,6 +1,6 @@
 /**
  * A server process that sends webhooks. Its store is the URL of `STORE`, or the database file of `FILE`. It tells the receiver of
- * `RECEIVER`, and signs with `SECRET`. A message belongs to a process for two seconds.
+ * `RECEIVER`, and signs with `SECRET`. A message belongs to a process for eight seconds.
  */
 import { NodeRuntime } from "@effect/platform-node"
 import * as SqliteStore from "@perennial/backends/SqliteStore"
@@ -16,14 +16,14 @@ import * as Talker from "./talker.ts"
 const shared = process.env["STORE"]
 
 const sending = Webhooks.layer({
-  lease: "2 seconds",
+  lease: "8 seconds",
   interval: "50 millis",
   webhooks: [{
     name: "receiver",
     url: process.env["RECEIVER"] ?? "",
     secrets: [Redacted.make(process.env["SECRET"] ?? "")]
   }]
-}).pipe(Layer.provide(NodeWebhookClient.layer({ allowPrivate: true, timeout: "1500 millis" })))
+}).pipe(Layer.provide(NodeWebhookClient.layer({ allowPrivate: true, timeout: "7 seconds" })))
 
 const run = <E>(store: Layer.Layer<TaskBackend | ConversationStore | WebhookStore, E>): void =>
   Layer.effectDiscard(Effect.flatMap(Talker.address, Console.log)).pipe(

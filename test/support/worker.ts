@@ -3,7 +3,9 @@
  * a line into the file of `RUNS` when they begin and when they end, so that a test knows which calls really ran.
  *
  * The message `steps 50` makes 50 steps, each with an unsafe call `once-<n>` and a safe call `again-<n>`. `hold` makes one
- * unsafe call that does not end. `ask` makes one call that needs approval. With a `CAPACITY` of 0 the server executes no task.
+ * unsafe call that does not end. `ask` makes one call that needs approval. The process begins at most as many steps as `STEPS`
+ * says: the model does not answer then, so that a test that is late with a kill finds the task running. With a `CAPACITY` of 0
+ * the server executes no task. `LEASE_MILLIS` is the length of its lease.
  */
 import { NodeRuntime } from "@effect/platform-node"
 import * as SqliteStore from "@perennial/backends/SqliteStore"
@@ -14,7 +16,7 @@ import * as LlmAgent from "@perennial/runtime/LlmAgent"
 import * as ScriptedModel from "@perennial/runtime/ScriptedModel"
 import * as TaskLimits from "@perennial/runtime/TaskLimits"
 import * as ToolProgress from "@perennial/runtime/ToolProgress"
-import { Console, Effect, Layer, Schema } from "effect"
+import { Console, Duration, Effect, Layer, Schema } from "effect"
 import { type Prompt, Tool, Toolkit } from "effect/ai"
 import { appendFileSync } from "node:fs"
 import * as Storage from "./storage.ts"
@@ -23,6 +25,7 @@ import * as Talker from "./talker.ts"
 const filename = process.env["FILE"] ?? ":memory:"
 const shared = process.env["STORE"]
 const runs = process.env["RUNS"] ?? "/dev/null"
+let stepsLeft = Number(process.env["STEPS"] ?? Number.POSITIVE_INFINITY)
 
 const parameters = Schema.Struct({ n: Schema.Int })
 const Once = Tool.make("once", { parameters, success: Schema.String })
@@ -53,12 +56,13 @@ const textOf = (message: Prompt.Message | undefined): string =>
     ? message.content.map((part) => part.type === "text" ? part.text : "").join("")
     : ""
 
-/** The next answer of the model. It depends only on the conversation, so that a crash does not change it. */
+/** The next answer of the model, if there is one. It depends only on the conversation, so that a crash does not change it. */
 const turn = ({ content }: Prompt.Prompt): ScriptedModel.Turn => {
   const from = content.findLastIndex((message) => message.role === "user")
   const said = content.slice(from).filter((message) => message.role === "assistant").length
   const [what, count] = textOf(content[from]).split(" ")
   if (what === "steps" && said < Number(count)) {
+    if (stepsLeft-- <= 0) return [{ never: true }]
     const n = said + 1
     return [
       { drip: "1 millis" },
@@ -82,7 +86,10 @@ const agent = LlmAgent.make({
 }).pipe(Effect.provide(handlers))
 
 const file = SqliteStore.layer({ filename })
-const limits = TaskLimits.layer({ capacity: Number(process.env["CAPACITY"] ?? TaskLimits.defaults.capacity) })
+const limits = TaskLimits.layer({
+  capacity: Number(process.env["CAPACITY"] ?? TaskLimits.defaults.capacity),
+  leaseTtl: Number(process.env["LEASE_MILLIS"] ?? Duration.toMillis(TaskLimits.defaults.leaseTtl))
+})
 
 const run = <E>(store: Layer.Layer<TaskBackend | ConversationStore, E>): void =>
   Layer.unwrap(

@@ -99,7 +99,7 @@ describe.skipIf(!isInstalled)("RedisTaskBackend on a server that is killed", () 
         assert.strictEqual(owned.length, names.length)
         assert.deepStrictEqual(yield* backend.unowned({ limit: 10 }), [])
       }).pipe(Effect.scoped),
-    { timeout: 60_000 }
+    { timeout: 120_000 }
   )
 
   it.live(
@@ -123,7 +123,7 @@ describe.skipIf(!isInstalled)("RedisTaskBackend on a server that is killed", () 
         yield* mine.putIntent(TaskId.make("t1"), { key: "decision/x", value: 1 })
         assert.deepStrictEqual(yield* Queue.take(hints), { kind: "intent", taskId: claim?.taskId })
       }).pipe(Effect.scoped),
-    { timeout: 60_000 }
+    { timeout: 120_000 }
   )
 
   it.live("messages of conversations survive, and further messages can be appended", () =>
@@ -137,5 +137,5 @@ describe.skipIf(!isInstalled)("RedisTaskBackend on a server that is killed", () 
       yield* server.start
       yield* Fiber.join(writer)
       assert.strictEqual((yield* store.get(key)).title, "50")
-    }).pipe(Effect.scoped), { timeout: 60_000 })
+    }).pipe(Effect.scoped), { timeout: 120_000 })
 })

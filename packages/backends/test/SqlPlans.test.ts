@@ -224,7 +224,7 @@ const test = (
         Layer.provideMerge(client),
         Layer.provideMerge(Layer.sync(Statements, () => []))
       )
-    )), 60_000)
+    )), 120_000)
 
 test("SQLite", layerRecording.pipe(Layer.provide(layerEmpty)), sqliteSearches)
 

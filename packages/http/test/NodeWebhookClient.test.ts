@@ -192,4 +192,4 @@ describe("the webhook client", () => {
       // What the buffers of the sockets hold.
       assert.isBelow(yield* Deferred.await(closed), 16 * 1024 * 1024)
     }))
-}, 20_000)
+})

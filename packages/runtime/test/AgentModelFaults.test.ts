@@ -226,15 +226,19 @@ describe("a task over the Anthropic SDK", () => {
   it.live("the request is repeated if the headers do not arrive in time", () =>
     Effect.gen(function*() {
       const fake = yield* FakeAnthropic
-      yield* fake.push({ status: 200, body: {}, instead: "hang" }, whole)
+      yield* fake.push({ status: 200, body: {}, instead: "hang" })
+      yield* fake.otherwise(() => whole)
       const agent = LlmAgent.layer({
         agentId: "agent-1",
         systemPrompt: "",
         retry: { baseDelay: "1 millis" },
-        model: AnthropicModel.layer({ apiKey: Redacted.make("k"), baseUrl: fake.url, headersTimeout: "50 millis" })
+        model: AnthropicModel.layer({ apiKey: Redacted.make("k"), baseUrl: fake.url, headersTimeout: "1 second" })
       })
       const log = yield* runWith(agent)
-      assert.deepStrictEqual(summary(log), repeated("ModelUnreachable"))
+      const { end, messages, retries } = summary(log)
+      assert.deepStrictEqual([messages, end], [["whole"], "done"])
+      // On a busy machine the headers of another answer may be late, too.
+      assert.deepStrictEqual([...new Set(retries)], ["ModelUnreachable"])
       assert.strictEqual(yield* (yield* fake.nextRequest).end, "aborted")
     }).pipe(Effect.provide(FakeAnthropic.layer)))
 

@@ -86,7 +86,7 @@ describe("P4, P7: a task is cancelled", () => {
           }
           assert.include(statuses, "completed")
           if (from === "owner") assert.include(statuses, "cancelled")
-        }), 60_000)
+        }), 120_000)
     }
   }
 

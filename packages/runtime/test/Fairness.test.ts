@@ -39,6 +39,6 @@ describe("fair between users: with capacity 2, another user's first task begins 
       Effect.gen(function*() {
         const wait = yield* waitOfBob(tasks, conversations)
         assert.isAtMost(wait, 1_000)
-      }), 60_000)
+      }), 120_000)
   }
 })

@@ -101,7 +101,7 @@ describe("P3, P4, P8, P10, P11 with faults of the store", () => {
             Effect.catchDefect((defect) => Effect.die(new Error(`call ${n}: ${String(defect)}`)))
           )
         }
-      }), 60_000)
+      }), 120_000)
   }
 
   it.effect("three failing calls, close together and far apart", () =>
@@ -113,7 +113,7 @@ describe("P3, P4, P8, P10, P11 with faults of the store", () => {
           Effect.catchDefect((defect) => Effect.die(new Error(`from call ${n}: ${String(defect)}`)))
         )
       }
-    }), 60_000)
+    }), 120_000)
 
   for (const fault of ["refused", "unanswered"] as const) {
     it.effect(
@@ -127,7 +127,7 @@ describe("P3, P4, P8, P10, P11 with faults of the store", () => {
             )
           }
         }),
-      60_000
+      120_000
     )
   }
 })

@@ -58,7 +58,7 @@ describe("readers of one task (P3, P6)", () => {
         yield* TestClock.adjust("20 seconds")
         assert.strictEqual(line.names.filter((name) => name === "lastSeqs").length, before)
       }),
-    60_000
+    120_000
   )
 
   it.effect("a reader at the terminal event ends, also before that event is published", () =>
@@ -212,7 +212,7 @@ describe("interleavings (P2, P3, P4, P11)", () => {
           yield* process.terminate
           yield* other.terminate
         }).pipe(Effect.provideService(Scheduler.MaxOpsBeforeYield, operations)),
-      60_000
+      120_000
     )
   }
 })

@@ -236,6 +236,6 @@ describe("P1, P8: a store or a process fails while an answer is replaced", () =>
           )
         ) calls++
         assert.isAbove(calls, 8)
-      }), 60_000)
+      }), 120_000)
   }
 })
