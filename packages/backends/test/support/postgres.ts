@@ -21,13 +21,13 @@ export const sayIsSkipped = (tests: string): void => {
 }
 
 /**
- * Defines tests that use the shared server. Each has two minutes, because other programs may load the server, too. Without
+ * Defines tests that use the shared server. Each has four minutes, because other programs may load the server, too. Without
  * a server the tests are skipped.
  */
 export const withPostgres = (tests: string, define: (url: Redacted.Redacted) => void): void => {
   const server = url
   if (server !== undefined) {
-    describe(tests, { timeout: 120_000 }, () => define(server))
+    describe(tests, { timeout: 240_000 }, () => define(server))
   } else {
     sayIsSkipped(tests)
     describe.skip(tests, () => it("needs PostgreSQL", () => {}))
