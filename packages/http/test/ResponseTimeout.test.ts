@@ -5,7 +5,7 @@ import { type Authorization, layerVerify } from "@perennial/http/Authorization"
 import * as Server from "@perennial/http/Server"
 import * as Sse from "@perennial/http/Sse"
 import { Deferred, Effect, Fiber, Layer, type Scope } from "effect"
-import { HttpEffect, HttpRouter, HttpServer } from "effect/http"
+import { HttpEffect, HttpRouter, HttpServer, type HttpServerRequest } from "effect/http"
 import { TestClock } from "effect/testing"
 import { layerLocal, layerMemory, makeEcho, post, problem } from "./support.ts"
 
@@ -33,7 +33,10 @@ const timed = Effect.gen(function*() {
     Layer.provide([Sse.layer({ heartbeat: "2 minutes" }), layerMemory(makeEcho()), layerLocal]),
     Layer.provide(HttpServer.layerServices)
   )
-  return HttpEffect.toWebHandlerWith(yield* Effect.context<Scope.Scope>())(yield* HttpRouter.toHttpEffect(routes))
+  const toHandler = HttpEffect.toWebHandlerWith<Scope.Scope, Scope.Scope | HttpServerRequest.HttpServerRequest>(
+    yield* Effect.context<Scope.Scope>()
+  )
+  return toHandler(yield* HttpRouter.toHttpEffect(routes))
 })
 
 describe("a response that does not begin in time", () => {
