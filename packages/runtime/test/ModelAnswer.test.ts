@@ -75,6 +75,23 @@ describe("an answer of a model", () => {
     }))
 })
 
+describe("an answer that its provider reports as failed", () => {
+  it.effect("is repeated, although it has text", () =>
+    Effect.gen(function*() {
+      yield* (yield* Script).push(["half an", { finish: "error" }], ["whole"])
+      const run = yield* startAgent(yield* LlmAgent.make(config))
+      yield* settle
+      yield* adjust("10 seconds")
+      assert.deepStrictEqual(brief(run.log), [
+        "ack",
+        "text half an",
+        "retry 2 ModelOverloaded",
+        "text whole",
+        "message text"
+      ])
+    }).pipe(Effect.provide(env)))
+})
+
 describe("a silent model", () => {
   it.effect("P11: each answer has its own time-out, independent of other answers of the agent", () =>
     Effect.gen(function*() {

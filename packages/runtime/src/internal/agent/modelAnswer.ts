@@ -72,6 +72,13 @@ const isEmpty = ({ content }: AssistantMessage): boolean =>
 const noAnswer = (description: string) =>
   AiError.make({ module: "LlmAgent", method: "request", reason: new AiError.InvalidOutputError({ description }) })
 
+/** A provider that reports a failure of the model as the end of an answer. */
+const modelFailed = AiError.make({
+  module: "LlmAgent",
+  method: "request",
+  reason: new AiError.InternalProviderError({ description: "the answer ended with the reason `error`" })
+})
+
 const unreachable = (description: string) =>
   AiError.make({
     module: "LlmAgent",
@@ -164,6 +171,7 @@ export const makeModelAnswer = (options: ModelAnswerOptions) => {
         role: "assistant",
         content: [...before, ...parts.message.content]
       }
+      if (finish.reason === "error") return Effect.fail(modelFailed)
       if (finish.reason === "content-filter") return Effect.fail(refused(finish))
       if (finish.reason === "length" && isEmpty(message)) return Effect.fail(cutBeforeAnswer)
       const hasCalls = callsOf(message).length > 0
