@@ -62,6 +62,7 @@ const npmInstall = (cwd: string, specifications: ReadonlyArray<string>) =>
 
 /** The optional peers of the packages, and their own peers. */
 const peers = [
+  "@ai-sdk/provider",
   "@anthropic-ai/sdk",
   "@effect/platform-node",
   "@effect/sql-pg",
