@@ -18,6 +18,7 @@ import {
   LeaseLost,
   QueueFull,
   TaskBackendError,
+  TaskNotFound,
   TooManyActiveTasks
 } from "@perennial/domain/TaskError"
 import * as TaskEvent from "@perennial/domain/TaskEvent"
@@ -243,6 +244,14 @@ export const make = Effect.fnUntraced(function*(file: string) {
       return (order === "oldest" ? found.toReversed() : found).slice(0, limit).map(TaskRow.toTask)
     })
 
+  const nextTask: Service["nextTask"] = ({ after, conversationId, userId }) =>
+    Effect.gen(function*() {
+      const mine = (db.queues.get(conversationId) ?? []).filter(({ task }) => task.userId === userId)
+      const at = after === undefined ? 0 : mine.findIndex(({ task }) => task.id === after) + 1
+      if (after !== undefined && at === 0) return yield* new TaskNotFound({ taskId: after })
+      return Option.map(Option.fromUndefinedOr(mine[at]), TaskRow.toTask)
+    })
+
   const counts: Service["counts"] = (filter) =>
     Effect.sync(() => {
       const found = db.select(filter)
@@ -304,6 +313,7 @@ export const make = Effect.fnUntraced(function*(file: string) {
     create,
     get: (id, options) => Effect.map(Effect.suspend(() => db.find(id, options?.userId)), TaskRow.toTask),
     list,
+    nextTask,
     counts,
     head: (id) =>
       Effect.sync(() => {

@@ -1,12 +1,13 @@
 /**
  * The stored form of a task, and the values that the port returns.
  */
+import type { EndedTask } from "@perennial/domain/EndedTask"
 import * as EventPayload from "@perennial/domain/EventPayload"
 import { AgentId, ClaimId, ConversationId, RunnerId, TaskId, UserId } from "@perennial/domain/Ids"
 import { cancelKey, cancelReason, type Intent } from "@perennial/domain/Intent"
 import { UserMessage, userText } from "@perennial/domain/Message"
 import { isTerminal, type Task, TaskError, TaskStatus } from "@perennial/domain/Task"
-import { type Claim, type EndedTask, type Head, isProgress } from "@perennial/domain/TaskBackend"
+import { type Claim, type Head, isProgress } from "@perennial/domain/TaskBackend"
 import * as TaskEvent from "@perennial/domain/TaskEvent"
 import { TaskSpec, toShown, withoutOwnerFields } from "@perennial/domain/TaskSpec"
 import * as TaskSummary from "@perennial/domain/TaskSummary"

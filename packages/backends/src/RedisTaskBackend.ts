@@ -147,7 +147,9 @@ const makeLog = (run: RedisScripts.RunScript): Pick<Service, "append" | "events"
     )
 })
 
-const makeReads = (run: RedisScripts.RunScript): Pick<Service, "get" | "list" | "counts" | "intents" | "ended"> => ({
+const makeReads = (
+  run: RedisScripts.RunScript
+): Pick<Service, "get" | "list" | "nextTask" | "counts" | "intents" | "ended"> => ({
   get: (id, options) =>
     withRetries(() =>
       Effect.gen(function*() {
@@ -174,6 +176,15 @@ const makeReads = (run: RedisScripts.RunScript): Pick<Service, "get" | "list" | 
         ]),
         (rows) => tryCodec(() => rows.map((values) => toTask(toRow(values))))
       ), toTaskBackendError("list")),
+  nextTask: ({ after, conversationId, userId }) =>
+    withRetries(() =>
+      Effect.gen(function*() {
+        const values = yield* run(lists.nextTask, [conversationId, userId, after ?? ""])
+        if (values === 0 && after !== undefined) return yield* new TaskNotFound({ taskId: after })
+        return values === null || values === 0
+          ? Option.none()
+          : yield* tryCodec(() => Option.some(toTask(toRow(values))))
+      }), toTaskBackendError("nextTask")),
   counts: ({ agentId = "", conversationId = "", userId }) =>
     withRetries(() =>
       Effect.map(

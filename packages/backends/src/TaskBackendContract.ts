@@ -28,6 +28,7 @@ import * as intent from "./internal/intentContract.ts"
 import * as list from "./internal/listContract.ts"
 import * as log from "./internal/logContract.ts"
 import * as loss from "./internal/lossContract.ts"
+import * as order from "./internal/orderContract.ts"
 import * as ownership from "./internal/ownershipContract.ts"
 import * as unreadable from "./internal/unreadableContract.ts"
 import * as wake from "./internal/wakeContract.ts"
@@ -78,6 +79,7 @@ export const suite = <E, E2 = never>(
     fairness.define(test)
     agent.define(test)
     list.define(test)
+    order.define(test)
     log.define(test)
     intent.define(test)
     ended.define(test)

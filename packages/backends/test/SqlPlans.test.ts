@@ -126,6 +126,17 @@ const filteredLists = Effect.fnUntraced(function*(explain: Explain) {
   ])
 })
 
+/** From a task of a conversation to the next one: the place of the first, and then the next place. */
+const nextTasks = Effect.fnUntraced(function*(explain: Explain) {
+  const backend = yield* TaskBackend
+  const of = { conversationId: ConversationId.make("a7"), userId: alice }
+  const next = "perennial_tasks_accepted: conversation_id, user_id, position"
+  assert.deepStrictEqual(yield* searchesOf(explain, backend.nextTask(of)), [[next]])
+  const [place = [], following] = yield* searchesOf(explain, backend.nextTask({ ...of, after: TaskId.make("a110007") }))
+  assert.isTrue(place.every((search) => search.startsWith("perennial_tasks_pkey: id")), place.join("; "))
+  assert.deepStrictEqual(following, [next])
+})
+
 const conversationLists = Effect.fnUntraced(function*(explain: Explain) {
   const store = yield* ConversationStore
   const newest = "perennial_conversations_newest: user_id"
@@ -216,6 +227,7 @@ const test = (
       yield* fill
       yield* taskLists(explain)
       yield* filteredLists(explain)
+      yield* nextTasks(explain)
       yield* conversationLists(explain)
       yield* sweeps(explain)
       yield* rounds(explain)

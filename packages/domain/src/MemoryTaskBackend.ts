@@ -8,6 +8,7 @@
  * @since 0.1.0
  */
 import { Array, Clock, Duration, Effect, Layer, Option, Stream } from "effect"
+import type { EndedTask } from "./EndedTask.ts"
 import { size } from "./EventPayload.ts"
 import { cancelKey, cancelReason } from "./Intent.ts"
 import {
@@ -24,7 +25,7 @@ import {
 import { MemoryTasks } from "./internal/memoryTasks.ts"
 import { aliveMillis } from "./OwnerLoss.ts"
 import { isTerminal as isEnded, maxCount, type TaskStatus } from "./Task.ts"
-import { type EndedTask, type NewTask, TaskBackend } from "./TaskBackend.ts"
+import { type NewTask, TaskBackend } from "./TaskBackend.ts"
 import {
   ConversationBusy,
   ConversationNotFound,
@@ -253,6 +254,15 @@ export const make: Effect.Effect<Service> = Effect.sync(() => {
       return (order === "oldest" ? found.toReversed() : found).slice(0, limit).map(toTask)
     })
 
+  const nextTask: Service["nextTask"] = ({ after, conversationId, userId }) =>
+    Effect.suspend((): ReturnType<Service["nextTask"]> => {
+      const queue = tasks.queues.get(conversationId)
+      const rows = queue?.userId === userId ? queue.rows : []
+      const at = after === undefined ? 0 : rows.findIndex(({ task }) => task.id === after) + 1
+      if (after !== undefined && at === 0) return Effect.fail(new TaskNotFound({ taskId: after }))
+      return Effect.succeed(Option.map(Option.fromUndefinedOr(rows[at]), toTask))
+    })
+
   const counts: Service["counts"] = (filter) =>
     Effect.sync(() => {
       const found = select(filter)
@@ -317,6 +327,7 @@ export const make: Effect.Effect<Service> = Effect.sync(() => {
         return row === undefined ? Effect.fail(new TaskNotFound({ taskId: id })) : Effect.succeed(toTask(row))
       }),
     list,
+    nextTask,
     counts,
     head: (id) =>
       Effect.sync(() => {

@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 import { type Array, Context, type Duration, type Effect, type Option, type Schema, type Stream } from "effect"
+import type { EndedTask } from "./EndedTask.ts"
 import type { AgentId, ClaimId, ConversationId, RunnerId, TaskId, UserId } from "./Ids.ts"
 import type { Intent } from "./Intent.ts"
 import type { UserMessage } from "./Message.ts"
@@ -158,23 +159,6 @@ export interface IntentRecorded {
 }
 
 /**
- * One end of a task, in the order of all ends of the store.
- *
- * @since 0.1.0
- * @category models
- */
-export interface EndedTask {
-  /** The place of this end in the order of ends, from 1; not every number is used. The next page is read after it. */
-  readonly cursor: number
-  readonly userId: UserId
-  readonly task: Task
-  /** The terminal event; undefined when the log was pruned. */
-  readonly event: StoredEvent | undefined
-  /** The trace that started the task; undefined without one, and when the log was pruned. */
-  readonly traceparent?: string | undefined
-}
-
-/**
  * A page of a task's log.
  *
  * @since 0.1.0
@@ -233,6 +217,17 @@ export class TaskBackend extends Context.Service<TaskBackend, {
 
   /** A page of a user's tasks, newest or oldest first by id. The next page begins at the last id of the page before. */
   readonly list: (options: TaskListing) => Effect.Effect<ReadonlyArray<Task>, TaskBackendError>
+
+  /**
+   * The task of a user's conversation that was accepted next after another task of it, or first. None if there is no such task
+   * yet. Fails if the conversation does not have the other task. In the order of acceptance every task of a conversation comes
+   * after those that a reader may have got before (P3).
+   */
+  readonly nextTask: (options: {
+    readonly conversationId: ConversationId
+    readonly userId: UserId
+    readonly after?: TaskId | undefined
+  }) => Effect.Effect<Option.Option<Task>, TaskNotFound | TaskBackendError>
 
   /** How many of a user's tasks there are, each number at most `Task.maxCount`. */
   readonly counts: (

@@ -11,6 +11,7 @@ import { Context, type DateTime, Effect, Schema, Stream } from "effect"
 import type { AgentDescription } from "./Agent.ts"
 import type { ApprovalPage, ApprovalsOptions } from "./Approval.ts"
 import type { Decision } from "./Decision.ts"
+import type { EventPlace } from "./EventPlace.ts"
 import type { FeedUpdate } from "./Feed.ts"
 import type { AgentId, ConversationId, TaskId } from "./Ids.ts"
 import * as Input from "./Input.ts"
@@ -166,6 +167,20 @@ export class TaskManager extends Context.Service<TaskManager, {
     id: TaskId,
     options?: { readonly after?: number | undefined }
   ) => Effect.Effect<{ readonly task: Task; readonly events: Stream.Stream<StoredEvent, StreamLost> }, EventsError>
+
+  /**
+   * The events of a conversation after a place, each once and in order (P3): of one task after the other, in the order in which
+   * the tasks were accepted. Without a place from the first task on. The stream waits for further tasks, and ends when the
+   * conversation was deleted. If a log cannot be read from this place, the effect fails and there is no stream; if a later log
+   * expires before the reader reaches it, the stream is lost. For a reader that stalls the same holds as with `events`.
+   */
+  readonly conversationEvents: (
+    id: ConversationId,
+    options?: { readonly after?: EventPlace | undefined }
+  ) => Effect.Effect<
+    Stream.Stream<StoredEvent, StreamLost | TaskBackendError>,
+    ConversationNotFound | ConversationStoreError | EventsExpired | CursorAhead | TaskBackendError
+  >
 
   /**
    * Cancels a task, on whichever process it runs, and waits for its end (P7). Returns the task as it ended: its status is

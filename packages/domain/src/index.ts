@@ -47,7 +47,17 @@ export * as Decision from "./Decision.ts"
 /**
  * @since 0.1.0
  */
+export * as EndedTask from "./EndedTask.ts"
+
+/**
+ * @since 0.1.0
+ */
 export * as EventPayload from "./EventPayload.ts"
+
+/**
+ * @since 0.1.0
+ */
+export * as EventPlace from "./EventPlace.ts"
 
 /**
  * @since 0.1.0

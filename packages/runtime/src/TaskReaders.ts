@@ -10,7 +10,7 @@ import { TaskBackend } from "@perennial/domain/TaskBackend"
 import type { StreamLost, TaskBackendError } from "@perennial/domain/TaskError"
 import type { StoredEvent } from "@perennial/domain/TaskEvent"
 import { WebhookStore } from "@perennial/domain/WebhookStore"
-import { type Array as Arr, Context, Effect, Layer, type Stream } from "effect"
+import { type Array as Arr, Context, Effect, type Latch, Layer, type Scope, type Stream } from "effect"
 import * as Feeds from "./internal/feed/feeds.ts"
 import { Hubs } from "./internal/log/hub.ts"
 import { LogCache } from "./internal/log/logCache.ts"
@@ -51,6 +51,12 @@ export class TaskReaders extends Context.Service<TaskReaders, {
   /** How the tasks of a user are, after a cursor of an earlier update: first all that is active, then what changes. */
   readonly feed: (userId: UserId, after: number | undefined) => Stream.Stream<FeedUpdate, TaskBackendError>
 
+  /**
+   * A latch that opens whenever tasks of the user may have been accepted or have changed, until the scope closes. Hints may be
+   * lost: look from time to time, too.
+   */
+  readonly changes: (userId: UserId) => Effect.Effect<Latch.Latch, never, Scope.Scope>
+
   /** A task of the user was accepted, or its record has changed. */
   readonly tasksChanged: (userId: UserId) => Effect.Effect<void>
 }>()("@perennial/runtime/TaskReaders") {
@@ -81,6 +87,7 @@ export class TaskReaders extends Context.Service<TaskReaders, {
           }
         },
         feed: feeds.read,
+        changes: feeds.changes,
         tasksChanged: feeds.changed,
         read: (id, after) => read(hubs, cache, id, after),
         logGrew: tailer.logGrew,

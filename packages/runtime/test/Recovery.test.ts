@@ -41,6 +41,7 @@ const startProcess = Effect.fnUntraced(function*(
     create: (...args) => guarded(backend.create(...args)),
     get: (...args) => guarded(backend.get(...args)),
     list: (...args) => guarded(backend.list(...args)),
+    nextTask: (...args) => guarded(backend.nextTask(...args)),
     counts: (...args) => guarded(backend.counts(...args)),
     head: (...args) => guarded(backend.head(...args)),
     claim: (...args) => guarded(backend.claim(...args)),

@@ -2,8 +2,9 @@
  * The contract of `ended`: the ends of all tasks, in one order.
  */
 import { assert } from "@effect/vitest"
+import type { EndedTask } from "@perennial/domain/EndedTask"
 import { cancelKey } from "@perennial/domain/Intent"
-import { type EndedTask, TaskBackend } from "@perennial/domain/TaskBackend"
+import { TaskBackend } from "@perennial/domain/TaskBackend"
 import { Array, Duration, Effect, type Scope } from "effect"
 import { TestClock } from "effect/testing"
 import {

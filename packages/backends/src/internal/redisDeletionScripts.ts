@@ -30,7 +30,7 @@ for _, status in ipairs({ "completed", "error", "cancelled" }) do
   end
   call("DEL", index)
 end
-call("DEL", key("owner", conversation))
+call("DEL", key("owner", conversation), key("order", conversation))
 return { "removed", tasks, events, intents }`)
 
 /**

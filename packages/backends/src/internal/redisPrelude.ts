@@ -8,7 +8,7 @@
  * Keys after the prefix: `task:<id>` the row (hash), `events:<id>` its log (stream, the seq is the entry's id),
  * `intents:<id>` (hash of `<ordinal>:<value>`), `owner:<conversation>` its user, `queue:<conversation>` its active
  * tasks, the head first (list), `of-user:<status>:<user>`, `of-agent:<status>:<user>\0<agent>`,
- * `of-conversation:<status>:<conversation>` and `waiting:<user>` ids in order,
+ * `of-conversation:<status>:<conversation>`, `order:<conversation>` ids by the number of the acceptance, and `waiting:<user>` ids in order,
  * `keys:<user>` idempotency keys (hash), `unowned` heads without an owner by age, `unowned:<agent>` the same of one agent,
  * `cancelling` claimed tasks that were asked to cancel by age, `owned:<runner>` tasks by age, `runners` by the end of
  * their lease, `renewals` runners by the last renewal of their lease, `ended` tasks with a log by the time of their end, `ends` all ended tasks in the order of their ends (sorted
@@ -164,6 +164,24 @@ local function list(task, status)
   call("ZADD", key("of-user:" .. status, task.user), 0, task.id)
   call("ZADD", ofAgent(status, task.user, task.agent), 0, task.id)
   call("ZADD", key("of-conversation:" .. status, task.conversation), 0, task.id)
+end
+
+-- The tasks of a conversation in the order of acceptance. Those that an earlier version stored have the order of their times.
+local function order(conversation)
+  local index = key("order", conversation)
+  if call("EXISTS", index) == 1 then return index end
+  local found = {}
+  for _, status in ipairs({ "queued", "running", "completed", "error", "cancelled" }) do
+    for _, id in ipairs(call("ZRANGE", key("of-conversation:" .. status, conversation), 0, -1)) do
+      table.insert(found, { id = id, created = tonumber(call("HGET", key("task", id), "created_at")) })
+    end
+  end
+  table.sort(found, function(a, b)
+    if a.created ~= b.created then return a.created < b.created end
+    return less(a.id, b.id)
+  end)
+  for i, one in ipairs(found) do call("ZADD", index, i, one.id) end
+  return index
 end
 
 local function move(task, status)

@@ -68,6 +68,16 @@ local rows = {}
 for i = 1, math.min(limit, #ids) do rows[i] = row(ids[i]) end
 return rows`)
 
+/** Conversation, user, the task before or "". Returns the next task, null if there is none, or 0 if the task before is unknown. */
+export const nextTask = taskScript<Values | 0 | null>(String.raw`
+local conversation, after = ARGV[3], ARGV[5]
+local mine = call("GET", key("owner", conversation)) == ARGV[4]
+local index = mine and order(conversation)
+local place = after == "" and 0 or mine and tonumber(call("ZSCORE", index, after) or "")
+if not place then return 0 end
+local id = mine and call("ZRANGEBYSCORE", index, "(" .. place, "+inf", "LIMIT", 0, 1)[1]
+return id and row(id) or false`)
+
 /** User, conversation or "", agent or "", the largest number, statuses. Returns the number of each status, and of what waits. */
 export const counts = taskScript<ReadonlyArray<number>>(String.raw`${selecting}
 local user, conversation, agent, most = ARGV[3], ARGV[4], ARGV[5], tonumber(ARGV[6])

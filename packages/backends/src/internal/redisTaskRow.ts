@@ -1,10 +1,11 @@
 /**
  * The row of a task as Redis returns it: texts, in the order of `columns`.
  */
+import type { EndedTask } from "@perennial/domain/EndedTask"
 import * as EventPayload from "@perennial/domain/EventPayload"
 import { ConversationId, TaskId, UserId } from "@perennial/domain/Ids"
 import { TaskStatus } from "@perennial/domain/Task"
-import type { EndedTask, Head } from "@perennial/domain/TaskBackend"
+import type { Head } from "@perennial/domain/TaskBackend"
 import type { StoredEvent } from "@perennial/domain/TaskEvent"
 import * as TaskSpec from "@perennial/domain/TaskSpec"
 import { Option, Schema } from "effect"

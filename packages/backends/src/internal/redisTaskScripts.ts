@@ -67,6 +67,8 @@ call("SET", key("owner", conversation), user)
 call("HSET", key("task", id), "id", id, "conversation_id", conversation, "user_id", user, "status", "queued",
   "token", 0, "attempt", 0, "failures", 0, "last_seq", 1, "intents", 0, "pruned", 0,
   "created_at", time, "updated_at", time, unpack(ARGV, 14))
+local accepted = order(conversation)
+call("ZADD", accepted, call("ZCARD", accepted) + 1, id)
 list(find(id), "queued")
 call("XADD", key("events", id), "1-0", "at", time, "payload", ARGV[13])
 call("RPUSH", queue, id)

@@ -5,8 +5,9 @@
  * other, under a lock, and commit the numbers before they give up the lock: an end that commits late gets a later number
  * than every number that any reader has seen. Numbers are columns of tables, so that a restored dump keeps them.
  */
+import type { EndedTask } from "@perennial/domain/EndedTask"
 import { TaskId } from "@perennial/domain/Ids"
-import type { EndedTask, TaskBackend } from "@perennial/domain/TaskBackend"
+import type { TaskBackend } from "@perennial/domain/TaskBackend"
 import * as TaskSpec from "@perennial/domain/TaskSpec"
 import { Effect, Schema } from "effect"
 import { toTaskBackendError } from "./backendError.ts"

@@ -197,6 +197,11 @@ const losses: Migrate = Effect.fnUntraced(function*({ sql, types: { millis } }) 
   yield* sql`ALTER TABLE perennial_runners ADD COLUMN renewed_at ${millis}`
 })
 
+/** For readers of conversations: tasks in the order in which they were accepted. */
+const positions: Migrate = Effect.fnUntraced(function*({ sql }) {
+  yield* sql`CREATE INDEX perennial_tasks_accepted ON perennial_tasks (conversation_id, user_id, position)`
+})
+
 export const migrations: Readonly<Record<string, Migrate>> = {
   "1_tasks": tasks,
   "2_conversations": conversations,
@@ -215,7 +220,8 @@ export const migrations: Readonly<Record<string, Migrate>> = {
   "15_activity": activity,
   "16_inbox": inbox,
   "17_delivery_traces": deliveryTraces,
-  "18_losses": losses
+  "18_losses": losses,
+  "19_positions": positions
 }
 
 export const table = "perennial_migrations"

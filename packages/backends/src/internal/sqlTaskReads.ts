@@ -6,7 +6,7 @@ import { maxCount, type TaskCounts, TaskStatus } from "@perennial/domain/Task"
 import type { TaskBackend } from "@perennial/domain/TaskBackend"
 import { TaskNotFound } from "@perennial/domain/TaskError"
 import type { TaskFilter } from "@perennial/domain/TaskFilter"
-import { type Array as Arr, Effect, Schema } from "effect"
+import { type Array as Arr, Effect, Option, Schema } from "effect"
 import type { SqlClient, Statement } from "effect/sql"
 import { toTaskBackendError } from "./backendError.ts"
 import type { Dialect } from "./sqlDialect.ts"
@@ -18,6 +18,8 @@ import type { TaskStatements } from "./taskStatements.ts"
 type Service = TaskBackend["Service"]
 
 const readIntents = readRows(Schema.Struct({ key: Schema.String, value: Schema.String }))
+
+const readPositions = readRows(Schema.Struct({ position: Schema.Int }))
 
 const readCounts = readRows(Schema.Struct({ name: Schema.String, number: Millis }))
 
@@ -40,7 +42,7 @@ const isWaiting = (sql: SqlClient.SqlClient) => sql.literal("waiting = 1 AND fin
 export const make = (
   { newestFirst, oldestFirst, sql, withRetries }: Dialect,
   { find }: Pick<TaskStatements, "find">
-): Pick<Service, "get" | "list" | "counts" | "intents"> => ({
+): Pick<Service, "get" | "list" | "nextTask" | "counts" | "intents"> => ({
   get: (id, options) =>
     withRetries(() =>
       Effect.gen(function*() {
@@ -67,6 +69,18 @@ export const make = (
         return yield* tryCodec(() => rows.map(toTask))
       }), toTaskBackendError("list"))
   },
+
+  nextTask: ({ after, conversationId, userId }) =>
+    withRetries(() =>
+      Effect.gen(function*() {
+        const [place] = after === undefined ? [] : yield* readPositions(sql`SELECT position FROM perennial_tasks
+          WHERE id = ${after} AND conversation_id = ${conversationId} AND user_id = ${userId}`)
+        if (after !== undefined && place === undefined) return yield* new TaskNotFound({ taskId: after })
+        const rows = yield* readTasks(sql`SELECT ${taskColumns(sql)} FROM perennial_tasks
+          WHERE conversation_id = ${conversationId} AND user_id = ${userId} AND position > ${place?.position ?? 0}
+          ORDER BY position LIMIT 1`)
+        return yield* tryCodec(() => Option.map(Option.fromUndefinedOr(rows[0]), toTask))
+      }), toTaskBackendError("nextTask")),
 
   counts: (filter) => {
     const count = (name: string, condition: Statement.Fragment) =>

@@ -2,10 +2,10 @@
  * The messages that webhooks get, and their signatures (Standard Webhooks 1.0).
  */
 import type { TaskContext } from "@perennial/domain/CurrentTask"
+import type { EndedTask } from "@perennial/domain/EndedTask"
 import { toRaw } from "@perennial/domain/EventPayload"
 import type { UserId } from "@perennial/domain/Ids"
 import { Task } from "@perennial/domain/Task"
-import type { EndedTask } from "@perennial/domain/TaskBackend"
 import type { AgentEvent } from "@perennial/domain/TaskEvent"
 import type { Secret, Topic, Webhook } from "@perennial/domain/Webhook"
 import type { NewDelivery } from "@perennial/domain/WebhookStore"

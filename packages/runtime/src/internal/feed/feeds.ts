@@ -5,7 +5,7 @@ import type { TaskBackend } from "@perennial/domain/TaskBackend"
 import type { TaskBackendError } from "@perennial/domain/TaskError"
 import { isTerminal, type StoredEvent } from "@perennial/domain/TaskEvent"
 import type { WebhookStore } from "@perennial/domain/WebhookStore"
-import { Duration, Effect, Option, Random, RcMap, Stream } from "effect"
+import { Duration, Effect, Latch, Option, Random, RcMap, Stream } from "effect"
 import { type Position, UserFeed } from "./userFeed.ts"
 
 /** How often a feed reads its tasks without a hint, and its webhooks. */
@@ -27,6 +27,8 @@ export const make = Effect.fnUntraced(function*(
   webhooks: Option.Option<WebhookStore["Service"]>
 ) {
   const open = new Map<UserId, UserFeed>()
+  /** The latches of readers that wait for changes. At most one for each open stream. */
+  const waiting = new Map<UserId, Set<Latch.Latch>>()
 
   const pause = Effect.map(Random.nextBetween(0.8, 1.2), (part) => Duration.times(interval, part))
 
@@ -73,12 +75,33 @@ export const make = Effect.fnUntraced(function*(
 
   const changedUnsafe = (userId: UserId): void => {
     open.get(userId)?.dirty.openUnsafe()
+    waiting.get(userId)?.forEach((latch) => latch.openUnsafe())
   }
+
+  /** A latch that opens whenever tasks of the user may have changed, until the scope closes. */
+  const changes = (userId: UserId) =>
+    Effect.acquireRelease(
+      Effect.sync(() => {
+        const latch = Latch.makeUnsafe(false)
+        const latches = waiting.get(userId) ?? new Set()
+        waiting.set(userId, latches.add(latch))
+        return latch
+      }),
+      (latch) =>
+        Effect.sync(() => {
+          const latches = waiting.get(userId)
+          latches?.delete(latch)
+          if (latches?.size === 0) waiting.delete(userId)
+        })
+    )
 
   return {
     changedUnsafe,
     changed: (userId: UserId) => Effect.sync(() => changedUnsafe(userId)),
-    recheckAll: Effect.sync(() => open.forEach((feed) => feed.dirty.openUnsafe())),
+    changes,
+    recheckAll: Effect.sync(() => {
+      for (const userId of new Set([...open.keys(), ...waiting.keys()])) changedUnsafe(userId)
+    }),
     read: (userId: UserId, after: number | undefined): Stream.Stream<FeedUpdate, TaskBackendError> =>
       Stream.unwrap(Effect.map(RcMap.get(feeds, userId), (feed) => {
         const position: Position = { version: undefined, after }

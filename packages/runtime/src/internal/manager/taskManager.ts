@@ -7,6 +7,7 @@ import { runningOf, TaskManager } from "@perennial/domain/TaskManager"
 import { Effect } from "effect"
 import { makeAgentDescriptions } from "./agentDescriptions.ts"
 import { makeApprovals } from "./approvals.ts"
+import { makeFollowConversation } from "./followConversation.ts"
 import { makeReadTasks } from "./readTasks.ts"
 import { makeStartTask } from "./startTask.ts"
 import { makeSteerTask } from "./steerTask.ts"
@@ -17,6 +18,7 @@ export const make = Effect.gen(function*() {
   const { regenerate, start } = yield* makeStartTask
   const { cancel, decide } = yield* makeSteerTask
   const { approvals } = yield* makeApprovals
+  const conversationEvents = yield* makeFollowConversation
   const agents = yield* makeAgentDescriptions
   const { await: await_, counts, feed, get, list, open } = yield* makeReadTasks
 
@@ -32,6 +34,7 @@ export const make = Effect.gen(function*() {
     regenerate,
     events: (id, options) => Effect.map(open(id, options), ({ events }) => events),
     open,
+    conversationEvents,
     cancel,
     get: Effect.fn("TaskManager.get")(get),
     list,

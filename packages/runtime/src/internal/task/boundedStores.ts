@@ -18,6 +18,7 @@ const backendMethods: Methods<TaskBackend["Service"]> = {
   create: true,
   get: true,
   list: true,
+  nextTask: true,
   counts: true,
   head: true,
   claim: true,

@@ -138,6 +138,7 @@ export const observedBackend = (
       ),
     get: (id, options) => call("get", backend.get(id, options)),
     list: (options) => call("list", backend.list(options)),
+    nextTask: (options) => call("nextTask", backend.nextTask(options)),
     counts: (options) => call("counts", backend.counts(options)),
     head: (id) => call("head", backend.head(id)),
     claim: (id, options) =>
