@@ -23,7 +23,7 @@ import { documented, integer } from "./internal/openApi.ts"
 import { documentedApi } from "./internal/openApiDocument.ts"
 import { describeKey, idempotencyKey, Started, startErrors } from "./internal/startParts.ts"
 import { describeTaskQuery, taskQuery } from "./internal/taskQuery.ts"
-import { TimedEvent } from "./internal/timedEvent.ts"
+import { TimedEventJson } from "./internal/timedEvent.ts"
 import { OperatorApi } from "./OperatorApi.ts"
 import * as Problems from "./Problems.ts"
 import { TicketsApi } from "./TicketsApi.ts"
@@ -65,7 +65,7 @@ export const Decide = DecisionInput.annotate({ identifier: "Decide" })
 export const EventFrame = Schema.Struct({
   id: Schema.NumberFromString.check(Schema.isInt(), Schema.isGreaterThanOrEqualTo(1)),
   event: Schema.String,
-  data: Schema.fromJsonString(TimedEvent).annotate({ identifier: "TaskEventJson" })
+  data: TimedEventJson
 })
 
 /**

@@ -12,6 +12,7 @@ import { type HttpClient, type HttpClientError, HttpClientRequest } from "effect
 import { HttpApiClient, HttpApiMiddleware } from "effect/http-api"
 import { Api } from "./Api.ts"
 import { Authorization } from "./Authorization.ts"
+import { make as makeConversation, type WatchConversation } from "./internal/conversationWatch.ts"
 import { make as makeFeed, type WatchFeed } from "./internal/feedWatch.ts"
 import { type LenientClient, makeLenient } from "./internal/lenientClient.ts"
 import { makeRemote } from "./internal/remoteTaskManager.ts"
@@ -41,6 +42,12 @@ export class PerennialClient extends Context.Service<
      * is a snapshot.
      */
     readonly watchFeed: WatchFeed
+    /**
+     * The events of a conversation after a place, each once and in order (P3), as `TaskManager.conversationEvents`. Cut connections
+     * are survived as by `watch`. The stream does not end by itself: when the conversation was deleted, it fails with
+     * `ConversationNotFound`.
+     */
+    readonly watchConversation: WatchConversation
   }
 >()("@perennial/http/Client/PerennialClient") {}
 
@@ -92,7 +99,8 @@ export const layer = (options: Options): Layer.Layer<PerennialClient, never, Htt
         PerennialClient.of({
           ...makeLenient<typeof Api>(client),
           watch: Watch.make(client.tasks.events),
-          watchFeed: makeFeed(client.feed.feed)
+          watchFeed: makeFeed(client.feed.feed),
+          watchConversation: makeConversation(client.conversations.events)
         })
     )
   ).pipe(Layer.provide(layerToken(options.token)))

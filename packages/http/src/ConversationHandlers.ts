@@ -15,10 +15,14 @@ import { HttpApiBuilder, type HttpApiGroup } from "effect/http-api"
 import { Api } from "./Api.ts"
 import type { Authorization } from "./Authorization.ts"
 import type { ListedConversation } from "./ConversationsApi.ts"
+import { admitted } from "./internal/admitted.ts"
+import { conversationLog, conversationSource } from "./internal/conversationWire.ts"
 import { idOf, paged } from "./internal/paged.ts"
 import { makeLocation, started } from "./internal/started.ts"
 import { withProblems } from "./internal/withProblems.ts"
+import { CurrentPrincipal } from "./Principal.ts"
 import type { RefusalLimit, RequestLimit, RequestProblems } from "./Problems.ts"
+import * as Sse from "./Sse.ts"
 
 type Store = ConversationStore["Service"]
 
@@ -73,13 +77,14 @@ const messagesPage = Effect.fnUntraced(function*(
 export const layer: Layer.Layer<
   HttpApiGroup.Service<"perennial", "conversations">,
   never,
-  TaskManager | ConversationStore | Authorization | RequestLimit | RefusalLimit | RequestProblems
+  TaskManager | ConversationStore | Sse.EventStreams | Authorization | RequestLimit | RefusalLimit | RequestProblems
 > = HttpApiBuilder.group(
   Api,
   "conversations",
   Effect.fnUntraced(function*(handlers) {
     const manager = yield* TaskManager
     const store = yield* ConversationStore
+    const streams = yield* Sse.EventStreams
     const location = yield* makeLocation
 
     /** A conversation of the user. */
@@ -117,6 +122,19 @@ export const layer: Layer.Layer<
           const key = yield* keyOf(params)
           return yield* messagesPage((part) => store.messages(key, { ...part, order: query.order }), query)
         }).pipe(withProblems),
+      events: ({ headers, params, query }) =>
+        Effect.gen(function*() {
+          const lastEventId = headers["last-event-id"]
+          const after = (lastEventId === "" ? undefined : lastEventId) ?? query.after
+          const events = yield* withProblems(manager.conversationEvents(params.id, { after }))
+          yield* admitted(streams)
+          const principal = yield* CurrentPrincipal
+          return streams.response(events, {
+            wire: headers.accept?.includes("text/event-stream") === true ? conversationSource : conversationLog,
+            userId: yield* CurrentUser,
+            expiresAt: principal?.expiresAt
+          })
+        }),
       replaced: ({ params, query }) =>
         Effect.gen(function*() {
           const key = yield* keyOf(params)

@@ -5,6 +5,7 @@
  */
 import { Conversation, StoredMessage } from "@perennial/domain/Conversation"
 import { ConversationOrder } from "@perennial/domain/ConversationStore"
+import { EventPlaceFromString } from "@perennial/domain/EventPlace"
 import { ConversationId, MessageId, TaskId } from "@perennial/domain/Ids"
 import { RegenerateOptions } from "@perennial/domain/StartInput"
 import { Schema, Struct } from "effect"
@@ -15,6 +16,7 @@ import { ConversationCursor } from "./internal/conversationCursor.ts"
 import * as examples from "./internal/examples.ts"
 import { documented } from "./internal/openApi.ts"
 import { describeKey, idempotencyKey, Started, startErrors } from "./internal/startParts.ts"
+import { TimedEventJson } from "./internal/timedEvent.ts"
 import * as Problems from "./Problems.ts"
 
 /**
@@ -47,6 +49,23 @@ export const ListedConversation = Conversation.mapFields(Struct.assign({
 export const Rename = Schema.Struct({
   title: Schema.String.check(Schema.isMaxLength(200), Schema.isPattern(/\S/))
 }).annotate({ identifier: "Rename" })
+
+/**
+ * One frame of the events of a conversation, decoded: `id` is the place of the event, `data` the event with its time.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const ConversationFrame = Schema.Struct({
+  id: EventPlaceFromString,
+  event: Schema.String,
+  data: TimedEventJson
+})
+
+/** An `EventSource` that has seen no id may send an empty one (HTML Standard, section 9.2): it is none. */
+const lastEventId = Schema.optionalKey(Schema.Union([Schema.Literal(""), EventPlaceFromString]))
+
+const describePlace = { schema: { type: "string", example: examples.place } as const }
 
 const describeConversation = { description: "The id of the conversation." }
 const conversationParams = { id: ConversationId }
@@ -127,6 +146,33 @@ export class ConversationsApi extends HttpApiGroup.make("conversations")
         responses: { 200: { description: "A page of messages", example: { items: [examples.message] } } }
       })
     ),
+    HttpApiEndpoint.get("events", "/conversations/:id/events", {
+      params: conversationParams,
+      query: { after: Schema.optionalKey(EventPlaceFromString) },
+      headers: { "last-event-id": lastEventId, accept: Schema.optionalKey(Schema.String) },
+      success: HttpApiSchema.StreamSse({ events: ConversationFrame }),
+      error: [
+        Problems.ConversationNotFound,
+        Problems.CursorAhead,
+        Problems.EventsExpired,
+        Problems.TooManyStreams,
+        Problems.TooManyUserStreams,
+        Problems.Unavailable
+      ]
+    }).annotateMerge(documented({
+      summary: "Follow the events of a conversation",
+      description:
+        "Streams the events of one task after the other, in the order in which the tasks were accepted, and waits for " +
+        "further tasks. The cursor is `<taskId>/<seq>` of an event, such as the id of a message; without it the stream begins " +
+        "with the first task.",
+      parameters: {
+        id: describeConversation,
+        after: { description: "The cursor of the last event that the client has.", ...describePlace },
+        "last-event-id": { description: "The same as `after`. If both are sent, this one counts.", ...describePlace }
+      },
+      responses: { 200: "Server-Sent Events: the `data` of a frame is an event, and its `id` is `<taskId>/<seq>`" },
+      event: examples.frame
+    })),
     HttpApiEndpoint.get("replaced", "/conversations/:id/replaced", {
       params: conversationParams,
       query: { after: Schema.optionalKey(MessageId), limit: limit(longest.messages) },

@@ -154,20 +154,20 @@ const sleep = (millis: number, signal: AbortSignal | undefined): Promise<void> =
 const isTerminal = ({ type }: TaskEvent): boolean => type === "done" || type === "error" || type === "cancelled"
 
 interface Frame<A> {
-  readonly id: number
+  readonly id: string
   readonly value: A
 }
 
 /** The frames of a stream over as many connections as it takes, each with an id that `isNew` accepts after the last one. */
 async function* frames<A>(
   url: string | URL,
-  options: Options,
+  options: Omit<Options, "after"> & { readonly after?: number | string | undefined },
   decode: (data: string) => A,
-  isNew: (id: number, cursor: number) => boolean
+  isNew: (id: string, cursor: string) => boolean
 ): AsyncGenerator<Frame<A>, void, void> {
   const { fetch = globalThis.fetch, headers, maxFailures = 30, maxSilence = 30_000, signal } = options
   const backoff = options.pause ?? defaultPause
-  let cursor = options.after ?? 0
+  let cursor = String(options.after ?? 0)
   let failures = 0
 
   for (;;) {
@@ -189,7 +189,7 @@ async function* frames<A>(
     try {
       signal?.throwIfAborted()
       const sent = new Headers(typeof headers === "function" ? await headers() : headers)
-      if (cursor > 0) sent.set("last-event-id", String(cursor))
+      if (cursor !== "0") sent.set("last-event-id", cursor)
       const response = await heard(fetch(url, { headers: sent, signal: connection.signal }))
       if (response.status === 204) return
       if (!response.ok || response.body === null) {
@@ -206,9 +206,9 @@ async function* frames<A>(
           text = complete.pop() ?? ""
           for (const frame of complete) {
             asked = Number(/^retry: (\d+)$/m.exec(frame)?.[1] ?? asked)
-            const id = Number(/^id: (\d+)$/m.exec(frame)?.[1])
+            const id = /^id: (.+)$/m.exec(frame)?.[1] ?? ""
             const data = /^data: (.*)$/m.exec(frame)?.[1]
-            if (data === undefined || !isNew(id, cursor)) continue
+            if (data === undefined || id === "" || !isNew(id, cursor)) continue
             const value = decode(data)
             cursor = id
             failures = 0
@@ -250,8 +250,8 @@ async function* frames<A>(
  * @category constructors
  */
 export async function* read(url: string | URL, options: Options = {}): AsyncGenerator<NumberedEvent, void, void> {
-  for await (const { id, value } of frames(url, options, parse, (id, cursor) => id > cursor)) {
-    yield { seq: id, ...value }
+  for await (const { id, value } of frames(url, options, parse, (id, cursor) => Number(id) > Number(cursor))) {
+    yield { seq: Number(id), ...value }
     if (isTerminal(value.event)) return
   }
 }
@@ -269,5 +269,35 @@ export async function* readFeed(
 ): AsyncGenerator<NumberedChange, void, void> {
   const decode = (data: string): typeof FeedChange.Encoded => JSON.parse(data)
   // Updates of one millisecond have one cursor.
-  for await (const { id, value } of frames(url, options, decode, (id) => id >= 0)) yield { ...value, cursor: id }
+  for await (const { id, value } of frames(url, options, decode, (id) => Number(id) >= 0)) {
+    yield { ...value, cursor: Number(id) }
+  }
+}
+
+const splitPlace = (id: string): readonly [taskId: string, seq: number] => {
+  const at = id.lastIndexOf("/")
+  return [id.slice(0, at), Number(id.slice(at + 1))]
+}
+
+/**
+ * The events of the conversation at `url` (`.../conversations/{id}/events`): of one task after the other. `after` is
+ * `<taskId>/<seq>` of the last event that is already known, such as the id of a message. It survives what `read` survives, and
+ * does not end by itself.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export async function* readConversation(
+  url: string | URL,
+  options: Omit<Options, "after"> & { readonly after?: string | undefined } = {}
+): AsyncGenerator<NumberedEvent & { readonly taskId: string }, void, void> {
+  const isNew = (id: string, cursor: string): boolean => {
+    const [taskId, seq] = splitPlace(id)
+    const [lastTask, last] = splitPlace(cursor)
+    return seq > 0 && (taskId !== lastTask || seq > last)
+  }
+  for await (const { id, value } of frames(url, options, parse, isNew)) {
+    const [taskId, seq] = splitPlace(id)
+    yield { taskId, seq, ...value }
+  }
 }

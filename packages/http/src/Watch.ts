@@ -28,6 +28,7 @@ export class ConnectionLost extends Schema.TaggedError<ConnectionLost>()("Connec
 /** Problems that the endpoint answers with. */
 const Refusal = Schema.Union([
   Problems.TaskNotFound,
+  Problems.ConversationNotFound,
   Problems.CursorAhead,
   Problems.EventsExpired,
   Problems.Unauthorized,

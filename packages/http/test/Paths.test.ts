@@ -73,6 +73,7 @@ describe("paths", () => {
         "/tasks/{id}/decisions/{toolCallId}",
         "/conversations",
         "/conversations/{id}",
+        "/conversations/{id}/events",
         "/conversations/{id}/messages",
         "/conversations/{id}/replaced",
         "/conversations/{id}/regenerate",

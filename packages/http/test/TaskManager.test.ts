@@ -12,6 +12,7 @@ import * as Tokens from "@perennial/http/Tokens"
 import * as TaskLimits from "@perennial/runtime/TaskLimits"
 import { Context, Duration, Effect, Fiber, Latch, Layer, Redacted, Stream } from "effect"
 import { FetchHttpClient, HttpServer } from "effect/http"
+import { conversationContract } from "./conversationContract.ts"
 import { makeCuttingProxy } from "./cuttingProxy.ts"
 import { feedContract } from "./feedContract.ts"
 import { layerMemory, layerTokens, makeEcho } from "./support.ts"
@@ -62,7 +63,7 @@ const connect = (port: number, options?: Partial<Client.Options>) =>
     Context.get(TaskManager)
   )
 
-for (const define of [contract, feedContract]) {
+for (const define of [contract, feedContract, conversationContract]) {
   define("in process", (limits) => Effect.map(makeLocal(limits), ({ fixture }) => fixture))
   define("over HTTP", (limits) =>
     Effect.gen(function*() {

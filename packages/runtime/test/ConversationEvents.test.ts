@@ -119,7 +119,7 @@ describe("the events of a conversation", () => {
       yield* process.manager.cancel(second.id)
       yield* gate.open
       yield* adjust("1 second")
-      const types = (yield* Queue.takeAll(seen)).map((event) => [taskOf(event), event.event.type])
+      const types = (yield* Queue.takeAll(seen)).map((event) => [String(taskOf(event)), String(event.event.type)])
       assert.deepStrictEqual(types, [
         ...["ack", "started", "text", "message", "done"].map((type) => [first.id, type]),
         ...["ack", "cancelled"].map((type) => [second.id, type]),

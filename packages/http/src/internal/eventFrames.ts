@@ -44,8 +44,8 @@ export const comment = (text: string): Uint8Array => utf8.encode(`: ${text}\n\n`
 /** Tells the reader how long to wait before it connects again. */
 export const retry = (delayMillis: number): Uint8Array => utf8.encode(`retry: ${delayMillis}\n\n`)
 
-// JSON has no raw line breaks: one `data:` line is enough.
-const textOf = (stored: StoredEvent): string => {
+/** The frame of an event: `id: <seq>` and `data: <event JSON>`. JSON has no raw line breaks: one `data:` line is enough. */
+export const textOf = (stored: StoredEvent): string => {
   let frame = texts.get(stored)
   if (frame === undefined) {
     // The event has a type: it is not the empty object.

@@ -47,6 +47,9 @@ export const event = { type: "text", taskId: id, conversationId, content: "Hello
 /** The event as a frame has it. */
 export const frame = { ...event, at: 1_767_268_800_640 }
 
+/** The place of the event in its conversation. */
+export const place = `${id}/3`
+
 export const counts = {
   queued: 1,
   running: 2,

@@ -4,13 +4,20 @@ import { ConversationId, NewId, type TaskId } from "@perennial/domain/Ids"
 import * as Input from "@perennial/domain/Input"
 import { decodeRegenerate, decodeStart } from "@perennial/domain/StartInput"
 import { isTerminal, type Task } from "@perennial/domain/Task"
-import { StreamLost, TaskBackendError } from "@perennial/domain/TaskError"
+import {
+  ConversationNotFound,
+  CursorAhead,
+  EventsExpired,
+  StreamLost,
+  TaskBackendError
+} from "@perennial/domain/TaskError"
 import type { StoredEvent } from "@perennial/domain/TaskEvent"
 import { decodeCancel, openWith, runningOf, TaskManager } from "@perennial/domain/TaskManager"
 import * as TaskResult from "@perennial/domain/TaskResult"
 import { Effect, Schedule, Schema, Stream } from "effect"
 import type { Api, EventPage } from "../Api.ts"
 import { mayPass, type Watch } from "../Watch.ts"
+import { check, type WatchConversation } from "./conversationWatch.ts"
 import type { WatchFeed } from "./feedWatch.ts"
 import type { LenientClient } from "./lenientClient.ts"
 import { withInvalidInput, withTaskErrors } from "./withTaskErrors.ts"
@@ -37,7 +44,11 @@ const withoutUndefined = <A extends object>(options: A): Defined<A> =>
   Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as Defined<A>
 
 export const makeRemote = (
-  client: LenientClient<typeof Api> & { readonly watch: Watch; readonly watchFeed: WatchFeed }
+  client: LenientClient<typeof Api> & {
+    readonly watch: Watch
+    readonly watchFeed: WatchFeed
+    readonly watchConversation: WatchConversation
+  }
 ): TaskManager["Service"] => {
   /** A start whose answer was lost may have been accepted: with a key it is safe to repeat. */
   const keyOf = (key: string | undefined) => key === undefined ? Effect.flatten(NewId) : Effect.succeed(key)
@@ -183,6 +194,31 @@ export const makeRemote = (
     )
   )
 
+  const conversationEvents: TaskManager["Service"]["conversationEvents"] = Effect.fn("TaskManager.conversationEvents")(
+    function*(id, { after } = {}) {
+      // The server refuses before the stream.
+      yield* check(client.conversations.events, id, after).pipe(
+        repeated,
+        Effect.mapError((error) => {
+          switch (error._tag) {
+            case "ConversationNotFound":
+              return new ConversationNotFound(error)
+            case "CursorAhead":
+              return new CursorAhead(error)
+            case "EventsExpired":
+              return new EventsExpired(error)
+            default:
+              return new TaskBackendError({ operation: "conversationEvents", cause: error })
+          }
+        })
+      )
+      return client.watchConversation(id, { after }).pipe(
+        Stream.catchTag("ConversationNotFound", () => Stream.empty),
+        Stream.mapError((cause) => new TaskBackendError({ operation: "conversationEvents", cause }))
+      )
+    }
+  )
+
   const agents = Effect.map(
     client.agents.list().pipe(repeated, withTaskErrors("agents")),
     ({ items }) => items
@@ -198,6 +234,7 @@ export const makeRemote = (
     regenerate,
     events: (id, options) => Effect.map(open(id, options), ({ events }) => events),
     open,
+    conversationEvents,
     cancel,
     get: Effect.fn("TaskManager.get")(get),
     list,

@@ -16,7 +16,8 @@ const ticketOf = (request: HttpServerRequest.HttpServerRequest, prefix: string) 
   const whole = pathOf(request)
   const path = whole.startsWith(`${prefix}/`) ? whole.slice(prefix.length) : ""
   const taskId = /^\/tasks\/([^/]+)\/events$/.exec(path)?.[1]
-  if (ticket === null || (taskId === undefined && path !== "/feed")) return undefined
+  const isOfUser = path === "/feed" || /^\/conversations\/[^/]+\/events$/.test(path)
+  if (ticket === null || (taskId === undefined && !isOfUser)) return undefined
   return { ticket, taskId: taskId === undefined ? undefined : Option.getOrElse(decodeSegment(taskId), () => "") }
 }
 

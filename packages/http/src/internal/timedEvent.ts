@@ -17,6 +17,9 @@ const members = TaskEvent.Known.members.map(({ fields }) => Schema.Struct({ ...f
 /** In the OpenAPI document this is the `TaskEvent`: the name of the schema without its suffixes. */
 export const TimedEvent = Schema.Union([...members, Unknown]).annotate({ identifier: "TaskEventJsonJson" })
 
+/** The `data` of a frame. */
+export const TimedEventJson = Schema.fromJsonString(TimedEvent).annotate({ identifier: "TaskEventJson" })
+
 /** The event of a frame. `now` is its time if the server does not send it. */
 export const toStored = (seq: number, data: typeof TimedEvent.Type, now: number): TaskEvent.StoredEvent => {
   if (data.type === "unknown") {
