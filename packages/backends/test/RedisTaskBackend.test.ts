@@ -244,6 +244,26 @@ withRedis("RedisTaskBackend, stored data", (url) => {
       assert.deepStrictEqual(events.map(({ event }) => event), [text(2).event, { ...text(2).event, content: "older" }])
     }).pipe(Effect.provide(layer)))
 
+  it.live("P3: a conversation of an earlier version, which had no order of acceptance, has the order of its times", () =>
+    Effect.gen(function*() {
+      const backend = yield* TaskBackend
+      const redis = yield* Redis.Redis
+      const { prefix } = yield* Prefix
+      yield* create(backend)
+      yield* redis.send("DEL", `${prefix}order:${ids.conversationId}`)
+      const id = TaskId.make("a later task with a smaller id")
+      yield* create(backend, id)
+      const { conversationId, userId } = newTask(id)
+      const next = (after?: TaskId) => backend.nextTask({ conversationId, userId, after })
+      assert.strictEqual(Option.getOrThrow(yield* next()).id, ids.taskId)
+      assert.strictEqual(Option.getOrThrow(yield* next(ids.taskId)).id, id)
+      // A process of that version, beside this one.
+      const another = TaskId.make("another")
+      yield* create(backend, another)
+      yield* redis.send("ZREM", `${prefix}order:${ids.conversationId}`, another)
+      assert.strictEqual(Option.getOrThrow(yield* next(id)).id, another)
+    }).pipe(Effect.provide(layer)))
+
   it.live("a row of an earlier version, which has a field for each part of the spec, is read and pruned", () =>
     Effect.gen(function*() {
       const backend = yield* TaskBackend

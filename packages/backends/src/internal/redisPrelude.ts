@@ -166,21 +166,26 @@ local function list(task, status)
   call("ZADD", key("of-conversation:" .. status, task.conversation), 0, task.id)
 end
 
--- The tasks of a conversation in the order of acceptance. Those that an earlier version stored have the order of their times.
+-- The tasks of a conversation in the order of acceptance. Those that an earlier version stored are added, in the order of their times.
 local function order(conversation)
   local index = key("order", conversation)
-  if call("EXISTS", index) == 1 then return index end
+  local statuses, count = { "queued", "running", "completed", "error", "cancelled" }, call("ZCARD", key("order", conversation))
+  for _, status in ipairs(statuses) do count = count - call("ZCARD", key("of-conversation:" .. status, conversation)) end
+  if count == 0 then return index end
   local found = {}
-  for _, status in ipairs({ "queued", "running", "completed", "error", "cancelled" }) do
+  for _, status in ipairs(statuses) do
     for _, id in ipairs(call("ZRANGE", key("of-conversation:" .. status, conversation), 0, -1)) do
-      table.insert(found, { id = id, created = tonumber(call("HGET", key("task", id), "created_at")) })
+      if not call("ZSCORE", index, id) then
+        table.insert(found, { id = id, created = tonumber(call("HGET", key("task", id), "created_at")) })
+      end
     end
   end
   table.sort(found, function(a, b)
     if a.created ~= b.created then return a.created < b.created end
     return less(a.id, b.id)
   end)
-  for i, one in ipairs(found) do call("ZADD", index, i, one.id) end
+  count = call("ZCARD", index)
+  for i, one in ipairs(found) do call("ZADD", index, count + i, one.id) end
   return index
 end
 
