@@ -94,7 +94,10 @@ describe("GET /conversations/{id}/events", () => {
     }))
 })
 
-type Read = (port: number, after?: EventPlace) => Effect.Effect<Stream.Stream<EventPlace, unknown>, never, Scope.Scope>
+type Read = (
+  port: number,
+  after?: EventPlace
+) => Effect.Effect<Stream.Stream<EventPlace, { readonly _tag: string }>, never, Scope.Scope>
 
 const c1 = ConversationId.make("c1")
 

@@ -19,7 +19,7 @@ const logsOf = (manager: Manager, ids: ReadonlyArray<TaskId>) =>
   )
 
 /** Reads until the end of a task. */
-const readUntilEnd = (events: Stream.Stream<StoredEvent, unknown>, id: TaskId) =>
+const readUntilEnd = <E>(events: Stream.Stream<StoredEvent, E>, id: TaskId) =>
   Stream.runCollect(Stream.takeUntil(events, ({ event }) => event.type === "done" && taskIdOf(event) === id))
 
 export const conversationContract = (name: string, makeFixture: MakeFixture) => {
