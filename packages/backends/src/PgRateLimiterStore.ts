@@ -2,7 +2,8 @@
  * Keeps the counts of effect's `RateLimiter` in PostgreSQL: all processes on one database count together.
  *
  * The clock of the database decides. A crash of the database server resets the counts: their table is not written to its
- * log (`UNLOGGED`). It has hashes of the keys. Counts that have no effect any more are removed every ten minutes.
+ * log (`UNLOGGED`). It has the keys as they are given: `RateLimit` of `@perennial/http` gives digests, and so should every
+ * application whose keys have the names of users. Counts that have no effect any more are removed every ten minutes.
  *
  * Needs the package `@effect/sql-pg`.
  *
@@ -11,7 +12,7 @@
 import { PgClient } from "@effect/sql-pg"
 import { Array as Arr, Context, Duration, Effect, Layer, Schedule, Schema, type Scope } from "effect"
 import { RateLimiter } from "effect/persistence"
-import { type Migrator, SqlClient, type SqlError, type Statement } from "effect/sql"
+import { type Migrator, SqlClient, type SqlError } from "effect/sql"
 import * as BatchedStatement from "./internal/batchedStatement.ts"
 import { byItem, rowsOf } from "./internal/pgInput.ts"
 import { postgres } from "./internal/sqlDialect.ts"
@@ -47,10 +48,6 @@ const answerOf = (
   return [tokens - (accepted + 1) * take, elapsed]
 }
 
-/** Keys have the names of users. The table has hashes, so that it need not be searched for the data of a person. */
-const hashed = (sql: SqlClient.SqlClient, key: Statement.Fragment) =>
-  sql`encode(sha256(convert_to(${key}, 'UTF8')), 'hex')`
-
 /** Buckets are locked in the order of their keys. Calls of one process with the same options lock their bucket once. */
 const takeTokens =
   (sql: SqlClient.SqlClient): BatchedStatement.Run<Take, readonly [ReadonlyArray<object>, number]> => (items) => {
@@ -67,7 +64,7 @@ const takeTokens =
       overflow: ["int", ({ call }) => call.allowOverflow ? 1 : 0]
     })
     const taken = sql`SELECT i.item, b.tokens, b.elapsed FROM ${given} CROSS JOIN LATERAL perennial_take_tokens(
-    ${hashed(sql, sql`i.id`)}, i.calls, i.take::float8, i.most::float8, i.refill::float8, i.overflow = 1) b`
+    i.id, i.calls, i.take::float8, i.most::float8, i.refill::float8, i.overflow = 1) b`
     return Effect.map(taken, (rows) => {
       const rowsOfGroup = byItem(rows)
       const indexes = new Map(groups.map(({ id }, index) => [id, index]))
@@ -120,7 +117,7 @@ export const make: Effect.Effect<Service, SqlError.SqlError, PgClient.PgClient |
       ),
     fixedWindow: ({ key, limit, refillRate, tokens }) =>
       readWindows(
-        sql`SELECT taken, ttl FROM perennial_take_window(${hashed(sql, sql`${key}::text`)}, ${String(tokens)}::float8,
+        sql`SELECT taken, ttl FROM perennial_take_window(${key}::text, ${String(tokens)}::float8,
           ${String(limit ?? 0)}::float8, ${String(Duration.toMillis(refillRate))}::float8)`
       ).pipe(
         Effect.flatMap(([row]) =>

@@ -217,6 +217,48 @@ const rounds = Effect.fnUntraced(function*(explain: Explain) {
   assert.isTrue(ofUser, searches.join("; "))
 })
 
+/** The statement that counts the active tasks of a user. On PostgreSQL it is in a function, which hides its plan. */
+const counting = Effect.fnUntraced(function*(userId: UserId) {
+  const sql = yield* SqlClient.SqlClient
+  const backend = yield* TaskBackend
+  const task = { id: TaskId.make(`${userId}1`), conversationId: ConversationId.make(`counted-${userId}`), userId }
+  // A conversation that is busy is no case for a batched statement.
+  const busy = { ...task, agentId: AgentId.make("agent"), input: userText("hello"), spec: {} }
+  yield* backend.create(busy, { onBusy: "enqueue", maxQueued: 10 })
+  // Carol has too many active tasks, and is refused.
+  const start = backend.create({ ...busy, id: TaskId.make(`${userId}2`) }, {
+    onBusy: "enqueue",
+    maxQueued: 10,
+    maxActive: 20
+  })
+  const statements = yield* recorded(Effect.result(start))
+  const counts = statements.filter((statement) => statement.sql.includes(" AS active"))
+  return yield* sql.onDialectOrElse({
+    pg: () =>
+      Effect.gen(function*() {
+        assert.isTrue(counts.every((statement) => statement.sql.includes("perennial_active_tasks(")))
+        const [row] = yield* sql.unsafe<{ readonly source: string }>(
+          `SELECT prosrc AS source FROM pg_proc WHERE oid = 'perennial_active_tasks'::regproc`
+        )
+        const [, inner = ""] = /RETURN \((.*)\);/s.exec(row?.source ?? "") ?? []
+        const text = inner.replaceAll("of_user", "$1").replaceAll("most", "$2")
+        return [{ sql: text, params: [userId, 20], rows: [] }]
+      }),
+    orElse: () => Effect.succeed(counts)
+  })
+})
+
+const activeTasks = Effect.fnUntraced(function*(explain: Explain) {
+  for (const user of ["alice", "carol"]) {
+    const statements = yield* counting(UserId.make(user))
+    assert.isNotEmpty(statements)
+    for (const statement of statements) {
+      const searches = new Set(yield* explain(statement))
+      assert.deepStrictEqual([...searches], ["perennial_tasks_of_user_by_status: user_id, status"])
+    }
+  }
+})
+
 const test = (
   mode: string,
   client: Layer.Layer<SqlClient.SqlClient, SqliteFileInUse | SqlError.SqlError | UnusableStore, Statements>,
@@ -231,6 +273,7 @@ const test = (
       yield* conversationLists(explain)
       yield* sweeps(explain)
       yield* rounds(explain)
+      yield* activeTasks(explain)
     }).pipe(Effect.provide(
       Layer.mergeAll(SqlTaskBackend.layer, SqlConversationStore.layer).pipe(
         Layer.provideMerge(client),

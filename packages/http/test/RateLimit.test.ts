@@ -6,9 +6,10 @@ import { Api } from "@perennial/http/Api"
 import { Authorization } from "@perennial/http/Authorization"
 import { RequestLimit } from "@perennial/http/Problems"
 import * as RateLimit from "@perennial/http/RateLimit"
-import { Effect, Layer } from "effect"
+import { Context, Effect, Layer } from "effect"
 import type { HttpApiEndpoint } from "effect/http-api"
 import { RateLimiter } from "effect/persistence"
+import { SqlClient } from "effect/sql"
 import { makeSchema, withPostgres } from "../../backends/test/support/postgres.ts"
 import { layerEmpty, withRedis } from "../../backends/test/support/redis.ts"
 import { body, json, layerTokens, makeCall, post, problem } from "./support.ts"
@@ -122,4 +123,21 @@ withPostgres("RateLimit with the PostgreSQL store", (url) => {
       Effect.map(makeSchema(url), (config) => Layer.provide(PgRateLimiterStore.layer, PgClient.layer(config)))
     )
   )
+
+  it.live("P12: the table has a digest of each key, which names no user", () =>
+    Effect.gen(function*() {
+      const client = Layer.fresh(PgClient.layer(yield* makeSchema(url)))
+      const context = yield* Layer.build(Layer.provideMerge(PgRateLimiterStore.layer, client))
+      const limit = RateLimit.layer({ requests: 3 }).pipe(
+        Layer.provide(RateLimiter.layer),
+        Layer.provide(Layer.succeedContext(context))
+      )
+      const call = yield* makeLimited(limit)
+      assert.strictEqual((yield* call("/tasks", as("alice"))).status, 200)
+      const sql = Context.get(context, SqlClient.SqlClient)
+      assert.deepStrictEqual(
+        yield* sql`SELECT key = 'bucket:' || encode(sha256('user:alice'), 'hex') AS digest FROM perennial_rate_limits`,
+        [{ digest: true }]
+      )
+    }).pipe(Effect.scoped, Effect.orDie))
 })

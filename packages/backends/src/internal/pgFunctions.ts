@@ -18,6 +18,22 @@ export const activeTasks: Create = (sql) =>
     END $$`)
 
 /**
+ * The same by an index for certain: each part has the order of an index. Without an order the planner may read the whole table
+ * in the hope of finding `most` rows soon.
+ */
+export const activeTasksByIndex: Create = (sql) => {
+  const part = (status: string) =>
+    sql.literal(`(SELECT 1 FROM perennial_tasks WHERE user_id = of_user AND status = '${status}'
+          ORDER BY id NULLS FIRST LIMIT most)`)
+  return Effect.asVoid(sql`CREATE OR REPLACE FUNCTION perennial_active_tasks(of_user TEXT, most INTEGER) RETURNS INTEGER
+    LANGUAGE plpgsql VOLATILE AS $$
+    BEGIN
+      PERFORM pg_advisory_xact_lock(hashtextextended(of_user, 0));
+      RETURN (SELECT LEAST(most, COUNT(*)) FROM (${part("queued")} UNION ALL ${part("running")}) t);
+    END $$`)
+}
+
+/**
  * The counts of rate limits. The row of a token bucket has the tokens that are left, and the row of a window the tokens that
  * were taken. A crash of the server empties the table. The rows are updated in place, without an index but the key.
  */

@@ -221,7 +221,8 @@ export const migrations: Readonly<Record<string, Migrate>> = {
   "16_inbox": inbox,
   "17_delivery_traces": deliveryTraces,
   "18_losses": losses,
-  "19_positions": positions
+  "19_positions": positions,
+  "20_active_tasks_by_index": onPostgres(PgFunctions.activeTasksByIndex)
 }
 
 export const table = "perennial_migrations"

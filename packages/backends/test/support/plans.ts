@@ -30,7 +30,7 @@ const small = new Set(["perennial_runners", "perennial_ends"])
 
 /** Whether a step of SQLite scans a growing table, or sorts. Scans of rows that other steps have found do not count. */
 const isScan = (detail: string): boolean =>
-  /^SCAN (?!page|[eo]\b|owners|CONSTANT|json_each|perennial_ends)|^USE TEMP B-TREE/.test(detail)
+  /^SCAN (?!\(subquery-|page|[eo]\b|owners|CONSTANT|json_each|perennial_ends)|^USE TEMP B-TREE/.test(detail)
 
 /** The index searches of a statement of SQLite. Fails if the statement scans a table, or sorts more rows than a page has. */
 export const sqliteSearches = Effect.fnUntraced(function*({ params, sql: text }: Recorded) {
