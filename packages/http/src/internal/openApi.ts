@@ -37,6 +37,8 @@ interface Documentation {
   readonly responses: { readonly [status: number]: Answer | string }
   /** The JSON of one frame, for an endpoint that answers with an event stream. */
   readonly event?: Json
+  /** The schema of errors, for an endpoint of another protocol that has no problems. */
+  readonly error?: Json
 }
 
 const methodNotAllowed: Json = {
@@ -96,6 +98,12 @@ const describeOperation = (operation: OpenApi.OpenAPISpecOperation, options: Doc
     .filter(([status]) => requestBody !== undefined || (status !== "413" && status !== "415"))
     .map(([status, response]) => {
       const answer = options.responses[Number(status)]
+      if (options.error !== undefined && Number(status) >= 400) {
+        return [status, {
+          description: "The request failed",
+          content: { "application/json": { schema: options.error } }
+        }]
+      }
       return [status, answer === undefined ? response : describeResponse(response, answer, options.event)]
     })
   return {
