@@ -61,7 +61,9 @@ const describeBody = (body: NonNullable<OpenApi.OpenAPISpecOperation["requestBod
     Object.entries(body.content).map(([type, media]) => [type, {
       ...media,
       schema: withoutNull(media.schema),
-      ...(options.example === undefined ? undefined : { example: options.example })
+      ...(options.example === undefined
+        ? undefined
+        : { example: type === "application/json" ? options.example : JSON.stringify(options.example) })
     }])
   )
 })
