@@ -2,15 +2,13 @@
 import { CurrentUser } from "@perennial/domain/CurrentUser"
 import { ConversationId, type TaskId, UserId } from "@perennial/domain/Ids"
 import { isTerminal, type StoredEvent } from "@perennial/domain/TaskEvent"
-import { TaskManager } from "@perennial/domain/TaskManager"
-import * as Client from "@perennial/http/Client"
-import type { Watch } from "@perennial/http/Watch"
-import { Cause, Effect, Exit, Layer, Stream } from "effect"
-import { HttpClient } from "effect/http"
+import type { TaskManager } from "@perennial/domain/TaskManager"
+import { Cause, Context, Effect, Exit, Stream } from "effect"
 import type { Commit } from "./commit.ts"
 import { Connections, type Processes } from "./connections.ts"
 import type { Dice } from "./dice.ts"
 import type { Act, Script } from "./plan.ts"
+import { CurrentConnections, remote } from "./remote.ts"
 import type { Actor } from "./simulation.ts"
 import { type Tagged, tagOf } from "./words.ts"
 
@@ -93,8 +91,7 @@ export class Clients {
   readonly #dice: Dice
   readonly #actor: Actor
   readonly #connections: Connections
-  /** Undefined if clients do not use HTTP. */
-  readonly #remote: Remote | undefined
+  readonly #context: Context.Context<never>
   readonly history: History = { calls: [], readings: [] }
   /** The tasks of each conversation that clients know of. */
   readonly #known = new Map<string, Array<TaskId>>()
@@ -107,7 +104,7 @@ export class Clients {
     this.#dice = dice
     this.#actor = world.simulation.actor("clients")
     this.#connections = new Connections(world, dice, this.#actor)
-    if (world.http) this.#remote = Effect.runSyncWith(this.#actor.context)(remoteOver(this.#connections.http))
+    this.#context = Context.add(this.#actor.context, CurrentConnections, this.#connections)
   }
 
   /** How many clients and readers have not ended. */
@@ -134,7 +131,7 @@ export class Clients {
   #fork(name: string, effect: Effect.Effect<void>): void {
     this.#open.add(name)
     this.#world.simulation.push(this.#actor, () => {
-      Effect.runForkWith(this.#actor.context)(effect).addObserver(() => this.#open.delete(name))
+      Effect.runForkWith(this.#context)(effect).addObserver(() => this.#open.delete(name))
     })
   }
 
@@ -175,9 +172,9 @@ export class Clients {
   #try(call: Call): Effect.Effect<void> {
     // Some hang up before the answer.
     const patience = this.#dice.chance(0.1) ? this.#dice.below(300) : 60_000
-    const asked = this.#remote === undefined || call.act.type === "spy"
-      ? this.#connections.call(ask(call))
-      : ask(call)(this.#remote.manager)
+    const asked = this.#world.http && call.act.type !== "spy"
+      ? ask(call)(remote.manager)
+      : this.#connections.call(ask(call))
     return Effect.map(Effect.exit(Effect.timeout(asked, patience)), (exit) => {
       if (Exit.isFailure(exit)) {
         const tag = tagOf(exit.cause)
@@ -250,11 +247,11 @@ export class Clients {
     after: number,
     see: (stored: StoredEvent) => Effect.Effect<void>
   ): Effect.Effect<void, Tagged> {
-    return this.#remote === undefined
-      ? this.#connections.call((manager) =>
+    return this.#world.http
+      ? Stream.runForEach(remote.watch(taskId, { after }), see)
+      : this.#connections.call((manager) =>
         Effect.flatMap(manager.events(taskId, { after }), (events) => Stream.runForEach(events, see))
       )
-      : Stream.runForEach(this.#remote.watch(taskId, { after }), see)
   }
 
   #see(reading: Reading, stored: StoredEvent): void {
@@ -272,23 +269,6 @@ export class Clients {
     }
   }
 }
-
-/** The typed client of the processes. */
-interface Remote {
-  readonly manager: TaskManager["Service"]
-  readonly watch: Watch
-}
-
-const server = { baseUrl: "http://world" }
-
-const remoteOver = (http: HttpClient.HttpClient): Effect.Effect<Remote> =>
-  Effect.all({
-    manager: TaskManager,
-    watch: Effect.map(Client.PerennialClient, ({ watch }) => watch)
-  }).pipe(
-    Effect.provide(Layer.merge(Client.layer(server), Client.layerTaskManager(server))),
-    Effect.provideService(HttpClient.HttpClient, http)
-  )
 
 /** The request of an act. It answers with a started task, or with a word. */
 const ask =

@@ -1,9 +1,9 @@
 /** Connections of clients to processes. A request runs as a fiber of its process; the client only waits for the reply. */
 import type { TaskManager } from "@perennial/domain/TaskManager"
 import { Effect, Exit, type Fiber, Stream } from "effect"
-import { HttpClient, type HttpClientError, type HttpClientRequest, type HttpClientResponse } from "effect/http"
+import type { HttpClientError, HttpClientRequest, HttpClientResponse } from "effect/http"
 import type { Dice } from "./dice.ts"
-import { Pipe } from "./http.ts"
+import { Pipe } from "./pipe.ts"
 import type { Process } from "./process.ts"
 import type { Actor, Simulation } from "./simulation.ts"
 import type { Tagged } from "./words.ts"
@@ -46,15 +46,17 @@ export class Connections {
     })
   }
 
-  /** A client for HTTP whose requests go to any process. Responses are cut after any byte. */
-  readonly http: HttpClient.HttpClient = HttpClient.make((request) =>
-    Effect.flatMap(
+  /** Sends a request over HTTP to any process. Its response may be cut after any byte. */
+  request(
+    request: HttpClientRequest.HttpClientRequest
+  ): Effect.Effect<HttpClientResponse.HttpClientResponse, HttpClientError.HttpClientError> {
+    return Effect.flatMap(
       Effect.suspend(() =>
         Pipe.make(request, this.#dice.chance(cuts) ? this.#dice.below(maxBytes) : Number.MAX_SAFE_INTEGER)
       ),
       (pipe) => this.#send(request, pipe)
     )
-  )
+  }
 
   #send(
     request: HttpClientRequest.HttpClientRequest,

@@ -1,15 +1,14 @@
 /**
- * HTTP between a client and a process without sockets: the request runs as a fiber of the process, and the body of the response
- * comes through a bounded pipe, which may be cut after any byte.
+ * The API over HTTP without sockets: a request runs as a fiber of the process that serves it. Building the routes takes long, so
+ * that all processes of a thread have them in common.
  */
-import type { ConversationStore } from "@perennial/domain/ConversationStore"
-import type { TaskManager } from "@perennial/domain/TaskManager"
+import { ConversationStore } from "@perennial/domain/ConversationStore"
+import { TaskManager } from "@perennial/domain/TaskManager"
 import { Authorization } from "@perennial/http/Authorization"
 import * as Server from "@perennial/http/Server"
 import * as Sse from "@perennial/http/Sse"
-import { Cause, Effect, Layer, Queue, type Scope, Stream } from "effect"
+import { Context, Effect, Fiber, Layer, Scope } from "effect"
 import {
-  HttpClientError,
   type HttpClientRequest,
   type HttpClientResponse,
   HttpEffect,
@@ -25,6 +24,40 @@ export type Handler = (
   respond: (response: HttpClientResponse.HttpClientResponse) => Effect.Effect<void>
 ) => Effect.Effect<void>
 
+/** What the process that serves a request provides. */
+interface Serving {
+  readonly manager: TaskManager["Service"]
+  readonly store: ConversationStore["Service"]
+  readonly streams: Sse.EventStreams["Service"]
+}
+
+class CurrentServing extends Context.Service<CurrentServing, Serving>()("test/worlds/CurrentServing") {}
+
+/** What serves the request of the present fiber. Every request has it. */
+const serving = (): Serving => Context.getUnsafe(Fiber.getCurrent()?.context ?? Context.empty(), CurrentServing)
+
+/** A service whose members are those of the process that serves the request. `values`: the members that are no functions. */
+const ofServing = <S extends object>(service: () => S, values: ReadonlyArray<keyof S & string>): S => {
+  const names: ReadonlyArray<string> = values
+  const member = (name: string): unknown => Reflect.get(service(), name)
+  // Each member is a member of the service of the same name, or calls it.
+  return new Proxy({}, {
+    get: (_, name: string) =>
+      names.includes(name)
+        ? Effect.suspend(() => member(name) as Effect.Effect<unknown>)
+        : (...args: ReadonlyArray<unknown>) =>
+          Effect.suspend(() => Reflect.apply(member(name) as () => Effect.Effect<unknown>, undefined, args))
+  }) as S
+}
+
+const streams: Sse.EventStreams["Service"] = {
+  admit: Effect.suspend(() => serving().streams.admit),
+  response: (events, options) => serving().streams.response(events, options),
+  drain: Effect.suspend(() => serving().streams.drain),
+  draining: Effect.suspend(() => serving().streams.draining),
+  open: Effect.suspend(() => serving().streams.open)
+}
+
 /** All requests come from the default user. */
 const layerAuthorization = Layer.succeed(Authorization, {
   bearer: (handler) => handler,
@@ -33,91 +66,32 @@ const layerAuthorization = Layer.succeed(Authorization, {
 })
 
 // The page for people is loaded by a promise, which would leave the order of the world.
-const routes = Layer.merge(Server.layerRoutes({ docs: false }), Sse.layerDrain).pipe(
-  Layer.provide([Sse.layer(), layerAuthorization]),
-  Layer.provide(HttpServer.layerServices)
-)
+const routes = Server.layerRoutes({ docs: false }).pipe(Layer.provide([
+  Layer.succeed(TaskManager, ofServing(() => serving().manager, ["running", "agents"])),
+  Layer.succeed(ConversationStore, ofServing(() => serving().store, [])),
+  Layer.succeed(Sse.EventStreams, streams),
+  layerAuthorization,
+  HttpServer.layerServices
+]))
+
+// Built outside of all worlds: handlers keep the services of their build, which must not include the scheduler of a world.
+const handler = await Effect.runPromise(Scope.provide(HttpRouter.toHttpEffect(routes), Scope.makeUnsafe()))
 
 /** The API over the services of a process. */
-export const makeHandler: Effect.Effect<Handler, never, TaskManager | ConversationStore | Scope.Scope> = Effect.map(
-  HttpRouter.toHttpEffect(routes),
-  (handler) => (request, respond) =>
-    HttpEffect.toHandled(
-      handler,
-      (_, response) => Effect.interruptible(respond(HttpServerResponse.toClientResponse(response, { request })))
-    ).pipe(
-      Effect.provideService(HttpServerRequest.HttpServerRequest, HttpServerRequest.fromClientRequest(request)),
-      Effect.orDie
-    )
-)
-
-/** How many chunks of a body are on their way. A reader that stalls holds up the writer beyond it. */
-const chunks = 4
-
-type Failure = HttpClientError.HttpClientError
-
-/** The body of one response, on its way from the process to the client. */
-export class Pipe {
-  readonly #queue: Queue.Queue<Uint8Array, Failure | Cause.Done>
-  readonly #request: HttpClientRequest.HttpClientRequest
-  /** How many bytes arrive before the connection is cut. */
-  #left: number
-
-  private constructor(
-    queue: Queue.Queue<Uint8Array, Failure | Cause.Done>,
-    request: HttpClientRequest.HttpClientRequest,
-    bytes: number
-  ) {
-    this.#queue = queue
-    this.#request = request
-    this.#left = bytes
-  }
-
-  /** The fiber that makes a pipe also reads it: a queue wakes its readers with the scheduler of the fiber that made it. */
-  static make(request: HttpClientRequest.HttpClientRequest, bytes: number): Effect.Effect<Pipe> {
-    return Effect.map(
-      Queue.bounded<Uint8Array, Failure | Cause.Done>(chunks),
-      (queue) => new Pipe(queue, request, bytes)
-    )
-  }
-
-  /** The failure of a connection that was cut. */
-  get lost(): Failure {
-    return new HttpClientError.HttpClientError({
-      reason: new HttpClientError.TransportError({ request: this.#request })
-    })
-  }
-
-  /** Whether the connection is cut before the end of a body of this size. */
-  cutsBefore(bytes: number): boolean {
-    return this.#left < bytes
-  }
-
-  cut(): void {
-    Queue.failCauseUnsafe(this.#queue, Cause.fail(this.lost))
-  }
-
-  /** Writes a whole body. */
-  write(body: Stream.Stream<Uint8Array, Failure>): Effect.Effect<void> {
-    return Stream.runForEach(body, (chunk) => {
-      const part = chunk.subarray(0, this.#left)
-      this.#left -= part.length
-      return Effect.andThen(
-        Queue.offer(this.#queue, part),
-        Effect.sync(() => {
-          if (this.#left === 0) this.cut()
-        })
+export const makeHandler: Effect.Effect<Handler, never, TaskManager | ConversationStore | Scope.Scope> = Effect.gen(
+  function*() {
+    const manager = yield* TaskManager
+    const store = yield* ConversationStore
+    const services = yield* Layer.build(Layer.provideMerge(Sse.layerDrain, Sse.layer()))
+    const streams = Context.get(services, Sse.EventStreams)
+    return (request, respond) =>
+      HttpEffect.toHandled(
+        handler,
+        (_, response) => Effect.interruptible(respond(HttpServerResponse.toClientResponse(response, { request })))
+      ).pipe(
+        Effect.provideService(CurrentServing, { manager, store, streams }),
+        Effect.provideService(HttpServerRequest.HttpServerRequest, HttpServerRequest.fromClientRequest(request)),
+        Effect.orDie
       )
-    }).pipe(
-      Effect.matchCauseEffect({
-        onSuccess: () => Effect.asVoid(Queue.end(this.#queue)),
-        onFailure: () => Effect.sync(() => this.cut())
-      })
-    )
   }
-
-  /** The body as it arrives. */
-  get stream(): Stream.Stream<Uint8Array, Failure> {
-    return Stream.fromQueue(this.#queue)
-  }
-}
+)

@@ -148,7 +148,7 @@ export const planOf = (seed: number): Plan => {
       repeatedWakes: dice.pick([0, 0.3]),
       commitMillis: dice.pick([0, 0, 0, 5])
     },
-    http: dice.chance(0.1),
+    http: dice.chance(0.07),
     llm: dice.chance(0.15),
     scripts: repeat(6, (i) => i).flatMap((i) => {
       const deletes = dice.chance(0.3)
