@@ -72,6 +72,7 @@ export interface Plan {
     readonly capacity: number
     readonly waiting: number
     readonly queuedPerConversation: number
+    readonly activePerUser: number
     readonly taskTimeoutMillis: number
     readonly pageCacheBytes: number
   }
@@ -135,6 +136,7 @@ export const planOf = (seed: number): Plan => {
       capacity: dice.pick([1, 2, 4, 100]),
       waiting: dice.pick([10_000, 10_000, 3]),
       queuedPerConversation: dice.pick([100, 100, 1]),
+      activePerUser: dice.chance(0.2) ? 2 + dice.below(5) : 1_000,
       taskTimeoutMillis: dice.pick([day, day, 8_000]),
       pageCacheBytes: dice.pick([0, 1_000_000])
     },

@@ -100,6 +100,24 @@ export const ofStore: ReadonlyArray<Canary> = [
     "queue.active.length >= maxQueued"
   ),
   canary(
+    "a user has one active task too many",
+    memoryBackend,
+    "tasks.activeOf(userId) - ending >= maxActive",
+    "tasks.activeOf(userId) - ending > maxActive"
+  ),
+  canary(
+    "tasks that have ended count as active",
+    memoryTasks,
+    "this.#countActive(row.task.userId, -1)",
+    "void row.task.userId"
+  ),
+  canary(
+    "interrupt does not count the places of the tasks that it ends",
+    memoryBackend,
+    "tasks.activeOf(userId) - ending >= maxActive",
+    "tasks.activeOf(userId) >= maxActive"
+  ),
+  canary(
     "interrupt leaves waiting tasks in the queue",
     memoryTasks,
     "this.endUnbegun(row, interruptReason, now)",

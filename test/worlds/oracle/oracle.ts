@@ -1,5 +1,6 @@
 /** Which promises a world broke: from the store, the order of its commits, what clients saw, and what agents did. Pure. */
 import type { Observed } from "../world.ts"
+import { checkActiveTasks } from "./activeTasks.ts"
 import { checkAnswers } from "./answers.ts"
 import { checkApprovals } from "./approvals.ts"
 import { checkCommits } from "./commits.ts"
@@ -25,6 +26,7 @@ export const check = (observed: Observed): ReadonlyArray<Violation> => {
   checkWork(observed, broken)
   checkWaits(observed, ends, broken)
   checkAnswers(observed, ends, broken)
+  checkActiveTasks(observed, broken)
   checkPrivacy(observed, broken)
   checkApprovals(observed, broken)
   checkConversations(observed, ends, broken)
