@@ -1,7 +1,7 @@
 /** Clients that start, read, cancel, decide and delete over connections to any process, and what they saw. */
 import { CurrentUser } from "@perennial/domain/CurrentUser"
 import { ConversationId, type TaskId, UserId } from "@perennial/domain/Ids"
-import { isTerminal, type StoredEvent } from "@perennial/domain/TaskEvent"
+import { isTerminal, size, type StoredEvent } from "@perennial/domain/TaskEvent"
 import type { TaskManager } from "@perennial/domain/TaskManager"
 import { Cause, Context, Effect, Exit, Stream } from "effect"
 import type { Commit } from "./commit.ts"
@@ -51,6 +51,8 @@ export interface Reading {
   gone: boolean
   /** How long the reader stalled, in milliseconds. */
   stalled: number
+  /** The largest size of the events that the reader got at once: its process held them. Not known over HTTP. */
+  largest: number
 }
 
 export interface History {
@@ -85,6 +87,9 @@ const maxTries = 40
 const stall = 400
 const longStall = 12_000
 const longStalls = 0.05
+/** The first large event of a connection is often one of the few: an event of so many bytes. */
+const large = 10_000
+const largeStalls = 0.5
 
 export class Clients {
   readonly #world: Surroundings
@@ -212,21 +217,24 @@ export class Clients {
       short: 0,
       failures: [],
       gone: false,
-      stalled: 0
+      stalled: 0,
+      largest: 0
     }
     this.history.readings.push(reading)
     while (true) {
       const patience = this.#dice.chance(0.3) ? this.#dice.below(4_000) : 60_000
       const stalls = this.#dice.chance(0.2)
-      const connection = { open: true }
+      const connection = { open: true, large: false }
       const see = (stored: StoredEvent) => {
         if (connection.open) this.#see(reading, stored)
-        if (!stalls) return Effect.void
-        const millis = this.#dice.below(this.#dice.chance(longStalls) ? longStall : stall)
+        const isFirstLarge = !connection.large && size(stored.event) > large
+        connection.large ||= isFirstLarge
+        if (!stalls && !isFirstLarge) return Effect.void
+        const millis = this.#dice.below(this.#dice.chance(isFirstLarge ? largeStalls : longStalls) ? longStall : stall)
         reading.stalled += millis
         return Effect.sleep(millis)
       }
-      const exit = yield* Effect.exit(Effect.timeout(this.#events(taskId, reading.seen.length, see), patience))
+      const exit = yield* Effect.exit(Effect.timeout(this.#events(reading, see), patience))
       // What an abandoned connection still delivers reaches nobody.
       connection.open = false
       const failure = Exit.isFailure(exit) ? tagOf(exit.cause) : undefined
@@ -242,16 +250,16 @@ export class Clients {
     }
   })
 
-  #events(
-    taskId: TaskId,
-    after: number,
-    see: (stored: StoredEvent) => Effect.Effect<void>
-  ): Effect.Effect<void, Tagged> {
-    return this.#world.http
-      ? Stream.runForEach(remote.watch(taskId, { after }), see)
-      : this.#connections.call((manager) =>
-        Effect.flatMap(manager.events(taskId, { after }), (events) => Stream.runForEach(events, see))
-      )
+  #events(reading: Reading, see: (stored: StoredEvent) => Effect.Effect<void>): Effect.Effect<void, Tagged> {
+    const { seen: { length: after }, taskId } = reading
+    if (this.#world.http) return Stream.runForEach(remote.watch(taskId, { after }), see)
+    return this.#connections.call((manager) =>
+      Effect.flatMap(manager.events(taskId, { after }), (events) =>
+        Stream.runForEachArray(events, (batch) => {
+          reading.largest = Math.max(reading.largest, batch.reduce((sum, { event }) => sum + size(event), 0))
+          return Effect.forEach(batch, see, { discard: true })
+        }))
+    )
   }
 
   #see(reading: Reading, stored: StoredEvent): void {

@@ -19,7 +19,13 @@ export interface Weather {
 
 /** What the agent does in one step of a task. */
 export type AgentStep =
-  | { readonly type: "say"; readonly words: number; readonly millis: number }
+  | {
+    readonly type: "say"
+    readonly words: number
+    readonly millis: number
+    /** The length of each word, if the words are long. */
+    readonly length?: number
+  }
   | {
     readonly type: "call"
     /** `look` may be repeated after a crash, `pay` may not. */
@@ -94,8 +100,13 @@ const day = 24 * 3_600_000
 
 const repeat = <A>(n: number, make: (i: number) => A): Array<A> => Array.from({ length: n }, (_, i) => make(i))
 
+/** An answer that is larger than what a process may hold of it for readers that stall. */
+const flood: AgentStep = { type: "say", words: 100, millis: 0, length: 60_000 }
+
 const agentStep = (dice: Dice): AgentStep =>
-  dice.chance(0.5)
+  dice.chance(0.003)
+    ? flood
+    : dice.chance(0.5)
     ? { type: "say", words: 1 + dice.below(4), millis: dice.chance(0.6) ? 0 : dice.below(1_500) }
     : {
       type: "call",
@@ -108,13 +119,14 @@ const agentStep = (dice: Dice): AgentStep =>
 
 const act = (dice: Dice, deletes: boolean): Act => {
   if (dice.chance(0.7)) {
+    const steps = repeat(1 + dice.below(4), () => agentStep(dice))
     return {
       type: "start",
       onBusy: dice.pick(["reject", "enqueue", "enqueue", "interrupt"]),
       keyed: dice.chance(0.7),
       again: dice.chance(0.2),
-      readers: dice.below(3),
-      steps: repeat(1 + dice.below(4), () => agentStep(dice))
+      readers: steps.includes(flood) ? 4 : dice.below(3),
+      steps
     }
   }
   if (dice.chance(0.1)) {

@@ -45,11 +45,11 @@ export const scriptedAgent = ({ process, record }: Options): Agent =>
       usage: zero
     })
 
-    const say = Effect.fnUntraced(function*({ millis, words }: AgentStep & { readonly type: "say" }, call: string) {
+    const say = Effect.fnUntraced(function*({ length, millis, words }: AgentStep & { readonly type: "say" }, call: string) {
       yield* deed("asked", call, "model")
       for (let word = 0; word < words; word++) {
         if (millis > 0) yield* Effect.sleep(millis)
-        yield* emit([{ type: "text", content: `${word} ` }])
+        yield* emit([{ type: "text", content: length === undefined ? `${word} ` : "x".repeat(length) }])
       }
       yield* emit([answer([{ type: "text", text: "said" }])])
       yield* deed("answered", call, "model")

@@ -46,6 +46,19 @@ export const ofEvents: ReadonlyArray<Canary> = [
   ),
   canary("a lost task keeps its tail", hub, "this.#hub.dropTail()", "void this.#hub"),
   canary("a reader that stalls holds up its task", hub, "PubSub.sliding<Signal>(slots)", "PubSub.bounded<Signal>(1)"),
+  canary(
+    "a hub keeps everything for a reader that does not read",
+    hub,
+    "PubSub.sliding<Signal>(slots)",
+    "PubSub.unbounded<Signal>()"
+  ),
+  canary(
+    "the tail of a task is never cut",
+    hub,
+    "if (this.#tail.length <= 2 * tailEvents && this.#tailBytes <= 2 * tailBytes) return",
+    "if (this.#tail.length >= 0) return"
+  ),
+  canary("a page has any size", `${runtime}internal/log/logCache.ts`, "maxBytes: pageBytes", "maxBytes: 2 ** 40"),
   canary("a hub counts readers that are gone", hub, "hub.readers--", "void hub"),
   canary("the hub of an ended task stays", `${runtime}TaskExecutor.ts`, "publisher.disown()", "void publisher"),
   canary(
