@@ -45,15 +45,17 @@ export const scriptedAgent = ({ process, record }: Options): Agent =>
       usage: zero
     })
 
-    const say = Effect.fnUntraced(function*({ length, millis, words }: AgentStep & { readonly type: "say" }, call: string) {
-      yield* deed("asked", call, "model")
-      for (let word = 0; word < words; word++) {
-        if (millis > 0) yield* Effect.sleep(millis)
-        yield* emit([{ type: "text", content: length === undefined ? `${word} ` : "x".repeat(length) }])
+    const say = Effect.fnUntraced(
+      function*({ length, millis, words }: AgentStep & { readonly type: "say" }, call: string) {
+        yield* deed("asked", call, "model")
+        for (let word = 0; word < words; word++) {
+          if (millis > 0) yield* Effect.sleep(millis)
+          yield* emit([{ type: "text", content: length === undefined ? `${word} ` : "x".repeat(length) }])
+        }
+        yield* emit([answer([{ type: "text", text: "said" }])])
+        yield* deed("answered", call, "model")
       }
-      yield* emit([answer([{ type: "text", text: "said" }])])
-      yield* deed("answered", call, "model")
-    })
+    )
 
     const use = Effect.fnUntraced(function*(
       { asks, millis, tidyMillis, tool }: AgentStep & { readonly type: "call" },
