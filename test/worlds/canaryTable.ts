@@ -1,5 +1,5 @@
 /** Shows how soon the oracle finds known bugs: the table of `docs/testing.md`. */
-import { Console, Effect } from "effect"
+import { Console, Effect, Stream } from "effect"
 import { availableParallelism } from "node:os"
 import { canaries } from "./canaries.ts"
 import { Failed } from "./failed.ts"
@@ -24,26 +24,28 @@ export const canaryTable = Effect.fnUntraced(function*(only = "") {
   yield* Console.log(
     "| bug | first found in world | worlds that find it | broken promises |\n| --- | ---: | ---: | --- |"
   )
-  for (const { name } of chosen) {
+  const rowOf = Effect.fnUntraced(function*(canary: string) {
     const { failures, worlds } = yield* runWorlds({
       first,
       count: most,
-      seconds: 600,
-      workers: availableParallelism(),
+      seconds: 3_600,
+      workers: 1,
       repeatEvery: 0,
       maxFailures: enough,
-      canary: name
+      canary
     })
     const seeds = failures.map(({ seed }) => seed - first + 1)
-    if (seeds.length === 0) missed.push(name)
+    if (seeds.length === 0) missed.push(canary)
     const percent = 100 * failures.length / worlds
     const rate = `${percent < 10 ? percent.toPrecision(1) : Math.round(percent)} %`
-    yield* Console.log(
-      seeds.length === 0
-        ? `| ${name} | not in ${worlds} | | |`
-        : `| ${name} | ${Math.min(...seeds)} | ${rate} | ${promisesOf(failures)} |`
-    )
-  }
+    return seeds.length === 0
+      ? `| ${canary} | not in ${worlds} | | |`
+      : `| ${canary} | ${Math.min(...seeds)} | ${rate} | ${promisesOf(failures)} |`
+  })
+  const rows = Stream.fromIterable(chosen).pipe(
+    Stream.mapEffect(({ name }) => rowOf(name), { concurrency: availableParallelism() })
+  )
+  yield* Stream.runForEach(rows, Console.log)
   yield* Console.log(`\n${chosen.length - missed.length} of ${chosen.length} bugs were found within ${most} worlds.`)
   if (missed.length > 0) return yield* new Failed({ message: `Not found: ${missed.join("; ")}` })
 })

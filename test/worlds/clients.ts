@@ -1,7 +1,8 @@
 /** Clients that start, read, cancel, decide and delete over connections to any process, and what they saw. */
 import { CurrentUser } from "@perennial/domain/CurrentUser"
+import { size } from "@perennial/domain/EventPayload"
 import { ConversationId, type TaskId, UserId } from "@perennial/domain/Ids"
-import { isTerminal, size, type StoredEvent } from "@perennial/domain/TaskEvent"
+import { isTerminal, type StoredEvent } from "@perennial/domain/TaskEvent"
 import type { TaskManager } from "@perennial/domain/TaskManager"
 import { Cause, Context, Effect, Exit, Stream } from "effect"
 import type { Commit } from "./commit.ts"

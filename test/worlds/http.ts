@@ -36,18 +36,22 @@ class CurrentServing extends Context.Service<CurrentServing, Serving>()("test/wo
 /** What serves the request of the present fiber. Every request has it. */
 const serving = (): Serving => Context.getUnsafe(Fiber.getCurrent()?.context ?? Context.empty(), CurrentServing)
 
+type Member = Effect.Effect<unknown> | ((...args: ReadonlyArray<unknown>) => Effect.Effect<unknown>)
+
 /** A service whose members are those of the process that serves the request. `values`: the members that are no functions. */
 const ofServing = <S extends object>(service: () => S, values: ReadonlyArray<keyof S & string>): S => {
   const names: ReadonlyArray<string> = values
-  const member = (name: string): unknown => Reflect.get(service(), name)
-  // Each member is a member of the service of the same name, or calls it.
-  return new Proxy({}, {
-    get: (_, name: string) =>
-      names.includes(name)
-        ? Effect.suspend(() => member(name) as Effect.Effect<unknown>)
-        : (...args: ReadonlyArray<unknown>) =>
-          Effect.suspend(() => Reflect.apply(member(name) as () => Effect.Effect<unknown>, undefined, args))
-  }) as S
+  // Each member of these services returns an effect, or is one.
+  const call = (name: string, args: ReadonlyArray<unknown>) => {
+    const member = Reflect.get(service(), name) as Member
+    return typeof member === "function" ? member(...args) : member
+  }
+  const get = (_: object, name: string): Member =>
+    names.includes(name)
+      ? Effect.suspend(() => call(name, []))
+      : (...args) => Effect.suspend(() => call(name, args))
+  // A member of the same name has the same type.
+  return new Proxy({}, { get }) as S
 }
 
 const streams: Sse.EventStreams["Service"] = {
