@@ -61,9 +61,7 @@ const describeBody = (body: NonNullable<OpenApi.OpenAPISpecOperation["requestBod
     Object.entries(body.content).map(([type, media]) => [type, {
       ...media,
       schema: withoutNull(media.schema),
-      ...(options.example === undefined
-        ? undefined
-        : { example: type === "application/json" ? options.example : JSON.stringify(options.example) })
+      ...(options.example === undefined || type !== "application/json" ? undefined : { example: options.example })
     }])
   )
 })
