@@ -16,6 +16,8 @@ const Change = Schema.Struct({
   id: ConversationId,
   userId: UserId,
   title: Schema.optional(Schema.String),
+  /** Whether a person has chosen the title. */
+  chosen: Schema.optional(Schema.Boolean),
   preview: Schema.optional(Schema.String),
   createdAt: Schema.Natural,
   updatedAt: Schema.Natural,
@@ -173,7 +175,13 @@ export const make = Effect.fnUntraced(function*(file: string) {
         },
         () => undefined
       ),
-    setTitle: (id, title) => update("setTitle", find(id), () => ({ title }), () => undefined),
+    setTitle: (id, title, { chosen = false } = {}) =>
+      update(
+        "setTitle",
+        find(id),
+        ({ row }) => row.chosen === true && !chosen ? { updatedAt: row.updatedAt } : { title, chosen },
+        () => undefined
+      ),
     delete: remove
   })
 })

@@ -136,6 +136,31 @@ const conversations = (test: Test): void => {
   )
 
   test(
+    "a title that a person has chosen is changed only by a person; a deletion forgets the choice",
+    Effect.gen(function*() {
+      const store = yield* ConversationStore
+      yield* store.create(c1)
+      yield* store.setTitle(c1.id, "made")
+      yield* store.setTitle(c1.id, "chosen", { chosen: true })
+      yield* TestClock.adjust("1 second")
+      const before = yield* store.get(c1)
+      assert.strictEqual(before.title, "chosen")
+      // A title that was still being made, or that a recovery stores again.
+      yield* store.setTitle(c1.id, "made")
+      assert.deepStrictEqual(yield* store.get(c1), before)
+      yield* store.append(c1.id, [stored(1)])
+      yield* store.setTitle(c1.id, "made again")
+      assert.strictEqual((yield* store.get(c1)).title, "chosen")
+      yield* store.setTitle(c1.id, "chosen again", { chosen: true })
+      assert.strictEqual((yield* store.get(c1)).title, "chosen again")
+      yield* store.delete(c1)
+      yield* store.create(c1)
+      yield* store.setTitle(c1.id, "made")
+      assert.strictEqual((yield* store.get(c1)).title, "made")
+    })
+  )
+
+  test(
     "a conversation shows the beginning of its newest message that has text",
     Effect.gen(function*() {
       const store = yield* ConversationStore

@@ -121,9 +121,11 @@ export const make = Effect.fnUntraced(function*(options: Options = {}): Effect.f
           const preview = MessagePayload.previewOf(messages) ?? ""
           return yield* orMissing(id, yield* run(scripts.append, [id, replaces, follows, preview, ...args]))
         }), toConversationStoreError("append")),
-    setTitle: (id, title) =>
+    setTitle: (id, title, options) =>
       withRetries(
-        () => Effect.flatMap(run(scripts.setTitle, [id, title]), (found) => orMissing(id, found)),
+        () =>
+          Effect.flatMap(run(scripts.setTitle, [id, title, options?.chosen === true ? 1 : 0]), (found) =>
+            orMissing(id, found)),
         toConversationStoreError("setTitle")
       ),
     delete: ({ id, userId }, options) => {

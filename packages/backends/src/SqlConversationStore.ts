@@ -12,7 +12,7 @@ import type { MessageId } from "@perennial/domain/Ids"
 import * as MessagePayload from "@perennial/domain/MessagePayload"
 import { ConversationNotFound } from "@perennial/domain/TaskError"
 import { DateTime, Effect, Layer, Schema, type Scope } from "effect"
-import type { Migrator, SqlClient, SqlError } from "effect/sql"
+import type { Migrator, SqlClient, SqlError, Statement } from "effect/sql"
 import { toConversationStoreError } from "./internal/backendError.ts"
 import {
   type Adding,
@@ -153,12 +153,17 @@ export const make: Effect.Effect<Service, UnusableStore, SqlClient.SqlClient | S
         if (!exists) return yield* new ConversationNotFound({ conversationId: id })
       }), toConversationStoreError("append"))
 
-  const setTitle: Service["setTitle"] = (id, title) =>
+  const setTitle: Service["setTitle"] = (id, title, options) =>
     withRetries(() =>
       Effect.gen(function*() {
         const now = yield* time
-        const rows = yield* sql`UPDATE perennial_conversations SET title = ${toSqlText(title)}, updated_at = ${now}
-          WHERE id = ${id} RETURNING id`
+        const value = sql`${toSqlText(title)}`
+        const unlessChosen = (column: string, value: Statement.Fragment) =>
+          sql`${sql(column)} = CASE WHEN title_chosen = 1 THEN ${sql(column)} ELSE ${value} END`
+        const change = options?.chosen === true
+          ? sql`title = ${value}, updated_at = ${now}, title_chosen = 1`
+          : sql`${unlessChosen("title", value)}, ${unlessChosen("updated_at", now)}`
+        const rows = yield* sql`UPDATE perennial_conversations SET ${change} WHERE id = ${id} RETURNING id`
         if (rows.length === 0) return yield* new ConversationNotFound({ conversationId: id })
       }), toConversationStoreError("setTitle"))
 

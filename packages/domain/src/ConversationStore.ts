@@ -118,9 +118,14 @@ export class ConversationStore extends Context.Service<ConversationStore, {
     options?: { readonly replaces?: MessageId | undefined; readonly follows?: MessageId | undefined }
   ) => Effect.Effect<void, ConversationNotFound | ConversationStoreError>
 
+  /**
+   * Gives the conversation a title. With `chosen` a person has chosen the title: from then on a title that no person has chosen
+   * changes nothing, and is no failure.
+   */
   readonly setTitle: (
     id: ConversationId,
-    title: string
+    title: string,
+    options?: { readonly chosen?: boolean | undefined }
   ) => Effect.Effect<void, ConversationNotFound | ConversationStoreError>
 
   /**

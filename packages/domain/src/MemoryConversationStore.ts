@@ -23,6 +23,8 @@ interface Entry {
   readonly createdAt: number
   updatedAt: number
   title: string | undefined
+  /** Whether a person has chosen the title. */
+  chosen: boolean
   preview: string | undefined
   messages: Array<StoredMessage>
   /** The index of each message in `messages`; made when it is first needed. */
@@ -91,6 +93,7 @@ export const make: Effect.Effect<ConversationStore["Service"]> = Effect.sync(() 
           createdAt: now,
           updatedAt: now,
           title: undefined,
+          chosen: false,
           preview: undefined,
           messages: [],
           index: undefined,
@@ -194,10 +197,15 @@ export const make: Effect.Effect<ConversationStore["Service"]> = Effect.sync(() 
           entry.messages.push(message)
         }
       }, options?.follows),
-    setTitle: (id, title) =>
-      change(id, (entry) => {
-        entry.title = title
-      }),
+    setTitle: (id, title, { chosen = false } = {}) =>
+      Clock.clockWith((clock) =>
+        use(id, undefined, (entry) => {
+          if (entry.chosen && !chosen) return
+          entry.title = title
+          entry.chosen = chosen
+          entry.updatedAt = clock.currentTimeMillisUnsafe()
+        })
+      ),
     delete: ({ id, userId }, options) =>
       options?.onlyEmpty === true
         ? Effect.sync(() => {

@@ -114,7 +114,7 @@ export const layer: Layer.Layer<
         Effect.gen(function*() {
           const key = yield* keyOf(params)
           yield* store.get(key)
-          yield* store.setTitle(key.id, wellFormed(payload.title.trim()))
+          yield* store.setTitle(key.id, wellFormed(payload.title.trim()), { chosen: true })
           return yield* read(key)
         }).pipe(withProblems),
       messages: ({ params, query }) =>

@@ -91,6 +91,42 @@ describe("titles of conversations", () => {
     }).pipe(Effect.provide(withTitles(titles, [{ never: true }])))
   })
 
+  it.effect("a title that a person chooses while another is being made stays, and readers get no other title", () => {
+    const asked = Deferred.makeUnsafe<void>()
+    const made = Deferred.makeUnsafe<string>()
+    const titles = () => Effect.andThen(Deferred.succeed(asked, undefined), Effect.asSome(Deferred.await(made)))
+    return Effect.gen(function*() {
+      const store = yield* ConversationStore
+      const task = yield* start
+      yield* Deferred.await(asked)
+      yield* store.setTitle(id, "Chosen", { chosen: true })
+      yield* Deferred.succeed(made, "Made")
+      assert.notInclude(yield* typesOf(task.id), "title")
+      assert.strictEqual(yield* stored, "Chosen")
+    }).pipe(Effect.provide(withTitles(titles, ["ok"])))
+  })
+
+  it.effect("P8: a title that a recovery stores again does not replace one that a person chose", () =>
+    Effect.gen(function*() {
+      const both = yield* shared
+      const agent = yield* LlmAgent.make({
+        agentId: "a",
+        systemPrompt: "",
+        titles: () => Effect.succeedSome("Made"),
+        model: ScriptedModel.layer({ turns: [["partial ", { never: true }], ["ok"]] })
+      })
+      const a = yield* startProcess(both, [agent])
+      const task = yield* a.manager.start({ message: "x", conversationId: id })
+      yield* settle
+      assert.strictEqual((yield* both.store.get(key)).title, "Made")
+      yield* both.store.setTitle(id, "Chosen", { chosen: true })
+      a.line.cut()
+      const b = yield* startProcess(both, [agent])
+      yield* adjust("12 seconds")
+      yield* b.manager.await(task.id)
+      assert.strictEqual((yield* both.store.get(key)).title, "Chosen")
+    }))
+
   it.effect("P8: a title with a durable event is stored after a crash", () =>
     Effect.gen(function*() {
       const both = yield* shared

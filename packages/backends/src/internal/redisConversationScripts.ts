@@ -147,10 +147,13 @@ touch(id, "position", position)
 if ARGV[6] ~= "" then call("HSET", key("conversation", id), "preview", ARGV[6]) end
 return 1`)
 
-/** Conversation, title. Returns 0 without the conversation. */
+/** Conversation, title, 1 if a person has chosen it. Returns 0 without the conversation. */
 export const setTitle = conversationScript<0 | 1>(String.raw`${row}
 if call("EXISTS", key("conversation", ARGV[3])) == 0 then return 0 end
+local chosen = ARGV[5] == "1"
+if not chosen and call("HEXISTS", key("conversation", ARGV[3]), "title_chosen") == 1 then return 1 end
 touch(ARGV[3], "title", ARGV[4])
+if chosen then call("HSET", key("conversation", ARGV[3]), "title_chosen", 1) end
 return 1`)
 
 /** Conversation, user, 1 to leave one with messages alone. Returns the number of removed messages, or null without the

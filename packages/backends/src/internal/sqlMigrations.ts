@@ -202,6 +202,11 @@ const positions: Migrate = Effect.fnUntraced(function*({ sql }) {
   yield* sql`CREATE INDEX perennial_tasks_accepted ON perennial_tasks (conversation_id, user_id, position)`
 })
 
+/** Whether a person has chosen the title of a conversation. */
+const chosenTitles: Migrate = Effect.fnUntraced(function*({ sql }) {
+  yield* sql`ALTER TABLE perennial_conversations ADD COLUMN title_chosen INTEGER NOT NULL DEFAULT 0`
+})
+
 export const migrations: Readonly<Record<string, Migrate>> = {
   "1_tasks": tasks,
   "2_conversations": conversations,
@@ -222,7 +227,8 @@ export const migrations: Readonly<Record<string, Migrate>> = {
   "17_delivery_traces": deliveryTraces,
   "18_losses": losses,
   "19_positions": positions,
-  "20_active_tasks_by_index": onPostgres(PgFunctions.activeTasksByIndex)
+  "20_active_tasks_by_index": onPostgres(PgFunctions.activeTasksByIndex),
+  "21_chosen_titles": chosenTitles
 }
 
 export const table = "perennial_migrations"

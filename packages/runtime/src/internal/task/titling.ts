@@ -69,9 +69,12 @@ export class Titling {
   #run(make: Effect.Effect<Option.Option<string>>): Effect.Effect<void> {
     const { claim, store, write } = this.#options
     const { conversationId: id, userId } = claim
+    const hasTitle = Effect.map(store.get({ id, userId }), ({ title }) => title !== undefined)
     const made = Effect.gen(function*() {
-      if ((yield* store.get({ id, userId })).title !== undefined) return ""
+      if (yield* hasTitle) return ""
       const title = yield* make
+      // A person may have chosen one meanwhile.
+      if (yield* hasTitle) return ""
       return ContentBounds.truncate(ContentBounds.wellFormed(Option.getOrElse(title, () => "")).trim(), maxLength)
     })
     return Effect.timeout(made, longest).pipe(

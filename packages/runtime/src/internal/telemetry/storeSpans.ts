@@ -14,6 +14,6 @@ export const silentStore = (store: ConversationStore["Service"]): ConversationSt
   messages: (key, options) => silent(store.messages(key, options)),
   replaced: (key, options) => silent(store.replaced(key, options)),
   append: (id, messages, options) => silent(store.append(id, messages, options)),
-  setTitle: (id, title) => silent(store.setTitle(id, title)),
+  setTitle: (id, title, options) => silent(store.setTitle(id, title, options)),
   delete: (key, options) => silent(store.delete(key, options))
 })
