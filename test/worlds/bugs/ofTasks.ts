@@ -9,7 +9,7 @@ export const ofTasks: ReadonlyArray<Canary> = [
   canary(
     "a renewal releases no task without an execution",
     lease,
-    "here.has(row.taskId) ? Effect.void : alone(row.taskId, strays.giveBack(row))",
+    "here.has(row.taskId) ? Effect.void : lookAfter(row.taskId, strays.giveBack(row))",
     "here.has(row.taskId) ? Effect.void : Effect.void"
   ),
   canary("the lease remembers executions that have ended", lease, "held.delete(holder)", "void holder"),
