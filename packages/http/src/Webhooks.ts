@@ -187,13 +187,14 @@ const makeAttempt = Effect.gen(function*() {
         ? Effect.logError(`A webhook is disabled, because its messages do not arrive. ${outcome.error}`)
         : Effect.logInfo(`A webhook message did not arrive; it is sent again. ${outcome.error}`)
     },
-    (effect, { attempt, id, traceparent, webhookId }) => {
+    (effect, { attempt, body, id, traceparent, webhookId }) => {
       const traceId = WebhookTrace.traceIdOf(traceparent)
+      const names = { ...WebhookMessage.idsOf(body), webhookId, deliveryId: id, attempt }
       return effect.pipe(
         Effect.catchCause((cause) =>
           Effect.logWarning("A webhook message could not be sent; it is tried again.", cause)
         ),
-        Effect.annotateLogs({ webhookId, deliveryId: id, attempt, ...(traceId === undefined ? {} : { traceId }) })
+        Effect.annotateLogs(traceId === undefined ? names : { ...names, traceId })
       )
     }
   )

@@ -11,7 +11,7 @@ import { NoAnswer, WebhookClient } from "@perennial/http/WebhookClient"
 import * as Webhooks from "@perennial/http/Webhooks"
 import * as TaskRuntime from "@perennial/runtime/TaskRuntime"
 import * as TaskTelemetry from "@perennial/runtime/TaskTelemetry"
-import { Context, Effect, Layer, Logger, Queue } from "effect"
+import { Context, Effect, Layer, Logger, Queue, References } from "effect"
 import { TestClock } from "effect/testing"
 import { SpanRecorder } from "../../runtime/test/support/spanRecorder.ts"
 import { makeEcho } from "./support.ts"
@@ -76,6 +76,13 @@ const make = Effect.gen(function*() {
   return { answers, asAlice, manager, recorder, settled: Queue.take(settled), start }
 })
 
+/** The annotations of the log lines about deliveries. */
+const logged: Array<Readonly<Record<string, unknown>>> = []
+const collecting = Logger.make(({ fiber }) => {
+  const annotations = fiber.getRef(References.CurrentLogAnnotations)
+  if (annotations["deliveryId"] !== undefined) logged.push(annotations)
+})
+
 describe("the trace of webhooks", () => {
   it.effect("an end is told in the trace of the request, by another process, with the outcome of each attempt", () =>
     Effect.gen(function*() {
@@ -108,11 +115,13 @@ describe("the trace of webhooks", () => {
         ]),
         [[1, undefined, "NoAnswer"], [2, 500, undefined], [3, 204, undefined]]
       )
-      assert.strictEqual(attempts[0]?.["perennial.webhook.id"], "a")
+      assert.deepInclude(attempts[0], { "perennial.webhook.id": "a", "perennial.task.id": id })
+      const [span] = recorder.spans
+      assert.deepInclude(logged[0], { webhookId: "a", attempt: 1, taskId: id, userId: alice, traceId: span?.traceId })
       // Users choose the addresses, and an address may be a secret.
       const text = JSON.stringify(recorder.spans, (_, value: unknown) => typeof value === "bigint" ? `${value}` : value)
       assert.notInclude(text, "receiver.example")
-    }).pipe(Effect.provide(Logger.layer([]))))
+    }).pipe(Effect.provide(Logger.layer([collecting]))))
 
   it.effect("an approval is told in the trace of the attempt that waits", () =>
     Effect.gen(function*() {

@@ -87,6 +87,17 @@ export const toDelivery = Effect.fnUntraced(function*(
   }
 })
 
+const Told = Schema.fromJsonString(
+  Schema.Struct({
+    data: Schema.Struct({ taskId: Schema.String, conversationId: Schema.String, userId: Schema.String })
+  })
+)
+const decodeTold = Schema.decodeOption(Told)
+
+/** The task, the conversation and the user of a message, for log lines and spans. */
+export const idsOf = (body: string): Partial<typeof Told.Type["data"]> =>
+  Option.match(decodeTold(body), { onNone: () => ({}), onSome: ({ data }) => data })
+
 /** What a message is about. `toDelivery` writes it at the beginning. */
 export const topicOf = (body: string): string => /^\{"type":"([^"]*)"/.exec(body)?.[1] ?? "unknown"
 

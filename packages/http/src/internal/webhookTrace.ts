@@ -2,7 +2,7 @@
 import type { ClaimedDelivery, Outcome } from "@perennial/domain/WebhookStore"
 import { Data, Effect, Option, Tracer } from "effect"
 import { Headers, HttpTraceContext } from "effect/http"
-import { topicOf } from "./webhookMessage.ts"
+import { idsOf, topicOf } from "./webhookMessage.ts"
 
 const w3c = (traceparent: string | undefined): Option.Option<Tracer.ExternalSpan> =>
   traceparent === undefined ? Option.none() : HttpTraceContext.w3c(Headers.fromRecordUnsafe({ traceparent }))
@@ -32,6 +32,7 @@ export const traced = <E, R>(
   { attempt, body, id, traceparent, webhookId }: ClaimedDelivery
 ): Effect.Effect<Outcome, E, R> => {
   const parent = w3c(traceparent)
+  const { conversationId, taskId } = idsOf(body)
   return self.pipe(
     Effect.filterOrFail(({ type }) => type === "delivered", (outcome) => new NotDelivered({ outcome })),
     Effect.withSpan(`webhook ${topicOf(body)}`, {
@@ -40,7 +41,8 @@ export const traced = <E, R>(
       attributes: {
         "perennial.webhook.id": webhookId,
         "perennial.webhook.delivery": id,
-        "perennial.webhook.attempt": attempt
+        "perennial.webhook.attempt": attempt,
+        ...(taskId === undefined ? {} : { "perennial.task.id": taskId, "gen_ai.conversation.id": conversationId })
       }
     }),
     Effect.withTracerEnabled(true),
