@@ -82,6 +82,20 @@ describe("the program perennial", () => {
       assert.include(piped.output, "code 0")
     }).pipe(Effect.scoped, Effect.provide(layer)))
 
+  it.live("serve --json: the standard output has one line, with the address; all remarks are on standard error", () =>
+    Effect.gen(function*() {
+      const server = yield* begin(["serve", "--json", "--port", "0", "--store", "memory"])
+      yield* server.until("out", "}\n")
+      const { address, docs } = JSON.parse((yield* server.printed).out)
+      assert.strictEqual(docs, `${address}/docs`)
+      const { code, out } = yield* perennial(["list", "--json"], { env: { PERENNIAL_SERVER: address } })
+      assert.deepStrictEqual([code, JSON.parse(out)], [0, { items: [] }])
+      yield* server.signal("SIGTERM")
+      const ended = yield* server.ended
+      assert.deepStrictEqual([ended.code, lines(ended.out).length], [0, 1])
+      assert.include(ended.err, "Tasks and conversations are in memory.")
+    }).pipe(Effect.scoped, Effect.provide(layer)))
+
   it.live("serve: a server with the agents of a module, which SIGTERM ends with code 0; then the store is used directly", () =>
     Effect.gen(function*() {
       const store = `sqlite:${join(yield* directory, "test.db")}`

@@ -7,10 +7,18 @@ import { Argument, Command, Flag } from "effect/cli"
 import { HttpServer } from "effect/http"
 import * as Agents from "./agents.ts"
 import { exitCodes, Failure, toFailure, usage, whyTransport, withFailure } from "./failure.ts"
+import { Output, toJson } from "./output.ts"
 import { load } from "./packages.ts"
+import { Json } from "./settings.ts"
 import { Signals } from "./signals.ts"
 
 const defaultStore = "sqlite:.perennial/perennial.db"
+
+/** A line for people. With `--json` it is a remark: the standard output has JSON alone. */
+const say = Effect.fnUntraced(function*(line: string) {
+  const { note } = yield* Output
+  yield* (yield* Json) ? note(line) : Console.log(line)
+})
 
 /** The store, by its flag, its variable or the default. */
 const layerStore = (flag: Option.Option<string>) =>
@@ -26,7 +34,7 @@ const layerStore = (flag: Option.Option<string>) =>
       )
     }
     const shown = StoreSetting.format(setting.value)
-    yield* Console.log(`Tasks and conversations are in ${shown}.`)
+    yield* say(`Tasks and conversations are in ${shown}.`)
     return withFailure(StoreSetting.layer(setting.value), (error) =>
       new Failure({
         code: exitCodes.unreachable,
@@ -55,6 +63,7 @@ const layerRetention = Layer.unwrap(
 
 const greeting = Layer.effectDiscard(Effect.gen(function*() {
   const address = HttpServer.formatAddress((yield* HttpServer.HttpServer).address)
+  if (yield* Json) return yield* (yield* Output).write(`${toJson({ address, docs: `${address}/docs` })}\n`)
   yield* Console.log(
     `Perennial listens on ${address}, documentation on ${address}/docs. In another terminal:\n`
       + `  perennial start "Hello" --server ${address}`
@@ -81,7 +90,7 @@ export const serve = Command.make("serve", {
     const { listen } = yield* Signals
     const signals = yield* listen
     if (Option.isNone(agents) && (yield* Agents.isDemo)) {
-      yield* Console.log("ANTHROPIC_API_KEY is not set: a scripted demo answers instead of a language model.")
+      yield* say("ANTHROPIC_API_KEY is not set: a scripted demo answers instead of a language model.")
     }
     const flags = ConfigProvider.fromEnv({ env: Record.getSomes({ HOST: host, PORT: port }) })
     const served = greeting.pipe(
