@@ -26,14 +26,19 @@ const allowed = (text: string, frames: number): number => {
   return end
 }
 
-export const make = Effect.fnUntraced(function*(port: number, { cut, frames }: Options) {
+export const make = Effect.fnUntraced(function*(port: number | (() => number), { cut, frames }: Options) {
   let streams = 0
   let cuts = 0
   const requests: Array<string> = []
   const server = Http.createServer((request, response) => {
     const { headers, method, url } = request
     requests.push(`${method} ${url}`)
-    const upstream = Http.request({ port, method, path: url, headers: { ...headers, host: "localhost" } })
+    const upstream = Http.request({
+      port: typeof port === "number" ? port : port(),
+      method,
+      path: url,
+      headers: { ...headers, host: "localhost" }
+    })
     request.pipe(upstream)
     upstream.on("error", () => response.destroy())
     response.on("close", () => upstream.destroy())

@@ -8,11 +8,11 @@ import type { Client, Server } from "../client.ts"
 import * as Proxy from "../proxy.ts"
 import { assertWhole, completed, type Line } from "../shown.ts"
 
-const connect = (address: string) => new OpenAI({ apiKey: "none", baseURL: `${address}/v1`, maxRetries: 0 })
+export const connect = (address: string) => new OpenAI({ apiKey: "none", baseURL: `${address}/v1`, maxRetries: 0 })
 
 const model = "assistant"
 
-const create = (client: OpenAI, input: string, more: { readonly previous_response_id?: string } = {}) =>
+export const create = (client: OpenAI, input: string, more: { readonly conversation?: string } = {}) =>
   Effect.promise(() => client.responses.create({ model, input, background: true, stream: true, ...more }))
 
 /** The events of a stream up to its end or its cut. */
@@ -28,7 +28,7 @@ const isLast = (event: ResponseStreamEvent | undefined): boolean =>
   ["response.completed", "response.failed", "response.incomplete"].includes(event?.type ?? "")
 
 /** The whole of a response, over as many connections as it takes. */
-const follow = async (client: OpenAI, first: AsyncIterable<ResponseStreamEvent>) => {
+export const follow = async (client: OpenAI, first: AsyncIterable<ResponseStreamEvent>) => {
   const events: Array<ResponseStreamEvent> = []
   await collect(first, events)
   while (!isLast(events.at(-1))) {
@@ -45,7 +45,7 @@ const follow = async (client: OpenAI, first: AsyncIterable<ResponseStreamEvent>)
   return events
 }
 
-const finalOf = (events: ReadonlyArray<ResponseStreamEvent>): Response => {
+export const finalOf = (events: ReadonlyArray<ResponseStreamEvent>): Response => {
   const last = events.at(-1)
   assert(last !== undefined && "response" in last)
   return last.response
@@ -55,7 +55,7 @@ const finalOf = (events: ReadonlyArray<ResponseStreamEvent>): Response => {
 const accumulated = (client: OpenAI, id: string) =>
   Effect.promise(() => client.responses.stream({ response_id: id }).finalResponse())
 
-const lines = ({ output }: Pick<Response, "output">): ReadonlyArray<Line> =>
+export const lines = ({ output }: Pick<Response, "output">): ReadonlyArray<Line> =>
   output.flatMap((item): ReadonlyArray<Line> => {
     switch (item.type) {
       case "message":

@@ -8,7 +8,7 @@ import * as Proxy from "../proxy.ts"
 import { assertWhole } from "../shown.ts"
 import { assertReady, Chat, lines, type Options, send, until } from "./chat.ts"
 
-const make = (address: string, options: Partial<Options> = {}) =>
+export const make = (address: string, options: Partial<Options> = {}) =>
   new Chat({ id: "c1", transport: new DefaultChatTransport<UIMessage>({ api: `${address}/ai-sdk/chat` }), ...options })
 
 const whole = (chat: Chat, { address }: Server) => assertWhole(lines(chat), address, chat.id)

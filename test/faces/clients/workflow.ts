@@ -10,7 +10,7 @@ import { assertWhole } from "../shown.ts"
 import { assertReady, Chat, lines, type Options, send, until } from "./chat.ts"
 
 /** A chat, and the runs of its responses: the client has no other name of what it has started. */
-const make = (address: string, options: Partial<Options> & { readonly initialStartIndex?: number } = {}) => {
+export const make = (address: string, options: Partial<Options> & { readonly initialStartIndex?: number } = {}) => {
   const runs: Array<string> = []
   const { initialStartIndex = 0 } = options
   const client = new WorkflowChatTransport({

@@ -1,0 +1,53 @@
+/** The owner of a task is killed (-9) while its clients read: each ends with the whole answer, from another process. */
+import { NodeServices } from "@effect/platform-node"
+import { assert, it } from "@effect/vitest"
+import { Effect, Fiber } from "effect"
+import { makeDatabase, withPostgres } from "../../packages/backends/test/support/postgres.ts"
+import * as Process from "../support/server.ts"
+import * as Chat from "./clients/chat.ts"
+import * as OpenAi from "./clients/openai.ts"
+import * as UseChat from "./clients/useChat.ts"
+import * as Workflow from "./clients/workflow.ts"
+import * as Proxy from "./proxy.ts"
+import { assertWhole } from "./shown.ts"
+
+withPostgres("the death of an owner", (postgres) => {
+  it.live("P8: every client ends with the whole answer", () =>
+    Effect.gen(function*() {
+      const { url } = yield* makeDatabase(postgres)
+      const server = Process.start({ module: "test/faces/process.ts", env: { STORE: url } })
+      const [owner, other] = yield* Effect.all([server, server], { concurrency: 2 })
+      // The owner executes all tasks: the other process cannot take them.
+      yield* other.freeze
+      let target = owner
+      const { address, requests } = yield* Proxy.make(() => target.port, { cut: "hard", frames: () => Infinity })
+      const page = UseChat.make(address, { id: "c1" })
+      const { chat: durable } = Workflow.make(address)
+      const client = OpenAi.connect(address)
+      yield* Effect.forkChild(Chat.send(page, "tell me"))
+      yield* Effect.forkChild(Chat.send(durable, "tell me"))
+      const stream = yield* OpenAi.create(client, "tell me", { conversation: "c3" })
+      const events = yield* Effect.forkChild(Effect.promise(() => OpenAi.follow(client, stream)))
+      for (const chat of [page, durable]) yield* Chat.until(chat, ({ text }) => text.includes("word 3 "))
+
+      target = other
+      yield* other.thaw
+      yield* owner.kill
+      // The usual transport reports the lost connection. Its page resumes.
+      yield* Chat.until(page, ({ status }) => status === "error")
+      yield* Effect.promise(() => page.resumeStream())
+      yield* Chat.until(durable, ({ status }) => status === "ready")
+      const final = OpenAi.finalOf(yield* Fiber.join(events))
+
+      // Nobody asks in a loop while the task has no owner.
+      assert.isAtMost(requests().length, 12)
+      for (const chat of [page, durable]) {
+        Chat.assertReady(chat)
+        assert.match(chat.text, /word 0 .*word 99 $/s)
+        assert.lengthOf(chat.messages, 2)
+      }
+      yield* assertWhole(Chat.lines(page), address, "c1")
+      assert.strictEqual(final.status, "completed")
+      yield* assertWhole(OpenAi.lines(final), address, "c3", ["text", "reasoning"])
+    }).pipe(Effect.provide(NodeServices.layer)))
+})

@@ -1,0 +1,40 @@
+/**
+ * A server process with all faces on the store of `STORE`, which other processes share. Its model answers from the conversation
+ * alone, a word every 20 ms, so that another process goes on with the same answer.
+ */
+import { NodeRuntime } from "@effect/platform-node"
+import * as NodeServer from "@perennial/http/NodeServer"
+import * as Server from "@perennial/http/Server"
+import * as Tokens from "@perennial/http/Tokens"
+import * as LlmAgent from "@perennial/runtime/LlmAgent"
+import * as ScriptedModel from "@perennial/runtime/ScriptedModel"
+import * as TaskRuntime from "@perennial/runtime/TaskRuntime"
+import { Console, Effect, Layer } from "effect"
+import { HttpServer } from "effect/http"
+import * as Storage from "../support/storage.ts"
+import { faces } from "./clients.ts"
+
+const words = Array.from({ length: 100 }, (_, i) => `word ${i} `)
+
+const agent = LlmAgent.layer({
+  agentId: "assistant",
+  systemPrompt: "You are under test.",
+  model: ScriptedModel.layer({ otherwise: () => [{ thinking: ["Many words."] }, { drip: "20 millis" }, ...words] })
+})
+
+const announced = Layer.effectDiscard(
+  Effect.flatMap(HttpServer.HttpServer, ({ address }) => Console.log(HttpServer.formatAddress(address)))
+)
+
+announced.pipe(
+  Layer.provideMerge(
+    Server.layer({ faces }).pipe(
+      Layer.provide(Tokens.layerLocal),
+      Layer.provideMerge(NodeServer.layer({ port: 0 }))
+    )
+  ),
+  Layer.provide(TaskRuntime.layer),
+  Layer.provide([agent, Storage.layer(process.env["STORE"] ?? "")]),
+  Layer.launch,
+  NodeRuntime.runMain
+)
