@@ -5,6 +5,7 @@ import { StoredMessage } from "@perennial/domain/Conversation"
 import { type ConversationKey, type ConversationOrder, ConversationStore } from "@perennial/domain/ConversationStore"
 import { ConversationId, MessageId, UserId } from "@perennial/domain/Ids"
 import { previewOf } from "@perennial/domain/MessagePayload"
+import { matches, prefixesOf, wordsOf, wordsOfMessages } from "@perennial/domain/SearchText"
 import { ConversationNotFound, ConversationStoreError } from "@perennial/domain/TaskError"
 import { Array, DateTime, Effect, Layer, Schema } from "effect"
 import * as JournalFile from "./JournalFile.ts"
@@ -45,6 +46,11 @@ const select = ({ messages, row }: Entry, which: "kept" | "removed"): ReadonlyAr
   const removed = new Set(row.removed?.map(({ id }) => id))
   return [...messages.values()].filter(({ id }) => removed.has(id) === (which === "removed"))
 }
+
+const wordsOfEntry = (entry: Entry) => [
+  ...wordsOf(entry.row.title ?? ""),
+  ...wordsOfMessages(select(entry, "kept"))
+]
 
 const toConversation = ({ row }: Entry) => ({
   id: row.id,
@@ -124,14 +130,16 @@ export const make = Effect.fnUntraced(function*(file: string) {
   return ConversationStore.of({
     create,
     get: ({ id, userId }) => Effect.map(find(id, userId), toConversation),
-    list: ({ before, limit, order = "createdAt", userId }) =>
+    list: ({ before, limit, order = "createdAt", text, userId }) =>
       Effect.sync(() => {
+        const prefixes = text === undefined ? undefined : prefixesOf(text)
         const compare = newestFirst(order)
         const at = before?.at.epochMilliseconds ?? 0
         const last = before === undefined ? undefined : { id: before.id, createdAt: at, updatedAt: at }
         return [...entries.values()]
           .filter(({ row }) => row.userId === userId && (last === undefined || compare(last, row) < 0))
           .toSorted((a, b) => compare(a.row, b.row))
+          .filter((entry) => prefixes === undefined || matches(wordsOfEntry(entry), prefixes))
           .slice(0, limit)
           .map(toConversation)
       }),

@@ -14,6 +14,7 @@ import { Array, Effect, type Layer, Order, type Scope } from "effect"
 import { TestClock } from "effect/testing"
 import { alice, bob, c1, key, page, stored, taskId, type Test } from "./internal/contractConversation.ts"
 import * as messages from "./internal/messagesContract.ts"
+import * as search from "./internal/searchContract.ts"
 
 const placeOf = ({ createdAt, id }: Conversation): ConversationPlace => ({ at: createdAt, id })
 
@@ -310,6 +311,7 @@ export const suite = <E, E2 = never>(
   describe(name, () => {
     conversations(test)
     messages.define(test)
+    search.define(test)
     if (spoilable !== undefined) messages.defineSpoilt(spoilable)
   })
 }

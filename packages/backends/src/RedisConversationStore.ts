@@ -7,9 +7,10 @@
  * @since 0.1.0
  */
 import type { Conversation } from "@perennial/domain/Conversation"
-import { type ConversationKey, ConversationStore } from "@perennial/domain/ConversationStore"
+import { type ConversationKey, ConversationStore, maxSearched } from "@perennial/domain/ConversationStore"
 import type { ConversationId, MessageId } from "@perennial/domain/Ids"
 import * as MessagePayload from "@perennial/domain/MessagePayload"
+import { prefixesOf, wordsOf, wordsOfMessages } from "@perennial/domain/SearchText"
 import { ConversationNotFound } from "@perennial/domain/TaskError"
 import { DateTime, Effect, Layer, Option, type Scope } from "effect"
 import { Redis } from "effect/persistence"
@@ -89,8 +90,10 @@ export const make = Effect.fnUntraced(function*(options: Options = {}): Effect.f
   return {
     create: found(scripts.create)("create"),
     get: found(scripts.get)("get"),
-    list: ({ before, limit, order, userId }) =>
-      withRetries(
+    list: ({ before, limit, order, text, userId }) => {
+      const prefixes = text === undefined ? [] : prefixesOf(text)
+      if (text !== undefined && prefixes.length === 0) return Effect.succeed([])
+      return withRetries(
         () =>
           Effect.map(
             run(scripts.list, [
@@ -98,12 +101,15 @@ export const make = Effect.fnUntraced(function*(options: Options = {}): Effect.f
               before?.id ?? "",
               before?.at.epochMilliseconds ?? "",
               limit,
-              order === "updatedAt" ? 1 : 0
+              order === "updatedAt" ? 1 : 0,
+              maxSearched,
+              ...prefixes
             ]),
             (rows) => rows.map(toConversation)
           ),
         toConversationStoreError("list")
-      ),
+      )
+    },
     messages: (key, { order, ...options }) =>
       withRetries(
         () => readPage(order === "newest" ? scripts.newestMessages : scripts.messages, key, options),
@@ -119,13 +125,18 @@ export const make = Effect.fnUntraced(function*(options: Options = {}): Effect.f
           )
           const { follows = "", replaces = "" } = options ?? {}
           const preview = MessagePayload.previewOf(messages) ?? ""
-          return yield* orMissing(id, yield* run(scripts.append, [id, replaces, follows, preview, ...args]))
+          return yield* orMissing(
+            id,
+            yield* run(scripts.append, [id, replaces, follows, preview, wordsOfMessages(messages).join(" "), ...args])
+          )
         }), toConversationStoreError("append")),
     setTitle: (id, title, options) =>
       withRetries(
         () =>
-          Effect.flatMap(run(scripts.setTitle, [id, title, options?.chosen === true ? 1 : 0]), (found) =>
-            orMissing(id, found)),
+          Effect.flatMap(
+            run(scripts.setTitle, [id, title, options?.chosen === true ? 1 : 0, wordsOf(title).join(" ")]),
+            (found) => orMissing(id, found)
+          ),
         toConversationStoreError("setTitle")
       ),
     delete: ({ id, userId }, options) => {

@@ -10,6 +10,7 @@ import type { Conversation } from "@perennial/domain/Conversation"
 import { type ConversationKey, ConversationStore } from "@perennial/domain/ConversationStore"
 import type { MessageId } from "@perennial/domain/Ids"
 import * as MessagePayload from "@perennial/domain/MessagePayload"
+import { endOf, prefixesOf, wordsOf, wordsOfMessages } from "@perennial/domain/SearchText"
 import { ConversationNotFound } from "@perennial/domain/TaskError"
 import { DateTime, Effect, Layer, Schema, type Scope } from "effect"
 import type { Migrator, SqlClient, SqlError, Statement } from "effect/sql"
@@ -48,7 +49,7 @@ const dialect = forStore("SqlConversationStore")
  * @category constructors
  */
 export const make: Effect.Effect<Service, UnusableStore, SqlClient.SqlClient | Scope.Scope> = Effect.gen(function*() {
-  const { boundTransaction, conversationStatements, noteDeleted, sql, time, withRetries, withTransaction } =
+  const { boundTransaction, conversationStatements, noteDeleted, rowsOf, sql, time, withRetries, withTransaction } =
     yield* dialect
   const statements = yield* conversationStatements
   const columns = conversationColumns(sql)
@@ -66,13 +67,23 @@ export const make: Effect.Effect<Service, UnusableStore, SqlClient.SqlClient | S
         return toConversation(row ?? (yield* find(key)))
       }), toConversationStoreError("create"))
 
-  const list: Service["list"] = ({ before, limit, order = "createdAt", userId }) => {
+  /** Whether a conversation has a word that begins so. As a comparison of values, PostgreSQL looks the word up by the key. */
+  const hasWord = (prefix: string) =>
+    sql`(SELECT 1 FROM perennial_conversation_words WHERE conversation_id = c.id
+      AND word >= ${prefix} AND word < ${endOf(prefix)} LIMIT 1) IS NOT NULL`
+
+  const list: Service["list"] = ({ before, limit, order = "createdAt", text, userId }) => {
     const time = sql.literal(order === "createdAt" ? "created_at" : "updated_at")
-    const filter = before === undefined ? sql`user_id = ${userId}` : sql`user_id = ${userId} AND (${time}, id) <
-      (${before.at.epochMilliseconds}, ${before.id})`
+    const prefixes = text === undefined ? [] : prefixesOf(text)
+    if (text !== undefined && prefixes.length === 0) return Effect.succeed([])
+    const filter = sql.and([
+      sql`user_id = ${userId}`,
+      ...(before === undefined ? [] : [sql`(${time}, id) < (${before.at.epochMilliseconds}, ${before.id})`]),
+      ...prefixes.map(hasWord)
+    ])
     return withRetries(() =>
       Effect.map(
-        readConversations(sql`SELECT ${columns} FROM perennial_conversations WHERE ${filter}
+        readConversations(sql`SELECT ${columns} FROM perennial_conversations c WHERE ${filter}
           ORDER BY ${time} DESC, id DESC LIMIT ${limit}`),
         (rows) => rows.map(toConversation)
       ), toConversationStoreError("list"))
@@ -148,14 +159,15 @@ export const make: Effect.Effect<Service, UnusableStore, SqlClient.SqlClient | S
           added.map((message) => ({ id: message.id, payload: MessagePayload.encode(message) }))
         )
         const { follows, replaces } = options ?? {}
-        const adding = { id, messages, follows, preview: toSqlText(MessagePayload.previewOf(added) ?? "") }
+        const words = wordsOfMessages(added)
+        const adding = { id, messages, follows, words, preview: toSqlText(MessagePayload.previewOf(added) ?? "") }
         const exists = yield* (replaces === undefined ? statements.append : appendInPlace(replaces))(adding)
         if (!exists) return yield* new ConversationNotFound({ conversationId: id })
       }), toConversationStoreError("append"))
 
   const setTitle: Service["setTitle"] = (id, title, options) =>
     withRetries(() =>
-      Effect.gen(function*() {
+      withTransaction(Effect.gen(function*() {
         const now = yield* time
         const value = sql`${toSqlText(title)}`
         const unlessChosen = (column: string, value: Statement.Fragment) =>
@@ -163,9 +175,13 @@ export const make: Effect.Effect<Service, UnusableStore, SqlClient.SqlClient | S
         const change = options?.chosen === true
           ? sql`title = ${value}, updated_at = ${now}, title_chosen = 1`
           : sql`${unlessChosen("title", value)}, ${unlessChosen("updated_at", now)}`
-        const rows = yield* sql`UPDATE perennial_conversations SET ${change} WHERE id = ${id} RETURNING id`
+        const rows = yield* sql`UPDATE perennial_conversations SET ${change} WHERE id = ${id}
+          RETURNING id, ${boundTransaction}`
         if (rows.length === 0) return yield* new ConversationNotFound({ conversationId: id })
-      }), toConversationStoreError("setTitle"))
+        yield* sql`INSERT INTO perennial_conversation_words (conversation_id, word)
+          SELECT ${id}, i.word FROM ${rowsOf(wordsOf(title), { word: ["text", (word) => word] })} WHERE TRUE
+          ON CONFLICT DO NOTHING`
+      })), toConversationStoreError("setTitle"))
 
   const remove: Service["delete"] = ({ id, userId }, options) => {
     const onlyEmpty = options?.onlyEmpty === true
@@ -182,6 +198,7 @@ export const make: Effect.Effect<Service, UnusableStore, SqlClient.SqlClient | S
         const [counted] = yield* readCounts(sql`SELECT COUNT(*) AS messages FROM perennial_messages
           WHERE conversation_id = ${id} AND payload <> ''`)
         yield* sql`DELETE FROM perennial_messages WHERE conversation_id = ${id}`
+        yield* sql`DELETE FROM perennial_conversation_words WHERE conversation_id = ${id}`
         yield* noteDeleted
         return Number(counted?.messages)
       })), toConversationStoreError("delete"))

@@ -65,6 +65,8 @@ const fill = Effect.gen(function*() {
     ${numbers(tasks)} SELECT 'a' || (100000 + i % 100), i, i, '{"type":"text","content":"x"}' FROM n`)
   yield* sql.unsafe(`INSERT INTO perennial_task_intents (task_id, key, ordinal, value)
     ${numbers(tasks)} SELECT 'a' || (100000 + i), 'cancel', 1, '{}' FROM n`)
+  yield* sql.unsafe(`INSERT INTO perennial_conversation_words (conversation_id, word)
+    ${numbers(tasks)} SELECT 'a' || i, 'word' || (i % 50) FROM n`)
   yield* sql.unsafe("ANALYZE")
 })
 
@@ -154,6 +156,15 @@ const conversationLists = Effect.fnUntraced(function*(explain: Explain) {
     store.list({ ...page, order, before: { id: ConversationId.make("a100"), at: DateTime.makeUnsafe(100) } })
   )
   assert.include(later, `${active}, updated_at, id`)
+  // Each conversation of the order is looked up by each word.
+  for (const before of [undefined, { id: ConversationId.make("a100"), at: DateTime.makeUnsafe(100) }]) {
+    for (const [order, index] of [["createdAt", newest], ["updatedAt", active]] as const) {
+      const [found = []] = yield* searchesOf(explain, store.list({ ...page, order, before, text: "tree oak" }))
+      const word = "perennial_conversation_words_pkey: conversation_id, word"
+      assert.deepStrictEqual(found.filter((search) => search.startsWith("perennial_conversation_words")), [word, word])
+      assert.isTrue(found.some((search) => search.startsWith(index)), found.join("; "))
+    }
+  }
   const key = { id: ConversationId.make("a7"), userId: alice }
   for (const after of [undefined, MessageId.make("m27")]) {
     const [messages = []] = yield* searchesOf(explain, store.messages(key, { after, limit: 20 }))

@@ -45,6 +45,14 @@ export interface ConversationPlace {
 }
 
 /**
+ * How many conversations a list with `text` looks at, at least: the first of its order.
+ *
+ * @since 0.1.0
+ * @category constants
+ */
+export const maxSearched = 2_000
+
+/**
  * Stores conversations and messages. It is a projection of the event logs: the runtime writes each message after the
  * event that carries the message is durable, and may repeat any write.
  *
@@ -69,6 +77,12 @@ export class ConversationStore extends Context.Service<ConversationStore, {
     readonly userId: UserId
     /** `createdAt` by default. */
     readonly order?: ConversationOrder | undefined
+    /**
+     * Only conversations with these words, in their messages or their title, each of them whole or the beginning of one
+     * (`SearchText`). A store may also find words of messages that were replaced and of titles that were changed, may not find
+     * what an earlier version stored, and may look at the first `maxSearched` conversations alone.
+     */
+    readonly text?: string | undefined
     readonly before?: ConversationPlace | undefined
     /** 1 to 1,000. */
     readonly limit: number

@@ -15,6 +15,7 @@ import {
 } from "./ConversationStore.ts"
 import type { ConversationId, MessageId, UserId } from "./Ids.ts"
 import { previewOf } from "./MessagePayload.ts"
+import { matches, prefixesOf, wordsOf, wordsOfMessages } from "./SearchText.ts"
 import { ConversationNotFound } from "./TaskError.ts"
 
 interface Entry {
@@ -61,6 +62,8 @@ const toConversation = ({ createdAt, id, preview, title, updatedAt }: Entry): Co
   createdAt: DateTime.makeUnsafe(createdAt),
   updatedAt: DateTime.makeUnsafe(updatedAt)
 })
+
+const wordsOfEntry = ({ messages, title = "" }: Entry) => [...wordsOf(title), ...wordsOfMessages(messages)]
 
 /**
  * @since 0.1.0
@@ -154,13 +157,15 @@ export const make: Effect.Effect<ConversationStore["Service"]> = Effect.sync(() 
   return {
     create,
     get: ({ id, userId }) => use(id, userId, toConversation),
-    list: ({ before, limit, order = "createdAt", userId }) =>
+    list: ({ before, limit, order = "createdAt", text, userId }) =>
       Effect.sync(() => {
+        const prefixes = text === undefined ? undefined : prefixesOf(text)
         const last = before === undefined ? undefined : toPlace(before)
         const compare = newestFirst(order)
         return [...entries.values()]
           .filter((entry) => entry.userId === userId && (last === undefined || compare(last, entry) < 0))
           .toSorted(compare)
+          .filter((entry) => prefixes === undefined || matches(wordsOfEntry(entry), prefixes))
           .slice(0, limit)
           .map(toConversation)
       }),

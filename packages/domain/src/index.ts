@@ -142,6 +142,11 @@ export * as RunnerName from "./RunnerName.ts"
 /**
  * @since 0.1.0
  */
+export * as SearchText from "./SearchText.ts"
+
+/**
+ * @since 0.1.0
+ */
 export * as Settlement from "./Settlement.ts"
 
 /**

@@ -101,8 +101,8 @@ export const layer: Layer.Layer<
       list: ({ query }) =>
         Effect.gen(function*() {
           const userId = yield* CurrentUser
-          const { limit = 20, order = "createdAt" } = query
-          const found = yield* store.list({ ...query, userId, limit: limit + 1 })
+          const { limit = 20, order = "createdAt", q: text } = query
+          const found = yield* store.list({ ...query, text, userId, limit: limit + 1 })
           const { items, ...next } = paged(found, limit, (last) => ({ at: last[order], id: last.id }))
           // Newest first, so that the oldest task of a conversation, which is its head, comes last.
           const tasks = yield* manager.list({ status: active, limit: maxActive })

@@ -81,6 +81,7 @@ export class ConversationsApi extends HttpApiGroup.make("conversations")
     HttpApiEndpoint.get("list", "/conversations", {
       query: {
         order: Schema.optionalKey(ConversationOrder),
+        q: Schema.optionalKey(Schema.NonEmptyString.check(Schema.isMaxLength(200))),
         before: Schema.optionalKey(ConversationCursor),
         limit: limit(longest.conversations)
       },
@@ -94,6 +95,10 @@ export class ConversationsApi extends HttpApiGroup.make("conversations")
           "`next` is the last page.",
         parameters: {
           order: { description: "The time that is their order: `createdAt`, the default, or `updatedAt`." },
+          q: {
+            description:
+              "Only conversations with these words in their messages or their title, each whole or the beginning of one."
+          },
           before: { description: "The `next` of the page before.", schema: { type: "string" } },
           limit: describeLimit("conversations", 20)
         },

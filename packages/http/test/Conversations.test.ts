@@ -43,6 +43,26 @@ describe("conversations", () => {
       assert.strictEqual((yield* call("/conversations?order=odd")).status, 400)
     }))
 
+  it.effect("are found by words of their messages and titles, in pages", () =>
+    Effect.gen(function*() {
+      const { call, say } = yield* makeChat
+      for (const id of ["c1", "c2", "c3"]) yield* say(`Trees of ${id}`, id)
+      yield* call("/conversations/c3", patch({ title: "Green garden" }))
+      const find = (query: string) => Effect.flatMap(call(`/conversations?q=${query}`), json)
+      assert.deepStrictEqual(ids(yield* find("TREE%20garden")), ["c3"])
+      assert.deepStrictEqual(ids(yield* find("bush")), [])
+      const first = yield* find("tree&limit=2")
+      const rest = yield* find(`tree&limit=2&before=${encodeURIComponent(first.next)}`)
+      assert.sameMembers([...ids(first), ...ids(rest)], ["c1", "c2", "c3"])
+      assert.notProperty(rest, "next")
+      for (const query of ["", "x".repeat(201)]) {
+        assert.deepStrictEqual((yield* problem(yield* call(`/conversations?q=${query}`))).errors[0]?.path, [
+          "query",
+          "q"
+        ])
+      }
+    }))
+
   it.effect("can be renamed", () =>
     Effect.gen(function*() {
       const { call, say } = yield* makeChat

@@ -47,6 +47,8 @@ export interface Adding {
   readonly messages: ReadonlyArray<{ readonly id: MessageId; readonly payload: string }>
   /** What lists show of the conversation from now on; empty if that stays as it is. */
   readonly preview: string
+  /** The words by which the conversation is found from now on, besides those that it has. */
+  readonly words: ReadonlyArray<string>
 }
 
 export interface Reading extends ConversationKey {

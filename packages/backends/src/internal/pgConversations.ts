@@ -57,6 +57,10 @@ const append =
       id: ["text", (message) => message.id],
       payload: ["text", (message) => message.payload]
     })
+    const newWords = rowsOf(sql, items.flatMap(({ id, words }) => words.map((word) => ({ id, word }))), {
+      conversation_id: ["text", ({ id }) => id],
+      word: ["text", ({ word }) => word]
+    })
     const followed = rowsOf(sql, items.filter(({ follows }) => follows !== undefined), {
       conversation_id: ["text", ({ id }) => id],
       id: ["text", ({ follows }) => follows ?? ""]
@@ -78,6 +82,10 @@ const append =
       SELECT c.id, c.position + i.ordinal, i.id, i.payload
       FROM conversation c JOIN ${newMessages} ON i.conversation_id = c.id
       ON CONFLICT (conversation_id, id) DO NOTHING
+    ), word AS (
+      INSERT INTO perennial_conversation_words (conversation_id, word)
+      SELECT c.id, i.word FROM conversation c JOIN ${newWords} ON i.conversation_id = c.id
+      ON CONFLICT DO NOTHING
     ) SELECT id FROM conversation`
     return Effect.map(changed, (rows) => {
       const ids = new Set(rows.map((row) => row["id"]))

@@ -3,7 +3,8 @@
  *
  * Keys after the prefix: `conversation:<id>` (hash), `messages:<id>` (stream, the position is the entry's id),
  * `positions:<id>` position of each message, negative once the message was removed (hash), `replaced:<id>` the removed
- * messages by their positions, `conversations:<user>` ids by the time of creation, `active:<user>` ids by the time of the
+ * messages by their positions, `words:<id>` the words by
+ * which the conversation is found (sorted set), `conversations:<user>` ids by the time of creation, `active:<user>` ids by the time of the
  * last change (sorted sets).
  */
 import type { ConversationId, MessageId } from "@perennial/domain/Ids"
@@ -15,6 +16,19 @@ export type ConversationValues = readonly [ConversationId, string | null, string
 const row = String.raw`
 local function row(id) return call("HMGET", key("conversation", id), "id", "title", "preview", "created_at", "updated_at") end
 local function isOf(id, user) return call("HGET", key("conversation", id), "user_id") == user end
+local function addWords(id, words)
+  for word in words:gmatch("%S+") do call("ZADD", key("words", id), 0, word) end
+end
+-- Whether a conversation has words that begin with each of ARGV from index first on.
+local function hasWords(id, first)
+  for i = first, #ARGV do
+    local prefix = ARGV[i]
+    if not call("ZRANGEBYLEX", key("words", id), "[" .. prefix, "(" .. prefix .. "\244\143\191\191", "LIMIT", 0, 1)[1] then
+      return false
+    end
+  end
+  return true
+end
 local function touch(id, ...)
   local time = now()
   call("HSET", key("conversation", id), "updated_at", time, ...)
@@ -38,7 +52,8 @@ export const get = conversationScript<ConversationValues | null>(
   `${row} return isOf(ARGV[3], ARGV[4]) and row(ARGV[3]) or false`
 )
 
-/** User, id and time of the last conversation of the page before or "", limit, 1 for the order of the last change. */
+/** User, id and time of the last conversation of the page before or "", limit, 1 for the order of the last change, how many
+ * conversations are looked at for words, and the beginnings of the words that a conversation must have. */
 export const list = conversationScript<ReadonlyArray<ConversationValues>>(String.raw`${row}
 local id, created, limit = ARGV[4], ARGV[5], tonumber(ARGV[6])
 local index = key("conversations", ARGV[3])
@@ -56,12 +71,19 @@ local rows, oldest = {}, "+inf"
 if id ~= "" then
   -- The place of a deleted conversation is between those of its moment.
   for _, other in ipairs(call("ZREVRANGEBYSCORE", index, created, created)) do
-    if #rows < limit and less(other, id) then table.insert(rows, other) end
+    if #rows < limit and less(other, id) and hasWords(other, 9) then table.insert(rows, other) end
   end
   oldest = "(" .. created
 end
-for _, other in ipairs(call("ZREVRANGEBYSCORE", index, oldest, "-inf", "LIMIT", 0, limit - #rows)) do
-  table.insert(rows, other)
+local from, most = 0, #ARGV > 8 and tonumber(ARGV[8]) or limit
+while #rows < limit and from < most do
+  local step = math.min(most - from, math.max(limit, 100))
+  local found = call("ZREVRANGEBYSCORE", index, oldest, "-inf", "LIMIT", from, step)
+  for _, other in ipairs(found) do
+    if #rows < limit and hasWords(other, 9) then table.insert(rows, other) end
+  end
+  if #found < step then break end
+  from = from + step
 end
 for i, other in ipairs(rows) do rows[i] = row(other) end
 return rows`)
@@ -117,7 +139,7 @@ for i = 1, #all, 2 do
 end
 return found`)
 
-/** Conversation, the message to replace or "", the message to follow or "", the preview or "", then ids and payloads of messages
+/** Conversation, the message to replace or "", the message to follow or "", the preview or "", words, then ids and payloads of messages
  * by turns. Returns 0 without the conversation, and if it never had the message to follow. */
 export const append = conversationScript<0 | 1>(String.raw`${row}
 local id, positions = ARGV[3], key("positions", ARGV[3])
@@ -137,7 +159,8 @@ if from and from > 0 then
     end
   end
 end
-for i = 7, #ARGV, 2 do
+addWords(id, ARGV[7])
+for i = 8, #ARGV, 2 do
   if call("HSETNX", positions, ARGV[i], position + 1) == 1 then
     position = position + 1
     call("XADD", key("messages", id), position .. "-0", "payload", ARGV[i + 1])
@@ -147,12 +170,13 @@ touch(id, "position", position)
 if ARGV[6] ~= "" then call("HSET", key("conversation", id), "preview", ARGV[6]) end
 return 1`)
 
-/** Conversation, title, 1 if a person has chosen it. Returns 0 without the conversation. */
+/** Conversation, title, 1 if a person has chosen it, words. Returns 0 without the conversation. */
 export const setTitle = conversationScript<0 | 1>(String.raw`${row}
 if call("EXISTS", key("conversation", ARGV[3])) == 0 then return 0 end
 local chosen = ARGV[5] == "1"
 if not chosen and call("HEXISTS", key("conversation", ARGV[3]), "title_chosen") == 1 then return 1 end
 touch(ARGV[3], "title", ARGV[4])
+addWords(ARGV[3], ARGV[6])
 if chosen then call("HSET", key("conversation", ARGV[3]), "title_chosen", 1) end
 return 1`)
 
@@ -165,5 +189,5 @@ if ARGV[5] == "1" and call("HGET", key("conversation", id), "position") ~= "0" t
 local messages = call("XLEN", key("messages", id)) + call("ZCARD", key("replaced", id))
 call("ZREM", key("conversations", user), id)
 call("ZREM", key("active", user), id)
-call("UNLINK", key("conversation", id), key("messages", id), key("positions", id), key("replaced", id))
+call("UNLINK", key("conversation", id), key("messages", id), key("positions", id), key("replaced", id), key("words", id))
 return messages`)

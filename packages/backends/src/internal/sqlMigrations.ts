@@ -207,6 +207,12 @@ const chosenTitles: Migrate = Effect.fnUntraced(function*({ sql }) {
   yield* sql`ALTER TABLE perennial_conversations ADD COLUMN title_chosen INTEGER NOT NULL DEFAULT 0`
 })
 
+/** The words of each conversation, by which it is found. What was stored before has none. */
+const conversationWords: Migrate = Effect.fnUntraced(function*({ sql, types: { byKey, id } }) {
+  yield* sql`CREATE TABLE perennial_conversation_words (
+    conversation_id ${id} NOT NULL, word ${id} NOT NULL, PRIMARY KEY (conversation_id, word)) ${byKey}`
+})
+
 export const migrations: Readonly<Record<string, Migrate>> = {
   "1_tasks": tasks,
   "2_conversations": conversations,
@@ -228,7 +234,8 @@ export const migrations: Readonly<Record<string, Migrate>> = {
   "18_losses": losses,
   "19_positions": positions,
   "20_active_tasks_by_index": onPostgres(PgFunctions.activeTasksByIndex),
-  "21_chosen_titles": chosenTitles
+  "21_chosen_titles": chosenTitles,
+  "22_conversation_words": conversationWords
 }
 
 export const table = "perennial_migrations"

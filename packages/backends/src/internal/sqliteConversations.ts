@@ -9,6 +9,7 @@ import {
   readConversations,
   readMessages
 } from "./conversationStatements.ts"
+import { rowsOf } from "./sqliteTaskStatements.ts"
 import { readRows } from "./sqlRows.ts"
 
 const readPositions = readRows(Schema.Struct({ last_position: Schema.Int }))
@@ -24,7 +25,7 @@ export const make = (
         readConversations(sql`INSERT INTO perennial_conversations (id, user_id, created_at, updated_at)
         VALUES (${id}, ${userId}, ${now}, ${now}) ON CONFLICT (id) DO NOTHING RETURNING ${conversationColumns(sql)}`)
     ),
-  append: ({ follows, id, messages, preview }) =>
+  append: ({ follows, id, messages, preview, words }) =>
     sql.withTransaction(Effect.gen(function*() {
       const now = yield* time
       const filter = sql.and([
@@ -42,6 +43,9 @@ export const make = (
           VALUES (${id}, ${row.last_position - messages.length + i + 1}, ${message.id}, ${message.payload})
           ON CONFLICT (conversation_id, id) DO NOTHING`
       }
+      yield* sql`INSERT INTO perennial_conversation_words (conversation_id, word)
+        SELECT ${id}, i.word FROM ${rowsOf(sql, words, { word: ["text", (word) => word] })} WHERE TRUE
+        ON CONFLICT DO NOTHING`
       return true
     })),
   messages: ({ after, id, limit, userId }) => {
