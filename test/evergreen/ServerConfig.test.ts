@@ -8,6 +8,8 @@ import { load } from "../../examples/evergreen/src/ServerConfig.ts"
 const loadFrom = (environment: Record<string, string>) =>
   load.pipe(Effect.provideService(ConfigProvider.ConfigProvider, ConfigProvider.fromEnvRecord(environment)))
 
+const none = { apiKey: Option.none(), baseUrl: Option.none() }
+
 describe("ServerConfig", () => {
   it.effect("needs no variable", () =>
     Effect.gen(function*() {
@@ -37,10 +39,9 @@ describe("ServerConfig", () => {
           tracesPerSecond: 50
         },
         model: {
-          name: "claude-opus-5-5",
+          model: { provider: "anthropic", name: "claude-opus-5-5", setting: "PERENNIAL_MODEL=claude-opus-5-5" },
           fallbacks: [],
-          apiKey: Option.none(),
-          baseUrl: Option.none(),
+          connections: { anthropic: none, openai: none, google: none, ollama: none },
           script: Option.none()
         }
       })
@@ -61,7 +62,7 @@ describe("ServerConfig", () => {
         PERENNIAL_EXECUTE: "false",
         PERENNIAL_TOKENS: "alice:secret1,bob:secret2",
         PERENNIAL_MODEL: "claude-haiku-5-5",
-        PERENNIAL_FALLBACK_MODELS: "claude-sonnet-5-5, claude-opus-5-5",
+        PERENNIAL_FALLBACK_MODELS: "openai:gpt-5.5, google:gemini-3-pro,ollama:qwen3:8b",
         PERENNIAL_SCRIPT: "demo.txt",
         PERENNIAL_RETENTION: "90 minutes",
         PERENNIAL_WEBHOOK_URL: "http://127.0.0.1:8080/hook",
@@ -75,7 +76,13 @@ describe("ServerConfig", () => {
         PERENNIAL_TRACE_RATIO: "0.1",
         PERENNIAL_TRACES_PER_SECOND: "200",
         ANTHROPIC_API_KEY: "key",
-        ANTHROPIC_BASE_URL: "http://127.0.0.1:4000/"
+        ANTHROPIC_BASE_URL: "http://127.0.0.1:4000/",
+        OPENAI_API_KEY: "key-2",
+        OPENAI_BASE_URL: "http://127.0.0.1:4001/v1/",
+        GOOGLE_GENERATIVE_AI_API_KEY: "key-3",
+        GOOGLE_GENERATIVE_AI_BASE_URL: "http://127.0.0.1:4002/v1beta",
+        OLLAMA_API_KEY: "key-4",
+        OLLAMA_BASE_URL: "http://127.0.0.1:4003/v1"
       })
       assert.deepStrictEqual(
         config.tokens.map(({ secret, userId }) => `${userId}:${Redacted.value(secret)}`),
@@ -87,7 +94,7 @@ describe("ServerConfig", () => {
       assert.strictEqual(config.maxRequests, undefined)
       assert.strictEqual(config.maxUserStreams, 20)
       assert.strictEqual(config.maxActiveTasks, 50)
-      assert.deepStrictEqual([config.host, config.port, config.store, config.model.name], [
+      assert.deepStrictEqual([config.host, config.port, config.store, config.model.model.name], [
         "0.0.0.0",
         0,
         { type: "memory" },
@@ -114,9 +121,23 @@ describe("ServerConfig", () => {
         Option.some(Duration.days(1))
       )
       assert.deepStrictEqual((yield* loadFrom({ PERENNIAL_RETENTION: "never" })).retention, Option.none())
-      assert.deepStrictEqual(Option.map(config.model.apiKey, Redacted.value), Option.some("key"))
-      assert.deepStrictEqual(config.model.baseUrl, Option.some("http://127.0.0.1:4000"))
-      assert.deepStrictEqual(config.model.fallbacks, ["claude-sonnet-5-5", "claude-opus-5-5"])
+      assert.deepStrictEqual(
+        Object.values(config.model.connections).map(({ apiKey, baseUrl }) => [
+          Redacted.value(Option.getOrThrow(apiKey)),
+          Option.getOrThrow(baseUrl)
+        ]),
+        [
+          ["key", "http://127.0.0.1:4000"],
+          ["key-2", "http://127.0.0.1:4001/v1"],
+          ["key-3", "http://127.0.0.1:4002/v1beta"],
+          ["key-4", "http://127.0.0.1:4003/v1"]
+        ]
+      )
+      assert.deepStrictEqual(config.model.fallbacks.map(({ name, provider }) => [provider, name]), [
+        ["openai", "gpt-5.5"],
+        ["google", "gemini-3-pro"],
+        ["ollama", "qwen3:8b"]
+      ])
       assert.deepStrictEqual(config.model.script, Option.some("demo.txt"))
     }))
 
@@ -219,6 +240,13 @@ describe("ServerConfig", () => {
       [{ PERENNIAL_TRACE_RATIO: "1.5" }, "PERENNIAL_TRACE_RATIO=1.5", "from 0 (no trace) to 1"],
       [{ PERENNIAL_TRACES_PER_SECOND: "0" }, "PERENNIAL_TRACES_PER_SECOND=0", "a whole number from 1"],
       [{ PERENNIAL_MODEL: "a b" }, "PERENNIAL_MODEL=a b", "claude-opus-5-5"],
+      [{ PERENNIAL_MODEL: "opnai:gpt-5.5" }, "PERENNIAL_MODEL=opnai:gpt-5.5", "openai:<model>"],
+      [{ PERENNIAL_MODEL: "openai:gpt-5.5" }, "PERENNIAL_MODEL=openai:gpt-5.5 needs", "OPENAI_API_KEY"],
+      [
+        { PERENNIAL_MODEL: "ollama:qwen3", PERENNIAL_FALLBACK_MODELS: "claude-opus-5-5" },
+        "PERENNIAL_FALLBACK_MODELS=claude-opus-5-5 needs",
+        "ANTHROPIC_API_KEY"
+      ],
       [{ ANTHROPIC_BASE_URL: "ftp://example.org" }, "ANTHROPIC_BASE_URL=ftp://example.org", "https://"]
     ] as const
   )(
@@ -237,6 +265,7 @@ describe("ServerConfig", () => {
     { PERENNIAL_OTLP_HEADERS: "hunter2" },
     { PERENNIAL_TOKENS: "alice:hunter2,bob:hunter2" },
     { ANTHROPIC_API_KEY: "hunter2 hunter2" },
+    { OPENAI_API_KEY: "hunter2 hunter2" },
     { PERENNIAL_WEBHOOK_SECRETS: "whsec_hunter2" },
     { PERENNIAL_STORE: "postgress://alice:hunter2@example.org/perennial" },
     { PERENNIAL_STORE: "postgress://example.org/perennial?password=hunter2" },

@@ -53,6 +53,7 @@ const run = (config: ServerConfig.ServerConfig, server: Layer.Layer<HttpServer.H
   return Layer.launch(Layer.effectDiscard(greeting(config)).pipe(Layer.provide(server))).pipe(
     Effect.catchTags({
       SqliteFileInUse: (error) => refuse(error.message),
+      PackageMissing: (error) => refuse(error.message),
       ScriptError: (error) => refuse(`PERENNIAL_SCRIPT cannot be played: ${error.message}`),
       PlatformError: (error) => refuse(`PERENNIAL_SCRIPT cannot be read: ${error.message}`),
       MigrationError: (error) =>

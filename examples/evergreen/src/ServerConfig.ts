@@ -7,9 +7,9 @@
 import * as StoreSetting from "@perennial/backends/StoreSetting"
 import { Secret } from "@perennial/domain/Webhook"
 import * as ListenConfig from "@perennial/http/ListenConfig"
-import * as AnthropicModel from "@perennial/runtime/AnthropicModel"
 import { Duration, Effect, type LogLevel, Option, Redacted, Schema } from "effect"
 import * as JwtConfig from "./JwtConfig.ts"
+import * as ModelConfig from "./ModelConfig.ts"
 import { invalid, InvalidSetting, read, withDefault } from "./Setting.ts"
 
 export interface ServerConfig extends ListenConfig.ListenConfig {
@@ -44,16 +44,7 @@ export interface ServerConfig extends ListenConfig.ListenConfig {
     /** Whether webhooks may have private addresses, and `http://`. */
     readonly allowPrivate: boolean
   }
-  readonly model: {
-    readonly name: string
-    /** The models that are asked when `name` cannot answer. */
-    readonly fallbacks: ReadonlyArray<string>
-    /** Without it the scripted demo model answers. */
-    readonly apiKey: Option.Option<Redacted.Redacted<string>>
-    readonly baseUrl: Option.Option<string>
-    /** A file with answers that replace every model. */
-    readonly script: Option.Option<string>
-  }
+  readonly model: ModelConfig.ModelConfig
 }
 
 /** One line about a store whose setting is valid, but which cannot be used. */
@@ -161,36 +152,6 @@ const listen = (hasProvider: boolean) =>
     (error) => new InvalidSetting({ message: error.cause.message })
   )
 
-const apiKey = read("ANTHROPIC_API_KEY", {
-  accepted: "an Anthropic API key, without spaces",
-  secret: true,
-  parse: (value) => /^\S+$/.test(value) ? Option.some(Redacted.make(value, { label: "key" })) : Option.none()
-})
-
-const baseUrl = read("ANTHROPIC_BASE_URL", {
-  accepted: "an http:// or https:// address",
-  parse: (value) => {
-    if (!URL.canParse(value) || !/^https?:$/.test(new URL(value).protocol)) return Option.none()
-    // The SDK adds a path that begins with a slash.
-    return Option.some(value.replace(/\/+$/, ""))
-  }
-})
-
-const modelName = read("PERENNIAL_MODEL", {
-  accepted: `the name of a model, such as ${AnthropicModel.defaultModel}`,
-  parse: Option.liftPredicate((value) => /^\S{1,200}$/.test(value))
-})
-
-const fallbacks = read("PERENNIAL_FALLBACK_MODELS", {
-  accepted: "names of models, separated by commas",
-  parse: (value) => {
-    const names = value.split(",").map((name) => name.trim())
-    return names.every((name) => /^\S{1,200}$/.test(name)) ? Option.some(names) : Option.none()
-  }
-})
-
-const script = read("PERENNIAL_SCRIPT", { accepted: "a file", parse: Option.some })
-
 const metrics = read("PERENNIAL_METRICS", {
   accepted: "true or false",
   parse: (value) => value === "true" || value === "false" ? Option.some(value === "true") : Option.none()
@@ -241,12 +202,6 @@ export const load: Effect.Effect<ServerConfig, InvalidSetting> = Effect.gen(func
       traceRatio: yield* withDefault(traceRatio, 1),
       tracesPerSecond: yield* withDefault(tracesPerSecond, 50)
     },
-    model: {
-      name: yield* withDefault(modelName, AnthropicModel.defaultModel),
-      fallbacks: yield* withDefault(fallbacks, []),
-      script: yield* script,
-      apiKey: yield* apiKey,
-      baseUrl: yield* baseUrl
-    }
+    model: yield* ModelConfig.load
   }
 })
