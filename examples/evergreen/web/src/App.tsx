@@ -3,7 +3,7 @@ import { Suspense, useEffect, useState } from "react"
 import { Redirect, Route, Switch, useLocation } from "wouter"
 import { forget, useFailure } from "./attempt.ts"
 import { Chat } from "./chat/Chat.tsx"
-import { closeDrawer } from "./drawer.ts"
+import { closeDrawer, drawerClosed, useDrawer } from "./drawer.ts"
 import { onKeys } from "./keys.ts"
 import { later } from "./later.ts"
 import { useNotices } from "./notices.ts"
@@ -72,6 +72,7 @@ function Failure() {
 export function App() {
   const [, navigate] = useLocation()
   const signedOut = useLists((state) => state.signedOut)
+  const drawer = useDrawer()
   useNotices()
   useEffect(() =>
     onKeys({
@@ -97,9 +98,10 @@ export function App() {
       <dialog
         className="drawer"
         aria-label="Menu"
+        onClose={drawerClosed}
         onClick={(event) => event.target === event.currentTarget && closeDrawer()}
       >
-        <Sidebar />
+        {drawer ? <Sidebar /> : null}
       </dialog>
       <Shortcuts />
       <Failure />

@@ -103,6 +103,14 @@ export interface EventPage {
 export const events = (id: string, after: number): Promise<EventPage> =>
   get(`/tasks/${at(id)}/events?${query({ after, limit: 1000 })}`, { accept: "application/json" })
 
+/** A page of the messages of a conversation, from the end. `next` is for the page before it. The oldest is the first. */
+export const newestMessages = async (id: string, after?: string): Promise<Page<Message>> => {
+  const page: Page<Message> = await get(
+    `/conversations/${at(id)}/messages?${query({ order: "newest", limit: 100, after })}`
+  )
+  return { ...page, items: page.items.toReversed() }
+}
+
 const allMessages = async (path: string): Promise<ReadonlyArray<Message>> => {
   const all: Array<Message> = []
   let after: string | undefined

@@ -1,10 +1,7 @@
 /** What reaches a person who looks elsewhere: the badge of the app, and a notification if the person has allowed it. */
 import { useEffect, useRef } from "react"
-import { setting } from "./settings.ts"
+import { mayNotify } from "./settings.ts"
 import { countWaiting, useLists } from "./state/lists.ts"
-
-const mayNotify = (): boolean =>
-  setting("notifications") === "on" && "Notification" in globalThis && Notification.permission === "granted"
 
 export const useNotices = (): void => {
   const waiting = useLists(countWaiting)
@@ -17,7 +14,7 @@ export const useNotices = (): void => {
       // The contents stay in the app.
       shown.current?.close()
       shown.current = new Notification("Evergreen needs you", {
-        body: `${waiting} tool calls wait for your decision.`,
+        body: waiting === 1 ? "1 tool call waits for your decision." : `${waiting} tool calls wait for your decision.`,
         tag: "needs-you"
       })
     }

@@ -33,6 +33,10 @@ export const useSetting = <K extends keyof Settings>(name: K): Settings[K] => st
 
 export const setting = <K extends keyof Settings>(name: K): Settings[K] => store.get()[name]
 
+/** The person wants to know also while no tab of the app is seen. */
+export const mayNotify = (): boolean =>
+  setting("notifications") === "on" && "Notification" in globalThis && Notification.permission === "granted"
+
 /** The page shows it at once; `theme.js` shows it before the first paint of the next visit. */
 export const set = <K extends keyof Settings>(name: K, value: Settings[K]): void => {
   try {

@@ -73,6 +73,8 @@ export function Chat({ id, isNew }: { readonly id: string; readonly isNew: boole
   const active = useMemo(() => open?.live.filter(conversation.isGoing) ?? [], [open])
   const onEdit = useCallback((replaces: string, text: string) => setDraft({ text, files: [], replaces }), [])
   const onVersion = useCallback((of: string, shown: string) => conversation.showVersion(id, of, shown), [id])
+  const hasOlder = open?.older !== undefined
+  const onOlder = useMemo(() => hasOlder ? () => conversation.readOlder(id) : undefined, [id, hasOlder])
   const onAgain = useCallback(() => attempt(conversation.regenerate(id)), [id])
   useEffect(() => {
     const lastAsked = rows.findLast((row) => row.kind === "user" && row.id !== undefined)
@@ -108,7 +110,16 @@ export function Chat({ id, isNew }: { readonly id: string; readonly isNew: boole
         ? <Welcome onChoose={(text) => setDraft({ ...draft, text })} />
         : null}
       {open?.state === "ready" && rows.length > 0
-        ? <Messages rows={rows} connected={connected} onEdit={onEdit} onAgain={onAgain} onVersion={onVersion} />
+        ? (
+          <Messages
+            rows={rows}
+            connected={connected}
+            onEdit={onEdit}
+            onAgain={onAgain}
+            onVersion={onVersion}
+            onOlder={onOlder}
+          />
+        )
         : null}
       <div className="dock">
         <Composer

@@ -1,7 +1,7 @@
 /** The rows of a conversation, the newest at the end. Of a long conversation only what is seen is in the document. */
 import { useVirtualizer } from "@tanstack/react-virtual"
 import { ArrowDown } from "lucide-react"
-import { useLayoutEffect, useRef, useState } from "react"
+import { useEffect, useLayoutEffect, useRef, useState } from "react"
 import type { Row } from "../state/rows.ts"
 import { RowView } from "./RowView.tsx"
 
@@ -27,12 +27,14 @@ const isAnswer = (row: Row | undefined): boolean =>
 const isBelowMessage = (row: Row): boolean =>
   row.kind === "sending" || (row.kind === "status" && row.live.view.status === "queued")
 
-export function Messages({ connected, onAgain, onEdit, onVersion, rows }: {
+export function Messages({ connected, onAgain, onEdit, onOlder, onVersion, rows }: {
   readonly rows: ReadonlyArray<Row>
   readonly connected: boolean
   readonly onEdit: (id: string, text: string) => void
   readonly onAgain: () => void
   readonly onVersion: (of: string, shown: string) => void
+  /** Reads the messages before the first one, if there are any. */
+  readonly onOlder: (() => Promise<void>) | undefined
 }) {
   const scroller = useRef<HTMLDivElement>(null)
   const [atEnd, setAtEnd] = useState(true)
@@ -41,7 +43,7 @@ export function Messages({ connected, onAgain, onEdit, onVersion, rows }: {
     getScrollElement: () => scroller.current,
     estimateSize: (i) => estimates[rows[i]?.kind ?? "block"],
     getItemKey: (i) => rows[i]?.key ?? i,
-    overscan: rows.length < wholeBelow ? wholeBelow : 8,
+    overscan: rows.length < wholeBelow ? wholeBelow : 3,
     anchorTo: "end",
     followOnAppend: true,
     scrollEndThreshold: 60,
@@ -55,6 +57,11 @@ export function Messages({ connected, onAgain, onEdit, onVersion, rows }: {
   useLayoutEffect(() => {
     if (key && atEnd) list.scrollToEnd()
   }, [key, atEnd, size, list])
+  const first = list.getVirtualItems()[0]?.index
+  const firstKey = rows[0]?.key
+  useEffect(() => {
+    if (first === 0 && firstKey !== undefined) void onOlder?.().catch(() => {}) // it is read again when the person scrolls
+  }, [first, firstKey, onOlder])
   // The own message of a person is always seen.
   const asked = rows.findLast((row) => row.kind === "user" && row.id === undefined)?.key
   useLayoutEffect(() => {

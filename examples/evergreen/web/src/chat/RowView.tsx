@@ -138,7 +138,7 @@ const draw = (props: RowProps): ReactNode => {
     case "block":
       return (
         <div className="markdown">
-          <BlockView token={row.block.token} />
+          <BlockView text={row.block.text} />
         </div>
       )
     case "thought":

@@ -1,5 +1,6 @@
 /** A tab's end of the hub: it tells what the tab wants, and passes on the news. */
 import { persistent } from "../later.ts"
+import { mayNotify } from "../settings.ts"
 import type { News, Wish } from "./messages.ts"
 // oxlint-disable-next-line import/default -- Vite makes this module
 import workerUrl from "./worker.ts?sharedworker&url"
@@ -20,8 +21,8 @@ let port: MessagePort
 
 const ask = (wish: Partial<Wish> = {}): void => {
   port.postMessage({
-    visible: !document.hidden,
-    follows: [...follows].map(([taskId, cursor]) => ({ taskId, after: cursor() })),
+    visible: !document.hidden || mayNotify(),
+    follows: document.hidden ? [] : [...follows].map(([taskId, cursor]) => ({ taskId, after: cursor() })),
     lock,
     ...wish
   })

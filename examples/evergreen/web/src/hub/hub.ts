@@ -24,9 +24,12 @@ interface Tab {
   wish: Wish
 }
 
+/** A log has at most twice as many events. A tab that wants earlier ones gets them from the server. */
+const maxEvents = 2_000
+
 interface Log {
   /** The first event has the seq `after + 1`. */
-  readonly after: number
+  after: number
   readonly events: Array<Reader.NumberedEvent>
   readonly stop: AbortController
   readonly streams: boolean
@@ -90,6 +93,10 @@ const followTask = async (taskId: string, after: number): Promise<void> => {
     timer = undefined
     if (untold === log.events.length || signal.aborted) return
     tell({ type: "events", taskId, events: log.events.slice(untold) }, followers(taskId))
+    if (log.events.length > 2 * maxEvents) {
+      log.events.splice(0, log.events.length - maxEvents)
+      log.after = (log.events[0]?.seq ?? 1) - 1
+    }
     untold = log.events.length
   }
   let refused: string | undefined

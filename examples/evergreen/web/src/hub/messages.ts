@@ -4,6 +4,7 @@ import type { ListedTask } from "../api.ts"
 
 /** All that a tab wants. Each wish replaces the one before. */
 export interface Wish {
+  /** The tab wants news: it is seen, or may notify the person. */
   readonly visible: boolean
   /** The tasks whose events the tab shows, each with the seq that the tab has. */
   readonly follows: ReadonlyArray<{ readonly taskId: string; readonly after: number }>

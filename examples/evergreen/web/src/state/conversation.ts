@@ -6,6 +6,7 @@ import * as TaskView from "@perennial/domain/TaskView"
 import * as api from "../api.ts"
 import * as hub from "../hub/client.ts"
 import type { News } from "../hub/messages.ts"
+import * as History from "./history.ts"
 import * as lists from "./lists.ts"
 import { makeStore } from "./store.ts"
 import * as Unseen from "./unseen.ts"
@@ -20,10 +21,9 @@ export interface Live {
   readonly asked: { readonly text: string; readonly files: ReadonlyArray<api.File> } | undefined
 }
 
-export interface Open {
+export interface Open extends History.History {
   readonly id: string
   readonly state: "loading" | "ready" | "missing" | "failed"
-  readonly messages: ReadonlyArray<api.Message>
   readonly live: ReadonlyArray<Live>
   /** Messages that the server has not accepted yet. They are sent again until it answers. */
   readonly pending: ReadonlyArray<Pending>
@@ -72,20 +72,29 @@ const followActive = (id: string): void => {
   for (const task of lists.tasksOf(id)) if (lists.isActive(task)) follow(task)
 }
 
-const readReplaced = async (id: string, messages: ReadonlyArray<api.Message>): Promise<ReadonlyArray<api.Message>> =>
+const readReplaced = async (id: string, { messages }: History.History): Promise<ReadonlyArray<api.Message>> =>
   messages.some(({ replaces }) => replaces !== undefined) ? api.replaced(id) : []
+
+/** Whether the messages show all of a task that has ended. They have none of it if its message was replaced. */
+const isStored = ({ task, view }: Live, messages: ReadonlyArray<api.Message>): boolean => {
+  const own = messages.filter(({ message, taskId }) => taskId === task.id && message.role === "assistant").length
+  return own === 0 || own >= view.messages.length
+}
 
 const readMessages = async (id: string): Promise<void> => {
   try {
-    const messages = await api.messages(id)
-    const replaced = await readReplaced(id, messages)
-    const stored = new Set<string>(messages.map(({ taskId }) => taskId))
-    // A task without messages has ended before it began, or another task has replaced its message.
-    setOpen(id, ({ live }) => ({
-      messages,
+    const fresh = await History.newest(id)
+    const replaced = await readReplaced(id, fresh)
+    // From here on the messages show a task that has ended, or another task has replaced its message. The last task is followed
+    // on, because only its log has how it ended.
+    const live = store.get().open?.live ?? []
+    const done = live.slice(0, -1).filter((one) => !isGoing(one) && isStored(one, fresh.messages))
+    setOpen(id, (open) => ({
+      ...History.joined(open, fresh),
       replaced,
-      live: live.filter((one, i) => stored.has(one.task.id) || isGoing(one) || i === live.length - 1)
+      live: open.live.filter((one) => !done.some(({ task }) => task.id === one.task.id))
     }))
+    if (done.length > 0) hub.unfollow(done.map(({ task }) => task.id))
   } catch {
     // They are read again when the next task begins, or the tab is opened again.
   }
@@ -150,9 +159,10 @@ const load = async (id: string): Promise<void> => {
   try {
     // Tasks before messages: a task that ends in between is shown by its view, and left out of the messages.
     const { items } = await api.tasks({ conversationId: id, limit: 100 })
-    const messages = await api.messages(id)
-    const replaced = await readReplaced(id, messages)
-    setOpen(id, () => ({ messages, replaced, state: messages.length + items.length === 0 ? "missing" : "ready" }))
+    const history = await History.newest(id)
+    const replaced = await readReplaced(id, history)
+    const state = history.messages.length + items.length === 0 ? "missing" : "ready"
+    setOpen(id, () => ({ ...history, replaced, state }))
     for (const task of items.toReversed()) {
       // How the last task failed or was stopped is only in its log.
       if (lists.isActive(task) || (task.status !== "completed" && task === items[0])) follow(task)
@@ -169,7 +179,7 @@ export const open = (id: string): void => {
   if (store.get().open?.id === id) return
   close()
   store.set(() => ({
-    open: { id, state: "loading", messages: [], live: [], pending: [], replaced: [], earlier: undefined }
+    open: { id, state: "loading", ...History.none, live: [], pending: [], replaced: [], earlier: undefined }
   }))
   void load(id)
 }
@@ -180,13 +190,23 @@ export const reload = (id: string): void => {
   void load(id)
 }
 
+/** Reads the messages before those that are shown. */
+export const readOlder = async (id: string): Promise<void> => {
+  const { open } = store.get()
+  if (open?.id !== id || open.older === undefined) return
+  const { messages, older } = open
+  const history = await History.older(id, open)
+  // What was read anew meanwhile may not continue these messages.
+  setOpen(id, (now) => now.messages === messages && now.older === older ? history : {})
+}
+
 /** A conversation that has no task yet: only this tab knows it. */
 export const fresh = (id: string): void => {
   if (store.get().open?.id === id) return
   close()
   Unseen.see(id)
   store.set(() => ({
-    open: { id, state: "ready", messages: [], live: [], pending: [], replaced: [], earlier: undefined }
+    open: { id, state: "ready", ...History.none, live: [], pending: [], replaced: [], earlier: undefined }
   }))
 }
 

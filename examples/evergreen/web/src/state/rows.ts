@@ -100,21 +100,24 @@ export const storedRows = (messages: ReadonlyArray<Message>): ReadonlyArray<Row>
       if (part.type === "tool_result") results.set(part.toolCallId, part)
     }
   }
-  return messages.flatMap(({ id, message, status, taskId }, i): Array<Row> => {
+  const byTask = Map.groupBy(messages, ({ taskId }) => taskId)
+  return messages.flatMap(({ id, message, status, taskId }): Array<Row> => {
     if (message.role === "user") {
       const { content } = message
       return [{ kind: "user", key: id, id, text: textOf(content), files: filesOf(content), waits: false }]
     }
     if (message.role !== "assistant") return []
-    const rows = contentRows(id, message.content, taskId, (toolCallId) => {
+    const own = byTask.get(taskId)?.filter((one) => one.message.role === "assistant") ?? []
+    // The key of the live task's message: the row stays the same when the task is not followed any more.
+    const key = `${taskId}:${own.findIndex((one) => one.id === id)}`
+    const rows = contentRows(key, message.content, taskId, (toolCallId) => {
       const part = partsOf(message.content).find((part) => part.type === "tool_call" && part.toolCallId === toolCallId)
       return part?.type === "tool_call"
         ? { toolCallId, tool: part.tool, args: part.args, status: "interrupted", ...results.get(toolCallId) }
         : undefined
     })
-    if (status === "partial") rows.push({ kind: "cut", key: `${id}.cut` })
-    if (messages.slice(i + 1).find((other) => other.message.role !== "tool")?.taskId !== taskId) {
-      const own = messages.filter((other) => other.taskId === taskId && other.message.role === "assistant")
+    if (status === "partial") rows.push({ kind: "cut", key: `${key}.cut` })
+    if (own.at(-1)?.id === id) {
       rows.push({
         kind: "end",
         key: `${taskId}.end`,

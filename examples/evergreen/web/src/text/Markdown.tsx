@@ -4,7 +4,7 @@
  */
 import type { Token, Tokens } from "marked"
 import { Fragment, memo, type ReactNode, useState } from "react"
-import { Blocks } from "./blocks.ts"
+import { Blocks, lex } from "./blocks.ts"
 import { Code } from "./Code.tsx"
 
 const protocols = new Set(["https:", "http:", "mailto:"])
@@ -115,9 +115,9 @@ const node = (token: Token): ReactNode => {
   }
 }
 
-/** One block of an answer. It is drawn again only if its token is another one. */
-export const BlockView = memo(function BlockView({ token }: { readonly token: Token }) {
-  return node(token)
+/** One block of an answer. It is drawn again only if its text is another one. */
+export const BlockView = memo(function BlockView({ text }: { readonly text: string }) {
+  return nodes(lex(text))
 })
 
 /** A whole text. */
@@ -125,7 +125,7 @@ export function Markdown({ text, writing = false }: { readonly text: string; rea
   const [blocks] = useState(() => new Blocks())
   return (
     <div className="markdown">
-      {blocks.update(text, writing).map(({ key, token }) => <BlockView key={key} token={token} />)}
+      {blocks.update(text, writing).map(({ key, text }) => <BlockView key={key} text={text} />)}
     </div>
   )
 }

@@ -8,10 +8,17 @@ import remend from "remend"
 export interface Block {
   /** The place of the block in the text: it stays the same while the text grows. */
   readonly key: number
-  readonly token: Token
+  /** Its Markdown. It is parsed when it is drawn: a long answer is kept as text. */
+  readonly text: string
 }
 
-const lex = (text: string): Array<Token> => Lexer.lex(text, { gfm: true })
+export const lex = (text: string): Array<Token> => Lexer.lex(text, { gfm: true })
+
+/**
+ * A text of its own. What an engine cuts out of a text keeps the whole text in memory, and while an answer is written there is
+ * another whole text for each block.
+ */
+const detached = (text: string): string => ` ${text}`.slice(1)
 
 export class Blocks {
   private done: ReadonlyArray<Block> = []
@@ -35,21 +42,22 @@ export class Blocks {
     const tokens = lex(text.slice(start))
     const last = tokens.findLastIndex((token) => token.type !== "space")
     let at = start
-    const blocks = tokens.map((token): Block => {
-      const key = at
+    const blocks = tokens.map((token) => {
+      const block: Block = { key: at, text: token.raw }
       at += token.raw.length
-      return { key, token }
+      return block
     })
-    const finished = blocks.slice(0, Math.max(last, 0)).filter(({ token }) => token.type !== "space")
+    const finished = blocks
+      .filter((_, i) => i < last && tokens[i]?.type !== "space")
+      .map(({ key, text }) => ({ key, text: writing ? detached(text) : text }))
     const open = blocks[last]
     if (open === undefined) return this.done
     if (finished.length > 0) {
       this.done = [...this.done, ...finished]
       this.doneText = text.slice(0, open.key)
     }
-    if (!writing || open.token.type === "code") return [...this.done, open]
+    if (!writing || tokens[last]?.type === "code") return [...this.done, open]
     // The end of the last block is completed: an open `**` is bold already, half a link is not shown.
-    const completed = lex(remend(text.slice(open.key), { linkMode: "text-only" }))
-    return [...this.done, ...completed.map((token, i) => ({ key: open.key + i, token }))]
+    return [...this.done, { key: open.key, text: remend(text.slice(open.key), { linkMode: "text-only" }) }]
   }
 }

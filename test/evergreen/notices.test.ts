@@ -1,0 +1,77 @@
+import { NodeServices } from "@effect/platform-node"
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, FileSystem } from "effect"
+import * as Rest from "../support/rest.ts"
+import * as Browser from "./browser.ts"
+import { started } from "./server.ts"
+
+/** A browser in which the person has allowed notifications. They are kept instead of shown. */
+const allowed = `
+  globalThis.told = []
+  globalThis.Notification = class {
+    static permission = "granted"
+    static requestPermission = async () => "granted"
+    constructor(title, { body }) { globalThis.told.push(title + ": " + body) }
+    close() {}
+  }
+`
+
+/** The page is in the background, as when another tab is in front of it. */
+const hide = `
+  Object.defineProperty(document, "hidden", { value: true, configurable: true })
+  document.hasFocus = () => false
+  document.dispatchEvent(new Event("visibilitychange"))
+`
+
+const openStreams = Effect.fnUntraced(function*(address: string) {
+  const metrics = yield* Effect.promise(() => fetch(`${address}/metrics`).then((response) => response.text()))
+  return Number(/^perennial_streams_open(?:\{.*\})? (\d+)$/m.exec(metrics)?.[1])
+})
+
+const asking = Effect.gen(function*() {
+  const files = yield* FileSystem.FileSystem
+  const file = yield* files.makeTempFileScoped()
+  yield* files.writeFileString(file, `@tool announce {"subject":"Release","text":"It is out."}\n---\nDone.\n`)
+  return yield* started({ PERENNIAL_SCRIPT: file })
+})
+
+describe.skipIf(!Browser.isInstalled)("evergreen's web app", () => {
+  it.live("tells a person who looks elsewhere that a tool waits, once it may, and without the contents", () =>
+    Effect.gen(function*() {
+      const { address } = yield* asking
+      const me = yield* Browser.visitor(yield* Browser.launch)
+      yield* Browser.act(() => me.context.addInitScript(allowed))
+      const page = yield* me.open(`${address}/settings`)
+      yield* Browser.act(async () => {
+        await page.getByText("No conversations yet.").waitFor()
+        await page.getByRole("group", { name: "Notifications" }).getByLabel("On", { exact: true }).check()
+        await page.evaluate(hide)
+      })
+      yield* Rest.start(address, { message: "Announce it." })
+      yield* Browser.act(() => page.waitForFunction("globalThis.told.length > 0"))
+      assert.deepStrictEqual(
+        yield* Browser.act(() => page.evaluate("globalThis.told")),
+        ["Evergreen needs you: 1 tool call waits for your decision."]
+      )
+      assert.deepStrictEqual(me.complaints, [])
+    }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)))
+
+  it.live("a hidden tab without notifications holds no stream, and has everything when it is seen again", () =>
+    Effect.gen(function*() {
+      const { address } = yield* asking
+      const me = yield* Browser.visitor(yield* Browser.launch)
+      const page = yield* me.open(`${address}/inbox`)
+      yield* Browser.act(async () => {
+        await page.getByText("Nothing waits for you.").waitFor()
+        await page.evaluate(hide)
+      })
+      yield* Effect.repeat(openStreams(address), { until: (open) => open === 0 })
+      yield* Rest.start(address, { message: "Announce it." })
+      yield* Browser.act(async () => {
+        await page.evaluate(hide.replace("value: true", "value: false"))
+        await page.getByRole("button", { name: "Allow" }).waitFor()
+      })
+      assert.strictEqual(yield* openStreams(address), 1)
+      assert.deepStrictEqual(me.complaints, [])
+    }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)))
+})
