@@ -29,22 +29,26 @@ const twice = `(() => {
   return lists.flatMap((list) => list.filter((one, i) => list.indexOf(one) !== i))
 })()`
 
-/** What the page shows of its conversation, and what is stored. */
-const compared = `(async () => {
+/**
+ * What the page shows of its conversation and what is stored, if they stay different; else nothing. It is one script, because the
+ * policy of the page refuses scripts that are made of text later.
+ */
+const difference = `(async () => {
   const text = ({ content }) =>
     typeof content === "string" ? content : content.map((part) => part.type === "text" ? part.text : "").join("")
   const id = location.pathname.split("/c/")[1]
-  const response = await fetch("/conversations/" + id + "/messages?limit=1000")
-  const { items = [] } = response.ok ? await response.json() : {}
-  return {
-    stored: items.filter(({ message }) => message.role !== "tool").map(({ message }) => text(message).trim())
-      .filter((text) => text !== ""),
-    shown: [...document.querySelectorAll(".user[data-stored] .said p, [data-kind='block']")]
+  for (let tries = 1;; tries++) {
+    const response = await fetch("/conversations/" + id + "/messages?limit=1000")
+    const { items = [] } = response.ok ? await response.json() : {}
+    const stored = items.filter(({ message }) => message.role !== "tool").map(({ message }) => text(message).trim())
+      .filter((text) => text !== "")
+    const shown = [...document.querySelectorAll(".user[data-stored] .said p, [data-kind='block']")]
       .map((element) => element.textContent.trim())
+    if (JSON.stringify(shown) === JSON.stringify(stored)) return []
+    if (tries === 300) return [JSON.stringify({ shown, stored }, undefined, 2)]
+    await new Promise((resolve) => setTimeout(resolve, 200))
   }
 })()`
-
-const isShown = `${compared}.then(({ shown, stored }) => JSON.stringify(shown) === JSON.stringify(stored))`
 
 export interface Options {
   readonly seed: string | number
@@ -173,15 +177,7 @@ const stepsOf = Effect.fnUntraced(function*(page: Page, settings: Record<string,
 })
 
 /** Waits until the page shows its conversation as it is stored. Returns both if it does not. */
-const difference = (page: Page): Effect.Effect<string> =>
-  Browser.act(async () => {
-    try {
-      await page.waitForFunction(isShown, undefined, { polling: 200, timeout: 60_000 })
-      return ""
-    } catch {
-      return JSON.stringify(await page.evaluate(compared), undefined, 2)
-    }
-  })
+const differences = (page: Page) => Browser.act(() => page.evaluate<ReadonlyArray<string>>(difference))
 
 /** Returns what was wrong, with the steps that led to it. */
 export const explore = Effect.fnUntraced(function*({ seed, steps }: Options) {
@@ -197,6 +193,8 @@ export const explore = Effect.fnUntraced(function*({ seed, steps }: Options) {
   const me = yield* Browser.visitor(yield* Browser.launch)
   const page = yield* me.open(server.address)
   const log: Array<string> = []
+  // A browser logs each answer that is a problem. The page may ask for what is not stored yet, or not any more.
+  const complaints = () => me.complaints.filter((complaint) => !/status of (404|409) /.test(complaint))
   const findings: Array<string> = []
   const note = (what: string, found: ReadonlyArray<string>) => {
     if (found.length > 0) findings.push(`after step ${log.length}, ${log.at(-1)}: ${what} ${found.join(", ")}`)
@@ -207,23 +205,23 @@ export const explore = Effect.fnUntraced(function*({ seed, steps }: Options) {
     while (log.length < steps && findings.length === 0) {
       // Whatever is drawn, the server dies during one answer at least.
       log.push(yield* log.length === Math.floor(steps / 2) ? Effect.andThen(say, power) : any)
-      note("the page has complained:", me.complaints)
+      note("the page has complained:", complaints())
       note("there is twice:", yield* Browser.act(() => page.evaluate<Array<string>>(twice)))
     }
     log.push(yield* calm)
   }).pipe(Random.withSeed(seed))
 
   if (new URL(page.url()).pathname.startsWith("/c/")) {
-    note("the open conversation:", [yield* difference(page)].filter(Boolean))
+    note("the open conversation:", yield* differences(page))
   }
   const { body } = yield* Rest.get(`${server.address}/conversations?limit=100`)
   const items: ReadonlyArray<{ readonly id: string }> = body.items
   yield* Browser.act(() => page.close())
   for (const { id } of items) {
     const other = yield* me.open(`${server.address}/c/${encodeURIComponent(id)}`)
-    note(`conversation ${id}:`, [yield* difference(other)].filter(Boolean))
+    note(`conversation ${id}:`, yield* differences(other))
     yield* Browser.act(() => other.close())
   }
-  note("the page has complained:", me.complaints)
+  note("the page has complained:", complaints())
   return { log, findings, conversations: items.length }
 })

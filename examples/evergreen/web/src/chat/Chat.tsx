@@ -127,7 +127,7 @@ export function Chat({ id, isNew }: { readonly id: string; readonly isNew: boole
           active={active}
           draft={draft}
           setDraft={setDraft}
-          onSent={() => isNew && navigate(`/c/${id}`, { replace: true })}
+          onSent={() => isNew && conversation.isOpen(id) && navigate(`/c/${id}`, { replace: true })}
         />
       </div>
     </main>

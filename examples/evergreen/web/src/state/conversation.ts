@@ -43,6 +43,9 @@ const store = makeStore<{ readonly open: Open | undefined }>({ open: undefined }
 
 export const useOpen = (id: string): Open | undefined => store.use(({ open }) => open?.id === id ? open : undefined)
 
+/** Whether the person still looks at it: a message may be sent later than that. */
+export const isOpen = (id: string): boolean => store.get().open?.id === id
+
 const setOpen = (id: string, change: (open: Open) => Partial<Open>): void =>
   store.set(({ open }) => open?.id === id ? { open: { ...open, ...change(open) } } : {})
 
