@@ -65,13 +65,14 @@ function Conversations({ list, wanted }: {
     <section key={day} aria-label={day}>
       <h2>{day}</h2>
       <ul>
-        {items.map(({ id, preview = "New conversation", title = preview }) => {
+        {items.map((conversation) => {
+          const { id } = conversation
           const mark = marks.get(id)
           const href = `/c/${encodeURIComponent(id)}`
           return (
             <li key={id}>
               <Link href={href} onClick={closeDrawer} aria-current={path === href ? "page" : undefined}>
-                <span className="title">{title}</span>
+                <span className="title">{lists.nameOf(conversation)}</span>
                 {mark === undefined ? null : <MarkView mark={mark} />}
               </Link>
             </li>

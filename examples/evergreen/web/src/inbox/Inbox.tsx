@@ -108,7 +108,10 @@ export default function Inbox() {
   const index = Math.min(at, items.length - 1)
   const item = items[index]
   const titleOf = useCallback(
-    (id: string) => conversations?.find((one) => one.id === id)?.title ?? "a conversation",
+    (id: string) => {
+      const found = conversations?.find((one) => one.id === id)
+      return found === undefined ? "a conversation" : lists.nameOf(found)
+    },
     [conversations]
   )
   useEffect(() => {
