@@ -32,7 +32,7 @@ const localPostgres = ["postgres", "root"].flatMap((user) =>
 
 const answers = (text: string): Promise<boolean> => {
   const asked = Effect.flatMap(PgClient.PgClient, (sql) => sql`SELECT 1`)
-  const client = PgClient.layer({ url: Redacted.make(text), maxConnections: 1, connectTimeout: "2 seconds" })
+  const client = PgClient.layer({ url: Redacted.make(text), maxConnections: 1, connectTimeout: "30 seconds" })
   return Effect.runPromise(Effect.map(Effect.option(Effect.provide(asked, client)), Option.isSome))
 }
 
