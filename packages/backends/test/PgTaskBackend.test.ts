@@ -6,6 +6,7 @@ import { ClaimId, RunnerId } from "@perennial/domain/Ids"
 import { TaskBackend } from "@perennial/domain/TaskBackend"
 import { Context, Duration, Effect, Layer, Option, type Redacted } from "effect"
 import { SqlClient } from "effect/sql"
+import { layerHurried } from "./support/hurried.ts"
 import { begin, ids, runnerId } from "./support/oneTask.ts"
 import { layerEmpty, makeSchema, withPostgres } from "./support/postgres.ts"
 import { spoilSql } from "./support/spoil.ts"
@@ -20,18 +21,22 @@ const processes = (url: Redacted.Redacted) =>
 withPostgres(
   "the contract of the task backend on PostgreSQL",
   (url) =>
-    TaskBackendContract.suite("PgTaskBackend", PgTaskBackend.layer.pipe(Layer.provide(layerEmpty(url))), {
-      time: "store",
-      processes: processes(url),
-      spoilable: Effect.flatMap(
-        Layer.build(Layer.fresh(PgTaskBackend.layer.pipe(Layer.provideMerge(layerEmpty(url))))),
-        (context) =>
-          Effect.map(
-            Effect.provide(spoilSql, context),
-            (spoil) => ({ backend: Context.get(context, TaskBackend), spoil })
-          )
-      )
-    })
+    TaskBackendContract.suite(
+      "PgTaskBackend",
+      PgTaskBackend.layer.pipe(Layer.provide(layerEmpty(url)), Layer.merge(layerHurried)),
+      {
+        time: "store",
+        processes: processes(url),
+        spoilable: Effect.flatMap(
+          Layer.build(Layer.fresh(PgTaskBackend.layer.pipe(Layer.provideMerge(layerEmpty(url))))),
+          (context) =>
+            Effect.map(
+              Effect.provide(spoilSql, context),
+              (spoil) => ({ backend: Context.get(context, TaskBackend), spoil })
+            )
+        )
+      }
+    )
 )
 
 withPostgres("PgTaskBackend, leases", (url) => {

@@ -54,7 +54,7 @@ describe("SqliteStore", () => {
 })
 
 withPostgres("PgStore", (url) => {
-  it.effect("P1: takes the URL as a string; both ports write to the database, and the next process reads it", () =>
+  it.live("P1: takes the URL as a string; both ports write to the database, and the next process reads it", () =>
     Effect.gen(function*() {
       const { startupParameters } = yield* makeSchema(url)
       yield* survives(PgStore.layer({ url: Redacted.value(url), maxConnections: 3, startupParameters }))

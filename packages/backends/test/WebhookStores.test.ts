@@ -4,6 +4,7 @@ import * as WebhookStoreContract from "@perennial/backends/WebhookStoreContract"
 import * as MemoryWebhookStore from "@perennial/domain/MemoryWebhookStore"
 import { Layer } from "effect"
 import { layerEmpty as sqliteEmpty } from "./sqliteFile.ts"
+import { layerHurried } from "./support/hurried.ts"
 import { layerEmpty as postgresEmpty, withPostgres } from "./support/postgres.ts"
 import { layerEmpty as redisEmpty, withRedis } from "./support/redis.ts"
 
@@ -16,7 +17,11 @@ WebhookStoreContract.suite(
 
 withPostgres(
   "the contract of the webhook store on PostgreSQL",
-  (url) => WebhookStoreContract.suite("SqlWebhookStore", SqlWebhookStore.layer.pipe(Layer.provide(postgresEmpty(url))))
+  (url) =>
+    WebhookStoreContract.suite(
+      "SqlWebhookStore",
+      SqlWebhookStore.layer.pipe(Layer.provide(postgresEmpty(url)), Layer.merge(layerHurried))
+    )
 )
 
 withRedis(

@@ -1,7 +1,7 @@
 /**
  * How an operation on any store is retried, and which of its failures are not.
  */
-import { Data, Duration, Effect, Predicate, Schedule } from "effect"
+import { Cause, Data, Duration, Effect, Predicate, Schedule } from "effect"
 
 /** Transient failures are retried for this long: longer than a restart of the store takes. */
 const budget = Duration.seconds(30)
@@ -75,8 +75,13 @@ export const make = <F>(options: {
       })
     })
     return attempt.pipe(
-      // A rollback on a lost connection is a defect: the transaction ended with the connection.
-      Effect.catchDefect((defect) => options.isFailure(defect) ? Effect.fail(defect) : Effect.die(defect)),
+      // A rollback on a lost connection is a defect, beside the reason for the rollback: the transaction ended with the
+      // connection. The next try finds the reason again.
+      Effect.catchCause((cause) => {
+        const defects = cause.reasons.filter(Cause.isDieReason).map(({ defect }) => defect)
+        const lost = defects.find(options.isFailure)
+        return lost === undefined ? Effect.failCause(cause) : Effect.fail(lost)
+      }),
       Effect.tapError((error) => options.isFailure(error) ? mend(error) : Effect.void),
       Effect.retry({
         while: (error) => {
