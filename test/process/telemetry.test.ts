@@ -98,6 +98,9 @@ describe("telemetry of a server", () => {
           ["gen_ai.request.model", "claude-test"]
         ])
 
+        // The last process sends the span of this request, at the latest when it ends.
+        assert.strictEqual((yield* Sse.read(`${c.address}${events}`)).events.at(-1)?.data.type, "done")
+
         const metrics = (user: string | undefined) =>
           Effect.promise(async (signal) => {
             const headers = user === undefined ? {} : { authorization: `Bearer ${secret}-${user}` }

@@ -91,6 +91,6 @@ describe("SCENARIO 21: requests to the model in a conversation of interrupted ta
         }
       }).pipe(Effect.provide(Layer.provideMerge(toolsLayer, model)))
     },
-    { arbitrary: { runs: 1_000 }, timeout: 120_000 }
+    { arbitrary: { runs: 500 }, timeout: 240_000 }
   )
 })
