@@ -26,7 +26,10 @@ export interface Options {
    * secret at its start, so that only this process accepts its tickets.
    */
   readonly secret?: Redacted.Redacted | undefined
-  /** How long a ticket opens streams; five minutes by default. A stream that is open goes on. */
+  /**
+   * How long a ticket opens streams; five minutes by default, and never longer than the credential that it was made for. A
+   * stream that is open goes on until that credential ends.
+   */
   readonly lifetime?: Duration.Input | undefined
 }
 
@@ -84,7 +87,8 @@ export const layer = ({ lifetime = "5 minutes", secret }: Options = {}): Layer.L
 
       return Tickets.of({
         issue: Effect.fnUntraced(function*({ expiresAt, userId }, { taskId } = {}) {
-          const until = (yield* Clock.currentTimeMillis) + Duration.toMillis(lifetime)
+          const now = yield* Clock.currentTimeMillis
+          const until = Math.min(now + Duration.toMillis(lifetime), expiresAt ?? Number.POSITIVE_INFINITY)
           const content = Base64Url.encode(
             encodeContent({ userId, until, ...(taskId && { taskId }), ...(expiresAt !== undefined && { expiresAt }) })
           )
