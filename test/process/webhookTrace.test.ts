@@ -76,6 +76,5 @@ it.live(
       assert.strictEqual(received.length, 2)
       assert.notInclude(received.join(), traceId)
       assert.notInclude(collector.bodies.filter((body) => body.includes("resourceSpans")).join(), "/hook")
-    }).pipe(Effect.scoped, Effect.provide(Layer.merge(FakeAnthropic.layer, NodeServices.layer))),
-  60_000
+    }).pipe(Effect.scoped, Effect.provide(Layer.merge(FakeAnthropic.layer, NodeServices.layer)))
 )
