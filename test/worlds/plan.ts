@@ -103,8 +103,8 @@ const repeat = <A>(n: number, make: (i: number) => A): Array<A> => Array.from({ 
 /** An answer that is larger than what a process may hold of it for readers that stall. */
 const flood: AgentStep = { type: "say", words: 100, millis: 0, length: 60_000 }
 
-const agentStep = (dice: Dice): AgentStep =>
-  dice.chance(0.003)
+const agentStep = (dice: Dice, floods: boolean): AgentStep =>
+  dice.chance(floods ? 0.003 : 0)
     ? flood
     : dice.chance(0.5)
     ? { type: "say", words: 1 + dice.below(4), millis: dice.chance(0.6) ? 0 : dice.below(1_500) }
@@ -117,9 +117,9 @@ const agentStep = (dice: Dice): AgentStep =>
       calls: dice.pick([1, 1, 2, 3])
     }
 
-const act = (dice: Dice, deletes: boolean): Act => {
+const act = (dice: Dice, { deletes, floods }: { readonly deletes: boolean; readonly floods: boolean }): Act => {
   if (dice.chance(0.7)) {
-    const steps = repeat(1 + dice.below(4), () => agentStep(dice))
+    const steps = repeat(1 + dice.below(4), () => agentStep(dice, floods))
     return {
       type: "start",
       onBusy: dice.pick(["reject", "enqueue", "enqueue", "interrupt"]),
@@ -141,8 +141,7 @@ export const planOf = (seed: number): Plan => {
   const dice = new Dice(seed, 1)
   const rough = dice.chance(0.6)
   const rate = (most: number) => rough && dice.chance(0.5) ? dice.next() * most : 0
-  return {
-    seed,
+  const setting = {
     reorders: dice.chance(0.5),
     limits: {
       capacity: dice.pick([1, 2, 4, 100]),
@@ -163,14 +162,20 @@ export const planOf = (seed: number): Plan => {
       commitMillis: dice.pick([0, 0, 0, 5])
     },
     http: dice.chance(0.07),
-    llm: dice.chance(0.15),
+    llm: dice.chance(0.15)
+  }
+  // Over HTTP, and as one message of a model, such an answer costs much and shows nothing more.
+  const floods = !setting.http && !setting.llm
+  return {
+    seed,
+    ...setting,
     scripts: repeat(6, (i) => i).flatMap((i) => {
       const deletes = dice.chance(0.3)
       return repeat(1 + dice.below(2), (j) => ({
         conversation: `c${i}`,
         client: `c${i}.${j}`,
         acts: repeat(1 + dice.below(3), () => ({
-          ...act(dice, deletes),
+          ...act(dice, { deletes, floods }),
           pause: dice.chance(0.4) ? dice.below(20) : dice.below(5_000)
         }))
       }))
