@@ -123,13 +123,15 @@ export class Network {
   ): Effect.Effect<unknown, Tagged> {
     return Effect.callback<unknown, Tagged>((resume) => {
       const fail = (millis: number) => this.#simulation.after(millis, actor, () => resume(Effect.fail(failure())))
-      const { late, refused, unanswered } = this.#weather
+      const { deleteMillis, late, refused, unanswered } = this.#weather
       const luck = this.quiet ? 1 : this.#dice.next()
       if (luck < refused) return void fail(this.#latency())
       const isAnswered = luck >= refused + unanswered + late
       if (!isAnswered) fail(patience)
       const isLate = !isAnswered && luck >= refused + unanswered
-      this.#simulation.after(this.#latency() + (isLate ? this.#dice.below(latest) : 0), this.#actor, () => {
+      const isSlowDeletion = deleteMillis > 0 && !this.quiet && !call.isBackend && call.method === "delete"
+      const extra = (isLate ? this.#dice.below(latest) : 0) + (isSlowDeletion ? this.#dice.below(deleteMillis) : 0)
+      this.#simulation.after(this.#latency() + extra, this.#actor, () => {
         if (this.#simulation.now < this.outageUntil) {
           if (isAnswered) fail(this.#dice.below(patience))
           return

@@ -15,6 +15,8 @@ export interface Weather {
   readonly repeatedWakes: number
   /** How long a group commit waits for further events, in milliseconds. */
   readonly commitMillis: number
+  /** How long it takes at most until a deletion reaches the conversation store, in milliseconds. */
+  readonly deleteMillis: number
 }
 
 /** What the agent does in one step of a task. */
@@ -159,27 +161,29 @@ export const planOf = (seed: number): Plan => {
       slow: rate(0.5),
       lostWakes: dice.pick([0, 0, 0.3, 1]),
       repeatedWakes: dice.pick([0, 0.3]),
-      commitMillis: dice.pick([0, 0, 0, 5])
+      commitMillis: dice.pick([0, 0, 0, 5]),
+      deleteMillis: new Dice(seed, 5).chance(0.6) ? 3_000 : 0
     },
     http: dice.chance(0.07),
     llm: dice.chance(0.15)
   }
   // Over HTTP, and as one message of a model, such an answer costs much and shows nothing more.
   const floods = !setting.http && !setting.llm
+  const scripts = repeat(6, (i) => i).flatMap((i) => {
+    const deletes = dice.chance(0.3)
+    return repeat(1 + dice.below(2), (j) => ({
+      conversation: `c${i}`,
+      client: `c${i}.${j}`,
+      acts: repeat(1 + dice.below(3), () => ({
+        ...act(dice, { deletes, floods }),
+        pause: dice.chance(0.4) ? dice.below(20) : dice.below(5_000)
+      }))
+    }))
+  })
   return {
     seed,
     ...setting,
-    scripts: repeat(6, (i) => i).flatMap((i) => {
-      const deletes = dice.chance(0.3)
-      return repeat(1 + dice.below(2), (j) => ({
-        conversation: `c${i}`,
-        client: `c${i}.${j}`,
-        acts: repeat(1 + dice.below(3), () => ({
-          ...act(dice, { deletes, floods }),
-          pause: dice.chance(0.4) ? dice.below(20) : dice.below(5_000)
-        }))
-      }))
-    }),
+    scripts,
     faults: repeat(dice.below(5), () => ({
       type: dice.pick(["kill", "kill", "terminate", "freeze", "expire", "outage"]),
       place: dice.below(3),

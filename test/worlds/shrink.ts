@@ -28,7 +28,8 @@ const calm: Weather = {
   slow: 0,
   lostWakes: 0,
   repeatedWakes: 0,
-  commitMillis: 0
+  commitMillis: 0,
+  deleteMillis: 0
 }
 
 const keys = Object.keys(calm) as ReadonlyArray<keyof Weather>
