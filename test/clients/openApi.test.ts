@@ -1,5 +1,6 @@
 /** The OpenAPI document of a real server with all faces, before two independent validators. */
 import { assert, describe, it } from "@effect/vitest"
+import * as AgUi from "@perennial/http/faces/ag-ui/AgUi"
 import * as AiSdk from "@perennial/http/faces/ai-sdk/AiSdk"
 import * as OpenAi from "@perennial/http/faces/openai/OpenAi"
 import { createConfig, lintFromString } from "@redocly/openapi-core"
@@ -8,7 +9,7 @@ import { Effect } from "effect"
 import { makeCall } from "../../packages/http/test/support.ts"
 
 const document = Effect.gen(function*() {
-  const call = yield* makeCall({ server: { faces: [AiSdk.face, OpenAi.face] } })
+  const call = yield* makeCall({ server: { faces: [AgUi.face, AiSdk.face, OpenAi.face] } })
   const response = yield* call("/openapi.json")
   return yield* Effect.promise(() => response.text())
 })

@@ -94,6 +94,12 @@ describe("AI SDK", () => {
         messages: [{ role: "user", parts: [{ type: "text", text: "a" }] }]
       })
       assert.strictEqual((yield* problem(busy)).type, "urn:perennial:problem:conversation-busy")
+      // No response of the task begins there: never an empty stream, which a transport would ask for again and again.
+      const { items: [task] } = yield* json(yield* call("/tasks"))
+      for (const after of [1, 2, 999_999_999_999_999]) {
+        const none = yield* call(`/ai-sdk/chat/${task?.id}.${after}/stream?startIndex=0`)
+        assert.strictEqual(none.status, 204)
+      }
       assert.strictEqual((yield* call("/ai-sdk/chat/c1/stop", { method: "POST" })).status, 204)
       const { items } = yield* json(yield* call("/tasks?status=cancelled"))
       assert.strictEqual(items.length, 1)

@@ -1,5 +1,6 @@
 /** What holds for every face. */
 import { assert, describe, it } from "@effect/vitest"
+import * as AgUi from "@perennial/http/faces/ag-ui/AgUi"
 import * as AiSdk from "@perennial/http/faces/ai-sdk/AiSdk"
 import * as OpenAi from "@perennial/http/faces/openai/OpenAi"
 import { Effect } from "effect"
@@ -24,7 +25,7 @@ const modules = readdirSync(source, { recursive: true, encoding: "utf8" })
 
 const faceOf = (name: string): string | undefined => /^faces\/([^/]+)\//.exec(name)?.[1]
 
-const faces = { "ai-sdk": AiSdk.face, openai: OpenAi.face }
+const faces = { "ag-ui": AgUi.face, "ai-sdk": AiSdk.face, openai: OpenAi.face }
 
 describe("faces", () => {
   it("no module outside a face imports it, so that a face that is not mounted is not loaded", () => {

@@ -93,6 +93,18 @@ const layerHandlers = HttpApiBuilder.group(
       return { response, task: opened.task }
     })
 
+    /** Whether a response of the task begins after this event. */
+    const beginsAt = Effect.fnUntraced(function*(messageId: TaskId, after: number) {
+      if (after === 0) return true
+      const { events, task } = yield* fromStart(manager.open(messageId))
+      const { pausedAt } = yield* Stream.runFold(
+        Stream.take(events, Math.min(after, task.lastSeq)),
+        () => UiResponse.initial,
+        (response, stored) => UiResponse.step(response, stored, { messageId, after }).response
+      )
+      return pausedAt === after
+    })
+
     const framed = (events: Stream.Stream<StoredEvent, StreamLost>, range: UiResponse.Range, skip: number) =>
       Stream.suspend(() => {
         let response = UiResponse.initial
@@ -198,7 +210,9 @@ const layerHandlers = HttpApiBuilder.group(
     const named = Effect.fnUntraced(function*(id: ConversationId) {
       const parsed = UiResponse.parseId(id)
       const task = parsed === undefined ? undefined : yield* find(parsed.taskId)
-      if (parsed !== undefined && task !== undefined) return { task, after: parsed.after, isChat: false }
+      if (parsed !== undefined && task !== undefined && (yield* beginsAt(task.id, parsed.after))) {
+        return { task, after: parsed.after, isChat: false }
+      }
       const current = yield* currentOf(id)
       return current === undefined ? undefined : { task: current, after: 0, isChat: true }
     })

@@ -70,16 +70,6 @@ const layerHandlers = HttpApiBuilder.group(
     const streams = yield* Sse.EventStreams
     const admit = admitted(streams)
 
-    /** The task of a response. An id that is none is an id of no task. */
-    const find = Effect.fnUntraced(function*(id: string) {
-      const parsed = ResponseState.parseId(id)
-      if (parsed === undefined || !isTaskId(parsed.taskId)) {
-        return yield* new TaskNotFound({ taskId: TaskId.make(id.slice(0, 200)) })
-      }
-      const task = yield* manager.get(parsed.taskId)
-      return { task, head: headOf(task, parsed.after) }
-    })
-
     /** The response, as far as it has come in these events. */
     const foldOf = <E>(head: ResponseState.Head, events: Stream.Stream<StoredEvent, E>) =>
       events.pipe(
@@ -92,9 +82,24 @@ const layerHandlers = HttpApiBuilder.group(
         )
       )
 
-    const now = Effect.fnUntraced(function*(head: ResponseState.Head) {
+    const now = Effect.fnUntraced(function*(head: ResponseState.Head, until = Number.POSITIVE_INFINITY) {
       const { events, task } = yield* fromStart(manager.open(head.taskId))
-      return yield* foldOf(head, Stream.take(events, task.lastSeq))
+      return yield* foldOf(head, Stream.take(events, Math.min(until, task.lastSeq)))
+    })
+
+    /** The task of a response. An id that is none is an id of no task. */
+    const find = Effect.fnUntraced(function*(id: string) {
+      const parsed = ResponseState.parseId(id)
+      if (parsed === undefined || !isTaskId(parsed.taskId)) {
+        return yield* new TaskNotFound({ taskId: TaskId.make(id.slice(0, 200)) })
+      }
+      const task = yield* manager.get(parsed.taskId)
+      const head = headOf(task, parsed.after)
+      // Another response begins where a person was asked, and nowhere else.
+      if (head.after > 0 && (yield* now(head, head.after)).pausedAt !== head.after) {
+        return yield* new TaskNotFound({ taskId: task.id })
+      }
+      return { task, head }
     })
 
     const ended = Effect.fnUntraced(function*(head: ResponseState.Head) {
