@@ -4,13 +4,14 @@ import { assert, describe, it } from "@effect/vitest"
 import type { StoredEvent } from "@perennial/domain/TaskEvent"
 import * as TaskView from "@perennial/domain/TaskView"
 import * as AgUiEvents from "@perennial/http/faces/ag-ui/AgUiEvents"
+import * as AgUiRun from "@perennial/http/faces/ag-ui/AgUiRun"
 import { make, task } from "./randomLog.ts"
 
 const run = (log: ReadonlyArray<StoredEvent>, after: number, messages: ReadonlyArray<Message>) => {
-  const base = messages.map((message): AgUiEvents.AgUiMessage => JSON.parse(JSON.stringify(message)))
-  const head = { taskId: task.taskId, threadId: "c1", runId: `r${after}`, after, messages: base, stale: false }
-  let state = AgUiEvents.initial
-  const events: Array<AgUiEvents.AgUiEvent> = []
+  const base = messages.map((message): AgUiRun.AgUiMessage => JSON.parse(JSON.stringify(message)))
+  const head = { taskId: task.taskId, threadId: "c1", runId: `r${after}`, after, messages: base, stale: [] }
+  let state = AgUiRun.initial
+  const events: Array<AgUiRun.AgUiEvent> = []
   for (const stored of log) {
     const made = AgUiEvents.step(head, state, stored)
     state = made.state
@@ -55,7 +56,9 @@ const check = async (seed: number) => {
   const { errors, messages } = await read(log)
   assert.deepStrictEqual(errors, view.error === undefined ? [] : [view.error.detail], where)
   const stored = (kind: "text" | "reasoning") =>
-    view.messages.flatMap(({ message }) => message.content.map((part) => part.type === kind ? part.text : "")).join("") +
+    view.messages.flatMap(({ message }) => message.content.map((part) => part.type === kind ? part.text : "")).join(
+      ""
+    ) +
     view[kind]
   const shown = (role: Message["role"]) =>
     messages.map((message) => message.role === role ? String(message.content ?? "") : "").join("")

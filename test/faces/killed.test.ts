@@ -4,6 +4,7 @@ import { assert, it } from "@effect/vitest"
 import { Effect, Fiber } from "effect"
 import { makeDatabase, withPostgres } from "../../packages/backends/test/support/postgres.ts"
 import * as Process from "../support/server.ts"
+import * as AgUi from "./clients/agUi.ts"
 import * as Chat from "./clients/chat.ts"
 import * as OpenAi from "./clients/openai.ts"
 import * as UseChat from "./clients/useChat.ts"
@@ -28,6 +29,8 @@ withPostgres("the death of an owner", (postgres) => {
       yield* Effect.forkChild(Chat.send(durable, "tell me"))
       const stream = yield* OpenAi.create(client, "tell me", { conversation: "c3" })
       const events = yield* Effect.forkChild(Effect.promise(() => OpenAi.follow(client, stream)))
+      const agent = AgUi.make(address, "c4")
+      const running = yield* Effect.forkChild(AgUi.say(agent, "tell me", "r4"))
       for (const chat of [page, durable]) yield* Chat.until(chat, ({ text }) => text.includes("word 3 "))
 
       target = other
@@ -36,6 +39,8 @@ withPostgres("the death of an owner", (postgres) => {
       // The usual transport reports the lost connection. Its page resumes.
       yield* Chat.until(page, ({ status }) => status === "error")
       yield* Effect.promise(() => page.resumeStream())
+      assert.isUndefined(yield* Fiber.join(running))
+      assert.deepStrictEqual(yield* AgUi.run(agent, "r4"), { outcome: "success" })
       yield* Chat.until(durable, ({ status }) => status === "ready")
       const final = OpenAi.finalOf(yield* Fiber.join(events))
 
@@ -47,6 +52,7 @@ withPostgres("the death of an owner", (postgres) => {
         assert.lengthOf(chat.messages, 2)
       }
       yield* assertWhole(Chat.lines(page), address, "c1")
+      yield* assertWhole(AgUi.lines(agent.messages), address, "c4")
       assert.strictEqual(final.status, "completed")
       yield* assertWhole(OpenAi.lines(final), address, "c3", ["text", "reasoning"])
     }).pipe(Effect.provide(NodeServices.layer)))

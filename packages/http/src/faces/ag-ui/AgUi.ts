@@ -23,6 +23,7 @@ import { CurrentPrincipal } from "../../Principal.ts"
 import * as Sse from "../../Sse.ts"
 import { AgUiApi, type RunAgentInput } from "./AgUiApi.ts"
 import * as AgUiEvents from "./AgUiEvents.ts"
+import * as AgUiRun from "./AgUiRun.ts"
 
 type Message = RunAgentInput["messages"][number]
 type Answer = NonNullable<RunAgentInput["resume"]>[number]
@@ -67,55 +68,59 @@ const layerHandlers = HttpApiBuilder.group(
     const streams = yield* Sse.EventStreams
     const admit = admitted(streams)
 
-    const submit = Effect.fnUntraced(function*({ messages, runId, threadId }: RunAgentInput, agentId: string | undefined) {
-      const last = messages.findLastIndex(({ role }) => role === "user")
-      const content = contentOf(messages[last])
-      if (content === undefined) {
-        return yield* new InvalidInput({ field: "messages", problem: "has no message of a user with text" })
+    const submit = Effect.fnUntraced(
+      function*({ messages, runId, threadId }: RunAgentInput, agentId: string | undefined) {
+        const last = messages.findLastIndex(({ role }) => role === "user")
+        const content = contentOf(messages[last])
+        if (content === undefined) {
+          return yield* new InvalidInput({ field: "messages", problem: "has no message of a user with text" })
+        }
+        const task = yield* manager.start({
+          agentId,
+          conversationId: threadId,
+          message: { role: "user", content },
+          idempotencyKey: `ag-ui:${runId}`
+        })
+        const [before, stale] = [messages.slice(0, last + 1), messages.slice(last + 1)]
+        return { taskId: task.id, threadId, runId, after: 0, messages: before, stale }
       }
-      const task = yield* manager.start({
-        agentId,
-        conversationId: threadId,
-        message: { role: "user", content },
-        idempotencyKey: `ag-ui:${runId}`
-      })
-      const stale = last < messages.length - 1
-      return { taskId: task.id, threadId, runId, after: 0, messages: messages.slice(0, last + 1), stale }
-    })
+    )
 
     /** Where the question was asked: each time the same, so that the same run may be asked for again. */
     const askedAt = Effect.fnUntraced(function*(taskId: TaskId, toolCallId: string) {
       const { events, task } = yield* fromStart(manager.open(taskId))
-      const head = { taskId, threadId: "", runId: "", after: task.lastSeq, messages: [], stale: false }
+      const head = { taskId, threadId: "", runId: "", after: task.lastSeq, messages: [], stale: [] }
       const state = yield* Stream.runFold(
         Stream.take(events, task.lastSeq),
-        () => AgUiEvents.initial,
+        () => AgUiRun.initial,
         (state, stored) => AgUiEvents.step(head, state, stored).state
       )
       return state.askedAt.get(toolCallId) ?? 0
     })
 
-    const answer = Effect.fnUntraced(function*(input: RunAgentInput, answers: readonly [Answer, ...ReadonlyArray<Answer>]) {
-      const { taskId } = AgUiEvents.parseInterruptId(answers[0].interruptId)
-      if (!isTaskId(taskId)) return yield* new TaskNotFound({ taskId: TaskId.make("unknown") })
-      const { conversationId } = yield* manager.get(taskId)
-      if (conversationId !== input.threadId) return yield* new TaskNotFound({ taskId })
-      let after = 0
-      for (const one of answers) {
-        const { taskId: other, toolCallId } = AgUiEvents.parseInterruptId(one.interruptId)
-        const decision = decisionOf(one)
-        if (other !== taskId || decision === undefined) {
-          const problem = "has an answer that is not { approved, reason?, args? } to a question of one run"
-          return yield* new InvalidInput({ field: "resume", problem })
+    const answer = Effect.fnUntraced(
+      function*(input: RunAgentInput, answers: readonly [Answer, ...ReadonlyArray<Answer>]) {
+        const { taskId } = AgUiRun.parseInterruptId(answers[0].interruptId)
+        if (!isTaskId(taskId)) return yield* new TaskNotFound({ taskId: TaskId.make("unknown") })
+        const { conversationId } = yield* manager.get(taskId)
+        if (conversationId !== input.threadId) return yield* new TaskNotFound({ taskId })
+        let after = 0
+        for (const one of answers) {
+          const { taskId: other, toolCallId } = AgUiRun.parseInterruptId(one.interruptId)
+          const decision = decisionOf(one)
+          if (other !== taskId || decision === undefined) {
+            const problem = "has an answer that is not { approved, reason?, args? } to a question of one run"
+            return yield* new InvalidInput({ field: "resume", problem })
+          }
+          after = Math.max(after, yield* askedAt(taskId, toolCallId))
+          yield* manager.decide(taskId, toolCallId, decision)
         }
-        after = Math.max(after, yield* askedAt(taskId, toolCallId))
-        yield* manager.decide(taskId, toolCallId, decision)
+        const { messages, runId, threadId } = input
+        return { taskId, threadId, runId, after, messages, stale: [] }
       }
-      const { messages, runId, threadId } = input
-      return { taskId, threadId, runId, after, messages, stale: false }
-    })
+    )
 
-    const stream = Effect.fnUntraced(function*(head: AgUiEvents.Head) {
+    const stream = Effect.fnUntraced(function*(head: AgUiRun.Head) {
       const { taskId } = head
       // The task has started or goes on: the client asks again with the same `runId`.
       const events: Stream.Stream<StoredEvent, StreamLost> = yield* Effect.catch(
@@ -123,7 +128,7 @@ const layerHandlers = HttpApiBuilder.group(
         (error) => Effect.succeed(Stream.fail(new StreamLost({ taskId, after: 0, reason: error.message })))
       )
       const framed = Stream.suspend(() => {
-        let state = AgUiEvents.initial
+        let state = AgUiRun.initial
         return events.pipe(
           Stream.map((stored) => {
             const made = AgUiEvents.step(head, state, stored)

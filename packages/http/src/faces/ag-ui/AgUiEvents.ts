@@ -6,126 +6,22 @@
  *
  * @since 0.1.0
  */
-import type { TaskId } from "@perennial/domain/Ids"
 import type { OfType, StoredEvent, Terminal } from "@perennial/domain/TaskEvent"
 import type { Schema } from "effect"
 import * as Draft from "../../internal/draft.ts"
-
-type Json = { readonly [field: string]: Schema.Json }
-
-/**
- * An event of a run.
- *
- * @since 0.1.0
- * @category models
- */
-export interface AgUiEvent extends Json {
-  readonly type: string
-}
-
-/**
- * A message of the client or of a run.
- *
- * @since 0.1.0
- * @category models
- */
-export interface AgUiMessage extends Json {
-  readonly id: string
-  readonly role: string
-}
-
-/**
- * What of a run is not in the log.
- *
- * @since 0.1.0
- * @category models
- */
-export interface Head {
-  readonly taskId: TaskId
-  readonly threadId: string
-  readonly runId: string
-  /** The seq of the last event that the run before had; 0 for the first run of a task. */
-  readonly after: number
-  /** What the client has from before the run. */
-  readonly messages: ReadonlyArray<AgUiMessage>
-  /** Whether the client shows more than that, from a connection that was cut. */
-  readonly stale: boolean
-}
-
-interface Call {
-  readonly tool: string
-  readonly args: Schema.Json
-  readonly waiting: boolean
-  readonly progressed: boolean
-}
-
-interface Open {
-  readonly kind: Draft.Kind
-  readonly id: string
-  readonly text: string
-}
-
-/**
- * A run as far as it has come.
- *
- * @since 0.1.0
- * @category models
- */
-export interface State {
-  readonly begun: boolean
-  readonly ended: boolean
-  readonly draft: Draft.Draft
-  readonly open: Open | undefined
-  /** The messages of the run that stand. */
-  readonly messages: ReadonlyArray<AgUiMessage>
-  /** Those of the answer that is being written, and the thinking that became void. */
-  readonly drafted: ReadonlyArray<string>
-  readonly gone: ReadonlyArray<string>
-  readonly calls: ReadonlyMap<string, Call>
-  /** The last pause, and where each call began to wait. */
-  readonly pausedAt: number
-  readonly askedAt: ReadonlyMap<string, number>
-}
-
-/**
- * Before the first event.
- *
- * @since 0.1.0
- * @category constructors
- */
-export const initial: State = {
-  begun: false,
-  ended: false,
-  draft: Draft.empty,
-  open: undefined,
-  messages: [],
-  drafted: [],
-  gone: [],
-  calls: new Map(),
-  pausedAt: 0,
-  askedAt: new Map()
-}
-
-/**
- * The id of a question about a tool call.
- *
- * @since 0.1.0
- * @category identifiers
- */
-export const interruptId = (taskId: TaskId, toolCallId: string): string => `${taskId}/${toolCallId}`
-
-/**
- * The task and the tool call of a question.
- *
- * @since 0.1.0
- * @category identifiers
- */
-export const parseInterruptId = (id: string): { readonly taskId: string; readonly toolCallId: string } => {
-  const at = id.indexOf("/")
-  return at < 0 ? { taskId: id, toolCallId: "" } : { taskId: id.slice(0, at), toolCallId: id.slice(at + 1) }
-}
+import {
+  type AgUiEvent,
+  type AgUiMessage,
+  type Call,
+  type Head,
+  interruptId,
+  type Json,
+  type State
+} from "./AgUiRun.ts"
 
 const isPaused = ({ calls }: State): boolean => calls.size > 0 && [...calls.values()].every(({ waiting }) => waiting)
+
+const emptied = (id: string): AgUiMessage => ({ id, role: "reasoning", content: "" })
 
 const resultText = (result: Schema.Json): string => typeof result === "string" ? result : JSON.stringify(result)
 
@@ -160,14 +56,17 @@ class Writer {
     const { messages, runId, stale, threadId } = this.head
     this.state = { ...this.state, begun: true, messages: [], drafted: [], gone: [], open: undefined }
     this.write({ type: "RUN_STARTED", threadId, runId, protocolVersion: "1.0" })
-    if (stale) this.write({ type: "MESSAGES_SNAPSHOT", messages })
+    if (stale.length === 0) return
+    // A client keeps thinking unless it is told otherwise.
+    const thinking = stale.filter(({ role }) => role === "reasoning").map(({ id }) => emptied(id))
+    this.write({ type: "MESSAGES_SNAPSHOT", messages: [...messages, ...thinking] })
   }
 
   /** Also what became void of the thinking: a client keeps it unless it is told otherwise. */
   private snapshot(): void {
     const messages = [...this.head.messages, ...this.state.messages]
     const thinks = messages.some(({ role }) => role === "reasoning")
-    const empty = thinks ? [] : this.state.gone.map((id): AgUiMessage => ({ id, role: "reasoning", content: "" }))
+    const empty = thinks ? [] : this.state.gone.map(emptied)
     this.write({ type: "MESSAGES_SNAPSHOT", messages: [...messages, ...empty] })
   }
 
@@ -176,7 +75,10 @@ class Writer {
     if (open === undefined) return
     const { id, kind } = open
     if (kind === "text") this.write({ type: "TEXT_MESSAGE_END", messageId: id })
-    else this.write({ type: "REASONING_MESSAGE_END", messageId: id }), this.write({ type: "REASONING_END", messageId: id })
+    else {
+      this.write({ type: "REASONING_MESSAGE_END", messageId: id })
+      this.write({ type: "REASONING_END", messageId: id })
+    }
     this.state = { ...this.state, open: undefined }
   }
 
@@ -353,7 +255,11 @@ class Writer {
         return this.result(event)
       case "retry":
         this.discard()
-        return this.custom("retry", { tryNumber: event.tryNumber, delayMillis: event.delayMillis, reason: event.reason })
+        return this.custom("retry", {
+          tryNumber: event.tryNumber,
+          delayMillis: event.delayMillis,
+          reason: event.reason
+        })
       case "resumed":
         return this.discard()
       case "data":

@@ -103,7 +103,7 @@ const layerHandlers = HttpApiBuilder.group(
         (response, stored) => UiResponse.step(response, stored, { messageId, after }).response
       )
       return pausedAt === after
-    })
+    }, Effect.catchTag("TaskNotFound", () => Effect.succeed(false)))
 
     const framed = (events: Stream.Stream<StoredEvent, StreamLost>, range: UiResponse.Range, skip: number) =>
       Stream.suspend(() => {
@@ -254,9 +254,11 @@ const layerHandlers = HttpApiBuilder.group(
         }),
       stop: ({ params }) =>
         withProblems(Effect.gen(function*() {
-          const found = yield* named(params.id)
-          if (found === undefined || isTerminal(found.task.status)) return
-          const cancelled = Effect.catchTag(manager.cancel(found.task.id), "TaskNotFound", () => Effect.void)
+          const parsed = UiResponse.parseId(params.id)
+          const named = parsed === undefined ? undefined : yield* find(parsed.taskId)
+          const task = named ?? (yield* currentOf(params.id))
+          if (task === undefined || isTerminal(task.status)) return
+          const cancelled = Effect.catchTag(manager.cancel(task.id), "TaskNotFound", () => Effect.void)
           yield* Effect.timeoutOption(cancelled, stopPatience)
         }))
     })
