@@ -55,6 +55,15 @@ describe("TaskManager", () => {
     >()
   })
 
+  it("the events of a conversation are refused before the stream, which may only be lost", () => {
+    expect<ReturnType<Service["conversationEvents"]>>().type.toBe<
+      Effect.Effect<
+        Stream.Stream<StoredEvent, StreamLost | TaskBackendError>,
+        ConversationNotFound | ConversationStoreError | EventsExpired | CursorAhead | TaskBackendError
+      >
+    >()
+  })
+
   it("start accepts plain strings as ids, and undefined for absent fields", () => {
     expect<StartInput>().type.toBeAssignableFrom<{
       message: string
