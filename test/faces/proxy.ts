@@ -3,8 +3,7 @@
  * limit does.
  */
 import { Effect } from "effect"
-import * as Http from "node:http"
-import type * as Net from "node:net"
+import { makeCuttingProxy } from "../../packages/http/test/cuttingProxy.ts"
 
 export type Cut = "hard" | "orderly"
 
@@ -27,56 +26,21 @@ const allowed = (text: string, frames: number): number => {
 }
 
 export const make = Effect.fnUntraced(function*(port: number | (() => number), { cut, frames }: Options) {
-  let streams = 0
   let cuts = 0
   const requests: Array<string> = []
-  const server = Http.createServer((request, response) => {
-    const { headers, method, url } = request
-    requests.push(`${method} ${url}`)
-    const upstream = Http.request({
-      port: typeof port === "number" ? port : port(),
-      method,
-      path: url,
-      headers: { ...headers, host: "localhost" }
-    })
-    request.pipe(upstream)
-    upstream.on("error", () => response.destroy())
-    response.on("close", () => upstream.destroy())
-    upstream.on("response", (reply) => {
-      response.writeHead(reply.statusCode ?? 502, reply.headers)
-      const isStream = reply.headers["content-type"] === "text/event-stream"
-      const stream = isStream ? streams++ : 0
-      const limit = isStream ? frames(stream) : Number.POSITIVE_INFINITY
-      let text = ""
-      reply.on("data", (chunk: Buffer) => {
-        const passed = text.length
-        text += chunk.toString("latin1")
-        const end = Number.isFinite(limit) ? allowed(text, limit) : limit
-        if (passed >= end) return
-        response.write(Buffer.from(text.slice(passed, end), "latin1"), () => {
-          if (text.length < end) return
-          cuts++
-          upstream.destroy()
-          if ((typeof cut === "string" ? cut : cut(stream)) === "hard") response.destroy()
-          else response.end()
-        })
-      })
-      reply.on("error", () => response.destroy())
-      reply.on("end", () => response.end())
-    })
+  const limit = (stream: number, text: string) => {
+    const most = frames(stream)
+    return Number.isFinite(most) ? allowed(text, most) : most
+  }
+  const proxy = yield* makeCuttingProxy(port, limit, {
+    isLimited: (headers) => headers["content-type"] === "text/event-stream",
+    endsOrderly: (stream) => (typeof cut === "string" ? cut : cut(stream)) === "orderly",
+    onRequest: (line) => requests.push(line),
+    onCut: () => {
+      cuts++
+    }
   })
-  yield* Effect.acquireRelease(
-    Effect.callback<void>((resume) => {
-      server.listen(0, "127.0.0.1", () => resume(Effect.void))
-    }),
-    () =>
-      Effect.sync(() => {
-        server.close()
-        server.closeAllConnections()
-      })
-  )
-  const address = server.address() as Net.AddressInfo
-  return { address: `http://127.0.0.1:${address.port}`, requests: () => [...requests], cuts: () => cuts }
+  return { address: `http://127.0.0.1:${proxy.port}`, requests: () => [...requests], cuts: () => cuts }
 })
 
 /** Reads a whole stream, and counts its frames. */

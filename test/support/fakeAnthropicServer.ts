@@ -3,48 +3,25 @@
  *
  *     npx -y pnpm@12.21.0 fake:anthropic
  */
-import { NodeRuntime } from "@effect/platform-node"
 import { FakeAnthropic } from "@perennial/runtime/FakeAnthropic"
-import { Config, Console, Effect, Layer, Schema } from "effect"
+import { Console, Effect } from "effect"
 import * as Script from "./anthropicScript.ts"
+import * as FakeServer from "./fakeServer.ts"
 
 const greeting = (url: string) =>
   [
     `A fake Anthropic API listens on ${url}. It accepts any key. Start the server with it:`,
     `  ANTHROPIC_BASE_URL=${url} ANTHROPIC_API_KEY=fake npx -y pnpm@12.21.0 start`,
-    "It calls current_time, and wait if a message says \"wait 5 seconds\". These words in a message make it fail:",
-    "  [overloaded] [rate limited] [cut] once, so that a retry succeeds; [refusal] [too long] [silence] always."
+    ...FakeServer.words
   ].join("\n")
 
-const refuse = (why: string) =>
-  Effect.andThen(
-    Console.error(`The fake API cannot listen on FAKE_ANTHROPIC_PORT: ${why}.`),
-    Effect.sync(() => {
-      process.exitCode = 1
-    })
-  )
-
-const main = Effect.gen(function*() {
-  const fake = yield* FakeAnthropic
-  yield* fake.otherwise(Script.make())
-  yield* Console.log(greeting(fake.url))
-  return yield* Effect.never
-})
-
-/** A port. 0 means any free port. */
-const Port = Schema.NumberFromString.check(Schema.isInt(), Schema.isBetween({ minimum: 0, maximum: 65_535 }))
-
-const server = Layer.unwrap(
-  Effect.map(
-    Config.withDefault(Config.schema(Port, "FAKE_ANTHROPIC_PORT"), 4010),
-    (port) => FakeAnthropic.layerWith({ port })
-  )
-)
-
-NodeRuntime.runMain(main.pipe(
-  Effect.provide(server),
-  Effect.catchTags({
-    ConfigError: () => refuse("it is a whole number from 0 (any free port) to 65535"),
-    ListenError: ({ reason }) => refuse(reason)
+FakeServer.run({
+  variable: "FAKE_ANTHROPIC_PORT",
+  port: 4010,
+  layer: (port) => FakeAnthropic.layerWith({ port }),
+  serve: Effect.gen(function*() {
+    const fake = yield* FakeAnthropic
+    yield* fake.otherwise(Script.make())
+    yield* Console.log(greeting(fake.url))
   })
-))
+})

@@ -9,8 +9,8 @@
  */
 // @effect-diagnostics nodeBuiltinImport:off
 import type Anthropic from "@anthropic-ai/sdk"
-import { Context, Deferred, Effect, FiberSet, Layer, Option, Queue, Schema, type Scope } from "effect"
-import { createServer, type IncomingMessage, type ServerResponse } from "node:http"
+import { Context, Deferred, Effect, Layer, Option, Queue, Schema, type Scope } from "effect"
+import type { IncomingMessage, ServerResponse } from "node:http"
 import {
   errorReply,
   type HttpReply,
@@ -20,6 +20,7 @@ import {
 } from "./internal/anthropic/fakeReply.ts"
 import * as Rules from "./internal/anthropic/fakeRules.ts"
 import { streamReply, wholeReply } from "./internal/anthropic/fakeWire.ts"
+import { listen, readBody } from "./internal/fakeApi/listen.ts"
 
 /**
  * Answers and error replies.
@@ -117,13 +118,6 @@ export class FakeAnthropic extends Context.Service<FakeAnthropic, {
   static readonly layer: Layer.Layer<FakeAnthropic, ListenError> = this.layerWith({})
 }
 
-const readBody = (request: IncomingMessage) =>
-  Effect.callback<Buffer>((resume) => {
-    const chunks: Array<Buffer> = []
-    request.on("data", (chunk: Buffer) => chunks.push(chunk))
-    request.on("end", () => resume(Effect.sync(() => Buffer.concat(chunks))))
-  })
-
 const parseJson = Schema.decodeOption(Schema.fromJsonString(Schema.Unknown))
 
 const maxBodyBytes = 32 * 1024 * 1024
@@ -211,26 +205,9 @@ export const make = Effect.fnUntraced(function*(
     return sendJson(response, { status: 200, body: yield* wholeReply(reply, body, id) }, id)
   })
 
-  const fork = yield* FiberSet.makeRuntime()
-  const server = createServer((request, response) => {
-    const fiber = fork(answer(request, response))
-    response.on("close", () => fiber.interruptUnsafe())
-  })
-  yield* Effect.acquireRelease(
-    Effect.callback<void, ListenError>((resume) => {
-      server.once("error", ({ message }) => resume(Effect.fail(new ListenError({ port, reason: message }))))
-      server.listen(port, "127.0.0.1", () => resume(Effect.void))
-    }),
-    () =>
-      Effect.callback<void>((resume) => {
-        server.close(() => resume(Effect.void))
-        server.closeAllConnections()
-      })
-  )
-  const address = server.address()
-  const listening = typeof address === "object" && address !== null ? address.port : port
+  const url = yield* listen({ port, answer, cannotListen: (reason) => new ListenError({ port, reason }) })
   return FakeAnthropic.of({
-    url: `http://127.0.0.1:${listening}`,
+    url,
     push: (...more) => Effect.sync(() => void replies.push(...more)),
     otherwise: (reply) =>
       Effect.sync(() => {

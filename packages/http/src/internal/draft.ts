@@ -35,13 +35,14 @@ export interface Changed {
 
 export const empty: Draft = { blocks: [], open: false, pieces: [] }
 
-interface Piece {
+/** A part of the text of a message. */
+export interface Piece {
   readonly kind: Kind
   readonly text: string
 }
 
 /** Adjacent text is one text: the model's blocks may be cut differently. */
-const joined = (pieces: ReadonlyArray<Piece>): ReadonlyArray<Piece> => {
+export const joined = (pieces: ReadonlyArray<Piece>): ReadonlyArray<Piece> => {
   const out: Array<Piece> = []
   for (const { kind, text } of pieces) {
     const last = out.at(-1)

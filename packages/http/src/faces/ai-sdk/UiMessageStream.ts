@@ -10,6 +10,7 @@
 import type { AssistantMessage } from "@perennial/domain/Message"
 import type { OfType, StoredEvent, Terminal } from "@perennial/domain/TaskEvent"
 import type { Schema } from "effect"
+import { joined, type Piece } from "../../internal/draft.ts"
 
 /**
  * A chunk. `type` is one that the client knows: it refuses others.
@@ -110,23 +111,6 @@ const kept = (part: Block | Chunk): Block | Chunk =>
   isBlock(part) && part.kept < part.text.length ? { ...part, kept: part.text.length } : part
 
 const isBlock = (part: Block | Chunk): part is Block => "kind" in part
-
-interface Piece {
-  readonly kind: Kind
-  readonly text: string
-}
-
-/** Adjacent text is one text: the model's blocks may be cut differently. */
-const joined = (pieces: ReadonlyArray<Piece>): ReadonlyArray<Piece> => {
-  const out: Array<Piece> = []
-  for (const { kind, text } of pieces) {
-    const last = out.at(-1)
-    if (text === "") continue
-    if (last?.kind === kind) out[out.length - 1] = { kind, text: last.text + text }
-    else out.push({ kind, text })
-  }
-  return out
-}
 
 const piecesOf = (content: AssistantMessage["content"]): ReadonlyArray<Piece> =>
   joined(

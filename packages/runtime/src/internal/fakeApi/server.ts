@@ -1,8 +1,9 @@
 /** The server of a fake model API. What is particular to one API is its `Wire`. */
 // @effect-diagnostics nodeBuiltinImport:off
-import { Deferred, Effect, FiberSet, Option, Queue, Schema, type Scope } from "effect"
-import { createServer, type IncomingMessage, type ServerResponse } from "node:http"
+import { Deferred, Effect, Option, Queue, Schema, type Scope } from "effect"
+import type { IncomingMessage, ServerResponse } from "node:http"
 import type { Answer, Failure, FakeApi, HttpReply, RecordedRequest, Reply } from "../../FakeReply.ts"
+import { listen, readBody } from "./listen.ts"
 import { type Step, writeSteps } from "./writer.ts"
 
 /** A request that an API has accepted: how its answer is written. */
@@ -19,13 +20,6 @@ export interface Wire<Body> {
   readonly accept: (path: string, body: unknown) => { readonly body: Body; readonly exchange: Exchange | HttpReply }
   readonly failure: (failure: Failure, streamed: boolean) => HttpReply
 }
-
-const readBody = (request: IncomingMessage) =>
-  Effect.callback<string>((resume) => {
-    const chunks: Array<Buffer> = []
-    request.on("data", (chunk: Buffer) => chunks.push(chunk))
-    request.on("end", () => resume(Effect.sync(() => Buffer.concat(chunks).toString())))
-  })
 
 const parseJson = Schema.decodeOption(Schema.fromJsonString(Schema.Unknown))
 
@@ -58,7 +52,7 @@ export const make = Effect.fnUntraced(function*<Body, E>(options: {
     response.on("close", () => {
       Deferred.doneUnsafe(end, Effect.succeed(response.writableFinished ? "sent" : "aborted"))
     })
-    const json = parseJson(yield* readBody(request))
+    const json = parseJson((yield* readBody(request)).toString())
     const accepted = wire.accept(path, Option.getOrUndefined(json))
     const recorded: RecordedRequest<Body> = {
       path,
@@ -79,26 +73,9 @@ export const make = Effect.fnUntraced(function*<Body, E>(options: {
       : sendJson(response, { status: 200, body: exchange.whole(reply) })
   })
 
-  const fork = yield* FiberSet.makeRuntime()
-  const server = createServer((request, response) => {
-    const fiber = fork(answer(request, response))
-    response.on("close", () => fiber.interruptUnsafe())
-  })
-  yield* Effect.acquireRelease(
-    Effect.callback<void, E>((resume) => {
-      server.once("error", ({ message }) => resume(Effect.fail(options.cannotListen(message))))
-      server.listen(options.port, "127.0.0.1", () => resume(Effect.void))
-    }),
-    () =>
-      Effect.callback<void>((resume) => {
-        server.close(() => resume(Effect.void))
-        server.closeAllConnections()
-      })
-  )
-  const address = server.address()
-  const listening = typeof address === "object" && address !== null ? address.port : options.port
+  const url = yield* listen({ port: options.port, answer, cannotListen: options.cannotListen })
   return {
-    url: `http://127.0.0.1:${listening}`,
+    url,
     push: (...more) => Effect.sync(() => void replies.push(...more)),
     otherwise: (reply) =>
       Effect.sync(() => {
