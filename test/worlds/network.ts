@@ -161,8 +161,10 @@ export class Network {
   }
 
   #commit(actor: Actor, write: Write, value: unknown): void {
+    // The store's time has whole milliseconds.
+    const at = Math.floor(this.#simulation.now)
     // The value is of the method that `write` names.
-    const commit = { ...write, value, n: this.commits.length, at: this.#simulation.now, process: actor.name } as Commit
+    const commit = { ...write, value, n: this.commits.length, at, process: actor.name } as Commit
     this.commits.push(commit)
     for (const wake of wakesOf(commit)) this.#tell(actor, wake)
   }
