@@ -125,6 +125,8 @@ export class Application implements Disposable {
     return npmInstall(this.directory, [
       ...peers.map((name) => `${name}@${versionOf(name)}`),
       `@types/node@${versionOf("@types/node")}`,
+      // The declarations of @ai-sdk/provider need it, and its manifest does not name it.
+      "@types/json-schema@7",
       ...compilers.map((version) => `typescript-${version}@npm:typescript@${version}`)
     ])
   }

@@ -57,7 +57,7 @@ describe("installed with npm, with effect only", () => {
   for (const [name, directory] of Object.entries(nodes)) {
     it(`the program of the README runs with ${name}`, async () => {
       const seen = JSON.parse(await application.node(directory(), "readme.ts"))
-      assert.deepStrictEqual([seen[0], seen.at(-1)], ["1 ack", "6 done"])
+      assert.deepStrictEqual([seen[0], seen.at(-1)], ["1 ack", "7 done"])
     })
 
     it(`every index loads with ${name}`, () => application.node(directory(), "indexes.js"))
