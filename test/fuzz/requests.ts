@@ -217,11 +217,13 @@ export class Attacker {
       path: search === "" ? at : `${at}?${search}`,
       headers,
       body,
-      // The feed does not end. Its first update has what is active.
-      ...(path === "/feed" ? { until: ["data: "] } : undefined)
+      ...(endless.has(path) ? { until: ["data: ", ": ping"] } : undefined)
     }
   }
 }
+
+/** Streams that do not end. Their first event, or their first heartbeat, is the end of the answer. */
+const endless: ReadonlySet<string> = new Set(["/feed", "/conversations/{id}/events"])
 
 /** A URL and a header of a `Request` cannot have everything: the rest is for paths that are encoded by hand. */
 const wellFormed = (text: string): string => text.toWellFormed()

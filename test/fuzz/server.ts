@@ -93,7 +93,9 @@ export const make = (store: Store) =>
             Layer.merge(NodeWebhookClient.layer()),
             // A line for each refused request would be most of the time.
             Layer.provideMerge(Logger.layer([]))
-          )
+          ),
+          // A reader of a stream without new events waits for a heartbeat.
+          { heartbeat: "20 millis" }
         )
       ),
       ({ dispose }) => Effect.promise(dispose)
