@@ -32,6 +32,7 @@ export const checkWaits = (observed: Observed, ends: Ends, broken: Broken): void
   /** Since when each head has no owner. */
   const without = new Map<string, number>()
   const owners = new Map<string, string>()
+  const tokens = new Map<string, number>()
   const leases = new Map<string, number>()
   const waits = (taskId: string, from: number, until: number) => {
     const limit = from + promised + slack
@@ -52,7 +53,8 @@ export const checkWaits = (observed: Observed, ends: Ends, broken: Broken): void
         break
       case "claim": {
         if (Option.isNone(commit.value)) break
-        const { runnerId, taskId } = commit.value.value
+        const { runnerId, taskId, token } = commit.value.value
+        tokens.set(taskId, token)
         const owner = owners.get(taskId)
         const from = without.get(taskId) ?? (owner === undefined ? at : leases.get(owner) ?? at)
         waits(taskId, from, at)
@@ -64,7 +66,8 @@ export const checkWaits = (observed: Observed, ends: Ends, broken: Broken): void
         leases.set(commit.args[0], at + Duration.toMillis(commit.args[1]))
         break
       case "release":
-        without.set(commit.args[0].taskId, at)
+        // A former owner gives nothing back.
+        if (commit.args[0].token === tokens.get(commit.args[0].taskId)) without.set(commit.args[0].taskId, at)
         break
       case "finish":
         promoted(commit.value)

@@ -54,7 +54,7 @@ export class TaskAgentInput implements AgentInput {
     const { attempt, log, place } = this.#owned
     if (log.unstored.length === 0 && log.title === undefined) return Effect.void
     if (log.unstored.length > 0) attempt.progressed()
-    return storeMessages(this.#host.store, this.#owned).pipe(
+    return storeMessages(this.#host, this.#owned).pipe(
       Effect.andThen(place.callEnded),
       Effect.uninterruptible,
       Effect.catchCause((cause) =>

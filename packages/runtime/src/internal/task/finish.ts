@@ -20,14 +20,14 @@ const hasBegun = ({ claim, log }: OwnedTask): boolean => claim.lastSeq > 1 || lo
 
 /** Ends a task: writes the missing events first, then the conversation, and the terminal event last (P4). */
 export const finish = Effect.fnUntraced(function*(host: ExecutionHost, owned: OwnedTask, outcome: Outcome) {
-  const { commit, limits, store } = host
+  const { commit, limits } = host
   const { claim, log } = owned
   if (givenUp(owned) > limits.failures) return yield* finishGivenUp(host, owned, outcome)
   const owed = settleUnsettled(log.unsettled, claim, outcome, { messageBytes: limits.eventBytes })
   const terminal = owed.at(-1)
   if (terminal === undefined) return noHead
   if (owed.length > 1) yield* commit.emit(log, owed.slice(0, -1))
-  if (hasBegun(owned)) yield* storeMessages(store, owned)
+  if (hasBegun(owned)) yield* storeMessages(host, owned)
   return yield* writeEnd(host, owned, [terminal])
 })
 
@@ -36,15 +36,15 @@ export const finish = Effect.fnUntraced(function*(host: ExecutionHost, owned: Ow
  * it accepts. The reason of a cancel is left out, because the store may be refusing it.
  */
 const finishGivenUp = Effect.fnUntraced(function*(host: ExecutionHost, owned: OwnedTask, outcome: Outcome) {
-  const { limits, store } = host
+  const { limits } = host
   const { claim, log } = owned
   const plain: Outcome = outcome.status === "cancelled" ? { status: "cancelled" } : outcome
   const owed = settleUnsettled(log.unsettled, claim, plain, { messageBytes: limits.eventBytes })
   const begun = hasBegun(owned)
-  if (begun) yield* storeAccepted(store, owned)
+  if (begun) yield* storeAccepted(host, owned)
   const promoted = yield* writeEnd(host, owned, owed)
   // The end is durable: no later attempt would write these messages.
-  if (begun) yield* Effect.ignore(Effect.retry(storeAccepted(store, owned), untilRefused), { log: "Warn" })
+  if (begun) yield* Effect.ignore(Effect.retry(storeAccepted(host, owned), untilRefused), { log: "Warn" })
   return promoted
 })
 

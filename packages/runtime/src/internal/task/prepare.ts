@@ -4,6 +4,7 @@
  */
 import type { Agent } from "@perennial/domain/Agent"
 import { isUnreadable } from "@perennial/domain/EventPayload"
+import { messageId } from "@perennial/domain/Ids"
 import type { Outcome } from "@perennial/domain/Settlement"
 import type { Claim } from "@perennial/domain/TaskBackend"
 import type {
@@ -41,9 +42,9 @@ export type Preparation =
   | { readonly _tag: "Release" }
 
 /** The outcome of a task that was given up too often. */
-const tooManyFailures = Effect.fnUntraced(function*({ store }: ExecutionHost, owned: OwnedTask) {
+const tooManyFailures = Effect.fnUntraced(function*(host: ExecutionHost, owned: OwnedTask) {
   const times = givenUp(owned)
-  const refused = yield* storeAccepted(store, owned)
+  const refused = yield* storeAccepted(host, owned)
   const why = refused.length === 0
     ? { error: "CrashLoop", detail: `The task was given up ${times} times without progress.` }
     : {
@@ -127,7 +128,7 @@ export const prepare = Effect.fnUntraced(function*(
   if (isGivenUp) return yield* tooManyFailures(host, owned)
   const begun = journal.some(({ event }) => event.type === "started")
   // This comes before the event, so that the log does not grow while the store does not answer.
-  if (begun) yield* storeMessages(store, owned)
+  if (begun) yield* storeMessages(host, owned)
   const { attempt, conversationId, taskId } = claim
   yield* commit.emit(log, [
     begun
@@ -135,7 +136,12 @@ export const prepare = Effect.fnUntraced(function*(
       ? { type: "resumed", taskId, conversationId, attempt, discardAfter: 0, ...lossOf(claim, journal) }
       : { type: "started", taskId, conversationId, attempt }
   ])
-  yield* storeMessages(store, owned)
-  const read = yield* readHistory(store, { id: conversationId, userId: claim.userId }, limits.historyBytes)
-  return { _tag: "Ready", agent: agent.value, prepared: { journal, ...read } }
+  yield* storeMessages(host, owned)
+  const { hasOwn, history, historyMetadata } = yield* readHistory(store, { id: conversationId, userId: claim.userId }, {
+    own: messageId(taskId, 1),
+    maxBytes: limits.historyBytes
+  })
+  // A deletion that had begun before the task was accepted may have removed its message.
+  const prepared = { journal, history: hasOwn ? history : [...history, claim.input], historyMetadata }
+  return { _tag: "Ready", agent: agent.value, prepared }
 })

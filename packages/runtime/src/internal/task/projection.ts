@@ -10,9 +10,11 @@ import type { ConversationStore } from "@perennial/domain/ConversationStore"
 import { type MessageId, messageId } from "@perennial/domain/Ids"
 import { Effect, Exit } from "effect"
 import type { OwnedLog } from "../log/ownedLog.ts"
+import type { ExecutionHost } from "./executionHost.ts"
 import { type Attempt, untilRefused } from "./storeFailures.ts"
 
 type Store = ConversationStore["Service"]
+type Stores = Pick<ExecutionHost, "backend" | "store">
 
 /** The task whose log is projected, and the record of failures. */
 interface Source {
@@ -41,16 +43,21 @@ const isWhole = ({ claim }: OwnedLog, [first]: ReadonlyArray<StoredMessage>): bo
  * repeats the step. After a crash behind it the repetition changes nothing: the replaced message is gone, and a removed
  * message does not come back. All earlier tasks have ended, and the store has their messages.
  */
-const append = (store: Store, log: OwnedLog, messages: ReadonlyArray<StoredMessage>) => {
-  const { conversationId: id, userId } = log.claim
+const append = ({ backend, store }: Stores, log: OwnedLog, messages: ReadonlyArray<StoredMessage>) => {
+  const { conversationId: id, taskId, userId } = log.claim
   return store.append(id, messages, { replaces: log.replaces, follows: log.lastStored }).pipe(
     // The conversation was deleted between the two steps of `start`, or the task was accepted between the two steps of the
-    // deletion. The task is accepted, so the conversation is created again. Another start may have done so already.
+    // deletion. The task is accepted, so the conversation is created again. Another start may have done so already. A task
+    // that was deleted with the conversation, while this process stood still, creates nothing.
     Effect.catchTag("ConversationNotFound", (error) =>
       // Without the messages before it, a message has no sense. The next attempt reads all of them in the log, and creates the
       // conversation with the first.
       isWhole(log, messages)
-        ? Effect.andThen(store.create({ id, userId }), store.append(id, messages))
+        ? backend.get(taskId).pipe(
+          Effect.catchTag("TaskNotFound", () => Effect.fail(error)),
+          Effect.andThen(store.create({ id, userId })),
+          Effect.andThen(store.append(id, messages))
+        )
         : Effect.fail(error)),
     Effect.map(() => log.stored(messages))
   )
@@ -63,27 +70,28 @@ const storeTitle = (store: Store, log: OwnedLog, title: string) =>
     Effect.map(() => log.titleStored())
   )
 
-const storeOwed = Effect.fnUntraced(function*(store: Store, log: OwnedLog) {
-  if (log.title !== undefined) yield* storeTitle(store, log, log.title)
+const storeOwed = Effect.fnUntraced(function*(stores: Stores, log: OwnedLog) {
+  if (log.title !== undefined) yield* storeTitle(stores.store, log, log.title)
   // A later call stores messages that become durable in the meantime.
   const messages = log.unstored
-  if (messages.length > 0) yield* append(store, log, messages)
+  if (messages.length > 0) yield* append(stores, log, messages)
 })
 
 /** Stores every message and title that is durable and not yet in the conversation. */
-export const storeMessages = (store: Store, { attempt, log }: Source) =>
+export const storeMessages = (stores: Stores, { attempt, log }: Source) =>
   Effect.suspend(() =>
     log.title === undefined && log.unstored.length === 0
       ? Effect.void
-      : Effect.onError(storeOwed(store, log), () =>
-        Effect.map(storeResponds(store, log), (responds) => attempt.conversationStoreAnswered(responds)))
+      : Effect.onError(storeOwed(stores, log), () =>
+        Effect.map(storeResponds(stores.store, log), (responds) => attempt.conversationStoreAnswered(responds)))
   )
 
 /**
  * Stores the messages that the conversation store accepts, one by one, for a task that was given up too often. Returns the
  * ids of the refused messages, which only the log has. Fails if the store does not answer.
  */
-export const storeAccepted = Effect.fnUntraced(function*(store: Store, { attempt, log }: Source) {
+export const storeAccepted = Effect.fnUntraced(function*(stores: Stores, { attempt, log }: Source) {
+  const { store } = stores
   const refused: Array<MessageId> = []
   const unlessRefused = <A, E>(effect: Effect.Effect<A, E>, onRefusal: () => void) =>
     Effect.catchCause(
@@ -98,7 +106,7 @@ export const storeAccepted = Effect.fnUntraced(function*(store: Store, { attempt
     )
   if (log.title !== undefined) yield* unlessRefused(storeTitle(store, log, log.title), () => log.titleStored())
   for (const message of log.unstored) {
-    yield* unlessRefused(append(store, log, [message]), () => {
+    yield* unlessRefused(append(stores, log, [message]), () => {
       refused.push(message.id)
       log.forgo([message])
     })

@@ -67,14 +67,19 @@ const keptPart = 0.6
 
 /**
  * The messages of a conversation. If they are larger than `maxBytes`, the oldest turns are left out. The last turn is always
- * whole; its size is bounded by the log of its task.
+ * whole; its size is bounded by the log of its task. `hasOwn` says whether the conversation has the message `own`.
  */
-export const readHistory = (store: Store, key: ConversationKey, maxBytes: number) =>
+export const readHistory = (
+  store: Store,
+  key: ConversationKey,
+  { maxBytes, own }: { readonly own: MessageId; readonly maxBytes: number }
+) =>
   Effect.suspend(() => {
     const turns: Array<{ readonly messages: Array<Message>; bytes: number }> = []
     let metadataOf: Map<Message, Metadata> | undefined
     let total = 0
     let dropped = 0
+    let hasOwn = false
 
     const cut = () => {
       while (total > maxBytes * keptPart && turns.length > 1) {
@@ -86,7 +91,8 @@ export const readHistory = (store: Store, key: ConversationKey, maxBytes: number
       }
     }
 
-    const read = forEachMessage(store, key, undefined, ({ message, metadata }, size) => {
+    const read = forEachMessage(store, key, undefined, ({ id, message, metadata }, size) => {
+      if (id === own) hasOwn = true
       const turn = turns[turns.length - 1]
       if (turn === undefined || message.role === "user") turns.push({ messages: [message], bytes: size })
       else {
@@ -102,7 +108,7 @@ export const readHistory = (store: Store, key: ConversationKey, maxBytes: number
       const history: ReadonlyArray<Message> = first !== undefined && turns.length === 1
         ? first.messages
         : turns.flatMap(({ messages }) => messages)
-      const given = { history, historyMetadata: metadataOf ?? noMetadata }
+      const given = { hasOwn, history, historyMetadata: metadataOf ?? noMetadata }
       return dropped === 0 ? Effect.succeed(given) : Effect.as(
         Effect.logWarning(
           `The conversation is too large: its oldest ${dropped} messages are not given to the agent.`
