@@ -41,7 +41,7 @@ export const ofTasks: ReadonlyArray<Canary> = [
   canary(
     "the conversation gets no messages at the end",
     `${runtime}internal/task/finish.ts`,
-    "if (hasBegun(owned)) yield* storeMessages(store, owned)",
+    "if (hasBegun(owned)) yield* storeMessages(host, owned)",
     "void storeMessages"
   ),
   canary(
@@ -53,8 +53,8 @@ export const ofTasks: ReadonlyArray<Canary> = [
   canary(
     "a conversation that was deleted meanwhile gets only the later messages",
     `${runtime}internal/task/projection.ts`,
-    "isWhole(log, messages)\n        ? Effect.andThen",
-    "messages.length > 0\n        ? Effect.andThen"
+    "isWhole(log, messages)\n        ? backend.get",
+    "messages.length > 0\n        ? backend.get"
   ),
   canary(
     "a shutdown is an error",
