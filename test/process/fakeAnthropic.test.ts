@@ -2,9 +2,8 @@
 import { NodeServices } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
-import * as Rest from "../support/rest.ts"
+import { chatAt } from "../support/chat.ts"
 import * as Server from "../support/server.ts"
-import * as Sse from "../support/sse.ts"
 
 const servers = Effect.fnUntraced(function*(env: Readonly<Record<string, string>> = {}) {
   const fake = yield* Server.start({
@@ -14,16 +13,7 @@ const servers = Effect.fnUntraced(function*(env: Readonly<Record<string, string>
   const { address } = yield* Server.start({
     env: { PERENNIAL_STORE: "memory", ANTHROPIC_BASE_URL: fake.address, ANTHROPIC_API_KEY: "fake", ...env }
   })
-  return Effect.fnUntraced(function*(message: unknown, conversationId = "c1") {
-    const id = yield* Rest.start(address, { message, conversationId })
-    const { events } = yield* Sse.read(`${address}/tasks/${id}/events`)
-    return {
-      tools: events.flatMap(({ data }) => data.type === "tool_result" ? [`${data["tool"]} ${data["status"]}`] : []),
-      retries: events.flatMap(({ data }) => data.type === "retry" ? [data["reason"]] : []),
-      text: events.map(({ data }) => data.type === "text" ? data["content"] : "").join(""),
-      end: events.at(-1)?.data
-    }
-  })
+  return chatAt(address)
 })
 
 describe("the fake API as a program", () => {

@@ -4,24 +4,14 @@ import { assert, describe, it } from "@effect/vitest"
 import { FakeGemini } from "@perennial/runtime/FakeGemini"
 import { Effect } from "effect"
 import { refused } from "../evergreen/server.ts"
-import * as Rest from "../support/rest.ts"
+import { chatAt } from "../support/chat.ts"
 import * as Server from "../support/server.ts"
-import * as Sse from "../support/sse.ts"
 
 const startFake = Server.start({ module: "test/support/fakeOpenAiServer.ts", env: { FAKE_OPENAI_PORT: "0" } })
 
 const chatWith = Effect.fnUntraced(function*(env: Readonly<Record<string, string>>) {
   const { address } = yield* Server.start({ env: { PERENNIAL_STORE: "memory", ...env } })
-  return Effect.fnUntraced(function*(message: string, conversationId = "c1") {
-    const id = yield* Rest.start(address, { message, conversationId })
-    const { events } = yield* Sse.read(`${address}/tasks/${id}/events`)
-    return {
-      tools: events.flatMap(({ data }) => data.type === "tool_result" ? [`${data["tool"]} ${data["status"]}`] : []),
-      retries: events.flatMap(({ data }) => data.type === "retry" ? [data["reason"]] : []),
-      text: events.map(({ data }) => data.type === "text" ? data["content"] : "").join(""),
-      end: events.at(-1)?.data
-    }
-  })
+  return chatAt(address)
 })
 
 describe("the server with a model of another provider", () => {
