@@ -2,6 +2,7 @@
  * A fake model API as a program: it listens on the port of an environment variable until it is ended.
  */
 import { NodeRuntime } from "@effect/platform-node"
+import type { ListenError } from "@perennial/runtime/FakeReply"
 import { Config, Console, Effect, Layer, Schema } from "effect"
 
 /** A port. 0 means any free port. */
@@ -12,11 +13,6 @@ export const words = [
   "It calls current_time, and wait if a message says \"wait 5 seconds\". These words in a message make it fail:",
   "  [overloaded] [rate limited] [cut] once, so that a retry succeeds; [refusal] [too long] [silence] always."
 ]
-
-interface ListenError {
-  readonly _tag: "ListenError"
-  readonly reason: string
-}
 
 /** `serve` prints the first lines, and returns. `variable` has the port; `port` is its default. */
 export const run = <Api>(options: {

@@ -11,6 +11,7 @@
 import type Anthropic from "@anthropic-ai/sdk"
 import { Context, Deferred, Effect, Layer, Option, Queue, Schema, type Scope } from "effect"
 import type { IncomingMessage, ServerResponse } from "node:http"
+import type { ListenError } from "./FakeReply.ts"
 import {
   errorReply,
   type HttpReply,
@@ -65,21 +66,6 @@ export interface RecordedRequest {
  * @category accessors
  */
 export const problemOf = (body: unknown): string | undefined => Rules.problemOf(body)
-
-/**
- * The server cannot listen.
- *
- * @since 0.1.0
- * @category errors
- */
-export class ListenError extends Schema.TaggedError<ListenError>()("ListenError", {
-  port: Schema.Int,
-  reason: Schema.String
-}) {
-  override get message() {
-    return `The fake API cannot listen on port ${this.port}: ${this.reason}`
-  }
-}
 
 /**
  * Where the server listens.
@@ -205,7 +191,7 @@ export const make = Effect.fnUntraced(function*(
     return sendJson(response, { status: 200, body: yield* wholeReply(reply, body, id) }, id)
   })
 
-  const url = yield* listen({ port, answer, cannotListen: (reason) => new ListenError({ port, reason }) })
+  const url = yield* listen({ port, answer, api: "Anthropic" })
   return FakeAnthropic.of({
     url,
     push: (...more) => Effect.sync(() => void replies.push(...more)),

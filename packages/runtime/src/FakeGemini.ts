@@ -8,8 +8,8 @@
  * @since 0.1.0
  */
 // @effect-diagnostics nodeBuiltinImport:off
-import { Context, Effect, Layer, Schema, type Scope } from "effect"
-import type { Answer, FakeApi } from "./FakeReply.ts"
+import { Context, Effect, Layer, type Scope } from "effect"
+import type { Answer, FakeApi, ListenError } from "./FakeReply.ts"
 import * as Server from "./internal/fakeApi/server.ts"
 import * as Rules from "./internal/gemini/fakeRules.ts"
 import { allParts, failure, invalid, steps, whole } from "./internal/gemini/fakeWire.ts"
@@ -22,21 +22,6 @@ import { objectOf } from "./internal/openai/fakeRules.ts"
  * @category models
  */
 export type Body = Readonly<Record<string, unknown>>
-
-/**
- * The server cannot listen.
- *
- * @since 0.1.0
- * @category errors
- */
-export class ListenError extends Schema.TaggedError<ListenError>()("ListenError", {
-  port: Schema.Int,
-  reason: Schema.String
-}) {
-  override get message() {
-    return `The fake of Gemini's API cannot listen on port ${this.port}: ${this.reason}`
-  }
-}
 
 /**
  * Where the server listens.
@@ -111,5 +96,4 @@ const wire = (): Server.Wire<Body> => {
  */
 export const make = (
   { port = 0 }: Options = {}
-): Effect.Effect<FakeGemini["Service"], ListenError, Scope.Scope> =>
-  Server.make({ port, wire: wire(), cannotListen: (reason) => new ListenError({ port, reason }) })
+): Effect.Effect<FakeGemini["Service"], ListenError, Scope.Scope> => Server.make({ port, wire: wire(), api: "Gemini" })

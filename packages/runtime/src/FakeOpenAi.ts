@@ -9,8 +9,8 @@
  * @since 0.1.0
  */
 // @effect-diagnostics nodeBuiltinImport:off
-import { Context, Effect, Layer, Schema, type Scope } from "effect"
-import type { FakeApi } from "./FakeReply.ts"
+import { Context, Effect, Layer, type Scope } from "effect"
+import type { FakeApi, ListenError } from "./FakeReply.ts"
 import * as Server from "./internal/fakeApi/server.ts"
 import * as Chat from "./internal/openai/fakeChat.ts"
 import * as Responses from "./internal/openai/fakeResponses.ts"
@@ -24,21 +24,6 @@ import { failure, invalid } from "./internal/openai/fakeWire.ts"
  * @category models
  */
 export type Body = Readonly<Record<string, unknown>>
-
-/**
- * The server cannot listen.
- *
- * @since 0.1.0
- * @category errors
- */
-export class ListenError extends Schema.TaggedError<ListenError>()("ListenError", {
-  port: Schema.Int,
-  reason: Schema.String
-}) {
-  override get message() {
-    return `The fake of OpenAI's API cannot listen on port ${this.port}: ${this.reason}`
-  }
-}
 
 /**
  * Where the server listens.
@@ -136,5 +121,4 @@ const wire = (): Server.Wire<Body> => {
  */
 export const make = (
   { port = 0 }: Options = {}
-): Effect.Effect<FakeOpenAi["Service"], ListenError, Scope.Scope> =>
-  Server.make({ port, wire: wire(), cannotListen: (reason) => new ListenError({ port, reason }) })
+): Effect.Effect<FakeOpenAi["Service"], ListenError, Scope.Scope> => Server.make({ port, wire: wire(), api: "OpenAI" })

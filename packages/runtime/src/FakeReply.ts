@@ -4,7 +4,7 @@
  *
  * @since 0.1.0
  */
-import type { Effect, Schema } from "effect"
+import { type Effect, Schema } from "effect"
 
 /**
  * A kind of failure that every API can report.
@@ -152,4 +152,20 @@ export interface FakeApi<Body = unknown> {
   readonly requests: Effect.Effect<ReadonlyArray<RecordedRequest<Body>>>
   /** The next request that arrives, each once. */
   readonly nextRequest: Effect.Effect<RecordedRequest<Body>>
+}
+
+/**
+ * The fake of an API cannot listen.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class ListenError extends Schema.TaggedError<ListenError>()("ListenError", {
+  api: Schema.String,
+  port: Schema.Int,
+  reason: Schema.String
+}) {
+  override get message() {
+    return `The fake of the API of ${this.api} cannot listen on port ${this.port}: ${this.reason}`
+  }
 }

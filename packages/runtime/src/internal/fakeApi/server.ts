@@ -2,7 +2,7 @@
 // @effect-diagnostics nodeBuiltinImport:off
 import { Deferred, Effect, Option, Queue, Schema, type Scope } from "effect"
 import type { IncomingMessage, ServerResponse } from "node:http"
-import type { Answer, Failure, FakeApi, HttpReply, RecordedRequest, Reply } from "../../FakeReply.ts"
+import type { Answer, Failure, FakeApi, HttpReply, ListenError, RecordedRequest, Reply } from "../../FakeReply.ts"
 import { listen, readBody } from "./listen.ts"
 import { type Step, writeSteps } from "./writer.ts"
 
@@ -33,11 +33,11 @@ const sendJson = (response: ServerResponse, reply: HttpReply) => {
 const kept = 1_000
 
 /** Starts a server on 127.0.0.1, which ends with the scope. */
-export const make = Effect.fnUntraced(function*<Body, E>(options: {
+export const make = Effect.fnUntraced(function*<Body>(options: {
+  readonly api: string
   readonly port: number
   readonly wire: Wire<Body>
-  readonly cannotListen: (reason: string) => E
-}): Effect.fn.Return<FakeApi<Body>, E, Scope.Scope> {
+}): Effect.fn.Return<FakeApi<Body>, ListenError, Scope.Scope> {
   const { wire } = options
   const replies: Array<Reply> = []
   const requests: Array<RecordedRequest<Body>> = []
@@ -73,7 +73,7 @@ export const make = Effect.fnUntraced(function*<Body, E>(options: {
       : sendJson(response, { status: 200, body: exchange.whole(reply) })
   })
 
-  const url = yield* listen({ port: options.port, answer, cannotListen: options.cannotListen })
+  const url = yield* listen({ api: options.api, port: options.port, answer })
   return {
     url,
     push: (...more) => Effect.sync(() => void replies.push(...more)),
