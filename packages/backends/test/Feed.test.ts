@@ -1,23 +1,15 @@
 /** The feed of a user in one process, with tasks that another process executes. */
-import { NodeRedis } from "@effect/platform-node"
-import { PgClient } from "@effect/sql-pg"
-import { assert, it } from "@effect/vitest"
-import * as PgTaskBackend from "@perennial/backends/PgTaskBackend"
-import * as RedisTaskBackend from "@perennial/backends/RedisTaskBackend"
-import { Agents, make as makeAgent } from "@perennial/domain/Agent"
-import { ConversationStore } from "@perennial/domain/ConversationStore"
+import { assert } from "@effect/vitest"
+import { make as makeAgent } from "@perennial/domain/Agent"
 import { CurrentUser } from "@perennial/domain/CurrentUser"
 import type { FeedTask, FeedUpdate } from "@perennial/domain/Feed"
 import { type TaskId, UserId } from "@perennial/domain/Ids"
-import * as MemoryConversationStore from "@perennial/domain/MemoryConversationStore"
-import type { TaskBackend } from "@perennial/domain/TaskBackend"
-import { TaskManager } from "@perennial/domain/TaskManager"
+import type { TaskManager } from "@perennial/domain/TaskManager"
 import { zero } from "@perennial/domain/Usage"
-import * as TaskRuntime from "@perennial/runtime/TaskRuntime"
-import { Context, Effect, Fiber, Layer, Logger, Queue, Stream } from "effect"
-import { randomUUID } from "node:crypto"
-import { makeSchema, withPostgres } from "./support/postgres.ts"
-import { withRedis } from "./support/redis.ts"
+import { Effect, Fiber, Queue, Stream } from "effect"
+import { onTwoProcesses } from "./support/twoProcesses.ts"
+
+type Manager = TaskManager["Service"]
 
 const agent = makeAgent("asking", (input, emit) =>
   Effect.gen(function*() {
@@ -30,20 +22,9 @@ const agent = makeAgent("asking", (input, emit) =>
 
 const as = (user: string) => Effect.provideService(CurrentUser, UserId.make(user))
 
-type Process<E> = Layer.Layer<TaskBackend, E>
-
-const crosses = Effect.fnUntraced(function*<E>(process: Process<E>) {
-  const store = Context.get(yield* Layer.build(MemoryConversationStore.layer), ConversationStore)
-  const start = Effect.map(
-    Layer.build(Layer.fresh(TaskRuntime.layer.pipe(
-      Layer.provide([Layer.fresh(process), Layer.succeed(ConversationStore, store), Agents.layer([agent])])
-    ))),
-    Context.get(TaskManager)
-  )
-  const a = yield* start
+const crosses = Effect.fnUntraced(function*(a: Manager, b: Manager) {
   const updates = yield* Queue.unbounded<FeedUpdate>()
   const others = yield* Queue.unbounded<FeedUpdate>()
-  const b = yield* start
   const follow = (user: string, into: Queue.Queue<FeedUpdate>, after?: number) =>
     Effect.flatMap(
       as(user)(b.feed({ after })),
@@ -76,27 +57,11 @@ const crosses = Effect.fnUntraced(function*<E>(process: Process<E>) {
   yield* as("alice")(a.cancel(next.id))
   yield* until(next.id, ({ status }) => status === "cancelled")
   assert.deepStrictEqual((yield* Queue.takeAll(others)).flatMap(({ tasks }) => tasks), [])
-}, Effect.scoped)
-
-const name = "P12: the feed shows the user's tasks of other processes, and nobody else's; a cursor resumes it"
-
-withPostgres("the feed on PostgreSQL", (url) => {
-  it.live(
-    name,
-    () =>
-      Effect.flatMap(
-        makeSchema(url),
-        (schema) => crosses(PgTaskBackend.layer.pipe(Layer.provide(PgClient.layer(schema))))
-      ).pipe(Effect.scoped)
-  )
 })
 
-withRedis("the feed on Redis", (url) => {
-  it.live(name, () =>
-    crosses(
-      RedisTaskBackend.layerWith({ prefix: `perennial-test:${randomUUID()}:` }).pipe(
-        Layer.provide(NodeRedis.layer({ url })),
-        Layer.provide(Logger.layer([]))
-      )
-    ))
+onTwoProcesses({
+  of: "the feed",
+  name: "P12: the feed shows the user's tasks of other processes, and nobody else's; a cursor resumes it",
+  agent,
+  test: crosses
 })
