@@ -22,6 +22,7 @@ describe("ServerConfig", () => {
         maxUserStreams: 1_000,
         maxRequests: 3_000,
         maxActiveTasks: 1_000,
+        faces: ["ai-sdk", "openai", "ag-ui"],
         operators: [],
         jwt: Option.none(),
         store: { type: "sqlite", path: ".perennial/perennial.db" },
@@ -58,6 +59,7 @@ describe("ServerConfig", () => {
         PERENNIAL_MAX_USER_STREAMS: "20",
         PERENNIAL_MAX_REQUESTS: "unlimited",
         PERENNIAL_MAX_ACTIVE_TASKS: "50",
+        PERENNIAL_FACES: "ag-ui, openai",
         PERENNIAL_STORE: "memory",
         PERENNIAL_EXECUTE: "false",
         PERENNIAL_TOKENS: "alice:secret1,bob:secret2",
@@ -91,6 +93,8 @@ describe("ServerConfig", () => {
       assert.strictEqual(config.publicUrl, "https://example.com/agents")
       assert.strictEqual(config.maxStreams, 20_000)
       assert.isFalse(config.execute)
+      assert.deepStrictEqual(config.faces, ["ag-ui", "openai"])
+      assert.deepStrictEqual((yield* loadFrom({ PERENNIAL_FACES: "none" })).faces, [])
       assert.strictEqual(config.maxRequests, undefined)
       assert.strictEqual(config.maxUserStreams, 20)
       assert.strictEqual(config.maxActiveTasks, 50)
@@ -216,6 +220,7 @@ describe("ServerConfig", () => {
       [{ HOST: "0.0.0.0" }, "HOST=0.0.0.0", "PERENNIAL_TOKENS"],
       [{ PERENNIAL_MAX_STREAMS: "0" }, "PERENNIAL_MAX_STREAMS=0", "from 1 to 1000000"],
       [{ PERENNIAL_MAX_REQUESTS: "0" }, "PERENNIAL_MAX_REQUESTS=0", "from 1 to 1000000, or unlimited"],
+      [{ PERENNIAL_FACES: "gopher" }, "PERENNIAL_FACES=gopher", "all, none, or names separated by commas: ai-sdk, "],
       [{ PERENNIAL_MAX_ACTIVE_TASKS: "none" }, "PERENNIAL_MAX_ACTIVE_TASKS=none", "from 1 to 1000000, or unlimited"],
       [{ PERENNIAL_MAX_STREAMS: "many" }, "PERENNIAL_MAX_STREAMS=many", "from 1 to 1000000"],
       [{ PERENNIAL_RETENTION: "a while" }, "PERENNIAL_RETENTION=a while", "30 days"],

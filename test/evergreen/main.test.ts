@@ -1,5 +1,6 @@
 import { NodeRedis, NodeServices } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
+import * as Faces from "@perennial/http/Faces"
 import { Context, Effect, FileSystem, Layer } from "effect"
 import { Redis } from "effect/persistence"
 import { ChildProcessSpawner } from "effect/process"
@@ -17,6 +18,24 @@ const get = (url: string) =>
     const response = await fetch(url, { signal })
     return { status: response.status, type: response.headers.get("content-type"), text: await response.text() }
   })
+
+const send = (url: string, body: object) =>
+  Effect.promise(async (signal) => {
+    const headers = { "content-type": "application/json" }
+    const response = await fetch(url, { method: "POST", headers, body: JSON.stringify(body), signal })
+    return { status: response.status, text: await response.text() }
+  })
+
+/** A request of each face, and what its answer has. */
+const faces = [
+  ["/ai-sdk/chat", { messages: [{ id: "m1", role: "user", parts: [{ type: "text", text: "Hi" }] }] }, "finishReason"],
+  ["/v1/responses", { model: "evergreen", input: "Hi", stream: true }, "event: response.completed"],
+  [
+    "/ag-ui",
+    { threadId: "t1", runId: "r1", messages: [{ id: "m1", role: "user", content: "Hi" }] },
+    "RUN_FINISHED"
+  ]
+] as const
 
 const acceptedStores = "Accepted: memory, sqlite:<path> such as sqlite:.perennial/perennial.db, "
   + "postgres://<user>:<password>@<host>/<database>, or redis://<host>:<port>."
@@ -66,6 +85,24 @@ describe("evergreen", () => {
       assert.include(text, `curl -N ${address}/chat`)
       assert.deepInclude(yield* get(`${address}/health`), { status: 200 })
       assert.deepInclude(yield* get(`${address}/`), { status: 200, type: "text/html; charset=utf-8" })
+    }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)))
+
+  it.live("serves every face, unless PERENNIAL_FACES leaves it out", () =>
+    Effect.gen(function*() {
+      const script = yield* (yield* FileSystem.FileSystem).makeTempFileScoped()
+      yield* (yield* FileSystem.FileSystem).writeFileString(script, "Hello.\n")
+      const { address } = yield* started({ PERENNIAL_SCRIPT: script })
+      for (const [path, body, frame] of faces) {
+        const { status, text } = yield* send(`${address}${path}`, body)
+        assert.strictEqual(status, 200, path)
+        assert.include(text, frame, path)
+      }
+      const none = yield* started({ PERENNIAL_FACES: "none" })
+      for (const [path, body] of faces) {
+        assert.strictEqual((yield* send(`${none.address}${path}`, body)).status, 404, path)
+      }
+      const wrong = yield* refused({ PERENNIAL_FACES: "gopher" })
+      assert.deepStrictEqual(wrong.lines, [`PERENNIAL_FACES=gopher is not valid. Accepted: ${Faces.accepted}.`])
     }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)))
 
   it.live("an operator sees the host and the process that execute a task", () =>

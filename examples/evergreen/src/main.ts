@@ -8,6 +8,7 @@
 import { NodeRuntime } from "@effect/platform-node"
 import * as StoreSetting from "@perennial/backends/StoreSetting"
 import { UserData } from "@perennial/domain/UserData"
+import * as Faces from "@perennial/http/Faces"
 import * as NodeServer from "@perennial/http/NodeServer"
 import * as NodeWebhookClient from "@perennial/http/NodeWebhookClient"
 import * as Server from "@perennial/http/Server"
@@ -53,10 +54,11 @@ const chores = ({ execute, retention, webhook: { secrets, url } }: ServerConfig)
     )
     : Layer.empty
 
-/** What can be asked for: the API, the metrics, and the web app. */
+/** What can be asked for: the API, the other protocols, the metrics, and the web app. */
 const routes = (config: ServerConfig) =>
   Layer.mergeAll(
-    Server.layerRoutes({ ...config, tickets: { secret: config.ticketSecret } }),
+    Layer.unwrap(Effect.map(Faces.load(config.faces), (faces) =>
+      Server.layerRoutes({ ...config, faces, tickets: { secret: config.ticketSecret } }))),
     Telemetry.routes(config.telemetry),
     Web.layer
   )

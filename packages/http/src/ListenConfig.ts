@@ -1,10 +1,11 @@
 /**
  * The settings of a server that come from the environment: the address to listen on, the public URL, the bound on event
- * streams, the tokens.
+ * streams, the faces, the tokens.
  *
  * @since 0.1.0
  */
 import { Config, Effect, Option, Redacted, Schema, SchemaIssue } from "effect"
+import * as Faces from "./Faces.ts"
 import { isLoopback } from "./internal/origin.ts"
 import * as Tokens from "./Tokens.ts"
 
@@ -25,6 +26,8 @@ export interface ListenConfig {
   readonly maxUserStreams: number | undefined
   /** How many requests a user may make in a minute; undefined is no limit. */
   readonly maxRequests: number | undefined
+  /** The other protocols that the server speaks. */
+  readonly faces: ReadonlyArray<Faces.Name>
   /** The secret that signs tickets for event streams, if there is one. */
   readonly ticketSecret: Redacted.Redacted | undefined
   /** The users of `PERENNIAL_OPERATORS`. Those with a token have the role in `tokens`. */
@@ -102,6 +105,7 @@ const read: Config.Config<ListenConfig> = Config.all({
     accepted: "a whole number from 1 to 1000000, or unlimited",
     parse: (value) => value === "unlimited" ? Option.some(undefined) : upToMillion(value)
   }),
+  faces: setting("PERENNIAL_FACES", { otherwise: Faces.names, accepted: Faces.accepted, parse: Faces.parse }),
   ticketSecret: Config.Redacted("PERENNIAL_TICKET_SECRET").pipe(
     Config.withDefault(Redacted.make("")),
     Config.mapEffect((secret) => {
@@ -147,8 +151,8 @@ export const configWith = ({ hasProvider = false }: Options): Config.Config<List
 
 /**
  * Reads `HOST` (127.0.0.1), `PORT` (3000), `PERENNIAL_PUBLIC_URL` (none), `PERENNIAL_MAX_STREAMS` (the default of the
- * server), `PERENNIAL_MAX_USER_STREAMS` (1,000), `PERENNIAL_MAX_REQUESTS` (3,000), `PERENNIAL_TOKENS` (none),
- * `PERENNIAL_OPERATORS` (none) and `PERENNIAL_TICKET_SECRET` (none). An empty variable counts as absent.
+ * server), `PERENNIAL_MAX_USER_STREAMS` (1,000), `PERENNIAL_MAX_REQUESTS` (3,000), `PERENNIAL_FACES` (all),
+ * `PERENNIAL_TOKENS` (none), `PERENNIAL_OPERATORS` (none) and `PERENNIAL_TICKET_SECRET` (none). An empty variable counts as absent.
  *
  * **Details** Without tokens `HOST` must be a loopback address. A wrong value is an error of one line that names the
  * variable, the value and what is accepted; tokens are never shown.

@@ -10,6 +10,7 @@ import type { TaskManager } from "@perennial/domain/TaskManager"
 import { type Config, Duration, Effect, Layer } from "effect"
 import type { HttpServer, HttpServerError } from "effect/http"
 import { createServer } from "node:http"
+import * as Faces from "./Faces.ts"
 import { layerMaxStreams } from "./internal/openFiles.ts"
 import { config } from "./ListenConfig.ts"
 import * as RateLimit from "./RateLimit.ts"
@@ -90,7 +91,8 @@ export const layer = (options: Options) =>
   }).pipe(Layer.merge(layerMaxStreams))
 
 /**
- * Serves the API on Node.js with the settings of the environment: see `ListenConfig.config`.
+ * Serves the API on Node.js with the settings of the environment: see `ListenConfig.config`. `faces` replaces the setting
+ * `PERENNIAL_FACES`.
  *
  * @since 0.1.0
  * @category layers
@@ -103,16 +105,20 @@ export const layerConfig = (
   TaskManager | ConversationStore
 > =>
   Layer.unwrap(
-    Effect.map(config, ({ host, maxRequests, maxStreams, maxUserStreams, port, publicUrl, ticketSecret, tokens }) =>
-      Server.layer({
+    Effect.gen(function*() {
+      const { host, maxRequests, maxStreams, maxUserStreams, port, publicUrl, ticketSecret, tokens, ...listen } =
+        yield* config
+      return Server.layer({
         ...options,
         maxStreams,
         maxUserStreams,
         publicUrl,
+        faces: options?.faces ?? (yield* Faces.load(listen.faces)),
         tickets: { ...options?.tickets, secret: ticketSecret }
       }).pipe(
         Layer.provide(tokens.length === 0 ? Tokens.layerLocal : Tokens.layer(tokens)),
         Layer.provide(maxRequests === undefined ? Layer.empty : RateLimit.layerMemory({ requests: maxRequests })),
         Layer.provideMerge(layer({ ...options, host, port }))
-      ))
+      )
+    })
   )

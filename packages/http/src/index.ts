@@ -57,6 +57,11 @@ export * as Face from "./Face.ts"
 /**
  * @since 0.1.0
  */
+export * as Faces from "./Faces.ts"
+
+/**
+ * @since 0.1.0
+ */
 export * as Feed from "./Feed.ts"
 
 /**

@@ -1,5 +1,6 @@
 import { NodeHttpServerRequest } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
+import * as Faces from "@perennial/http/Faces"
 import * as NodeServer from "@perennial/http/NodeServer"
 import { ConfigProvider, Context, Effect, Exit, Fiber, Latch, Layer, Scope } from "effect"
 import { HttpRouter, HttpServer, HttpServerRequest, HttpServerResponse } from "effect/http"
@@ -20,6 +21,10 @@ const ask = Effect.fnUntraced(
     return yield* Effect.promise(async () => (await fetch(`http://127.0.0.1:${port}/tasks`, { headers })).status)
   }
 )
+
+/** The OpenAPI document of a server. */
+const documentOf = ({ address }: HttpServer.HttpServer["Service"]) =>
+  Effect.promise(async () => (await fetch(`${HttpServer.formatAddress(address)}/openapi.json`)).text())
 
 describe("the idle timeout of a socket", () => {
   /** The timeout of the socket of a request, in milliseconds. */
@@ -122,4 +127,20 @@ describe("NodeServer.layerConfig", () => {
           `HOST=${HOST} is not valid. Accepted: a loopback address such as 127.0.0.1, unless PERENNIAL_TOKENS is set.`
         )
       })))
+
+  it.live("mounts the faces of PERENNIAL_FACES, by default all", () =>
+    Effect.gen(function*() {
+      const faces = Effect.fnUntraced(function*(settings: Record<string, string>) {
+        const document = yield* documentOf(yield* serve({ PORT: "0", ...settings }))
+        return ["/ai-sdk/chat", "/v1/responses", "/ag-ui"].filter((path) => document.includes(`"${path}"`))
+      })
+      assert.deepStrictEqual(yield* faces({}), ["/ai-sdk/chat", "/v1/responses", "/ag-ui"])
+      assert.deepStrictEqual(yield* faces({ PERENNIAL_FACES: "openai" }), ["/v1/responses"])
+      assert.deepStrictEqual(yield* faces({ PERENNIAL_FACES: "none" }), [])
+      const error = yield* Effect.flip(serve({ PORT: "0", PERENNIAL_FACES: "gopher" }))
+      assert.strictEqual(
+        error._tag === "ConfigError" ? error.cause.message : "",
+        `PERENNIAL_FACES=gopher is not valid. Accepted: ${Faces.accepted}.`
+      )
+    }).pipe(Effect.scoped))
 })
