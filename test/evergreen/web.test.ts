@@ -1,6 +1,7 @@
 import { NodeServices } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, FileSystem } from "effect"
+import type { Page } from "playwright-core"
 import * as Browser from "./browser.ts"
 import { started } from "./server.ts"
 
@@ -32,6 +33,19 @@ const scripted = Effect.fnUntraced(function*(text: string) {
   yield* write(text)
   return { write, settings: { PERENNIAL_STORE: `sqlite:${directory}/perennial.db`, PERENNIAL_SCRIPT: file } }
 })
+
+const say = (page: Page, text: string) =>
+  Browser.act(async () => {
+    await page.getByLabel("Message", { exact: true }).fill(text)
+    await page.keyboard.press("Enter")
+  })
+
+/** The event streams that the server has open, of all browsers. */
+const openStreams = (page: Page) =>
+  Browser.act(async () => {
+    const metrics = await page.evaluate(() => fetch("/metrics").then((response) => response.text()))
+    return Number(/^perennial_streams_open(?:\{.*\})? (\d+)$/m.exec(metrics)?.[1])
+  })
 
 describe.skipIf(!Browser.isInstalled)("evergreen's web app", () => {
   it.live("P3: two tabs, a reload and a second browser show the same whole answer, though the server is killed twice", () =>
@@ -78,26 +92,65 @@ describe.skipIf(!Browser.isInstalled)("evergreen's web app", () => {
       assert.deepStrictEqual([...me.complaints, ...other.complaints], [])
     }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)))
 
-  it.live("seven tabs of one browser are one feed and one stream for each task that they show", () =>
+  it.live("seven tabs of one browser are one feed and one stream of the conversation, also with messages that wait", () =>
     Effect.gen(function*() {
       const { settings } = yield* scripted(`@pace ${slow} millis\n${words("w", 1_000)}`)
       const { address } = yield* started(settings)
       const me = yield* Browser.visitor(yield* Browser.launch)
       const page = yield* me.open(address)
-      yield* Browser.act(async () => {
-        await page.getByLabel("Message", { exact: true }).fill("Go.")
-        await page.keyboard.press("Enter")
-        await page.locator(".messages").getByText(/w5\b/).waitFor()
-      })
+      yield* say(page, "Go.")
+      yield* Browser.act(() => page.locator(".messages").getByText(/w5\b/).waitFor())
+      yield* say(page, "And then?")
+      yield* say(page, "And at last?")
       const others = yield* Effect.forEach([1, 2, 3, 4, 5, 6], () => me.open(page.url()))
-      for (const other of others) yield* Browser.act(() => other.locator(".messages").getByText(/w8\b/).waitFor())
-      const metrics = yield* Browser.act(() =>
-        page.evaluate(() => fetch("/metrics").then((response) => response.text()))
-      )
-      const open = /^perennial_streams_open(?:\{.*\})? (\d+)$/m.exec(metrics)?.[1]
-      assert.strictEqual(open, "2", "the feed, and the stream of the task")
-      yield* Browser.act(() => page.getByRole("button", { name: "Stop" }).click())
+      for (const other of others) {
+        yield* Browser.act(() => other.locator(".messages").getByText(/w8\b/).waitFor())
+        yield* Browser.act(() => other.locator(".messages").getByText("And at last?").waitFor())
+      }
+      assert.strictEqual(yield* openStreams(page), 2, "the feed, and the stream of the conversation")
+      yield* Browser.act(() => page.getByRole("button", { name: "Remove" }).first().click())
       for (const other of others) yield* Browser.act(() => other.getByText("Stopped.").first().waitFor())
+      yield* Browser.act(() => page.getByRole("button", { name: "Stop" }).click())
+      for (const other of others) {
+        yield* Browser.act(() => other.locator(".messages").getByText(/w3\b/).nth(1).waitFor())
+      }
+      assert.deepStrictEqual(me.complaints, [])
+    }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)))
+
+  it.live("five conversations side by side are at most three streams, and each of them has its answer", () =>
+    Effect.gen(function*() {
+      const { settings } = yield* scripted("@pace 40 millis\nOne after the other.")
+      const { address } = yield* started(settings)
+      const me = yield* Browser.visitor(yield* Browser.launch)
+      const pages = yield* Effect.forEach([1, 2, 3, 4, 5], () => me.open(address))
+      for (const page of pages) yield* say(page, "Go.")
+      for (const page of pages) {
+        yield* Browser.act(() => page.getByRole("button", { name: "Copy the answer" }).waitFor())
+        yield* say(page, "Again.")
+      }
+      for (const page of pages) {
+        yield* Browser.act(() => page.getByRole("button", { name: "Copy the answer" }).nth(1).waitFor())
+        assert.deepStrictEqual(yield* Browser.answers(page), ["One after the other.", "One after the other."])
+      }
+      assert.isAtMost(yield* openStreams(pages[0] ?? (yield* me.open(address))), 4, "the feed, and three conversations")
+      assert.deepStrictEqual(me.complaints, [])
+    }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)))
+
+  it.live("how the last task failed is there after a reload, beside what it said", () =>
+    Effect.gen(function*() {
+      const { settings } = yield* scripted("The beginning.\n@tool wait {\"seconds\":0}\n---\n@fail quota")
+      const { address } = yield* started(settings)
+      const me = yield* Browser.visitor(yield* Browser.launch)
+      const page = yield* me.open(address)
+      yield* say(page, "Go.")
+      const failure = page.locator(".status.danger")
+      yield* Browser.act(() => failure.waitFor())
+      const said = yield* Browser.act(() => failure.innerText())
+      yield* Browser.act(() => page.reload())
+      yield* Browser.act(() => failure.waitFor())
+      assert.strictEqual(yield* Browser.act(() => failure.innerText()), said)
+      assert.deepStrictEqual(yield* Browser.answers(page), ["The beginning."])
+      assert.strictEqual(yield* Browser.act(() => page.getByRole("button", { name: "Again", exact: true }).count()), 1)
       assert.deepStrictEqual(me.complaints, [])
     }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)))
 })

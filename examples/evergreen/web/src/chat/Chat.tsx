@@ -7,6 +7,7 @@ import { onKeys } from "../keys.ts"
 import { later } from "../later.ts"
 import * as conversation from "../state/conversation.ts"
 import { useLists } from "../state/lists.ts"
+import { isGoing, type Live } from "../state/live.ts"
 import { shownRows } from "../state/versions.ts"
 import { Composer, type Draft, emptyDraft } from "./Composer.tsx"
 import { Messages } from "./Messages.tsx"
@@ -16,7 +17,7 @@ const ConversationActions = later(() => import("./ConversationActions.tsx"))
 
 type State = readonly ["lost" | "need" | "running", string]
 
-const stateOf = (active: ReadonlyArray<conversation.Live>, connected: boolean): State | undefined => {
+const stateOf = (active: ReadonlyArray<Live>, connected: boolean): State | undefined => {
   if (!connected) return ["lost", "Reconnecting"]
   if (active.some(({ view }) => view.toolCalls.some((call) => call.status === "waiting"))) return ["need", "Needs you"]
   if (active.length === 0) return undefined
@@ -24,7 +25,7 @@ const stateOf = (active: ReadonlyArray<conversation.Live>, connected: boolean): 
 }
 
 /** What a screen reader says: whole sentences about changes, and never the text while it is written. */
-const announcement = (state: State | undefined, live: ReadonlyArray<conversation.Live>): string => {
+const announcement = (state: State | undefined, live: ReadonlyArray<Live>): string => {
   if (state !== undefined) return state[1]
   const last = live.at(-1)?.view.status
   if (last === "completed") return "The answer is complete."
@@ -70,7 +71,7 @@ export function Chat({ id, isNew }: { readonly id: string; readonly isNew: boole
     setDraft(emptyDraft)
   }, [id, isNew])
   const rows = useMemo(() => open === undefined ? [] : shownRows(open), [open])
-  const active = useMemo(() => open?.live.filter(conversation.isGoing) ?? [], [open])
+  const active = useMemo(() => open?.live.filter(isGoing) ?? [], [open])
   const onEdit = useCallback((replaces: string, text: string) => setDraft({ text, files: [], replaces }), [])
   const onVersion = useCallback((of: string, shown: string) => conversation.showVersion(id, of, shown), [id])
   const hasOlder = open?.older !== undefined

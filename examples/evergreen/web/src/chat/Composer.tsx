@@ -4,6 +4,7 @@ import { type ClipboardEvent, type DragEvent, type KeyboardEvent, useEffect, use
 import * as api from "../api.ts"
 import { attempt } from "../attempt.ts"
 import * as conversation from "../state/conversation.ts"
+import type { Live } from "../state/live.ts"
 import { attach } from "./files.ts"
 import { FileView } from "./RowView.tsx"
 
@@ -17,7 +18,7 @@ export const emptyDraft: Draft = { text: "", files: [] }
 
 function Actions({ canSend, onInterrupt, running }: {
   readonly canSend: boolean
-  readonly running: conversation.Live | undefined
+  readonly running: Live | undefined
   readonly onInterrupt: () => void
 }) {
   if (running === undefined) {
@@ -55,7 +56,7 @@ function Actions({ canSend, onInterrupt, running }: {
 
 export function Composer({ active, draft, id, onSent, setDraft }: {
   readonly id: string
-  readonly active: ReadonlyArray<conversation.Live>
+  readonly active: ReadonlyArray<Live>
   readonly draft: Draft
   readonly setDraft: (draft: Draft) => void
   readonly onSent: () => void

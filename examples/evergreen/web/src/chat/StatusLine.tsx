@@ -3,7 +3,7 @@ import { CircleAlert, CircleSlash, Clock, Hand, RotateCcw } from "lucide-react"
 import type { ReactNode } from "react"
 import * as api from "../api.ts"
 import { attempt } from "../attempt.ts"
-import type { Live } from "../state/conversation.ts"
+import type { Live } from "../state/live.ts"
 import { Elapsed } from "../time.tsx"
 
 function Dots() {

@@ -1,7 +1,7 @@
 /** A tab's end of the hub: it tells what the tab wants, and passes on the news. */
 import { persistent } from "../later.ts"
 import { mayNotify } from "../settings.ts"
-import type { News, Wish } from "./messages.ts"
+import type { News, Place, Source, Wish } from "./messages.ts"
 // oxlint-disable-next-line import/default -- Vite makes this module
 import workerUrl from "./worker.ts?sharedworker&url"
 
@@ -14,7 +14,7 @@ const policy: Policy = (globalThis as { trustedTypes?: { createPolicy: (name: st
   .trustedTypes?.createPolicy("evergreen", { createScriptURL: (url) => url })
   ?? { createScriptURL: (url) => url }
 
-const follows = new Map<string, () => number>()
+const follows = new Map<Source, () => Place>()
 const listeners = new Set<(news: News) => void>()
 const lock = `evergreen:${crypto.randomUUID()}`
 let port: MessagePort
@@ -22,7 +22,7 @@ let port: MessagePort
 const ask = (wish: Partial<Wish> = {}): void => {
   port.postMessage({
     visible: !document.hidden || mayNotify(),
-    follows: document.hidden ? [] : [...follows].map(([taskId, cursor]) => ({ taskId, after: cursor() })),
+    follows: document.hidden ? [] : [...follows].map(([source, place]) => ({ source, after: place() })),
     lock,
     ...wish
   })
@@ -64,13 +64,13 @@ export const onNews = (listener: (news: News) => void): () => void => {
   return () => void listeners.delete(listener)
 }
 
-/** `cursor` is the seq of the last event that the tab has. It is asked again when the tab is seen again. */
-export const follow = (taskId: string, cursor: () => number): void => {
-  follows.set(taskId, cursor)
+/** `place` is that of the last event that the tab has. It is asked again when the tab is seen again. */
+export const follow = (source: Source, place: () => Place): void => {
+  follows.set(source, place)
   ask()
 }
 
-export const unfollow = (taskIds: Iterable<string>): void => {
-  for (const taskId of taskIds) follows.delete(taskId)
+export const unfollow = (source: Source): void => {
+  follows.delete(source)
   ask()
 }

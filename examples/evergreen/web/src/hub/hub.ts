@@ -1,13 +1,13 @@
 /**
- * The connections of one browser: one feed, and one event stream for each task that a visible tab shows, however many tabs
- * there are. It runs in a shared worker, or in the page where there is none.
+ * The connections of one browser: one feed, and one event stream for each conversation that a visible tab shows, however many
+ * tabs there are. It runs in a shared worker, or in the page where there is none.
  *
  * A browser opens at most six connections to a server (HTTP/1.1), and all tabs share them. The hub holds at most
- * `maxStreams`; further tasks are read in pages.
+ * `maxStreams`; further conversations are read in pages.
  */
 import * as Reader from "@perennial/http/EventReader"
 import type { ListedTask } from "../api.ts"
-import type { News, Wish } from "./messages.ts"
+import { type News, type Place, type PlacedEvent, placeOf, type Source, type Wish } from "./messages.ts"
 import { readPages } from "./pages.ts"
 
 /** With the feed there are four long connections: two are left for requests. */
@@ -28,16 +28,16 @@ interface Tab {
 const maxEvents = 2_000
 
 interface Log {
-  /** The first event has the seq `after + 1`. */
-  after: number
-  readonly events: Array<Reader.NumberedEvent>
+  /** The place before the first event. */
+  after: Place
+  readonly events: Array<PlacedEvent>
   readonly stop: AbortController
   readonly streams: boolean
   ended?: Extract<News, { readonly type: "ended" }>
 }
 
 const tabs = new Set<Tab>()
-const logs = new Map<string, Log>()
+const logs = new Map<Source, Log>()
 let feed: { readonly stop: AbortController; tasks: Map<string, ListedTask> | undefined } | undefined
 let connected = true
 
@@ -79,66 +79,77 @@ const followFeed = async (): Promise<void> => {
   if (feed === own) feed = undefined
 }
 
-const followers = (taskId: string): Array<Tab> =>
-  [...tabs].filter(({ wish }) => wish.follows.some((follow) => follow.taskId === taskId))
+const followers = (source: Source): Array<Tab> =>
+  [...tabs].filter(({ wish }) => wish.follows.some((follow) => follow.source === source))
 
-const followTask = async (taskId: string, after: number): Promise<void> => {
+async function* readStream(source: Source, after: Place, signal: AbortSignal): AsyncGenerator<PlacedEvent> {
+  if (source.startsWith("/conversations/")) {
+    return yield* Reader.readConversation(source, { ...options(signal), after: after || undefined })
+  }
+  const taskId = decodeURIComponent(source.split("/")[2] ?? "")
+  const seq = Number(after.split("/")[1] ?? 0)
+  for await (const event of Reader.read(source, { ...options(signal), after: seq })) yield { taskId, ...event }
+}
+
+const followSource = async (source: Source, after: Place): Promise<void> => {
   const streams = [...logs.values()].filter((log) => log.streams && log.ended === undefined).length < maxStreams
   const log: Log = { after, events: [], stop: new AbortController(), streams }
-  logs.set(taskId, log)
+  logs.set(source, log)
   const { signal } = log.stop
   let untold = 0
   let timer: ReturnType<typeof setTimeout> | undefined
   const flush = (): void => {
     timer = undefined
     if (untold === log.events.length || signal.aborted) return
-    tell({ type: "events", taskId, events: log.events.slice(untold) }, followers(taskId))
+    tell({ type: "events", source, events: log.events.slice(untold) }, followers(source))
     if (log.events.length > 2 * maxEvents) {
-      log.events.splice(0, log.events.length - maxEvents)
-      log.after = (log.events[0]?.seq ?? 1) - 1
+      const last = log.events.splice(0, log.events.length - maxEvents).at(-1)
+      if (last !== undefined) log.after = placeOf(last)
     }
     untold = log.events.length
   }
-  let refused: string | undefined
-  const url = `/tasks/${encodeURIComponent(taskId)}/events`
-  const read = streams ? Reader.read : readPages
+  let refused: number | undefined
   try {
-    for await (const event of read(url, { ...options(signal), after })) {
+    for await (const event of streams ? readStream(source, after, signal) : readPages(source, { after, signal })) {
       log.events.push(event)
       timer ??= setTimeout(flush, gathering)
     }
+    // The stream of a conversation ends with the conversation.
+    if (source.startsWith("/conversations/")) refused = 404
   } catch (error) {
     if (signal.aborted) return
-    refused = error instanceof Reader.Refused ? error.message : String(error)
+    refused = error instanceof Reader.Refused ? error.status : 500
   }
   clearTimeout(timer)
   flush()
-  log.ended = { type: "ended", taskId, refused }
-  tell(log.ended, followers(taskId))
+  log.ended = { type: "ended", source, refused }
+  tell(log.ended, followers(source))
 }
 
-const open = (taskId: string, after: number): void => {
-  logs.get(taskId)?.stop.abort()
-  void followTask(taskId, after)
+const open = (source: Source, after: Place): void => {
+  logs.get(source)?.stop.abort()
+  void followSource(source, after)
 }
 
-/** Gives a tab what the hub already has of a task, and reads the task if nobody does. */
-const serve = (tab: Tab, { after, taskId }: Wish["follows"][number]): void => {
-  const log = logs.get(taskId)
-  if (log === undefined || log.after > after || log.ended?.refused !== undefined) return open(taskId, after)
-  const known = log.events.filter(({ seq }) => seq > after)
-  if (known.length > 0) tell({ type: "events", taskId, events: known }, [tab])
+/** Gives a tab what the hub already has, and reads what the hub does not have. */
+const serve = (tab: Tab, { after, source }: Wish["follows"][number]): void => {
+  const log = logs.get(source)
+  if (log === undefined || log.ended?.refused !== undefined) return open(source, after)
+  const at = log.after === after ? 0 : log.events.findIndex((event) => placeOf(event) === after) + 1
+  if (at === 0 && log.after !== after) return open(source, after)
+  const known = log.events.slice(at)
+  if (known.length > 0) tell({ type: "events", source, events: known }, [tab])
   if (log.ended !== undefined) tell(log.ended, [tab])
 }
 
 /** Opens what a visible tab wants, and closes what no visible tab wants any more. */
 const settle = (): void => {
   const visible = [...tabs].filter(({ wish }) => wish.visible)
-  const wanted = new Set(visible.flatMap(({ wish }) => wish.follows.map(({ taskId }) => taskId)))
-  for (const [taskId, { stop }] of logs) {
-    if (wanted.has(taskId)) continue
+  const wanted = new Set(visible.flatMap(({ wish }) => wish.follows.map(({ source }) => source)))
+  for (const [source, { stop }] of logs) {
+    if (wanted.has(source)) continue
     stop.abort()
-    logs.delete(taskId)
+    logs.delete(source)
   }
   if (visible.length === 0) {
     feed?.stop.abort()
@@ -165,7 +176,7 @@ const accept = (tab: Tab, wish: Wish): void => {
     if (feed?.tasks !== undefined) tell({ type: "snapshot", tasks: [...feed.tasks.values()] }, [tab])
   }
   for (const follow of wish.follows) {
-    if (appeared || !before.follows.some(({ taskId }) => taskId === follow.taskId)) serve(tab, follow)
+    if (appeared || !before.follows.some(({ source }) => source === follow.source)) serve(tab, follow)
   }
 }
 
@@ -173,8 +184,9 @@ const accept = (tab: Tab, wish: Wish): void => {
 const readAgain = (): void => {
   feed?.stop.abort()
   feed = undefined
-  for (const [taskId, log] of logs) {
-    if (log.ended === undefined) open(taskId, log.events.at(-1)?.seq ?? log.after)
+  for (const [source, log] of logs) {
+    const last = log.events.at(-1)
+    if (log.ended === undefined) open(source, last === undefined ? log.after : placeOf(last))
   }
   settle()
 }

@@ -1,25 +1,15 @@
 /**
- * The conversation that the tab shows: its stored messages, and a `TaskView` for each task that was active when it was opened or
- * began since. What a view shows is not taken from the messages.
+ * The conversation that the tab shows: its stored messages, and a `Live` for each task that was active when it was opened or began
+ * since. One stream brings the events of one task after the other. What a `Live` shows is not taken from the messages.
  */
-import * as TaskView from "@perennial/domain/TaskView"
 import * as api from "../api.ts"
 import * as hub from "../hub/client.ts"
-import type { News } from "../hub/messages.ts"
+import { conversationSource, type News, type Place, type PlacedEvent, placeOf } from "../hub/messages.ts"
 import * as History from "./history.ts"
 import * as lists from "./lists.ts"
+import { accepted, isGoing, type Live, over, taskOf, withEvents, withTask } from "./live.ts"
 import { makeStore } from "./store.ts"
 import * as Unseen from "./unseen.ts"
-
-export interface Live {
-  readonly task: api.ListedTask
-  readonly view: TaskView.TaskView
-  readonly attempt: number
-  /** Milliseconds: when the execution began; before, when the task was accepted. */
-  readonly startedAt: number
-  /** What was asked, if this tab asked it: a message that waits is in no list of messages yet. */
-  readonly asked: { readonly text: string; readonly files: ReadonlyArray<api.File> } | undefined
-}
 
 export interface Open extends History.History {
   readonly id: string
@@ -49,37 +39,45 @@ export const isOpen = (id: string): boolean => store.get().open?.id === id
 const setOpen = (id: string, change: (open: Open) => Partial<Open>): void =>
   store.set(({ open }) => open?.id === id ? { open: { ...open, ...change(open) } } : {})
 
-const setLive = (taskId: string, change: (live: Live) => Partial<Live>): void =>
+const setLive = (taskId: string, change: (live: Live) => Live): void =>
   store.set(({ open }) =>
     open === undefined
       ? {}
-      : { open: { ...open, live: open.live.map((one) => one.task.id === taskId ? { ...one, ...change(one) } : one) } }
+      : { open: { ...open, live: open.live.map((one) => one.task.id === taskId ? change(one) : one) } }
   )
 
 const liveOf = (taskId: string): Live | undefined => store.get().open?.live.find((one) => one.task.id === taskId)
 
-export const isGoing = ({ view }: Live): boolean => view.status === "queued" || view.status === "running"
+/** Where the tab is in the events of the conversation. */
+let place: Place = ""
+/** Tasks that are over. Their events come again if another tab of the browser begins earlier. */
+let past = new Set<string>()
+/** Events that came before the answer to `send` that names their task. */
+let early: Array<PlacedEvent> = []
+/** The server did not have the events after the place, and the conversation was read anew. */
+let readAnew = false
 
-const follow = (task: api.ListedTask, asked?: Live["asked"]): void => {
+const add = (task: api.ListedTask, asked?: Live["asked"]): void => {
   const { open } = store.get()
-  if (open?.id !== task.conversationId || open.state !== "ready" || liveOf(task.id) !== undefined) return
-  const startedAt = Date.parse(task.createdAt)
-  const one: Live = { task, view: TaskView.empty, attempt: task.attempt, startedAt, asked }
+  if (open?.id !== task.conversationId || open.state !== "ready") return
+  if (past.has(task.id) || liveOf(task.id) !== undefined) return
   setOpen(open.id, ({ live }) => ({
-    live: [...live, one].toSorted((a, b) => a.task.createdAt < b.task.createdAt ? -1 : 1)
+    live: [...live, accepted(task, asked)].toSorted((a, b) => a.task.createdAt < b.task.createdAt ? -1 : 1)
   }))
-  hub.follow(task.id, () => liveOf(task.id)?.view.cursor ?? 0)
 }
 
-const followActive = (id: string): void => {
-  for (const task of lists.tasksOf(id)) if (lists.isActive(task)) follow(task)
+const addActive = (id: string): void => {
+  for (const task of lists.tasksOf(id)) if (lists.isActive(task)) add(task)
 }
+
+const follow = (id: string): void => hub.follow(conversationSource(id), () => place)
 
 const readReplaced = async (id: string, { messages }: History.History): Promise<ReadonlyArray<api.Message>> =>
   messages.some(({ replaces }) => replaces !== undefined) ? api.replaced(id) : []
 
 /** Whether the messages show all of a task that has ended. They have none of it if its message was replaced. */
-const isStored = ({ task, view }: Live, messages: ReadonlyArray<api.Message>): boolean => {
+const isStored = ({ isOver, task, view }: Live, messages: ReadonlyArray<api.Message>): boolean => {
+  if (isOver) return true
   const own = messages.filter(({ message, taskId }) => taskId === task.id && message.role === "assistant").length
   return own === 0 || own >= view.messages.length
 }
@@ -97,48 +95,54 @@ const readMessages = async (id: string): Promise<void> => {
       replaced,
       live: open.live.filter((one) => !done.some(({ task }) => task.id === one.task.id))
     }))
-    if (done.length > 0) hub.unfollow(done.map(({ task }) => task.id))
+    for (const { task } of done) past.add(task.id)
   } catch {
     // They are read again when the next task begins, or the tab is opened again.
   }
 }
 
-const apply = (taskId: string, events: Extract<News, { readonly type: "events" }>["events"]): void => {
-  const before = liveOf(taskId)
-  if (before === undefined) return
-  setLive(taskId, (one) => {
-    let { attempt, startedAt, view } = one
-    for (const { at, event, seq } of events) {
-      view = TaskView.apply(view, { seq, at, event })
-      if (event.type === "started" || event.type === "resumed") attempt = event.attempt
-      if (event.type === "started") startedAt = at
+const apply = (events: ReadonlyArray<PlacedEvent>): void => {
+  const { open } = store.get()
+  if (open === undefined) return
+  let hasBegun = false
+  for (const [taskId, own] of Map.groupBy(events, (event) => event.taskId)) {
+    if (past.has(taskId)) continue
+    if (liveOf(taskId) === undefined) {
+      if (open.pending.length > 0) {
+        early.push(...own)
+        continue
+      }
+      if (own[0] !== undefined) add(taskOf(own[0], open.id))
     }
-    return { view, attempt, startedAt }
-  })
-  // From here on the message that the task replaces is gone, and its own is there.
-  if (events.some(({ event, seq }) => event.type === "started" && seq > before.view.cursor)) {
-    void readMessages(before.task.conversationId)
+    const before = liveOf(taskId)?.view.cursor ?? 0
+    setLive(taskId, (one) => withEvents(one, own))
+    hasBegun ||= own.some(({ event, seq }) => event.type === "started" && seq > before)
   }
+  // From here on the message that the task replaces is gone, and its own is there.
+  if (hasBegun) void readMessages(open.id)
+}
+
+const refused = (id: string, status: number): void => {
+  if (status === 404 || readAnew) return setOpen(id, () => ({ state: status === 404 ? "missing" : "failed" }))
+  // The events after this place are not kept any more. What is stored says how everything ended.
+  reload(id)
+  readAnew = true
 }
 
 const accept = (news: News): void => {
   const { open } = store.get()
-  if (news.type === "events") apply(news.taskId, news.events)
-  else if (news.type === "ended") {
-    if (news.refused === undefined) return
-    const detail = news.refused
-    // The log is gone or was never this person's. The messages say what can be known.
-    setLive(news.taskId, ({ task, view }) => ({
-      view: lists.isActive(task)
-        ? { ...view, status: "error", error: { error: "Refused", detail, retryable: false } }
-        : { ...view, status: task.status }
-    }))
-  } else if ((news.type === "snapshot" || news.type === "changes") && open !== undefined) {
+  if (open === undefined) return
+  if (news.type === "events" && news.source === conversationSource(open.id)) {
+    const last = news.events.at(-1)
+    if (last !== undefined) place = placeOf(last)
+    apply(news.events)
+  } else if (news.type === "ended" && news.source === conversationSource(open.id)) refused(open.id, news.refused ?? 404)
+  else if (news.type === "snapshot" || news.type === "changes") {
     for (const task of news.tasks.toReversed()) {
       if (task.conversationId !== open.id) continue
-      setLive(task.id, () => ({ task }))
+      setLive(task.id, (live) => withTask(live, task))
       // The feed may be faster than the answer to `send`, which will show this message instead of the one that is being sent.
-      if (lists.isActive(task) && open.pending.length === 0) follow(task)
+      if (lists.isActive(task) && open.pending.length === 0) add(task)
     }
   }
 }
@@ -148,7 +152,11 @@ export const begin = (): void => void hub.onNews(accept)
 
 const close = (): void => {
   const { open } = store.get()
-  if (open !== undefined) hub.unfollow(open.live.map(({ task }) => task.id))
+  if (open !== undefined) hub.unfollow(conversationSource(open.id))
+  place = ""
+  past = new Set()
+  early = []
+  readAnew = false
 }
 
 /** Tells that no conversation is shown. */
@@ -164,13 +172,20 @@ const load = async (id: string): Promise<void> => {
     const { items } = await api.tasks({ conversationId: id, limit: 100 })
     const history = await History.newest(id)
     const replaced = await readReplaced(id, history)
+    if (!isOpen(id)) return
     const state = history.messages.length + items.length === 0 ? "missing" : "ready"
-    setOpen(id, () => ({ ...history, replaced, state }))
-    for (const task of items.toReversed()) {
-      // How the last task failed or was stopped is only in its log.
-      if (lists.isActive(task) || (task.status !== "completed" && task === items[0])) follow(task)
-    }
-    followActive(id)
+    const [last] = items
+    // How the last task failed or was stopped is in no message.
+    const hasFailed = last !== undefined && !lists.isActive(last) && last.status !== "completed"
+    setOpen(id, () => ({ ...history, replaced, state, live: hasFailed ? [over(last)] : [] }))
+    if (state === "missing") return
+    const oldest = items.findLastIndex(lists.isActive)
+    const before = oldest === -1 ? last : items[oldest + 1]
+    place = before === undefined ? "" : placeOf({ taskId: before.id, seq: before.lastSeq })
+    past = new Set(items.filter((task) => !lists.isActive(task)).map((task) => task.id))
+    for (const task of items.toReversed()) if (lists.isActive(task)) add(task)
+    addActive(id)
+    follow(id)
   } catch (error) {
     const missing = error instanceof api.Problem && error.status === 404
     setOpen(id, () => ({ state: missing ? "missing" : "failed" }))
@@ -189,6 +204,7 @@ export const open = (id: string): void => {
 
 /** Tries again to read a conversation. */
 export const reload = (id: string): void => {
+  hub.unfollow(conversationSource(id))
   setOpen(id, () => ({ state: "loading" }))
   void load(id)
 }
@@ -217,19 +233,29 @@ export const fresh = (id: string): void => {
 export const showVersion = (id: string, of: string, shown: string): void =>
   setOpen(id, () => ({ earlier: of === shown ? undefined : { of, shown } }))
 
+/** The first task of a conversation makes the conversation. */
+const started = (task: api.Task, asked?: Live["asked"]): void => {
+  add(task, asked)
+  if (isOpen(task.conversationId)) follow(task.conversationId)
+}
+
 export const send = async (start: api.Start): Promise<void> => {
   const { conversationId: id, files, text } = start
   const key = crypto.randomUUID()
   setOpen(id, ({ pending }) => ({ pending: [...pending, { key, text, files }], earlier: undefined }))
   try {
-    follow(await api.start(start), { text, files })
+    started(await api.start(start), { text, files })
   } finally {
     setOpen(id, ({ pending }) => ({ pending: pending.filter((one) => one.key !== key) }))
-    if (store.get().open?.pending.length === 0) followActive(id)
+    const { open } = store.get()
+    if (open?.id === id && open.pending.length === 0) {
+      addActive(id)
+      apply(early.splice(0))
+    }
   }
 }
 
 export const regenerate = async (id: string): Promise<void> => {
   setOpen(id, () => ({ earlier: undefined }))
-  follow(await api.regenerate(id))
+  started(await api.regenerate(id))
 }

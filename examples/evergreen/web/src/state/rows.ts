@@ -6,7 +6,8 @@ import type { FilePart, ReasoningPart, TextPart, ToolCallPart, ToolResultPart } 
 import type { ToolCallView } from "@perennial/domain/TaskView"
 import type { Message } from "../api.ts"
 import { type Block, Blocks } from "../text/blocks.ts"
-import type { Live, Open, Pending } from "./conversation.ts"
+import type { Open, Pending } from "./conversation.ts"
+import type { Live } from "./live.ts"
 
 export type ShownFile = Pick<typeof FilePart.Encoded, "mediaType" | "data" | "url" | "name">
 
@@ -132,6 +133,7 @@ export const storedRows = (messages: ReadonlyArray<Message>): ReadonlyArray<Row>
 
 const liveRows = (live: Live, messages: ReadonlyArray<Message>): Array<Row> => {
   const { task, view } = live
+  if (live.isOver) return [{ kind: "status", key: `${task.id}.status`, live }]
   const asked = live.asked ?? (task.preview === undefined ? undefined : { text: task.preview, files: [] })
   const id = `${task.id}/1`
   const own = messages.find((message) => message.id === id)?.message.content
@@ -189,10 +191,12 @@ export const rowsOf = ({ id, live, messages, pending }: Open): ReadonlyArray<Row
     cuts = new Map()
     cutFor = id
   }
-  const ids = new Set<string>(live.map(({ task }) => task.id))
-  const followed = [...ids].join()
+  const ids = new Set<string>(live.flatMap(({ isOver, task }) => isOver ? [] : [task.id]))
+  const overs = new Set<string>(live.flatMap(({ isOver, task }) => isOver ? [task.id] : []))
+  const followed = [...ids, "", ...overs].join()
   if (stored?.messages !== messages || stored.followed !== followed) {
-    stored = { messages, followed, rows: storedRows(messages.filter(({ taskId }) => !ids.has(taskId))) }
+    const rows = storedRows(messages.filter(({ taskId }) => !ids.has(taskId)))
+    stored = { messages, followed, rows: rows.filter((row) => row.kind !== "end" || !overs.has(row.taskId)) }
   }
   return [...stored.rows, ...live.flatMap((one) => liveRows(one, messages)), ...pending.flatMap(pendingRows)]
 }

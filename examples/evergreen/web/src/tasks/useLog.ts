@@ -3,6 +3,7 @@ import type { StoredEvent } from "@perennial/domain/TaskEvent"
 import { useEffect, useState } from "react"
 import * as api from "../api.ts"
 import * as hub from "../hub/client.ts"
+import { taskSource } from "../hub/messages.ts"
 
 export interface Log {
   readonly events: ReadonlyArray<StoredEvent>
@@ -23,14 +24,14 @@ export const useLog = (id: string): Log => {
           events.push(...page.events)
         }
         setLog({ events: [...events], state: "ready" })
-        hub.follow(id, cursor)
+        hub.follow(taskSource(id), () => `${id}/${cursor()}`)
       } catch (error) {
         const expired = error instanceof api.Problem && error.status === 410
         if (shown) setLog({ events: [], state: expired ? "expired" : "failed" })
       }
     }
     const stop = hub.onNews((news) => {
-      if (news.type !== "events" || news.taskId !== id || cursor() === 0) return
+      if (news.type !== "events" || news.source !== taskSource(id) || cursor() === 0) return
       for (const event of news.events) if (event.seq > cursor()) events.push(event)
       setLog({ events: [...events], state: "ready" })
     })
@@ -38,7 +39,7 @@ export const useLog = (id: string): Log => {
     return () => {
       shown = false
       stop()
-      hub.unfollow([id])
+      hub.unfollow(taskSource(id))
     }
   }, [id])
   return log
