@@ -5,12 +5,14 @@
 import type { Canary } from "./bugs/canary.ts"
 import { ofAgent, ofClient, ofPrivacy } from "./bugs/ofClients.ts"
 import { ofEvents } from "./bugs/ofEvents.ts"
+import { ofFollowers } from "./bugs/ofFollowers.ts"
 import { ofStore } from "./bugs/ofStore.ts"
 import { ofTasks } from "./bugs/ofTasks.ts"
 
 export const canaries: ReadonlyArray<Canary> = [
   ...ofStore,
   ...ofEvents,
+  ...ofFollowers,
   ...ofTasks,
   ...ofAgent,
   ...ofClient,

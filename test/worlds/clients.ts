@@ -8,6 +8,7 @@ import { Cause, Context, Effect, Exit, Stream } from "effect"
 import type { Commit } from "./commit.ts"
 import { Connections, type Processes } from "./connections.ts"
 import type { Dice } from "./dice.ts"
+import type { Followers } from "./followers.ts"
 import type { Act, Script } from "./plan.ts"
 import { CurrentConnections, remote } from "./remote.ts"
 import type { Actor } from "./simulation.ts"
@@ -104,10 +105,14 @@ export class Clients {
   /** The newest approval that each task asked for. */
   readonly #asked = new Map<TaskId, string>()
   readonly #open = new Set<string>()
+  readonly #followers: Followers
+  /** The conversations that are followed when they have a task. */
+  readonly #followed = new Set<string>()
 
-  constructor(world: Surroundings, dice: Dice) {
+  constructor(world: Surroundings, dice: Dice, followers: Followers) {
     this.#world = world
     this.#dice = dice
+    this.#followers = followers
     this.#actor = world.simulation.actor("clients")
     this.#connections = new Connections(world, dice, this.#actor)
     this.#context = Context.add(this.#actor.context, CurrentConnections, this.#connections)
@@ -123,7 +128,8 @@ export class Clients {
     return [...this.#open]
   }
 
-  begin({ acts, client, conversation }: Script): void {
+  begin({ acts, client, conversation, follows }: Script): void {
+    if (follows === true) this.#followed.add(conversation)
     this.#fork(
       `client ${client}`,
       Effect.forEach(
@@ -203,6 +209,7 @@ export class Clients {
     if (call.act.type !== "start") return
     call.taskId = id
     this.#known.set(call.conversation, [...this.#known.get(call.conversation) ?? [], id])
+    if (this.#followed.delete(call.conversation)) this.#followers.begin(call.conversation)
     for (let i = 0; i < call.act.readers; i++) this.#fork(`reader ${i} of ${call.name}`, this.#read(id))
   }
 

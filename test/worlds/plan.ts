@@ -60,6 +60,8 @@ export type Act =
 export interface Script {
   readonly conversation: string
   readonly client: string
+  /** Whether the client follows the conversation from its first task on. */
+  readonly follows?: boolean
   readonly acts: ReadonlyArray<Act & { readonly pause: number }>
 }
 
@@ -169,11 +171,13 @@ export const planOf = (seed: number): Plan => {
   }
   // Over HTTP, and as one message of a model, such an answer costs much and shows nothing more.
   const floods = !setting.http && !setting.llm
+  const followers = new Dice(seed, 6)
   const scripts = repeat(6, (i) => i).flatMap((i) => {
     const deletes = dice.chance(0.3)
     return repeat(1 + dice.below(2), (j) => ({
       conversation: `c${i}`,
       client: `c${i}.${j}`,
+      follows: followers.chance(setting.http ? 0.4 : 0.1),
       acts: repeat(1 + dice.below(3), () => ({
         ...act(dice, { deletes, floods }),
         pause: dice.chance(0.4) ? dice.below(20) : dice.below(5_000)

@@ -1,7 +1,6 @@
 /** The typed client of the processes of a world. Building it takes long, so that the worlds of a thread have one in common. */
 import { TaskManager } from "@perennial/domain/TaskManager"
 import * as Client from "@perennial/http/Client"
-import type { Watch } from "@perennial/http/Watch"
 import { Context, Effect, Layer } from "effect"
 import { HttpClient } from "effect/http"
 import type { Connections } from "./connections.ts"
@@ -16,10 +15,12 @@ export const CurrentConnections = Context.Reference<Connections>("test/worlds/Cu
 const server = { baseUrl: "http://world" }
 
 /** Its calls need `CurrentConnections`. */
-export const remote: { readonly manager: TaskManager["Service"]; readonly watch: Watch } = Effect.runSync(
-  Effect.all({
-    manager: TaskManager,
-    watch: Effect.map(Client.PerennialClient, ({ watch }) => watch)
+export const remote: Pick<Client.PerennialClient["Service"], "watch" | "watchConversation"> & {
+  readonly manager: TaskManager["Service"]
+} = Effect.runSync(
+  Effect.gen(function*() {
+    const { watch, watchConversation } = yield* Client.PerennialClient
+    return { manager: yield* TaskManager, watch, watchConversation }
   }).pipe(
     Effect.provide(Layer.provideMerge(Client.layerTaskManager(server), Client.layer(server))),
     Effect.provideService(

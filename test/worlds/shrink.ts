@@ -48,6 +48,9 @@ const smaller = (plan: Plan): ReadonlyArray<Plan> => [
   ...plan.http ? [{ ...plan, http: false }] : [],
   ...plan.llm ? [{ ...plan, llm: false }] : [],
   ...plan.reorders ? [{ ...plan, reorders: false }] : [],
+  ...plan.scripts.flatMap((script, i) =>
+    script.follows === true ? [withScript(plan, i, { ...script, follows: false })] : []
+  ),
   ...plan.scripts.flatMap((script, i) => smallerActs(script).map((acts) => withScript(plan, i, { ...script, acts })))
 ]
 

@@ -1,4 +1,5 @@
 /** Several processes over one store, their clients, and everything that goes wrong. A world runs until it comes to rest. */
+import { type EventPlace, placeOf } from "@perennial/domain/EventPlace"
 import { ConversationId, type MessageId, type TaskId, UserId } from "@perennial/domain/Ids"
 import type { Task } from "@perennial/domain/Task"
 import type { StoredEvent } from "@perennial/domain/TaskEvent"
@@ -6,6 +7,7 @@ import { Exit } from "effect"
 import { Clients, type History } from "./clients.ts"
 import type { Commit } from "./commit.ts"
 import { Dice } from "./dice.ts"
+import { Followers, type Following } from "./followers.ts"
 import { Network } from "./network.ts"
 import { type Fault, type Plan, quietAt } from "./plan.ts"
 import { Process } from "./process.ts"
@@ -28,6 +30,7 @@ export interface Uptime {
 export interface Observed {
   readonly plan: Plan
   readonly history: History
+  readonly followings: ReadonlyArray<Following>
   readonly commits: ReadonlyArray<Commit>
   readonly deeds: ReadonlyArray<Deed>
   /** All tasks that were accepted, also those of deleted conversations. */
@@ -63,6 +66,7 @@ export class World {
   readonly network: Network
   readonly http: boolean
   readonly #clients: Clients
+  readonly #followers: Followers
   readonly #operator: Actor
   readonly #deeds: Array<Deed> = []
   readonly #deleted = new Map<TaskId, Kept>()
@@ -78,7 +82,8 @@ export class World {
     this.simulation = new Simulation(new Dice(plan.seed, 2), { reorders: plan.reorders, traced })
     this.network = new Network(this.simulation, new Dice(plan.seed, 3), plan.weather)
     this.http = plan.http
-    this.#clients = new Clients(this, new Dice(plan.seed, 4))
+    this.#followers = new Followers(this, new Dice(plan.seed, 7))
+    this.#clients = new Clients(this, new Dice(plan.seed, 4), this.#followers)
     this.#operator = this.simulation.actor("operator")
   }
 
@@ -95,7 +100,7 @@ export class World {
     })
     for (const script of this.#plan.scripts) this.#clients.begin(script)
     this.#runUntil(() => this.#hasEnded, patience)
-    const open = this.#hasEnded ? [] : this.#open
+    const open = this.#hasEnded ? [] : [...this.#open, ...this.#behind]
     const left = open.length === 0 ? this.#rest() : []
     const tasks = new Map(this.#deleted)
     const present = new Set<TaskId>()
@@ -106,6 +111,7 @@ export class World {
     return {
       plan: this.#plan,
       history: this.#clients.history,
+      followings: this.#followers.followings,
       commits: network.commits,
       deeds: this.#deeds,
       tasks,
@@ -126,6 +132,10 @@ export class World {
     return Exit.isSuccess(exit) ? exit.value[0]?.lastSeq : undefined
   }
 
+  isDurable({ seq, taskId }: EventPlace): boolean {
+    return (this.lastSeq(taskId) ?? seq) >= seq
+  }
+
   #runUntil(done: () => boolean, millis: number): void {
     const { simulation } = this
     const until = simulation.elapsed + millis
@@ -136,6 +146,7 @@ export class World {
 
   get #hasEnded(): boolean {
     return this.simulation.elapsed > quietAt && this.#clients.open === 0 && this.#open.length === 0
+      && this.#behind.length === 0
   }
 
   get #open(): ReadonlyArray<string> {
@@ -150,6 +161,17 @@ export class World {
         (process, place) => process === undefined || !this.#up.has(process) ? `process ${place} is not up` : ""
       ).filter((what) => what !== "")
     ]
+  }
+
+  /** The followers that have not seen the end of a task. */
+  get #behind(): ReadonlyArray<string> {
+    return this.#followers.open.filter(({ conversation, seen }) => {
+      const tasks = this.network.ask(
+        this.network.backend.list({ userId: user, conversationId: ConversationId.make(conversation), limit: 1_000 })
+      )
+      const places = new Set(seen.map((stored) => `${placeOf(stored).taskId}/${stored.seq}`))
+      return Exit.isSuccess(tasks) && !tasks.value.every(({ id, lastSeq }) => places.has(`${id}/${lastSeq}`))
+    }).map(({ conversation }) => `a follower of ${conversation} waits`)
   }
 
   #tasks(conversationId?: ConversationId): ReadonlyArray<Kept> {
@@ -251,6 +273,7 @@ export class World {
   #rest(): ReadonlyArray<string> {
     const { network, simulation } = this
     const left: Array<string> = []
+    this.#followers.leave()
     const processes = this.processes.filter((process) => process !== undefined)
     // A start may have been on its way, and its task ends, too.
     this.#runUntil(() => false, restMillis)

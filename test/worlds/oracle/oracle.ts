@@ -5,6 +5,7 @@ import { checkAnswers } from "./answers.ts"
 import { checkApprovals } from "./approvals.ts"
 import { checkCommits } from "./commits.ts"
 import { checkConversations } from "./conversations.ts"
+import { checkFollowers } from "./followers.ts"
 import { checkLogs } from "./logs.ts"
 import { checkPrivacy } from "./privacy.ts"
 import { checkReaders } from "./readers.ts"
@@ -23,6 +24,7 @@ export const check = (observed: Observed): ReadonlyArray<Violation> => {
   for (const what of observed.left) broken("P11", what, ...what.match(/p\d+\.\d+/) ?? [])
   checkLogs(observed, ends, broken)
   checkReaders(observed, broken)
+  checkFollowers(observed, broken)
   checkWork(observed, broken)
   checkWaits(observed, ends, broken)
   checkAnswers(observed, ends, broken)
