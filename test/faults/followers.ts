@@ -1,20 +1,20 @@
 /**
- * Perennial's own readers, the typed client and the small `EventReader`, through the proxy before a process. They have to resume
- * exactly, and to notice silence, by themselves.
+ * Perennial's own readers, the typed client and the small `EventReader` of a task and of a conversation, through the proxy before a
+ * process. They have to resume exactly, and to notice silence, by themselves.
  */
 import { TaskId } from "@perennial/domain/Ids"
-import type { StoredEvent } from "@perennial/domain/TaskEvent"
+import { isTerminal, type StoredEvent } from "@perennial/domain/TaskEvent"
 import * as Client from "@perennial/http/Client"
 import * as EventReader from "@perennial/http/EventReader"
 import { Effect, Fiber, Layer, Schedule, Stream } from "effect"
 import { FetchHttpClient } from "effect/http"
 import { type Reading, toData } from "./observed.ts"
 import * as Page from "./page.ts"
-import { addressOf } from "./requests.ts"
+import { addressOf, insist } from "./requests.ts"
 import { type Run, violated } from "./run.ts"
 import type { Slot } from "./world.ts"
 
-export const kinds = ["client", "eventReader"] as const
+export const kinds = ["client", "eventReader", "conversationReader"] as const
 export type Kind = typeof kinds[number]
 
 /** A connection that is silent for longer is given up. Calls of tools are silent for longer, too: that costs a connection. */
@@ -23,8 +23,22 @@ const pauseMillis = 100
 
 type See = (stored: StoredEvent) => void
 
-const followers: Record<Kind, (taskId: string, at: Slot, see: See) => Effect.Effect<void, string>> = {
-  client: (taskId, at, see) =>
+interface Followed {
+  readonly taskId: string
+  readonly conversationId: string
+}
+
+/** Of an `EventReader`. */
+const optionsOf = (signal: AbortSignal): Omit<EventReader.Options, "after"> => ({
+  signal,
+  headers: Page.ofProgram,
+  maxSilence: maxSilenceMillis,
+  maxFailures: Infinity,
+  pause: () => pauseMillis
+})
+
+const followers: Record<Kind, (task: Followed, at: Slot, see: See) => Effect.Effect<void, string>> = {
+  client: ({ taskId }, at, see) =>
     Effect.gen(function*() {
       const { watch } = yield* Client.PerennialClient
       const events = watch(TaskId.make(taskId), {
@@ -38,17 +52,24 @@ const followers: Record<Kind, (taskId: string, at: Slot, see: See) => Effect.Eff
         Layer.provide(Client.layer({ baseUrl: addressOf(at, "proxied"), token: Page.token }), FetchHttpClient.layer)
       )
     ),
-  eventReader: (taskId, at, see) =>
+  eventReader: ({ taskId }, at, see) =>
     Effect.tryPromise({
       try: async (signal) => {
-        const events = EventReader.read(`${addressOf(at, "proxied")}/tasks/${taskId}/events`, {
-          signal,
-          headers: Page.ofProgram,
-          maxSilence: maxSilenceMillis,
-          maxFailures: Infinity,
-          pause: () => pauseMillis
-        })
-        for await (const stored of events) see(stored)
+        const url = `${addressOf(at, "proxied")}/tasks/${taskId}/events`
+        for await (const stored of EventReader.read(url, optionsOf(signal))) see(stored)
+      },
+      catch: String
+    }),
+  /** Reads from the first task of the conversation on, to the end of this one. */
+  conversationReader: ({ conversationId, taskId }, at, see) =>
+    Effect.tryPromise({
+      try: async (signal) => {
+        const url = `${addressOf(at, "proxied")}/conversations/${conversationId}/events`
+        for await (const { taskId: of, ...stored } of EventReader.readConversation(url, optionsOf(signal))) {
+          if (of !== taskId) continue
+          see(stored)
+          if (isTerminal(stored.event)) return
+        }
       },
       catch: String
     })
@@ -60,7 +81,8 @@ export const follow = Effect.fnUntraced(function*(run: Run, taskId: string, kind
   const reading: Reading = { reader, taskId, after: 0, seen: [], connections: 0, ended: false }
   run.readings.push(reading)
   const see: See = (stored) => void reading.seen.push({ id: stored.seq, data: run.intern(toData(stored)) })
-  const fiber = yield* followers[kind](taskId, at, see).pipe(
+  const { body: { conversationId = "" } } = yield* insist(run, { method: "GET", path: `/tasks/${taskId}` }, at)
+  const fiber = yield* followers[kind]({ taskId, conversationId }, at, see).pipe(
     Effect.andThen(Effect.sync(() => void (reading.ended = true))),
     Effect.catch((error) => violated(run, "P3", `reader ${reader} of task ${taskId} gave up: ${error}`)),
     Effect.forkScoped

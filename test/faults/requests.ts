@@ -16,6 +16,7 @@ export interface Answer {
   readonly status: number
   readonly body: {
     readonly id?: string
+    readonly conversationId?: string
     readonly status?: string
     readonly activeTaskId?: string
     readonly detail?: string
