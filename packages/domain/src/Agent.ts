@@ -140,8 +140,13 @@ export interface AgentDescription extends Schema.Schema.Type<typeof AgentDescrip
  * @since 0.1.0
  * @category models
  */
-export interface Agent {
+export interface Agent<out Output = unknown> {
   readonly agentId: AgentId
+  /**
+   * The form of the answer, if the agent promises one: it emits `output` before it completes, encoded by
+   * `Schema.toCodecJson`. `TaskManager.awaitOutput` decodes the output by this schema.
+   */
+  readonly output?: Schema.Codec<Output, unknown> | undefined
   /**
    * The longest time from the first claim of a task to its end, recoveries included. Then the task ends with
    * `DeadlineExceeded`. The limit of the runtime (`taskTimeout`) holds as well.
@@ -151,6 +156,26 @@ export interface Agent {
   readonly describe?: Effect.Effect<Omit<AgentDescription, "id">> | undefined
   readonly run: (input: AgentInput, emit: Emit) => Effect.Effect<AgentResult, AgentError>
 }
+
+/**
+ * The type of the answers of an agent, of an effect that makes it, or of its configuration. `undefined` if it promises none.
+ *
+ * **Example**
+ *
+ * ```ts
+ * import type * as Agent from "@perennial/domain/Agent"
+ * import { Schema } from "effect"
+ *
+ * const researcher = { agentId: "researcher", output: Schema.Struct({ sources: Schema.Array(Schema.String) }) }
+ * export const none: Agent.Output<typeof researcher> = { sources: [] }
+ * ```
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Output<Of> = Of extends Effect.Effect<infer Made, unknown, unknown> ? Output<Made>
+  : Of extends { readonly output?: Schema.Codec<infer Value, unknown> | undefined } ? Value
+  : undefined
 
 /**
  * The agents of this process, by id. A task records the id of its agent, so that a recovery finds the agent. A layer with

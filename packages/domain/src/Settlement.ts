@@ -7,6 +7,7 @@
  *
  * @since 0.1.0
  */
+import type { Schema } from "effect"
 import type { Decision } from "./Decision.ts"
 import type { ConversationId, TaskId } from "./Ids.ts"
 import type { AssistantMessage } from "./Message.ts"
@@ -60,6 +61,8 @@ export interface Unsettled {
   readonly calls: ReadonlyMap<string, OpenCall>
   /** The usage of all complete messages. */
   readonly usage: Usage
+  /** Of the last `output` event. */
+  readonly output?: Schema.Json | undefined
   readonly ended: boolean
 }
 
@@ -113,6 +116,8 @@ export const advance = (self: Unsettled, event: TaskEvent): Unsettled => {
       calls.delete(event.toolCallId)
       return { ...keep(self), calls }
     }
+    case "output":
+      return { ...self, output: event.output }
     default:
       return isTerminal(event) ? { ...self, ended: true } : self
   }
@@ -177,7 +182,12 @@ export const settleUnsettled = (
   for (const [toolCallId, call] of self.calls) events.push({ ...interruptedResult({ toolCallId, ...call }), ...base })
   switch (outcome.status) {
     case "completed":
-      events.push({ type: "done", ...base, usage: outcome.usage })
+      events.push({
+        type: "done",
+        ...base,
+        usage: outcome.usage,
+        ...(self.output === undefined ? {} : { output: self.output })
+      })
       break
     case "error":
       events.push({

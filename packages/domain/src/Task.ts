@@ -146,6 +146,8 @@ export const Task = Schema.Struct({
   waitingSince: Schema.optionalKey(Schema.DateTimeUtcFromString),
   /** The sum over the messages of the task so far. Absent before the first message, and in tasks of earlier versions. */
   usage: Schema.optionalKey(Usage),
+  /** The answer as a value, of the form that the agent promises (`LlmAgent`: `output`). Only of completed tasks. */
+  output: Schema.optionalKey(Schema.Json),
   /** The beginning of the text of the user's message, on one line. Absent if the message has no text. */
   preview: Schema.optionalKey(Schema.String),
   /** The title that this task gave to its conversation. */

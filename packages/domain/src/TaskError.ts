@@ -151,6 +151,21 @@ export class AgentNotFound extends Schema.TaggedError<AgentNotFound>()("AgentNot
 }
 
 /**
+ * The task has no output of the form that was asked for: it has not completed, or its agent promised another form.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class NoOutput extends Schema.TaggedError<NoOutput>()("NoOutput", {
+  taskId: TaskId,
+  problem: Schema.String
+}) {
+  override get message() {
+    return `Task "${this.taskId}" has no output of this form: ${this.problem}`
+  }
+}
+
+/**
  * The log of this task was removed by retention.
  *
  * @since 0.1.0

@@ -9,10 +9,19 @@
 import { Schema } from "effect"
 import { Decision } from "./Decision.ts"
 import { ConversationId, MessageId, messageId, TaskId } from "./Ids.ts"
+import { Cancelled, Done, Failed, Output } from "./internal/endEvents.ts"
 import { unknownFromRaw } from "./internal/unknownFromRaw.ts"
 import { AssistantMessage, ToolResultStatus } from "./Message.ts"
 import type { TerminalStatus } from "./Task.ts"
 import { Usage } from "./Usage.ts"
+
+/**
+ * The events at the end of a task.
+ *
+ * @since 0.1.0
+ * @category events
+ */
+export { Cancelled, Done, Failed, Output }
 
 const task = { taskId: TaskId, conversationId: ConversationId }
 const Seq = Schema.Natural
@@ -196,40 +205,6 @@ export const Data = Schema.Struct({ type: Schema.Literal("data"), ...task, name:
 export const Title = Schema.Struct({ type: Schema.Literal("title"), ...task, title: Schema.String })
 
 /**
- * Terminal: the task completed. `usage` is the sum over the task.
- *
- * @since 0.1.0
- * @category events
- */
-export const Done = Schema.Struct({ type: Schema.Literal("done"), ...task, usage: Usage })
-
-/**
- * Terminal: the task failed. `error` is a stable code. `detail` is a sentence that is safe to show.
- *
- * @since 0.1.0
- * @category events
- */
-export const Failed = Schema.Struct({
-  type: Schema.Literal("error"),
-  ...task,
-  error: Schema.String,
-  detail: Schema.String,
-  retryable: Schema.Boolean
-})
-
-/**
- * Terminal: the task was cancelled.
- *
- * @since 0.1.0
- * @category events
- */
-export const Cancelled = Schema.Struct({
-  type: Schema.Literal("cancelled"),
-  ...task,
-  reason: Schema.optionalKey(Schema.String)
-})
-
-/**
  * Every event type that this version knows.
  *
  * @since 0.1.0
@@ -250,6 +225,7 @@ export const Known = Schema.Union([
   Resumed,
   Data,
   Title,
+  Output,
   Done,
   Failed,
   Cancelled
@@ -349,6 +325,7 @@ export type AgentEvent = WithoutTask<
     | "retry"
     | "data"
     | "title"
+    | "output"
   >
 >
 

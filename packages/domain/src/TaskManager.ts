@@ -29,6 +29,7 @@ import {
   type IdempotencyConflict,
   type InvalidInput,
   type MessageNotFound,
+  NoOutput,
   type QueueFull,
   type StreamLost,
   type TaskBackendError,
@@ -244,6 +245,34 @@ export class TaskManager extends Context.Service<TaskManager, {
     id: ConversationId
   ) => Effect.Effect<void, ConversationNotFound | ConversationBusy | ConversationStoreError | TaskBackendError>
 }>()("@perennial/domain/TaskManager") {}
+
+/** Why the task has no output. */
+const whyNone = ({ error, output, status }: Task): string | undefined => {
+  if (status === "error") return `it ended with the error ${error?.code}. ${error?.detail}`
+  if (status === "cancelled") return "it was cancelled."
+  return output === undefined ? "its agent gave none." : undefined
+}
+
+/**
+ * Waits for the end of a task of this agent, and returns its output as a value. `agent` is the agent, its configuration, or
+ * any object with the schema as `output`. Fails with `NoOutput` if the task did not complete, or with another form of output.
+ *
+ * @since 0.1.0
+ * @category accessors
+ */
+export const awaitOutput = Effect.fn("TaskManager.awaitOutput")(function*<A>(
+  id: TaskId,
+  { output: schema }: { readonly output?: Schema.Codec<A, unknown> | undefined }
+) {
+  const { task } = yield* (yield* TaskManager).await(id)
+  if (schema === undefined) return yield* new NoOutput({ taskId: id, problem: "its agent promises none." })
+  const problem = whyNone(task)
+  if (problem !== undefined) return yield* new NoOutput({ taskId: id, problem })
+  return yield* Effect.mapError(
+    Schema.decodeUnknownEffect(Schema.toCodecJson(schema))(task.output),
+    (error) => new NoOutput({ taskId: id, problem: error.message.replaceAll(/\s+/g, " ") })
+  )
+})
 
 /**
  * The ids of running tasks, newest first, at most 10,000: `running` for a manager that has `list`.

@@ -3,7 +3,7 @@
  *
  * @since 0.1.0
  */
-import { Effect } from "effect"
+import { Effect, type Schema } from "effect"
 import type { AssistantMessage } from "./Message.ts"
 import type { Task } from "./Task.ts"
 import type { StoredEvent } from "./TaskEvent.ts"
@@ -22,6 +22,8 @@ export interface TaskResult {
   readonly message?: AssistantMessage | undefined
   /** Only of completed tasks. */
   readonly usage?: Usage | undefined
+  /** The answer as a value, as JSON. Only of completed tasks whose agent promises one. `TaskManager.awaitOutput` decodes it. */
+  readonly output?: Schema.Json | undefined
 }
 
 /** Events that are read at once. */
@@ -49,7 +51,8 @@ export const read = Effect.fnUntraced(function*<E, R>(
       const result: TaskResult = {
         task,
         ...(message === undefined ? {} : { message }),
-        ...(usage === undefined ? {} : { usage })
+        ...(usage === undefined ? {} : { usage }),
+        ...(task.output === undefined ? {} : { output: task.output })
       }
       return result
     }

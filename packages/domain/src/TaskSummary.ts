@@ -1,6 +1,6 @@
 /**
  * What the record of a task shows of its log, so that a list needs no log: the tool calls that wait for a person, the title
- * that the task gave to its conversation, and the tokens that it has used.
+ * that the task gave to its conversation, the tokens that it has used, and its output.
  *
  * The owner of a task makes the summary from its events, and stores it in the commit of the events that change it.
  *
@@ -20,7 +20,9 @@ export const TaskSummary = Schema.Struct({
   waiting: Schema.optionalKey(Schema.Array(WaitingCall)),
   title: Schema.optionalKey(Schema.String),
   /** The sum over the messages so far. */
-  usage: Schema.optionalKey(Usage.Usage)
+  usage: Schema.optionalKey(Usage.Usage),
+  /** The output, at most `maxOutputLength` characters of JSON. */
+  output: Schema.optionalKey(Schema.Json)
 })
 
 /**
@@ -36,6 +38,14 @@ export interface TaskSummary extends Schema.Schema.Type<typeof TaskSummary> {}
  * @category constants
  */
 export const maxWaiting = 100
+
+/**
+ * How large the output of a task may be, in characters of JSON: 64 Ki, nested at most 64 levels deep.
+ *
+ * @since 0.1.0
+ * @category constants
+ */
+export const maxOutputLength = 64 * 1024
 
 /**
  * The summary of a log without events.
@@ -59,6 +69,8 @@ export const advance = (self: TaskSummary, { at, event, seq }: StoredEvent): Tas
   switch (event.type) {
     case "title":
       return event.title === self.title ? self : { ...self, title: event.title }
+    case "output":
+      return { ...self, output: event.output }
     case "message": {
       const usage = self.usage === undefined ? event.usage : Usage.add(self.usage, event.usage)
       return Usage.isZero(event.usage) ? self : { ...self, usage }
@@ -90,7 +102,7 @@ export const advance = (self: TaskSummary, { at, event, seq }: StoredEvent): Tas
 export const isWaiting = (self: TaskSummary): boolean => self.waiting !== undefined
 
 /**
- * The fields of a `Task` with this status. A task that has ended waits for nobody.
+ * The fields of a `Task` with this status. A task that has ended waits for nobody. Only a completed task has an output.
  *
  * @since 0.1.0
  * @category accessors
@@ -98,10 +110,12 @@ export const isWaiting = (self: TaskSummary): boolean => self.waiting !== undefi
 export const toShown = (
   self: TaskSummary,
   status: TaskStatus
-): Pick<Task, "waiting" | "waitingSince" | "title" | "usage"> => {
-  if (isTerminal(status)) return withWaiting(self, [])
+): Pick<Task, "waiting" | "waitingSince" | "title" | "usage" | "output"> => {
+  if (status === "completed") return withWaiting(self, [])
+  const shown = self.output === undefined ? self : Struct.omit(self, ["output"])
+  if (isTerminal(status)) return withWaiting(shown, [])
   const oldest = self.waiting?.[0]
-  return oldest === undefined ? self : { ...self, waitingSince: oldest.askedAt }
+  return oldest === undefined ? shown : { ...shown, waitingSince: oldest.askedAt }
 }
 
 const Text = Schema.fromJsonString(Schema.toCodecJson(TaskSummary))

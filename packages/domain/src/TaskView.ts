@@ -77,6 +77,8 @@ export interface TaskView {
     | undefined
   readonly title?: string | undefined
   readonly usage?: Usage | undefined
+  /** The answer as a value, if the agent promises one. */
+  readonly output?: Schema.Json | undefined
   readonly error?: { readonly error: string; readonly detail: string; readonly retryable: boolean } | undefined
 }
 
@@ -197,8 +199,15 @@ const reduce = (view: TaskView, { at, event, seq }: StoredEvent): TaskView => {
       return { ...view, data: [...view.data, { seq, name: event.name, data: event.data }] }
     case "title":
       return { ...view, title: event.title }
+    case "output":
+      return { ...view, output: event.output }
     case "done":
-      return { ...clear(discard(view)), status: "completed", usage: event.usage }
+      return {
+        ...clear(discard(view)),
+        status: "completed",
+        usage: event.usage,
+        ...(event.output === undefined ? {} : { output: event.output })
+      }
     case "error":
       return {
         ...clear(discard(view)),

@@ -18,6 +18,13 @@ const settled = (log: ReadonlyArray<TaskEvent.StoredEvent>, outcome: Settlement.
   stored([...log.map(({ event }) => event), ...Settlement.settle(log, task, outcome)])
 
 describe("Settlement", () => {
+  it("the output of a completed task is in its terminal event", () => {
+    const log = stored([known({ type: "output", output: { n: 1 } }), known({ type: "output", output: { n: 2 } })])
+    assert.deepInclude(Settlement.settle(log, task, outcomes.completed).at(-1), { type: "done", output: { n: 2 } })
+    assert.notProperty(Settlement.settle(log, task, outcomes.cancelled).at(-1), "output")
+    assert.notProperty(Settlement.settle([], task, outcomes.completed).at(-1), "output")
+  })
+
   it.prop("settling is idempotent", [Moves, Status, Status], ([moves, first, second]) => {
     const log = settled(fromMoves(moves), outcomes[first])
     assert.deepStrictEqual(Settlement.settle(log, task, outcomes[second]), [])

@@ -32,6 +32,15 @@ describe("TaskSummary", () => {
     assert.deepStrictEqual(of(title("one"), title("two")), { title: "two" })
   })
 
+  it("has the last output, which is shown when the task has completed", () => {
+    const summary = of(known({ type: "output", output: null }), known({ type: "output", output: { n: 1 } }))
+    assert.deepStrictEqual(TaskSummary.decode(TaskSummary.encode(summary)), { output: { n: 1 } })
+    assert.deepStrictEqual(TaskSummary.toShown(summary, "completed"), { output: { n: 1 } })
+    for (const status of ["running", "error", "cancelled"] as const) {
+      assert.deepStrictEqual(TaskSummary.toShown(summary, status), {})
+    }
+  })
+
   it("has the sum of the usages of messages", () => {
     const usage = { ...Usage.zero, requests: 1, inputTokens: 10, outputTokens: 5 }
     assert.deepStrictEqual(of(message(usage), message(usage)), { usage: Usage.add(usage, usage) })

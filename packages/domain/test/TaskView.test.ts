@@ -180,6 +180,12 @@ describe("TaskView: events", () => {
     assert.deepStrictEqual(resumed, { attempt: 3, reason: undefined, gapMillis: undefined })
   })
 
+  it("an output is shown, of its event or of `done` alone", () => {
+    const done = known({ type: "done", usage: Usage.zero, output: { n: 2 } })
+    assert.deepStrictEqual(viewOf(known({ type: "output", output: { n: 1 } })).output, { n: 1 })
+    assert.deepStrictEqual(viewOf(done).output, { n: 2 })
+  })
+
   it("a title is shown", () => {
     assert.strictEqual(viewOf(known({ type: "title", title: "Weather" })).title, "Weather")
   })

@@ -1,6 +1,6 @@
 import { Agent } from "@perennial/domain"
 import type { AgentNotFound } from "@perennial/domain/TaskError"
-import { Context, Effect, type Layer } from "effect"
+import { Context, Effect, type Layer, Schema } from "effect"
 import { describe, expect, it } from "tstyche"
 
 class Model extends Context.Service<Model, { readonly ask: Effect.Effect<string> }>()("Model") {}
@@ -21,6 +21,22 @@ describe("Agents", () => {
     const made = Effect.as(Model, agent)
     const failing = Effect.fail("no key" as const)
     expect(Agent.Agents.layerEffect([made, failing])).type.toBe<Layer.Layer<Agent.Agents, "no key", Model>>()
+  })
+})
+
+describe("Agent.Output", () => {
+  const output = Schema.Struct({ at: Schema.Date, note: Schema.optionalKey(Schema.String) })
+  type Answer = { readonly at: Date; readonly note?: string }
+
+  it("is the type of the schema, for an agent, an effect that makes one, and a configuration", () => {
+    expect<Agent.Output<{ agentId: "a"; output: typeof output }>>().type.toBe<Answer>()
+    expect<Agent.Output<Agent.Agent<Answer>>>().type.toBe<Answer>()
+    expect<Agent.Output<Effect.Effect<Agent.Agent<Answer>, "no key", Model>>>().type.toBe<Answer>()
+  })
+
+  it("is undefined without a schema", () => {
+    expect<Agent.Output<Agent.Agent<undefined>>>().type.toBe<undefined>()
+    expect<Agent.Output<{ agentId: "a" }>>().type.toBe<undefined>()
   })
 })
 

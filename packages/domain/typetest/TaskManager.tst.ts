@@ -1,4 +1,4 @@
-import type { AgentId } from "@perennial/domain/Ids"
+import type { AgentId, TaskId } from "@perennial/domain/Ids"
 import type { UserMessage } from "@perennial/domain/Message"
 import type { StartInput } from "@perennial/domain/StartInput"
 import type { Task } from "@perennial/domain/Task"
@@ -14,6 +14,7 @@ import type {
   IdempotencyConflict,
   InvalidInput,
   MessageNotFound,
+  NoOutput,
   QueueFull,
   StreamLost,
   TaskBackendError,
@@ -22,9 +23,11 @@ import type {
   TooManyActiveTasks
 } from "@perennial/domain/TaskError"
 import type { StoredEvent } from "@perennial/domain/TaskEvent"
-import type { TaskManager } from "@perennial/domain/TaskManager"
-import type { Effect, Stream } from "effect"
+import { awaitOutput, type TaskManager } from "@perennial/domain/TaskManager"
+import { type Effect, Schema, type Stream } from "effect"
 import { describe, expect, it } from "tstyche"
+
+declare const id: TaskId
 
 type Service = TaskManager["Service"]
 /** What takes no arguments is an effect. */
@@ -81,6 +84,16 @@ describe("TaskManager", () => {
       Effect.Effect<
         Stream.Stream<StoredEvent, StreamLost>,
         TaskNotFound | EventsExpired | CursorAhead | TaskBackendError
+      >
+    >()
+  })
+
+  it("awaitOutput has the type of the answer, and a typed error for a task without it", () => {
+    expect(awaitOutput(id, { output: Schema.Struct({ at: Schema.Date }) })).type.toBe<
+      Effect.Effect<
+        { readonly at: Date },
+        NoOutput | TaskNotFound | EventsExpired | StreamLost | TaskBackendError,
+        TaskManager
       >
     >()
   })

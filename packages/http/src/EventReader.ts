@@ -100,6 +100,7 @@ const known: { readonly [Type in Exclude<TaskEvent["type"], "unknown">]: 1 } = {
   resumed: 1,
   data: 1,
   title: 1,
+  output: 1,
   done: 1,
   error: 1,
   cancelled: 1

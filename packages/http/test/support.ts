@@ -25,7 +25,7 @@ export interface Echo {
 
 /**
  * An agent that repeats the words of the user's message, one event for each word. `hold` waits for the gate, `approve`
- * waits for a decision, `title` gives the conversation a title, `break` dies of a bug, and `10x100` emits 10 batches of 100 events.
+ * waits for a decision, `output` gives an output, `title` gives the conversation a title, `break` dies of a bug, and `10x100` emits 10 batches of 100 events.
  */
 export const makeEcho = (): Echo => {
   const gate = Latch.makeUnsafe(false)
@@ -35,6 +35,7 @@ export const makeEcho = (): Echo => {
       const say = (content: string) => emit([{ type: "text", content }])
       for (const word of said === undefined ? [] : Message.text(said).split(" ")) {
         if (word === "hold") yield* gate.await
+        if (word === "output") yield* emit([{ type: "output", output: { words: 1, at: "2026-11-30T12:00:00.000Z" } }])
         if (word === "title") yield* emit([{ type: "title", title: "A title" }])
         if (word === "break") return yield* Effect.die(new Error("secret connection string"))
         if (word === "approve") {

@@ -6,10 +6,10 @@ import { AgentId, ConversationId, MessageId, TaskId } from "@perennial/domain/Id
 import type { Task } from "@perennial/domain/Task"
 import * as TaskError from "@perennial/domain/TaskError"
 import type { StoredEvent } from "@perennial/domain/TaskEvent"
-import type { TaskManager } from "@perennial/domain/TaskManager"
+import { awaitOutput, TaskManager } from "@perennial/domain/TaskManager"
 import { zero } from "@perennial/domain/Usage"
 import type { TaskLimits } from "@perennial/runtime/TaskLimits"
-import { Effect, Fiber, type Latch, Latch as Latches, type Scope, Stream } from "effect"
+import { Effect, Fiber, type Latch, Latch as Latches, Schema, type Scope, Stream } from "effect"
 
 export interface Fixture {
   readonly manager: TaskManager["Service"]
@@ -39,6 +39,26 @@ export const startAndReach = Effect.fnUntraced(
 )
 
 export const contract = (name: string, makeFixture: MakeFixture) => {
+  describe(`${name}: outputs`, () => {
+    it.live("the output of a task is in its record and its result, and has the type of a schema", () =>
+      Effect.gen(function*() {
+        const { manager } = yield* makeFixture()
+        const output = Schema.Struct({ words: Schema.Int, at: Schema.Date })
+        const { id } = yield* manager.start({ message: "output" })
+        const value = yield* Effect.provideService(awaitOutput(id, { output }), TaskManager, manager)
+        assert.deepStrictEqual(value, { words: 1, at: new Date("2026-11-30T12:00:00.000Z") })
+        const stored = { words: 1, at: "2026-11-30T12:00:00.000Z" }
+        assert.deepStrictEqual((yield* manager.await(id)).output, stored)
+        const last = (yield* read(manager, id)).at(-1)?.event
+        assert.deepInclude(last, { type: "done", output: stored })
+        const without = yield* manager.start({ message: "a" })
+        const error = yield* Effect.flip(
+          Effect.provideService(awaitOutput(without.id, { output }), TaskManager, manager)
+        )
+        assert.strictEqual(error._tag, "NoOutput")
+      }))
+  })
+
   describe(`${name}: start`, () => {
     it.live("P1, P3: stores a task, runs it, and streams each of its events once, after any seq", () =>
       Effect.gen(function*() {

@@ -27,9 +27,11 @@ import { notAnAnswer, Thrown, toReason } from "./internal/aiSdk/error.ts"
 import { type RequestSettings, toCallOptions } from "./internal/aiSdk/request.ts"
 import { finishPart, toParts, toStreamParts } from "./internal/aiSdk/response.ts"
 import {
+  CurrentAnswerForm,
   CurrentModelActivity,
   CurrentModelLimits,
   CurrentModelSettings,
+  CurrentStructuredOutput,
   from,
   type ModelLimits
 } from "./ModelSettings.ts"
@@ -41,7 +43,13 @@ import {
  * @since 0.1.0
  * @category models
  */
-export interface AiSdkSettings extends RequestSettings, ModelLimits {}
+export interface AiSdkSettings extends RequestSettings, ModelLimits {
+  /**
+   * Whether the model has structured output, also together with tools. `layer` tells agents, which ask other models for a
+   * typed answer by a tool. True by default for OpenAI and Azure, false for all other providers.
+   */
+  readonly structuredOutput?: boolean | undefined
+}
 
 /** Names of providers in OpenTelemetry's conventions, where they differ from the AI SDK's. */
 const conventional: ReadonlyMap<string, string> = new Map([
@@ -138,7 +146,7 @@ export const make = Effect.fnUntraced(function*(
       operation: { name: "chat" },
       request: { model: model.modelId, maxTokens: own.maxTokens, temperature: own.temperature }
     })
-    return toCallOptions(own, asked, target)
+    return toCallOptions(own, asked, target, yield* CurrentAnswerForm)
   })
 
   const failed = (method: string) => ({ error }: Thrown) => failWith(method, reasonOf(error))
@@ -216,8 +224,10 @@ export const layer = (
 ): Layer.Layer<LanguageModel.LanguageModel> =>
   Layer.effectContext(Effect.map(make(model, settings), (service) => {
     const { answerTokens = settings.maxTokens, contextTokens } = settings
+    const { structuredOutput = /^(?:openai|azure)\./.test(model.provider) } = settings
     return Context.make(LanguageModel.LanguageModel, service).pipe(
       Context.add(Model.ModelName, model.modelId),
-      Context.add(CurrentModelLimits, { contextTokens, answerTokens })
+      Context.add(CurrentModelLimits, { contextTokens, answerTokens }),
+      Context.add(CurrentStructuredOutput, structuredOutput ? toCodecOpenAI : undefined)
     )
   }))

@@ -22,7 +22,14 @@ import {
 import { defaultMaxTokens, type RequestSettings, toRequest } from "./internal/anthropic/request.ts"
 import { isContextFull, ResponseDecoder, toParts } from "./internal/anthropic/response.ts"
 import { eventsOf } from "./internal/anthropic/stream.ts"
-import { CurrentModelActivity, CurrentModelLimits, CurrentModelSettings, from } from "./ModelSettings.ts"
+import {
+  CurrentAnswerForm,
+  CurrentModelActivity,
+  CurrentModelLimits,
+  CurrentModelSettings,
+  CurrentStructuredOutput,
+  from
+} from "./ModelSettings.ts"
 
 /**
  * The default model.
@@ -42,6 +49,11 @@ export const defaultModel = "claude-opus-5-5"
 export interface AnthropicSettings extends RequestSettings {
   /** The size of the context: tokens of a prompt and its answer together. `layer` tells agents. 200,000 by default. */
   readonly contextTokens?: number | undefined
+  /**
+   * Whether the model has structured output, which `layer` tells agents. True by default. `false` is for older models, and for
+   * gateways without it: agents then ask for a typed answer by a tool.
+   */
+  readonly structuredOutput?: boolean | undefined
 }
 
 /**
@@ -90,7 +102,9 @@ export const make = Effect.fnUntraced(function*(
     Effect.annotateLogs(Effect.logDebug("The model answers."), { model, requestId: requestId ?? "none" })
 
   const requestOf = Effect.fnUntraced(function*(options: LanguageModel.ProviderOptions) {
-    const built = toRequest({ ...settings, ...from(yield* CurrentModelSettings), model }, options, refusedTools)
+    const form = yield* CurrentAnswerForm
+    const own = { ...settings, ...from(yield* CurrentModelSettings), model }
+    const built = toRequest(own, options, { refused: refusedTools, form })
     const { leftOut, request } = built
     for (const { name, why } of leftOut) {
       if (reported.has(name)) continue
@@ -226,7 +240,8 @@ export const layer = (options: AnthropicOptions): Layer.Layer<LanguageModel.Lang
       (model) =>
         Context.make(LanguageModel.LanguageModel, model).pipe(
           Context.add(Model.ModelName, options.model ?? defaultModel),
-          Context.add(CurrentModelLimits, limits)
+          Context.add(CurrentModelLimits, limits),
+          Context.add(CurrentStructuredOutput, options.structuredOutput === false ? undefined : toCodecAnthropic)
         )
     )
   }))

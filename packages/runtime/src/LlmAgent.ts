@@ -11,11 +11,12 @@ import { type Agent, Agents, type Emit, type ToolDescription } from "@perennial/
 import { AgentId } from "@perennial/domain/Ids"
 import type { UserMessage } from "@perennial/domain/Message"
 import type { Metadata } from "@perennial/domain/Task"
-import { Array, Context, Duration, Effect, Layer, Option, Result, type Scope } from "effect"
+import { Array, Context, Duration, Effect, Layer, Option, Result, type Schema, type Scope } from "effect"
 import { LanguageModel, Model, Tool, type Toolkit } from "effect/ai"
 import { type AgentHooks, withErrorHook, withEventHook } from "./AgentHooks.ts"
 import * as AgentTools from "./AgentTools.ts"
 import type { TitleMaker } from "./ConversationTitle.ts"
+import { FinalAnswer, toolName as finalAnswerTool } from "./internal/agent/finalAnswer.ts"
 import { toJson } from "./internal/agent/json.ts"
 import { makeLoop } from "./internal/agent/loop.ts"
 import { type ChainedModel, makeModelRequest } from "./internal/agent/modelRequest.ts"
@@ -28,9 +29,18 @@ import { TaskData } from "./TaskData.ts"
  * @since 0.1.0
  * @category models
  */
-export interface AgentConfig<Tools extends Record<string, Tool.Any> = {}> extends ModelSettings.ModelSettings {
+export interface AgentConfig<Tools extends Record<string, Tool.Any> = {}, Output = unknown>
+  extends ModelSettings.ModelSettings
+{
   readonly agentId: string
   readonly systemPrompt: string
+  /**
+   * The form of the answer. The task then ends with an output of this form: `Task.output`, `TaskManager.awaitOutput`. The
+   * model is asked for it by structured output, or else by the tool `final_answer`. If an answer is of another form, the
+   * model is told why and answers once more; then the task ends with `OutputInvalid`. An output has at most 64 Ki characters
+   * of JSON.
+   */
+  readonly output?: Schema.Codec<Output, unknown> | undefined
   /** Model requests of one task, at least 1; 6 by default. The last one may not ask for tools, so that it answers. */
   readonly maxIterations?: number | undefined
   readonly tools?: Toolkit.Toolkit<Tools> | AgentTools.AgentTools | undefined
@@ -87,7 +97,9 @@ export interface AgentConfig<Tools extends Record<string, Tool.Any> = {}> extend
  * @since 0.1.0
  * @category models
  */
-export interface AgentConfigWithModel<Tools extends Record<string, Tool.Any>, E, R> extends AgentConfig<Tools> {
+export interface AgentConfigWithModel<Tools extends Record<string, Tool.Any>, E, R, Output = unknown>
+  extends AgentConfig<Tools, Output>
+{
   /** Built once, together with the agent. */
   readonly model: Layer.Layer<LanguageModel.LanguageModel, E, R>
   /**
@@ -113,23 +125,23 @@ export type ToolServices<Tools extends Record<string, Tool.Any>> =
  * @since 0.1.0
  * @category constructors
  */
-export function make<E, R, Tools extends Record<string, Tool.Any> = {}>(
-  config: AgentConfigWithModel<Tools, E, R>
-): Effect.Effect<Agent, E, R | Scope.Scope | ToolServices<Tools>>
+export function make<E, R, Tools extends Record<string, Tool.Any> = {}, Output = undefined>(
+  config: AgentConfigWithModel<Tools, E, R, Output>
+): Effect.Effect<Agent<Output>, E, R | Scope.Scope | ToolServices<Tools>>
 /**
  * @since 0.1.0
  * @category constructors
  */
-export function make<Tools extends Record<string, Tool.Any> = {}>(
-  config: AgentConfig<Tools>
-): Effect.Effect<Agent, never, LanguageModel.LanguageModel | ToolServices<Tools>>
+export function make<Tools extends Record<string, Tool.Any> = {}, Output = undefined>(
+  config: AgentConfig<Tools, Output>
+): Effect.Effect<Agent<Output>, never, LanguageModel.LanguageModel | ToolServices<Tools>>
 /**
  * @since 0.1.0
  * @category constructors
  */
-export function make<E, R, Tools extends Record<string, Tool.Any>>(
-  config: AgentConfig<Tools> | AgentConfigWithModel<Tools, E, R>
-): Effect.Effect<Agent, E, LanguageModel.LanguageModel | R | Scope.Scope | ToolServices<Tools>> {
+export function make<E, R, Tools extends Record<string, Tool.Any>, Output>(
+  config: AgentConfig<Tools, Output> | AgentConfigWithModel<Tools, E, R, Output>
+): Effect.Effect<Agent<Output>, E, LanguageModel.LanguageModel | R | Scope.Scope | ToolServices<Tools>> {
   return Effect.gen(function*() {
     const models = "model" in config ? yield* modelsOf(config) : Array.of(yield* member)
     return fromParts(config, models, yield* toolsOf(config.tools))
@@ -171,7 +183,8 @@ const member = Effect.map(Effect.context<LanguageModel.LanguageModel>(), (contex
 const memberOf = (context: Context.Context<LanguageModel.LanguageModel>): ChainedModel => ({
   model: Context.get(context, LanguageModel.LanguageModel),
   name: Option.getOrUndefined(Context.getOption(context, Model.ModelName)),
-  limits: Context.get(context, ModelSettings.CurrentModelLimits)
+  limits: Context.get(context, ModelSettings.CurrentModelLimits),
+  structuredOutput: Context.get(context, ModelSettings.CurrentStructuredOutput)
 })
 
 const toolsOf = <Tools extends Record<string, Tool.Any>>(
@@ -181,11 +194,15 @@ const toolsOf = <Tools extends Record<string, Tool.Any>>(
   return "prepare" in tools ? Effect.succeed(tools) : AgentTools.fromToolkit(tools)
 }
 
-const fromParts = (
-  config: Omit<AgentConfig, "tools">,
+const fromParts = <Output>(
+  config: Omit<AgentConfig<{}, Output>, "tools">,
   models: Array.NonEmptyReadonlyArray<ChainedModel>,
   tools: AgentTools.AgentTools
-): Agent => {
+): Agent<Output> => {
+  const { output } = config
+  if (output !== undefined && Object.hasOwn(tools.tools, finalAnswerTool)) {
+    throw new Error(`Agent "${config.agentId}" has a tool "${finalAnswerTool}": with \`output\` this name is taken.`)
+  }
   const offered = new OfferedTools(tools)
   const run = makeLoop({
     systemPrompt: config.systemPrompt,
@@ -217,10 +234,12 @@ const fromParts = (
     maxTokens: config.maxTokens,
     maxContextTokens: config.budget?.maxContextTokens,
     userMessage: config.userMessage,
-    titles: config.titles
+    titles: config.titles,
+    final: output === undefined ? undefined : new FinalAnswer(output)
   })
   return {
     agentId: AgentId.make(config.agentId),
+    ...(output === undefined ? undefined : { output }),
     timeout: durationOf(config.timeouts?.task),
     describe: Effect.sync(() => ({
       ...(models[0].name === undefined ? undefined : { model: models[0].name }),

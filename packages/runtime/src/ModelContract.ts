@@ -30,6 +30,7 @@ import type { FakeApi } from "./FakeReply.ts"
 import { agentTests } from "./internal/modelContract/agentTests.ts"
 import { answerTests } from "./internal/modelContract/answerTests.ts"
 import { failureTests } from "./internal/modelContract/failureTests.ts"
+import { outputTests } from "./internal/modelContract/outputTests.ts"
 import { wireTests } from "./internal/modelContract/wireTests.ts"
 
 /**
@@ -73,7 +74,7 @@ export const suite = <E = never>(
     Effect.provide(Effect.scoped(Effect.flatMap(ModelUnderTest, body)), env)
 
   describe(name, () => {
-    for (const tests of [answerTests, failureTests, wireTests, agentTests]) {
+    for (const tests of [answerTests, failureTests, wireTests, agentTests, outputTests]) {
       for (const test of tests) {
         if (test.needs !== undefined && without.includes(test.needs)) continue
         if (test.clock === "test") it.effect(test.name, () => apiOf(test.body))

@@ -1,10 +1,11 @@
 /**
- * Settings of a model request, the activity of a provider, and the limits of a model. All are references: a provider may use
- * them, but does not have to.
+ * Settings of a model request, the form of its answer, the activity of a provider, and the limits of a model. All are
+ * references: a provider may use them, but does not have to.
  *
  * @since 0.1.0
  */
-import { Context, Function } from "effect"
+import { Context, Function, type JsonSchema } from "effect"
+import type { LanguageModel } from "effect/ai"
 
 /**
  * Settings of one model request. A provider uses the settings that it knows, and ignores the others.
@@ -71,6 +72,43 @@ export interface ModelLimits {
 export const CurrentModelLimits = Context.Reference<ModelLimits>(
   "@perennial/runtime/ModelSettings/CurrentModelLimits",
   { defaultValue: () => ({}) }
+)
+
+/**
+ * How the current model takes the form of an answer, if its provider has structured output: what JSON schemas can say
+ * differs from provider to provider. The layer of a provider provides it beside the `LanguageModel`. Agents ask other models
+ * for a typed answer by a tool.
+ *
+ * @since 0.1.0
+ * @category services
+ */
+export const CurrentStructuredOutput = Context.Reference<LanguageModel.CodecTransformer | undefined>(
+  "@perennial/runtime/ModelSettings/CurrentStructuredOutput",
+  { defaultValue: () => undefined }
+)
+
+/**
+ * The form of an answer, as a provider with structured output sends it.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface AnswerForm {
+  readonly name: string
+  /** Made by the transformer of `CurrentStructuredOutput`. */
+  readonly jsonSchema: JsonSchema.JsonSchema
+}
+
+/**
+ * The form of the answer that the current fiber asks for. Only a provider that has told agents of its structured output gets
+ * one.
+ *
+ * @since 0.1.0
+ * @category services
+ */
+export const CurrentAnswerForm = Context.Reference<AnswerForm | undefined>(
+  "@perennial/runtime/ModelSettings/CurrentAnswerForm",
+  { defaultValue: () => undefined }
 )
 
 /**

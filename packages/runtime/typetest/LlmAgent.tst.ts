@@ -16,32 +16,40 @@ declare const failing: Layer.Layer<LanguageModel.LanguageModel, "no key", Board>
 
 describe("LlmAgent.make", () => {
   it("requires a model, and the handlers and dependencies of its tools", () => {
-    expect(LlmAgent.make(config)).type.toBe<Effect.Effect<Agent.Agent, never, LanguageModel.LanguageModel>>()
+    expect(LlmAgent.make(config)).type.toBe<Effect.Effect<Agent.Agent<undefined>, never, LanguageModel.LanguageModel>>()
     expect(LlmAgent.make({ ...config, tools: Tools })).type.toBe<
-      Effect.Effect<Agent.Agent, never, LanguageModel.LanguageModel | Tool.Handler<"note"> | Board>
+      Effect.Effect<Agent.Agent<undefined>, never, LanguageModel.LanguageModel | Tool.Handler<"note"> | Board>
     >()
   })
 
   it("requires only a model for an `AgentTools` value", () => {
     expect(LlmAgent.make({ ...config, tools: AgentTools.empty })).type.toBe<
-      Effect.Effect<Agent.Agent, never, LanguageModel.LanguageModel>
+      Effect.Effect<Agent.Agent<undefined>, never, LanguageModel.LanguageModel>
     >()
   })
 
   it("with a model option, has the errors and requirements of that model", () => {
     expect(LlmAgent.make({ ...config, model: failing })).type.toBe<
-      Effect.Effect<Agent.Agent, "no key", Board | Scope.Scope>
+      Effect.Effect<Agent.Agent<undefined>, "no key", Board | Scope.Scope>
     >()
+  })
+})
+
+describe("output", () => {
+  it("is the type of the agent's answers", () => {
+    const made = LlmAgent.make({ ...config, output: Schema.Struct({ at: Schema.Date }), model: failing })
+    expect(made).type.toBe<Effect.Effect<Agent.Agent<{ readonly at: Date }>, "no key", Board | Scope.Scope>>()
+    expect<Agent.Output<typeof made>>().type.toBe<{ readonly at: Date }>()
   })
 })
 
 describe("fallbacks", () => {
   it("add their errors and requirements to those of the model", () => {
     expect(LlmAgent.make({ ...config, model: ScriptedModel.layer(), fallbacks: [failing] })).type.toBe<
-      Effect.Effect<Agent.Agent, "no key", Board | Scope.Scope>
+      Effect.Effect<Agent.Agent<undefined>, "no key", Board | Scope.Scope>
     >()
     expect(LlmAgent.make({ ...config, model: failing, fallbacks: [ScriptedModel.layer()] })).type.toBe<
-      Effect.Effect<Agent.Agent, "no key", Board | Scope.Scope>
+      Effect.Effect<Agent.Agent<undefined>, "no key", Board | Scope.Scope>
     >()
   })
 

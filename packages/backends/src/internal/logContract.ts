@@ -92,6 +92,29 @@ const appending = (test: Test): void => {
   )
 
   test(
+    "a completed task has its output, also when its log is removed; a task that ended otherwise has none",
+    Effect.gen(function*() {
+      const backend = yield* TaskBackend
+      const output = { text: "zero \u0000, surrogate \uD800, 🌲", list: [1.5, null, { deep: false }] }
+      const outputOf = (id: string) => Effect.map(backend.get(taskId(id)), (task) => task.output)
+      const owner = yield* begin("t1")
+      const other = yield* begin("t2", { conversationId: conversationId("c2") })
+      yield* backend.append([
+        { claim: owner, events: stored(2, text("t1", "x")), summary: { output } },
+        { claim: other, events: stored(2, text("t2", "x")), summary: { output: null } }
+      ])
+      assert.isUndefined(yield* outputOf("t1"))
+      yield* backend.finish(owner, stored(3, done("t1")))
+      yield* end(other, cancelled("t2"))
+      assert.deepStrictEqual(yield* outputOf("t1"), output)
+      assert.notProperty(yield* backend.get(taskId("t2")), "output")
+      yield* backend.prune({ finishedFor: Duration.zero, limit: 10 })
+      const [listed] = yield* backend.list({ userId: alice, status: ["completed"], limit: 10 })
+      assert.deepStrictEqual(listed?.output, output)
+    })
+  )
+
+  test(
     "P9: one commit for many tasks; an entry that may not be written changes nothing and disturbs no other",
     Effect.gen(function*() {
       const backend = yield* TaskBackend

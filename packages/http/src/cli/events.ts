@@ -49,6 +49,8 @@ const remarks = (id: TaskId, { event }: StoredEvent, command: (...args: Readonly
       ]
     case "resumed":
       return [note("Another process continues the task. The unfinished message above is void.")]
+    case "output":
+      return [note(`Output: ${json(event.output)}`)]
     case "title":
       return [note(`Title: ${brief(event.title, 200)}`)]
     default:

@@ -45,6 +45,7 @@ const printTask = Effect.fnUntraced(function*(task: Task) {
     ["conversation", task.conversationId],
     ["agent", task.agentId],
     ["title", brief(task.title ?? "", 100)],
+    ["output", task.output === undefined ? "" : brief(toJson(task.output), 100)],
     ["accepted", timeOf(task.createdAt)],
     ["changed", timeOf(task.updatedAt)],
     ["attempt", String(task.attempt)],

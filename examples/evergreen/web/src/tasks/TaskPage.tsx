@@ -55,6 +55,9 @@ function Shown({ log: { events, state }, messages, tab, task }: {
         ? <p className="none">The task has not begun: its message is not readable yet.</p>
         : <Markdown text={texts("user")} />
     case "Output":
+      if (task.output !== undefined) {
+        return <pre className="raw" tabIndex={0} role="group" aria-label="The output">{pretty(task.output)}</pre>
+      }
       return texts("assistant") === "" ? <p className="none">Nothing yet.</p> : <Markdown text={texts("assistant")} />
     case "Metadata":
       return <pre className="raw" tabIndex={0} role="group" aria-label="The record of the task">{pretty(task)}</pre>

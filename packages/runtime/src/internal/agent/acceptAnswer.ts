@@ -2,6 +2,7 @@
 import * as ContentBounds from "@perennial/domain/ContentBounds"
 import type { AssistantMessage, Message, ToolCallPart, ToolResultPart } from "@perennial/domain/Message"
 import { failed } from "../../AgentTools.ts"
+import { outcomeOf, type ReadAnswer, toolName } from "./finalAnswer.ts"
 import type { ModelAnswer } from "./modelAnswer.ts"
 import { callsOf } from "./resumePoint.ts"
 import { fitIntoEvents } from "./splitAnswer.ts"
@@ -11,13 +12,15 @@ export interface AcceptedAnswer {
   readonly message: AssistantMessage
   /** The calls to execute. */
   readonly calls: ReadonlyArray<ToolCallPart>
-  /** The results of the calls that are not executed. */
+  /** The results of the calls that are not executed: calls of `final_answer`, and calls that are refused. */
   readonly refusals: ReadonlyArray<ToolResultPart>
 }
 
 const notExecuted = (why: string) => failed(`The call was not executed: ${why}`)
 
 export const limitReached = notExecuted("the task has reached its last step.")
+
+const answered = notExecuted("the same message has the final answer.")
 
 const cutOff = notExecuted("the response was cut at its maximum length. Use shorter arguments or fewer calls.")
 
@@ -67,6 +70,8 @@ export const acceptAnswer = (answer: ModelAnswer, options: {
   readonly history: ReadonlyArray<Message>
   /** The task takes no step after this one. */
   readonly last: boolean
+  /** What the answer says about the final answer, if the agent promises one. */
+  readonly read: ReadAnswer | undefined
   /** The room for the content of one event, in characters of JSON. */
   readonly room: number
 }): AcceptedAnswer => {
@@ -74,7 +79,9 @@ export const acceptAnswer = (answer: ModelAnswer, options: {
   const bounded: AssistantMessage = { role: "assistant", content: given.content.map(boundPart) }
   const { message, tooLong } = fitIntoEvents(bounded, options.room)
   const argsOf = new Map(callsOf(given).map((call) => [call.toolCallId, call.args]))
-  const refusalOf = ({ toolCallId }: ToolCallPart) => {
+  const refusalOf = ({ tool, toolCallId }: ToolCallPart) => {
+    if (options.read !== undefined && tool === toolName) return outcomeOf(options.read)
+    if (options.read?.output !== undefined) return answered
     if (options.last) return limitReached
     if (answer.finish === "length") return cutOff
     const problem = ContentBounds.jsonProblem(argsOf.get(toolCallId))

@@ -4,7 +4,7 @@
  */
 import type { AgentError, AgentInput, AgentResult, Emit } from "@perennial/domain/Agent"
 import * as ContentBounds from "@perennial/domain/ContentBounds"
-import type { Message, ToolCallPart, UserMessage } from "@perennial/domain/Message"
+import type { AssistantMessage, Message, ToolCallPart, UserMessage } from "@perennial/domain/Message"
 import * as Settlement from "@perennial/domain/Settlement"
 import type { Metadata } from "@perennial/domain/Task"
 import type { AgentEvent } from "@perennial/domain/TaskEvent"
@@ -16,6 +16,7 @@ import type { ModelLimits } from "../../ModelSettings.ts"
 import { CurrentTaskLimits } from "../../TaskLimits.ts"
 import { acceptAnswer, limitReached } from "./acceptAnswer.ts"
 import { budgetExceeded, Meter } from "./budget.ts"
+import { asking, type FinalAnswer, missesIn, outputInvalid, type ReadAnswer } from "./finalAnswer.ts"
 import type { ModelRequests } from "./modelRequest.ts"
 import type { OfferedTools } from "./offeredTools.ts"
 import { PromptFitting } from "./promptFitting.ts"
@@ -41,10 +42,12 @@ export interface LoopOptions {
   readonly maxContextTokens: number | undefined
   readonly userMessage: ((message: UserMessage, metadata: Metadata) => UserMessage) | undefined
   readonly titles: TitleMaker | undefined
+  /** The final answer that the agent promises. */
+  readonly final: FinalAnswer | undefined
 }
 
 export const makeLoop = (options: LoopOptions) => {
-  const { callTools, maxIterations, maxSteps, titles, tools } = options
+  const { callTools, final, maxIterations, maxSteps, titles, tools } = options
   const system = Prompt.systemMessage({ content: ContentBounds.wellFormed(options.systemPrompt) })
 
   return Effect.fnUntraced(function*(input: AgentInput, emit: Emit): Effect.fn.Return<AgentResult, AgentError> {
@@ -69,7 +72,19 @@ export const makeLoop = (options: LoopOptions) => {
       })
     }
 
-    if (done.complete) return { usage }
+    if (done.hasOutput || (done.complete && final === undefined)) return { usage }
+    /** How many final answers were not of the right form, and why the last one was not: the model may repair one. */
+    let misses = final === undefined ? 0 : missesIn(history)
+    let problem: string | undefined
+    if (final !== undefined && done.complete) {
+      const read = yield* final.read(lastAnswer(history))
+      if (read.output !== undefined) {
+        yield* emitAll(emit, outputEvents(read))
+        return { usage }
+      }
+      problem = read.problem
+      if (misses > 1) return yield* outputInvalid(problem)
+    }
     if (titles !== undefined) yield* input.makeTitle(titleOf(titles, input.history))
     if (done.open.length > 0) {
       // An earlier attempt may have had more steps.
@@ -77,29 +92,44 @@ export const makeLoop = (options: LoopOptions) => {
       else yield* runTools(done.open, done.past)
     }
 
-    for (let step = done.steps + 1; step <= maxIterations; step++) {
+    // The repair of a final answer may be one step more.
+    for (let step = done.steps + 1; step <= maxIterations + Math.min(1, misses); step++) {
       if (maxSteps !== undefined && step > maxSteps) return yield* budgetExceeded(`${maxSteps} steps`)
       yield* tools.report
-      const last = step === maxIterations
+      const last = step >= maxIterations
+      const isFinal = final !== undefined && (last || misses > 0)
+      const asked = (prompt: Prompt.Prompt) => isFinal ? asking(prompt, problem) : prompt
       const meter = new Meter(usage, options.maxTotalTokens)
       const answer = yield* request({
         step,
         meter,
-        prompt: (limits) => prompts.prompt(history, limits),
-        amended: (error, limits) => prompts.amended(error, history, limits),
+        prompt: (limits) => asked(prompts.prompt(history, limits)),
+        amended: (error, limits) => {
+          const amended = prompts.amended(error, history, limits)
+          return amended === undefined ? undefined : asked(amended)
+        },
         last,
+        final,
+        isFinal,
         emit
       })
       if (answer.usage !== undefined) prompts.learn(answer.usage)
       const { spent } = meter
       usage = Usage.add(usage, spent)
-      const { calls, message, refusals } = acceptAnswer(answer, { history, last, room })
+      const read = final === undefined ? undefined : yield* final.read(answer.message)
+      const { calls, message, refusals } = acceptAnswer(answer, { history, last, read, room })
       // Refusals are written together with their message, so that a recovery does not execute these calls.
       yield* emitAll(emit, [
         ...messageEvents({ message, usage: spent, truncated: answer.finish === "length" }, room),
-        ...refusals
+        ...refusals,
+        ...outputEvents(read)
       ])
-      if (calls.length + refusals.length === 0 || last) break
+      if (read?.output !== undefined) break
+      if (read === undefined && (calls.length + refusals.length === 0 || last)) break
+      if (read?.problem !== undefined || (read !== undefined && last)) {
+        problem = read.problem
+        if (++misses > 1) return yield* outputInvalid(problem)
+      }
       history.push(message)
       if (refusals.length > 0) history.push({ role: "tool", content: refusals })
       if (calls.length > 0) yield* runTools(calls, noPast)
@@ -107,6 +137,13 @@ export const makeLoop = (options: LoopOptions) => {
     return { usage }
   })
 }
+
+const outputEvents = (read: ReadAnswer | undefined): ReadonlyArray<AgentEvent> =>
+  read?.output === undefined ? [] : [{ type: "output", output: read.output }]
+
+/** The last message of the model. */
+const lastAnswer = (history: ReadonlyArray<Message>): AssistantMessage =>
+  history.findLast((message) => message.role === "assistant") ?? { role: "assistant", content: [] }
 
 /** The history as the model sees it. */
 const shown = (

@@ -3,13 +3,19 @@ import { AgentError, type Emit } from "@perennial/domain/Agent"
 import type { AssistantMessage } from "@perennial/domain/Message"
 import type * as Usage from "@perennial/domain/Usage"
 import { Array, Channel, Clock, Context, Duration, Effect, Pull } from "effect"
-import { AiError, type LanguageModel, Prompt, type Response, type Toolkit } from "effect/ai"
+import { AiError, type LanguageModel, Prompt, type Response, type Tool, type Toolkit } from "effect/ai"
 import * as ModelError from "../../ModelError.ts"
-import { CurrentModelActivity, CurrentModelSettings, type ModelSettings } from "../../ModelSettings.ts"
+import {
+  CurrentAnswerForm,
+  CurrentModelActivity,
+  CurrentModelSettings,
+  type ModelSettings
+} from "../../ModelSettings.ts"
 import { CurrentTaskLimits } from "../../TaskLimits.ts"
 import { toPromptMessage } from "../history/promptMessages.ts"
 import { AnswerParts, type Part, usageOf } from "./answerParts.ts"
 import type { Meter } from "./budget.ts"
+import type { AskedForm } from "./finalAnswer.ts"
 import { IdleTimeout } from "./idleTimeout.ts"
 import { emptyAnswer } from "./modelError.ts"
 import type { OfferedTools } from "./offeredTools.ts"
@@ -36,6 +42,10 @@ export interface ModelRequest {
   readonly prompt: Prompt.Prompt
   /** The model may not ask for tools any more. */
   readonly last: boolean
+  /** The form of the final answer, if the agent promises one. */
+  readonly form: AskedForm | undefined
+  /** The model has to give its final answer now. */
+  readonly isFinal: boolean
   readonly emit: Emit
 }
 
@@ -86,15 +96,29 @@ const unreachable = (description: string) =>
     reason: new AiError.NetworkError({ reason: "TransportError", method: "POST", url: "", description })
   })
 
+const toolsOf = (
+  tools: Readonly<Record<string, Tool.Any>>,
+  { form }: ModelRequest
+): Readonly<Record<string, Tool.Any>> => form?.type === "tool" ? { ...tools, [form.tool.name]: form.tool } : tools
+
+const toolChoiceOf = (
+  tools: Readonly<Record<string, Tool.Any>>,
+  { form, isFinal, last }: ModelRequest
+): LanguageModel.ToolChoice<never> => {
+  // The names of tools are not known as types here.
+  if (form?.type === "tool" && isFinal) return { tool: form.tool.name as never }
+  return (last || isFinal) && Object.keys(tools).length > 0 ? "none" : "auto"
+}
+
 export const makeModelAnswer = (options: ModelAnswerOptions) => {
-  const streamOf = (model: LanguageModel.LanguageModel, { last, prompt }: ModelRequest) => {
-    const { tools } = options.tools
+  const streamOf = (model: LanguageModel.LanguageModel, asked: ModelRequest) => {
+    const tools = toolsOf(options.tools.tools, asked)
     // Calls are not resolved by the model service, so only the names and schemas are read.
     const toolkit: Toolkit.WithHandler<{}> = { tools, handle: () => Effect.die("not resolved here") }
     return model.streamText({
-      prompt,
+      prompt: asked.prompt,
       toolkit,
-      toolChoice: last && Object.keys(tools).length > 0 ? "none" : "auto",
+      toolChoice: toolChoiceOf(tools, asked),
       disableToolCallResolution: true,
       toolCallValidation: "deferred"
     })
@@ -135,6 +159,7 @@ export const makeModelAnswer = (options: ModelAnswerOptions) => {
       ).pipe(
         Effect.provideContext(context.pipe(
           Context.add(CurrentModelSettings, options.settings),
+          Context.add(CurrentAnswerForm, asked.form?.type === "native" ? asked.form.form : undefined),
           Context.add(CurrentModelActivity, () => idle.touch())
         ))
       )

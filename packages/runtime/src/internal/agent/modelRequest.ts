@@ -3,6 +3,7 @@ import type { AgentError } from "@perennial/domain/Agent"
 import { type Array, Clock, Duration, Effect, Random, Result } from "effect"
 import { AiError, type LanguageModel, type Prompt } from "effect/ai"
 import type { ModelLimits } from "../../ModelSettings.ts"
+import type { FinalAnswer } from "./finalAnswer.ts"
 import { makeModelAnswer, type ModelAnswer, type ModelAnswerOptions, type ModelRequest } from "./modelAnswer.ts"
 import { fromAiError, isTooLong, isUnavailable, modelErrorCode } from "./modelError.ts"
 import { fromError } from "./retryAfter.ts"
@@ -13,9 +14,13 @@ export interface ChainedModel {
   /** Undefined if the layer of the model does not provide it. */
   readonly name: string | undefined
   readonly limits: ModelLimits
+  /** Undefined if the provider has no structured output. */
+  readonly structuredOutput: LanguageModel.CodecTransformer | undefined
 }
 
-export interface ChainRequest extends Omit<ModelRequest, "prompt"> {
+export interface ChainRequest extends Omit<ModelRequest, "prompt" | "form"> {
+  /** The final answer that the agent promises. */
+  readonly final: FinalAnswer | undefined
   /** The step of the task that the answer completes, from 1. */
   readonly step: number
   readonly prompt: (limits: ModelLimits) => Prompt.Prompt
@@ -72,10 +77,12 @@ export const makeModelRequest = (options: ModelRequestOptions): ModelRequests =>
   const answer = makeModelAnswer(options)
 
   /** Asks a model once. Readers see when the request begins. */
-  const attempt = ({ model, name }: ChainedModel, asked: ChainRequest, tryNumber: number, prompt: Prompt.Prompt) => {
-    const { emit, last, meter, step } = asked
+  const attempt = (chained: ChainedModel, asked: ChainRequest, tryNumber: number, prompt: Prompt.Prompt) => {
+    const { model, name, structuredOutput } = chained
+    const { emit, final, isFinal, last, meter, step } = asked
+    const form = final?.formFor(structuredOutput)
     const begun = emit([{ type: "model_request", step, tryNumber, ...(name === undefined ? {} : { model: name }) }])
-    return Effect.flatMap(begun, () => answer(model, { emit, last, meter, prompt }))
+    return Effect.flatMap(begun, () => answer(model, { emit, form, isFinal, last, meter, prompt }))
   }
 
   const pause = Effect.fnUntraced(function*(failures: number) {

@@ -13,6 +13,8 @@ export interface ResumePoint {
   readonly past: ReadonlyMap<string, PastCall>
   /** The last complete message asked for no tools, so that nothing is left to do. */
   readonly complete: boolean
+  /** The final answer was given in the form that the agent promises. */
+  readonly hasOutput: boolean
 }
 
 /** The past of calls that are new. */
@@ -56,6 +58,7 @@ export const resumePoint = (journal: ReadonlyArray<StoredEvent>): ResumePoint =>
     steps,
     open: calls.filter((call) => !answered.has(call.toolCallId)),
     past: past.size === 0 ? noPast : past,
-    complete: steps > 0 && calls.length === 0
+    complete: steps > 0 && calls.length === 0,
+    hasOutput: journal.some(({ event }) => event.type === "output")
   }
 }

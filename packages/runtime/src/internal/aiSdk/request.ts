@@ -13,7 +13,7 @@ import { Option, Predicate, Result, Schema } from "effect"
 import { type LanguageModel, type Prompt, Tool } from "effect/ai"
 import { toCodecOpenAI } from "effect/ai/OpenAiStructuredOutput"
 import { Base64 } from "effect/encoding"
-import type { ModelSettings } from "../../ModelSettings.ts"
+import type { AnswerForm, ModelSettings } from "../../ModelSettings.ts"
 
 /** What the request depends on beside the prompt. */
 export interface Target {
@@ -177,19 +177,30 @@ const reasoningOf = ({ effort, thinking }: ModelSettings): Pick<LanguageModelV4C
   return effort === undefined ? {} : { reasoning: effort }
 }
 
+const toResponseFormat = (
+  format: LanguageModel.ProviderOptions["responseFormat"],
+  form: AnswerForm | undefined
+): Pick<LanguageModelV4CallOptions, "responseFormat"> => {
+  if (format.type === "json") {
+    return {
+      responseFormat: { type: "json", name: format.objectName, schema: toCodecOpenAI(format.schema).jsonSchema }
+    }
+  }
+  return form === undefined ? {} : { responseFormat: { type: "json", name: form.name, schema: form.jsonSchema } }
+}
+
 export const toCallOptions = (
   settings: RequestSettings,
   asked: Pick<LanguageModel.ProviderOptions, "prompt" | "tools" | "toolChoice" | "responseFormat">,
-  target: Target
+  target: Target,
+  form?: AnswerForm
 ): LanguageModelV4CallOptions => {
   const { headers, maxTokens, providerOptions, temperature } = settings
-  const { responseFormat: format, tools } = asked
+  const { tools } = asked
   return {
     prompt: asked.prompt.content.flatMap((message) => toMessages(message, target)),
     ...(tools.length === 0 ? {} : { tools: tools.map(toTool), toolChoice: toToolChoice(asked.toolChoice) }),
-    ...(format.type === "text" ? {} : {
-      responseFormat: { type: "json", name: format.objectName, schema: toCodecOpenAI(format.schema).jsonSchema }
-    }),
+    ...toResponseFormat(asked.responseFormat, form),
     ...(maxTokens === undefined ? {} : { maxOutputTokens: maxTokens }),
     ...(temperature === undefined ? {} : { temperature }),
     ...(providerOptions === undefined ? {} : { providerOptions }),

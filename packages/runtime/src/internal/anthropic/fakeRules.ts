@@ -41,6 +41,7 @@ const Body = Schema.Struct({
   tools: Schema.optionalKey(Schema.Array(Tool)),
   cache_control,
   temperature: Schema.optionalKey(Schema.Unknown),
+  tool_choice: Schema.optionalKey(Schema.Struct({ type: Schema.String })),
   thinking: Schema.optionalKey(Schema.Struct({
     type: Schema.Literals(["adaptive", "disabled", "enabled", "between_tools"]),
     budget_tokens: Schema.optionalKey(Schema.Int)
@@ -66,7 +67,13 @@ const emptyProblem = (turn: Turn, at: number): string | undefined => {
     : undefined
 }
 
-const settingsProblem = ({ max_tokens: maxTokens, temperature, thinking }: Body): string | undefined => {
+const settingsProblem = (
+  { max_tokens: maxTokens, temperature, thinking, tool_choice: choice }: Body
+): string | undefined => {
+  const isForced = choice?.type === "any" || choice?.type === "tool"
+  if (isForced && (thinking?.type ?? "disabled") !== "disabled") {
+    return "Thinking may not be enabled when tool_choice forces tool use."
+  }
   if (maxTokens < 1) return "max_tokens: Input should be greater than or equal to 1"
   if (temperature !== undefined) return "temperature: Extra inputs are not permitted"
   if (thinking?.type !== "enabled") return undefined

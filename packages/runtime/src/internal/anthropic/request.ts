@@ -2,7 +2,7 @@
 import type Anthropic from "@anthropic-ai/sdk"
 import type { LanguageModel, Tool } from "effect/ai"
 import { toCodecAnthropic } from "effect/ai/AnthropicStructuredOutput"
-import type { ModelSettings } from "../../ModelSettings.ts"
+import type { AnswerForm, ModelSettings } from "../../ModelSettings.ts"
 import { type PartPosition, toMessages, type Turn } from "./messages.ts"
 import { type LeftOut, toToolChoice, toTools } from "./tools.ts"
 
@@ -33,13 +33,19 @@ const mayThink = (messages: ReadonlyArray<Turn>): boolean => {
 
 const toOutputConfig = (
   settings: RequestSettings,
-  format: LanguageModel.ProviderOptions["responseFormat"]
-): Anthropic.OutputConfig => ({
-  ...(settings.effort === undefined ? {} : { effort: settings.effort }),
-  ...(format.type === "json"
-    ? { format: { type: "json_schema", schema: toCodecAnthropic(format.schema).jsonSchema } }
-    : {})
-})
+  format: LanguageModel.ProviderOptions["responseFormat"],
+  form: AnswerForm | undefined
+): Anthropic.OutputConfig => {
+  const schema = format.type === "json" ? toCodecAnthropic(format.schema).jsonSchema : form?.jsonSchema
+  return {
+    ...(settings.effort === undefined ? {} : { effort: settings.effort }),
+    ...(schema === undefined ? {} : { format: { type: "json_schema", schema } })
+  }
+}
+
+/** A model that thinks cannot be forced to call a tool: the API refuses it. The prompt asks for the call. */
+const mayForce = (thinking: Anthropic.ThinkingConfigParam | undefined): boolean =>
+  thinking === undefined || thinking.type === "disabled"
 
 const toThinking = (
   thinking: Exclude<RequestSettings["thinking"], undefined>
@@ -60,7 +66,10 @@ export interface BuiltRequest {
 export const toRequest = (
   settings: RequestSettings & { readonly model: string },
   options: Pick<LanguageModel.ProviderOptions, "prompt" | "tools" | "toolChoice" | "responseFormat">,
-  refused: WeakMap<Tool.Any, string> = new WeakMap()
+  { form, refused = new WeakMap() }: {
+    readonly refused?: WeakMap<Tool.Any, string>
+    readonly form?: AnswerForm | undefined
+  } = {}
 ): BuiltRequest => {
   const { leftOut, sent, tools } = toTools(options.tools, refused)
   const { system, turns } = toMessages(options.prompt, settings.model, tools.map((tool) => tool.name))
@@ -70,18 +79,20 @@ export const toRequest = (
     : { cache_control: { type: "ephemeral" as const, ttl: settings.promptCache ?? "5m" as const } }
   // Tools and system prompt are the same for every conversation, so they get a cache entry of their own.
   if (lastSystem !== undefined) system[system.length - 1] = { ...lastSystem, ...cache }
-  const thinking = settings.thinking === undefined ? undefined : toThinking(settings.thinking)
-  const output = toOutputConfig(settings, options.responseFormat)
+  const wanted = settings.thinking === undefined ? undefined : toThinking(settings.thinking)
+  const thinking = wanted?.type !== "enabled" || mayThink(turns) ? wanted : { type: "disabled" as const }
+  const choice = toToolChoice(options.toolChoice)
+  const isForced = choice.type === "any" || choice.type === "tool"
+  const toolChoice = isForced && !mayForce(thinking) ? { type: "auto" as const } : choice
+  const output = toOutputConfig(settings, options.responseFormat, form)
   const request: Anthropic.MessageCreateParamsNonStreaming = {
     model: settings.model,
     max_tokens: settings.maxTokens ?? defaultMaxTokens,
     messages: turns.map(({ content, role }) => ({ role, content })),
     ...cache,
     ...(system.length === 0 ? {} : { system }),
-    ...(tools.length === 0 ? {} : { tools: [...tools], tool_choice: toToolChoice(options.toolChoice) }),
-    ...(thinking === undefined
-      ? {}
-      : { thinking: thinking.type !== "enabled" || mayThink(turns) ? thinking : { type: "disabled" } }),
+    ...(tools.length === 0 ? {} : { tools: [...tools], tool_choice: toolChoice }),
+    ...(thinking === undefined ? {} : { thinking }),
     ...(Object.keys(output).length === 0 ? {} : { output_config: output })
   }
   return {

@@ -6,6 +6,7 @@ import { AgentError } from "@perennial/domain/Agent"
 import * as ContentBounds from "@perennial/domain/ContentBounds"
 import type { ConversationId, TaskId } from "@perennial/domain/Ids"
 import { type AgentEvent, Known } from "@perennial/domain/TaskEvent"
+import { maxOutputLength } from "@perennial/domain/TaskSummary"
 import { Schema } from "effect"
 
 const isKnown = Schema.is(Known)
@@ -22,7 +23,8 @@ const agentTypes: ReadonlySet<string> = new Set<AgentEvent["type"]>([
   "model_request",
   "retry",
   "data",
-  "title"
+  "title",
+  "output"
 ])
 
 /** JSON may be nested to its bound in the fields of an event, and in the parts of its message. */
@@ -30,11 +32,15 @@ const maxDepth = ContentBounds.maxDepth + 8
 
 type Ids = { readonly taskId: TaskId; readonly conversationId: ConversationId }
 
+/** The record of the task has the output. */
+const isLargeOutput = (event: AgentEvent): boolean =>
+  event.type === "output" && ContentBounds.jsonProblem(event.output, maxOutputLength) !== undefined
+
 /** Chunks are frequent and have one field. Other events are checked with their schema. */
 const isWellFormed = (event: AgentEvent, { conversationId, taskId }: Ids): boolean =>
   event.type === "text" || event.type === "reasoning"
     ? typeof event.content === "string"
-    : agentTypes.has(event.type) && !ContentBounds.isTooDeep(event, maxDepth) &&
+    : agentTypes.has(event.type) && !ContentBounds.isTooDeep(event, maxDepth) && !isLargeOutput(event) &&
       isKnown({ ...event, taskId, conversationId, ...(event.type === "retry" ? { discardAfter: 0 } : {}) })
 
 /** Why events of an agent are refused. Undefined if they are accepted. */
