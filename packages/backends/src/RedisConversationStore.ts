@@ -15,6 +15,7 @@ import { ConversationNotFound } from "@perennial/domain/TaskError"
 import { DateTime, Effect, Layer, Option, type Scope } from "effect"
 import { Redis } from "effect/persistence"
 import { toConversationStoreError } from "./internal/backendError.ts"
+import * as EarlierWords from "./internal/earlierWords.ts"
 import * as RedisConnection from "./internal/redisConnection.ts"
 import * as scripts from "./internal/redisConversationScripts.ts"
 import * as RedisScripts from "./internal/redisPrelude.ts"
@@ -87,34 +88,58 @@ export const make = Effect.fnUntraced(function*(options: Options = {}): Effect.f
     })
   })
 
+  const get = found(scripts.get)("get")
+
+  const messages: Service["messages"] = (key, { order, ...options }) =>
+    withRetries(
+      () => readPage(order === "newest" ? scripts.newestMessages : scripts.messages, key, options),
+      toConversationStoreError("messages")
+    )
+
+  const listFailed = toConversationStoreError("list")
+
+  const addEarlierWords = EarlierWords.make({ get, messages }, {
+    find: (userId, limit) => withRetries(() => run(scripts.unsearched, [userId, limit]), listFailed),
+    add: ({ id, userId }, conversation, words) =>
+      withRetries(() => {
+        const createdAt = conversation?.createdAt.epochMilliseconds ?? ""
+        return Effect.asVoid(run(scripts.addEarlierWords, [id, userId, createdAt, words.join(" ")]))
+      }, listFailed)
+  })
+
+  const listed = (
+    { before, limit, order, userId }: Parameters<Service["list"]>[0],
+    prefixes: ReadonlyArray<string>
+  ) =>
+    withRetries(
+      () =>
+        Effect.map(
+          run(scripts.list, [
+            userId,
+            before?.id ?? "",
+            before?.at.epochMilliseconds ?? "",
+            limit,
+            order === "updatedAt" ? 1 : 0,
+            maxSearched,
+            ...prefixes
+          ]),
+          (rows) => rows.map(toConversation)
+        ),
+      listFailed
+    )
+
+  const list: Service["list"] = (options) => {
+    if (options.text === undefined) return listed(options, [])
+    const prefixes = prefixesOf(options.text)
+    if (prefixes.length === 0) return Effect.succeed([])
+    return Effect.andThen(addEarlierWords(options.userId), listed(options, prefixes))
+  }
+
   return {
     create: found(scripts.create)("create"),
-    get: found(scripts.get)("get"),
-    list: ({ before, limit, order, text, userId }) => {
-      const prefixes = text === undefined ? [] : prefixesOf(text)
-      if (text !== undefined && prefixes.length === 0) return Effect.succeed([])
-      return withRetries(
-        () =>
-          Effect.map(
-            run(scripts.list, [
-              userId,
-              before?.id ?? "",
-              before?.at.epochMilliseconds ?? "",
-              limit,
-              order === "updatedAt" ? 1 : 0,
-              maxSearched,
-              ...prefixes
-            ]),
-            (rows) => rows.map(toConversation)
-          ),
-        toConversationStoreError("list")
-      )
-    },
-    messages: (key, { order, ...options }) =>
-      withRetries(
-        () => readPage(order === "newest" ? scripts.newestMessages : scripts.messages, key, options),
-        toConversationStoreError("messages")
-      ),
+    get,
+    list,
+    messages,
     replaced: (key, options) =>
       withRetries(() => readPage(scripts.replaced, key, options), toConversationStoreError("replaced")),
     append: (id, messages, options) =>

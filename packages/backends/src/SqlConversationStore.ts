@@ -23,7 +23,9 @@ import {
   readMessages,
   toStoredMessages
 } from "./internal/conversationStatements.ts"
+import * as EarlierWords from "./internal/earlierWords.ts"
 import { forStore } from "./internal/sqlDialect.ts"
+import * as SqlEarlierWords from "./internal/sqlEarlierWords.ts"
 import * as migrations from "./internal/sqlMigrations.ts"
 import { Millis, readRows, toSqlText } from "./internal/sqlRows.ts"
 import { tryCodec } from "./internal/storeRetry.ts"
@@ -49,8 +51,9 @@ const dialect = forStore("SqlConversationStore")
  * @category constructors
  */
 export const make: Effect.Effect<Service, UnusableStore, SqlClient.SqlClient | Scope.Scope> = Effect.gen(function*() {
+  const database = yield* dialect
   const { boundTransaction, conversationStatements, noteDeleted, rowsOf, sql, time, withRetries, withTransaction } =
-    yield* dialect
+    database
   const statements = yield* conversationStatements
   const columns = conversationColumns(sql)
 
@@ -72,10 +75,9 @@ export const make: Effect.Effect<Service, UnusableStore, SqlClient.SqlClient | S
     sql`(SELECT 1 FROM perennial_conversation_words WHERE conversation_id = c.id
       AND word >= ${prefix} AND word < ${endOf(prefix)} LIMIT 1) IS NOT NULL`
 
-  const list: Service["list"] = ({ before, limit, order = "createdAt", text, userId }) => {
+  const listed: Service["list"] = ({ before, limit, order = "createdAt", text, userId }) => {
     const time = sql.literal(order === "createdAt" ? "created_at" : "updated_at")
     const prefixes = text === undefined ? [] : prefixesOf(text)
-    if (text !== undefined && prefixes.length === 0) return Effect.succeed([])
     const filter = sql.and([
       sql`user_id = ${userId}`,
       ...(before === undefined ? [] : [sql`(${time}, id) < (${before.at.epochMilliseconds}, ${before.id})`]),
@@ -199,14 +201,26 @@ export const make: Effect.Effect<Service, UnusableStore, SqlClient.SqlClient | S
           WHERE conversation_id = ${id} AND payload <> ''`)
         yield* sql`DELETE FROM perennial_messages WHERE conversation_id = ${id}`
         yield* sql`DELETE FROM perennial_conversation_words WHERE conversation_id = ${id}`
+        yield* sql`DELETE FROM perennial_unsearched WHERE user_id = ${userId} AND conversation_id = ${id}`
         yield* noteDeleted
         return Number(counted?.messages)
       })), toConversationStoreError("delete"))
   }
 
+  const get: Service["get"] = (key) =>
+    withRetries(() => Effect.map(find(key), toConversation), toConversationStoreError("get"))
+
+  const addEarlierWords = EarlierWords.make({ get, messages }, SqlEarlierWords.make(database))
+
+  const list: Service["list"] = (options) => {
+    if (options.text === undefined) return listed(options)
+    if (prefixesOf(options.text).length === 0) return Effect.succeed([])
+    return Effect.andThen(addEarlierWords(options.userId), listed(options))
+  }
+
   return {
     create,
-    get: (key) => withRetries(() => Effect.map(find(key), toConversation), toConversationStoreError("get")),
+    get,
     list,
     messages,
     replaced,

@@ -2,8 +2,10 @@
  * Databases of earlier versions are migrated, and keep their data.
  */
 import { assert, it } from "@effect/vitest"
+import * as SqlConversationStore from "@perennial/backends/SqlConversationStore"
 import * as SqlTaskBackend from "@perennial/backends/SqlTaskBackend"
-import { ConversationId, MessageId, TaskId } from "@perennial/domain/Ids"
+import { ConversationStore } from "@perennial/domain/ConversationStore"
+import { ConversationId, MessageId, TaskId, UserId } from "@perennial/domain/Ids"
 import { TaskBackend } from "@perennial/domain/TaskBackend"
 import type { TaskEvent } from "@perennial/domain/TaskEvent"
 import { Effect, Layer, Option, Record } from "effect"
@@ -96,13 +98,55 @@ const carriedValues = Effect.gen(function*() {
   )
 })
 
+/** Conversations of version 21, which knows no search. The messages are those of twelve tasks, the oldest without a title. */
+const searched = Effect.gen(function*() {
+  const sql = yield* tablesOf(21)
+  const message = (text: string) => ({ role: "user", content: [{ type: "text", text }] })
+  for (const [id, user, title] of [["c1", "alice", null], ["c2", "alice", "My garden"], ["c3", "bob", null]] as const) {
+    yield* sql`INSERT INTO perennial_conversations (id, user_id, title, last_position, created_at, updated_at)
+      VALUES (${id}, ${user}, ${title}, 12, 1, 1)`
+    for (let i = 1; i <= 12; i++) {
+      const payload = JSON.stringify({
+        id: `${id}t${i}/1`,
+        taskId: `${id}t${i}`,
+        createdAt: "2026-01-01T00:00:00.000Z",
+        message: message(i === 12 ? "an oak" : `tree ${i}`),
+        status: "complete"
+      })
+      yield* sql`INSERT INTO perennial_messages (conversation_id, position, id, payload)
+        VALUES (${id}, ${i}, ${`${id}t${i}/1`}, ${id === "c1" && i === 3 ? "damaged" : payload})`
+    }
+  }
+  yield* Effect.provide(
+    Effect.gen(function*() {
+      const store = yield* ConversationStore
+      const find = (text: string, user: string) =>
+        Effect.map(
+          store.list({ userId: UserId.make(user), text, limit: 10 }),
+          (found) => found.map(({ id }) => String(id))
+        )
+      assert.deepStrictEqual(yield* find("oak tree 11", "alice"), ["c2", "c1"])
+      assert.deepStrictEqual(yield* find("garden", "alice"), ["c2"])
+      yield* store.delete({ id: ConversationId.make("c3"), userId: UserId.make("bob") })
+      yield* store.create({ id: ConversationId.make("c3"), userId: UserId.make("bob") })
+      assert.deepStrictEqual(yield* find("oak", "bob"), [])
+      assert.deepStrictEqual(yield* sql`SELECT * FROM perennial_unsearched`, [])
+    }),
+    Layer.fresh(SqlConversationStore.layer)
+  )
+})
+
 const carried = "a database of version 6 keeps its metadata, replaced messages, log context, errors and ends"
 const title = "P1: a task that waits in a database of version 3 is claimed with its message"
 
+const found = "conversations of version 21 are found by their words and their titles"
+
+it.effect(`SQLite: ${found}`, () => Effect.provide(searched, layerEmpty))
 it.effect(`SQLite: ${title}`, () => Effect.provide(waitingTask, layerEmpty))
 it.effect(`SQLite: ${carried}`, () => Effect.provide(carriedValues, layerEmpty))
 
 withPostgres("PostgreSQL", (url) => {
+  it.live(found, () => Effect.provide(searched, postgresEmpty(url)))
   it.live(title, () => Effect.provide(waitingTask, postgresEmpty(url)))
   it.live(carried, () => Effect.provide(carriedValues, postgresEmpty(url)))
 })

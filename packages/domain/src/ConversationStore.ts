@@ -79,8 +79,9 @@ export class ConversationStore extends Context.Service<ConversationStore, {
     readonly order?: ConversationOrder | undefined
     /**
      * Only conversations with these words, in their messages or their title, each of them whole or the beginning of one
-     * (`SearchText`). A store may also find words of messages that were replaced and of titles that were changed, may not find
-     * what an earlier version stored, and may look at the first `maxSearched` conversations alone.
+     * (`SearchText`). A store may also find words of messages that were replaced and of titles that were changed, and may look at
+     * the first `maxSearched` conversations alone. What a version without this search stored is read by the first searches of its
+     * user, 1,000 conversations each.
      */
     readonly text?: string | undefined
     readonly before?: ConversationPlace | undefined

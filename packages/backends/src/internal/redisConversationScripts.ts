@@ -5,7 +5,8 @@
  * `positions:<id>` position of each message, negative once the message was removed (hash), `replaced:<id>` the removed
  * messages by their positions, `words:<id>` the words by
  * which the conversation is found (sorted set), `conversations:<user>` ids by the time of creation, `active:<user>` ids by the time of the
- * last change (sorted sets).
+ * last change (sorted sets), `unsearched:<user>` ids of conversations that an earlier version stored without their words (set),
+ * `searched:<user>` exists if that set has been made, or is not needed.
  */
 import type { ConversationId, MessageId } from "@perennial/domain/Ids"
 import { conversationScript } from "./redisPrelude.ts"
@@ -42,6 +43,7 @@ local id, user = ARGV[3], ARGV[4]
 if isOf(id, user) then return row(id) end
 if call("EXISTS", key("conversation", id)) == 1 then return false end
 local time = now()
+if call("EXISTS", key("conversations", user)) == 0 then call("SET", key("searched", user), 1) end
 call("HSET", key("conversation", id), "id", id, "user_id", user, "created_at", time, "updated_at", time, "position", 0)
 call("ZADD", key("conversations", user), time, id)
 call("ZADD", key("active", user), time, id)
@@ -87,6 +89,21 @@ while #rows < limit and from < most do
 end
 for i, other in ipairs(rows) do rows[i] = row(other) end
 return rows`)
+
+/** User, limit. Returns conversations without their words. */
+export const unsearched = conversationScript<ReadonlyArray<ConversationId>>(String.raw`
+local user, made = ARGV[3], key("unsearched", ARGV[3])
+if call("EXISTS", key("searched", user)) == 0 then
+  for _, id in ipairs(call("ZRANGE", key("conversations", user), 0, -1)) do call("SADD", made, id) end
+  if call("EXISTS", key("conversations", user)) == 1 then call("SET", key("searched", user), 1) end
+end
+return call("SRANDMEMBER", made, ARGV[4])`)
+
+/** Conversation, user, the time of its creation or "", words. */
+export const addEarlierWords = conversationScript<number>(String.raw`${row}
+local id, user = ARGV[3], ARGV[4]
+if isOf(id, user) and call("HGET", key("conversation", id), "created_at") == ARGV[5] then addWords(id, ARGV[6]) end
+return call("SREM", key("unsearched", user), id)`)
 
 /** Conversation, user, last id of the page before or "", limit. Returns positions and payloads, or null without the
  * conversation. */
@@ -189,5 +206,7 @@ if ARGV[5] == "1" and call("HGET", key("conversation", id), "position") ~= "0" t
 local messages = call("XLEN", key("messages", id)) + call("ZCARD", key("replaced", id))
 call("ZREM", key("conversations", user), id)
 call("ZREM", key("active", user), id)
+call("SREM", key("unsearched", user), id)
+if call("EXISTS", key("conversations", user)) == 0 then call("UNLINK", key("searched", user)) end
 call("UNLINK", key("conversation", id), key("messages", id), key("positions", id), key("replaced", id), key("words", id))
 return messages`)

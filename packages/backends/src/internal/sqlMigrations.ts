@@ -207,10 +207,18 @@ const chosenTitles: Migrate = Effect.fnUntraced(function*({ sql }) {
   yield* sql`ALTER TABLE perennial_conversations ADD COLUMN title_chosen INTEGER NOT NULL DEFAULT 0`
 })
 
-/** The words of each conversation, by which it is found. What was stored before has none. */
+/** The words of each conversation, by which it is found. */
 const conversationWords: Migrate = Effect.fnUntraced(function*({ sql, types: { byKey, id } }) {
   yield* sql`CREATE TABLE perennial_conversation_words (
     conversation_id ${id} NOT NULL, word ${id} NOT NULL, PRIMARY KEY (conversation_id, word)) ${byKey}`
+})
+
+/** Conversations that are stored without their words. The first search of their user adds the words. */
+const unsearched: Migrate = Effect.fnUntraced(function*({ sql, types: { byKey, id } }) {
+  yield* sql`CREATE TABLE perennial_unsearched (
+    user_id ${id} NOT NULL, conversation_id ${id} NOT NULL, PRIMARY KEY (user_id, conversation_id)) ${byKey}`
+  yield* sql`INSERT INTO perennial_unsearched (user_id, conversation_id)
+    SELECT user_id, id FROM perennial_conversations WHERE last_position > 0 OR title IS NOT NULL`
 })
 
 export const migrations: Readonly<Record<string, Migrate>> = {
@@ -235,13 +243,14 @@ export const migrations: Readonly<Record<string, Migrate>> = {
   "19_positions": positions,
   "20_active_tasks_by_index": onPostgres(PgFunctions.activeTasksByIndex),
   "21_chosen_titles": chosenTitles,
-  "22_conversation_words": conversationWords
+  "22_conversation_words": conversationWords,
+  "26_unsearched": unsearched
 }
 
 export const table = "perennial_migrations"
 
 /** The version of the tables that this version of the stores knows. */
-const known = Object.keys(migrations).length
+const known = Math.max(...Object.keys(migrations).map((name) => Number.parseInt(name)))
 
 const readVersions = readRows(Schema.Struct({ version: Schema.NullOr(Schema.Int) }))
 
