@@ -1,26 +1,17 @@
 /** The places of the app, and the conversations by day. */
-import { Bot, Hand, Inbox, ListTodo, Moon, Plus, Search, Settings, Sun } from "lucide-react"
-import { type ReactNode, useDeferredValue, useState } from "react"
+import { Bot, Inbox, ListTodo, Moon, Plus, Settings, Sun } from "lucide-react"
+import { type ReactNode, useState } from "react"
 import { Link, useLocation } from "wouter"
 import type { ListedConversation } from "./api.ts"
 import { attempt } from "./attempt.ts"
 import { closeDrawer } from "./drawer.ts"
+import { MarkView, useMarks } from "./Mark.tsx"
+import { hrefOf, Results } from "./search/Results.tsx"
+import { SearchBox } from "./search/SearchBox.tsx"
+import { useSearch } from "./search/useSearch.ts"
 import { toggleTheme } from "./settings.ts"
 import * as lists from "./state/lists.ts"
-import { useUnseen } from "./state/unseen.ts"
 import { dayOf } from "./time.tsx"
-
-type Mark = "need" | "running" | "unseen"
-
-function MarkView({ mark }: { readonly mark: Mark }) {
-  const says = { need: "needs you", running: "answering", unseen: "has a new answer" }[mark]
-  return (
-    <span className="mark" data-mark={mark} title={says}>
-      {mark === "need" ? <Hand aria-hidden /> : null}
-      <span className="hidden">, {says}</span>
-    </span>
-  )
-}
 
 function Place({ children, count, href, icon, urgent = false }: {
   readonly href: string
@@ -39,38 +30,20 @@ function Place({ children, count, href, icon, urgent = false }: {
   )
 }
 
-const useMarks = (): ReadonlyMap<string, Mark> => {
-  const tasks = lists.useLists((state) => state.tasks)
-  const marks = new Map<string, Mark>()
-  for (const { conversationId } of useUnseen()) marks.set(conversationId, "unseen")
-  for (const task of tasks?.values() ?? []) if (lists.isActive(task)) marks.set(task.conversationId, "running")
-  for (const task of tasks?.values() ?? []) if ((task.waiting ?? []).length > 0) marks.set(task.conversationId, "need")
-  return marks
-}
-
-function Conversations({ list, wanted }: {
-  readonly list: ReadonlyArray<ListedConversation>
-  readonly wanted: string
-}) {
+function Conversations({ list }: { readonly list: ReadonlyArray<ListedConversation> }) {
   const [path] = useLocation()
   const marks = useMarks()
-  const found = list.filter(({ preview = "", title = "" }) => `${title}\n${preview}`.toLowerCase().includes(wanted))
-  if (found.length === 0) {
-    return (
-      <p className="none">{wanted === "" ? "No conversations yet." : "No conversation begins with these words."}</p>
-    )
-  }
-  const days = Map.groupBy(found, ({ updatedAt }) => dayOf(updatedAt))
+  if (list.length === 0) return <p className="none">No conversations yet.</p>
+  const days = Map.groupBy(list, ({ updatedAt }) => dayOf(updatedAt))
   return [...days].map(([day, items]) => (
     <section key={day} aria-label={day}>
       <h2>{day}</h2>
       <ul>
         {items.map((conversation) => {
-          const { id } = conversation
-          const mark = marks.get(id)
-          const href = `/c/${encodeURIComponent(id)}`
+          const mark = marks.get(conversation.id)
+          const href = hrefOf(conversation)
           return (
-            <li key={id}>
+            <li key={conversation.id}>
               <Link href={href} onClick={closeDrawer} aria-current={path === href ? "page" : undefined}>
                 <span className="title">{lists.nameOf(conversation)}</span>
                 {mark === undefined ? null : <MarkView mark={mark} />}
@@ -83,14 +56,52 @@ function Conversations({ list, wanted }: {
   ))
 }
 
-export function Sidebar() {
+function AllConversations() {
   const conversations = lists.useLists((state) => state.conversations)
   const more = lists.useLists((state) => state.next !== undefined)
+  return (
+    <>
+      {conversations === undefined
+        ? (
+          <div className="skeleton" role="status" aria-label="Loading">
+            <i />
+            <i />
+            <i />
+          </div>
+        )
+        : <Conversations list={conversations} />}
+      {more
+        ? (
+          <button type="button" className="ghost small" onClick={() => attempt(lists.readOlderConversations())}>
+            Older conversations
+          </button>
+        )
+        : null}
+    </>
+  )
+}
+
+export function Sidebar() {
   const waiting = lists.useLists(lists.countWaiting)
   const active = lists.useLists(lists.countActive)
   const connected = lists.useLists((state) => state.connected)
-  const [search, setSearch] = useState("")
-  const wanted = useDeferredValue(search.trim().toLowerCase())
+  const [, navigate] = useLocation()
+  const [text, setText] = useState("")
+  const [selected, setSelected] = useState(0)
+  const wanted = text.trim()
+  const search = useSearch(wanted)
+  const found = search.found?.items ?? []
+  const end = (): void => {
+    setText("")
+    setSelected(0)
+  }
+  const openSelected = (): void => {
+    const conversation = found[selected]
+    if (conversation === undefined) return
+    end()
+    closeDrawer()
+    navigate(hrefOf(conversation))
+  }
   return (
     <nav className="sidebar" aria-label="Evergreen">
       <div className="brand">
@@ -107,34 +118,17 @@ export function Sidebar() {
         Inbox
       </Place>
       <Place href="/t" icon={<ListTodo aria-hidden />} count={active > 0 ? `${active} active` : undefined}>Tasks</Place>
-      <div className="search">
-        <Search aria-hidden />
-        <input
-          type="search"
-          aria-label="Search conversations"
-          placeholder="Search"
-          value={search}
-          onChange={(event) => setSearch(event.target.value)}
-        />
-        <kbd>/</kbd>
-      </div>
+      <SearchBox
+        text={text}
+        onChange={(now) => {
+          setText(now)
+          setSelected(0)
+        }}
+        onChoose={(by) => setSelected((now) => Math.max(0, Math.min(found.length - 1, now + by)))}
+        onOpen={openSelected}
+      />
       <div className="conversations" tabIndex={0} role="region" aria-label="Conversations">
-        {conversations === undefined
-          ? (
-            <div className="skeleton" role="status" aria-label="Loading">
-              <i />
-              <i />
-              <i />
-            </div>
-          )
-          : <Conversations list={conversations} wanted={wanted} />}
-        {more
-          ? (
-            <button type="button" className="ghost small" onClick={() => attempt(lists.readOlderConversations())}>
-              Older conversations
-            </button>
-          )
-          : null}
+        {wanted === "" ? <AllConversations /> : <Results search={search} selected={selected} />}
       </div>
       <div className="foot">
         <Place href="/a" icon={<Bot aria-hidden />}>Agents</Place>

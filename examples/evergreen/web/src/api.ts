@@ -71,6 +71,10 @@ const query = (values: Query): string =>
 export const conversations = (before?: string): Promise<Page<ListedConversation>> =>
   get(`/conversations?${query({ order: "updatedAt", limit: 50, before })}`)
 
+/** Conversations with these words in their messages or their title, the newest first. */
+export const search = (q: string, before?: string): Promise<Page<ListedConversation>> =>
+  get(`/conversations?${query({ q, order: "updatedAt", limit: 30, before })}`)
+
 export const rename = (id: string, title: string): Promise<Response> =>
   send("PATCH", `/conversations/${at(id)}`, { title })
 

@@ -34,9 +34,12 @@ export const useLists = store.use
 export const isActive = ({ status }: { readonly status: api.Status }): boolean =>
   status === "queued" || status === "running"
 
+/** A text without the marks of Markdown, on one line. */
+export const plainText = (text: string): string => text.replace(/[#*`|>~_]+|-{3,}:?/g, " ").replace(/\s+/g, " ").trim()
+
 /** What a conversation is called: its title, or else its newest text, without the marks of Markdown. */
 export const nameOf = ({ preview = "", title }: api.ListedConversation): string =>
-  title ?? (preview.replace(/[#*`|>~_]+|-{3,}:?/g, " ").replace(/\s+/g, " ").trim() || "New conversation")
+  title ?? (plainText(preview) || "New conversation")
 
 /** Conversations that were removed here: a list that was asked for before may still have them. */
 const removed = new Set<string>()
