@@ -12,6 +12,11 @@ export * as AgentHooks from "./AgentHooks.ts"
 /**
  * @since 0.1.0
  */
+export * as AgentPerTask from "./AgentPerTask.ts"
+
+/**
+ * @since 0.1.0
+ */
 export * as AgentTools from "./AgentTools.ts"
 
 /**
