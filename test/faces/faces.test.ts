@@ -7,7 +7,7 @@ import { clients, faces } from "./clients.ts"
 import { start } from "./server.ts"
 
 for (const client of clients) {
-  describe(client.npm, () => {
+  describe(client.name, () => {
     for (const name of cases) {
       it.live(name, () => Effect.flatMap(start(faces), (server) => client.cases[name](server)))
     }

@@ -16,14 +16,14 @@ const runCase = (client: Client, name: Case) =>
     Effect.scoped,
     Effect.exit,
     Effect.tap((exit) => Exit.isSuccess(exit) ? Effect.void : Console.error(client.name, name, exit.cause)),
-    Effect.map((exit) => Exit.isSuccess(exit) ? [] : [`${client.npm} ${name}`])
+    Effect.map((exit) => Exit.isSuccess(exit) ? [] : [`${client.name} ${name}`])
   )
 
 const main = Effect.gen(function*() {
   const failed = new Set(
     (yield* Effect.forEach(clients, (client) => Effect.forEach(cases, (name) => runCase(client, name)))).flat(2)
   )
-  const printed = table(clients, (client, name) => !failed.has(`${client.npm} ${name}`))
+  const printed = table(clients, (client, name) => !failed.has(`${client.name} ${name}`))
   yield* Console.log(printed)
   if (process.argv.includes("--write")) {
     writeFileSync(page, readFileSync(page, "utf8").replace(/^\| client[^]*?(?=\n\n)/m, printed))

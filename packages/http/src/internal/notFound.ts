@@ -15,6 +15,12 @@ import type { Group } from "../Face.ts"
 import { InvalidRequest, MethodNotAllowed, RouteNotFound } from "../Problems.ts"
 import { pathOf } from "./requestPath.ts"
 
+/** A colon that begins no segment, as in `/tasks/:id:cancel`, begins no parameter either. */
+const toPattern = (path: HttpRouter.PathInput): HttpRouter.PathInput =>
+  // What is put in has no slash, so that the path begins as it did.
+  path.replaceAll(/(\/:\w+)?(?<!\/):(?=\w)/g, (_, name?: string) =>
+    name === undefined ? "::" : `${name}(.*?)::`) as typeof path
+
 /** Knows the methods of every path, also of paths with ids that are too long; asked only when a request has failed. */
 const makeTable = (groups: ReadonlyArray<Group>) => {
   const table = FindMyWay.make<true>({ maxParamLength: Number.MAX_SAFE_INTEGER })
@@ -23,7 +29,7 @@ const makeTable = (groups: ReadonlyArray<Group>) => {
   for (const group of groups) {
     for (const { method, path } of Object.values(group.endpoints)) {
       methods.add(method)
-      table.on(method, path, true)
+      table.on(method, toPattern(path), true)
     }
   }
   return (path: string) => [...methods].filter((method) => table.find(method, path) !== undefined)

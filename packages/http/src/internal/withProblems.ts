@@ -21,7 +21,7 @@ const stores: Readonly<Record<StoreFailure["_tag"], string>> = {
 }
 
 /** Every error that a handler may fail with. */
-type Failure =
+export type Failure =
   | { readonly [Tag in keyof Twins]: (typeof TaskError)[Tag]["Type"] }[keyof Twins]
   | TaskError.InvalidInput
   | StoreFailure

@@ -1,5 +1,6 @@
 /** What holds for every face. */
 import { assert, describe, it } from "@effect/vitest"
+import * as A2a from "@perennial/http/faces/a2a/A2a"
 import * as AgUi from "@perennial/http/faces/ag-ui/AgUi"
 import * as AiSdk from "@perennial/http/faces/ai-sdk/AiSdk"
 import * as OpenAi from "@perennial/http/faces/openai/OpenAi"
@@ -25,7 +26,10 @@ const modules = readdirSync(source, { recursive: true, encoding: "utf8" })
 
 const faceOf = (name: string): string | undefined => /^faces\/([^/]+)\//.exec(name)?.[1]
 
-const faces = { "ag-ui": AgUi.face, "ai-sdk": AiSdk.face, openai: OpenAi.face }
+const faces = { a2a: A2a.face, "ag-ui": AgUi.face, "ai-sdk": AiSdk.face, openai: OpenAi.face }
+
+/** A colon inside a segment begins no parameter. */
+const documentedPath = (path: string): string => path.replaceAll(/(?<=\/):(\w+)/g, "{$1}")
 
 describe("faces", () => {
   it("no module outside a face imports it, so that a face that is not mounted is not loaded", () => {
@@ -51,14 +55,14 @@ describe("faces", () => {
         const { paths } = yield* json(yield* mounted("/agents/openapi.json"))
         const { paths: fewer } = yield* json(yield* without("/openapi.json"))
         for (const { method, path } of endpoints) {
-          const documented = path.replaceAll(/:(\w+)/g, "{$1}")
+          const documented = documentedPath(path)
           assert.property(paths, documented)
           assert.notProperty(fewer, documented)
           assert.strictEqual(
             (yield* problem(yield* without(path, { method }))).type,
             "urn:perennial:problem:route-not-found"
           )
-          const wrong = yield* problem(yield* mounted(`/agents${path}`, { method: "DELETE" }))
+          const wrong = yield* problem(yield* mounted(`/agents${path}`, { method: "PATCH" }))
           assert.strictEqual(wrong.status, 405)
           assert.include(wrong.allow, method)
         }
@@ -69,10 +73,10 @@ describe("faces", () => {
         const call = yield* makeCall({ server: { faces: [face] } })
         const { paths } = yield* json(yield* call("/openapi.json"))
         for (const { method, path } of endpoints) {
-          const operation = Object(paths)[path.replaceAll(/:(\w+)/g, "{$1}")][method.toLowerCase()]
+          const operation = Object(paths)[documentedPath(path)][method.toLowerCase()]
           const example = operation.requestBody?.content["application/json"].example
           if (example === undefined) continue
-          const answer = yield* call(path, { ...post(example), method })
+          const answer = yield* call(path.replace(":agentId", "echo"), { ...post(example), method })
           assert.strictEqual(answer.status, 200)
         }
       }))
