@@ -2,6 +2,7 @@ import { NodeServices } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, FileSystem } from "effect"
 import type { Page } from "playwright-core"
+import * as Rest from "../support/rest.ts"
 import * as Browser from "./browser.ts"
 import { started } from "./server.ts"
 
@@ -33,6 +34,15 @@ const scripted = Effect.fnUntraced(function*(text: string) {
   yield* write(text)
   return { write, settings: { PERENNIAL_STORE: `sqlite:${directory}/perennial.db`, PERENNIAL_SCRIPT: file } }
 })
+
+interface Stored {
+  readonly message: { readonly role: string; readonly content: ReadonlyArray<{ readonly text?: string }> }
+}
+
+/** The texts of the stored messages of a role. */
+const textsOf = (items: ReadonlyArray<Stored>, role: string): ReadonlyArray<string> =>
+  items.filter(({ message }) => message.role === role)
+    .map(({ message }) => message.content.map(({ text = "" }) => text).join("").trim())
 
 const say = (page: Page, text: string) =>
   Browser.act(async () => {
@@ -81,14 +91,38 @@ describe.skipIf(!Browser.isInstalled)("evergreen's web app", () => {
       yield* Browser.picture(two, "approval")
       assert.deepStrictEqual(yield* Browser.violations(one), [])
       yield* Browser.act(() => three.getByRole("button", { name: "Allow" }).click())
-      const expected = [first, second, "The end."]
       for (const page of [one, two, three]) {
         yield* Browser.act(() => page.getByRole("button", { name: "Copy the answer" }).waitFor())
-        assert.deepStrictEqual(yield* Browser.answers(page), expected)
       }
       yield* Browser.act(() => one.reload())
       yield* Browser.act(() => one.locator(".messages").getByText("The end.").waitFor())
-      assert.deepStrictEqual(yield* Browser.answers(one), expected)
+      const { body } = yield* Rest.get(`${server.address}/conversations/${one.url().split("/c/")[1]}/messages`)
+      const stored = textsOf(body.items, "assistant")
+      assert.deepStrictEqual(stored, [first, second, "The end."])
+      for (const page of [one, two, three]) {
+        assert.deepStrictEqual(yield* Browser.answers(page), stored)
+        assert.deepStrictEqual(yield* Browser.act(() => page.locator(".user .said").allInnerTexts()), ["Go."])
+        assert.deepStrictEqual(yield* Browser.act(() => page.locator(".tool .tool-name").allInnerTexts()), [
+          "wait",
+          "announce"
+        ])
+        assert.deepStrictEqual(yield* Browser.act(() => page.locator(".tool .tool-state").allInnerTexts()), [
+          "Done",
+          "Done"
+        ])
+      }
+      const taskId = body.items[0].taskId
+      yield* Browser.act(async () => {
+        await one.goto(`${server.address}/t/${taskId}`)
+        await one.locator(".waterfall tbody th").last().waitFor()
+      })
+      const steps = yield* Browser.act(() => one.locator(".waterfall tbody th").allInnerTexts())
+      assert.deepStrictEqual(steps.filter((step) => step.startsWith("crash")).map((step) => step.split(/\n+/)[1]), [
+        "attempt 2 goes on",
+        "attempt 3 goes on"
+      ])
+      assert.isTrue(steps.some((step) => step.startsWith("announce waits for a person")), steps.join())
+      yield* Browser.picture(one, "waterfall")
       assert.deepStrictEqual([...me.complaints, ...other.complaints], [])
     }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)))
 

@@ -7,6 +7,7 @@ import type { Approval } from "@perennial/domain/Approval"
 import type { Conversation, StoredMessage } from "@perennial/domain/Conversation"
 import type { Decision } from "@perennial/domain/Decision"
 import type { FeedTask } from "@perennial/domain/Feed"
+import type { FilePart } from "@perennial/domain/Message"
 import type { Task as DomainTask } from "@perennial/domain/Task"
 import type { StoredEvent } from "@perennial/domain/TaskEvent"
 import { sleep } from "./sleep.ts"
@@ -126,9 +127,23 @@ const allMessages = async (path: string): Promise<ReadonlyArray<Message>> => {
   return all
 }
 
-/** All messages of a conversation, oldest first. */
-export const messages = (id: string): Promise<ReadonlyArray<Message>> =>
-  allMessages(`/conversations/${at(id)}/messages`)
+/** The messages of a task alone, oldest first. They follow one another in their conversation. */
+export const messagesOfTask = async (conversationId: string, taskId: string): Promise<ReadonlyArray<Message>> => {
+  const path = `/conversations/${at(conversationId)}/messages`
+  // The page after a message has what follows it: the message before the task's own is the place to begin at.
+  const { items: [before] }: Page<Message> = await get(
+    `${path}?${query({ order: "newest", after: `${taskId}/1`, limit: 1 })}`
+  )
+  const own: Array<Message> = []
+  for (let after = before?.id;;) {
+    const { items, next }: Page<Message> = await get(`${path}?${query({ after, limit: 50 })}`)
+    own.push(...items.filter((message) => message.taskId === taskId))
+    if (next === undefined || items.at(-1)?.taskId !== taskId) break
+    after = next
+  }
+  // A message that was edited or answered again is not in the conversation any more.
+  return own.length > 0 ? own : (await replaced(conversationId)).filter((message) => message.taskId === taskId)
+}
 
 /** All messages that were replaced, in the order in which they were added. */
 export const replaced = (id: string): Promise<ReadonlyArray<Message>> =>
@@ -154,7 +169,7 @@ export const cancel = (id: string): Promise<Response> => sendSafely(`/tasks/${at
 
 export interface Start {
   readonly text: string
-  readonly files: ReadonlyArray<File>
+  readonly files: ReadonlyArray<typeof FilePart.Encoded>
   readonly conversationId: string
   readonly onBusy: OnBusy
   readonly replaces?: string | undefined

@@ -2,7 +2,7 @@
  * The events of a task as text: the answer for standard output, everything else as remarks.
  */
 import type { TaskId } from "@perennial/domain/Ids"
-import type { StoredEvent } from "@perennial/domain/TaskEvent"
+import type { OfType, StoredEvent } from "@perennial/domain/TaskEvent"
 import { brief, printable } from "./output.ts"
 
 /** A piece of text, and where it is printed. */
@@ -26,6 +26,25 @@ const json = (value: unknown) => brief(JSON.stringify(value), 200)
 /** A word as a POSIX shell reads it. */
 export const quote = (word: string): string => /^[\w./:@=-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`
 
+const losses: Readonly<Record<string, string>> = {
+  crash: "after a crash",
+  handover: "after a hand-over",
+  storeFailure: "after a failure of the store"
+}
+
+/** How the task was taken up again: a reason that this version does not know is left out. */
+const resumed = ({ attempt, gapMillis, reason = "" }: OfType<"resumed">): string => {
+  const why = Object.hasOwn(losses, reason) ? ` ${losses[reason]}` : ""
+  const gap = gapMillis === undefined ? "" : ` and ${gapMillis / 1_000} s without an owner`
+  return `Another process continues the task${why}${gap}, attempt ${attempt}. The unfinished message above is void.`
+}
+
+/** A request to a model whose name is known. */
+const modelRequest = ({ model, step, tryNumber }: OfType<"model_request">): ReadonlyArray<Piece> =>
+  model === undefined
+    ? []
+    : [note(`Model ${brief(model, 80)}, step ${step}${tryNumber > 1 ? `, try ${tryNumber}` : ""}`)]
+
 /** `command` makes a line that a person can run, from a command and its arguments. */
 const remarks = (id: TaskId, { event }: StoredEvent, command: (...args: ReadonlyArray<string>) => string) => {
   switch (event.type) {
@@ -48,7 +67,9 @@ const remarks = (id: TaskId, { event }: StoredEvent, command: (...args: Readonly
         note("The unfinished message above is void.")
       ]
     case "resumed":
-      return [note("Another process continues the task. The unfinished message above is void.")]
+      return [note(resumed(event))]
+    case "model_request":
+      return modelRequest(event)
     case "output":
       return [note(`Output: ${json(event.output)}`)]
     case "title":

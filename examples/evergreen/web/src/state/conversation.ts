@@ -26,7 +26,7 @@ export interface Open extends History.History {
 export interface Pending {
   readonly key: string
   readonly text: string
-  readonly files: ReadonlyArray<api.File>
+  readonly files: api.Start["files"]
 }
 
 const store = makeStore<{ readonly open: Open | undefined }>({ open: undefined })

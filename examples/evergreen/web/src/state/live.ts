@@ -11,7 +11,7 @@ export interface Live {
   /** Milliseconds: when the execution began; before, when the task was accepted. */
   readonly startedAt: number
   /** What was asked, if this tab asked it: a message that waits is in no list of messages yet. */
-  readonly asked: { readonly text: string; readonly files: ReadonlyArray<api.File> } | undefined
+  readonly asked: { readonly text: string; readonly files: api.Start["files"] } | undefined
   /** The stored messages show all that the task said. Of the task itself only its end is shown. */
   readonly isOver: boolean
 }

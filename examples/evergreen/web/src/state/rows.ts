@@ -49,7 +49,7 @@ type Usage = { readonly inputTokens: number; readonly outputTokens: number; read
 export const textOf = (content: Content): string =>
   partsOf(content).map((part) => part.type === "text" ? part.text : "").join("")
 
-const filesOf = (content: Content): ReadonlyArray<ShownFile> =>
+export const filesOf = (content: Content): ReadonlyArray<typeof FilePart.Encoded> =>
   partsOf(content).flatMap((part) => part.type === "file" ? [part] : [])
 
 const count = (tokens: number): string => tokens.toLocaleString("en")

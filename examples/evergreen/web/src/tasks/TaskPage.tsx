@@ -1,23 +1,17 @@
 /** One task: what it did when, its events, what went in and what came out. */
 import { MessageSquare, RotateCcw, Square } from "lucide-react"
-import { type ReactNode, useEffect, useState } from "react"
+import { useEffect, useState } from "react"
 import { Link, useLocation } from "wouter"
 import * as api from "../api.ts"
 import { attempt } from "../attempt.ts"
-import { pretty } from "../chat/json.ts"
 import { Header } from "../Header.tsx"
 import * as lists from "../state/lists.ts"
-import { textOf } from "../state/rows.ts"
-import { Markdown } from "../text/Markdown.tsx"
+import { filesOf, textOf } from "../state/rows.ts"
 import { Ago } from "../time.tsx"
-import { EventList } from "./EventList.tsx"
 import { StatusChip } from "./StatusChip.tsx"
-import { type Log, useLog } from "./useLog.ts"
-import { Waterfall } from "./Waterfall.tsx"
+import { type Part, parts, TaskPart } from "./TaskPart.tsx"
+import { useLog } from "./useLog.ts"
 import "../css/pages.css"
-
-const tabs = ["Timeline", "Events", "Input", "Output", "Metadata"] as const
-type Tab = typeof tabs[number]
 
 /** The record of the task as it is now. */
 const useTask = (id: string): { readonly task: api.Task | undefined; readonly missing: boolean } => {
@@ -31,52 +25,15 @@ const useTask = (id: string): { readonly task: api.Task | undefined; readonly mi
   return { task: newer ? { ...read, ...live } : read, missing }
 }
 
+/** The task's own messages. Before the task begins there are none. */
 const useMessages = (task: api.Task | undefined): ReadonlyArray<api.Message> => {
   const [messages, setMessages] = useState<ReadonlyArray<api.Message>>([])
-  const conversationId = task?.conversationId
-  const status = task?.status
+  const { conversationId, id, status } = task ?? {}
   useEffect(() => {
-    if (conversationId !== undefined) api.messages(conversationId).then(setMessages, () => {})
-  }, [conversationId, status])
-  return messages.filter((message) => message.taskId === task?.id)
-}
-
-function Shown({ log: { events, state }, messages, tab, task }: {
-  readonly tab: Tab
-  readonly task: api.Task
-  readonly log: Log
-  readonly messages: ReadonlyArray<api.Message>
-}): ReactNode {
-  const texts = (role: string) =>
-    messages.filter(({ message }) => message.role === role).map(({ message }) => textOf(message.content)).join("\n\n")
-  switch (tab) {
-    case "Input":
-      return texts("user") === ""
-        ? <p className="none">The task has not begun: its message is not readable yet.</p>
-        : <Markdown text={texts("user")} />
-    case "Output":
-      if (task.output !== undefined) {
-        return <pre className="raw" tabIndex={0} role="group" aria-label="The output">{pretty(task.output)}</pre>
-      }
-      return texts("assistant") === "" ? <p className="none">Nothing yet.</p> : <Markdown text={texts("assistant")} />
-    case "Metadata":
-      return <pre className="raw" tabIndex={0} role="group" aria-label="The record of the task">{pretty(task)}</pre>
-    default:
-  }
-  if (state === "loading") {
-    return (
-      <div className="skeleton" role="status" aria-label="Loading">
-        <i />
-        <i />
-        <i />
-      </div>
-    )
-  }
-  if (state === "expired") return <p className="none">The log is not kept any more. Input and output are.</p>
-  if (state === "failed") return <p className="none">The log cannot be read now.</p>
-  return tab === "Events"
-    ? <EventList events={events} />
-    : <Waterfall events={events} active={lists.isActive(task)} />
+    if (conversationId === undefined || id === undefined || status === "queued") return
+    api.messagesOfTask(conversationId, id).then(setMessages, () => {})
+  }, [conversationId, id, status])
+  return messages
 }
 
 export default function TaskPage({ id }: { readonly id: string }) {
@@ -87,7 +44,7 @@ export default function TaskPage({ id }: { readonly id: string }) {
   const title = lists.useLists(({ conversations }) =>
     conversations?.find((one) => one.id === task?.conversationId)?.title
   )
-  const [tab, setTab] = useState<Tab>("Timeline")
+  const [tab, setTab] = useState<Part>("Timeline")
   const shown = task?.preview ?? title ?? "Task"
   useEffect(() => {
     document.title = `${shown} · Evergreen`
@@ -109,7 +66,8 @@ export default function TaskPage({ id }: { readonly id: string }) {
   const rerun = async () => {
     if (task === undefined || input === undefined) return
     const { conversationId } = task
-    await api.start({ text: textOf(input.message.content), files: [], conversationId, onBusy: "enqueue" })
+    const { content } = input.message
+    await api.start({ text: textOf(content), files: filesOf(content), conversationId, onBusy: "enqueue" })
     navigate(`/c/${encodeURIComponent(conversationId)}`)
   }
   return (
@@ -145,7 +103,7 @@ export default function TaskPage({ id }: { readonly id: string }) {
           </p>
         )}
         <div className="tabs" role="tablist" aria-label="Parts of the task">
-          {tabs.map((one) => (
+          {parts.map((one) => (
             <button
               key={one}
               type="button"
@@ -161,7 +119,7 @@ export default function TaskPage({ id }: { readonly id: string }) {
           ))}
         </div>
         <div id="tab-panel" role="tabpanel" aria-labelledby={`tab-${tab}`}>
-          {task === undefined ? null : <Shown tab={tab} task={task} log={log} messages={messages} />}
+          {task === undefined ? null : <TaskPart part={tab} task={task} log={log} messages={messages} />}
         </div>
       </div>
     </main>

@@ -9,12 +9,21 @@ export interface Step {
   readonly from: number
   /** Undefined while the step goes on. */
   to: number | undefined
-  /** When the first text of a model request came. */
+  /** When the first text or thinking of a model request came. */
   first?: number
   detail: string
 }
 
-const kept = new Set(["completed", "error", "interrupted"])
+type Event<Type extends string> = Extract<StoredEvent["event"], { readonly type: Type }>
+
+const losses: Readonly<Record<string, string>> = {
+  crash: "crash",
+  handover: "hand-over",
+  storeFailure: "store failed"
+}
+
+const requestDetail = ({ step, tryNumber }: Event<"model_request">): string =>
+  tryNumber > 1 ? `step ${step}, try ${tryNumber}` : `step ${step}`
 
 /** Folds the log, oldest event first. */
 class Fold {
@@ -22,6 +31,12 @@ class Fold {
   private readonly open = new Map<string, Step>()
   private requests = 0
   private before = 0
+  /** Logs of earlier versions do not say when a model was asked: it was when nothing else was going on. */
+  private readonly guesses: boolean
+
+  constructor(guesses: boolean) {
+    this.guesses = guesses
+  }
 
   private begin(name: string, step: Omit<Step, "key" | "to">): Step {
     const begun: Step = { ...step, key: `${name}.${this.steps.length}`, to: undefined }
@@ -30,28 +45,36 @@ class Fold {
     return begun
   }
 
-  private end(name: string, at: number, detail?: string): void {
+  private end(name: string, at: number, ...details: ReadonlyArray<string>): void {
     const step = this.open.get(name)
     if (step === undefined) return
-    step.to = at
-    if (detail !== undefined) step.detail = detail
+    step.to = Math.max(step.from, at)
+    step.detail = [step.detail, ...details].filter((detail) => detail !== "").join(" · ")
     this.open.delete(name)
   }
 
-  private endAll(at: number, detail: string): void {
-    for (const name of this.open.keys()) this.end(name, at, detail)
+  private endAll(at: number, detail: string, keeps: (step: Step) => boolean = () => false): void {
+    for (const [name, step] of this.open) if (!keeps(step)) this.end(name, at, detail)
   }
 
-  /** The model is asked when nothing else is open. Its request is seen by its first event. */
-  private model(at: number): Step {
-    const open = this.open.get("model")
-    if (open !== undefined) return open
-    return this.begin("model", { kind: "model", label: `model request ${++this.requests}`, from: at, detail: "" })
+  private guess(at: number): void {
+    if (!this.guesses || this.open.has("model")) return
+    this.begin("model", { kind: "model", label: `model request ${++this.requests}`, from: at, detail: "" })
   }
 
   private token(at: number): void {
-    const step = this.model(this.before)
-    step.first ??= at
+    this.guess(this.before)
+    const step = this.open.get("model")
+    if (step !== undefined) step.first ??= at
+  }
+
+  private resumed(at: number, { attempt, gapMillis, reason = "" }: Event<"resumed">): void {
+    // The gap is by the clock of the store, and the events before may be newer than the last sign of life.
+    const from = gapMillis === undefined ? this.before : Math.max(this.before, at - gapMillis)
+    this.endAll(from, "cut off", ({ kind }) => kind === "person")
+    const label = losses[reason] ?? "resumed"
+    const key = `gap.${this.steps.length}`
+    this.steps.push({ key, kind: "gap", label, from, to: at, detail: `attempt ${attempt} goes on` })
   }
 
   apply({ at, event }: StoredEvent): void {
@@ -61,15 +84,22 @@ class Fold {
         break
       case "started":
         this.end("queue", at)
-        this.model(at)
+        this.guess(at)
         break
+      case "model_request": {
+        this.end("retry", at)
+        this.end("model", at)
+        const label = event.model ?? "model request"
+        this.begin("model", { kind: "model", label, from: at, detail: requestDetail(event) })
+        break
+      }
       case "text":
       case "reasoning":
         this.token(at)
         break
       case "message": {
         const { inputTokens, outputTokens } = event.usage
-        this.model(this.before)
+        this.guess(this.before)
         this.end("model", at, inputTokens + outputTokens === 0 ? "" : `${inputTokens} in, ${outputTokens} out`)
         break
       }
@@ -84,33 +114,17 @@ class Fold {
         break
       case "tool_result":
         this.end(`person ${event.toolCallId}`, at)
-        this.end(`tool ${event.toolCallId}`, at, kept.has(event.status) ? event.status : "")
+        this.end(`tool ${event.toolCallId}`, at, event.status)
         // The model goes on when the last result is there.
-        if (this.open.size === 0) this.model(at)
+        if (this.open.size === 0) this.guess(at)
         break
       case "retry":
         this.end("model", at, event.reason)
-        this.steps.push({
-          key: `retry.${this.steps.length}`,
-          kind: "retry",
-          label: `try ${event.tryNumber} waits`,
-          from: at,
-          to: at + event.delayMillis,
-          detail: event.reason
-        })
-        this.model(at + event.delayMillis)
+        this.begin("retry", { kind: "retry", label: `wait before try ${event.tryNumber}`, from: at, detail: "" })
         break
       case "resumed":
-        this.endAll(this.before, "cut off")
-        this.steps.push({
-          key: `gap.${this.steps.length}`,
-          kind: "gap",
-          label: `resumed, attempt ${event.attempt}`,
-          from: this.before,
-          to: at,
-          detail: "another process went on"
-        })
-        this.model(at)
+        this.resumed(at, event)
+        this.guess(at)
         break
       case "done":
         this.endAll(at, "")
@@ -128,10 +142,10 @@ class Fold {
 }
 
 export const stepsOf = (events: ReadonlyArray<StoredEvent>): ReadonlyArray<Step> => {
-  const fold = new Fold()
+  const fold = new Fold(!events.some(({ event }) => event.type === "model_request"))
   for (const event of events) fold.apply(event)
-  // A model request that the fold began after the last tool, and that the task did not need.
+  // A guessed request after the last tool, which the task did not need.
   return fold.steps.filter((step) =>
-    step.kind !== "model" || step.to === undefined || step.to > step.from || step.first
+    step.kind !== "model" || step.to === undefined || step.to > step.from || step.first !== undefined
   )
 }
