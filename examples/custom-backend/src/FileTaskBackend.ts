@@ -4,10 +4,9 @@
  * One commit is one line of the file: the new states of the tasks that change, and the new events of their logs. Leases are
  * not written: a process that holds the file knows that all earlier owners are dead.
  */
-import type { ConversationId, RunnerId, TaskId } from "@perennial/domain/Ids"
+import type { ConversationId, TaskId } from "@perennial/domain/Ids"
 import { cancelKey, interruptReason } from "@perennial/domain/Intent"
 import { aliveMillis } from "@perennial/domain/OwnerLoss"
-import { maxCount, type TaskStatus } from "@perennial/domain/Task"
 import { type Head, TaskBackend } from "@perennial/domain/TaskBackend"
 import {
   ConversationBusy,
@@ -24,6 +23,7 @@ import {
 import * as TaskEvent from "@perennial/domain/TaskEvent"
 import { Clock, Duration, Effect, Layer, Option, Stream, Struct } from "effect"
 import * as JournalFile from "./JournalFile.ts"
+import * as TaskLists from "./TaskLists.ts"
 import * as TaskRow from "./TaskRow.ts"
 import type { Change, Entry } from "./TaskRow.ts"
 import { keyOf, Tasks } from "./Tasks.ts"
@@ -32,7 +32,7 @@ type Service = TaskBackend["Service"]
 
 export const make = Effect.fnUntraced(function*(file: string) {
   const db = new Tasks()
-  const leases = new Map<RunnerId, { readonly renewed: number; readonly expires: number }>()
+  const leases: TaskLists.Leases = new Map()
   const journal = yield* JournalFile.make(file, {
     change: TaskRow.Change,
     apply: (change) => db.apply(change),
@@ -201,11 +201,14 @@ export const make = Effect.fnUntraced(function*(file: string) {
     }
   })
 
-  const heartbeat: Service["heartbeat"] = (runnerId, ttl) =>
+  const heartbeat: Service["heartbeat"] = (runnerId, ttl, about) =>
     commit("heartbeat", (now) =>
       Effect.sync(() => {
         if (Duration.isZero(ttl)) leases.delete(runnerId)
-        else leases.set(runnerId, { renewed: now, expires: now + Duration.toMillis(ttl) })
+        else {
+          const since = leases.get(runnerId)?.since ?? now
+          leases.set(runnerId, { since, renewed: now, expires: now + Duration.toMillis(ttl), about })
+        }
         const owned = [...db.tasks.values()].filter(({ state }) => state.runnerId === runnerId)
         const states = owned.flatMap(({ state }) =>
           state.failures > 0 && now - (state.claimedAt ?? now) > aliveMillis ? [{ ...state, failures: 0 }] : []
@@ -238,33 +241,12 @@ export const make = Effect.fnUntraced(function*(file: string) {
         }
       }))
 
-  const list: Service["list"] = ({ limit, order, ...filter }) =>
-    Effect.sync(() => {
-      const found = db.select(filter)
-      return (order === "oldest" ? found.toReversed() : found).slice(0, limit).map(TaskRow.toTask)
-    })
-
   const nextTask: Service["nextTask"] = ({ after, conversationId, userId }) =>
     Effect.gen(function*() {
       const mine = (db.queues.get(conversationId) ?? []).filter(({ task }) => task.userId === userId)
       const at = after === undefined ? 0 : mine.findIndex(({ task }) => task.id === after) + 1
       if (after !== undefined && at === 0) return yield* new TaskNotFound({ taskId: after })
       return Option.map(Option.fromUndefinedOr(mine[at]), TaskRow.toTask)
-    })
-
-  const counts: Service["counts"] = (filter) =>
-    Effect.sync(() => {
-      const found = db.select(filter)
-      const count = (matches: (entry: Entry) => boolean) => Math.min(maxCount, found.filter(matches).length)
-      const ofStatus = (status: TaskStatus) => count(({ state }) => state.status === status)
-      return {
-        queued: ofStatus("queued"),
-        running: ofStatus("running"),
-        completed: ofStatus("completed"),
-        error: ofStatus("error"),
-        cancelled: ofStatus("cancelled"),
-        waiting: count(TaskRow.isWaiting)
-      }
     })
 
   const ended: Service["ended"] = ({ after, limit }) =>
@@ -312,9 +294,8 @@ export const make = Effect.fnUntraced(function*(file: string) {
     commitWindow: Duration.millis(5),
     create,
     get: (id, options) => Effect.map(Effect.suspend(() => db.find(id, options?.userId)), TaskRow.toTask),
-    list,
+    ...TaskLists.make(db, leases),
     nextTask,
-    counts,
     head: (id) =>
       Effect.sync(() => {
         const entry = db.tasks.get(id)

@@ -4,7 +4,7 @@
 import type { ConversationId, TaskId, UserId } from "@perennial/domain/Ids"
 import type { Fence } from "@perennial/domain/TaskBackend"
 import { TaskNotFound } from "@perennial/domain/TaskError"
-import type { TaskFilter } from "@perennial/domain/TaskFilter"
+import type { RecordFilter } from "@perennial/domain/TaskRecords"
 import { Effect } from "effect"
 import * as TaskRow from "./TaskRow.ts"
 import type { Change, Entry } from "./TaskRow.ts"
@@ -104,10 +104,13 @@ export class Tasks {
   }
 
   /** The tasks that a list has, newest first. */
-  select({ after, agentId, before, conversationId, status, userId, waiting }: TaskFilter): ReadonlyArray<Entry> {
+  select(
+    { after, agentId, before, conversationId, runner, status, userId, waiting }: RecordFilter
+  ): ReadonlyArray<Entry> {
     return [...this.tasks.values()]
       .filter((entry) =>
-        entry.task.userId === userId &&
+        (userId === undefined || entry.task.userId === userId) &&
+        (runner === undefined || entry.state.runnerId === runner) &&
         (conversationId === undefined || entry.task.conversationId === conversationId) &&
         (agentId === undefined || entry.task.agentId === agentId) &&
         (status === undefined || status.includes(entry.state.status)) &&

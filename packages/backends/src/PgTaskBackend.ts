@@ -56,8 +56,8 @@ const withHints = (backend: Service, hint: PgWakes.PgWakes["hint"]): Service => 
       })),
   release: (claim, reason) =>
     Effect.tap(backend.release(claim, reason), () => Effect.sync(() => hint("head", claim.taskId))),
-  heartbeat: (runnerId, ttl) =>
-    Effect.tap(backend.heartbeat(runnerId, ttl), ({ owned: [left] }) =>
+  heartbeat: (runnerId, ttl, about) =>
+    Effect.tap(backend.heartbeat(runnerId, ttl, about), ({ owned: [left] }) =>
       Effect.sync(() => {
         if (left !== undefined && Duration.isZero(ttl)) hint("head", left.taskId)
       })),

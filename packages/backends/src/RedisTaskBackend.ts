@@ -14,7 +14,8 @@ import * as EventPayload from "@perennial/domain/EventPayload"
 import { NewId, RunnerId } from "@perennial/domain/Ids"
 import { decodeValue } from "@perennial/domain/Intent"
 import { aliveMillis } from "@perennial/domain/OwnerLoss"
-import { isTerminal as isEnded, maxCount, TaskStatus } from "@perennial/domain/Task"
+import { encodeAbout } from "@perennial/domain/Runner"
+import { isTerminal as isEnded } from "@perennial/domain/Task"
 import { TaskBackend } from "@perennial/domain/TaskBackend"
 import { CursorAhead, EventsExpired, TaskNotFound } from "@perennial/domain/TaskError"
 import * as TaskSpec from "@perennial/domain/TaskSpec"
@@ -25,9 +26,10 @@ import { progress, summaryText, waitingFlag } from "./internal/eventPayload.ts"
 import * as RedisConnection from "./internal/redisConnection.ts"
 import * as RedisScripts from "./internal/redisPrelude.ts"
 import * as RedisQueue from "./internal/redisQueue.ts"
+import * as RedisRecords from "./internal/redisRecords.ts"
 import { isTransient, withRetries } from "./internal/redisRetry.ts"
 import * as RedisServer from "./internal/redisServer.ts"
-import * as lists from "./internal/redisTaskLists.ts"
+import { nextTask } from "./internal/redisTaskLists.ts"
 import { toClaimRow, toEnded, toHead, toHeadOption, toPayloads, toRow } from "./internal/redisTaskRow.ts"
 import * as scripts from "./internal/redisTaskScripts.ts"
 import * as RedisWakes from "./internal/redisWakes.ts"
@@ -45,8 +47,6 @@ export interface Options {
 }
 
 type Service = TaskBackend["Service"]
-
-const statuses = TaskStatus.literals
 
 const makeOwnership = (
   run: RedisScripts.RunScript
@@ -67,13 +67,17 @@ const makeOwnership = (
           const runner = runners[i]
           return typeof runner === "string" ? [{ taskId, runnerId: RunnerId.make(runner) }] : []
         })), toTaskBackendError("owners")),
-  heartbeat: (runnerId, ttl) =>
+  heartbeat: (runnerId, ttl, about) =>
     withRetries(
       (again) =>
-        Effect.map(run(scripts.heartbeat, [runnerId, toMillis(ttl), aliveMillis]), ([now, owned]) => ({
-          now,
-          owned: owned.map(([taskId, token, intents]) => ({ taskId, token: Number(token), intents: Number(intents) }))
-        })).pipe(logFirst(again, isTransient)),
+        tryCodec(() => about === undefined ? "" : encodeAbout(about)).pipe(
+          Effect.flatMap((said) => run(scripts.heartbeat, [runnerId, toMillis(ttl), aliveMillis, said])),
+          Effect.map(([now, owned]) => ({
+            now,
+            owned: owned.map(([taskId, token, intents]) => ({ taskId, token: Number(token), intents: Number(intents) }))
+          })),
+          logFirst(again, isTransient)
+        ),
       toTaskBackendError("heartbeat")
     ),
   unowned: ({ agentIds, limit, staleFor = Duration.infinity }) =>
@@ -149,7 +153,7 @@ const makeLog = (run: RedisScripts.RunScript): Pick<Service, "append" | "events"
 
 const makeReads = (
   run: RedisScripts.RunScript
-): Pick<Service, "get" | "list" | "nextTask" | "counts" | "intents" | "ended"> => ({
+): Pick<Service, "get" | "nextTask" | "intents" | "ended"> => ({
   get: (id, options) =>
     withRetries(() =>
       Effect.gen(function*() {
@@ -158,46 +162,15 @@ const makeReads = (
           ? yield* new TaskNotFound({ taskId: id })
           : yield* tryCodec(() => toTask(toRow(values)))
       }), toTaskBackendError("get")),
-  list: (
-    { after = "", agentId = "", before = "", conversationId = "", limit, order, status = statuses, userId, waiting }
-  ) =>
-    withRetries(() =>
-      Effect.flatMap(
-        run(lists.list, [
-          userId,
-          conversationId,
-          agentId,
-          before,
-          after,
-          limit,
-          order === "oldest" ? 1 : 0,
-          waiting === true ? 1 : 0,
-          ...new Set(status)
-        ]),
-        (rows) => tryCodec(() => rows.map((values) => toTask(toRow(values))))
-      ), toTaskBackendError("list")),
   nextTask: ({ after, conversationId, userId }) =>
     withRetries(() =>
       Effect.gen(function*() {
-        const values = yield* run(lists.nextTask, [conversationId, userId, after ?? ""])
+        const values = yield* run(nextTask, [conversationId, userId, after ?? ""])
         if (values === 0 && after !== undefined) return yield* new TaskNotFound({ taskId: after })
         return values === null || values === 0
           ? Option.none()
           : yield* tryCodec(() => Option.some(toTask(toRow(values))))
       }), toTaskBackendError("nextTask")),
-  counts: ({ agentId = "", conversationId = "", userId }) =>
-    withRetries(() =>
-      Effect.map(
-        run(lists.counts, [userId, conversationId, agentId, maxCount, ...statuses]),
-        ([queued = 0, running = 0, completed = 0, error = 0, cancelled = 0, waiting = 0]) => ({
-          queued,
-          running,
-          completed,
-          error,
-          cancelled,
-          waiting
-        })
-      ), toTaskBackendError("counts")),
   ended: ({ after, limit }) =>
     withRetries(
       () => Effect.flatMap(run(scripts.ended, [after, limit]), (ends) => tryCodec(() => ends.map(toEnded))),
@@ -244,6 +217,7 @@ export const make = Effect.fnUntraced(function*(options: Options = {}): Effect.f
     release: leases.release,
     ...makeLog(run),
     ...makeReads(run),
+    ...RedisRecords.make(run),
     wakes: RedisWakes.make(redis, { stream: `${prefix}wakes`, origin })
   }
 })

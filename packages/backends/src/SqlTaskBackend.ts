@@ -12,11 +12,13 @@ import { TaskBackend } from "@perennial/domain/TaskBackend"
 import { Effect, Layer, type Scope, Stream } from "effect"
 import type { Migrator, SqlClient, SqlError } from "effect/sql"
 import * as SqlAccepting from "./internal/sqlAccepting.ts"
+import * as SqlActivity from "./internal/sqlActivity.ts"
 import { type Dialect, forStore } from "./internal/sqlDialect.ts"
 import * as SqlEnds from "./internal/sqlEnds.ts"
 import * as SqlLog from "./internal/sqlLog.ts"
 import * as migrations from "./internal/sqlMigrations.ts"
 import * as SqlOwnership from "./internal/sqlOwnership.ts"
+import * as SqlTaskLists from "./internal/sqlTaskLists.ts"
 import * as SqlTaskReads from "./internal/sqlTaskReads.ts"
 import * as SqlTaskWrites from "./internal/sqlTaskWrites.ts"
 import type { UnusableStore } from "./UnusableStore.ts"
@@ -53,6 +55,8 @@ export const make: Effect.Effect<
     ...SqlOwnership.makeLease(database),
     ...SqlLog.make(database, statements),
     ...SqlTaskReads.make(database, statements),
+    ...SqlTaskLists.make(database),
+    ...SqlActivity.make(database),
     ...SqlEnds.make(database),
     wakes: Stream.never
   }

@@ -30,6 +30,7 @@ import * as log from "./internal/logContract.ts"
 import * as loss from "./internal/lossContract.ts"
 import * as order from "./internal/orderContract.ts"
 import * as ownership from "./internal/ownershipContract.ts"
+import * as records from "./internal/recordsContract.ts"
 import * as unreadable from "./internal/unreadableContract.ts"
 import * as wake from "./internal/wakeContract.ts"
 
@@ -80,6 +81,7 @@ export const suite = <E, E2 = never>(
     agent.define(test)
     list.define(test)
     order.define(test)
+    records.define(test)
     log.define(test)
     intent.define(test)
     ended.define(test)
@@ -91,6 +93,7 @@ export const suite = <E, E2 = never>(
       agent.defineClock(test)
       log.defineClock(test)
       ended.defineClock(test)
+      records.defineClock(test)
     }
     const { processes, spoilable } = options
     if (spoilable !== undefined) unreadable.define(spoilable)

@@ -264,6 +264,20 @@ withRedis("RedisTaskBackend, stored data", (url) => {
       assert.strictEqual(Option.getOrThrow(yield* next(id)).id, another)
     }).pipe(Effect.provide(layer)))
 
+  it.live("tasks of an earlier version, which had no indexes of all users, are among the records of all users", () =>
+    Effect.gen(function*() {
+      const backend = yield* TaskBackend
+      const redis = yield* Redis.Redis
+      const { prefix } = yield* Prefix
+      yield* create(backend)
+      yield* redis.send("DEL", `${prefix}recorded:queued`, `${prefix}recorded-of-agent:queued:agent`)
+      assert.strictEqual((yield* backend.countRecords({})).queued, 1)
+      assert.deepStrictEqual((yield* backend.records({ limit: 10 })).map(({ id }) => id), [ids.taskId])
+      // The tasks are looked for once.
+      yield* redis.send("DEL", `${prefix}recorded:queued`)
+      assert.deepStrictEqual(yield* backend.records({ limit: 10 }), [])
+    }).pipe(Effect.provide(layer)))
+
   it.live("a row of an earlier version, which has a field for each part of the spec, is read and pruned", () =>
     Effect.gen(function*() {
       const backend = yield* TaskBackend

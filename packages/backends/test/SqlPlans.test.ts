@@ -9,7 +9,7 @@ import type { SqliteFileInUse } from "@perennial/backends/SqliteClient"
 import * as SqlTaskBackend from "@perennial/backends/SqlTaskBackend"
 import type { UnusableStore } from "@perennial/backends/UnusableStore"
 import { ConversationStore } from "@perennial/domain/ConversationStore"
-import { AgentId, ConversationId, MessageId, TaskId, UserId } from "@perennial/domain/Ids"
+import { AgentId, ConversationId, MessageId, RunnerId, TaskId, UserId } from "@perennial/domain/Ids"
 import { cancelKey } from "@perennial/domain/Intent"
 import { userText } from "@perennial/domain/Message"
 import { TaskStatus } from "@perennial/domain/Task"
@@ -53,6 +53,8 @@ const fill = Effect.gen(function*() {
     ${numbers(3_600)} SELECT 'c' || (100000 + i), 'c' || i, 'carol', 'agent', 1, 1,
       CASE WHEN i > 3300 THEN 'queued' ELSE 'running' END,
       CASE WHEN i > 3300 THEN NULL WHEN i > 3000 THEN 'dead' ELSE 'live' || (i % 3) END, 1, 10, i, i FROM n`)
+  yield* sql.unsafe(`INSERT INTO perennial_task_queues (conversation_id, user_id, last_position)
+    ${numbers(tasks)} SELECT 'a' || i, 'alice', 100 FROM n`)
   yield* sql.unsafe(`INSERT INTO perennial_runners (id, expires_at)
     VALUES ('live0', 9000000000000), ('live1', 9000000000000), ('live2', 9000000000000), ('dead', 1)`)
   for (const [user, first, count] of [["alice", "a", tasks], ["bob", "b", others]] as const) {
@@ -128,6 +130,46 @@ const filteredLists = Effect.fnUntraced(function*(explain: Explain) {
     "perennial_tasks_of_user_by_status: user_id, status",
     "perennial_tasks_waiting: user_id"
   ])
+})
+
+/** What operators see: the lists of all users' tasks, their numbers, the throughput, and the runners. */
+const records = Effect.fnUntraced(function*(explain: Explain) {
+  const backend = yield* TaskBackend
+  const searches = (filter: Partial<Parameters<typeof backend.records>[0]>) =>
+    Effect.map(searchesOf(explain, backend.records({ limit: 20, ...filter })), (all) => all.flat())
+  const before = TaskId.make("a110000")
+  for (const status of TaskStatus.literals) {
+    assert.deepStrictEqual(yield* searches({ status: [status] }), ["perennial_tasks_recorded: status"])
+    assert.deepStrictEqual(yield* searches({ status: [status], before }), ["perennial_tasks_recorded: status, id"])
+  }
+  assert.deepStrictEqual(yield* searches({ agentId: AgentId.make("rare"), status: ["running"] }), [
+    "perennial_tasks_recorded_of_agent: agent_id, status"
+  ])
+  assert.deepStrictEqual(yield* searches({ userId: alice, status: ["error"], before }), [
+    "perennial_tasks_of_user_by_status: user_id, status, id"
+  ])
+  const ofConversation = yield* searches({ conversationId: ConversationId.make("a7"), status: ["error"] })
+  assert.includeMembers(ofConversation, [
+    "perennial_task_queues_pkey: conversation_id",
+    "perennial_tasks_of_conversation_by_status: conversation_id, user_id, status"
+  ])
+  // The index has only what waits, in order: it needs no condition.
+  const [waiting = ""] = yield* searches({ waiting: true })
+  assert.isTrue(waiting.startsWith("perennial_tasks_recorded_waiting: "), waiting)
+  const [owned = ""] = yield* searches({ runner: RunnerId.make("live1"), status: ["running"] })
+  assert.isTrue(owned.startsWith("perennial_tasks_of_runner: runner_id"), owned)
+  const counted = indexes(yield* searchesOf(explain, backend.countRecords({}))).flat()
+  assert.deepStrictEqual(counted, ["perennial_tasks_recorded: status", "perennial_tasks_recorded_waiting: "])
+  // Both read an index alone, and no more rows than they count.
+  const all = indexes(yield* searchesOf(explain, backend.throughput({}))).flat()
+  assert.deepStrictEqual(all, ["perennial_tasks_begun: started_at", "perennial_tasks_finished: finished_at"])
+  const mine = indexes(yield* searchesOf(explain, backend.throughput({ userId: alice }))).flat()
+  assert.deepStrictEqual(mine, [
+    "perennial_tasks_begun_of_user: user_id, started_at",
+    "perennial_tasks_finished_of_user: user_id, finished_at"
+  ])
+  const runners = indexes(yield* searchesOf(explain, backend.runners({ limit: 20 }))).flat()
+  assert.include(runners, "perennial_tasks_of_runner: runner_id")
 })
 
 /** From a task of a conversation to the next one: the place of the first, and then the next place. */
@@ -284,6 +326,7 @@ const test = (
       yield* fill
       yield* taskLists(explain)
       yield* filteredLists(explain)
+      yield* records(explain)
       yield* nextTasks(explain)
       yield* conversationLists(explain)
       yield* sweeps(explain)

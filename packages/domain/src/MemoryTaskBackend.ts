@@ -11,6 +11,7 @@ import { Array, Clock, Duration, Effect, Layer, Option, Stream } from "effect"
 import type { EndedTask } from "./EndedTask.ts"
 import { size } from "./EventPayload.ts"
 import { cancelKey, cancelReason } from "./Intent.ts"
+import { make as makeLists } from "./internal/memoryLists.ts"
 import {
   forget,
   intentValue,
@@ -24,7 +25,7 @@ import {
 } from "./internal/memoryTask.ts"
 import { MemoryTasks } from "./internal/memoryTasks.ts"
 import { aliveMillis } from "./OwnerLoss.ts"
-import { isTerminal as isEnded, maxCount, type TaskStatus } from "./Task.ts"
+import { isTerminal as isEnded } from "./Task.ts"
 import { type NewTask, TaskBackend } from "./TaskBackend.ts"
 import {
   ConversationBusy,
@@ -39,11 +40,7 @@ import {
   TooManyActiveTasks
 } from "./TaskError.ts"
 import { ack, isTerminal } from "./TaskEvent.ts"
-import type { TaskFilter } from "./TaskFilter.ts"
-import * as TaskSummary from "./TaskSummary.ts"
 
-const newestFirst = (a: Row, b: Row) => a.task.id < b.task.id ? 1 : -1
-const isWaiting = (row: Row) => !isEnded(row.status) && TaskSummary.isWaiting(row.summary)
 const inRounds = (a: Row, b: Row) => a.round - b.round || a.createdAt - b.createdAt || (a.task.id < b.task.id ? -1 : 1)
 
 type Service = TaskBackend["Service"]
@@ -121,7 +118,7 @@ export const make: Effect.Effect<Service> = Effect.sync(() => {
       if (row.token !== expectedToken || !tasks.isUnowned(row, now)) return Effect.succeedNone
       if (row.runnerId !== undefined) {
         row.failures += 1
-        row.lost = { reason: "crash", at: tasks.renewals.get(row.runnerId) ?? row.updatedAt }
+        row.lost = { reason: "crash", at: tasks.leases.get(row.runnerId)?.renewed ?? row.updatedAt }
       }
       tasks.own(row, runnerId)
       row.claimId = claimId
@@ -184,16 +181,15 @@ export const make: Effect.Effect<Service> = Effect.sync(() => {
       return Effect.succeed({ events: log.slice(after, to), lastSeq, ended: isEnded(status) })
     })
 
-  const heartbeat: Service["heartbeat"] = (runnerId, ttl) =>
+  const heartbeat: Service["heartbeat"] = (runnerId, ttl, about) =>
     step((now) => {
       const mine = tasks.owned.get(runnerId) ?? new Set<Row>()
       if (Duration.isZero(ttl)) {
         tasks.leases.delete(runnerId)
-        tasks.renewals.delete(runnerId)
         if (mine.size === 0) tasks.owned.delete(runnerId)
       } else {
-        tasks.leases.set(runnerId, now + Duration.toMillis(ttl))
-        tasks.renewals.set(runnerId, now)
+        const since = tasks.leases.get(runnerId)?.since ?? now
+        tasks.leases.set(runnerId, { since, renewed: now, expires: now + Duration.toMillis(ttl), about })
       }
       return Effect.succeed({
         now,
@@ -230,30 +226,6 @@ export const make: Effect.Effect<Service> = Effect.sync(() => {
       return Effect.succeed({ written: true, value: Option.some(intent.value), task: toTask(row), promoted })
     })
 
-  const select = (
-    { after, agentId, before, conversationId, status, userId, waiting = false }: TaskFilter
-  ): Array<Row> => {
-    const from: Iterable<Row> = conversationId === undefined
-      ? tasks.rows.values()
-      : tasks.queues.get(conversationId)?.rows ?? []
-    const found: Array<Row> = []
-    for (const row of from) {
-      const { task } = row
-      if (task.userId !== userId || (before !== undefined && task.id >= before)) continue
-      if (after !== undefined && task.id <= after) continue
-      if (agentId !== undefined && task.agentId !== agentId) continue
-      if (waiting && !isWaiting(row)) continue
-      if (status === undefined || status.includes(row.status)) found.push(row)
-    }
-    return found
-  }
-
-  const list: Service["list"] = ({ limit, order, ...filter }) =>
-    Effect.sync(() => {
-      const found = select(filter).toSorted(newestFirst)
-      return (order === "oldest" ? found.toReversed() : found).slice(0, limit).map(toTask)
-    })
-
   const nextTask: Service["nextTask"] = ({ after, conversationId, userId }) =>
     Effect.suspend((): ReturnType<Service["nextTask"]> => {
       const queue = tasks.queues.get(conversationId)
@@ -261,21 +233,6 @@ export const make: Effect.Effect<Service> = Effect.sync(() => {
       const at = after === undefined ? 0 : rows.findIndex(({ task }) => task.id === after) + 1
       if (after !== undefined && at === 0) return Effect.fail(new TaskNotFound({ taskId: after }))
       return Effect.succeed(Option.map(Option.fromUndefinedOr(rows[at]), toTask))
-    })
-
-  const counts: Service["counts"] = (filter) =>
-    Effect.sync(() => {
-      const found = select(filter)
-      const count = (matches: (row: Row) => boolean) => Math.min(maxCount, found.filter(matches).length)
-      const ofStatus = (status: TaskStatus) => count((row) => row.status === status)
-      return {
-        queued: ofStatus("queued"),
-        running: ofStatus("running"),
-        completed: ofStatus("completed"),
-        error: ofStatus("error"),
-        cancelled: ofStatus("cancelled"),
-        waiting: count(isWaiting)
-      }
     })
 
   const ended: Service["ended"] = ({ after, limit }) =>
@@ -326,9 +283,8 @@ export const make: Effect.Effect<Service> = Effect.sync(() => {
         const row = tasks.find(id, options?.userId)
         return row === undefined ? Effect.fail(new TaskNotFound({ taskId: id })) : Effect.succeed(toTask(row))
       }),
-    list,
+    ...makeLists(tasks, step),
     nextTask,
-    counts,
     head: (id) =>
       Effect.sync(() => {
         const row = tasks.rows.get(id)

@@ -3,7 +3,8 @@
  *
  * @since 0.1.0
  */
-import type { AgentId, ConversationId, TaskId, UserId } from "./Ids.ts"
+import type { DateTime } from "effect"
+import { type AgentId, type ConversationId, type TaskId, taskIdAt, type UserId } from "./Ids.ts"
 import type { TaskStatus } from "./Task.ts"
 
 /**
@@ -37,3 +38,21 @@ export interface TaskListing extends TaskFilter {
   /** 1 to 1,000. */
   readonly limit: number
 }
+
+/** Ids sort by their bytes, and those of tasks are ASCII. */
+const latest = (a: TaskId | undefined, b: TaskId | undefined) => a === undefined || (b !== undefined && b > a) ? b : a
+const earliest = (a: TaskId | undefined, b: TaskId | undefined) => a === undefined || (b !== undefined && b < a) ? b : a
+
+/**
+ * The bounds of a page of the tasks that were accepted from a time on, and before another time.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const within = (
+  { after, before }: Pick<TaskFilter, "after" | "before">,
+  { from, to }: { readonly from?: DateTime.Utc | undefined; readonly to?: DateTime.Utc | undefined }
+): Pick<TaskFilter, "after" | "before"> => ({
+  after: latest(after, from && taskIdAt(from)),
+  before: earliest(before, to && taskIdAt(to))
+})

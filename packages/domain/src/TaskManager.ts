@@ -39,6 +39,7 @@ import {
 } from "./TaskError.ts"
 import type { StoredEvent } from "./TaskEvent.ts"
 import type { TaskResult } from "./TaskResult.ts"
+import type { Throughput } from "./Throughput.ts"
 
 /**
  * Why `start` failed. If a store failed, the task may have been accepted: start again with the same `idempotencyKey`.
@@ -203,6 +204,9 @@ export class TaskManager extends Context.Service<TaskManager, {
     readonly conversationId?: ConversationId | undefined
     readonly agentId?: AgentId | undefined
   }) => Effect.Effect<TaskCounts, TaskBackendError>
+
+  /** How many of the user's tasks began and ended in each minute of the last hour, by the times of their records. */
+  readonly throughput: Effect.Effect<Throughput, TaskBackendError>
 
   /** The ids of the user's running tasks on all processes, newest first, at most 10,000. */
   readonly running: Effect.Effect<ReadonlyArray<TaskId>, TaskBackendError>

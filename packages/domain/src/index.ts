@@ -137,6 +137,11 @@ export * as Readiness from "./Readiness.ts"
 /**
  * @since 0.1.0
  */
+export * as Runner from "./Runner.ts"
+
+/**
+ * @since 0.1.0
+ */
 export * as RunnerName from "./RunnerName.ts"
 
 /**
@@ -192,6 +197,11 @@ export * as TaskOwners from "./TaskOwners.ts"
 /**
  * @since 0.1.0
  */
+export * as TaskRecords from "./TaskRecords.ts"
+
+/**
+ * @since 0.1.0
+ */
 export * as TaskResult from "./TaskResult.ts"
 
 /**
@@ -212,6 +222,11 @@ export * as TaskView from "./TaskView.ts"
 /**
  * @since 0.1.0
  */
+export * as Throughput from "./Throughput.ts"
+
+/**
+ * @since 0.1.0
+ */
 export * as Usage from "./Usage.ts"
 
 /**
@@ -223,6 +238,11 @@ export * as UserData from "./UserData.ts"
  * @since 0.1.0
  */
 export * as UserExport from "./UserExport.ts"
+
+/**
+ * @since 0.1.0
+ */
+export * as Version from "./Version.ts"
 
 /**
  * @since 0.1.0

@@ -31,7 +31,7 @@ declare const id: TaskId
 
 type Service = TaskManager["Service"]
 /** What takes no arguments is an effect. */
-type Value = "running" | "agents"
+type Value = "running" | "agents" | "throughput"
 type Method = Exclude<keyof Service, Value>
 
 describe("TaskManager", () => {

@@ -10,6 +10,7 @@ import { AgentId, ConversationId, TaskId } from "@perennial/domain/Ids"
 import { StartInput } from "@perennial/domain/StartInput"
 import { Task, TaskCounts } from "@perennial/domain/Task"
 import { StoredEvent } from "@perennial/domain/TaskEvent"
+import { Throughput } from "@perennial/domain/Throughput"
 import { Schema, Struct } from "effect"
 import { HttpApi, HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
 import { AccountApi } from "./AccountApi.ts"
@@ -17,7 +18,16 @@ import { AgentsApi } from "./AgentsApi.ts"
 import { Authorization, Public } from "./Authorization.ts"
 import { ConversationsApi } from "./ConversationsApi.ts"
 import { FeedApi } from "./FeedApi.ts"
-import { cancelBody, describeLimit, describeTask, lastEventId, limit, longest, page } from "./internal/apiParts.ts"
+import {
+  cancelBody,
+  describeLimit,
+  describeTask,
+  describeThroughput,
+  lastEventId,
+  limit,
+  longest,
+  page
+} from "./internal/apiParts.ts"
 import * as examples from "./internal/examples.ts"
 import { documented, integer } from "./internal/openApi.ts"
 import { documentedApi } from "./internal/openApiDocument.ts"
@@ -154,6 +164,14 @@ export class TasksApi extends HttpApiGroup.make("tasks")
         agentId: { description: "Only the tasks of this agent." }
       },
       responses: { 200: { description: "The numbers of tasks", example: examples.counts } }
+    })),
+    HttpApiEndpoint.get("throughput", "/tasks/throughput", {
+      success: Throughput,
+      error: Problems.Unavailable
+    }).annotateMerge(documented({
+      summary: "Count beginnings and ends of tasks",
+      description: describeThroughput,
+      responses: { 200: { description: "The minutes, oldest first", example: examples.throughput } }
     })),
     HttpApiEndpoint.get("get", "/tasks/:id", {
       params: taskParams,

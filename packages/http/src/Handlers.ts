@@ -1,38 +1,32 @@
 /**
- * The handlers of tasks, tickets, operators and health checks, over a `TaskManager`.
+ * The handlers of tasks, agents, tickets and health checks, over a `TaskManager`.
  *
  * @since 0.1.0
  */
 import { CurrentUser } from "@perennial/domain/CurrentUser"
 import { size } from "@perennial/domain/EventPayload"
-import type { TaskId, UserId } from "@perennial/domain/Ids"
 import { Readiness } from "@perennial/domain/Readiness"
 import { isTerminal, Task } from "@perennial/domain/Task"
 import { StreamLost } from "@perennial/domain/TaskError"
 import type { StoredEvent } from "@perennial/domain/TaskEvent"
-import { type CancelOptions, TaskManager } from "@perennial/domain/TaskManager"
-import { TaskOwners } from "@perennial/domain/TaskOwners"
-import { Array, Effect, type Layer, Option, Schema, Stream, Struct } from "effect"
+import { TaskManager } from "@perennial/domain/TaskManager"
+import { Effect, type Layer, Schema, Stream } from "effect"
 import { HttpServerResponse } from "effect/http"
 import { HttpApiBuilder, type HttpApiGroup } from "effect/http-api"
 import { Api, EventPage } from "./Api.ts"
 import type { Authorization } from "./Authorization.ts"
 import { admitted } from "./internal/admitted.ts"
+import { cancelled } from "./internal/cancelled.ts"
 import { idOf, paged } from "./internal/paged.ts"
-import { makePersonalData } from "./internal/personalData.ts"
 import { makeReadiness } from "./internal/readiness.ts"
 import { makeLocation, started } from "./internal/started.ts"
 import { toListOptions } from "./internal/taskQuery.ts"
 import { withProblems } from "./internal/withProblems.ts"
-import type { Operator, OperatorTask } from "./OperatorApi.ts"
 import { CurrentPrincipal } from "./Principal.ts"
 import { type RefusalLimit, type RequestLimit, type RequestProblems, Unavailable } from "./Problems.ts"
 import * as Sse from "./Sse.ts"
 import { Tickets } from "./Tickets.ts"
 import * as Wire from "./Wire.ts"
-
-/** If a cancelled task has not ended after this time, the answer is 202. */
-const cancelPatience = "10 seconds"
 
 /** A page of events ends when it reaches this size, in bytes. A single event has at most 256 KiB. */
 const maxPageBytes = 1024 * 1024
@@ -59,21 +53,6 @@ const readPage = (events: Stream.Stream<StoredEvent, StreamLost>, task: Task, af
     )
   })
 
-const listTasks = (
-  manager: TaskManager["Service"],
-  query: NonNullable<Parameters<TaskManager["Service"]["list"]>[0]>
-) => {
-  const limit = query.limit ?? 20
-  return withProblems(Effect.map(manager.list({ ...query, limit: limit + 1 }), (tasks) => paged(tasks, limit, idOf)))
-}
-
-const cancelTask = (manager: TaskManager["Service"], id: TaskId, options: CancelOptions | undefined) =>
-  withProblems(Effect.gen(function*() {
-    const ended = yield* Effect.timeoutOption(manager.cancel(id, options), cancelPatience)
-    const task = Option.isSome(ended) ? ended.value : yield* manager.get(id)
-    return isTerminal(task.status) ? task : HttpServerResponse.jsonUnsafe(encodeTask(task), { status: 202 })
-  }))
-
 /**
  * The handlers of tasks.
  *
@@ -92,6 +71,7 @@ export const layerTasks: Layer.Layer<
     const streams = yield* Sse.EventStreams
     const location = yield* makeLocation
     const admit = admitted(streams)
+    const cancel = cancelled(manager, { show: (task) => task, encode: encodeTask })
 
     /** Ends with the credential of the request. */
     const stream = (
@@ -124,7 +104,11 @@ export const layerTasks: Layer.Layer<
               )
           ))
         ),
-      list: ({ query }) => listTasks(manager, toListOptions(query)),
+      list: ({ query }) => {
+        const limit = query.limit ?? 20
+        const found = manager.list({ ...toListOptions(query), limit: limit + 1 })
+        return withProblems(Effect.map(found, (tasks) => paged(tasks, limit, idOf)))
+      },
       counts: ({ query }) => withProblems(manager.counts(query)),
       get: ({ params }) => withProblems(manager.get(params.id)),
       events: ({ headers, params, query }) =>
@@ -138,22 +122,12 @@ export const layerTasks: Layer.Layer<
           yield* admit
           return yield* stream(events, { wire: wireFor(headers.accept) })
         }),
-      cancel: ({ params, payload }) => cancelTask(manager, params.id, payload),
+      throughput: () => withProblems(manager.throughput),
+      cancel: ({ params, payload }) => cancel(params.id, payload),
       decide: ({ params, payload }) => withProblems(manager.decide(params.id, params.toolCallId, payload))
     })
   })
 )
-
-/** The title and the preview tell what a conversation is about. */
-const withoutContents: (task: Task) => Task = Struct.omit(["title", "preview"])
-
-/** The records of tasks as operators see them. */
-const recordsOf = (manager: TaskManager["Service"]): TaskManager["Service"] => ({
-  ...manager,
-  get: (id) => Effect.map(manager.get(id), withoutContents),
-  list: (options) => Effect.map(manager.list(options), Array.map(withoutContents)),
-  cancel: (id, options) => Effect.map(manager.cancel(id, options), withoutContents)
-})
 
 /**
  * The handler that describes agents.
@@ -199,48 +173,6 @@ export const layerTickets: Layer.Layer<
         const userId = yield* CurrentUser
         return yield* tickets.issue({ ...(yield* CurrentPrincipal), userId }, payload)
       })
-    })
-  })
-)
-
-/**
- * The handlers of operators: what a user may do with the records of tasks and with all data, in the name of that user.
- *
- * @since 0.1.0
- * @category handlers
- */
-export const layerOperator: Layer.Layer<
-  HttpApiGroup.Service<"perennial", "operator">,
-  never,
-  TaskManager | Operator | Authorization | RequestLimit | RefusalLimit | RequestProblems
-> = HttpApiBuilder.group(
-  Api,
-  "operator",
-  Effect.fnUntraced(function*(handlers) {
-    const manager = recordsOf(yield* TaskManager)
-    const { erase, export: exportUser } = yield* makePersonalData
-    const ownersOf = yield* TaskOwners
-    const withRunners = Effect.fnUntraced(function*(tasks: ReadonlyArray<Task>) {
-      const owners = yield* withProblems(ownersOf(tasks.map(idOf)))
-      return tasks.map((task): OperatorTask => {
-        const runner = owners.get(task.id)
-        return runner === undefined ? task : { ...task, runner }
-      })
-    })
-    const as = (userId: UserId) => Effect.provideService(CurrentUser, userId)
-
-    return handlers.handleAll({
-      list: Effect.fnUntraced(function*({ params, query }) {
-        const page = yield* as(params.userId)(listTasks(manager, toListOptions(query)))
-        return { ...page, items: yield* withRunners(page.items) }
-      }),
-      get: Effect.fnUntraced(function*({ params }) {
-        const task = yield* as(params.userId)(withProblems(manager.get(params.id)))
-        return (yield* withRunners([task]))[0] ?? task
-      }),
-      cancel: ({ params, payload }) => as(params.userId)(cancelTask(manager, params.id, payload)),
-      export: ({ params }) => exportUser(params.userId),
-      erase: ({ params }) => erase(params.userId)
     })
   })
 )

@@ -3,13 +3,16 @@
  *
  * @since 0.1.0
  */
-import { RunnerId, TaskId, UserId } from "@perennial/domain/Ids"
-import { Task } from "@perennial/domain/Task"
+import { AgentId, ConversationId, RunnerId, TaskId, UserId } from "@perennial/domain/Ids"
+import { Runner } from "@perennial/domain/Runner"
+import { TaskCounts } from "@perennial/domain/Task"
+import { TaskRecord } from "@perennial/domain/TaskRecords"
+import { Throughput } from "@perennial/domain/Throughput"
 import { Receipt } from "@perennial/domain/UserData"
 import { Effect, Layer, Schema, Struct } from "effect"
 import { HttpApiEndpoint, HttpApiGroup, HttpApiMiddleware, HttpApiSchema, OpenApi } from "effect/http-api"
 import { Authorization } from "./Authorization.ts"
-import { cancelBody, describeTask, page } from "./internal/apiParts.ts"
+import { cancelBody, describeTask, describeThroughput, page } from "./internal/apiParts.ts"
 import * as examples from "./internal/examples.ts"
 import { documented } from "./internal/openApi.ts"
 import { describeTaskQuery, taskQuery } from "./internal/taskQuery.ts"
@@ -38,33 +41,21 @@ export class Operator extends HttpApiMiddleware.Service<Operator>()("@perennial/
   )
 }
 
-/**
- * A task as operators see it: without its title and preview, and with the runner that executes it.
- *
- * @since 0.1.0
- * @category models
- */
-export const OperatorTask = Task.mapFields(
-  (fields) => ({
-    ...fields,
-    /** The process that owns the task: `<host>-<pid>-<id>`, where the process has a name. Only while it has an owner. */
-    runner: Schema.optionalKey(RunnerId)
-  })
-).annotate({ identifier: "OperatorTask" })
-
-/**
- * @since 0.1.0
- * @category models
- */
-export interface OperatorTask extends Schema.Schema.Type<typeof OperatorTask> {}
-
-const runner = "web-2-4711-01a2061b-4b6f-773b-924f-a99c20363c38"
-
 /** A text would tell what a conversation is about. */
 const recordQuery = Struct.omit(taskQuery, ["q"])
 const describeRecordQuery = Struct.omit(describeTaskQuery, ["q"])
 
 const describeUser = { description: "The id of the user." }
+
+/** Whose tasks are counted: those of all users, unless parameters select some. */
+const whose = {
+  userId: Schema.optionalKey(UserId),
+  conversationId: Schema.optionalKey(ConversationId)
+}
+const describeWhose = {
+  userId: { description: "Only the tasks of this user." },
+  conversationId: { description: "Only the tasks of this conversation." }
+}
 
 /**
  * Read and cancel the tasks of any user: an operator sees the records of tasks, and not their events and messages. Export and erase
@@ -75,44 +66,89 @@ const describeUser = { description: "The id of the user." }
  */
 export class OperatorApi extends HttpApiGroup.make("operator")
   .add(
+    HttpApiEndpoint.get("records", "/operator/tasks", {
+      query: { ...whose, runner: Schema.optionalKey(RunnerId), ...recordQuery },
+      success: page(TaskRecord, TaskId),
+      error: [Problems.RouteNotFound, Problems.Unavailable]
+    }).annotateMerge(documented({
+      summary: "List the tasks of all users",
+      description:
+        "A page has the records of the tasks that all parameters select. A page without `next` is the last page. A " +
+        "record has nothing of what a task is about. `runner` names the process that executes a task: its host, its process id, " +
+        "and a random part.",
+      parameters: {
+        ...describeWhose,
+        runner: { description: "Only the tasks that this runner owns." },
+        ...describeRecordQuery
+      },
+      responses: { 200: { description: "A page of records", example: { items: [examples.record] } } }
+    })),
+    HttpApiEndpoint.get("counts", "/operator/tasks/counts", {
+      query: { ...whose, agentId: Schema.optionalKey(AgentId) },
+      success: TaskCounts,
+      error: [Problems.RouteNotFound, Problems.Unavailable]
+    }).annotateMerge(documented({
+      summary: "Count the tasks of all users",
+      description: "By status, and those that wait for a person. A number of 1,000 means 1,000 or more.",
+      parameters: { ...describeWhose, agentId: { description: "Only the tasks of this agent." } },
+      responses: { 200: { description: "The numbers of tasks", example: examples.counts } }
+    })),
+    HttpApiEndpoint.get("throughput", "/operator/throughput", {
+      query: { userId: whose.userId },
+      success: Throughput,
+      error: [Problems.RouteNotFound, Problems.Unavailable]
+    }).annotateMerge(documented({
+      summary: "Count beginnings and ends of the tasks of all users",
+      description: describeThroughput,
+      parameters: { userId: describeWhose.userId },
+      responses: { 200: { description: "The minutes, oldest first", example: examples.throughput } }
+    })),
+    HttpApiEndpoint.get("runners", "/operator/runners", {
+      success: Schema.Struct({ items: Schema.Array(Runner) }),
+      error: [Problems.RouteNotFound, Problems.Unavailable]
+    }).annotateMerge(documented({
+      summary: "List the processes that execute tasks",
+      description:
+        "The first 1,000 runners whose leases have not run out, by id. `GET /operator/tasks?runner=` lists the tasks of one.",
+      responses: { 200: { description: "The runners", example: { items: [examples.runner] } } }
+    })),
     HttpApiEndpoint.get("list", "/operator/users/:userId/tasks", {
       params: { userId: UserId },
       query: recordQuery,
-      success: page(OperatorTask, TaskId),
+      success: page(TaskRecord, TaskId),
       error: Problems.Unavailable
     }).annotateMerge(documented({
       summary: "List the tasks of a user",
-      description:
-        "A page has the tasks that all parameters select. A page without `next` is the last page. `runner` names the " +
-        "process that executes a task: its host, its process id, and a random part.",
+      description: "The same as `GET /operator/tasks` with this `userId`.",
       parameters: { userId: describeUser, ...describeRecordQuery },
-      responses: { 200: { description: "A page of tasks", example: { items: [{ ...examples.running, runner }] } } }
+      responses: { 200: { description: "A page of records", example: { items: [examples.record] } } }
     })),
     HttpApiEndpoint.get("get", "/operator/users/:userId/tasks/:id", {
       params: { userId: UserId, id: TaskId },
-      success: OperatorTask,
+      success: TaskRecord,
       error: [Problems.TaskNotFound, Problems.Unavailable]
     }).annotateMerge(documented({
       summary: "Read a task of a user",
-      description: "The task as it is now, without its events and messages.",
+      description: "The record of the task as it is now.",
       parameters: { userId: describeUser, id: describeTask },
-      responses: { 200: { description: "The task", example: examples.running } }
+      responses: { 200: { description: "The record of the task", example: examples.record } }
     })),
     HttpApiEndpoint.post("cancel", "/operator/users/:userId/tasks/:id/cancel", {
       params: { userId: UserId, id: TaskId },
       // The second is no body at all.
       payload: [cancelBody, Schema.Undefined],
-      success: [Task, Task.pipe(HttpApiSchema.status("Accepted"))],
+      success: [TaskRecord, TaskRecord.pipe(HttpApiSchema.status("Accepted"))],
       error: [Problems.TaskNotFound, Problems.Unavailable]
     }).annotateMerge(documented({
       summary: "Cancel a task of a user",
-      description: "The same as `POST /tasks/{id}/cancel` of the user.",
+      description:
+        "The same as `POST /tasks/{id}/cancel` of the user, with the record of the task. The log of the server says who did it.",
       parameters: { userId: describeUser, id: describeTask },
       example: { reason: "It costs too much" },
       bodyIsOptional: true,
       responses: {
-        200: { description: "The task has ended, with any status", example: examples.cancelled },
-        202: { description: "The cancel is stored, and the task has not ended yet", example: examples.running }
+        200: { description: "The task has ended, with any status", example: examples.cancelledRecord },
+        202: { description: "The cancel is stored, and the task has not ended yet", example: examples.record }
       }
     })),
     HttpApiEndpoint.get("export", "/operator/users/:userId/export", {

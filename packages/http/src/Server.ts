@@ -35,6 +35,7 @@ import { layerRequestProblems } from "./internal/requestProblems.ts"
 import { ResponseTimeout } from "./internal/responseTimeout.ts"
 import { layerTicketed } from "./internal/ticketed.ts"
 import { Operator } from "./OperatorApi.ts"
+import * as OperatorHandlers from "./OperatorHandlers.ts"
 import * as Sse from "./Sse.ts"
 import * as Tickets from "./Tickets.ts"
 import * as UserHandlers from "./UserHandlers.ts"
@@ -159,7 +160,7 @@ export const layerRoutes = (options?: RouteOptions) => {
         Handlers.layerAgents,
         AccountHandlers.layer,
         Handlers.layerTickets,
-        Layer.provide(Handlers.layerOperator, Operator.layer),
+        Layer.provide(OperatorHandlers.layer, Operator.layer),
         WebhookHandlers.layer,
         UserHandlers.layer,
         Handlers.layerSystem

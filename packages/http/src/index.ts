@@ -87,6 +87,11 @@ export * as OperatorApi from "./OperatorApi.ts"
 /**
  * @since 0.1.0
  */
+export * as OperatorHandlers from "./OperatorHandlers.ts"
+
+/**
+ * @since 0.1.0
+ */
 export * as Principal from "./Principal.ts"
 
 /**

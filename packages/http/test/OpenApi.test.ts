@@ -222,7 +222,7 @@ describe("the OpenAPI document", () => {
           }
         }
       }
-      assert.strictEqual(numbers, 12)
+      assert.strictEqual(numbers, 13)
     }))
 
   it.effect("common schemas are named components, and every reference names an existing component", () =>

@@ -1,6 +1,7 @@
 /** The role `operator`: the records of every user's tasks, and nothing else. */
 import { assert, describe, it } from "@effect/vitest"
 import { UserId } from "@perennial/domain/Ids"
+import { version } from "@perennial/domain/Version"
 import * as ListenConfig from "@perennial/http/ListenConfig"
 import * as Tokens from "@perennial/http/Tokens"
 import { ConfigProvider, Effect, Redacted } from "effect"
@@ -8,9 +9,23 @@ import { body, json, makeCall, makeEcho, post, problem } from "./support.ts"
 
 const users = Tokens.layer([
   { userId: UserId.make("alice"), secret: Redacted.make("alice-secret") },
+  { userId: UserId.make("bob"), secret: Redacted.make("bob-secret") },
   { userId: UserId.make("olga"), secret: Redacted.make("olga-secret"), roles: ["operator"] }
 ])
 const as = (user: string) => ({ authorization: `Bearer ${user}-secret` })
+
+const sumOf = (numbers: ReadonlyArray<number>) => numbers.reduce((sum, number) => sum + number, 0)
+
+/** The rest of an event stream after the first word of the task, which has an owner then. */
+const untilText = Effect.fnUntraced(function*(response: Response) {
+  const events = response.body?.getReader()
+  assert(events !== undefined)
+  let read = ""
+  while (!read.includes("\"text\"")) {
+    read += new TextDecoder().decode((yield* Effect.promise(() => events.read())).value)
+  }
+  return events
+})
 
 describe("an operator", () => {
   it.effect("lists, reads and cancels the tasks of a user", () =>
@@ -35,13 +50,7 @@ describe("an operator", () => {
       const echo = makeEcho()
       const call = yield* makeCall({ auth: users, echo })
       const { id } = yield* json(yield* call("/tasks", post({ message: "a hold" }, as("alice"))))
-      const events = (yield* call(`/tasks/${id}/events`, { headers: as("alice") })).body?.getReader()
-      assert(events !== undefined)
-      // The task has an owner when it has said a word.
-      let read = ""
-      while (!read.includes("\"text\"")) {
-        read += new TextDecoder().decode((yield* Effect.promise(() => events.read())).value)
-      }
+      const events = yield* untilText(yield* call(`/tasks/${id}/events`, { headers: as("alice") }))
       const record = yield* body(yield* call(`/operator/users/alice/tasks/${id}`, { headers: as("olga") }))
       const { runner } = JSON.parse(record)
       assert.isString(runner)
@@ -74,6 +83,61 @@ describe("an operator", () => {
       }
     }))
 
+  it.live("lists, counts and times the tasks of all users, and sees the processes that execute them", () =>
+    Effect.gen(function*() {
+      const call = yield* makeCall({ auth: users })
+      const ask = (path: string, user = "olga") => Effect.flatMap(call(path, { headers: as(user) }), body)
+      const start = (message: string, user: string) =>
+        Effect.flatMap(call("/tasks", post({ message, metadata: { plan: "pro" } }, as(user))), json)
+      const first = yield* start("title a", "alice")
+      yield* ask(`/tasks/${first.id}/events`, "alice")
+      const second = yield* start("a hold", "olga")
+      const events = yield* untilText(yield* call(`/tasks/${second.id}/events`, { headers: as("olga") }))
+      const records = (query: string) =>
+        Effect.map(
+          ask(`/operator/tasks?${query}`),
+          (text): ReadonlyArray<Record<string, unknown>> => JSON.parse(text).items
+        )
+      const ids = (query: string) => Effect.map(records(query), (items) => items.map(({ id }) => id))
+      assert.deepStrictEqual(yield* ids(""), [second.id, first.id])
+      assert.deepStrictEqual(yield* ids("userId=alice"), [first.id])
+      assert.deepStrictEqual(yield* ids("status=completed&agentId=echo&order=oldest"), [first.id])
+      assert.deepStrictEqual(yield* ids(`conversationId=${second.conversationId}`), [second.id])
+      assert.deepStrictEqual(yield* ids(`limit=1&before=${second.id}`), [first.id])
+      assert.deepStrictEqual(yield* ids("to=2020-01-01T00:00:00Z"), [])
+      assert.deepStrictEqual((yield* records("")).map(({ userId }) => userId), ["olga", "alice"])
+      // What a task is about is in no field.
+      assert.deepStrictEqual(Object.keys((yield* records("userId=alice"))[0] ?? {}).toSorted(), [
+        "agentId",
+        "attempt",
+        "conversationId",
+        "createdAt",
+        "endedAt",
+        "id",
+        "lastSeq",
+        "startedAt",
+        "status",
+        "updatedAt",
+        "userId"
+      ])
+      const counts = { queued: 0, running: 0, completed: 0, error: 0, cancelled: 0, waiting: 0 }
+      assert.deepStrictEqual(JSON.parse(yield* ask("/operator/tasks/counts?userId=alice")), { ...counts, completed: 1 })
+      const sum = (text: string) => {
+        const minutes: ReadonlyArray<{ readonly started: number; readonly completed: number }> =
+          JSON.parse(text).minutes
+        return [sumOf(minutes.map(({ started }) => started)), sumOf(minutes.map(({ completed }) => completed))]
+      }
+      assert.deepStrictEqual(sum(yield* ask("/operator/throughput?userId=alice")), [1, 1])
+      assert.deepStrictEqual(sum(yield* ask("/tasks/throughput", "alice")), [1, 1])
+      assert.deepStrictEqual(sum(yield* ask("/tasks/throughput", "bob")), [0, 0])
+      const { items: [runner] } = JSON.parse(yield* ask("/operator/runners"))
+      assert.deepInclude(runner, { version, capacity: 1_000, agents: ["echo"] })
+      assert.strictEqual(runner.running, 1)
+      assert.deepStrictEqual((yield* records("status=running"))[0]?.["runner"], runner.id)
+      assert.deepStrictEqual(yield* ids(`runner=${runner.id}`), [second.id])
+      yield* Effect.promise(() => events.cancel())
+    }))
+
   it.effect("P12: reads no events and no messages of others, and finds no task under another user", () =>
     Effect.gen(function*() {
       const call = yield* makeCall({ auth: users })
@@ -100,6 +164,10 @@ describe("an operator", () => {
       const requests: ReadonlyArray<readonly [string, RequestInit]> = [
         ["/operator/users/alice/tasks", {}],
         [`/operator/users/alice/tasks/${id}`, {}],
+        ["/operator/tasks", {}],
+        ["/operator/tasks/counts", {}],
+        ["/operator/throughput", {}],
+        ["/operator/runners", {}],
         [`/operator/users/alice/tasks/${id}/cancel`, post({})]
       ]
       for (const [path, init] of requests) {

@@ -8,11 +8,13 @@
  *
  * @since 0.1.0
  */
+import { Agents } from "@perennial/domain/Agent"
 import { ClaimId, NewId, RunnerId, type TaskId } from "@perennial/domain/Ids"
 import { NotReady } from "@perennial/domain/Readiness"
 import { RunnerName } from "@perennial/domain/RunnerName"
 import { type Claim, type Fence, type Head, TaskBackend } from "@perennial/domain/TaskBackend"
 import { TaskBackendError } from "@perennial/domain/TaskError"
+import { version } from "@perennial/domain/Version"
 import { Clock, Context, Duration, Effect, FiberMap, Layer, Option, Predicate, Schedule } from "effect"
 import { Strays } from "./internal/task/strays.ts"
 import { CurrentTaskLimits } from "./TaskLimits.ts"
@@ -105,7 +107,13 @@ const make = Effect.gen(function*() {
   const backend = yield* TaskBackend
   const clock = yield* Clock.Clock
   const newId = yield* NewId
-  const { failures, heartbeat, leaseTtl } = yield* CurrentTaskLimits
+  const { capacity, failures, heartbeat, leaseTtl } = yield* CurrentTaskLimits
+  const agents = yield* Effect.serviceOption(Agents)
+  const about = {
+    version,
+    capacity,
+    agents: Option.match(agents, { onNone: () => [], onSome: ({ ids }) => ids.slice(0, 100) })
+  }
   const runnerId = runnerIdOf(yield* RunnerName, yield* newId)
   const ttl = Duration.toMillis(leaseTtl)
   // Durations are measured with the monotonic clock, so that a step of the wall clock changes no lease.
@@ -135,7 +143,7 @@ const make = Effect.gen(function*() {
 
   /** Renews the lease. A store may be written without types. */
   const beat = Effect.filterOrFail(
-    Effect.suspend(() => backend.heartbeat(runnerId, leaseTtl)),
+    Effect.suspend(() => backend.heartbeat(runnerId, leaseTtl, about)),
     ({ now, owned }) => Number.isFinite(now) && Array.isArray(owned),
     () => new TaskBackendError({ operation: "heartbeat", cause: "The answer has no time, or no list of tasks." })
   )

@@ -1,5 +1,6 @@
 /**
- * The runtime as Layers: each provides `TaskManager`, `HandOver` for the end of the process, `Readiness` and `TaskOwners`.
+ * The runtime as Layers: each provides `TaskManager`, `HandOver` for the end of the process, `Readiness`, `TaskOwners` and
+ * `TaskRecords`.
  *
  * @since 0.1.0
  */
@@ -12,6 +13,7 @@ import { TaskBackend } from "@perennial/domain/TaskBackend"
 import type { TaskBackendError } from "@perennial/domain/TaskError"
 import { TaskManager } from "@perennial/domain/TaskManager"
 import { TaskOwners } from "@perennial/domain/TaskOwners"
+import { TaskRecords } from "@perennial/domain/TaskRecords"
 import { Context, Effect, Layer, Option } from "effect"
 import { Digest } from "effect/crypto"
 import { make } from "./internal/manager/taskManager.ts"
@@ -44,7 +46,7 @@ const layerDigest: Layer.Layer<Digest.Digest> = Layer.unwrap(Effect.map(
  * @category layers
  */
 export const layerManager: Layer.Layer<
-  TaskManager,
+  TaskManager | TaskRecords,
   never,
   TaskEngine | TaskExecutor | Lease | TaskReaders | TaskBackend | ConversationStore | Agents
 > = Layer.effectContext(
@@ -54,6 +56,7 @@ export const layerManager: Layer.Layer<
     const ready = Effect.andThen(renewed, yield* WritesAnswered)
     const backend = yield* TaskBackend
     return Context.make(TaskManager, yield* make).pipe(
+      Context.add(TaskRecords, backend),
       Context.add(HandOver, drain),
       Context.add(Readiness, ready),
       Context.add(
@@ -71,13 +74,16 @@ export const layerManager: Layer.Layer<
  * @since 0.1.0
  * @category layers
  */
-export const layer: Layer.Layer<TaskManager, TaskBackendError, TaskBackend | ConversationStore | Agents> = layerManager
-  .pipe(
-    Layer.provide(TaskEngine.layerLocal),
-    Layer.provide(TaskExecutor.layer),
-    Layer.provide([Lease.layer, TaskReaders.layer]),
-    Layer.provide(BoundedStores.layer)
-  )
+export const layer: Layer.Layer<
+  TaskManager | TaskRecords,
+  TaskBackendError,
+  TaskBackend | ConversationStore | Agents
+> = layerManager.pipe(
+  Layer.provide(TaskEngine.layerLocal),
+  Layer.provide(TaskExecutor.layer),
+  Layer.provide([Lease.layer, TaskReaders.layer]),
+  Layer.provide(BoundedStores.layer)
+)
 
 /**
  * Everything for tests and first steps: executes tasks in this process, over a memory store, which ends with the process.
@@ -85,5 +91,8 @@ export const layer: Layer.Layer<TaskManager, TaskBackendError, TaskBackend | Con
  * @since 0.1.0
  * @category layers
  */
-export const layerMemory: Layer.Layer<TaskManager | TaskBackend | ConversationStore, TaskBackendError, Agents> = layer
-  .pipe(Layer.provideMerge(MemoryStore.layer))
+export const layerMemory: Layer.Layer<
+  TaskManager | TaskRecords | TaskBackend | ConversationStore,
+  TaskBackendError,
+  Agents
+> = layer.pipe(Layer.provideMerge(MemoryStore.layer))

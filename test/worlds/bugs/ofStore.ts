@@ -139,7 +139,7 @@ export const ofStore: ReadonlyArray<Canary> = [
   canary(
     "leases do not end",
     memoryTasks,
-    "return (this.leases.get(runnerId) ?? 0) > now",
+    "return (this.leases.get(runnerId)?.expires ?? 0) > now",
     "return this.leases.has(runnerId)"
   ),
   canary(

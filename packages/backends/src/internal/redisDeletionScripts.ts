@@ -19,8 +19,12 @@ for _, status in ipairs({ "completed", "error", "cancelled" }) do
   for _, id in ipairs(call("ZRANGE", index, 0, -1)) do
     local keyed = call("HGET", key("task", id), "idempotency")
     if keyed then call("HDEL", key("keys", user), keyed) end
-    call("ZREM", key("of-user:" .. status, user), id)
-    call("ZREM", ofAgent(status, user, call("HGET", key("task", id), "agent_id")), id)
+    local task = find(id)
+    unlist(task, status)
+    for _, kind in ipairs({ "begun", "finished-" .. status }) do
+      call("ZREM", prefix .. kind, id)
+      call("ZREM", key(kind, user), id)
+    end
     call("ZREM", prefix .. "ended", id)
     call("ZREM", prefix .. "ends", id)
     tasks = tasks + 1

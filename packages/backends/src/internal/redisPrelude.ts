@@ -9,9 +9,12 @@
  * `intents:<id>` (hash of `<ordinal>:<value>`), `owner:<conversation>` its user, `queue:<conversation>` its active
  * tasks, the head first (list), `of-user:<status>:<user>`, `of-agent:<status>:<user>\0<agent>`,
  * `of-conversation:<status>:<conversation>`, `order:<conversation>` ids by the number of the acceptance, and `waiting:<user>` ids in order,
+ * `recorded:<status>`, `recorded-of-agent:<status>:<agent>` and `recorded-waiting` the ids of all users in order, `begun` and
+ * `finished-<status>` ids by the time of the last hour, of all users and `:<user>` of one,
  * `keys:<user>` idempotency keys (hash), `unowned` heads without an owner by age, `unowned:<agent>` the same of one agent,
  * `cancelling` claimed tasks that were asked to cancel by age, `owned:<runner>` tasks by age, `runners` by the end of
- * their lease, `renewals` runners by the last renewal of their lease, `ended` tasks with a log by the time of their end, `ends` all ended tasks in the order of their ends (sorted
+ * their lease, `renewals` runners by the last renewal of their lease, `leases` runners by the
+ * beginning of their lease, `about` what they say about themselves (hash), `ended` tasks with a log by the time of their end, `ends` all ended tasks in the order of their ends (sorted
  * sets), `ends-count` the number of ends so far, `wakes` hints (stream).
  */
 import { Effect } from "effect"
@@ -20,6 +23,9 @@ import type { Send } from "./redisRetry.ts"
 
 /** Hints that are kept for processes that read them late. */
 const wakesKept = 10_000
+
+/** How long the time of a beginning or an end is kept: an hour of whole minutes. */
+const tickMillis = 61 * 60_000
 
 /** The fields of a task's row, in the order that most scripts return them. */
 export const columns = [
@@ -161,9 +167,41 @@ end
 local function ofAgent(status, user, agent) return key("of-agent:" .. status, user .. "\0" .. agent) end
 
 local function list(task, status)
+  call("ZADD", prefix .. "recorded:" .. status, 0, task.id)
+  call("ZADD", key("recorded-of-agent:" .. status, task.agent), 0, task.id)
   call("ZADD", key("of-user:" .. status, task.user), 0, task.id)
   call("ZADD", ofAgent(status, task.user, task.agent), 0, task.id)
   call("ZADD", key("of-conversation:" .. status, task.conversation), 0, task.id)
+end
+
+local function unlist(task, status)
+  call("ZREM", prefix .. "recorded:" .. status, task.id)
+  call("ZREM", key("recorded-of-agent:" .. status, task.agent), task.id)
+  call("ZREM", key("of-user:" .. status, task.user), task.id)
+  call("ZREM", ofAgent(status, task.user, task.agent), task.id)
+end
+
+-- Something happened to the task in the last hour: for the throughput.
+local function tick(kind, task, time)
+  for _, index in ipairs({ prefix .. kind, key(kind, task.user) }) do
+    call("ZADD", index, time, task.id)
+    call("ZREMRANGEBYSCORE", index, "-inf", time - ${tickMillis})
+    call("PEXPIRE", index, ${tickMillis})
+  end
+end
+
+local function wait(task)
+  call("ZADD", key("waiting", task.user), 0, task.id)
+  call("ZADD", prefix .. "recorded-waiting", 0, task.id)
+end
+local function waitNoMore(task)
+  call("ZREM", key("waiting", task.user), task.id)
+  call("ZREM", prefix .. "recorded-waiting", task.id)
+end
+
+local function forgetRunner(runner)
+  for _, index in ipairs({ "runners", "renewals", "leases" }) do call("ZREM", prefix .. index, runner) end
+  call("HDEL", prefix .. "about", runner)
 end
 
 -- The tasks of a conversation in the order of acceptance. Those that an earlier version stored are added, in the order of their times.
@@ -191,8 +229,7 @@ end
 
 local function move(task, status)
   if task.status == status then return end
-  call("ZREM", key("of-user:" .. task.status, task.user), task.id)
-  call("ZREM", ofAgent(task.status, task.user, task.agent), task.id)
+  unlist(task, task.status)
   call("ZREM", key("of-conversation:" .. task.status, task.conversation), task.id)
   list(task, status)
   call("HSET", key("task", task.id), "status", status)
@@ -224,7 +261,8 @@ local function close(task, status, time)
   -- Scripts run one at a time, so this is the order of the ends.
   call("ZADD", prefix .. "ends", call("INCR", prefix .. "ends-count"), task.id)
   call("ZREM", prefix .. "cancelling", task.id)
-  call("ZREM", key("waiting", task.user), task.id)
+  waitNoMore(task)
+  tick("finished-" .. status, task, time)
   call("LREM", key("queue", task.conversation), 1, task.id)
   local following = wasHead and call("LINDEX", key("queue", task.conversation), 0)
   if not following then return false end

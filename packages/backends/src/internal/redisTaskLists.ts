@@ -1,10 +1,11 @@
 /**
  * The lists of tasks as scripts. The comment of a script names its arguments in their order.
  */
+import { maxOwned } from "@perennial/domain/TaskRecords"
 import { taskScript } from "./redisPrelude.ts"
 import type { Values } from "./redisTaskScripts.ts"
 
-/** Tasks of a user, and perhaps of a conversation and an agent, each with a condition of its own. */
+/** Tasks of a user or of all users, and perhaps of a conversation and an agent, each with a condition of its own. */
 const selecting = String.raw`
 -- Tasks that an earlier version stored have no index by agent.
 local function indexAgents(user)
@@ -18,6 +19,9 @@ end
 
 local function indexOf(status, user, conversation, agent)
   if conversation ~= "" then return key("of-conversation:" .. status, conversation) end
+  if user == "" then
+    return agent == "" and prefix .. "recorded:" .. status or key("recorded-of-agent:" .. status, agent)
+  end
   if agent == "" then return key("of-user:" .. status, user) end
   indexAgents(user)
   return ofAgent(status, user, agent)
@@ -39,34 +43,90 @@ local function collect(ids, index, oldest, low, high, limit, isWanted)
 end
 `
 
-/** User, conversation or "", agent or "", only smaller ids or "", only larger ids or "", limit, 1 for the oldest first, 1 for what
- * waits, statuses. */
-export const list = taskScript<ReadonlyArray<Values>>(String.raw`${selecting}
-local user, conversation, agent, limit, oldest = ARGV[3], ARGV[4], ARGV[5], tonumber(ARGV[8]), ARGV[9] == "1"
-if conversation ~= "" and call("GET", key("owner", conversation)) ~= user then return {} end
-local high = ARGV[6] == "" and "+" or "(" .. ARGV[6]
-local low = ARGV[7] == "" and "-" or "(" .. ARGV[7]
-local ids, statuses = {}, {}
-for i = 11, #ARGV do statuses[ARGV[i]] = true end
-if ARGV[10] == "1" then
-  collect(ids, key("waiting", user), oldest, low, high, limit, function(id)
-    return statuses[call("HGET", key("task", id), "status")] and has(id, "conversation_id", conversation)
-      and has(id, "agent_id", agent)
-  end)
-else
-  -- The index of a conversation has the tasks of all its agents.
-  local isWanted = function(id) return conversation == "" or has(id, "agent_id", agent) end
-  for status in pairs(statuses) do
-    collect(ids, indexOf(status, user, conversation, agent), oldest, low, high, limit, isWanted)
+/** The ids of a page: `wanted` is a table of texts, each "" if there is no such condition. */
+const paging = String.raw`${selecting}
+local function page(wanted, limit, oldest, waiting, statuses)
+  local high = wanted.before == "" and "+" or "(" .. wanted.before
+  local low = wanted.after == "" and "-" or "(" .. wanted.after
+  local ids = {}
+  local function isSelected(id)
+    return statuses[call("HGET", key("task", id), "status")] and has(id, "conversation_id", wanted.conversation)
+      and has(id, "agent_id", wanted.agent) and has(id, "user_id", wanted.user)
   end
+  if wanted.runner ~= "" then
+    for _, id in ipairs(call("ZRANGE", key("owned", wanted.runner), 0, ${maxOwned - 1})) do
+      local isInside = (wanted.before == "" or less(id, wanted.before)) and (wanted.after == "" or less(wanted.after, id))
+      local isWanted = isInside and isSelected(id)
+      if isWanted and (not waiting or call("ZSCORE", prefix .. "recorded-waiting", id)) then table.insert(ids, id) end
+    end
+  elseif waiting then
+    local index = wanted.user == "" and prefix .. "recorded-waiting" or key("waiting", wanted.user)
+    collect(ids, index, oldest, low, high, limit, isSelected)
+  else
+    -- The index of a conversation has the tasks of all its agents.
+    local isWanted = function(id) return wanted.conversation == "" or has(id, "agent_id", wanted.agent) end
+    for status in pairs(statuses) do
+      local index = indexOf(status, wanted.user, wanted.conversation, wanted.agent)
+      collect(ids, index, oldest, low, high, limit, isWanted)
+    end
+  end
+  table.sort(ids, function(a, b)
+    if oldest then return less(a, b) end
+    return less(b, a)
+  end)
+  return ids
 end
-table.sort(ids, function(a, b)
-  if oldest then return less(a, b) end
-  return less(b, a)
-end)
+-- A conversation has one user.
+local function userOf(user, conversation)
+  if conversation == "" then return user end
+  local owner = call("GET", key("owner", conversation))
+  return owner and (user == "" or user == owner) and owner or nil
+end
+`
+
+const listed = String.raw`
+local wanted = { user = userOf(ARGV[3], ARGV[4]), conversation = ARGV[4], agent = ARGV[5], before = ARGV[6], after = ARGV[7],
+  runner = ARGV[11] }
+if not wanted.user then return {} end
+local limit, statuses = tonumber(ARGV[8]), {}
+for i = 12, #ARGV do statuses[ARGV[i]] = true end
+local ids = page(wanted, limit, ARGV[9] == "1", ARGV[10] == "1", statuses)
 local rows = {}
+`
+
+/** User, conversation or "", agent or "", only smaller ids or "", only larger ids or "", limit, 1 for the oldest first, 1 for what
+ * waits, "", statuses. */
+export const list = taskScript<ReadonlyArray<Values>>(String.raw`${paging}${listed}
 for i = 1, math.min(limit, #ids) do rows[i] = row(ids[i]) end
 return rows`)
+
+const isRecorded = String.raw`
+if call("EXISTS", prefix .. "recorded") == 0 then return false end
+`
+
+/** The arguments of `list`; the user may be "", and the text before the statuses is a runner or "". Returns rows with their owners, or null
+ * if tasks of an earlier version are not in the indexes. */
+export const records = taskScript<ReadonlyArray<readonly [Values, string | null]> | null>(
+  String.raw`${paging}${isRecorded}${listed}
+for i = 1, math.min(limit, #ids) do rows[i] = { row(ids[i]), call("HGET", key("task", ids[i]), "runner_id") } end
+return rows`
+)
+
+/** A cursor of keys, 0 at first. Adds some tasks of earlier versions to the indexes of all users, and returns the next cursor. The last step,
+ * whose next cursor is 0, notes that the indexes are complete. */
+export const recordTasks = taskScript<string>(String.raw`
+local escaped = prefix:gsub("[%*%?%[%]%^\\-]", "\\%0")
+local found = call("SCAN", ARGV[3], "MATCH", escaped .. "task:*", "COUNT", 1000)
+for _, name in ipairs(found[2]) do
+  local task = find(name:sub(#prefix + 6))
+  if task then
+    call("ZADD", prefix .. "recorded:" .. task.status, 0, task.id)
+    call("ZADD", key("recorded-of-agent:" .. task.status, task.agent), 0, task.id)
+    if call("ZSCORE", key("waiting", task.user), task.id) then call("ZADD", prefix .. "recorded-waiting", 0, task.id) end
+  end
+end
+if found[1] == "0" then call("SET", prefix .. "recorded", 1) end
+return found[1]`)
 
 /** Conversation, user, the task before or "". Returns the next task, null if there is none, or 0 if the task before is unknown. */
 export const nextTask = taskScript<Values | 0 | null>(String.raw`
@@ -78,18 +138,57 @@ if not place then return 0 end
 local id = mine and call("ZRANGEBYSCORE", index, "(" .. place, "+inf", "LIMIT", 0, 1)[1]
 return id and row(id) or false`)
 
-/** User, conversation or "", agent or "", the largest number, statuses. Returns the number of each status, and of what waits. */
-export const counts = taskScript<ReadonlyArray<number>>(String.raw`${selecting}
-local user, conversation, agent, most = ARGV[3], ARGV[4], ARGV[5], tonumber(ARGV[6])
-local foreign = conversation ~= "" and call("GET", key("owner", conversation)) ~= user
+const counted = String.raw`
+local user, conversation, agent, most = userOf(ARGV[3], ARGV[4]), ARGV[4], ARGV[5], tonumber(ARGV[6])
 local numbers = {}
 local function count(index, isWanted)
   local ids = {}
-  if not foreign then collect(ids, index, true, "-", "+", most, isWanted) end
+  if index then collect(ids, index, true, "-", "+", most, isWanted) end
   table.insert(numbers, #ids)
 end
 for i = 7, #ARGV do
-  count(indexOf(ARGV[i], user, conversation, agent), function(id) return conversation == "" or has(id, "agent_id", agent) end)
+  count(user and indexOf(ARGV[i], user, conversation, agent), function(id)
+    return conversation == "" or has(id, "agent_id", agent)
+  end)
 end
-count(key("waiting", user), function(id) return has(id, "conversation_id", conversation) and has(id, "agent_id", agent) end)
-return numbers`)
+count(user and (user == "" and prefix .. "recorded-waiting" or key("waiting", user)), function(id)
+  return has(id, "conversation_id", conversation) and has(id, "agent_id", agent)
+end)
+return numbers`
+
+/** User, conversation or "", agent or "", the largest number, statuses. Returns the number of each status, and of what waits. */
+export const counts = taskScript<ReadonlyArray<number>>(String.raw`${paging}${counted}`)
+
+/** The arguments of `counts`, but the user may be "". Returns null if tasks of an earlier version are not in the indexes. */
+export const countRecords = taskScript<ReadonlyArray<number> | null>(String.raw`${paging}${isRecorded}${counted}`)
+
+/** User or "", kinds. Returns for each kind the numbers of 60 minutes; the time comes first. */
+export const throughput = taskScript<readonly [number, ...ReadonlyArray<ReadonlyArray<number>>]>(String.raw`
+local time = now()
+local first, answer = math.floor(time / 60000) - 59, { time }
+for i = 4, #ARGV do
+  local index, numbers = ARGV[3] == "" and prefix .. ARGV[i] or key(ARGV[i], ARGV[3]), {}
+  for minute = first, first + 59 do
+    table.insert(numbers, call("ZCOUNT", index, minute * 60000, minute * 60000 + 59999))
+  end
+  table.insert(answer, numbers)
+end
+return answer`)
+
+/** Limit. Returns live runners: id, end and beginning and renewal of the lease, about, and the numbers of owned and of waiting tasks. */
+export const runners = taskScript<
+  ReadonlyArray<readonly [string, string, string | null, string | null, string | null, number, number]>
+>(String.raw`
+local found = call("ZRANGEBYSCORE", prefix .. "runners", "(" .. now(), "+inf")
+table.sort(found, less)
+local answer = {}
+for i = 1, math.min(tonumber(ARGV[3]), #found) do
+  local id, waiting = found[i], 0
+  local owned = call("ZRANGE", key("owned", id), 0, -1)
+  for _, task in ipairs(owned) do
+    if call("ZSCORE", prefix .. "recorded-waiting", task) then waiting = waiting + 1 end
+  end
+  answer[i] = { id, call("ZSCORE", prefix .. "runners", id), call("ZSCORE", prefix .. "leases", id),
+    call("ZSCORE", prefix .. "renewals", id), call("HGET", prefix .. "about", id), #owned, waiting }
+end
+return answer`)

@@ -118,7 +118,7 @@ call("ZADD", prefix .. "runners", "NX", 0, runner)
 call("ZADD", key("owned", runner), task.round or 0, task.id)
 call("HSET", fields, "runner_id", runner, "claim_id", claim, "token", expected + 1, "attempt", task.attempt + 1,
   "claimed_at", time, "updated_at", time)
-call("HSETNX", fields, "started_at", time)
+if call("HSETNX", fields, "started_at", time) == 1 then tick("begun", task, time) end
 wake("user", task.user)
 tell()
 return { time, claimed(task.id) }`)
@@ -137,11 +137,7 @@ while i <= #ARGV do
   if task and task.lastSeq == first - 1 then
     write(task, i + 7, count, time)
     if summary ~= "" then
-      if waits == "1" then
-        call("ZADD", key("waiting", task.user), 0, id)
-      else
-        call("ZREM", key("waiting", task.user), id)
-      end
+      if waits == "1" then wait(task) else waitNoMore(task) end
       call("HSET", key("task", id), "summary", summary)
       wake("user", task.user)
     end
@@ -227,8 +223,8 @@ return values`)
 export const lastSeqs = fieldOf("last_seq")
 export const owners = fieldOf("runner_id")
 
-/** Runner, milliseconds of the lease, milliseconds after which failures are forgotten. Returns the time, and for each owned
- * task its id, token and number of intents. */
+/** Runner, milliseconds of the lease, milliseconds after which failures are forgotten, what the runner says about itself or "".
+ * Returns the time, and for each owned task its id, token and number of intents. */
 export const heartbeat = taskScript<
   readonly [number, ReadonlyArray<readonly [TaskId, string, string]>]
 >(String.raw`
@@ -238,13 +234,15 @@ local ids = call("ZRANGE", key("owned", runner), 0, -1)
 if ttl > 0 then
   call("ZADD", prefix .. "runners", time + ttl, runner)
   call("ZADD", prefix .. "renewals", time, runner)
-elseif #ids > 0 then
-  call("ZADD", prefix .. "runners", 0, runner)
-  wake("head", ids[1])
+  call("ZADD", prefix .. "leases", "NX", time, runner)
+  if ARGV[6] ~= "" then call("HSET", prefix .. "about", runner, ARGV[6]) end
 else
-  call("ZREM", prefix .. "runners", runner)
+  forgetRunner(runner)
+  if #ids > 0 then
+    call("ZADD", prefix .. "runners", 0, runner)
+    wake("head", ids[1])
+  end
 end
-if ttl <= 0 then call("ZREM", prefix .. "renewals", runner) end
 for i, id in ipairs(ids) do
   local v = call("HMGET", key("task", id), "token", "intents", "failures", "claimed_at")
   if v[3] ~= "0" and time - tonumber(v[4]) > alive then call("HSET", key("task", id), "failures", 0) end
@@ -295,10 +293,7 @@ else
   end
 end
 for _, runner in ipairs(call("ZRANGEBYSCORE", prefix .. "runners", "-inf", time)) do
-  if not collect(key("owned", runner), not every) then
-    call("ZREM", prefix .. "runners", runner)
-    call("ZREM", prefix .. "renewals", runner)
-  end
+  if not collect(key("owned", runner), not every) then forgetRunner(runner) end
 end
 table.sort(found, function(a, b)
   if a.round ~= b.round then return a.round < b.round end

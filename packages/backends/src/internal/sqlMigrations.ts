@@ -221,6 +221,27 @@ const unsearched: Migrate = Effect.fnUntraced(function*({ sql, types: { byKey, i
     SELECT user_id, id FROM perennial_conversations WHERE last_position > 0 OR title IS NOT NULL`
 })
 
+/**
+ * For operators: lists of all users' tasks, the tasks that began or ended in the last hour, and what runners say about
+ * themselves. A list of one user has no condition on the position, so that PostgreSQL never takes an index of all users for it.
+ */
+const records: Migrate = Effect.fnUntraced(function*({ sql, types: { listedId, millis } }) {
+  yield* sql`CREATE INDEX perennial_tasks_recorded ON perennial_tasks (status, ${listedId}) WHERE position > 0`
+  yield* sql`CREATE INDEX perennial_tasks_recorded_of_agent ON perennial_tasks (agent_id, status, ${listedId})
+    WHERE position > 0`
+  yield* sql`CREATE INDEX perennial_tasks_recorded_waiting ON perennial_tasks (${listedId})
+    WHERE waiting = 1 AND finished_at IS NULL AND position > 0`
+  for (const user of ["", "user_id, "]) {
+    const name = user === "" ? "" : "_of_user"
+    yield* sql`CREATE INDEX ${sql(`perennial_tasks_begun${name}`)}
+      ON perennial_tasks (${sql.literal(user)}started_at) WHERE started_at IS NOT NULL AND position > 0`
+    yield* sql`CREATE INDEX ${sql(`perennial_tasks_finished${name}`)}
+      ON perennial_tasks (${sql.literal(user)}finished_at, status) WHERE finished_at IS NOT NULL AND position > 0`
+  }
+  yield* sql`ALTER TABLE perennial_runners ADD COLUMN since ${millis}`
+  yield* sql`ALTER TABLE perennial_runners ADD COLUMN about TEXT`
+})
+
 export const migrations: Readonly<Record<string, Migrate>> = {
   "1_tasks": tasks,
   "2_conversations": conversations,
@@ -244,7 +265,8 @@ export const migrations: Readonly<Record<string, Migrate>> = {
   "20_active_tasks_by_index": onPostgres(PgFunctions.activeTasksByIndex),
   "21_chosen_titles": chosenTitles,
   "22_conversation_words": conversationWords,
-  "26_unsearched": unsearched
+  "26_unsearched": unsearched,
+  "27_records": records
 }
 
 export const table = "perennial_migrations"

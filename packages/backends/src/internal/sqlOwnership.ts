@@ -4,6 +4,7 @@
 import { type AgentId, RunnerId, TaskId } from "@perennial/domain/Ids"
 import { cancelKey } from "@perennial/domain/Intent"
 import { aliveMillis } from "@perennial/domain/OwnerLoss"
+import { encodeAbout } from "@perennial/domain/Runner"
 import type { TaskBackend } from "@perennial/domain/TaskBackend"
 import { Duration, Effect, Option, Schema } from "effect"
 import type { SqlClient, Statement } from "effect/sql"
@@ -65,12 +66,13 @@ const readOwned = readRows(Schema.Struct({
 export const makeLease = (
   { sql, time, together, withRetries }: Dialect
 ): Pick<Service, "release" | "heartbeat"> => {
-  const renew = (runnerId: RunnerId, ttl: Duration.Duration, now: Statement.Fragment) =>
+  const renew = (runnerId: RunnerId, ttl: Duration.Duration, about: string | null, now: Statement.Fragment) =>
     Duration.isZero(ttl)
       ? sql`DELETE FROM perennial_runners WHERE id = ${runnerId}`
-      : sql`INSERT INTO perennial_runners (id, expires_at, renewed_at)
-          VALUES (${runnerId}, ${now} + ${toMillis(ttl)}, ${now})
-          ON CONFLICT (id) DO UPDATE SET expires_at = excluded.expires_at, renewed_at = excluded.renewed_at`
+      : sql`INSERT INTO perennial_runners (id, expires_at, renewed_at, since, about)
+          VALUES (${runnerId}, ${now} + ${toMillis(ttl)}, ${now}, ${now}, ${about})
+          ON CONFLICT (id) DO UPDATE SET expires_at = excluded.expires_at, renewed_at = excluded.renewed_at,
+            about = excluded.about`
   const clearFailures = (runnerId: RunnerId, now: Statement.Fragment) =>
     sql`UPDATE perennial_tasks SET failures = 0
       WHERE runner_id = ${runnerId} AND failures > 0 AND claimed_at < ${now} - ${aliveMillis}`
@@ -85,12 +87,13 @@ export const makeLease = (
             WHERE id = ${taskId} AND token = ${token} AND finished_at IS NULL AND runner_id IS NOT NULL`)),
         toTaskBackendError("release")
       ),
-    heartbeat: (runnerId, ttl) =>
+    heartbeat: (runnerId, ttl, about) =>
       withRetries((again) =>
         Effect.gen(function*() {
           const now = yield* time
+          const said = about === undefined ? null : yield* tryCodec(() => encodeAbout(about))
           const rows = yield* readOwned(together(
-            [renew(runnerId, ttl, now), clearFailures(runnerId, now)],
+            [renew(runnerId, ttl, said, now), clearFailures(runnerId, now)],
             // A runner without tasks is one row without a task.
             sql`SELECT c.now, t.id, t.token, t.intents FROM (SELECT ${now} AS now) c
               LEFT JOIN perennial_tasks t ON t.runner_id = ${runnerId}`

@@ -6,6 +6,7 @@ import type { ClaimId, RunnerId, UserId } from "../Ids.ts"
 import type { Intent } from "../Intent.ts"
 import { userText } from "../Message.ts"
 import type { OwnerLoss } from "../OwnerLoss.ts"
+import type { RunnerAbout } from "../Runner.ts"
 import type { Task, TaskError, TaskStatus } from "../Task.ts"
 import type { Claim, Head, NewTask } from "../TaskBackend.ts"
 import type { StoredEvent } from "../TaskEvent.ts"
@@ -136,3 +137,11 @@ export const toClaim = (row: Row, runnerId: RunnerId, now: number): Claim => ({
 
 export const intentValue = (row: Row, key: string): Option.Option<Intent["value"]> =>
   Option.map(Option.fromUndefinedOr(row.intents.find((intent) => intent.key === key)), (intent) => intent.value)
+
+/** The lease of a runner. Times are milliseconds. */
+export interface MemoryLease {
+  readonly since: number
+  readonly renewed: number
+  readonly expires: number
+  readonly about: RunnerAbout | undefined
+}

@@ -8,7 +8,7 @@ import type { ConversationId, RunnerId, TaskId, UserId } from "../Ids.ts"
 import { cancelKey, type Intent, interruptReason } from "../Intent.ts"
 import { type Fence, type Head, isProgress } from "../TaskBackend.ts"
 import { type StoredEvent, type Terminal, terminalStatus } from "../TaskEvent.ts"
-import { added, type ConversationQueue, intentValue, isHead, type Row, toHead } from "./memoryTask.ts"
+import { added, type ConversationQueue, intentValue, isHead, type MemoryLease, type Row, toHead } from "./memoryTask.ts"
 
 export class MemoryTasks {
   readonly rows = new Map<TaskId, Row>()
@@ -16,10 +16,7 @@ export class MemoryTasks {
   readonly #byKey = new Map<string, Row>()
   /** How many active tasks each user has; a user without any is left out. */
   readonly #active = new Map<UserId, number>()
-  /** The end of each lease. */
-  readonly leases = new Map<RunnerId, number>()
-  /** The time at which each lease was renewed. */
-  readonly renewals = new Map<RunnerId, number>()
+  readonly leases = new Map<RunnerId, MemoryLease>()
   readonly owned = new Map<RunnerId, Set<Row>>()
   /** Heads without an owner, in no particular order. */
   readonly waiting = new Set<Row>()
@@ -70,7 +67,7 @@ export class MemoryTasks {
   }
 
   isLive(runnerId: RunnerId, now: number): boolean {
-    return (this.leases.get(runnerId) ?? 0) > now
+    return (this.leases.get(runnerId)?.expires ?? 0) > now
   }
 
   isUnowned(row: Row, now: number): boolean {

@@ -22,6 +22,10 @@ export const describeLimit = (items: keyof typeof longest, usual: number) => ({
   schema: integer(1, longest[items])
 })
 
+export const describeThroughput =
+  "How many tasks began and ended in each minute of the last hour. The last minute is not over. The first minutes are left " +
+  "out if more than 50,000 tasks began or ended."
+
 export const describeTask = { description: "The id of the task." }
 
 export const cancelBody = CancelOptions.annotate({ identifier: "Cancel" })

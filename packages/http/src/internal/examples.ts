@@ -3,8 +3,11 @@ import type { AgentDescription } from "@perennial/domain/Agent"
 import type { Approval } from "@perennial/domain/Approval"
 import type { Conversation, StoredMessage } from "@perennial/domain/Conversation"
 import type { FeedChange } from "@perennial/domain/Feed"
+import type { Runner } from "@perennial/domain/Runner"
 import type { Task, TaskCounts } from "@perennial/domain/Task"
 import type { Known, StoredEvent } from "@perennial/domain/TaskEvent"
+import type { TaskRecord } from "@perennial/domain/TaskRecords"
+import type { Throughput } from "@perennial/domain/Throughput"
 import type { Receipt } from "@perennial/domain/UserData"
 import type { ExportLine } from "@perennial/domain/UserExport"
 import type { Delivery } from "@perennial/domain/Webhook"
@@ -58,6 +61,39 @@ export const counts = {
   cancelled: 4,
   waiting: 1
 } satisfies typeof TaskCounts.Encoded
+
+export const throughput = {
+  minutes: [{ at: "2026-01-01T12:00:00.000Z", started: 12, completed: 10, error: 1, cancelled: 0 }]
+} satisfies typeof Throughput.Encoded
+
+export const record = {
+  id,
+  userId: "alice",
+  conversationId,
+  agentId: "assistant",
+  status: "running",
+  attempt: 1,
+  lastSeq: 17,
+  createdAt,
+  updatedAt,
+  startedAt: createdAt,
+  runner: "web-2-4711-01a2061b-4b6f-773b-924f-a99c20363c38"
+} satisfies typeof TaskRecord.Encoded
+
+const { runner: _, ...endedRecord } = { ...record, status: "cancelled" as const, lastSeq: 18, endedAt: updatedAt }
+export const cancelledRecord = endedRecord satisfies typeof TaskRecord.Encoded
+
+export const runner = {
+  id: record.runner,
+  since: "2026-01-01T09:30:00.000Z",
+  renewedAt: updatedAt,
+  expiresAt: "2026-01-01T12:00:12.512Z",
+  running: 3,
+  waiting: 1,
+  version: "0.1.0",
+  capacity: 1_000,
+  agents: ["assistant"]
+} satisfies typeof Runner.Encoded
 
 export const agent = {
   id: "assistant",

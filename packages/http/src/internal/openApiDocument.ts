@@ -2,6 +2,7 @@
  * Completes the OpenAPI document that effect derives from the API, so that generated clients can use it: named components,
  * typed event streams, descriptions of problems, credentials.
  */
+import { version } from "@perennial/domain/Version"
 import { Context } from "effect"
 import { HttpApi, OpenApi } from "effect/http-api"
 import { MethodNotAllowed } from "../Problems.ts"
@@ -178,7 +179,7 @@ export const documentedApi = Context.merge(
   Context.make(HttpApi.AdditionalSchemas, [MethodNotAllowed]),
   OpenApi.annotations({
     title: "Perennial",
-    version: "0.1.0",
+    version,
     description: "Runs conversations with AI agents as durable background tasks.",
     license: { name: "MIT", url: "https://opensource.org/license/mit" },
     // effect calls this with the document that it has made of the API.

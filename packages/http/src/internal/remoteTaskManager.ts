@@ -147,6 +147,12 @@ export const makeRemote = (
     client.tasks.counts({ query: withoutUndefined(options) }).pipe(repeated, withTaskErrors("counts"))
   )
 
+  const throughput = client.tasks.throughput().pipe(
+    repeated,
+    withTaskErrors("throughput"),
+    Effect.withSpan("TaskManager.throughput")
+  )
+
   /** Events of an ended task, over as many pages as the server makes of them. */
   const eventsOf = Effect.fnUntraced(function*(id: TaskId, { after, limit }: { after: number; limit: number }) {
     const events: Array<StoredEvent> = []
@@ -239,6 +245,7 @@ export const makeRemote = (
     get: Effect.fn("TaskManager.get")(get),
     list,
     counts,
+    throughput,
     running: Effect.withSpan(runningOf(list), "TaskManager.running"),
     await: await_,
     decide,

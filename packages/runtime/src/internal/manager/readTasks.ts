@@ -1,19 +1,15 @@
 /** Reads tasks of the current user, and waits for their ends. */
 import { CurrentUser } from "@perennial/domain/CurrentUser"
-import { type TaskId, taskIdAt } from "@perennial/domain/Ids"
+import type { TaskId } from "@perennial/domain/Ids"
 import { isTerminal, type Task } from "@perennial/domain/Task"
 import { TaskBackend } from "@perennial/domain/TaskBackend"
 import { StreamLost } from "@perennial/domain/TaskError"
-import type { TaskListing } from "@perennial/domain/TaskFilter"
+import { type TaskListing, within } from "@perennial/domain/TaskFilter"
 import { maxSearched, openWith, type TaskManager } from "@perennial/domain/TaskManager"
 import * as TaskResult from "@perennial/domain/TaskResult"
 import { Effect, Stream } from "effect"
 import { whileWaiting } from "../../TaskPlace.ts"
 import { TaskReaders } from "../../TaskReaders.ts"
-
-/** Ids sort by their bytes, and those of tasks are ASCII. */
-const latest = (a: TaskId | undefined, b: TaskId | undefined) => a === undefined || (b !== undefined && b > a) ? b : a
-const earliest = (a: TaskId | undefined, b: TaskId | undefined) => a === undefined || (b !== undefined && b < a) ? b : a
 
 /** Tasks that are read at once while a text is searched. */
 const searchedAtOnce = 500
@@ -61,8 +57,7 @@ export const makeReadTasks = Effect.gen(function*() {
       const filter = {
         ...options,
         userId: yield* CurrentUser,
-        after: latest(options.after, from && taskIdAt(from)),
-        before: earliest(options.before, to && taskIdAt(to))
+        ...within(options, { from, to })
       }
       const limit = Math.min(1_000, Math.max(1, options.limit ?? 100))
       return yield* text === undefined ? backend.list({ ...filter, limit }) : search(backend, filter, text, limit)
@@ -72,6 +67,10 @@ export const makeReadTasks = Effect.gen(function*() {
   const counts: TaskManager["Service"]["counts"] = Effect.fn("TaskManager.counts")(function*(options = {}) {
     return yield* backend.counts({ ...options, userId: yield* CurrentUser })
   })
+
+  const throughput = Effect.flatMap(CurrentUser, (userId) => backend.throughput({ userId })).pipe(
+    Effect.withSpan("TaskManager.throughput")
+  )
 
   const await_ = Effect.fn("TaskManager.await")(function*(id: TaskId) {
     yield* untilEnded(yield* get(id))
@@ -95,5 +94,5 @@ export const makeReadTasks = Effect.gen(function*() {
     return readers.feed(userId, options.after)
   })
 
-  return { counts, feed, get, open, untilEnded, list, await: await_ }
+  return { counts, feed, get, open, untilEnded, list, throughput, await: await_ }
 })

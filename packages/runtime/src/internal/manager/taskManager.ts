@@ -20,7 +20,7 @@ export const make = Effect.gen(function*() {
   const { approvals } = yield* makeApprovals
   const conversationEvents = yield* makeFollowConversation
   const agents = yield* makeAgentDescriptions
-  const { await: await_, counts, feed, get, list, open } = yield* makeReadTasks
+  const { await: await_, counts, feed, get, list, open, throughput } = yield* makeReadTasks
 
   const deleteConversation = Effect.fn("TaskManager.deleteConversation")(function*(id: ConversationId) {
     const key = { id, userId: yield* CurrentUser }
@@ -39,6 +39,7 @@ export const make = Effect.gen(function*() {
     get: Effect.fn("TaskManager.get")(get),
     list,
     counts,
+    throughput,
     running: Effect.withSpan(runningOf(list), "TaskManager.running"),
     await: await_,
     decide,

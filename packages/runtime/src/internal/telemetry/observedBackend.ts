@@ -140,6 +140,10 @@ export const observedBackend = (
     list: (options) => call("list", backend.list(options)),
     nextTask: (options) => call("nextTask", backend.nextTask(options)),
     counts: (options) => call("counts", backend.counts(options)),
+    records: (options) => call("records", backend.records(options)),
+    countRecords: (options) => call("countRecords", backend.countRecords(options)),
+    throughput: (options) => call("throughput", backend.throughput(options)),
+    runners: (options) => call("runners", backend.runners(options)),
     head: (id) => call("head", backend.head(id)),
     claim: (id, options) =>
       observed(call("claim", backend.claim(id, options)), (claim, fiber) => {
@@ -178,10 +182,10 @@ export const observedBackend = (
     events: (id, options) => call("events", backend.events(id, options)),
     lastSeqs: (ids) => call("lastSeqs", backend.lastSeqs(ids)),
     owners: (ids) => call("owners", backend.owners(ids)),
-    heartbeat: (runnerId, ttl) =>
+    heartbeat: (runnerId, ttl, about) =>
       Effect.suspend(() => {
         const before = tasks.all
-        return timed(call("heartbeat", backend.heartbeat(runnerId, ttl)), ({ owned }, seconds, { context }) => {
+        return timed(call("heartbeat", backend.heartbeat(runnerId, ttl, about)), ({ owned }, seconds, { context }) => {
           Metrics.update(context, Metrics.leaseDuration, seconds)
           tasks.keep(context, before, owned)
         })
