@@ -34,6 +34,7 @@ export const checkWaits = (observed: Observed, ends: Ends, broken: Broken): void
   const owners = new Map<string, string>()
   const tokens = new Map<string, number>()
   const leases = new Map<string, number>()
+  const claims = new Map<string, number>()
   const waits = (taskId: string, from: number, until: number) => {
     const limit = from + promised + slack
     if (until <= limit) return
@@ -56,7 +57,10 @@ export const checkWaits = (observed: Observed, ends: Ends, broken: Broken): void
         const { runnerId, taskId, token } = commit.value.value
         tokens.set(taskId, token)
         const owner = owners.get(taskId)
-        const from = without.get(taskId) ?? (owner === undefined ? at : leases.get(owner) ?? at)
+        // An owner without a lease may claim, too.
+        const ownerless = Math.max(leases.get(owner ?? "") ?? at, claims.get(taskId) ?? 0)
+        const from = without.get(taskId) ?? (owner === undefined ? at : ownerless)
+        claims.set(taskId, at)
         waits(taskId, from, at)
         without.delete(taskId)
         owners.set(taskId, runnerId)

@@ -40,8 +40,14 @@ export const makeStartTask = Effect.gen(function*() {
 
   /** Removes a conversation that was created for a request which then had no use for it. */
   const discardUnused = Effect.fnUntraced(function*(key: ConversationKey) {
-    const [task] = yield* backend.list({ userId: key.userId, conversationId: key.id, limit: 1 })
-    if (task === undefined) yield* store.delete(key, { onlyEmpty: true })
+    const isUsed = Effect.map(
+      backend.list({ userId: key.userId, conversationId: key.id, limit: 1 }),
+      (tasks) => tasks.length > 0
+    )
+    if (yield* isUsed) return
+    yield* store.delete(key, { onlyEmpty: true })
+    // A task that was accepted meanwhile has no message yet.
+    if (yield* isUsed) yield* store.create(key)
   }, Effect.ignore({ log: "Warn" }))
 
   /** Stores a task and submits it. If this process dies in between, a sweep submits it. */
