@@ -34,6 +34,11 @@ const faces = [
     "/ag-ui",
     { threadId: "t1", runId: "r1", messages: [{ id: "m1", role: "user", content: "Hi" }] },
     "RUN_FINISHED"
+  ],
+  [
+    "/mcp",
+    { jsonrpc: "2.0", id: 1, method: "tools/call", params: { name: "evergreen", arguments: { message: "Hi" } } },
+    "\"content\":"
   ]
 ] as const
 

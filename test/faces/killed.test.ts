@@ -6,6 +6,7 @@ import { makeDatabase, withPostgres } from "../../packages/backends/test/support
 import * as Process from "../support/server.ts"
 import * as AgUi from "./clients/agUi.ts"
 import * as Chat from "./clients/chat.ts"
+import * as Mcp from "./clients/mcp.ts"
 import * as OpenAi from "./clients/openai.ts"
 import * as UseChat from "./clients/useChat.ts"
 import * as Workflow from "./clients/workflow.ts"
@@ -31,6 +32,8 @@ withPostgres("the death of an owner", (postgres) => {
       const events = yield* Effect.forkChild(Effect.promise(() => OpenAi.follow(client, stream)))
       const agent = AgUi.make(address, "c4")
       const running = yield* Effect.forkChild(AgUi.say(agent, "tell me", "r4"))
+      const tool = yield* Mcp.connect(address)
+      const answer = yield* Effect.forkChild(Mcp.ask(tool, "tell me", "c5"))
       for (const chat of [page, durable]) yield* Chat.until(chat, ({ text }) => text.includes("word 3 "))
 
       target = other
@@ -44,8 +47,10 @@ withPostgres("the death of an owner", (postgres) => {
       yield* Chat.until(durable, ({ status }) => status === "ready")
       const final = OpenAi.finalOf(yield* Fiber.join(events))
 
+      yield* Mcp.whole(yield* Fiber.join(answer), address, "c5")
+
       // Nobody asks in a loop while the task has no owner.
-      assert.isAtMost(requests().length, 12)
+      assert.isAtMost(requests().length, 18)
       for (const chat of [page, durable]) {
         Chat.assertReady(chat)
         assert.match(chat.text, /word 0 .*word 99 $/s)

@@ -10,7 +10,8 @@ import type { Face } from "./Face.ts"
 const modules = {
   "ai-sdk": () => import("./faces/ai-sdk/AiSdk.ts"),
   openai: () => import("./faces/openai/OpenAi.ts"),
-  "ag-ui": () => import("./faces/ag-ui/AgUi.ts")
+  "ag-ui": () => import("./faces/ag-ui/AgUi.ts"),
+  mcp: () => import("./faces/mcp/Mcp.ts")
 } satisfies { readonly [name: string]: () => Promise<{ readonly face: Face }> }
 
 /**

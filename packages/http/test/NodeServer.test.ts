@@ -130,11 +130,12 @@ describe("NodeServer.layerConfig", () => {
 
   it.live("mounts the faces of PERENNIAL_FACES, by default all", () =>
     Effect.gen(function*() {
+      const all = ["/ai-sdk/chat", "/v1/responses", "/ag-ui", "/mcp"]
       const faces = Effect.fnUntraced(function*(settings: Record<string, string>) {
         const document = yield* documentOf(yield* serve({ PORT: "0", ...settings }))
-        return ["/ai-sdk/chat", "/v1/responses", "/ag-ui"].filter((path) => document.includes(`"${path}"`))
+        return all.filter((path) => document.includes(`"${path}"`))
       })
-      assert.deepStrictEqual(yield* faces({}), ["/ai-sdk/chat", "/v1/responses", "/ag-ui"])
+      assert.deepStrictEqual(yield* faces({}), all)
       assert.deepStrictEqual(yield* faces({ PERENNIAL_FACES: "openai" }), ["/v1/responses"])
       assert.deepStrictEqual(yield* faces({ PERENNIAL_FACES: "none" }), [])
       const error = yield* Effect.flip(serve({ PORT: "0", PERENNIAL_FACES: "gopher" }))

@@ -3,6 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as A2a from "@perennial/http/faces/a2a/A2a"
 import * as AgUi from "@perennial/http/faces/ag-ui/AgUi"
 import * as AiSdk from "@perennial/http/faces/ai-sdk/AiSdk"
+import * as Mcp from "@perennial/http/faces/mcp/Mcp"
 import * as OpenAi from "@perennial/http/faces/openai/OpenAi"
 import { Effect } from "effect"
 import { readdirSync, readFileSync } from "node:fs"
@@ -26,7 +27,7 @@ const modules = readdirSync(source, { recursive: true, encoding: "utf8" })
 
 const faceOf = (name: string): string | undefined => /^faces\/([^/]+)\//.exec(name)?.[1]
 
-const faces = { a2a: A2a.face, "ag-ui": AgUi.face, "ai-sdk": AiSdk.face, openai: OpenAi.face }
+const faces = { a2a: A2a.face, "ag-ui": AgUi.face, "ai-sdk": AiSdk.face, mcp: Mcp.face, openai: OpenAi.face }
 
 /** A colon inside a segment begins no parameter. */
 const documentedPath = (path: string): string => path.replaceAll(/(?<=\/):(\w+)/g, "{$1}")
