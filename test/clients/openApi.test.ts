@@ -3,6 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as A2a from "@perennial/http/faces/a2a/A2a"
 import * as AgUi from "@perennial/http/faces/ag-ui/AgUi"
 import * as AiSdk from "@perennial/http/faces/ai-sdk/AiSdk"
+import * as LangGraph from "@perennial/http/faces/langgraph/LangGraph"
 import * as OpenAi from "@perennial/http/faces/openai/OpenAi"
 import { createConfig, lintFromString } from "@redocly/openapi-core"
 import { Validator } from "@seriousme/openapi-schema-validator"
@@ -10,7 +11,7 @@ import { Effect } from "effect"
 import { makeCall } from "../../packages/http/test/support.ts"
 
 const document = Effect.gen(function*() {
-  const call = yield* makeCall({ server: { faces: [A2a.face, AgUi.face, AiSdk.face, OpenAi.face] } })
+  const call = yield* makeCall({ server: { faces: [A2a.face, AgUi.face, AiSdk.face, OpenAi.face, LangGraph.face] } })
   const response = yield* call("/openapi.json")
   return yield* Effect.promise(() => response.text())
 })

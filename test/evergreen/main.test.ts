@@ -36,6 +36,11 @@ const faces = [
     "RUN_FINISHED"
   ],
   [
+    "/runs/stream",
+    { assistant_id: "evergreen", input: { messages: [{ type: "human", content: "Hi" }] } },
+    "event: end"
+  ],
+  [
     "/mcp",
     { jsonrpc: "2.0", id: 1, method: "tools/call", params: { name: "evergreen", arguments: { message: "Hi" } } },
     "\"content\":"

@@ -3,6 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as A2a from "@perennial/http/faces/a2a/A2a"
 import * as AgUi from "@perennial/http/faces/ag-ui/AgUi"
 import * as AiSdk from "@perennial/http/faces/ai-sdk/AiSdk"
+import * as LangGraph from "@perennial/http/faces/langgraph/LangGraph"
 import * as Mcp from "@perennial/http/faces/mcp/Mcp"
 import * as OpenAi from "@perennial/http/faces/openai/OpenAi"
 import { Effect } from "effect"
@@ -27,7 +28,14 @@ const modules = readdirSync(source, { recursive: true, encoding: "utf8" })
 
 const faceOf = (name: string): string | undefined => /^faces\/([^/]+)\//.exec(name)?.[1]
 
-const faces = { a2a: A2a.face, "ag-ui": AgUi.face, "ai-sdk": AiSdk.face, mcp: Mcp.face, openai: OpenAi.face }
+const faces = {
+  a2a: A2a.face,
+  "ag-ui": AgUi.face,
+  "ai-sdk": AiSdk.face,
+  langgraph: LangGraph.face,
+  mcp: Mcp.face,
+  openai: OpenAi.face
+}
 
 /** A colon inside a segment begins no parameter. */
 const documentedPath = (path: string): string => path.replaceAll(/(?<=\/):(\w+)/g, "{$1}")
@@ -63,7 +71,7 @@ describe("faces", () => {
             (yield* problem(yield* without(path, { method }))).type,
             "urn:perennial:problem:route-not-found"
           )
-          const wrong = yield* problem(yield* mounted(`/agents${path}`, { method: "PATCH" }))
+          const wrong = yield* problem(yield* mounted(`/agents${path}`, { method: "PUT" }))
           assert.strictEqual(wrong.status, 405)
           assert.include(wrong.allow, method)
         }
