@@ -22,7 +22,7 @@ describe("ServerConfig", () => {
         maxUserStreams: 1_000,
         maxRequests: 3_000,
         maxActiveTasks: 1_000,
-        faces: ["ai-sdk", "openai", "ag-ui", "langgraph", "mcp"],
+        faces: ["ai-sdk", "openai", "ag-ui", "a2a", "langgraph", "mcp"],
         operators: [],
         jwt: Option.none(),
         store: { type: "sqlite", path: ".perennial/perennial.db" },

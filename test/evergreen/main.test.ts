@@ -41,6 +41,11 @@ const faces = [
     "event: end"
   ],
   [
+    "/a2a/evergreen/message:send",
+    { message: { messageId: "m1", role: "ROLE_USER", parts: [{ text: "Hi" }] } },
+    "TASK_STATE_COMPLETED"
+  ],
+  [
     "/mcp",
     { jsonrpc: "2.0", id: 1, method: "tools/call", params: { name: "evergreen", arguments: { message: "Hi" } } },
     "\"content\":"

@@ -11,10 +11,21 @@ import { a2aHttpJson, a2aJsonRpc } from "./clients/a2a.ts"
 import { agUi } from "./clients/agUi.ts"
 import { langGraph } from "./clients/langGraph.ts"
 import { mcp } from "./clients/mcp.ts"
+import { mcpTasks } from "./clients/mcpTasks.ts"
 import { openai } from "./clients/openai.ts"
 import { useChat } from "./clients/useChat.ts"
 import { workflow } from "./clients/workflow.ts"
 
-export const clients: ReadonlyArray<Client> = [useChat, workflow, openai, agUi, a2aJsonRpc, a2aHttpJson, langGraph, mcp]
+export const clients: ReadonlyArray<Client> = [
+  useChat,
+  workflow,
+  openai,
+  agUi,
+  a2aJsonRpc,
+  a2aHttpJson,
+  langGraph,
+  mcp,
+  mcpTasks
+]
 
 export const faces: ReadonlyArray<Face> = [AiSdk.face, OpenAi.face, AgUi.face, A2a.face, LangGraph.face, Mcp.face]

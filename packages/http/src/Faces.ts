@@ -11,6 +11,7 @@ const modules = {
   "ai-sdk": () => import("./faces/ai-sdk/AiSdk.ts"),
   openai: () => import("./faces/openai/OpenAi.ts"),
   "ag-ui": () => import("./faces/ag-ui/AgUi.ts"),
+  a2a: () => import("./faces/a2a/A2a.ts"),
   langgraph: () => import("./faces/langgraph/LangGraph.ts"),
   mcp: () => import("./faces/mcp/Mcp.ts")
 } satisfies { readonly [name: string]: () => Promise<{ readonly face: Face }> }

@@ -130,7 +130,7 @@ describe("NodeServer.layerConfig", () => {
 
   it.live("mounts the faces of PERENNIAL_FACES, by default all", () =>
     Effect.gen(function*() {
-      const all = ["/ai-sdk/chat", "/v1/responses", "/ag-ui", "/threads", "/mcp"]
+      const all = ["/ai-sdk/chat", "/v1/responses", "/ag-ui", "/a2a/{agentId}", "/threads", "/mcp"]
       const faces = Effect.fnUntraced(function*(settings: Record<string, string>) {
         const document = yield* documentOf(yield* serve({ PORT: "0", ...settings }))
         return all.filter((path) => document.includes(`"${path}"`))
