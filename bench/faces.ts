@@ -7,6 +7,7 @@ import { toRaw } from "@perennial/domain/EventPayload"
 import * as Ids from "@perennial/domain/Ids"
 import type { StoredEvent, TaskEvent } from "@perennial/domain/TaskEvent"
 import * as Usage from "@perennial/domain/Usage"
+import * as TaskUpdates from "@perennial/http/faces/a2a/TaskUpdates"
 import * as UiResponse from "@perennial/http/faces/ai-sdk/UiResponse"
 import * as ResponseEvents from "@perennial/http/faces/openai/ResponseEvents"
 import * as ResponseState from "@perennial/http/faces/openai/ResponseState"
@@ -37,6 +38,17 @@ const makeLog = (): ReadonlyArray<StoredEvent> => {
 
 const head = { ...task, model: "a", after: 0, previousResponseId: null, background: true, metadata: {} }
 
+const a2aHead = { taskId: task.taskId, contextId: task.conversationId, metadata: {}, input: undefined }
+
+const a2a = (frame: (update: TaskUpdates.Update) => string) => (log: ReadonlyArray<StoredEvent>) => {
+  let progress = TaskUpdates.unbegun
+  return log.map((stored) => {
+    const made = TaskUpdates.follow(a2aHead, { after: 1, purpose: "message" }, progress, stored)
+    progress = made.progress
+    return made.updates.map((update) => frame(update)).join("")
+  })
+}
+
 const wires: { readonly [name: string]: (log: ReadonlyArray<StoredEvent>) => ReadonlyArray<string> } = {
   Perennial: (log) =>
     log.map(({ at, event, seq }) => `id: ${seq}\ndata: ${JSON.stringify({ ...toRaw(event), at })}\n\n`),
@@ -55,7 +67,9 @@ const wires: { readonly [name: string]: (log: ReadonlyArray<StoredEvent>) => Rea
       state = made.state
       return made.events.map((event) => `event: ${event.type}\ndata: ${JSON.stringify(event)}\n\n`).join("")
     })
-  }
+  },
+  "A2A, JSON-RPC": a2a((result) => `data: ${JSON.stringify({ jsonrpc: "2.0", id: 1, result })}\n\n`),
+  "A2A, HTTP+JSON": a2a((update) => `data: ${JSON.stringify(update)}\n\n`)
 }
 
 const utf8 = new TextEncoder()

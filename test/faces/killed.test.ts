@@ -4,6 +4,7 @@ import { assert, it } from "@effect/vitest"
 import { Effect, Fiber } from "effect"
 import { makeDatabase, withPostgres } from "../../packages/backends/test/support/postgres.ts"
 import * as Process from "../support/server.ts"
+import * as A2a from "./clients/a2a.ts"
 import * as AgUi from "./clients/agUi.ts"
 import * as Chat from "./clients/chat.ts"
 import * as Mcp from "./clients/mcp.ts"
@@ -34,6 +35,7 @@ withPostgres("the death of an owner", (postgres) => {
       const running = yield* Effect.forkChild(AgUi.say(agent, "tell me", "r4"))
       const tool = yield* Mcp.connect(address)
       const answer = yield* Effect.forkChild(Mcp.ask(tool, "tell me", "c5"))
+      const called = yield* Effect.forEach(A2a.bindings, (binding) => A2a.begin(address, binding))
       for (const chat of [page, durable]) yield* Chat.until(chat, ({ text }) => text.includes("word 3 "))
 
       target = other
@@ -58,6 +60,7 @@ withPostgres("the death of an owner", (postgres) => {
       }
       yield* assertWhole(Chat.lines(page), address, "c1")
       yield* assertWhole(AgUi.lines(agent.messages), address, "c4")
+      for (const task of yield* Effect.forEach(called, Fiber.join)) yield* A2a.whole({ address }, [task])
       assert.strictEqual(final.status, "completed")
       yield* assertWhole(OpenAi.lines(final), address, "c3", ["text", "reasoning"])
     }).pipe(Effect.provide(NodeServices.layer)))

@@ -14,7 +14,9 @@ import * as Proxy from "../proxy.ts"
 import { assertWhole, type Line } from "../shown.ts"
 import { apply, hasEnded, lines, messagesOf, textOf } from "./a2aTask.ts"
 
-export type Binding = "JSONRPC" | "HTTP+JSON"
+export const bindings = ["JSONRPC", "HTTP+JSON"] as const
+
+export type Binding = typeof bindings[number]
 
 /** The client for the card of a server, through an address in front of the server. */
 export const connect = (server: string, binding: Binding, address = server) =>
@@ -95,6 +97,17 @@ export const follow = async (
 
 export const stream = (client: SdkClient, request: SendMessageRequest, seen?: Watcher): Effect.Effect<Task> =>
   Effect.promise(async () => (await follow(client, client.sendMessageStream(request), seen)).task)
+
+/** Begins to read a task through an address, and returns when the client has some of its text. */
+export const begin = Effect.fnUntraced(function*(address: string, binding: Binding) {
+  const client = yield* connect(address, binding, address)
+  const begun = Promise.withResolvers<void>()
+  const fiber = yield* Effect.forkChild(stream(client, say("tell me"), ({ artifacts }) => {
+    if (artifacts.length > 0) begun.resolve()
+  }))
+  yield* Effect.promise(() => begun.promise)
+  return fiber
+})
 
 const wait = (client: SdkClient, request: SendMessageRequest): Effect.Effect<Task> =>
   Effect.promise(async () => {
