@@ -7,7 +7,8 @@ import { toRaw } from "@perennial/domain/EventPayload"
 import * as Ids from "@perennial/domain/Ids"
 import type { StoredEvent, TaskEvent } from "@perennial/domain/TaskEvent"
 import * as Usage from "@perennial/domain/Usage"
-import * as TaskUpdates from "@perennial/http/faces/a2a/TaskUpdates"
+import * as TaskStream from "@perennial/http/faces/a2a/TaskStream"
+import type * as TaskUpdates from "@perennial/http/faces/a2a/TaskUpdates"
 import * as UiResponse from "@perennial/http/faces/ai-sdk/UiResponse"
 import * as ResponseEvents from "@perennial/http/faces/openai/ResponseEvents"
 import * as ResponseState from "@perennial/http/faces/openai/ResponseState"
@@ -41,9 +42,9 @@ const head = { ...task, model: "a", after: 0, previousResponseId: null, backgrou
 const a2aHead = { taskId: task.taskId, contextId: task.conversationId, metadata: {}, input: undefined }
 
 const a2a = (frame: (update: TaskUpdates.Update) => string) => (log: ReadonlyArray<StoredEvent>) => {
-  let progress = TaskUpdates.unbegun
+  let progress = TaskStream.unbegun
   return log.map((stored) => {
-    const made = TaskUpdates.follow(a2aHead, { after: 1, purpose: "message" }, progress, stored)
+    const made = TaskStream.follow(a2aHead, { after: 1, purpose: "message" }, progress, stored)
     progress = made.progress
     return made.updates.map((update) => frame(update)).join("")
   })

@@ -4,6 +4,7 @@ import { assert, describe, it } from "@effect/vitest"
 import type { StoredEvent } from "@perennial/domain/TaskEvent"
 import * as TaskView from "@perennial/domain/TaskView"
 import * as A2aTask from "@perennial/http/faces/a2a/A2aTask"
+import * as TaskStream from "@perennial/http/faces/a2a/TaskStream"
 import * as TaskUpdates from "@perennial/http/faces/a2a/TaskUpdates"
 import * as Client from "./clients/a2aTask.ts"
 import { make, task } from "./randomLog.ts"
@@ -33,11 +34,11 @@ const withoutDefaults = (wire: unknown): unknown => {
 }
 
 /** What a stream sends that begins at `after`, and the seq of its last event if it ends. */
-const read = (log: ReadonlyArray<StoredEvent>, after: number, purpose: TaskUpdates.Purpose) => {
-  let progress = TaskUpdates.unbegun
+const read = (log: ReadonlyArray<StoredEvent>, after: number, purpose: TaskStream.Purpose) => {
+  let progress = TaskStream.unbegun
   const updates: Array<TaskUpdates.Update> = []
   for (const stored of log) {
-    const made = TaskUpdates.follow(head, { after, purpose }, progress, stored)
+    const made = TaskStream.follow(head, { after, purpose }, progress, stored)
     progress = made.progress
     updates.push(...made.updates)
     if (made.isLast) return { updates, endedAt: stored.seq }

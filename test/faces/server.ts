@@ -67,7 +67,7 @@ const makeTurn = (gate: Latch.Latch) => {
   }
 }
 
-const layerAgent = (gate: Latch.Latch): Layer.Layer<Agents> => {
+export const layerAgent = (gate: Latch.Latch): Layer.Layer<Agents> => {
   const turn = makeTurn(gate)
   return LlmAgent.layer({
     agentId: "assistant",

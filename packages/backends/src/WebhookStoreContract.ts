@@ -6,7 +6,7 @@
 // A test is an entry point.
 // @effect-diagnostics strictEffectProvide:off
 import { assert, describe, it } from "@effect/vitest"
-import { UserId } from "@perennial/domain/Ids"
+import { TaskId, UserId } from "@perennial/domain/Ids"
 import { type Settings, topics, WebhookId, type WebhookKey } from "@perennial/domain/Webhook"
 import { type NewDelivery, WebhookStore, type WebhookStoreError } from "@perennial/domain/WebhookStore"
 import { Array, Duration, Effect, type Layer, Option } from "effect"
@@ -53,6 +53,17 @@ export const suite = <E>(name: string, layer: Layer.Layer<WebhookStore, E>): voi
     it.effect(title, () => Effect.flatMap(WebhookStore, body).pipe(Effect.provide(layer)))
 
   describe(name, () => {
+    test("a webhook of one task keeps what it is about", (store) =>
+      Effect.gen(function*() {
+        const push = { protocol: "a2a", taskId: TaskId.make("t"), configId: "c é", token: "x" } as const
+        yield* store.put(hook("a"), { ...settings, push })
+        yield* store.put(hook("b"), settings)
+        const all = yield* store.list(alice)
+        assert.deepStrictEqual(all.map(({ push }) => push), [push, undefined])
+        yield* store.enqueue([message("m")])
+        assert.deepStrictEqual(Option.getOrThrow(yield* store.claim(always)).webhook.push, push)
+      }))
+
     test("P12: a webhook belongs to one user, and no other user sees, changes or removes it", (store) =>
       Effect.gen(function*() {
         yield* store.put(hook("a"), settings)

@@ -4,7 +4,7 @@
  * @since 0.1.0
  */
 import { Schema } from "effect"
-import type { UserId } from "./Ids.ts"
+import { TaskId, type UserId } from "./Ids.ts"
 
 /**
  * Names one webhook.
@@ -66,6 +66,29 @@ export const Secret = Schema.Struct({
 export interface Secret extends Schema.Schema.Type<typeof Secret> {}
 
 /**
+ * For a webhook that is told about one task alone, in the form of another protocol. A face adds such webhooks, and they are removed when
+ * the receiver knows of the end of the task.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const Push = Schema.Struct({
+  protocol: Schema.Literal("a2a"),
+  taskId: TaskId,
+  /** The id that the webhook has for the client. */
+  configId: Schema.String,
+  /** Credentials for the receiver: the header `authorization`, or else a token. */
+  authorization: Schema.optionalKey(Schema.String),
+  token: Schema.optionalKey(Schema.String)
+})
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface Push extends Schema.Schema.Type<typeof Push> {}
+
+/**
  * What the owner of a webhook decides.
  *
  * @since 0.1.0
@@ -78,7 +101,9 @@ export const Settings = Schema.Struct({
   /** Whether deliveries have the task and the event, not only ids. */
   content: Schema.Boolean,
   /** Each of them signs every delivery; the newest is the first. */
-  secrets: Schema.Array(Secret)
+  secrets: Schema.Array(Secret),
+  /** Absent for the webhooks of Perennial's own protocol. */
+  push: Schema.optionalKey(Push)
 })
 
 /**

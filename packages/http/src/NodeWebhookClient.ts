@@ -101,7 +101,7 @@ export const layer = (options: Options = {}): Layer.Layer<WebhookClient> =>
       const post: WebhookClient["Service"]["post"] = ({ body, headers, url }) =>
         Effect.andThen(
           check(url),
-          client.post(url, { headers, body: HttpBody.text(body, "application/json") }).pipe(
+          client.post(url, { headers, body: HttpBody.text(body, headers["content-type"] ?? "application/json") }).pipe(
             Effect.map(({ status }) => status),
             Effect.mapError(toFailure),
             // The scope ends the connection, whatever the receiver still sends.

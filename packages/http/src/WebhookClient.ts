@@ -49,7 +49,7 @@ export class WebhookClient extends Context.Service<WebhookClient, {
   readonly check: (url: string) => Effect.Effect<void, AddressRefused>
 
   /**
-   * Sends a body, and returns the status of the answer. Follows no redirect, connects to the address that was checked, reads
+   * Sends a body, JSON unless the headers name another type, and returns the status of the answer. Follows no redirect, connects to the address that was checked, reads
    * nothing of the answer but its status, and takes at most the time limit of the client.
    */
   readonly post: (request: {

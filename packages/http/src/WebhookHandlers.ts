@@ -14,6 +14,7 @@ import { HttpServerRequest } from "effect/http"
 import { HttpApiBuilder, type HttpApiGroup } from "effect/http-api"
 import { Api } from "./Api.ts"
 import type { Authorization } from "./Authorization.ts"
+import { maxWebhooks } from "./internal/maxWebhooks.ts"
 import {
   InvalidRequest,
   type RefusalLimit,
@@ -25,9 +26,6 @@ import {
   WebhookNotFound
 } from "./Problems.ts"
 import { type AddressRefused, WebhookClient } from "./WebhookClient.ts"
-
-/** How many webhooks a user may have. */
-const maxWebhooks = 20
 
 /** How many secrets sign at most, and for how long a replaced one does, in milliseconds. */
 const maxSecrets = 3
@@ -47,6 +45,14 @@ const toView = ({ content, createdAt, disabled, id, topics, url }: Webhook) => (
   content,
   createdAt: DateTime.makeUnsafe(createdAt),
   ...(disabled === undefined ? undefined : { disabledReason: disabled.reason })
+})
+
+const settingsOf = ({ content, push, secrets, topics, url }: Webhook): Settings => ({
+  content,
+  secrets,
+  topics,
+  url,
+  ...(push === undefined ? undefined : { push })
 })
 
 const unavailable = (error: WebhookStoreError) =>
@@ -135,25 +141,21 @@ export const layer: Layer.Layer<
       change: ({ params, payload }) =>
         Effect.gen(function*() {
           const { client, store } = yield* enabled
-          const { content, secrets, topics, url } = yield* find(store, params.id)
+          const settings = settingsOf(yield* find(store, params.id))
           if (payload.url !== undefined) yield* Effect.mapError(client.check(payload.url), refusedUrl)
-          return toView(yield* put(store, params.id, { content, secrets, topics, url, ...payload }))
+          return toView(yield* put(store, params.id, { ...settings, ...payload }))
         }).pipe(Effect.catchTag("WebhookStoreError", unavailable)),
       rotateSecret: ({ params }) =>
         Effect.gen(function*() {
           const { store } = yield* enabled
-          const { content, secrets, topics, url } = yield* find(store, params.id)
+          const settings = settingsOf(yield* find(store, params.id))
           const secret = yield* newSecret
           const now = yield* Clock.currentTimeMillis
-          const older = secrets
+          const older = settings.secrets
             .filter(({ expiresAt }) => expiresAt === undefined || expiresAt > now)
             .map(({ expiresAt, value }) => ({ value, expiresAt: expiresAt ?? now + overlapMillis }))
-          const webhook = yield* put(store, params.id, {
-            content,
-            topics,
-            url,
-            secrets: [secret, ...older].slice(0, maxSecrets)
-          })
+          const secrets = [secret, ...older].slice(0, maxSecrets)
+          const webhook = yield* put(store, params.id, { ...settings, secrets })
           return { ...toView(webhook), secret: secret.value }
         }).pipe(Effect.catchTag("WebhookStoreError", unavailable)),
       deliveries: ({ params, query }) =>

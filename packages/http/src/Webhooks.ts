@@ -128,6 +128,7 @@ const makeCollect = Effect.gen(function*() {
       return Effect.forEach(
         webhooks.filter((webhook) =>
           (webhook.userId === undefined || webhook.userId === end.userId) &&
+          WebhookMessage.isAbout(webhook, end.task.id) &&
           webhook.topics.includes(message.topic) && webhook.createdAt <= end.task.updatedAt.epochMilliseconds
         ),
         (webhook) => WebhookMessage.toDelivery(message, end.task.id, webhook)
@@ -156,13 +157,10 @@ const makeAttempt = Effect.gen(function*() {
   const client = yield* WebhookClient
   const mac = yield* Mac.Mac
 
-  const send = Effect.fnUntraced(function*({ attempt, body, id, webhook }: ClaimedDelivery) {
+  const send = Effect.fnUntraced(function*(claimed: ClaimedDelivery) {
+    const { attempt, webhook } = claimed
     const now = yield* Clock.currentTimeMillis
-    const headers = yield* Effect.provideService(
-      WebhookMessage.sign({ id, body }, webhook.secrets, now),
-      Mac.Mac,
-      mac
-    )
+    const { body, headers } = yield* Effect.provideService(WebhookMessage.requestOf(claimed, now), Mac.Mac, mac)
     const answer = yield* Effect.result(
       client.post({ url: webhook.url, headers: { "user-agent": "perennial", ...headers }, body })
     )
@@ -177,9 +175,16 @@ const makeAttempt = Effect.gen(function*() {
     })
   })
 
+  /** A webhook of one task has nothing more to tell after the end of the task. */
+  const forget = ({ body, webhook: { id, push, userId } }: ClaimedDelivery) =>
+    push === undefined || WebhookMessage.topicOf(body) === "task.approval"
+      ? Effect.void
+      : Effect.asVoid(store.remove({ id, userId }))
+
   return Effect.fnUntraced(
     function*(claimed: ClaimedDelivery) {
       const outcome = yield* WebhookTrace.traced(send(claimed), claimed)
+      if (outcome.type === "delivered") yield* forget(claimed)
       yield* store.settle(claimed, outcome)
       yield* measure(claimed, outcome)
       if (outcome.type === "delivered") return
@@ -319,7 +324,9 @@ export const layerAgents = <E, R>(agents: Layer.Layer<Agents, E, R>): Layer.Laye
       const enqueue = Effect.fnUntraced(function*(message: WebhookMessage.Message, { taskId, userId }: TaskContext) {
         const webhooks = yield* store.enabled([userId])
         const deliveries = yield* Effect.forEach(
-          webhooks.filter((webhook) => webhook.topics.includes(message.topic)),
+          webhooks.filter((webhook) =>
+            webhook.topics.includes(message.topic) && WebhookMessage.isAbout(webhook, taskId)
+          ),
           (webhook) => WebhookMessage.toDelivery(message, taskId, webhook)
         ).pipe(Effect.provideService(Digest.Digest, digest))
         if (deliveries.length > 0) yield* store.enqueue(deliveries)

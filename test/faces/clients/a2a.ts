@@ -99,15 +99,20 @@ export const stream = (client: SdkClient, request: SendMessageRequest, seen?: Wa
   Effect.promise(async () => (await follow(client, client.sendMessageStream(request), seen)).task)
 
 /** Begins to read a task through an address, and returns when the client has some of its text. */
-export const begin = Effect.fnUntraced(function*(address: string, binding: Binding) {
-  const client = yield* connect(address, binding, address)
-  const begun = Promise.withResolvers<void>()
-  const fiber = yield* Effect.forkChild(stream(client, say("tell me"), ({ artifacts }) => {
-    if (artifacts.length > 0) begun.resolve()
-  }))
-  yield* Effect.promise(() => begun.promise)
-  return fiber
-})
+export const begin: (address: string, binding: Binding) => Effect.Effect<Fiber.Fiber<Task>> = Effect.fnUntraced(
+  function*(
+    address,
+    binding
+  ) {
+    const client = yield* connect(address, binding, address)
+    const begun = Promise.withResolvers<void>()
+    const fiber = yield* Effect.forkChild(stream(client, say("tell me"), ({ artifacts }) => {
+      if (artifacts.length > 0) begun.resolve()
+    }))
+    yield* Effect.promise(() => begun.promise)
+    return fiber
+  }
+)
 
 const wait = (client: SdkClient, request: SendMessageRequest): Effect.Effect<Task> =>
   Effect.promise(async () => {

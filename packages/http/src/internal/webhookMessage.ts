@@ -5,13 +5,14 @@ import type { TaskContext } from "@perennial/domain/CurrentTask"
 import type { EndedTask } from "@perennial/domain/EndedTask"
 import { toRaw } from "@perennial/domain/EventPayload"
 import type { UserId } from "@perennial/domain/Ids"
-import { Task } from "@perennial/domain/Task"
+import { Task, type WaitingCall } from "@perennial/domain/Task"
 import type { AgentEvent } from "@perennial/domain/TaskEvent"
 import type { Secret, Topic, Webhook } from "@perennial/domain/Webhook"
-import type { NewDelivery } from "@perennial/domain/WebhookStore"
+import type { ClaimedDelivery, NewDelivery } from "@perennial/domain/WebhookStore"
 import { DateTime, Effect, Option, Schema } from "effect"
 import { Digest, Mac } from "effect/crypto"
 import { Base64 } from "effect/encoding"
+import * as WebhookPush from "./webhookPush.ts"
 
 const utf8 = new TextEncoder()
 
@@ -63,6 +64,23 @@ export const ofApproval = (
   traceparent
 })
 
+/** The same message, from the task, for a webhook that was added after the question. */
+export const ofWaiting = (
+  { agentId, conversationId, id: taskId }: Task,
+  userId: UserId,
+  { askedAt: at, tool, toolCallId }: WaitingCall
+): Message => ({
+  topic: "task.approval",
+  key: `approval/${toolCallId}`,
+  at,
+  ids: { taskId, conversationId, userId, agentId, tool, toolCallId },
+  content: {},
+  traceparent: undefined
+})
+
+/** Whether a webhook is told about a task. */
+export const isAbout = ({ push }: Webhook, taskId: string): boolean => push === undefined || push.taskId === taskId
+
 /**
  * The message for a webhook. Its id is made of what the message is about, so that the same occurrence has the same id,
  * however often it is found.
@@ -112,6 +130,12 @@ const signWith = Effect.fnUntraced(function*(secret: Secret, signed: Uint8Array)
   const bytes = yield* Effect.fromResult(Base64.decode(secret.value.slice("whsec_".length)))
   const tag = yield* mac.sign(yield* Mac.key(Mac.hmacSha256, bytes), signed)
   return `v1,${Base64.encode(tag)}`
+})
+
+/** The request of an attempt, in the form of the webhook's protocol. `now` is in milliseconds. */
+export const requestOf = Effect.fnUntraced(function*({ body, id, webhook }: ClaimedDelivery, now: number) {
+  if (webhook.push !== undefined) return WebhookPush.requestOf({ body, id }, webhook.push)
+  return { headers: yield* sign({ id, body }, webhook.secrets, now), body }
 })
 
 /** The headers of an attempt, with a signature by each secret that has not expired. `now` is in milliseconds. */

@@ -86,7 +86,8 @@ describe("faces", () => {
           const example = operation.requestBody?.content["application/json"].example
           if (example === undefined) continue
           const answer = yield* call(path.replace(":agentId", "echo"), { ...post(example), method })
-          assert.strictEqual(answer.status, 200)
+          // The body is accepted, and there is no task that the path could name.
+          assert.strictEqual(answer.status, path.includes(":taskId") ? 404 : 200)
         }
       }))
   }

@@ -14,15 +14,17 @@ import { HttpApiBuilder } from "effect/http-api"
 import type { Face } from "../../Face.ts"
 import { admitted } from "../../internal/admitted.ts"
 import * as FramedWire from "../../internal/framed.ts"
+import * as WebhookCrypto from "../../internal/webhookCrypto.ts"
 import { type Failure, withProblems } from "../../internal/withProblems.ts"
 import { CurrentPrincipal } from "../../Principal.ts"
 import * as Sse from "../../Sse.ts"
 import { A2aApi, type RpcRequest } from "./A2aApi.ts"
 import { type A2aRefusal, layerErrors, protocolError, refuse, toHttpError, toRpcError } from "./A2aErrors.ts"
-import { decoder, ListTasks, OneTask, SendMessage } from "./A2aRequests.ts"
+import { AllConfigs, decoder, ListTasks, OneConfig, OneTask, PushConfig, SendMessage } from "./A2aRequests.ts"
 import * as A2aTask from "./A2aTask.ts"
 import * as AgentCard from "./AgentCard.ts"
 import * as Operations from "./Operations.ts"
+import * as PushConfigs from "./PushConfigs.ts"
 import type { Update } from "./TaskUpdates.ts"
 
 /**
@@ -37,6 +39,7 @@ export interface Options {
 /** How a binding writes results, updates of streams, and errors. */
 interface Binding {
   readonly result: (value: A2aTask.Json) => HttpServerResponse.HttpServerResponse
+  readonly nothing: HttpServerResponse.HttpServerResponse
   readonly frame: (update: Update) => string
   readonly failed: (failure: unknown) => HttpServerResponse.HttpServerResponse
 }
@@ -45,12 +48,14 @@ const toData = (value: A2aTask.Json): string => `data: ${JSON.stringify(value)}\
 
 const httpJson: Binding = {
   result: (value) => HttpServerResponse.jsonUnsafe(value),
+  nothing: HttpServerResponse.empty(),
   frame: toData,
   failed: toHttpError
 }
 
 const jsonRpc = (id: string | number | null): Binding => ({
   result: (result) => HttpServerResponse.jsonUnsafe({ jsonrpc: "2.0", id, result }),
+  nothing: HttpServerResponse.jsonUnsafe({ jsonrpc: "2.0", id, result: null }),
   frame: (result) => toData({ jsonrpc: "2.0", id, result }),
   failed: (failure) => toRpcError(id, failure)
 })
@@ -58,7 +63,10 @@ const jsonRpc = (id: string | number | null): Binding => ({
 const params = {
   send: decoder(SendMessage),
   oneTask: decoder(OneTask),
-  list: decoder(ListTasks)
+  list: decoder(ListTasks),
+  push: decoder(PushConfig),
+  oneConfig: decoder(OneConfig),
+  allConfigs: decoder(AllConfigs)
 }
 
 /** Clients of an older version would not understand the answer. Without the header the client has none. */
@@ -81,6 +89,7 @@ const layerHandlers = ({ agents: descriptions = {} }: Options) =>
       const streams = yield* Sse.EventStreams
       const admit = admitted(streams)
       const operations = yield* Operations.make
+      const configs = yield* PushConfigs.make
 
       const answer = <E extends Failure | A2aRefusal, R>(
         { failed }: Binding,
@@ -102,9 +111,18 @@ const layerHandlers = ({ agents: descriptions = {} }: Options) =>
         return streams.response(framed, { wire, userId, expiresAt: principal?.expiresAt })
       })
 
+      /** A message may name an address that is told how the task goes on. */
+      const send = Effect.fnUntraced(function*(agentId: AgentId, request: SendMessage) {
+        const config = request.configuration?.taskPushNotificationConfig
+        if (config !== undefined) yield* configs.check(config)
+        const followed = yield* operations.send(agentId, request)
+        if (config !== undefined) yield* configs.create(yield* operations.find(agentId, followed.head.taskId), config)
+        return followed
+      })
+
       const sendAndWait = Effect.fnUntraced(function*(binding: Binding, agentId: AgentId, request: SendMessage) {
         const { historyLength, returnImmediately = false } = request.configuration ?? {}
-        const followed = yield* operations.send(agentId, request)
+        const followed = yield* send(agentId, request)
         const { head } = followed
         const state = returnImmediately
           ? (yield* operations.get(agentId, head.taskId)).state
@@ -125,10 +143,29 @@ const layerHandlers = ({ agents: descriptions = {} }: Options) =>
         Effect.map(operations.list(agentId, request), (page) => binding.result(page))
 
       const sendAndStream = (binding: Binding, agentId: AgentId, request: SendMessage) =>
-        Effect.flatMap(operations.send(agentId, request), (followed) => stream(binding, followed))
+        Effect.flatMap(send(agentId, request), (followed) => stream(binding, followed))
 
       const subscribe = (binding: Binding, agentId: AgentId, id: string) =>
         Effect.flatMap(operations.subscribe(agentId, id), (followed) => stream(binding, followed))
+
+      const createConfig = Effect.fnUntraced(
+        function*(binding: Binding, agentId: AgentId, taskId: string, config: PushConfig) {
+          return binding.result(yield* configs.create(yield* operations.find(agentId, taskId), config))
+        }
+      )
+
+      const getConfig = Effect.fnUntraced(function*(binding: Binding, agentId: AgentId, taskId: string, id: string) {
+        return binding.result(yield* configs.get(yield* operations.find(agentId, taskId), id))
+      })
+
+      const listConfigs = Effect.fnUntraced(function*(binding: Binding, agentId: AgentId, taskId: string) {
+        return binding.result(yield* configs.list(yield* operations.find(agentId, taskId)))
+      })
+
+      const deleteConfig = Effect.fnUntraced(function*(binding: Binding, agentId: AgentId, taskId: string, id: string) {
+        yield* configs.remove(yield* operations.find(agentId, taskId), id)
+        return binding.nothing
+      })
 
       const call = (agentId: AgentId, { id = null, method, params: given }: RpcRequest) => {
         const binding = jsonRpc(id)
@@ -158,12 +195,27 @@ const layerHandlers = ({ agents: descriptions = {} }: Options) =>
           case "CancelTask":
             return answer(binding, Effect.flatMap(params.oneTask(given), ({ id }) => cancel(binding, agentId, id)))
           case "CreateTaskPushNotificationConfig":
+            return answer(
+              binding,
+              Effect.flatMap(
+                params.push(given),
+                (config) => createConfig(binding, agentId, config.taskId ?? "", config)
+              )
+            )
           case "GetTaskPushNotificationConfig":
+            return answer(
+              binding,
+              Effect.flatMap(params.oneConfig(given), ({ id, taskId }) => getConfig(binding, agentId, taskId, id))
+            )
           case "ListTaskPushNotificationConfigs":
+            return answer(
+              binding,
+              Effect.flatMap(params.allConfigs(given), ({ taskId }) => listConfigs(binding, agentId, taskId))
+            )
           case "DeleteTaskPushNotificationConfig":
             return answer(
               binding,
-              refuse("PUSH_NOTIFICATION_NOT_SUPPORTED", "This server sends no push notifications.")
+              Effect.flatMap(params.oneConfig(given), ({ id, taskId }) => deleteConfig(binding, agentId, taskId, id))
             )
           case "GetExtendedAgentCard":
             return answer(binding, refuse("EXTENDED_AGENT_CARD_NOT_CONFIGURED", "An agent has one card for everybody."))
@@ -176,7 +228,9 @@ const layerHandlers = ({ agents: descriptions = {} }: Options) =>
         const all = yield* manager.agents
         const agent = agentId === undefined ? all[0] : all.find(({ id }) => id === agentId)
         if (agent === undefined) return yield* refuse("AGENT_NOT_FOUND", `There is no agent "${agentId ?? "default"}".`)
-        return HttpServerResponse.jsonUnsafe(yield* AgentCard.make(agent, descriptions[agent.id] ?? {}, false))
+        return HttpServerResponse.jsonUnsafe(
+          yield* AgentCard.make(agent, descriptions[agent.id] ?? {}, configs.isEnabled)
+        )
       })
 
       return handlers.handleAll({
@@ -190,11 +244,18 @@ const layerHandlers = ({ agents: descriptions = {} }: Options) =>
         cancel: ({ params: { agentId, taskId } }) => answer(httpJson, cancel(httpJson, agentId, taskId)),
         subscribe: ({ params: { agentId, taskId } }) =>
           Effect.andThen(admit, answer(httpJson, subscribe(httpJson, agentId, taskId))),
+        createConfig: ({ params: { agentId, taskId }, payload }) =>
+          answer(httpJson, createConfig(httpJson, agentId, taskId, payload)),
+        getConfig: ({ params: { agentId, configId, taskId } }) =>
+          answer(httpJson, getConfig(httpJson, agentId, taskId, configId)),
+        listConfigs: ({ params: { agentId, taskId } }) => answer(httpJson, listConfigs(httpJson, agentId, taskId)),
+        deleteConfig: ({ params: { agentId, configId, taskId } }) =>
+          answer(httpJson, deleteConfig(httpJson, agentId, taskId, configId)),
         defaultCard: () => answer(httpJson, card(undefined)),
         card: ({ params: { agentId } }) => answer(httpJson, card(agentId))
       })
     })
-  )
+  ).pipe(Layer.provide(WebhookCrypto.layer))
 
 /**
  * The face with descriptions of agents: `Server.layerRoutes({ faces: [A2a.faceWith({ agents })] })`.

@@ -11,34 +11,8 @@ import { documented, integer } from "../../internal/openApi.ts"
 import { startErrors } from "../../internal/startParts.ts"
 import * as Problems from "../../Problems.ts"
 import { A2aErrors, httpErrorSchema, rpcErrorSchema } from "./A2aErrors.ts"
-import { ListTasks, SendMessage } from "./A2aRequests.ts"
-
-const anything = [Schema.Record(Schema.String, Schema.Json)] as const
-
-const AgentCard = Schema.StructWithRest(
-  Schema.Struct({ name: Schema.String, description: Schema.String, version: Schema.String }),
-  anything
-).annotate({ identifier: "A2aAgentCard", description: "An agent card of A2A 1.0." })
-
-const TaskObject = Schema.StructWithRest(Schema.Struct({ id: Schema.String, contextId: Schema.String }), anything)
-  .annotate({ identifier: "A2aTask", description: "A task of A2A 1.0." })
-
-const Sent = Schema.Struct({ task: TaskObject }).annotate({ identifier: "A2aSendMessageResponse" })
-
-const Page = Schema.Struct({
-  tasks: Schema.Array(TaskObject),
-  nextPageToken: Schema.String,
-  pageSize: Schema.Natural,
-  totalSize: Schema.Natural
-}).annotate({ identifier: "A2aListTasksResponse" })
-
-const StreamResponse = Schema.Record(Schema.String, Schema.Json).annotate({
-  identifier: "A2aStreamResponse",
-  description: "`task`, `statusUpdate` or `artifactUpdate` of A2A 1.0."
-})
-
-const events = <S extends Schema.Codec<unknown, unknown>>(data: S) =>
-  HttpApiSchema.StreamSse({ events: Schema.Struct({ event: Schema.String, data: Schema.fromJsonString(data) }) })
+import { ListTasks, PushConfig, SendMessage } from "./A2aRequests.ts"
+import { AgentCard, Config, events, Page, RpcResponse, Sent, StreamResponse, TaskObject } from "./A2aResponses.ts"
 
 /**
  * A call of JSON-RPC 2.0. The server checks `params` for each method.
@@ -58,11 +32,6 @@ export const RpcRequest = Schema.Struct({
  * @category models
  */
 export interface RpcRequest extends Schema.Schema.Type<typeof RpcRequest> {}
-
-const RpcResponse = Schema.StructWithRest(Schema.Struct({ jsonrpc: Schema.Literal("2.0") }), anything).annotate({
-  identifier: "A2aRpcResponse",
-  description: "A response of JSON-RPC 2.0, with `result` or `error`."
-})
 
 const a2aJson = HttpApiSchema.asJson({ contentType: "application/a2a+json" })
 
@@ -101,6 +70,11 @@ const artifactUpdate = {
 }
 const exampleCard = { name: "echo", description: "The agent \"echo\".", version: "1.0.0" }
 const error = httpErrorSchema
+
+const configs = "/a2a/:agentId/tasks/:taskId/pushNotificationConfigs"
+const ConfigId = Schema.NonEmptyString.check(Schema.isMaxLength(300))
+const describeConfig = { ...describeTask, configId: { description: "The id of the configuration." } }
+const exampleConfig = { id: "config-1", taskId: exampleTask.id, url: "https://example.com/a2a" }
 
 /**
  * The endpoints.
@@ -218,6 +192,55 @@ export class A2aGroup extends HttpApiGroup.make("a2a")
       parameters: describeTask,
       responses: { 200: "The task and its updates" },
       event: { artifactUpdate },
+      error
+    })),
+    HttpApiEndpoint.post("createConfig", configs, {
+      params: task,
+      payload: [PushConfig, PushConfig.pipe(a2aJson)],
+      success: Config,
+      error: [Problems.InvalidRequest, ...readErrors]
+    }).annotateMerge(documented({
+      summary: "Ask for push notifications about a task",
+      description:
+        "The address gets a request when the task has ended or waits for a person. The webhooks of the server send it.",
+      parameters: describeTask,
+      example: exampleConfig,
+      responses: { 200: { description: "The configuration", example: exampleConfig } },
+      error
+    })),
+    HttpApiEndpoint.get("listConfigs", configs, {
+      params: task,
+      success: Schema.Struct({ configs: Schema.Array(Config), nextPageToken: Schema.String }),
+      error: readErrors
+    }).annotateMerge(documented({
+      summary: "List the push notification configurations of a task",
+      description: "All of them, on one page, without credentials.",
+      parameters: describeTask,
+      responses: {
+        200: { description: "The configurations", example: { configs: [exampleConfig], nextPageToken: "" } }
+      },
+      error
+    })),
+    HttpApiEndpoint.get("getConfig", `${configs}/:configId`, {
+      params: { ...task, configId: ConfigId },
+      success: Config,
+      error: readErrors
+    }).annotateMerge(documented({
+      summary: "Get a push notification configuration",
+      description: "The configuration, without credentials.",
+      parameters: describeConfig,
+      responses: { 200: { description: "The configuration", example: exampleConfig } },
+      error
+    })),
+    HttpApiEndpoint.delete("deleteConfig", `${configs}/:configId`, {
+      params: { ...task, configId: ConfigId },
+      success: HttpApiSchema.NoContent,
+      error: readErrors
+    }).annotateMerge(documented({
+      summary: "Remove a push notification configuration",
+      description: "The address gets no more requests about the task.",
+      parameters: describeConfig,
+      responses: { 204: "The configuration is removed" },
       error
     }))
   )

@@ -17,6 +17,7 @@ import type { ListTasks, SendMessage } from "./A2aRequests.ts"
 import * as A2aTask from "./A2aTask.ts"
 import * as StoredTask from "./StoredTask.ts"
 import * as TaskList from "./TaskList.ts"
+import * as TaskStream from "./TaskStream.ts"
 import * as TaskUpdates from "./TaskUpdates.ts"
 import * as UserMessage from "./UserMessage.ts"
 
@@ -66,7 +67,7 @@ export interface Followed {
   readonly events: Stream.Stream<StoredEvent, StreamLost>
   /** The seq before which the stream does not begin. */
   readonly after: number
-  readonly purpose: TaskUpdates.Purpose
+  readonly purpose: TaskStream.Purpose
 }
 
 /**
@@ -77,10 +78,10 @@ export interface Followed {
  */
 export const follow = ({ after, events, head, purpose }: Followed) =>
   Stream.suspend(() => {
-    let progress = TaskUpdates.unbegun
+    let progress = TaskStream.unbegun
     return events.pipe(
       Stream.map((stored) => {
-        const made = TaskUpdates.follow(head, { after, purpose }, progress, stored)
+        const made = TaskStream.follow(head, { after, purpose }, progress, stored)
         progress = made.progress
         return { ...stored, ...made }
       }),
