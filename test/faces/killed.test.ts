@@ -52,7 +52,7 @@ withPostgres("the death of an owner", (postgres) => {
       yield* Mcp.whole(yield* Fiber.join(answer), address, "c5")
 
       // Nobody asks in a loop while the task has no owner.
-      assert.isAtMost(requests().length, 18)
+      assert.isAtMost(requests().length, 30)
       for (const chat of [page, durable]) {
         Chat.assertReady(chat)
         assert.match(chat.text, /word 0 .*word 99 $/s)
