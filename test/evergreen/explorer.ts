@@ -19,6 +19,9 @@ const answer = (n: number): string => {
 
 const script = Array.from({ length: 40 }, (_, n) => answer(n)).join("\n---\n")
 
+/** Milliseconds. No test waits for this long: a page that is still different is wrong. */
+const patience = 60_000
+
 /** What is there twice: messages, answers, conversations and tasks. */
 const twice = `(() => {
   const lists = [".user .said p", "[data-kind='block']"].map((selector) =>
@@ -30,25 +33,50 @@ const twice = `(() => {
 })()`
 
 /**
- * What the page shows of its conversation and what is stored, if they stay different; else nothing. It is one script, because the
- * policy of the page refuses scripts that are made of text later.
+ * What the page shows of its conversation and what is stored, if they stay different; else nothing. They are compared whenever the
+ * page changes, and whenever the conversation has another event. It is one script, because the policy of the page refuses scripts
+ * that are made of text later.
  */
-const difference = `(async () => {
+const difference = `new Promise((resolve) => {
   const text = ({ content }) =>
     typeof content === "string" ? content : content.map((part) => part.type === "text" ? part.text : "").join("")
-  const id = location.pathname.split("/c/")[1]
-  for (let tries = 1;; tries++) {
-    const response = await fetch("/conversations/" + id + "/messages?limit=1000")
+  const path = "/conversations/" + location.pathname.split("/c/")[1]
+  const read = async () => {
+    const response = await fetch(path + "/messages?limit=1000")
     const { items = [] } = response.ok ? await response.json() : {}
     const stored = items.filter(({ message }) => message.role !== "tool").map(({ message }) => text(message).trim())
       .filter((text) => text !== "")
     const shown = [...document.querySelectorAll(".user[data-stored] .said p, [data-kind='block']")]
       .map((element) => element.textContent.trim())
-    if (JSON.stringify(shown) === JSON.stringify(stored)) return []
-    if (tries === 300) return [JSON.stringify({ shown, stored }, undefined, 2)]
-    await new Promise((resolve) => setTimeout(resolve, 200))
+    return JSON.stringify(shown) === JSON.stringify(stored) ? [] : [JSON.stringify({ shown, stored }, undefined, 2)]
   }
-})()`
+  let found = ["nothing was compared"]
+  let wanted = false
+  let reads = false
+  const end = (result) => {
+    clearTimeout(limit)
+    observer.disconnect()
+    events.close()
+    resolve(result)
+  }
+  const compare = async () => {
+    wanted = true
+    if (reads) return
+    reads = true
+    while (wanted) {
+      wanted = false
+      found = await read()
+      if (found.length === 0) return end([])
+    }
+    reads = false
+  }
+  const observer = new MutationObserver(compare)
+  observer.observe(document.body, { childList: true, characterData: true, attributes: true, subtree: true })
+  const events = new EventSource(path + "/events")
+  events.addEventListener("message", compare)
+  const limit = setTimeout(() => end(found), ${patience})
+  compare()
+})`
 
 export interface Options {
   readonly seed: string | number
