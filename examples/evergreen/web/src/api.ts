@@ -108,12 +108,15 @@ export interface EventPage {
 export const events = (id: string, after: number): Promise<EventPage> =>
   get(`/tasks/${at(id)}/events?${query({ after, limit: 1000 })}`, { accept: "application/json" })
 
+/** Messages that are shown at once. More of them would be a long task for the page. */
+const page = 20
+
 /** A page of the messages of a conversation, from the end. `next` is for the page before it. The oldest is the first. */
 export const newestMessages = async (id: string, after?: string): Promise<Page<Message>> => {
-  const page: Page<Message> = await get(
-    `/conversations/${at(id)}/messages?${query({ order: "newest", limit: 100, after })}`
+  const { items, next }: Page<Message> = await get(
+    `/conversations/${at(id)}/messages?${query({ order: "newest", limit: page, after })}`
   )
-  return { ...page, items: page.items.toReversed() }
+  return { items: items.toReversed(), ...next === undefined ? {} : { next } }
 }
 
 const allMessages = async (path: string): Promise<ReadonlyArray<Message>> => {

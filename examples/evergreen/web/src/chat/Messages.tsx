@@ -5,8 +5,11 @@ import { useEffect, useLayoutEffect, useRef, useState } from "react"
 import type { Row } from "../state/rows.ts"
 import { RowView } from "./RowView.tsx"
 
-/** A conversation with fewer rows is in the document as a whole: the browser finds in it, and screen readers walk through it. */
+/** A conversation with fewer rows, all of which were read, is in the document as a whole: the browser finds in it, and screen readers walk through it. */
 const wholeBelow = 150
+
+/** Rows above those that are seen, from which on earlier messages are read. */
+const ahead = 20
 
 const estimates: Record<Row["kind"], number> = {
   user: 72,
@@ -43,7 +46,7 @@ export function Messages({ connected, onAgain, onEdit, onOlder, onVersion, rows 
     getScrollElement: () => scroller.current,
     estimateSize: (i) => estimates[rows[i]?.kind ?? "block"],
     getItemKey: (i) => rows[i]?.key ?? i,
-    overscan: rows.length < wholeBelow ? wholeBelow : 3,
+    overscan: onOlder === undefined && rows.length < wholeBelow ? wholeBelow : 3,
     anchorTo: "end",
     followOnAppend: true,
     scrollEndThreshold: 60,
@@ -60,7 +63,7 @@ export function Messages({ connected, onAgain, onEdit, onOlder, onVersion, rows 
   const first = list.getVirtualItems()[0]?.index
   const firstKey = rows[0]?.key
   useEffect(() => {
-    if (first === 0 && firstKey !== undefined) void onOlder?.().catch(() => {}) // it is read again when the person scrolls
+    if (first !== undefined && first < ahead && firstKey !== undefined) void onOlder?.().catch(() => {}) // it is read again when the person scrolls
   }, [first, firstKey, onOlder])
   // The own message of a person is always seen.
   const asked = rows.findLast((row) => row.kind === "user" && row.id === undefined)?.key

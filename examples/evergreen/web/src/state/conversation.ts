@@ -209,14 +209,21 @@ export const reload = (id: string): void => {
   void load(id)
 }
 
+let readsOlder = false
+
 /** Reads the messages before those that are shown. */
 export const readOlder = async (id: string): Promise<void> => {
   const { open } = store.get()
-  if (open?.id !== id || open.older === undefined) return
+  if (readsOlder || open?.id !== id || open.older === undefined) return
   const { messages, older } = open
-  const history = await History.older(id, open)
-  // What was read anew meanwhile may not continue these messages.
-  setOpen(id, (now) => now.messages === messages && now.older === older ? history : {})
+  readsOlder = true
+  try {
+    const history = await History.older(id, open)
+    // What was read anew meanwhile may not continue these messages.
+    setOpen(id, (now) => now.messages === messages && now.older === older ? history : {})
+  } finally {
+    readsOlder = false
+  }
 }
 
 /** A conversation that has no task yet: only this tab knows it. */

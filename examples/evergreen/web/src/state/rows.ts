@@ -93,7 +93,8 @@ const contentRows = (key: string, content: Content, taskId: string, call: Call):
   })
 }
 
-export const storedRows = (messages: ReadonlyArray<Message>): ReadonlyArray<Row> => {
+/** The rows of one task, made of all its stored messages that were read. */
+const taskRows = (messages: ReadonlyArray<Message>): ReadonlyArray<Row> => {
   const results = new Map<string, Pick<ToolCallView, "status" | "result" | "decision">>()
   for (const { message } of messages) {
     if (message.role !== "tool") continue
@@ -101,14 +102,13 @@ export const storedRows = (messages: ReadonlyArray<Message>): ReadonlyArray<Row>
       if (part.type === "tool_result") results.set(part.toolCallId, part)
     }
   }
-  const byTask = Map.groupBy(messages, ({ taskId }) => taskId)
+  const own = messages.filter(({ message }) => message.role === "assistant")
   return messages.flatMap(({ id, message, status, taskId }): Array<Row> => {
     if (message.role === "user") {
       const { content } = message
       return [{ kind: "user", key: id, id, text: textOf(content), files: filesOf(content), waits: false }]
     }
     if (message.role !== "assistant") return []
-    const own = byTask.get(taskId)?.filter((one) => one.message.role === "assistant") ?? []
     // The key of the live task's message: the row stays the same when the task is not followed any more.
     const key = `${taskId}:${own.findIndex((one) => one.id === id)}`
     const rows = contentRows(key, message.content, taskId, (toolCallId) => {
@@ -130,6 +130,19 @@ export const storedRows = (messages: ReadonlyArray<Message>): ReadonlyArray<Row>
     return rows
   })
 }
+
+/** The rows of a task by its newest message, so that an older page makes no rows again but its own. */
+const made = new WeakMap<Message, { readonly messages: number; readonly rows: ReadonlyArray<Row> }>()
+
+export const storedRows = (messages: ReadonlyArray<Message>): ReadonlyArray<Row> =>
+  [...Map.groupBy(messages, ({ taskId }) => taskId).values()].flatMap((own) => {
+    const last = own.at(-1)
+    const known = last === undefined ? undefined : made.get(last)
+    if (known?.messages === own.length) return known.rows
+    const rows = taskRows(own)
+    if (last !== undefined) made.set(last, { messages: own.length, rows })
+    return rows
+  })
 
 const liveRows = (live: Live, messages: ReadonlyArray<Message>): Array<Row> => {
   const { task, view } = live
