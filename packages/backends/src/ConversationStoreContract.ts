@@ -107,6 +107,28 @@ const conversations = (test: Test): void => {
   )
 
   test(
+    "lists the conversations of child tasks only where they are asked for",
+    Effect.gen(function*() {
+      const store = yield* ConversationStore
+      const child = key("~t1.001")
+      for (const one of [c1, child, key("~t1.002"), key("c2")]) {
+        yield* store.create(one)
+        yield* TestClock.adjust("1 second")
+      }
+      yield* store.append(child.id, [stored(1)])
+      for (const order of ["createdAt", "updatedAt"] as const) {
+        const ids = (options: { readonly limit: number; readonly children?: boolean; readonly text?: string }) =>
+          Effect.map(store.list({ userId: alice, order, ...options }), Array.map(({ id }) => String(id)))
+        assert.deepStrictEqual(yield* ids({ limit: 10 }), ["c2", "c1"])
+        assert.deepStrictEqual(yield* ids({ limit: 2 }), ["c2", "c1"])
+        assert.deepStrictEqual(yield* ids({ limit: 1 }), ["c2"])
+        assert.sameMembers(yield* ids({ limit: 10, children: true }), ["c2", "c1", "~t1.001", "~t1.002"])
+      }
+      assert.strictEqual((yield* store.get(child)).id, child.id)
+    })
+  )
+
+  test(
     "lists a user's conversations by their last change, in pages",
     Effect.gen(function*() {
       const store = yield* ConversationStore

@@ -108,7 +108,7 @@ export const make = Effect.fnUntraced(function*(options: Options = {}): Effect.f
   })
 
   const listed = (
-    { before, limit, order, userId }: Parameters<Service["list"]>[0],
+    { before, children, limit, order, userId }: Parameters<Service["list"]>[0],
     prefixes: ReadonlyArray<string>
   ) =>
     withRetries(
@@ -121,6 +121,7 @@ export const make = Effect.fnUntraced(function*(options: Options = {}): Effect.f
             limit,
             order === "updatedAt" ? 1 : 0,
             maxSearched,
+            children === true ? 1 : 0,
             ...prefixes
           ]),
           (rows) => rows.map(toConversation)

@@ -75,11 +75,12 @@ export const make: Effect.Effect<Service, UnusableStore, SqlClient.SqlClient | S
     sql`(SELECT 1 FROM perennial_conversation_words WHERE conversation_id = c.id
       AND word >= ${prefix} AND word < ${endOf(prefix)} LIMIT 1) IS NOT NULL`
 
-  const listed: Service["list"] = ({ before, limit, order = "createdAt", text, userId }) => {
+  const listed: Service["list"] = ({ before, children, limit, order = "createdAt", text, userId }) => {
     const time = sql.literal(order === "createdAt" ? "created_at" : "updated_at")
     const prefixes = text === undefined ? [] : prefixesOf(text)
     const filter = sql.and([
       sql`user_id = ${userId}`,
+      ...(children === true ? [] : [sql.literal("id NOT LIKE '~%'")]),
       ...(before === undefined ? [] : [sql`(${time}, id) < (${before.at.epochMilliseconds}, ${before.id})`]),
       ...prefixes.map(hasWord)
     ])

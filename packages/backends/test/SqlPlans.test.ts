@@ -122,6 +122,8 @@ const filteredLists = Effect.fnUntraced(function*(explain: Explain) {
   assert.deepStrictEqual(yield* searches({ status: ["running"], order: "oldest", after: TaskId.make("a110000") }), [
     "perennial_tasks_of_user_by_status: user_id, status, id"
   ])
+  const [top = ""] = yield* searches({ status: ["running"], withoutChildren: true })
+  assert.isTrue(top.startsWith("perennial_tasks_of_user_by_status: user_id, status"), top)
   const [waiting = ""] = yield* searches({ waiting: true })
   assert.isTrue(waiting.startsWith("perennial_tasks_waiting: user_id"), waiting)
   const counted = (yield* searchesOf(explain, backend.counts({ userId: alice }))).flat()
@@ -183,21 +185,29 @@ const nextTasks = Effect.fnUntraced(function*(explain: Explain) {
   assert.deepStrictEqual(following, [next])
 })
 
+/** The conversations of child tasks are passed over while the index is read. */
+const withoutFilter = (searches: ReadonlyArray<ReadonlyArray<string>>) =>
+  searches.map((each) => each.map((search) => search.replace(/ \(then id(, text)?\)$/, "")))
+
 const conversationLists = Effect.fnUntraced(function*(explain: Explain) {
   const store = yield* ConversationStore
   const newest = "perennial_conversations_newest: user_id"
-  assert.deepStrictEqual(yield* searchesOf(explain, store.list(page)), [[newest]])
-  const [searches = []] = yield* searchesOf(
-    explain,
-    store.list({ ...page, before: { id: ConversationId.make("a100"), at: DateTime.makeUnsafe(100) } })
+  assert.deepStrictEqual(withoutFilter(yield* searchesOf(explain, store.list(page))), [[newest]])
+  const [searches = []] = withoutFilter(
+    yield* searchesOf(
+      explain,
+      store.list({ ...page, before: { id: ConversationId.make("a100"), at: DateTime.makeUnsafe(100) } })
+    )
   )
   assert.include(searches, `${newest}, created_at, id`)
   const active = "perennial_conversations_active: user_id"
   const order = "updatedAt"
-  assert.deepStrictEqual(yield* searchesOf(explain, store.list({ ...page, order })), [[active]])
-  const [later = []] = yield* searchesOf(
-    explain,
-    store.list({ ...page, order, before: { id: ConversationId.make("a100"), at: DateTime.makeUnsafe(100) } })
+  assert.deepStrictEqual(withoutFilter(yield* searchesOf(explain, store.list({ ...page, order }))), [[active]])
+  const [later = []] = withoutFilter(
+    yield* searchesOf(
+      explain,
+      store.list({ ...page, order, before: { id: ConversationId.make("a100"), at: DateTime.makeUnsafe(100) } })
+    )
   )
   assert.include(later, `${active}, updated_at, id`)
   // Each conversation of the order is looked up by each word.

@@ -84,6 +84,8 @@ export class ConversationStore extends Context.Service<ConversationStore, {
      * user, 1,000 conversations each.
      */
     readonly text?: string | undefined
+    /** With `true` also the conversations of child tasks (`Ids.isChildConversation`). */
+    readonly children?: boolean | undefined
     readonly before?: ConversationPlace | undefined
     /** 1 to 1,000. */
     readonly limit: number

@@ -152,10 +152,84 @@ export const taskIdAt = (time: DateTime.DateTime): TaskId => {
   return `${hex.slice(0, 8)}-${hex.slice(8)}` as TaskId
 }
 
+/**
+ * The largest number of a child task among the children of its parent.
+ *
+ * @since 0.1.0
+ * @category constants
+ */
+export const maxChildNumber = 999
+
+/**
+ * The id of a child task: `<parent>.<number>`, with three digits. The number counts the children of the parent, from 1 to
+ * `maxChildNumber`. A child therefore sorts behind its parent and before all later tasks, and an interrupted start of it is
+ * repeated under the same id (P1).
+ *
+ * **Example** (the first child, and its first child)
+ *
+ * ```ts import.meta.vitest
+ * import { Ids } from "@perennial/domain"
+ *
+ * const child = Ids.childTaskId(Ids.TaskId.make("t1"), 1)
+ * child // => "t1.001"
+ * Ids.childTaskId(child, 1) // => "t1.001.001"
+ * Ids.depthOf(child) // => 1
+ * ```
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const childTaskId = (parent: TaskId, number: number): TaskId =>
+  `${parent}.${String(number).padStart(3, "0")}` as TaskId
+
+/**
+ * How many tasks are above a task: 0 for a task that no other task has started.
+ *
+ * @since 0.1.0
+ * @category accessors
+ */
+export const depthOf = (id: TaskId): number => id.split(".").length - 1
+
+/**
+ * Whether another task has started this task.
+ *
+ * @since 0.1.0
+ * @category predicates
+ */
+export const isChildTask = (id: TaskId): boolean => id.includes(".")
+
+/**
+ * The bounds of a list of all tasks below a task: its children, their children, and so on.
+ *
+ * @since 0.1.0
+ * @category accessors
+ */
+export const tasksBelow = (id: TaskId): { readonly after: TaskId; readonly before: TaskId } => ({
+  after: `${id}.` as TaskId,
+  before: `${id}/` as TaskId
+})
+
+/**
+ * The conversation of a child task. No list of conversations has it, unless the list asks for those of child tasks.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const childConversationId = (child: TaskId): ConversationId => `~${child}` as ConversationId
+
+/**
+ * Whether the conversation belongs to a child task: its id begins with `~`. Nobody else may start a task in it.
+ *
+ * @since 0.1.0
+ * @category predicates
+ */
+export const isChildConversation = (id: ConversationId): boolean => id.startsWith("~")
+
 const random = SecureRandom.make(SecureRandom.randomBytesUnsafe)
 
 /**
- * Makes every new id of Perennial: UUIDv7, from `Clock` and the secure random bytes of the platform.
+ * Makes every new id of Perennial: UUIDv7, from `Clock` and the secure random bytes of the platform. An id without a dot: dots
+ * are for the ids of child tasks.
  *
  * **When to use** A test provides another value to get predictable ids.
  *

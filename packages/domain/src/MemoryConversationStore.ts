@@ -13,7 +13,7 @@ import {
   type ConversationPlace,
   ConversationStore
 } from "./ConversationStore.ts"
-import type { ConversationId, MessageId, UserId } from "./Ids.ts"
+import { type ConversationId, isChildConversation, type MessageId, type UserId } from "./Ids.ts"
 import { previewOf } from "./MessagePayload.ts"
 import { matches, prefixesOf, wordsOf, wordsOfMessages } from "./SearchText.ts"
 import { ConversationNotFound } from "./TaskError.ts"
@@ -157,13 +157,14 @@ export const make: Effect.Effect<ConversationStore["Service"]> = Effect.sync(() 
   return {
     create,
     get: ({ id, userId }) => use(id, userId, toConversation),
-    list: ({ before, limit, order = "createdAt", text, userId }) =>
+    list: ({ before, children = false, limit, order = "createdAt", text, userId }) =>
       Effect.sync(() => {
         const prefixes = text === undefined ? undefined : prefixesOf(text)
         const last = before === undefined ? undefined : toPlace(before)
         const compare = newestFirst(order)
         return [...entries.values()]
           .filter((entry) => entry.userId === userId && (last === undefined || compare(last, entry) < 0))
+          .filter(({ id }) => children || !isChildConversation(id))
           .toSorted(compare)
           .filter((entry) => prefixes === undefined || matches(wordsOfEntry(entry), prefixes))
           .slice(0, limit)

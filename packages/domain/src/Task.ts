@@ -118,6 +118,25 @@ export const WaitingCall = Schema.Struct({
 export interface WaitingCall extends Schema.Schema.Type<typeof WaitingCall> {}
 
 /**
+ * The tool call that started a child task.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const TaskParent = Schema.Struct({
+  taskId: TaskId,
+  toolCallId: Schema.String,
+  /** The seq of the `tool_call` event of the parent that names the child. */
+  seq: Schema.Natural
+}).annotate({ identifier: "TaskParent" })
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface TaskParent extends Schema.Schema.Type<typeof TaskParent> {}
+
+/**
  * The public view of a task.
  *
  * @since 0.1.0
@@ -154,7 +173,9 @@ export const Task = Schema.Struct({
   title: Schema.optionalKey(Schema.String),
   metadata: Schema.optionalKey(Metadata),
   /** The user's message that the task's own message replaces. */
-  replaces: Schema.optionalKey(MessageId)
+  replaces: Schema.optionalKey(MessageId),
+  /** Of a child task: the tool call that started it. The event of the call names the child. */
+  parent: Schema.optionalKey(TaskParent)
 }).annotate({ identifier: "Task" })
 
 /**

@@ -235,7 +235,7 @@ export class TaskBackend extends Context.Service<
 
     /** How many of a user's tasks there are, each number at most `Task.maxCount`. */
     readonly counts: (
-      options: Pick<TaskFilter, "userId" | "conversationId" | "agentId">
+      options: Pick<TaskFilter, "userId" | "conversationId" | "agentId" | "withoutChildren">
     ) => Effect.Effect<TaskCounts, TaskBackendError>
 
     /**

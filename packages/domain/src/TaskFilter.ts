@@ -20,6 +20,11 @@ export interface TaskFilter {
   readonly status?: ReadonlyArray<TaskStatus> | undefined
   /** With `true` only active tasks whose summary has calls that wait for a person. */
   readonly waiting?: boolean | undefined
+  /**
+   * With `true` no child tasks (`Ids.isChildTask`). In the numbers of tasks, child tasks that wait for a person still count as
+   * `waiting`.
+   */
+  readonly withoutChildren?: boolean | undefined
   /** Only tasks with a smaller id. */
   readonly before?: TaskId | undefined
   /** Only tasks with a larger id. */

@@ -8,7 +8,7 @@
  */
 import { Option, Schema, Struct } from "effect"
 import { MessageId } from "./Ids.ts"
-import { Metadata } from "./Task.ts"
+import { Metadata, TaskParent } from "./Task.ts"
 
 /** Fields that every reader of a task sees: they stay as long as the task. */
 const shown = {
@@ -17,7 +17,9 @@ const shown = {
   /** The user's message that the task's own message replaces: it leaves the conversation when the task begins. */
   replaces: Schema.optionalKey(MessageId),
   /** The beginning of the text of the user's message, on one line: what a list shows. */
-  preview: Schema.optionalKey(Schema.String)
+  preview: Schema.optionalKey(Schema.String),
+  /** The tool call that started the task. */
+  parent: Schema.optionalKey(TaskParent)
 }
 
 /** Fields that only the owner of a task needs: they are removed together with the log. */
@@ -27,7 +29,11 @@ const owners = {
   /** Annotates every log line of the task, also after a recovery. */
   logContext: Schema.optionalKey(Schema.Record(Schema.String, Schema.String)),
   /** The trace that started the task, as W3C Trace Context writes it: the spans of every attempt belong to this trace. */
-  traceparent: Schema.optionalKey(Schema.String)
+  traceparent: Schema.optionalKey(Schema.String),
+  /** The time at which the task ends at the latest, by the store's clock: milliseconds since 1970-01-01T00:00Z. */
+  deadline: Schema.optionalKey(Schema.Finite),
+  /** The tokens that the task may use, besides the budget of its agent. */
+  maxTotalTokens: Schema.optionalKey(Schema.Natural)
 }
 
 /**
@@ -61,10 +67,11 @@ export const fromStart = (options: Options): TaskSpec =>
  * @since 0.1.0
  * @category accessors
  */
-export const toShown = ({ metadata, preview, replaces }: TaskSpec): Pick<TaskSpec, keyof typeof shown> => ({
+export const toShown = ({ metadata, parent, preview, replaces }: TaskSpec): Pick<TaskSpec, keyof typeof shown> => ({
   ...(metadata === undefined ? undefined : { metadata }),
   ...(replaces === undefined ? undefined : { replaces }),
-  ...(preview === undefined ? undefined : { preview })
+  ...(preview === undefined ? undefined : { preview }),
+  ...(parent === undefined ? undefined : { parent })
 })
 
 /**

@@ -52,7 +52,8 @@ const accepting = (test: Test): void => {
         lastSeq: 1,
         metadata: wholeSpec.metadata,
         replaces: wholeSpec.replaces,
-        preview: wholeSpec.preview
+        preview: wholeSpec.preview,
+        parent: wholeSpec.parent
       })
       const events = yield* log("t1")
       assert.deepStrictEqual(events.map(({ event, seq }) => ({ event, seq })), [{

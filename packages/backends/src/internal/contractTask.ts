@@ -37,7 +37,10 @@ export const wholeSpec: Required<TaskSpec> = {
   preview: "zero \u0000 🌲",
   userMetadata: { page: [2] },
   logContext: { request: "r" },
-  traceparent: "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+  traceparent: "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+  parent: { taskId: taskId("t0"), toolCallId: "call \u0000", seq: 4 },
+  deadline: 1_000,
+  maxTotalTokens: 100
 }
 
 export const reject = { onBusy: "reject", maxQueued: 10 } as const

@@ -2,10 +2,10 @@
  * The contract of the records of tasks: their times, their lists and their numbers.
  */
 import { assert } from "@effect/vitest"
-import { AgentId } from "@perennial/domain/Ids"
+import { AgentId, childTaskId, tasksBelow } from "@perennial/domain/Ids"
 import type { NewTask } from "@perennial/domain/TaskBackend"
 import { TaskBackend } from "@perennial/domain/TaskBackend"
-import { DateTime, Effect } from "effect"
+import { DateTime, Effect, Struct } from "effect"
 import { TestClock } from "effect/testing"
 import {
   alice,
@@ -82,6 +82,44 @@ export const define = (test: Test): void => {
       const unbegun = yield* backend.get(taskId("t2"))
       assert.notProperty(unbegun, "startedAt")
       assert.isAtLeast(unbegun.endedAt?.epochMilliseconds ?? 0, endedAt ?? 0)
+    })
+  )
+
+  test(
+    "lists and numbers leave child tasks out where they are asked to, and a list has the tasks below a task",
+    Effect.gen(function*() {
+      const backend = yield* TaskBackend
+      const parent = taskId("t1")
+      const first = childTaskId(parent, 1)
+      const below = childTaskId(first, 1)
+      const second = childTaskId(parent, 2)
+      yield* begin(parent)
+      const spec = { parent: { taskId: parent, toolCallId: "call-1", seq: 4 } }
+      yield* end(yield* begin(first, inConversation("~1", { spec })))
+      const asking = yield* begin(below, inConversation("~2"))
+      yield* backend.append([{ claim: asking, events: stored(2, text(below, "x")), summary: waiting }])
+      yield* backend.create(newTask(second, inConversation("~3")), reject)
+      yield* backend.create(newTask("t2", inConversation("c2")), reject)
+      const cases: ReadonlyArray<readonly [Filter, ReadonlyArray<string>]> = [
+        [{}, ["t2", second, below, first, "t1"]],
+        [{ withoutChildren: true }, ["t2", "t1"]],
+        [{ withoutChildren: true, status: ["queued"] }, ["t2"]],
+        [{ withoutChildren: true, waiting: true }, []],
+        [{ waiting: true }, [below]],
+        [tasksBelow(parent), [second, below, first]],
+        [tasksBelow(first), [below]],
+        [tasksBelow(second), []]
+      ]
+      for (const [filter, expected] of cases) {
+        assert.deepStrictEqual<ReadonlyArray<string>>(yield* ids(filter), expected)
+        assert.deepStrictEqual<ReadonlyArray<string>>(yield* ids(filter, 1), expected.slice(0, 1))
+      }
+      const counts = (withoutChildren: boolean) =>
+        Effect.map(backend.counts({ userId: alice, withoutChildren }), Struct.pick(["queued", "running", "completed", "waiting"]))
+      assert.deepStrictEqual(yield* counts(false), { queued: 2, running: 2, completed: 1, waiting: 1 })
+      assert.deepStrictEqual(yield* counts(true), { queued: 1, running: 1, completed: 0, waiting: 1 })
+      assert.deepStrictEqual((yield* backend.get(first)).parent, spec.parent)
+      assert.notProperty(yield* backend.get(parent), "parent")
     })
   )
 

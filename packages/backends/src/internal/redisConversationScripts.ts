@@ -55,7 +55,7 @@ export const get = conversationScript<ConversationValues | null>(
 )
 
 /** User, id and time of the last conversation of the page before or "", limit, 1 for the order of the last change, how many
- * conversations are looked at for words, and the beginnings of the words that a conversation must have. */
+ * conversations are looked at for words, 1 with those of child tasks, and the beginnings of the words that a conversation must have. */
 export const list = conversationScript<ReadonlyArray<ConversationValues>>(String.raw`${row}
 local id, created, limit = ARGV[4], ARGV[5], tonumber(ARGV[6])
 local index = key("conversations", ARGV[3])
@@ -69,20 +69,22 @@ if ARGV[7] == "1" then
     end
   end
 end
+local function isWanted(other) return (ARGV[9] == "1" or other:sub(1, 1) ~= "~") and hasWords(other, 10) end
 local rows, oldest = {}, "+inf"
 if id ~= "" then
   -- The place of a deleted conversation is between those of its moment.
   for _, other in ipairs(call("ZREVRANGEBYSCORE", index, created, created)) do
-    if #rows < limit and less(other, id) and hasWords(other, 9) then table.insert(rows, other) end
+    if #rows < limit and less(other, id) and isWanted(other) then table.insert(rows, other) end
   end
   oldest = "(" .. created
 end
-local from, most = 0, #ARGV > 8 and tonumber(ARGV[8]) or limit
+-- Only a search is bounded.
+local from, most = 0, #ARGV > 9 and tonumber(ARGV[8]) or math.huge
 while #rows < limit and from < most do
   local step = math.min(most - from, math.max(limit, 100))
   local found = call("ZREVRANGEBYSCORE", index, oldest, "-inf", "LIMIT", from, step)
   for _, other in ipairs(found) do
-    if #rows < limit and hasWords(other, 9) then table.insert(rows, other) end
+    if #rows < limit and isWanted(other) then table.insert(rows, other) end
   end
   if #found < step then break end
   from = from + step

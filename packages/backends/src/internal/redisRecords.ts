@@ -31,14 +31,16 @@ const pageArguments = (options: RecordListing) => [
   options.order === "oldest" ? 1 : 0,
   options.waiting === true ? 1 : 0,
   options.runner ?? "",
+  options.withoutChildren === true ? 1 : 0,
   ...new Set(options.status ?? statuses)
 ]
 
-const countArguments = ({ agentId, conversationId, userId }: RecordFilter) => [
+const countArguments = ({ agentId, conversationId, userId, withoutChildren }: RecordFilter) => [
   userId ?? "",
   conversationId ?? "",
   agentId ?? "",
   maxCount,
+  withoutChildren === true ? 1 : 0,
   ...statuses
 ]
 

@@ -27,6 +27,7 @@ local function indexOf(status, user, conversation, agent)
   return ofAgent(status, user, agent)
 end
 
+local function isChild(id) return id:find(".", 1, true) ~= nil end
 local function has(id, name, value) return value == "" or call("HGET", key("task", id), name) == value end
 
 -- The first ids of an index that are wanted, in steps.
@@ -50,8 +51,8 @@ local function page(wanted, limit, oldest, waiting, statuses)
   local low = wanted.after == "" and "-" or "(" .. wanted.after
   local ids = {}
   local function isSelected(id)
-    return statuses[call("HGET", key("task", id), "status")] and has(id, "conversation_id", wanted.conversation)
-      and has(id, "agent_id", wanted.agent) and has(id, "user_id", wanted.user)
+    return not (wanted.withoutChildren and isChild(id)) and statuses[call("HGET", key("task", id), "status")]
+      and has(id, "conversation_id", wanted.conversation) and has(id, "agent_id", wanted.agent) and has(id, "user_id", wanted.user)
   end
   if wanted.runner ~= "" then
     for _, id in ipairs(call("ZRANGE", key("owned", wanted.runner), 0, ${maxOwned - 1})) do
@@ -64,7 +65,10 @@ local function page(wanted, limit, oldest, waiting, statuses)
     collect(ids, index, oldest, low, high, limit, isSelected)
   else
     -- The index of a conversation has the tasks of all its agents.
-    local isWanted = function(id) return wanted.conversation == "" or has(id, "agent_id", wanted.agent) end
+    local isWanted = function(id)
+      return not (wanted.withoutChildren and isChild(id))
+        and (wanted.conversation == "" or has(id, "agent_id", wanted.agent))
+    end
     for status in pairs(statuses) do
       local index = indexOf(status, wanted.user, wanted.conversation, wanted.agent)
       collect(ids, index, oldest, low, high, limit, isWanted)
@@ -86,16 +90,16 @@ end
 
 const listed = String.raw`
 local wanted = { user = userOf(ARGV[3], ARGV[4]), conversation = ARGV[4], agent = ARGV[5], before = ARGV[6], after = ARGV[7],
-  runner = ARGV[11] }
+  runner = ARGV[11], withoutChildren = ARGV[12] == "1" }
 if not wanted.user then return {} end
 local limit, statuses = tonumber(ARGV[8]), {}
-for i = 12, #ARGV do statuses[ARGV[i]] = true end
+for i = 13, #ARGV do statuses[ARGV[i]] = true end
 local ids = page(wanted, limit, ARGV[9] == "1", ARGV[10] == "1", statuses)
 local rows = {}
 `
 
 /** User, conversation or "", agent or "", only smaller ids or "", only larger ids or "", limit, 1 for the oldest first, 1 for what
- * waits, "", statuses. */
+ * waits, "", 1 without child tasks, statuses. */
 export const list = taskScript<ReadonlyArray<Values>>(String.raw`${paging}${listed}
 for i = 1, math.min(limit, #ids) do rows[i] = row(ids[i]) end
 return rows`)
@@ -104,7 +108,7 @@ const isRecorded = String.raw`
 if call("EXISTS", prefix .. "recorded") == 0 then return false end
 `
 
-/** The arguments of `list`; the user may be "", and the text before the statuses is a runner or "". Returns rows with their owners, or null
+/** The arguments of `list`; the user may be "", and the empty text may be a runner. Returns rows with their owners, or null
  * if tasks of an earlier version are not in the indexes. */
 export const records = taskScript<ReadonlyArray<readonly [Values, string | null]> | null>(
   String.raw`${paging}${isRecorded}${listed}
@@ -146,9 +150,9 @@ local function count(index, isWanted)
   if index then collect(ids, index, true, "-", "+", most, isWanted) end
   table.insert(numbers, #ids)
 end
-for i = 7, #ARGV do
+for i = 8, #ARGV do
   count(user and indexOf(ARGV[i], user, conversation, agent), function(id)
-    return conversation == "" or has(id, "agent_id", agent)
+    return not (ARGV[7] == "1" and isChild(id)) and (conversation == "" or has(id, "agent_id", agent))
   end)
 end
 count(user and (user == "" and prefix .. "recorded-waiting" or key("waiting", user)), function(id)
@@ -156,7 +160,7 @@ count(user and (user == "" and prefix .. "recorded-waiting" or key("waiting", us
 end)
 return numbers`
 
-/** User, conversation or "", agent or "", the largest number, statuses. Returns the number of each status, and of what waits. */
+/** User, conversation or "", agent or "", the largest number, 1 without child tasks, statuses. Returns the number of each status, and of what waits. */
 export const counts = taskScript<ReadonlyArray<number>>(String.raw`${paging}${counted}`)
 
 /** The arguments of `counts`, but the user may be "". Returns null if tasks of an earlier version are not in the indexes. */

@@ -14,7 +14,7 @@ import { tryCodec } from "./storeRetry.ts"
 import { toTask } from "./taskRow.ts"
 
 type Service = TaskBackend["Service"]
-type Counting = Pick<RecordFilter, "userId" | "conversationId" | "agentId">
+type Counting = Pick<RecordFilter, "userId" | "conversationId" | "agentId" | "withoutChildren">
 
 const readCounts = readRows(Schema.Struct({ name: Schema.String, number: Millis }))
 
@@ -40,6 +40,7 @@ const scope = (
 const conditions = (sql: SqlClient.SqlClient, filter: RecordFilter): ReadonlyArray<Statement.Fragment> => [
   ...scope(sql, filter),
   ...(filter.agentId === undefined ? [] : [sql`agent_id = ${filter.agentId}`]),
+  ...(filter.withoutChildren === true ? [sql.literal("id NOT LIKE '%.%'")] : []),
   ...(filter.before === undefined ? [] : [sql`id < ${filter.before}`]),
   ...(filter.after === undefined ? [] : [sql`id > ${filter.after}`])
 ]
@@ -80,14 +81,15 @@ export const make = (
       ) page WHERE ${sql.and(wanted)} ORDER BY ${orderOf(order)} LIMIT ${limit}`
   }
 
-  const counting = (filter: Counting) => {
+  const counting = ({ withoutChildren, ...filter }: Counting) => {
     const all = conditions(sql, filter)
-    const count = (name: string, condition: Statement.Fragment) =>
+    const listed = conditions(sql, { ...filter, withoutChildren })
+    const count = (name: string, all: ReadonlyArray<Statement.Fragment>, condition: Statement.Fragment) =>
       sql`SELECT ${sql.literal(`'${name}'`)} AS name, COUNT(*) AS number FROM (SELECT 1 AS one FROM perennial_tasks
         WHERE ${sql.and([...all, condition])} ORDER BY ${newestFirst} LIMIT ${maxCount}) page`
     const each = [
-      ...TaskStatus.literals.map((status) => count(status, sql`status = ${status}`)),
-      count("waiting", isWaiting(sql))
+      ...TaskStatus.literals.map((status) => count(status, listed, sql`status = ${status}`)),
+      count("waiting", all, isWaiting(sql))
     ]
     return Effect.map(
       readCounts(sql`${sql.join(" UNION ALL ", false)(each)}`),

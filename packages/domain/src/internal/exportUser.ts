@@ -80,7 +80,12 @@ export const makeExport = ({ backend, conversations, webhooks }: Stores) => {
     paged(
       pageSize,
       (last: Conversation | undefined) =>
-        conversations.list({ userId, before: last && { at: last.createdAt, id: last.id }, limit: pageSize })
+        conversations.list({
+          userId,
+          children: true,
+          before: last && { at: last.createdAt, id: last.id },
+          limit: pageSize
+        })
     ).pipe(
       Stream.flatMap((conversation): Lines =>
         Stream.concat(Stream.succeed({ type: "conversation", conversation }), messagesOf(userId, conversation))

@@ -2,6 +2,7 @@
  * The lists and numbers of tasks in memory: of a user, and of all users.
  */
 import { Effect } from "effect"
+import { isChildTask } from "../Ids.ts"
 import { fromLease } from "../Runner.ts"
 import { isTerminal, maxCount, type TaskCounts, type TaskStatus } from "../Task.ts"
 import type { TaskBackend } from "../TaskBackend.ts"
@@ -16,8 +17,9 @@ type Service = TaskBackend["Service"]
 const newestFirst = (a: Row, b: Row) => a.task.id < b.task.id ? 1 : -1
 const isWaiting = (row: Row) => !isTerminal(row.status) && TaskSummary.isWaiting(row.summary)
 
-const countsOf = (rows: ReadonlyArray<Row>): TaskCounts => {
-  const count = (matches: (row: Row) => boolean) => Math.min(maxCount, rows.filter(matches).length)
+const countsOf = (all: ReadonlyArray<Row>, withoutChildren = false): TaskCounts => {
+  const rows = withoutChildren ? all.filter(({ task }) => !isChildTask(task.id)) : all
+  const count = (matches: (row: Row) => boolean, among = rows) => Math.min(maxCount, among.filter(matches).length)
   const ofStatus = (status: TaskStatus) => count((row) => row.status === status)
   return {
     queued: ofStatus("queued"),
@@ -25,7 +27,7 @@ const countsOf = (rows: ReadonlyArray<Row>): TaskCounts => {
     completed: ofStatus("completed"),
     error: ofStatus("error"),
     cancelled: ofStatus("cancelled"),
-    waiting: count(isWaiting)
+    waiting: count(isWaiting, all)
   }
 }
 
@@ -37,7 +39,17 @@ export const make = (
   step: Step
 ): Pick<Service, "list" | "counts" | "records" | "countRecords" | "throughput" | "runners"> => {
   const select = (
-    { after, agentId, before, conversationId, runner, status, userId, waiting = false }: RecordFilter
+    {
+      after,
+      agentId,
+      before,
+      conversationId,
+      runner,
+      status,
+      userId,
+      waiting = false,
+      withoutChildren = false
+    }: RecordFilter
   ): Array<Row> => {
     const from: Iterable<Row> = runner !== undefined
       ? [...tasks.owned.get(runner) ?? []].slice(0, maxOwned)
@@ -51,6 +63,7 @@ export const make = (
       if (after !== undefined && task.id <= after) continue
       if (conversationId !== undefined && task.conversationId !== conversationId) continue
       if (agentId !== undefined && task.agentId !== agentId) continue
+      if (withoutChildren && isChildTask(task.id)) continue
       if (waiting && !isWaiting(row)) continue
       if (status === undefined || status.includes(row.status)) found.push(row)
     }
@@ -64,7 +77,7 @@ export const make = (
 
   return {
     list: (options) => Effect.sync(() => page(options).map(toTask)),
-    counts: (filter) => Effect.sync(() => countsOf(select(filter))),
+    counts: ({ withoutChildren, ...filter }) => Effect.sync(() => countsOf(select(filter), withoutChildren)),
     records: (options) =>
       Effect.sync(() =>
         page(options).map((row) => toRecord(toTask(row), { userId: row.task.userId, runner: row.runnerId }))
