@@ -286,7 +286,7 @@ withRedis("RedisTaskBackend, stored data", (url) => {
       const row = `${prefix}task:${ids.taskId}`
       yield* create(backend)
       yield* redis.send("HDEL", row, "spec")
-      const spec: Required<Omit<TaskSpec, "traceparent" | "preview">> = {
+      const spec: Required<Pick<TaskSpec, "userMetadata" | "metadata" | "replaces" | "logContext">> = {
         userMetadata: { page: 1 },
         metadata: { plan: "pro" },
         replaces: MessageId.make("t0/\"1"),

@@ -38,6 +38,8 @@ export interface TaskContext {
   readonly metadata: Metadata
   /** The `userMetadata` of the start. Empty if the start had none. */
   readonly userMetadata: Metadata
+  /** The tokens that the task may use, besides the budget of its agent. Only a child task may have such a bound. */
+  readonly maxTotalTokens?: number | undefined
   /**
    * Why the task is being stopped; none while it is not. A finalizer of a tool reads it to tell a cancel, after which the
    * call is over, from a hand-over, after which another process may enter the call again.

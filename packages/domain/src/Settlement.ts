@@ -59,7 +59,7 @@ export interface Unsettled {
   readonly kept: number
   /** Tool calls of complete messages that have no result, by id, in order. */
   readonly calls: ReadonlyMap<string, OpenCall>
-  /** The usage of all complete messages. */
+  /** The usage of all complete messages, and of child tasks. */
   readonly usage: Usage
   /** Of the last `output` event. */
   readonly output?: Schema.Json | undefined
@@ -114,7 +114,8 @@ export const advance = (self: Unsettled, event: TaskEvent): Unsettled => {
     case "tool_result": {
       const calls = new Map(self.calls)
       calls.delete(event.toolCallId)
-      return { ...keep(self), calls }
+      const usage = event.usage === undefined ? self.usage : add(self.usage, event.usage)
+      return { ...keep(self), calls, usage }
     }
     case "output":
       return { ...self, output: event.output }

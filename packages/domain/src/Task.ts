@@ -163,10 +163,12 @@ export const Task = Schema.Struct({
   waiting: Schema.optionalKey(Schema.Array(WaitingCall)),
   /** When the oldest of `waiting` was asked. */
   waitingSince: Schema.optionalKey(Schema.DateTimeUtcFromString),
-  /** The sum over the messages of the task so far. Absent before the first message, and in tasks of earlier versions. */
+  /** The sum over the messages of the task so far, and over its child tasks that have ended. Absent before the first message, and in tasks of earlier versions. */
   usage: Schema.optionalKey(Usage),
   /** The answer as a value, of the form that the agent promises (`LlmAgent`: `output`). Only of completed tasks. */
   output: Schema.optionalKey(Schema.Json),
+  /** How many child tasks its tool calls have started, or were about to start. Absent if there are none. */
+  children: Schema.optionalKey(Schema.Natural),
   /** The beginning of the text of the user's message, on one line. Absent if the message has no text. */
   preview: Schema.optionalKey(Schema.String),
   /** The title that this task gave to its conversation. */

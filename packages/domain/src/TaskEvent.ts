@@ -70,7 +70,9 @@ export const ToolCall = Schema.Struct({
   tool: Schema.String,
   toolCallId: Schema.String,
   args: Schema.Json,
-  status: Schema.Literal("executing")
+  status: Schema.Literal("executing"),
+  /** The child task that the call starts, in the first `tool_call` of the call. The child is accepted after the event. */
+  childTaskId: Schema.optionalKey(TaskId)
 })
 
 /**
@@ -103,7 +105,7 @@ export const ToolApproval = Schema.Struct({
 
 /**
  * A tool call ended. The result has a `decision` if the call waited for a person. The conversation stores the call with the
- * arguments of the model, and the decision with the result.
+ * arguments of the model, and the decision with the result. `usage` is what its child task has used, with its own children.
  *
  * @since 0.1.0
  * @category events
@@ -115,7 +117,8 @@ export const ToolResult = Schema.Struct({
   toolCallId: Schema.String,
   result: Schema.Json,
   status: ToolResultStatus,
-  decision: Schema.optionalKey(Decision)
+  decision: Schema.optionalKey(Decision),
+  usage: Schema.optionalKey(Usage)
 })
 
 /**
@@ -362,14 +365,9 @@ export const terminalStatus = (event: Terminal): TerminalStatus => event.type ==
  * @category constructors
  */
 export const ack = (
-  options: { readonly id: TaskId; readonly conversationId: ConversationId; readonly at: number }
+  { at, conversationId, id }: { readonly id: TaskId; readonly conversationId: ConversationId; readonly at: number }
 ): StoredEvent => ({
   seq: 1,
-  at: options.at,
-  event: {
-    type: "ack",
-    taskId: options.id,
-    conversationId: options.conversationId,
-    messageId: messageId(options.id, 1)
-  }
+  at,
+  event: { type: "ack", taskId: id, conversationId, messageId: messageId(id, 1) }
 })

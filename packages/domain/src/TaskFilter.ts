@@ -4,7 +4,7 @@
  * @since 0.1.0
  */
 import type { DateTime } from "effect"
-import { type AgentId, type ConversationId, type TaskId, taskIdAt, type UserId } from "./Ids.ts"
+import { type AgentId, type ConversationId, type TaskId, taskIdAt, tasksBelow, type UserId } from "./Ids.ts"
 import type { TaskStatus } from "./Task.ts"
 
 /**
@@ -49,15 +49,22 @@ const latest = (a: TaskId | undefined, b: TaskId | undefined) => a === undefined
 const earliest = (a: TaskId | undefined, b: TaskId | undefined) => a === undefined || (b !== undefined && b < a) ? b : a
 
 /**
- * The bounds of a page of the tasks that were accepted from a time on, and before another time.
+ * The bounds of a page of the tasks that were accepted from a time on, and before another time, or that are below a task.
  *
  * @since 0.1.0
  * @category combinators
  */
 export const within = (
   { after, before }: Pick<TaskFilter, "after" | "before">,
-  { from, to }: { readonly from?: DateTime.Utc | undefined; readonly to?: DateTime.Utc | undefined }
-): Pick<TaskFilter, "after" | "before"> => ({
-  after: latest(after, from && taskIdAt(from)),
-  before: earliest(before, to && taskIdAt(to))
-})
+  { from, parent, to }: {
+    readonly from?: DateTime.Utc | undefined
+    readonly to?: DateTime.Utc | undefined
+    readonly parent?: TaskId | undefined
+  }
+): Pick<TaskFilter, "after" | "before"> => {
+  const below = parent === undefined ? undefined : tasksBelow(parent)
+  return {
+    after: latest(latest(after, below?.after), from && taskIdAt(from)),
+    before: earliest(earliest(before, below?.before), to && taskIdAt(to))
+  }
+}

@@ -108,6 +108,11 @@ export interface ListOptions {
   readonly status?: ReadonlyArray<TaskStatus> | undefined
   /** With `true` only tasks with tool calls that wait for a person. */
   readonly waiting?: boolean | undefined
+  /**
+   * Only the tasks below this task: its child tasks, their child tasks, and so on. Without `parent` a list has no child tasks,
+   * unless `conversationId` or `waiting` selects them.
+   */
+  readonly parent?: TaskId | undefined
   /** Only tasks whose preview or title has this text, in upper or lower case. See `maxSearched`. */
   readonly text?: string | undefined
   /** Only tasks that were accepted at this time or later, by the clock of the process that accepted them. */
@@ -199,7 +204,10 @@ export class TaskManager extends Context.Service<TaskManager, {
   /** A page of tasks. */
   readonly list: (options?: ListOptions) => Effect.Effect<ReadonlyArray<Task>, TaskBackendError>
 
-  /** How many tasks the user has, each number at most `Task.maxCount`. */
+  /**
+   * How many tasks the user has, each number at most `Task.maxCount`. Child tasks count only as `waiting`, unless
+   * `conversationId` selects them.
+   */
   readonly counts: (options?: {
     readonly conversationId?: ConversationId | undefined
     readonly agentId?: AgentId | undefined
@@ -208,7 +216,7 @@ export class TaskManager extends Context.Service<TaskManager, {
   /** How many of the user's tasks began and ended in each minute of the last hour, by the times of their records. */
   readonly throughput: Effect.Effect<Throughput, TaskBackendError>
 
-  /** The ids of the user's running tasks on all processes, newest first, at most 10,000. */
+  /** The ids of the user's running tasks on all processes, newest first, at most 10,000. Child tasks are left out. */
   readonly running: Effect.Effect<ReadonlyArray<TaskId>, TaskBackendError>
 
   /** Waits for the end of a task. */
@@ -244,7 +252,10 @@ export class TaskManager extends Context.Service<TaskManager, {
   /** The agents of this process, or of the server, in the order of registration: the first is the default. */
   readonly agents: Effect.Effect<ReadonlyArray<AgentDescription>, TaskBackendError>
 
-  /** Removes a conversation with its tasks, logs and messages, unless a task of it is active. */
+  /**
+   * Removes a conversation with its tasks, logs and messages, and with the conversations of their child tasks, unless a task of
+   * one of them is active.
+   */
   readonly deleteConversation: (
     id: ConversationId
   ) => Effect.Effect<void, ConversationNotFound | ConversationBusy | ConversationStoreError | TaskBackendError>

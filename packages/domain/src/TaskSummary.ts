@@ -1,6 +1,6 @@
 /**
  * What the record of a task shows of its log, so that a list needs no log: the tool calls that wait for a person, the title
- * that the task gave to its conversation, the tokens that it has used, and its output.
+ * that the task gave to its conversation, the tokens that it has used, its output, and how many child tasks it has.
  *
  * The owner of a task makes the summary from its events, and stores it in the commit of the events that change it.
  *
@@ -19,10 +19,12 @@ export const TaskSummary = Schema.Struct({
   /** The tool calls that wait for a person, oldest first, at most `maxWaiting`. */
   waiting: Schema.optionalKey(Schema.Array(WaitingCall)),
   title: Schema.optionalKey(Schema.String),
-  /** The sum over the messages so far. */
+  /** The sum over the messages so far, and over the child tasks that have ended. */
   usage: Schema.optionalKey(Usage.Usage),
   /** The output, at most `maxOutputLength` characters of JSON. */
-  output: Schema.optionalKey(Schema.Json)
+  output: Schema.optionalKey(Schema.Json),
+  /** How many child tasks the log names. Absent if there are none. */
+  children: Schema.optionalKey(Schema.Natural)
 })
 
 /**
@@ -58,6 +60,9 @@ export const empty: TaskSummary = {}
 const withWaiting = (self: TaskSummary, waiting: ReadonlyArray<WaitingCall>): TaskSummary =>
   waiting.length === 0 ? Struct.omit(self, ["waiting"]) : { ...self, waiting }
 
+const withUsage = (self: TaskSummary, usage: Usage.Usage): TaskSummary =>
+  Usage.isZero(usage) ? self : { ...self, usage: self.usage === undefined ? usage : Usage.add(self.usage, usage) }
+
 /**
  * The summary after one more event; the same object if the event changes nothing.
  *
@@ -71,10 +76,8 @@ export const advance = (self: TaskSummary, { at, event, seq }: StoredEvent): Tas
       return event.title === self.title ? self : { ...self, title: event.title }
     case "output":
       return { ...self, output: event.output }
-    case "message": {
-      const usage = self.usage === undefined ? event.usage : Usage.add(self.usage, event.usage)
-      return Usage.isZero(event.usage) ? self : { ...self, usage }
-    }
+    case "message":
+      return withUsage(self, event.usage)
     case "tool_approval": {
       const { tool, toolCallId } = event
       const known = waiting.some((call) => call.toolCallId === toolCallId)
@@ -84,9 +87,12 @@ export const advance = (self: TaskSummary, { at, event, seq }: StoredEvent): Tas
       if (known || waiting.length >= maxWaiting) return self
       return withWaiting(self, [...waiting, { toolCallId, tool, seq, askedAt: DateTime.makeUnsafe(at) }])
     }
+    case "tool_call":
+      return event.childTaskId === undefined ? self : { ...self, children: (self.children ?? 0) + 1 }
     case "tool_result": {
       const others = waiting.filter((call) => call.toolCallId !== event.toolCallId)
-      return others.length === waiting.length ? self : withWaiting(self, others)
+      const after = others.length === waiting.length ? self : withWaiting(self, others)
+      return event.usage === undefined ? after : withUsage(after, event.usage)
     }
     default:
       return self
@@ -110,7 +116,7 @@ export const isWaiting = (self: TaskSummary): boolean => self.waiting !== undefi
 export const toShown = (
   self: TaskSummary,
   status: TaskStatus
-): Pick<Task, "waiting" | "waitingSince" | "title" | "usage" | "output"> => {
+): Pick<Task, "waiting" | "waitingSince" | "title" | "usage" | "output" | "children"> => {
   if (status === "completed") return withWaiting(self, [])
   const shown = self.output === undefined ? self : Struct.omit(self, ["output"])
   if (isTerminal(status)) return withWaiting(shown, [])

@@ -5,6 +5,7 @@
  */
 import type { Schema } from "effect"
 import type { Decision } from "./Decision.ts"
+import type { TaskId } from "./Ids.ts"
 import type { AssistantMessage, ToolResultStatus } from "./Message.ts"
 import type { TaskStatus } from "./Task.ts"
 import type { OfType, StoredEvent } from "./TaskEvent.ts"
@@ -25,6 +26,8 @@ export interface ToolCallView {
   readonly decision?: Decision | undefined
   readonly progress?: Schema.Json | undefined
   readonly result?: Schema.Json | undefined
+  /** The child task that the call started. */
+  readonly childTaskId?: TaskId | undefined
 }
 
 /**
@@ -171,7 +174,8 @@ const reduce = (view: TaskView, { at, event, seq }: StoredEvent): TaskView => {
         tool: event.tool,
         args: event.args,
         status: "executing",
-        progress: undefined
+        progress: undefined,
+        ...(event.childTaskId === undefined ? {} : { childTaskId: event.childTaskId })
       })
     case "tool_progress":
       return updateCall(view, event.toolCallId, { progress: event.data })

@@ -10,7 +10,10 @@ const whole: Required<TaskSpec.TaskSpec> = {
   preview: "Hello Ada",
   userMetadata: { page: 1 },
   logContext: { requestId: "r" },
-  traceparent: "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+  traceparent: "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+  parent: { taskId: TaskId.make("t0"), toolCallId: "call", seq: 4 },
+  deadline: 1_000,
+  maxTotalTokens: 100
 }
 
 describe("TaskSpec", () => {
@@ -26,7 +29,8 @@ describe("TaskSpec", () => {
   })
 
   it("retention keeps the fields that a task shows, and fields that a newer version wrote", () => {
-    const shown = { metadata: whole.metadata, replaces: whole.replaces, preview: whole.preview }
+    const { metadata, parent, preview, replaces } = whole
+    const shown = { metadata, replaces, preview, parent }
     assert.deepStrictEqual(TaskSpec.withoutOwnerFields(whole), shown)
     assert.deepStrictEqual(TaskSpec.toShown(whole), shown)
     const newer = JSON.stringify({ ...whole, priority: 3 })

@@ -71,10 +71,12 @@ export const layer: Layer.Layer<
 
     return handlers.handleAll({
       records: Effect.fnUntraced(function*({ query }) {
-        const { from, to, ...filter } = toListOptions(query)
+        const { from, parent, to, ...filter } = toListOptions(query)
         const limit = query.limit ?? 20
         const { records: list } = yield* records
-        const found = yield* withProblems(list({ ...filter, ...within(filter, { from, to }), limit: limit + 1 }))
+        const found = yield* withProblems(
+          list({ ...filter, ...within(filter, { from, parent, to }), limit: limit + 1 })
+        )
         return paged(found, limit, idOf)
       }),
       counts: ({ query }) => Effect.flatMap(records, ({ countRecords }) => withProblems(countRecords(query))),

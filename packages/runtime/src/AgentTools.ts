@@ -5,8 +5,11 @@
  *
  * @since 0.1.0
  */
+import { AgentId } from "@perennial/domain/Ids"
+import type { Usage } from "@perennial/domain/Usage"
 import { Context, Duration, Effect, Result, Schema, Stream } from "effect"
-import { AiError, type Prompt, type Tool, Toolkit } from "effect/ai"
+import { AiError, type Prompt, Tool, Toolkit } from "effect/ai"
+import { ChildBudget, CurrentChildTasks } from "./ChildTasks.ts"
 import * as ToolProgress from "./ToolProgress.ts"
 
 /**
@@ -31,6 +34,16 @@ export const Timeout = Context.Reference<Duration.Input | undefined>("@perennial
 })
 
 /**
+ * Annotates a tool whose calls run an agent as a child task: the id of the agent. `agent` makes such tools.
+ *
+ * @since 0.1.0
+ * @category annotations
+ */
+export const RunsAgent = Context.Reference<AgentId | undefined>("@perennial/runtime/AgentTools/RunsAgent", {
+  defaultValue: () => undefined
+})
+
+/**
  * The result of a tool call.
  *
  * @since 0.1.0
@@ -40,6 +53,8 @@ export interface ToolOutcome {
   readonly status: "completed" | "error"
   /** The log and the model get the value as JSON writes it. If JSON cannot write it, the result is an error. */
   readonly result: Schema.Json
+  /** What the child task of the call has used. */
+  readonly usage?: Usage | undefined
 }
 
 /**
@@ -182,6 +197,82 @@ export const fromHandlers = Effect.fnUntraced(function*<Tools extends Record<str
 })
 
 /**
+ * A tool that runs a registered agent, as a child task of the task that calls the tool. The model passes the agent a message,
+ * and gets the agent's answer: its output, if it has one, or else the text of its last message.
+ *
+ * **Details** The child task has its own log and its own conversation, which no list of conversations shows. The `tool_call`
+ * event names the child, and `Task.parent` of the child names the call. A cancel, the deadline and the end of the parent end
+ * the child, on whichever process it runs; a hand-over does not. After a crash of either task the call goes on with the same
+ * child. While a task only waits for its child tasks, it takes no place of the capacity. What the child uses counts as used by
+ * the parent. If the parent has a budget of tokens, the calls of one message share what is left of it.
+ * `TaskLimits.childrenPerTask` and `TaskLimits.childDepth` are the bounds.
+ *
+ * **Example** (An agent that asks another one)
+ *
+ * ```ts
+ * import { AgentTools, LlmAgent } from "@perennial/runtime"
+ *
+ * const researcher = LlmAgent.make({ agentId: "researcher", systemPrompt: "Find facts." })
+ * const writer = LlmAgent.make({
+ *   agentId: "writer",
+ *   systemPrompt: "Write. Ask the researcher for facts.",
+ *   tools: AgentTools.agent("researcher", { description: "Finds facts. Pass one question." })
+ * })
+ * ```
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const agent = (agentId: string, options: {
+  /** When the model should call the agent, and what it should pass. */
+  readonly description: string
+  /** The name of the tool; the id of the agent by default. Models take letters, digits, `_` and `-`, at most 64 of them. */
+  readonly name?: string | undefined
+  /** How long a child task may take. Then the call has an error as its result. The deadline of the parent holds as well. */
+  readonly timeout?: Duration.Input | undefined
+  /** Whether a person has to approve each call first; no by default. */
+  readonly needsApproval?: boolean | undefined
+}): AgentTools => {
+  const { description, name = agentId, needsApproval = false, timeout } = options
+  const id = AgentId.make(agentId)
+  const tool = Tool.make(name, { description, parameters: AgentParameters, needsApproval })
+    .annotate(RunsAgent, id)
+    .annotate(SafeToRepeat, true)
+    // The deadline of the child bounds the call.
+    .annotate(Timeout, Duration.infinity)
+  return {
+    tools: { [name]: tool },
+    prepare: (call) =>
+      Effect.match(decodeAgentArgs(call.args), {
+        onFailure: ({ message }) => Result.fail(failed(`The arguments are not valid: ${message}`)),
+        onSuccess: ({ message }) =>
+          Result.succeed({
+            needsApproval: () => Effect.succeed(needsApproval),
+            execute: Effect.gen(function*() {
+              const children = yield* CurrentChildTasks
+              const { answer, status, usage } = yield* children.run({
+                toolCallId: call.toolCallId,
+                agentId: id,
+                message,
+                timeout: timeout === undefined ? undefined : Duration.fromInputUnsafe(timeout),
+                maxTotalTokens: yield* ChildBudget
+              })
+              return { status, result: status === "completed" ? answer : { error: answer }, usage }
+            })
+          })
+      })
+  }
+}
+
+const AgentParameters = Schema.Struct({
+  message: Schema.NonEmptyString.annotate({
+    description: "What the agent should do, with everything that it has to know."
+  })
+})
+
+const decodeAgentArgs = Schema.decodeUnknownEffect(AgentParameters)
+
+/**
  * Merges several `AgentTools`. Dies if two tools have the same name. If a remote server adds a tool later whose name is
  * taken, the first tool of that name counts.
  *
@@ -227,6 +318,14 @@ export const timeoutOf = (self: AgentTools, tool: string): Duration.Duration | u
   const timeout = annotation(self, tool, Timeout)
   return timeout === undefined ? undefined : Duration.fromInputUnsafe(timeout)
 }
+
+/**
+ * The agent that a tool runs as a child task. Undefined for other tools.
+ *
+ * @since 0.1.0
+ * @category accessors
+ */
+export const agentOf = (self: AgentTools, tool: string): AgentId | undefined => annotation(self, tool, RunsAgent)
 
 const annotation = <A>(self: AgentTools, tool: string, key: Context.Reference<A>): A | undefined => {
   const found = Object.hasOwn(self.tools, tool) ? self.tools[tool] : undefined

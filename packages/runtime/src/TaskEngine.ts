@@ -77,7 +77,7 @@ const makeLocal = Effect.gen(function*() {
   const submitPromoted = Option.match({ onNone: () => Effect.void, onSome: (head: Head) => submit(head) })
 
   const executeIn = (place: Place, head: Head) =>
-    executor.execute(head, place).pipe(
+    executor.execute(head, place, submit).pipe(
       Effect.ensuring(place.end),
       Effect.flatMap(submitPromoted)
     )

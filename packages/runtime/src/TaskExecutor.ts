@@ -14,12 +14,14 @@ import type { Metadata } from "@perennial/domain/Task"
 import { type Claim, type Head, TaskBackend } from "@perennial/domain/TaskBackend"
 import type { TaskBackendError } from "@perennial/domain/TaskError"
 import { Cause, Context, Duration, Effect, Layer, Option, References, Scope } from "effect"
+import { CurrentChildTasks } from "./ChildTasks.ts"
 import * as GroupCommit from "./internal/log/groupCommit.ts"
 import { OwnedLog } from "./internal/log/ownedLog.ts"
 import { TaskAgentInput } from "./internal/task/agentInput.ts"
 import * as Deadlines from "./internal/task/deadlines.ts"
 import type { ExecutionHost } from "./internal/task/executionHost.ts"
 import { conclude, finish, release } from "./internal/task/finish.ts"
+import { OwnedChildTasks } from "./internal/task/ownedChildTasks.ts"
 import type { OwnedTask } from "./internal/task/ownedTask.ts"
 import { prepare } from "./internal/task/prepare.ts"
 import { runAgent, wasInterrupted } from "./internal/task/runAgent.ts"
@@ -47,9 +49,14 @@ export class TaskExecutor extends Context.Service<TaskExecutor, {
    * and the task is released for another process (P8). The effect ends after that. It never fails: if a store fails, the
    * task stops as if this process had crashed.
    *
-   * `place` is the place of the task in the capacity of the engine. Without it the task takes no place.
+   * `place` is the place of the task in the capacity of the engine. Without it the task takes no place. `submit` makes a child
+   * task of the task run: `TaskEngine.submit`. Without it the next sweep finds the child.
    */
-  readonly execute: (head: Head, place?: TaskPlace) => Effect.Effect<Option.Option<Head>>
+  readonly execute: (
+    head: Head,
+    place?: TaskPlace,
+    submit?: (head: Head) => Effect.Effect<void>
+  ) => Effect.Effect<Option.Option<Head>>
 
   /** How many tasks this process has given back so far. */
   readonly released: Effect.Effect<number>
@@ -80,15 +87,28 @@ const make = Effect.gen(function*() {
   const onReleased = () => {
     released++
   }
-  const host: ExecutionHost = { backend, commit, limits, now: lease.now, onReleased, scope, store }
-  const storeFailures = new StoreFailures()
   const owners = new Map<TaskId, TaskOwner>()
+  const readIntents = (id: TaskId) => Effect.suspend(() => owners.get(id)?.readIntents ?? Effect.void)
+  const host: ExecutionHost = {
+    backend,
+    store,
+    readers,
+    agentIds: agents.ids,
+    readIntents,
+    commit,
+    limits,
+    scope,
+    now: lease.now,
+    onReleased
+  }
+  const storeFailures = new StoreFailures()
   // This scope is never closed. Each execution ends the fiber of its agent. A fiber stays behind only if its finalizers do not
   // end within the grace; waiting for such a fiber could delay the shutdown for ever.
   const agentFibers = yield* Scope.make()
 
   /** Makes this process the owner of a claimed task. */
-  const own = (owner: TaskOwner, claim: Claim, place: TaskPlace, agent: Option.Option<Agent>): OwnedTask => {
+  const own = (owner: TaskOwner, claim: Claim, engine: Engine, agent: Option.Option<Agent>): OwnedTask => {
+    const { place } = engine
     const { intents, stop } = owner
     const publisher = readers.own(claim.taskId, claim.lastSeq, claim.userId)
     stop.disownOnLoss(publisher)
@@ -97,7 +117,7 @@ const make = Effect.gen(function*() {
     // Without its agent the task ends for that reason, not because of its age.
     const timeout = Option.match(agent, {
       onNone: () => Duration.infinity,
-      onSome: (agent) => Duration.min(agent.timeout ?? limits.taskTimeout, limits.taskTimeout)
+      onSome: (agent) => timeoutOf(claim, Duration.min(agent.timeout ?? limits.taskTimeout, limits.taskTimeout))
     })
     // The age of the task is measured by the store's time.
     deadlines.set(stop, claim.startedAt + Duration.toMillis(timeout) - claim.now)
@@ -105,6 +125,7 @@ const make = Effect.gen(function*() {
     const attempt = storeFailures.begin(claim.taskId)
     return owner.owned = {
       attempt,
+      children: new OwnedChildTasks(host, { claim, log, place, stop, timeout }, engine.submit),
       claim,
       context: toContext(claim, stop),
       intents,
@@ -138,18 +159,18 @@ const make = Effect.gen(function*() {
     return yield* conclude(host, owned, input, exit)
   })
 
-  const executeClaimed = (owner: TaskOwner, claim: Claim, place: TaskPlace) =>
+  const executeClaimed = (owner: TaskOwner, claim: Claim, engine: Engine) =>
     Effect.flatMap(Effect.option(agents.get(claim.agentId)), (agent) => {
-      const owned = own(owner, claim, place, agent)
+      const owned = own(owner, claim, engine, agent)
       return Effect.updateContext<never, never>(() => fiberContext(context, owned))(perform(owned, agent))
     })
 
-  const execute: TaskExecutor["Service"]["execute"] = (head, place = unbounded) =>
+  const execute: TaskExecutor["Service"]["execute"] = (head, place = unbounded, submit = () => Effect.void) =>
     Effect.suspend(() => {
       const owner = new TaskOwner(host, head.taskId)
       return lease.claim(head, owner).pipe(
         Effect.flatMap((claim) =>
-          Option.isNone(claim) ? Effect.succeed(noHead) : executeClaimed(owner, claim.value, place)
+          Option.isNone(claim) ? Effect.succeed(noHead) : executeClaimed(owner, claim.value, { place, submit })
         ),
         Effect.catchCause((cause) => storeFailed(owner, cause)),
         Effect.ensuring(Effect.sync(() => disown(owner))),
@@ -160,11 +181,21 @@ const make = Effect.gen(function*() {
   return TaskExecutor.of({
     execute,
     released: Effect.sync(() => released),
-    readIntents: (id) => Effect.suspend(() => owners.get(id)?.readIntents ?? Effect.void)
+    readIntents
   })
 })
 
+/** What an execution gets from its engine. */
+interface Engine {
+  readonly place: TaskPlace
+  readonly submit: (head: Head) => Effect.Effect<void>
+}
+
 const noHead: Option.Option<Head> = Option.none()
+
+/** How long a task may take. A child task has a deadline besides. */
+const timeoutOf = ({ spec, startedAt }: Claim, most: Duration.Duration): Duration.Duration =>
+  spec.deadline === undefined ? most : Duration.min(most, Duration.millis(Math.max(0, spec.deadline - startedAt)))
 
 const none: Metadata = {}
 
@@ -177,6 +208,7 @@ const toContext = (claim: Claim, stop: StopSignal): TaskContext => ({
   attempt: claim.attempt,
   metadata: claim.spec.metadata ?? none,
   userMetadata: claim.spec.userMetadata ?? none,
+  maxTotalTokens: claim.spec.maxTotalTokens,
   stopReason: Effect.sync(() => Option.fromUndefinedOr(stop.reason))
 })
 
@@ -190,6 +222,7 @@ const fiberContext = (context: Context.Context<never>, owned: OwnedTask): Contex
     Context.add(CurrentTask, Option.some(owned.context)),
     Context.add(CurrentUser, claim.userId),
     Context.add(CurrentTaskPlace, place),
+    Context.add(CurrentChildTasks, owned.children),
     Context.add(References.CurrentLogAnnotations, {
       ...Context.get(context, References.CurrentLogAnnotations),
       ...claim.spec.logContext,

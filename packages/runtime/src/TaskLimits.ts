@@ -26,6 +26,10 @@ export interface TaskLimits {
    * `start` fails with `TooManyActiveTasks`. `Infinity` is no limit.
    */
   readonly activePerUser: number
+  /** Child tasks that one task may start in its life, 0 to 999. Beyond this number the model gets an error as the result. */
+  readonly childrenPerTask: number
+  /** Tasks above a child task. A task at this depth starts no child tasks: the model gets an error as the result. */
+  readonly childDepth: number
   /**
    * The time from the first claim of a task to its end, recoveries included. Then the task ends with the error
    * `DeadlineExceeded`. A task that no process with its agent claims within this time ends with `AgentNotFound`.
@@ -83,6 +87,8 @@ export const defaults: TaskLimits = {
   waiting: 10_000,
   queuedPerConversation: 100,
   activePerUser: Number.POSITIVE_INFINITY,
+  childrenPerTask: 16,
+  childDepth: 3,
   taskTimeout: Duration.hours(24),
   cancelGrace: Duration.seconds(10),
   eventBytes: 256 * 1024,
@@ -186,6 +192,8 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
     activePerUser: (options.activePerUser ?? defaults.activePerUser) === Number.POSITIVE_INFINITY
       ? Number.POSITIVE_INFINITY
       : yield* count(options, "activePerUser", 1),
+    childrenPerTask: yield* count(options, "childrenPerTask", 0),
+    childDepth: yield* count(options, "childDepth", 0),
     taskTimeout: yield* time(options, "taskTimeout", short),
     cancelGrace: yield* time(options, "cancelGrace", { least: Duration.zero, most: longest }),
     // An event without its content takes 2 KiB at most.

@@ -22,6 +22,11 @@ export * as AgentTools from "./AgentTools.ts"
 /**
  * @since 0.1.0
  */
+export * as ChildTasks from "./ChildTasks.ts"
+
+/**
+ * @since 0.1.0
+ */
 export * as ConversationTitle from "./ConversationTitle.ts"
 
 /**

@@ -115,7 +115,10 @@ export const define = (test: Test): void => {
         assert.deepStrictEqual<ReadonlyArray<string>>(yield* ids(filter, 1), expected.slice(0, 1))
       }
       const counts = (withoutChildren: boolean) =>
-        Effect.map(backend.counts({ userId: alice, withoutChildren }), Struct.pick(["queued", "running", "completed", "waiting"]))
+        Effect.map(
+          backend.counts({ userId: alice, withoutChildren }),
+          Struct.pick(["queued", "running", "completed", "waiting"])
+        )
       assert.deepStrictEqual(yield* counts(false), { queued: 2, running: 2, completed: 1, waiting: 1 })
       assert.deepStrictEqual(yield* counts(true), { queued: 1, running: 1, completed: 0, waiting: 1 })
       assert.deepStrictEqual((yield* backend.get(first)).parent, spec.parent)

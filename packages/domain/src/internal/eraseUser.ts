@@ -89,7 +89,10 @@ export const makeErase = ({ backend, conversations, manager, webhooks }: Service
         forgotten.webhooks + forgotten.deliveries > 0,
         yield* cancelAll,
         yield* eraseListed(
-          Effect.map(conversations.list({ userId, children: true, limit: pageSize }), (page) => page.map(({ id }) => id))
+          Effect.map(
+            conversations.list({ userId, children: true, limit: pageSize }),
+            (page) => page.map(({ id }) => id)
+          )
         ),
         // A task may be without its conversation: one of the two steps of a deletion was done.
         yield* eraseListed(

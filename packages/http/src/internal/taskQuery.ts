@@ -9,6 +9,7 @@ export const taskQuery = {
   agentId: Schema.optionalKey(AgentId),
   status: Schema.optionalKey(Schema.Array(TaskStatus)),
   waiting: Schema.optionalKey(Schema.Literal("true")),
+  parent: Schema.optionalKey(TaskId),
   q: Schema.optionalKey(Schema.NonEmptyString.check(Schema.isMaxLength(200))),
   from: Schema.optionalKey(Schema.DateTimeUtcFromString),
   to: Schema.optionalKey(Schema.DateTimeUtcFromString),
@@ -22,6 +23,11 @@ export const describeTaskQuery = {
   agentId: { description: "Only the tasks of this agent." },
   status: { description: "Only tasks with one of these statuses." },
   waiting: { description: "With `true` only tasks with tool calls that wait for a person." },
+  parent: {
+    description:
+      "Only the tasks below this task: its child tasks, their child tasks, and so on. Without `parent` the list " +
+      "of a user has no child tasks, except with `waiting` or `conversationId`."
+  },
   q: {
     description: `Only tasks with this text in their preview or title, among the first ${maxSearched} that the other ` +
       "parameters select."

@@ -226,7 +226,8 @@ class Writer {
     return call
   }
 
-  result({ result, status, tool, toolCallId }: OfType<"tool_result">): void {
+  result({ result, status, tool, toolCallId, usage }: OfType<"tool_result">): void {
+    if (usage !== undefined) this.state = { ...this.state, usage: Usage.add(this.state.usage, usage) }
     const call = this.call(toolCallId, tool, this.state.calls.get(toolCallId)?.args ?? {})
     const completed = status === "completed"
     const text = resultText(result)

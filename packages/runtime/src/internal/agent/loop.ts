@@ -4,6 +4,7 @@
  */
 import type { AgentError, AgentInput, AgentResult, Emit } from "@perennial/domain/Agent"
 import * as ContentBounds from "@perennial/domain/ContentBounds"
+import { isChildTask } from "@perennial/domain/Ids"
 import type { AssistantMessage, Message, ToolCallPart, UserMessage } from "@perennial/domain/Message"
 import * as Settlement from "@perennial/domain/Settlement"
 import type { Metadata } from "@perennial/domain/Task"
@@ -62,12 +63,15 @@ export const makeLoop = (options: LoopOptions) => {
       maxContextTokens: options.maxContextTokens
     })
     let usage = done.usage
+    const maxTotalTokens = smaller(options.maxTotalTokens, input.task.maxTotalTokens)
 
     const runTools = (calls: ReadonlyArray<ToolCallPart>, past: ResumePoint["past"]) => {
       const { awaitDecision } = input
       const before = history.findLastIndex((message) => message.role === "assistant")
       const messages = () => prompts.prompt(history.slice(0, before), options.limits).content
-      return Effect.map(callTools({ calls, past, messages, awaitDecision, emit }), (results) => {
+      const remainingTokens = maxTotalTokens === undefined ? undefined : maxTotalTokens - Usage.total(usage)
+      return Effect.map(callTools({ calls, past, messages, awaitDecision, emit, remainingTokens }), (results) => {
+        for (const result of results) if (result.usage !== undefined) usage = Usage.add(usage, result.usage)
         history.push({ role: "tool", content: results })
       })
     }
@@ -85,7 +89,8 @@ export const makeLoop = (options: LoopOptions) => {
       problem = read.problem
       if (misses > 1) return yield* outputInvalid(problem)
     }
-    if (titles !== undefined) yield* input.makeTitle(titleOf(titles, input.history))
+    // Nobody sees the conversation of a child task in a list.
+    if (titles !== undefined && !isChildTask(input.task.taskId)) yield* input.makeTitle(titleOf(titles, input.history))
     if (done.open.length > 0) {
       // An earlier attempt may have had more steps.
       if (done.steps >= maxIterations) yield* emitAll(emit, notExecuted(done))
@@ -99,7 +104,7 @@ export const makeLoop = (options: LoopOptions) => {
       const last = step >= maxIterations
       const isFinal = final !== undefined && (last || misses > 0)
       const asked = (prompt: Prompt.Prompt) => isFinal ? asking(prompt, problem) : prompt
-      const meter = new Meter(usage, options.maxTotalTokens)
+      const meter = new Meter(usage, maxTotalTokens)
       const answer = yield* request({
         step,
         meter,
@@ -144,6 +149,9 @@ const outputEvents = (read: ReadAnswer | undefined): ReadonlyArray<AgentEvent> =
 /** The last message of the model. */
 const lastAnswer = (history: ReadonlyArray<Message>): AssistantMessage =>
   history.findLast((message) => message.role === "assistant") ?? { role: "assistant", content: [] }
+
+const smaller = (a: number | undefined, b: number | undefined): number | undefined =>
+  a === undefined || b === undefined ? a ?? b : Math.min(a, b)
 
 /** The history as the model sees it. */
 const shown = (

@@ -51,6 +51,7 @@ export const resumePoint = (journal: ReadonlyArray<StoredEvent>): ResumePoint =>
         break
       case "tool_result":
         answered.add(event.toolCallId)
+        if (event.usage !== undefined) usage = add(usage, event.usage)
     }
   }
   return {

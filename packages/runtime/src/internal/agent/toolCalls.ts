@@ -4,9 +4,11 @@ import * as ContentBounds from "@perennial/domain/ContentBounds"
 import type { Decision } from "@perennial/domain/Decision"
 import type { ToolCallPart, ToolResultPart } from "@perennial/domain/Message"
 import * as Settlement from "@perennial/domain/Settlement"
+import type { Usage } from "@perennial/domain/Usage"
 import { Duration, Effect, Queue, Result, type Schema, Semaphore } from "effect"
 import type { Prompt } from "effect/ai"
 import {
+  agentOf,
   type AgentTools,
   failed,
   isSafeToRepeat,
@@ -15,6 +17,7 @@ import {
   type ToolInvocation,
   type ToolOutcome
 } from "../../AgentTools.ts"
+import { ChildBudget, CurrentChildTasks } from "../../ChildTasks.ts"
 import { CurrentTaskLimits } from "../../TaskLimits.ts"
 import { ToolProgress } from "../../ToolProgress.ts"
 import { withToolSpan } from "../telemetry/toolSpan.ts"
@@ -51,6 +54,8 @@ export interface ToolCallsInput {
   readonly messages: () => ReadonlyArray<Prompt.Message>
   readonly awaitDecision: AgentInput["awaitDecision"]
   readonly emit: Emit
+  /** The tokens that the task may still use. Its calls of agents share them. */
+  readonly remainingTokens?: number | undefined
 }
 
 const never: PastCall = { entered: false, asked: false }
@@ -61,22 +66,31 @@ const envelopeBytes = 2048
 const progressBytes = 4096
 const progressPause = Duration.millis(100)
 
-export const resultPart = (call: ToolCallPart, outcome: ToolOutcome, decision?: Decision): ToolResultPart => ({
+/** The result of a call, with what its child task has used. */
+export type CallResult = ToolResultPart & { readonly usage?: Usage }
+
+export const resultPart = (
+  call: ToolCallPart,
+  { result, status, usage }: ToolOutcome,
+  decision?: Decision
+): CallResult => ({
   type: "tool_result",
   tool: call.tool,
   toolCallId: call.toolCallId,
-  ...outcome,
+  result,
+  status,
+  ...(usage === undefined ? {} : { usage }),
   ...(decision === undefined ? {} : { decision })
 })
 
 /** An outcome that fits into one event. */
-const written = ({ result, status }: ToolOutcome, limit: number): ToolOutcome => {
+const written = ({ result, status, usage }: ToolOutcome, limit: number): ToolOutcome => {
   const json = toJson(result)
   if (Result.isFailure(json)) return failed(`The result cannot be written as JSON. ${json.failure}`)
   const { text, value } = json.success
   return text.length <= limit
-    ? { status, result: value }
-    : failed(`The result of the tool is larger than ${limit} bytes. Ask for less.`)
+    ? { status, result: value, usage }
+    : { ...failed(`The result of the tool is larger than ${limit} bytes. Ask for less.`), usage }
 }
 
 const unchecked = Result.fail(failed("The call could not be checked and was not executed."))
@@ -111,7 +125,7 @@ const withProgress = <A>(toolCallId: string, emit: Emit, execute: Effect.Effect<
   })
 
 /** Executes calls. The results are in the order of the calls; each is written as soon as it is there. */
-export type ToolCalls = (input: ToolCallsInput) => Effect.Effect<ReadonlyArray<ToolResultPart>>
+export type ToolCalls = (input: ToolCallsInput) => Effect.Effect<ReadonlyArray<CallResult>>
 
 export const makeToolCalls = (options: ToolCallsOptions): ToolCalls => {
   const { approval, tools } = options
@@ -124,11 +138,21 @@ export const makeToolCalls = (options: ToolCallsOptions): ToolCalls => {
     emit: Emit
   ) {
     const { args, tool, toolCallId } = call
-    yield* emit([{ type: "tool_call", tool, toolCallId, args, status: "executing" }])
+    const child = yield* reserveChild(call)
+    if (child !== undefined && Result.isFailure(child)) return failed(child.failure)
+    // The first event of a call names its child task.
+    const named = child === undefined || child.success.isNamed ? {} : { childTaskId: child.success.taskId }
+    yield* emit([{ type: "tool_call", tool, toolCallId, args, status: "executing", ...named }])
     const timeout = timeoutOf(tools, tool) ?? options.timeout
     const limit = (yield* CurrentTaskLimits).eventBytes - envelopeBytes - (JSON.stringify(decision)?.length ?? 0)
     const executed = Effect.map(prepared.execute, (outcome) => written(outcome, limit))
     return yield* withProgress(toolCallId, emit, runTool({ tool, timeout, execute: executed }))
+  })
+
+  /** The child task of a call that runs an agent, or why there can be none. Undefined for other calls. */
+  const reserveChild = Effect.fnUntraced(function*({ tool, toolCallId }: ToolCallPart) {
+    const agentId = agentOf(tools, tool)
+    return agentId === undefined ? undefined : (yield* CurrentChildTasks).reserve(toolCallId, agentId)
   })
 
   const prepare = (call: ToolCallPart) =>
@@ -164,7 +188,7 @@ export const makeToolCalls = (options: ToolCallsOptions): ToolCalls => {
     asked: ToolCallPart,
     input: ToolCallsInput,
     permits: Semaphore.Semaphore | undefined
-  ): Effect.fn.Return<ToolResultPart> {
+  ): Effect.fn.Return<CallResult> {
     const past = input.past.get(asked.toolCallId) ?? never
     if (past.entered && !isSafeToRepeat(tools, asked.tool)) {
       return Settlement.interruptedResult({ ...asked, entered: true, decision: past.decision })
@@ -187,14 +211,25 @@ export const makeToolCalls = (options: ToolCallsOptions): ToolCalls => {
       }
     }
     const executed = withToolSpan(execute(call, prepared.success, decision, input.emit), call)
-    return resultPart(call, yield* permits === undefined ? executed : permits.withPermit(executed), decision)
+    // A call of an agent only waits, and must not keep its task from saying so.
+    const isFree = permits === undefined || agentOf(tools, call.tool) !== undefined
+    return resultPart(call, yield* isFree ? executed : permits.withPermit(executed), decision)
   })
+
+  /** The tokens of each call of an agent: together they take no more than what is left. */
+  const shareOf = ({ calls, remainingTokens }: ToolCallsInput): number | undefined => {
+    if (remainingTokens === undefined) return undefined
+    const sharing = calls.filter(({ tool }) => agentOf(tools, tool) !== undefined).length
+    return sharing === 0 ? undefined : Math.max(0, Math.floor(remainingTokens / sharing))
+  }
 
   return (input) => {
     const count = input.calls.length
     const permits = count > options.concurrency ? Semaphore.makeUnsafe(options.concurrency) : undefined
     const answered = (call: ToolCallPart) => Effect.tap(answer(call, input, permits), (result) => input.emit([result]))
     // A single call may wait for a long time. It runs in the fiber of the agent, to save memory.
-    return Effect.forEach(input.calls, answered, { concurrency: count === 1 ? 1 : "unbounded" })
+    return Effect.forEach(input.calls, answered, { concurrency: count === 1 ? 1 : "unbounded" }).pipe(
+      Effect.provideService(ChildBudget, shareOf(input))
+    )
   }
 }

@@ -5,7 +5,7 @@
 import { AgentError } from "@perennial/domain/Agent"
 import type { StoredMessage } from "@perennial/domain/Conversation"
 import { size } from "@perennial/domain/EventPayload"
-import type { MessageId } from "@perennial/domain/Ids"
+import type { MessageId, TaskId } from "@perennial/domain/Ids"
 import * as Settlement from "@perennial/domain/Settlement"
 import type { Claim } from "@perennial/domain/TaskBackend"
 import { type AgentEvent, isBoundary, type StoredEvent, type TaskEvent } from "@perennial/domain/TaskEvent"
@@ -30,7 +30,14 @@ export interface LogOwner {
   readonly onIntentsReported: (recorded: number) => Effect.Effect<void>
 }
 
+/** A child task, and the seq of the event that names it. */
+export interface NamedChild {
+  readonly taskId: TaskId
+  readonly seq: number
+}
+
 const nothing: ReadonlyArray<StoredMessage> = []
+const childless: ReadonlyMap<string, NamedChild> = new Map()
 
 export class OwnedLog {
   readonly claim: Claim
@@ -41,10 +48,12 @@ export class OwnedLog {
   #unstored: ReadonlyArray<StoredMessage> = nothing
   #replaces: MessageId | undefined
   #lastStored: MessageId | undefined
+  #children = childless
   #title: string | undefined
   #summary = TaskSummary.empty
   /** The summary that the record of the task has. After a recovery it is written once more, with the first events. */
   #shown = TaskSummary.empty
+  #isPartial = false
   #closed = false
   #sealed = false
   #lastSeq: number
@@ -89,6 +98,15 @@ export class OwnedLog {
   /** A durable title that the conversation store does not have yet. */
   get title(): string | undefined {
     return this.#title
+  }
+
+  /** The child tasks that durable events name, by their tool calls. */
+  get children(): ReadonlyMap<string, NamedChild> {
+    return this.#children
+  }
+
+  get mayHaveChildren(): boolean {
+    return this.#isPartial || this.#children.size > 0
   }
 
   /** The last number that was given. */
@@ -178,6 +196,10 @@ export class OwnedLog {
       if (isBoundary(stored.event)) this.#boundary = stored.seq
       const message = toStoredMessage(this.claim, stored)
       if (message !== undefined) this.#unstored = [...this.#unstored, message]
+      if (stored.event.type === "tool_call" && stored.event.childTaskId !== undefined) {
+        const child = { taskId: stored.event.childTaskId, seq: stored.seq }
+        this.#children = new Map([...this.#children, [stored.event.toolCallId, child]])
+      }
       if (stored.event.type === "title") this.#title = stored.event.title
       this.#durableSeq = stored.seq
     }
@@ -185,6 +207,7 @@ export class OwnedLog {
 
   /** The log could be read only in part: what follows from the part may be wrong. */
   forget(): void {
+    this.#isPartial = true
     this.#unsettled = Settlement.empty
     this.#unstored = nothing
     this.#title = undefined

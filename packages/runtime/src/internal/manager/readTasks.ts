@@ -53,11 +53,12 @@ export const makeReadTasks = Effect.gen(function*() {
     isTerminal(task.status) ? Effect.void : whileWaiting(Stream.runDrain(readers.read(task.id, task.lastSeq)))
 
   const list: TaskManager["Service"]["list"] = Effect.fn("TaskManager.list")(
-    function*({ from, text, to, ...options } = {}) {
+    function*({ from, parent, text, to, ...options } = {}) {
       const filter = {
         ...options,
         userId: yield* CurrentUser,
-        ...within(options, { from, to })
+        withoutChildren: parent === undefined && options.conversationId === undefined && options.waiting !== true,
+        ...within(options, { from, parent, to })
       }
       const limit = Math.min(1_000, Math.max(1, options.limit ?? 100))
       return yield* text === undefined ? backend.list({ ...filter, limit }) : search(backend, filter, text, limit)
@@ -65,7 +66,11 @@ export const makeReadTasks = Effect.gen(function*() {
   )
 
   const counts: TaskManager["Service"]["counts"] = Effect.fn("TaskManager.counts")(function*(options = {}) {
-    return yield* backend.counts({ ...options, userId: yield* CurrentUser })
+    return yield* backend.counts({
+      ...options,
+      userId: yield* CurrentUser,
+      withoutChildren: options.conversationId === undefined
+    })
   })
 
   const throughput = Effect.flatMap(CurrentUser, (userId) => backend.throughput({ userId })).pipe(

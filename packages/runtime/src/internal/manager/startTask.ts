@@ -2,7 +2,16 @@
 import { Agents } from "@perennial/domain/Agent"
 import { type ConversationKey, ConversationStore } from "@perennial/domain/ConversationStore"
 import { CurrentUser } from "@perennial/domain/CurrentUser"
-import { type AgentId, ConversationId, type MessageId, messageId, NewId, TaskId, taskIdOf } from "@perennial/domain/Ids"
+import {
+  type AgentId,
+  ConversationId,
+  isChildConversation,
+  type MessageId,
+  messageId,
+  NewId,
+  TaskId,
+  taskIdOf
+} from "@perennial/domain/Ids"
 import * as Input from "@perennial/domain/Input"
 import { preview, type UserMessage, userText } from "@perennial/domain/Message"
 import { decodeRegenerate, decodeStart, RegenerateOptions, StartInput } from "@perennial/domain/StartInput"
@@ -68,6 +77,9 @@ export const makeStartTask = Effect.gen(function*() {
   }, Effect.uninterruptible)
 
   const accept = Effect.fnUntraced(function*(request: Request) {
+    if (request.conversationId !== undefined && isChildConversation(request.conversationId)) {
+      return yield* new InvalidInput({ field: "conversationId", problem: "belongs to a child task" })
+    }
     const { agentId } = yield* agents.get(request.agentId)
     yield* engine.admission
     const userId = yield* CurrentUser

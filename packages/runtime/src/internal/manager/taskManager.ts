@@ -1,12 +1,11 @@
 /** `TaskManager` of this process: over a store, an executor, and the engine of the application. */
 import { ConversationStore } from "@perennial/domain/ConversationStore"
-import { CurrentUser } from "@perennial/domain/CurrentUser"
-import type { ConversationId } from "@perennial/domain/Ids"
 import { TaskBackend } from "@perennial/domain/TaskBackend"
 import { runningOf, TaskManager } from "@perennial/domain/TaskManager"
 import { Effect } from "effect"
 import { makeAgentDescriptions } from "./agentDescriptions.ts"
 import { makeApprovals } from "./approvals.ts"
+import { makeDeleteConversation } from "./deleteConversation.ts"
 import { makeFollowConversation } from "./followConversation.ts"
 import { makeReadTasks } from "./readTasks.ts"
 import { makeStartTask } from "./startTask.ts"
@@ -22,12 +21,7 @@ export const make = Effect.gen(function*() {
   const agents = yield* makeAgentDescriptions
   const { await: await_, counts, feed, get, list, open, throughput } = yield* makeReadTasks
 
-  const deleteConversation = Effect.fn("TaskManager.deleteConversation")(function*(id: ConversationId) {
-    const key = { id, userId: yield* CurrentUser }
-    yield* store.get(key)
-    yield* backend.deleteConversation({ conversationId: id, userId: key.userId })
-    yield* store.delete(key)
-  }, Effect.uninterruptible)
+  const deleteConversation = makeDeleteConversation(backend, store)
 
   return TaskManager.of({
     start,

@@ -6,6 +6,7 @@ import type { Head } from "@perennial/domain/TaskBackend"
 import type { TaskEvent } from "@perennial/domain/TaskEvent"
 import { Array as Arr, Cause, Effect, Exit, Option } from "effect"
 import type { TaskAgentInput } from "./agentInput.ts"
+import { endChildren } from "./endChildren.ts"
 import type { ExecutionHost } from "./executionHost.ts"
 import { type AgentExit, outcomeOf } from "./outcome.ts"
 import type { OwnedTask } from "./ownedTask.ts"
@@ -23,6 +24,7 @@ export const finish = Effect.fnUntraced(function*(host: ExecutionHost, owned: Ow
   const { commit, limits } = host
   const { claim, log } = owned
   if (givenUp(owned) > limits.failures) return yield* finishGivenUp(host, owned, outcome)
+  yield* endChildren(host, owned)
   const owed = settleUnsettled(log.unsettled, claim, outcome, { messageBytes: limits.eventBytes })
   const terminal = owed.at(-1)
   if (terminal === undefined) return noHead
@@ -41,6 +43,7 @@ const finishGivenUp = Effect.fnUntraced(function*(host: ExecutionHost, owned: Ow
   const plain: Outcome = outcome.status === "cancelled" ? { status: "cancelled" } : outcome
   const owed = settleUnsettled(log.unsettled, claim, plain, { messageBytes: limits.eventBytes })
   const begun = hasBegun(owned)
+  yield* Effect.ignore(endChildren(host, owned), { log: "Warn" })
   if (begun) yield* storeAccepted(host, owned)
   const promoted = yield* writeEnd(host, owned, owed)
   // The end is durable: no later attempt would write these messages.

@@ -8,6 +8,7 @@ import type { TaskPlace } from "../../TaskPlace.ts"
 import type { Publisher } from "../../TaskReaders.ts"
 import type { OwnedLog } from "../log/ownedLog.ts"
 import type { Intents } from "./intents.ts"
+import type { OwnedChildTasks } from "./ownedChildTasks.ts"
 import type { StopSignal } from "./stopSignal.ts"
 import type { Attempt } from "./storeFailures.ts"
 
@@ -21,6 +22,7 @@ export interface OwnedTask {
   readonly attempt: Attempt
   readonly place: TaskPlace
   readonly publisher: Publisher
+  readonly children: OwnedChildTasks
   /** How long the task may take from its first claim. */
   readonly timeout: Duration.Duration
 }

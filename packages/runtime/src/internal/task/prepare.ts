@@ -6,6 +6,7 @@ import type { Agent } from "@perennial/domain/Agent"
 import { isUnreadable } from "@perennial/domain/EventPayload"
 import { messageId } from "@perennial/domain/Ids"
 import type { Outcome } from "@perennial/domain/Settlement"
+import { isTerminal } from "@perennial/domain/Task"
 import type { Claim } from "@perennial/domain/TaskBackend"
 import type {
   ConversationNotFound,
@@ -18,6 +19,7 @@ import type {
 import type { StoredEvent } from "@perennial/domain/TaskEvent"
 import { Effect, Option } from "effect"
 import type { Prepared } from "./agentInput.ts"
+import { parentEnded } from "./endChildren.ts"
 import type { ExecutionHost } from "./executionHost.ts"
 import { givenUp } from "./finish.ts"
 import { outcomeOf } from "./outcome.ts"
@@ -84,6 +86,13 @@ const withoutAgent = ({ claim, intents }: OwnedTask): Preparation =>
     }
   }
 
+/** Whether the task that started this task needs it no more. A parent that ended just now may not have known of it. */
+const isOrphaned = ({ backend }: ExecutionHost, { claim }: OwnedTask): Effect.Effect<boolean, TaskBackendError> =>
+  claim.spec.parent === undefined ? Effect.succeed(false) : backend.get(claim.spec.parent.taskId).pipe(
+    Effect.map(({ status }) => isTerminal(status)),
+    Effect.catchTag("TaskNotFound", () => Effect.succeed(true))
+  )
+
 /** Why the owner before has stopped, and how long nobody executed the task. */
 const lossOf = ({ lost, now }: Claim, journal: ReadonlyArray<StoredEvent>) => {
   if (lost === undefined) return undefined
@@ -121,6 +130,9 @@ export const prepare = Effect.fnUntraced(function*(
   if (stop.reason === "cancel" || stop.reason === "deadline") {
     const outcome = outcomeOf(stop, timeout, "abandoned")
     if (outcome !== "nothing" && outcome !== "release") return { _tag: "End", outcome }
+  }
+  if (yield* isOrphaned(host, owned)) {
+    return { _tag: "End", outcome: { status: "cancelled", reason: parentEnded } }
   }
   const part = unreadablePart(owned, journal)
   if (part !== undefined) return unreadable(part)

@@ -1,0 +1,207 @@
+/** P7, P8, P10: an agent as a tool of another, on every store and across processes. Processes die by losing their store. */
+import { assert, describe, it } from "@effect/vitest"
+import * as PgStore from "@perennial/backends/PgStore"
+import type { Agent } from "@perennial/domain/Agent"
+import { ConversationStore } from "@perennial/domain/ConversationStore"
+import { isChildTask, type TaskId, UserId } from "@perennial/domain/Ids"
+import { TaskBackend } from "@perennial/domain/TaskBackend"
+import type { TaskManager } from "@perennial/domain/TaskManager"
+import { Context, Effect, Fiber, Layer, Option, Queue, Redacted, References, type Scope, Struct } from "effect"
+import { makeSchema, withPostgres } from "../../packages/backends/test/support/postgres.ts"
+import { storedLog } from "../../packages/runtime/test/support/invariants.ts"
+import { startProcess, type Store } from "../../packages/runtime/test/support/processes.ts"
+import { ask, childUsage, makeResearcher, makeWriter } from "../support/delegating.ts"
+import * as HintedStore from "../support/hintedStore.ts"
+import { stores } from "../support/stores.ts"
+
+const userId = UserId.make("local")
+const quick = { leaseTtl: "450 millis", sweep: "50 millis" } as const
+
+/** The processes complain about their lost stores. */
+const quietly = <A, E>(effect: Effect.Effect<A, E, Scope.Scope>) =>
+  Effect.provideService(Effect.scoped(effect), References.MinimumLogLevel, "None")
+
+/** A process that leaves child tasks to others. */
+const withoutChildren = ({ backend, store }: Store): Store => ({
+  store,
+  backend: { ...backend, claim: (id, options) => isChildTask(id) ? Effect.succeedNone : backend.claim(id, options) }
+})
+
+const childrenOf = (manager: TaskManager["Service"], parent: TaskId) => manager.list({ parent })
+
+const resultsIn = (both: Store, id: TaskId) =>
+  Effect.map(
+    storedLog(both, id),
+    (log) => log.flatMap(({ event }) => event.type === "tool_result" ? [[event.status, event.result] as const] : [])
+  )
+
+const build = <E>(layer: Layer.Layer<TaskBackend | ConversationStore, E>) =>
+  Effect.map(Layer.build(Layer.fresh(layer)), (context): Store => ({
+    backend: Context.get(context, TaskBackend),
+    store: Context.get(context, ConversationStore)
+  }))
+
+/** `open` makes an empty store, and gives the connection of each process to it. */
+const suite = <E>(name: string, open: Effect.Effect<Effect.Effect<Store, E, Scope.Scope>, E, Scope.Scope>) =>
+  describe(`child tasks on ${name}`, () => {
+    /** A parent on process A whose child has begun on process B. */
+    const apart = Effect.fnUntraced(function*(writer: Agent) {
+      const connect = yield* open
+      const both = yield* connect
+      const researcher = yield* makeResearcher
+      const agents = [writer, researcher.agent] as const
+      const a = yield* startProcess(withoutChildren(yield* connect), agents, quick)
+      const { id } = yield* a.manager.start({ message: "Write." })
+      const begin = Effect.flatMap(connect, (store) => startProcess(store, agents, quick))
+      const b = yield* begin
+      const child = yield* Queue.take(researcher.begun)
+      return { a, b, begin, both, child: child.taskId, id, researcher }
+    })
+
+    it.live("P10: the end of a child is the result of the call; with capacity 1, and linked both ways", () =>
+      Effect.gen(function*() {
+        const both = yield* yield* open
+        const researcher = yield* makeResearcher
+        yield* researcher.release.open
+        const writer = yield* makeWriter([[ask("oak"), ask("elm")], ["written"]])
+        const { manager } = yield* startProcess(both, [writer, researcher.agent], { ...quick, capacity: 1 })
+        const { conversationId, id } = yield* manager.start({ message: "Write.", metadata: { plan: "pro" } })
+        const { task } = yield* manager.await(id)
+        assert.strictEqual(task.status, "completed")
+        assert.sameDeepMembers(yield* resultsIn(both, id), [
+          ["completed", `[{"TYPE":"TEXT","TEXT":"OAK"}]`],
+          ["completed", `[{"TYPE":"TEXT","TEXT":"ELM"}]`]
+        ])
+        const children = yield* childrenOf(manager, id)
+        const calls = (yield* storedLog(both, id)).flatMap(({ event, seq }) =>
+          event.type === "tool_call" ? [{ ...Struct.pick(event, ["childTaskId", "toolCallId"]), seq }] : []
+        )
+        assert.sameDeepMembers(
+          children.map((child) => ({
+            childTaskId: child.id,
+            ...Struct.pick(child.parent ?? assert.fail(), ["toolCallId", "seq"])
+          })),
+          calls
+        )
+        assert.deepStrictEqual(children.map(({ metadata, parent }) => [parent?.taskId, metadata]), [
+          [id, { plan: "pro" }],
+          [id, { plan: "pro" }]
+        ])
+        assert.strictEqual(task.children, 2)
+        // Two requests of the parent, and one of each child.
+        assert.strictEqual(task.usage?.requests, 4)
+        assert.isAtLeast(task.usage?.inputTokens ?? 0, 2 * childUsage.inputTokens)
+        // Lists of the user have neither the children nor their conversations.
+        assert.deepStrictEqual((yield* manager.list()).map((one) => one.id), [id])
+        assert.strictEqual((yield* manager.counts()).completed, 1)
+        const conversations = yield* both.store.list({ userId, limit: 10 })
+        assert.deepStrictEqual(conversations.map((one) => one.id), [conversationId])
+        const hidden = children[0]?.conversationId ?? assert.fail()
+        const refused = yield* Effect.flip(manager.start({ message: "hi", conversationId: hidden }))
+        assert.strictEqual(refused.message, "`conversationId` belongs to a child task.")
+        // The deletion of the conversation takes them with it.
+        yield* manager.deleteConversation(conversationId)
+        assert.deepStrictEqual(yield* both.store.list({ userId, children: true, limit: 10 }), [])
+        assert.deepStrictEqual(yield* both.backend.list({ userId, limit: 10 }), [])
+      }).pipe(quietly))
+
+    it.live("P7: a cancel of the parent reaches the child on another process, which ends first", () =>
+      Effect.gen(function*() {
+        const { a, both, child, id, researcher } = yield* apart(yield* makeWriter([[ask("oak")]]))
+        const busy = yield* Effect.flip(a.manager.deleteConversation((yield* both.backend.get(id)).conversationId))
+        assert.strictEqual(busy._tag, "ConversationBusy")
+        assert.strictEqual((yield* a.manager.cancel(id, { reason: "Enough." })).status, "cancelled")
+        assert.deepStrictEqual(yield* Queue.take(researcher.stopped), Option.some("cancel"))
+        const { endedAt, status } = yield* both.backend.get(child)
+        assert.strictEqual(status, "cancelled")
+        const parent = yield* both.backend.get(id)
+        assert.isAtMost(endedAt?.epochMilliseconds ?? Infinity, parent.endedAt?.epochMilliseconds ?? 0)
+      }).pipe(quietly))
+
+    it.live("P7: a cancel reaches the child also if the owner of the parent is dead", () =>
+      Effect.gen(function*() {
+        const { a, b, both, child, id } = yield* apart(yield* makeWriter([[ask("oak")]]))
+        a.line.cut()
+        assert.strictEqual((yield* b.manager.cancel(id)).status, "cancelled")
+        assert.strictEqual((yield* both.backend.get(child)).status, "cancelled")
+      }).pipe(quietly))
+
+    it.live("P8, P10: the parent's owner dies, the call goes on with the same child", () =>
+      Effect.gen(function*() {
+        const { a, b, both, child, id, researcher } = yield* apart(yield* makeWriter([[ask("oak")], ["written"]]))
+        a.line.cut()
+        const ended = yield* Effect.forkChild(b.manager.await(id))
+        yield* researcher.release.open
+        assert.strictEqual((yield* Fiber.join(ended)).task.status, "completed")
+        assert.deepStrictEqual(yield* resultsIn(both, id), [["completed", `[{"TYPE":"TEXT","TEXT":"OAK"}]`]])
+        const children = yield* childrenOf(b.manager, id)
+        assert.deepStrictEqual(children.map((one) => [one.id, one.attempt, one.status]), [[child, 1, "completed"]])
+        assert.strictEqual((yield* both.backend.get(id)).usage?.requests, 3)
+      }).pipe(quietly))
+
+    it.live("P8: the child's owner dies, another process continues the child, and the parent gets its result", () =>
+      Effect.gen(function*() {
+        const { a, b, begin, both, child, id, researcher } = yield* apart(
+          yield* makeWriter([[ask("oak")], ["written"]])
+        )
+        b.line.cut()
+        yield* begin
+        assert.strictEqual((yield* Queue.take(researcher.begun)).taskId, child)
+        yield* researcher.release.open
+        assert.strictEqual((yield* a.manager.await(id)).task.status, "completed")
+        assert.strictEqual((yield* both.backend.get(child)).attempt, 2)
+      }).pipe(quietly))
+
+    it.live("P8: a hand-over of either is no cancel", () =>
+      Effect.gen(function*() {
+        const { a, b, begin, both, child, id, researcher } = yield* apart(
+          yield* makeWriter([[ask("oak")], ["written"]])
+        )
+        yield* a.terminate
+        const c = yield* begin
+        yield* b.terminate
+        assert.deepStrictEqual(yield* Queue.take(researcher.stopped), Option.some("shutdown"))
+        assert.strictEqual((yield* Queue.take(researcher.begun)).taskId, child)
+        yield* researcher.release.open
+        assert.strictEqual((yield* c.manager.await(id)).task.status, "completed")
+        assert.strictEqual((yield* both.backend.get(child)).status, "completed")
+        assert.deepStrictEqual(yield* resultsIn(both, id), [["completed", `[{"TYPE":"TEXT","TEXT":"OAK"}]`]])
+      }).pipe(quietly))
+
+    // Nothing here waits for the child to begin: a slow machine may not come to it in time.
+    it.live("the deadline of the parent ends the child", () =>
+      Effect.gen(function*() {
+        const both = yield* yield* open
+        const writer = yield* makeWriter([[ask("oak")]], { timeouts: { task: "1 second" } })
+        const { agent } = yield* makeResearcher
+        const { manager } = yield* startProcess(both, [writer, agent], quick)
+        const { id } = yield* manager.start({ message: "Write." })
+        assert.strictEqual((yield* manager.await(id)).task.error?.code, "DeadlineExceeded")
+        for (const child of yield* childrenOf(manager, id)) {
+          assert.oneOf(child.error?.code ?? child.status, ["DeadlineExceeded", "cancelled"])
+        }
+      }).pipe(quietly))
+
+    it.live("a child that takes too long is an error for the model, and its task goes on", () =>
+      Effect.gen(function*() {
+        const both = yield* yield* open
+        const writer = yield* makeWriter([[ask("oak")], ["written"]], {}, { timeout: "300 millis" })
+        const { agent } = yield* makeResearcher
+        const { manager } = yield* startProcess(both, [writer, agent], quick)
+        const { id } = yield* manager.start({ message: "Write." })
+        assert.strictEqual((yield* manager.await(id)).task.status, "completed")
+        const [[status, result] = []] = yield* resultsIn(both, id)
+        assert.strictEqual(status, "error")
+        assert.match(JSON.stringify(result), /did not end within/)
+      }).pipe(quietly))
+  })
+
+for (const [name, layer] of stores) suite(name, Effect.map(build(HintedStore.layer(layer)), Effect.succeed))
+
+withPostgres("PostgreSQL", (url) => {
+  const open = Effect.map(
+    makeSchema(url),
+    ({ startupParameters }) => build(PgStore.layer({ url: Redacted.value(url), maxConnections: 3, startupParameters }))
+  )
+  suite("PostgreSQL", open)
+})
