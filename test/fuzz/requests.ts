@@ -78,6 +78,19 @@ const traps: readonly [string, ...ReadonlyArray<string>] = [
 const all = (known: Known): ReadonlyArray<string> =>
   [known.tasks, known.conversations, known.webhooks, known.messages, known.cursors, known.keys, known.calls].flat()
 
+const a2aMethods = [
+  "SendMessage",
+  "SendStreamingMessage",
+  "SubscribeToTask",
+  "GetTask",
+  "ListTasks",
+  "CancelTask",
+  "CreateTaskPushNotificationConfig",
+  "GetTaskPushNotificationConfig",
+  "ListTaskPushNotificationConfigs",
+  "DeleteTaskPushNotificationConfig"
+] as const
+
 /** What a parameter of a name usually has. */
 const fitting = (known: Known, name: string, path: string): ReadonlyArray<string> => {
   switch (name) {
@@ -167,9 +180,30 @@ export class Attacker {
     return { headers: luck < 0.99 ? {} : { authorization: "Bearer wrong" }, query: [] }
   }
 
+  /** A call of a method of A2A, with ids of the victim. */
+  #a2aCall(example: Json): Json {
+    const value = (name: string) => this.#value(name, "")
+    const params = this.#dice.pick<Json>([
+      { id: value("taskId") },
+      { taskId: value("taskId"), id: value("id") },
+      { contextId: value("conversationId"), includeArtifacts: true, historyLength: 10 },
+      {
+        message: {
+          messageId: value("idempotency-key"),
+          taskId: this.#dice.pick(["", value("taskId")]),
+          contextId: this.#dice.pick(["", value("conversationId")]),
+          parts: [{ text: this.#dice.pick(["yes", "Hello"]) }]
+        }
+      },
+      { taskId: value("taskId"), url: "https://attacker.example/" }
+    ])
+    return { ...example, method: this.#dice.pick(a2aMethods), params }
+  }
+
   /** A body like the example, with fields of the victim, and fields that only a weak server reads. */
   #body(example: Json): string {
-    const body: Record<string, unknown> = { ...example }
+    const isCall = example["method"] === "SendMessage" && this.#dice.chance(0.9)
+    const body: Record<string, unknown> = { ...(isCall ? this.#a2aCall(example) : example) }
     for (const field of ["conversationId", "taskId", "replaces", "userId", "owner", "agentId", "metadata", "after"]) {
       if (!this.#dice.chance(0.15)) continue
       const value = field === "replaces" ? this.#from(this.#victim.messages) : this.#value(field, "")

@@ -8,6 +8,12 @@ import * as MemoryStore from "@perennial/domain/MemoryStore"
 import * as Message from "@perennial/domain/Message"
 import { zero } from "@perennial/domain/Usage"
 import { UserData } from "@perennial/domain/UserData"
+import * as A2a from "@perennial/http/faces/a2a/A2a"
+import * as AgUi from "@perennial/http/faces/ag-ui/AgUi"
+import * as AiSdk from "@perennial/http/faces/ai-sdk/AiSdk"
+import * as LangGraph from "@perennial/http/faces/langgraph/LangGraph"
+import * as Mcp from "@perennial/http/faces/mcp/Mcp"
+import * as OpenAi from "@perennial/http/faces/openai/OpenAi"
 import * as NodeWebhookClient from "@perennial/http/NodeWebhookClient"
 import * as Server from "@perennial/http/Server"
 import * as Tokens from "@perennial/http/Tokens"
@@ -95,7 +101,10 @@ export const make = (store: Store) =>
             Layer.provideMerge(Logger.layer([]))
           ),
           // A reader of a stream without new events waits for a heartbeat.
-          { heartbeat: "20 millis" }
+          {
+            heartbeat: "20 millis",
+            faces: [A2a.face, AgUi.face, AiSdk.face, LangGraph.face, Mcp.face, OpenAi.face]
+          }
         )
       ),
       ({ dispose }) => Effect.promise(dispose)

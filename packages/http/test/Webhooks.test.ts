@@ -179,6 +179,38 @@ describe("webhooks", () => {
       assert.deepStrictEqual(sent[1]?.data["args"], { cents: 5 })
     }))
 
+  it.effect("a webhook of one task has the form of A2A, hears of that task alone, and is removed after its end", () =>
+    Effect.gen(function*() {
+      const { answers, echo, manager, outcome, request, rest, send, store } = yield* make()
+      yield* send
+      const { await: wait, start } = yield* manager
+      const begin = (message: string) => Effect.provideService(start({ message }), CurrentUser, alice)
+      const task = yield* begin("hold")
+      const push = { protocol: "a2a", taskId: task.id, configId: "c", token: "t" } as const
+      yield* store.put(hook, { ...settings, secrets: [], push })
+      const other = yield* begin("b")
+      yield* Effect.provideService(wait(other.id), CurrentUser, alice)
+      yield* second
+      assert.strictEqual(yield* rest, 0)
+      answers.push(500)
+      yield* echo.gate.open
+      yield* Effect.provideService(wait(task.id), CurrentUser, alice)
+      yield* second
+      const sent = yield* request
+      assert.strictEqual((yield* outcome).type, "failed")
+      const { statusUpdate } = JSON.parse(sent.body)
+      assert.deepInclude(statusUpdate, { taskId: task.id, contextId: task.conversationId })
+      assert.strictEqual(statusUpdate.status.state, "TASK_STATE_COMPLETED")
+      assert.strictEqual(sent.headers["x-a2a-notification-token"], "t")
+      assert.notProperty(sent.headers, "webhook-signature")
+      // It stays until the receiver knows of the end.
+      assert.lengthOf(yield* store.list(alice), 1)
+      yield* TestClock.adjust("6 seconds")
+      assert.strictEqual((yield* request).body, sent.body)
+      assert.deepStrictEqual(yield* outcome, { type: "delivered" })
+      assert.deepStrictEqual(yield* store.list(alice), [])
+    }))
+
   it.effect("a message that does not arrive is sent again, the same, with growing delays, and disables its webhook at last", () =>
     Effect.gen(function*() {
       const { answers, outcome, request, rest, send, store } = yield* make({

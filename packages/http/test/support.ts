@@ -3,10 +3,12 @@
  */
 import { assert } from "@effect/vitest"
 import { type Agent, Agents, make as makeAgent } from "@perennial/domain/Agent"
+import type { ConversationStore } from "@perennial/domain/ConversationStore"
 import { UserId } from "@perennial/domain/Ids"
 import * as MemoryWebhookStore from "@perennial/domain/MemoryWebhookStore"
 import * as Message from "@perennial/domain/Message"
 import type { AgentEvent } from "@perennial/domain/TaskEvent"
+import type { TaskManager } from "@perennial/domain/TaskManager"
 import { zero } from "@perennial/domain/Usage"
 import { UserData } from "@perennial/domain/UserData"
 import type { Authorization } from "@perennial/http/Authorization"
@@ -82,7 +84,20 @@ export const layerLocal = Tokens.layerLocal.pipe(
 
 export type Call = (path: string, init?: RequestInit) => Effect.Effect<Response>
 
-/** Returns a function that sends a request to the routes without a socket, and returns the response. */
+/** Returns a function that sends a request to the routes over these services, without a socket, and returns the response. */
+export const makeCallOver = <E>(
+  services: Layer.Layer<Authorization | TaskManager | ConversationStore, E>,
+  options?: Server.Options
+) =>
+  Effect.map(
+    Effect.acquireRelease(
+      Effect.sync(() => Server.toWebHandler(services, options)),
+      (web) => Effect.promise(() => web.dispose())
+    ),
+    (web): Call => (path, init) => Effect.promise(() => web.handler(new Request(`http://localhost:3000${path}`, init)))
+  )
+
+/** `makeCallOver` a server in memory. */
 export const makeCall = (
   options?: {
     readonly echo?: Echo
@@ -92,21 +107,13 @@ export const makeCall = (
     readonly guards?: Layer.Layer<never>
   }
 ) =>
-  Effect.map(
-    Effect.acquireRelease(
-      Effect.sync(() =>
-        Server.toWebHandler(
-          Layer.mergeAll(
-            layerComplete(options?.echo ?? makeEcho()),
-            options?.auth ?? layerLocal,
-            options?.guards ?? Layer.empty
-          ),
-          options?.server
-        )
-      ),
-      (web) => Effect.promise(() => web.dispose())
+  makeCallOver(
+    Layer.mergeAll(
+      layerComplete(options?.echo ?? makeEcho()),
+      options?.auth ?? layerLocal,
+      options?.guards ?? Layer.empty
     ),
-    (web): Call => (path, init) => Effect.promise(() => web.handler(new Request(`http://localhost:3000${path}`, init)))
+    options?.server
   )
 
 /** All fields of answers that tests read. An answer has only some of them. */

@@ -1,8 +1,21 @@
 /** The A2A face over HTTP: cards, users, refusals, files, and what its client does not test. */
 import { assert, describe, it } from "@effect/vitest"
+import { TaskBackend } from "@perennial/domain/TaskBackend"
 import * as A2a from "@perennial/http/faces/a2a/A2a"
-import { Effect } from "effect"
-import { body, type Call, discard, json, layerTokens, makeCall, makeEcho, post } from "../support.ts"
+import { Context, Duration, Effect, Layer } from "effect"
+import {
+  body,
+  type Call,
+  discard,
+  json,
+  layerLocal,
+  layerMemory,
+  layerTokens,
+  makeCall,
+  makeCallOver,
+  makeEcho,
+  post
+} from "../support.ts"
 
 const faces = [A2a.face]
 const as = (user: string) => ({ authorization: `Bearer ${user}-secret` })
@@ -214,10 +227,27 @@ describe("A2A", () => {
       assert.deepStrictEqual(yield* listed({ statusTimestampAfter: "2100-01-01T00:00:00Z" }), [])
     }))
 
+  it.effect("a task whose log has expired has what its conversation has", () =>
+    Effect.gen(function*() {
+      const context = yield* Layer.build(layerMemory(makeEcho()))
+      const call = yield* makeCallOver(Layer.merge(Layer.succeedContext(context), layerLocal), { faces })
+      const { id } = yield* send(call, message("a"))
+      const { result: before } = yield* rpc(call, "GetTask", { id })
+      const backend = Context.get(context, TaskBackend)
+      assert.strictEqual(yield* backend.prune({ finishedFor: Duration.zero, limit: 10 }), 1)
+      const { result: after } = yield* rpc(call, "GetTask", { id })
+      assert.deepStrictEqual(after?.artifacts, before?.artifacts)
+      assert.deepStrictEqual([after?.status.state, after?.history], [before?.status.state, before?.history])
+      assert.deepStrictEqual(codeOf(yield* rpc(call, "SubscribeToTask", { id })), [-32004, "UNSUPPORTED_OPERATION"])
+    }))
+
   it.effect("a question is listed, and its answer must fit", () =>
     Effect.gen(function*() {
       const call = yield* makeCall({ server: { faces } })
       const asked = yield* send(call, message("approve"))
+      // Not the client of the SDK: it posts.
+      const subscribed = yield* call(`/a2a/echo/tasks/${asked.id}:subscribe`)
+      assert.strictEqual(subscribed.headers.get("content-type"), "text/event-stream")
       const { contextId, id: taskId } = asked
       assert.strictEqual(asked.status.state, "TASK_STATE_INPUT_REQUIRED")
       const { result } = yield* rpc(call, "ListTasks", { status: "TASK_STATE_INPUT_REQUIRED" })
@@ -236,6 +266,8 @@ describe("A2A", () => {
       const parts = [{ data: { approved: false, reason: "Too much.", toolCallId: "call/1" } }]
       const answered = yield* send(call, message("", { taskId, contextId, parts }))
       assert.strictEqual(answered.status.state, "TASK_STATE_COMPLETED")
+      const updates = (yield* body(subscribed)).match(/"state":"\w+"/g)
+      assert.deepStrictEqual(updates, ["\"state\":\"TASK_STATE_INPUT_REQUIRED\"", "\"state\":\"TASK_STATE_COMPLETED\""])
       assert.strictEqual((yield* json(yield* call("/tasks"))).items.length, 1)
     }))
 })

@@ -50,7 +50,8 @@ describe("OpenAI Responses", () => {
           yield* create(call, { ...background, input: "a", previous_response_id: "resp_x_0" }, alice),
           { ...invalid, status: 404, code: "task_not_found" }
         ],
-        [yield* call("/v1/responses/nothing", { headers: alice }), { ...invalid, status: 404, code: "task_not_found" }]
+        [yield* call("/v1/responses/nothing", { headers: alice }), { ...invalid, status: 404, code: "task_not_found" }],
+        [yield* call("/v1/responses/%00", { headers: alice }), { ...invalid, status: 404, code: "task_not_found" }]
       ] as const
       for (const [response, expected] of refused) assert.deepStrictEqual(yield* errorOf(response), expected)
       assert.strictEqual(refused[0][0].headers.get("www-authenticate"), "Bearer")

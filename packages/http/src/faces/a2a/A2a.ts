@@ -244,6 +244,8 @@ const layerHandlers = ({ agents: descriptions = {} }: Options) =>
         cancel: ({ params: { agentId, taskId } }) => answer(httpJson, cancel(httpJson, agentId, taskId)),
         subscribe: ({ params: { agentId, taskId } }) =>
           Effect.andThen(admit, answer(httpJson, subscribe(httpJson, agentId, taskId))),
+        watch: ({ params: { agentId, taskId } }) =>
+          Effect.andThen(admit, answer(httpJson, subscribe(httpJson, agentId, taskId))),
         createConfig: ({ params: { agentId, taskId }, payload }) =>
           answer(httpJson, createConfig(httpJson, agentId, taskId, payload)),
         getConfig: ({ params: { agentId, configId, taskId } }) =>

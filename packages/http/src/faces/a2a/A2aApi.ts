@@ -194,6 +194,19 @@ export class A2aGroup extends HttpApiGroup.make("a2a")
       event: { artifactUpdate },
       error
     })),
+    HttpApiEndpoint.get("watch", "/a2a/:agentId/tasks/:taskId:subscribe", {
+      params: task,
+      success: events(StreamResponse),
+      error: [Problems.InvalidRequest, ...streamErrors, ...readErrors]
+    }).annotateMerge(documented({
+      summary: "Watch a task",
+      description:
+        "The same as the request with POST: first the task as it is now, then what changes, until the task has ended or waits for a person.",
+      parameters: describeTask,
+      responses: { 200: "The task and its updates" },
+      event: { artifactUpdate },
+      error
+    })),
     HttpApiEndpoint.post("createConfig", configs, {
       params: task,
       payload: [PushConfig, PushConfig.pipe(a2aJson)],

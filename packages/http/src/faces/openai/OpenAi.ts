@@ -91,7 +91,8 @@ const layerHandlers = HttpApiBuilder.group(
     const find = Effect.fnUntraced(function*(id: string) {
       const parsed = ResponseState.parseId(id)
       if (parsed === undefined || !isTaskId(parsed.taskId)) {
-        return yield* new TaskNotFound({ taskId: TaskId.make(id.slice(0, 200)) })
+        const shown = id.slice(0, 200)
+        return yield* new TaskNotFound({ taskId: isTaskId(shown) ? shown : TaskId.make("unknown") })
       }
       const task = yield* manager.get(parsed.taskId)
       const head = headOf(task, parsed.after)
