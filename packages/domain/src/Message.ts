@@ -13,14 +13,36 @@ import { unknownFromRaw } from "./internal/unknownFromRaw.ts"
 const providerData = Schema.optionalKey(Schema.Record(Schema.String, Schema.Json))
 
 /**
- * Text.
+ * A source that a text quotes or relies on. It has a `url`, a `title`, or both.
  *
  * @since 0.1.0
  * @category parts
  */
-export const TextPart = Schema.Struct({ type: Schema.Literal("text"), text: Schema.String, providerData }).annotate({
-  identifier: "TextPart"
-})
+export const Citation = Schema.Struct({
+  url: Schema.optionalKey(Schema.String),
+  title: Schema.optionalKey(Schema.String),
+  /** The words of the source. */
+  citedText: Schema.optionalKey(Schema.String)
+}).annotate({ identifier: "Citation" })
+
+/**
+ * @since 0.1.0
+ * @category parts
+ */
+export type Citation = typeof Citation.Type
+
+/**
+ * Text. Text of a model may have the sources that it cites.
+ *
+ * @since 0.1.0
+ * @category parts
+ */
+export const TextPart = Schema.Struct({
+  type: Schema.Literal("text"),
+  text: Schema.String,
+  citations: Schema.optionalKey(Schema.Array(Citation)),
+  providerData
+}).annotate({ identifier: "TextPart" })
 
 /**
  * @since 0.1.0
@@ -90,6 +112,47 @@ export const ToolCallPart = Schema.Struct({
 export type ToolCallPart = typeof ToolCallPart.Type
 
 /**
+ * The model has called a tool of its provider, such as a web search. The provider executes the call within its answer.
+ *
+ * @since 0.1.0
+ * @category parts
+ */
+export const ProviderToolCallPart = Schema.Struct({
+  type: Schema.Literal("provider_tool_call"),
+  toolCallId: Schema.String,
+  tool: Schema.String,
+  args: Schema.Json,
+  providerData
+}).annotate({ identifier: "ProviderToolCallPart" })
+
+/**
+ * @since 0.1.0
+ * @category parts
+ */
+export type ProviderToolCallPart = typeof ProviderToolCallPart.Type
+
+/**
+ * The result of a tool of the provider. `result` has the provider's own form, which may be encrypted in part: the provider gets
+ * it back unchanged in later requests.
+ *
+ * @since 0.1.0
+ * @category parts
+ */
+export const ProviderToolResultPart = Schema.Struct({
+  type: Schema.Literal("provider_tool_result"),
+  toolCallId: Schema.String,
+  tool: Schema.String,
+  result: Schema.Json,
+  providerData
+}).annotate({ identifier: "ProviderToolResultPart" })
+
+/**
+ * @since 0.1.0
+ * @category parts
+ */
+export type ProviderToolResultPart = typeof ProviderToolResultPart.Type
+
+/**
  * How a tool call ended: `completed`, `error` (the tool failed, and the model is told the reason) or `interrupted` (the call
  * was interrupted, and its outcome is unknown).
  *
@@ -143,7 +206,9 @@ const AssistantPart = Schema.Union([
   TextPart,
   ReasoningPart,
   ToolCallPart,
-  unknownFromRaw(["text", "reasoning", "tool_call"])
+  ProviderToolCallPart,
+  ProviderToolResultPart,
+  unknownFromRaw(["text", "reasoning", "tool_call", "provider_tool_call", "provider_tool_result"])
 ])
 const ToolPart = Schema.Union([ToolResultPart, unknownFromRaw(["tool_result"])])
 
@@ -266,6 +331,26 @@ export const text = (message: Message): string => {
   let out = ""
   for (const part of message.content) if (part.type === "text") out += part.text
   return out
+}
+
+/**
+ * The sources that the texts of a message cite, each once, in the order of the texts. Of a source that is cited several times
+ * the first words count.
+ *
+ * @since 0.1.0
+ * @category accessors
+ */
+export const citations = (message: Message): ReadonlyArray<Citation> => {
+  const found = new Map<string, Citation>()
+  for (const part of message.content) {
+    if (part.type !== "text") continue
+    for (const citation of part.citations ?? []) {
+      const key = citation.url ?? citation.title ?? ""
+      // Some providers name a source once without and once with its title.
+      found.set(key, { ...citation, ...found.get(key) })
+    }
+  }
+  return [...found.values()]
 }
 
 /** White space of a text, and the end of a surrogate pair that was cut. */

@@ -35,6 +35,8 @@ describe("golden files: later versions decode what is stored today", () => {
       messages.flatMap(({ message }) => message.content.map((part) => `${message.role} ${part.type}`))
     )
     assert.deepStrictEqual([...kinds].toSorted(), [
+      "assistant provider_tool_call",
+      "assistant provider_tool_result",
       "assistant reasoning",
       "assistant text",
       "assistant tool_call",

@@ -112,7 +112,13 @@ const maxFrame = 4 * 1024 * 1024
 type Part = Extract<TaskEvent, { readonly type: "message" }>["message"]["content"][number]
 
 /** The compiler sees to it that this list is complete, too. */
-const knownParts: { readonly [Type in Exclude<Part["type"], "unknown">]: 1 } = { text: 1, reasoning: 1, tool_call: 1 }
+const knownParts: { readonly [Type in Exclude<Part["type"], "unknown">]: 1 } = {
+  text: 1,
+  reasoning: 1,
+  tool_call: 1,
+  provider_tool_call: 1,
+  provider_tool_result: 1
+}
 
 const parsePart = (part: { readonly type: string }): unknown =>
   Object.hasOwn(knownParts, part.type) ? part : { type: "unknown", raw: part }

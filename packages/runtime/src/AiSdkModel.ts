@@ -26,6 +26,7 @@ import { toCodecOpenAI } from "effect/ai/OpenAiStructuredOutput"
 import { notAnAnswer, Thrown, toReason } from "./internal/aiSdk/error.ts"
 import { type RequestSettings, toCallOptions } from "./internal/aiSdk/request.ts"
 import { finishPart, toParts, toStreamParts } from "./internal/aiSdk/response.ts"
+import * as ProviderParts from "./internal/history/providerParts.ts"
 import {
   CurrentAnswerForm,
   CurrentModelActivity,
@@ -162,6 +163,7 @@ export const make = Effect.fnUntraced(function*(
       catch: (error) => new Thrown({ error })
     }).pipe(Effect.mapError(failed("streamText")), Effect.tapError(logFailure))
     const queue = yield* Queue.unbounded<Response.StreamPartEncoded, AiError.AiError | Cause.Done>()
+    const isDeclared = ProviderParts.declaredFor(asked)
     const warnings: Array<SharedV4Warning> = []
     const fail = (reason: AiError.AiErrorReason) =>
       void Queue.failCauseUnsafe(queue, Cause.fail(failWith("streamText", reason)))
@@ -171,7 +173,7 @@ export const make = Effect.fnUntraced(function*(
       const problem = part.type === "finish" ? notAnAnswer(part.finishReason) : undefined
       if (problem !== undefined) return fail(problem)
       if (part.type === "stream-start") warnings.push(...part.warnings)
-      const parts = toStreamParts(part, target.model)
+      const parts = toStreamParts(part, target.model).filter(isDeclared)
       if (parts.length > 0) Queue.offerAllUnsafe(queue, parts)
     }
     // The parts of one network read are handed over as one array. The queue holds no more than one answer.

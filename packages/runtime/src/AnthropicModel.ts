@@ -22,6 +22,7 @@ import {
 import { defaultMaxTokens, type RequestSettings, toRequest } from "./internal/anthropic/request.ts"
 import { isContextFull, ResponseDecoder, toParts } from "./internal/anthropic/response.ts"
 import { eventsOf } from "./internal/anthropic/stream.ts"
+import * as ProviderParts from "./internal/history/providerParts.ts"
 import {
   CurrentAnswerForm,
   CurrentModelActivity,
@@ -157,6 +158,7 @@ export const make = Effect.fnUntraced(function*(
     yield* logAnswer(requestId)
     const queue = yield* Queue.unbounded<Response.StreamPartEncoded, AiError.AiError | Cause.Done>()
     const decoder = new ResponseDecoder(model)
+    const isDeclared = ProviderParts.declaredFor(options)
     const fail = (reason: AiError.AiErrorReason) =>
       Queue.failCauseUnsafe(queue, Cause.fail(failWith("streamText", reason)))
     const end = () => {
@@ -171,7 +173,7 @@ export const make = Effect.fnUntraced(function*(
     const pump = async () => {
       try {
         for await (const event of events) {
-          const parts = decoder.read(event)
+          const parts = decoder.read(event).filter(isDeclared)
           if (parts.length > 0) Queue.offerAllUnsafe(queue, parts)
         }
         end()

@@ -20,6 +20,7 @@ import {
   unauthorized
 } from "./internal/anthropic/fakeReply.ts"
 import * as Rules from "./internal/anthropic/fakeRules.ts"
+import { issuedBy } from "./internal/anthropic/fakeServerTools.ts"
 import { streamReply, wholeReply } from "./internal/anthropic/fakeWire.ts"
 import { listen, readBody } from "./internal/fakeApi/listen.ts"
 
@@ -158,6 +159,7 @@ export const make = Effect.fnUntraced(function*(
   /** The texts of paused answers, with what led up to them. */
   const paused = new Set<string>()
   const signedBy = new Map<string, string>()
+  const serverTools = new Set<string>()
   let count = 0
   let otherwise: ((request: RecordedRequest) => Reply) | undefined
 
@@ -178,12 +180,13 @@ export const make = Effect.fnUntraced(function*(
     requests.push(recorded)
     if (requests.length > kept) requests.shift()
     yield* Queue.offer(arrivals, recorded)
-    const problem = Rules.problemOf(body, { paused, signedBy })
+    const problem = Rules.problemOf(body, { paused, signedBy, serverTools })
     if (problem !== undefined) return sendJson(response, invalid(problem), id)
     const reply = replies.shift() ?? otherwise?.(recorded) ??
       errorReply(500, "api_error", "the script has no reply left")
     if ("status" in reply) return sendJson(response, reply, id)
     for (const signature of signaturesOf(reply)) signedBy.set(signature, body.model)
+    for (const issued of reply.actions.flatMap(issuedBy)) serverTools.add(issued)
     if (reply.stopReason === "pause_turn") paused.add(lastAssistantText(body) + pausedText(reply))
     if (body.stream === true && reply.quirks?.includes("in-one-piece") !== true) {
       return yield* streamReply(response, reply, body, id)

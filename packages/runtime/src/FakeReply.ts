@@ -32,7 +32,11 @@ export type FailureKind =
  * @category models
  */
 export type Action =
-  | { readonly text: ReadonlyArray<string> }
+  /** `citations` are sources that the text cites, for APIs that say where: the Responses API. */
+  | {
+    readonly text: ReadonlyArray<string>
+    readonly citations?: ReadonlyArray<{ readonly url: string; readonly title: string }>
+  }
   /** `state` is what the model must get back: encrypted reasoning or a signature. */
   | { readonly reasoning: ReadonlyArray<string>; readonly state?: string }
   /** `state` is a signature, for APIs that sign calls. */
@@ -46,6 +50,13 @@ export type Action =
   }
   /** A call whose arguments are these characters. Gemini has arguments in JSON only: it says that the call is malformed. */
   | { readonly brokenCall: { readonly id: string; readonly name: string; readonly json: string } }
+  /** A search that the API executes itself, and what it found: in the Responses API and in Gemini's API. */
+  | {
+    readonly search: {
+      readonly query: string
+      readonly sources: ReadonlyArray<{ readonly url: string; readonly title: string }>
+    }
+  }
   /** Milliseconds before each of the following pieces. */
   | { readonly drip: number }
   /** A sign of life that is no part of the answer. */

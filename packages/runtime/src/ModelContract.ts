@@ -16,7 +16,7 @@
  *   ModelContract.ModelUnderTest,
  *   Effect.map(FakeOpenAi, (api) => ({ api, model: myModel(`${api.url}/v1`) }))
  * )
- * ModelContract.suite("myModel", underTest.pipe(Layer.provide(FakeOpenAi.layer)), { without: ["reasoning"] })
+ * ModelContract.suite("myModel", underTest.pipe(Layer.provide(FakeOpenAi.layer)), { without: ["reasoning", "search"] })
  * ```
  *
  * @since 0.1.0
@@ -45,13 +45,14 @@ export class ModelUnderTest extends Context.Service<ModelUnderTest, {
 }>()("@perennial/runtime/ModelContract/ModelUnderTest") {}
 
 /**
- * What a provider need not have: reasoning that comes back, and keep-alives of the server as activity of the model.
+ * What a provider need not have: reasoning that comes back, keep-alives of the server as activity of the model, and tools that
+ * the provider executes itself, such as a search.
  *
  * @since 0.1.0
  * @category models
  */
 export interface Options {
-  readonly without?: ReadonlyArray<"reasoning" | "keep-alives">
+  readonly without?: ReadonlyArray<"reasoning" | "keep-alives" | "search">
 }
 
 /**

@@ -3,6 +3,7 @@
  */
 import { Conversation, StoredMessage } from "@perennial/domain/Conversation"
 import { ConversationId } from "@perennial/domain/Ids"
+import * as Message from "@perennial/domain/Message"
 import { Effect, Option, Schema } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
 import { brief, Output, printable, table, toJson } from "./output.ts"
@@ -14,11 +15,17 @@ const encodeConversation = Schema.encodeSync(Schema.toCodecJson(Conversation))
 const encodeMessage = Schema.encodeSync(Schema.toCodecJson(StoredMessage))
 
 /** A message as people read it: its text, and what else it has in brackets. */
-const textOf = ({ message }: StoredMessage): string =>
+const textOf = ({ message }: StoredMessage): string => [...partsOf(message), ...sourcesOf(message)].join("\n")
+
+const sourcesOf = (message: Message.Message): ReadonlyArray<string> =>
+  Message.citations(message).map(({ title = "", url = "" }) => `[source ${brief(`${title} ${url}`, 200)}]`)
+
+const partsOf = (message: Message.Message): ReadonlyArray<string> =>
   message.content.map((part) => {
     switch (part.type) {
       case "text":
         return printable(part.text)
+      case "provider_tool_call":
       case "tool_call":
         return `[tool ${brief(part.tool, 80)} ${brief(JSON.stringify(part.args), 200)}]`
       case "tool_result":
@@ -28,7 +35,7 @@ const textOf = ({ message }: StoredMessage): string =>
       default:
         return ""
     }
-  }).filter((text) => text !== "").join("\n")
+  }).filter((text) => text !== "")
 
 const printMessages = Effect.fnUntraced(function*(id: ConversationId) {
   const output = yield* Output

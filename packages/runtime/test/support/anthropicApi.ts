@@ -18,7 +18,34 @@ const errors: Readonly<Record<Exclude<FailureKind, "refused">, readonly [number,
 
 const errorOf = (kind: FailureKind) => errors[kind === "refused" ? "invalid" : kind]
 
-const actionOf = (action: Action): Fake.Action => {
+const citationOf = ({ title, url }: { readonly url: string; readonly title: string }) => ({
+  type: "web_search_result_location",
+  cited_text: title,
+  encrypted_index: `index of ${url}`,
+  title,
+  url
+})
+
+/** A search is a call that the API executes, and its result. */
+const actionsOf = (action: Action, at: number): ReadonlyArray<Fake.Action> => {
+  if (!("search" in action)) return [actionOf(action)]
+  const { query, sources } = action.search
+  const id = `srvtoolu_${at}`
+  const content = sources.map(({ title, url }) => ({
+    type: "web_search_result",
+    url,
+    title,
+    encrypted_content: `content of ${url}`,
+    page_age: null
+  }))
+  return [
+    { serverToolUse: { id, name: "web_search", input: { query } } },
+    { serverToolResult: { type: "web_search_tool_result", tool_use_id: id, content } }
+  ]
+}
+
+const actionOf = (action: Exclude<Action, { readonly search: unknown }>): Fake.Action => {
+  if ("text" in action) return { text: action.text, citations: action.citations?.map(citationOf) ?? [] }
   if ("reasoning" in action) return { thinking: action.reasoning, signature: action.state ?? "signature" }
   if ("call" in action) {
     const { args, id, name } = action.call
@@ -48,7 +75,7 @@ const replyOf = (reply: Reply): Fake.Reply => {
   }
   const { actions, finish, usage } = reply
   return {
-    actions: [...actions.map(actionOf), ...(finish === "error" ? [actionOf({ fail: "internal" })] : [])],
+    actions: [...actions.flatMap(actionsOf), ...(finish === "error" ? [actionOf({ fail: "internal" })] : [])],
     ...stopReasonOf(reply),
     ...(usage === undefined ? {} : {
       usage: {

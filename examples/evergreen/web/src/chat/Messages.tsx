@@ -16,6 +16,7 @@ const estimates: Record<Row["kind"], number> = {
   block: 90,
   thought: 32,
   call: 48,
+  sources: 32,
   cut: 32,
   sending: 36,
   earlier: 40,
@@ -24,7 +25,8 @@ const estimates: Record<Row["kind"], number> = {
 }
 
 const isAnswer = (row: Row | undefined): boolean =>
-  row?.kind === "block" || row?.kind === "thought" || row?.kind === "call" || row?.kind === "cut"
+  row?.kind === "block" || row?.kind === "thought" || row?.kind === "call" || row?.kind === "sources" ||
+  row?.kind === "cut"
 
 /** A line that belongs to the message above it. */
 const isBelowMessage = (row: Row): boolean =>

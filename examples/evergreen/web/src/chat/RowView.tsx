@@ -145,6 +145,15 @@ const draw = (props: RowProps): ReactNode => {
       return <Thought text={row.text} writing={row.writing} />
     case "call":
       return <ToolCard call={row.call} taskId={row.taskId} />
+    case "sources":
+      return (
+        <p className="sources">
+          Sources:{" "}
+          {row.sources.map(({ title, url }) => (
+            <a key={url} className="chip" href={url} target="_blank" rel="noreferrer noopener">{title}</a>
+          ))}
+        </p>
+      )
     case "cut":
       return (
         <p className="status">
@@ -179,9 +188,10 @@ const draw = (props: RowProps): ReactNode => {
 const same = (a: Row, b: Row): boolean => {
   if (a === b) return true
   const other: Record<string, unknown> = { ...b }
-  // Two lists of versions are the same if they have the same number: versions are only added.
+  // Two lists of versions are the same if they have the same number: versions are only added. The sources of an answer stay.
   const equal = (one: unknown, two: unknown) =>
-    one === two || (Array.isArray(one) && Array.isArray(two) && a.kind === "user" && one.length === two.length)
+    one === two || (Array.isArray(one) && Array.isArray(two) && (a.kind === "user" || a.kind === "sources")
+      && one.length === two.length)
   return Object.entries(a).every(([name, value]) => equal(value, other[name]))
     && Object.keys(other).length === Object.keys(a).length
 }

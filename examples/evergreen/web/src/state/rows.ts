@@ -26,6 +26,7 @@ export type Row =
   | { readonly kind: "block"; readonly key: string; readonly block: Block }
   | { readonly kind: "thought"; readonly key: string; readonly text: string; readonly writing: boolean }
   | { readonly kind: "call"; readonly key: string; readonly call: ToolCallView; readonly taskId: string }
+  | { readonly kind: "sources"; readonly key: string; readonly sources: ReadonlyArray<Source> }
   | { readonly kind: "cut"; readonly key: string }
   | { readonly kind: "sending"; readonly key: string }
   | { readonly kind: "earlier"; readonly key: string; readonly of: string }
@@ -37,6 +38,12 @@ export type Row =
     readonly usage: string
     readonly text: string
   }
+
+/** A source of an answer that a browser can open. */
+export interface Source {
+  readonly url: string
+  readonly title: string
+}
 
 type Content = Message["message"]["content"]
 type KnownPart = TextPart | ReasoningPart | FilePart | ToolCallPart | ToolResultPart
@@ -51,6 +58,13 @@ export const textOf = (content: Content): string =>
 
 export const filesOf = (content: Content): ReadonlyArray<typeof FilePart.Encoded> =>
   partsOf(content).flatMap((part) => part.type === "file" ? [part] : [])
+
+const sourcesOf = (content: Content): ReadonlyArray<Source> => {
+  const cited = partsOf(content).flatMap((part) => part.type === "text" ? part.citations ?? [] : [])
+  const found = new Map<string, Source>()
+  for (const { title, url = "" } of cited) if (/^https?:/.test(url)) found.set(url, { url, title: title ?? url })
+  return [...found.values()]
+}
 
 const count = (tokens: number): string => tokens.toLocaleString("en")
 
@@ -81,7 +95,8 @@ type Call = (toolCallId: string) => ToolCallView | undefined
 /** The rows of a message of the assistant. Text has the same keys while it is written and afterwards. */
 const contentRows = (key: string, content: Content, taskId: string, call: Call): Array<Row> => {
   const seen = { text: 0, reasoning: 0 }
-  return partsOf(content).flatMap((part): Array<Row> => {
+  const sources = sourcesOf(content)
+  const rows = partsOf(content).flatMap((part): Array<Row> => {
     if (part.type === "text") return blockRows(`${key}.text${seen.text++}`, part.text, false)
     if (part.type === "reasoning") {
       return [{ kind: "thought", key: `${key}.thought${seen.reasoning++}`, text: part.text, writing: false }]
@@ -91,6 +106,7 @@ const contentRows = (key: string, content: Content, taskId: string, call: Call):
     const shown = call(toolCallId) ?? { toolCallId, tool, args, status: "requested" }
     return [{ kind: "call", key: `${taskId}.${toolCallId}`, call: shown, taskId }]
   })
+  return sources.length === 0 ? rows : [...rows, { kind: "sources", key: `${key}.sources`, sources }]
 }
 
 /** The rows of one task, made of all its stored messages that were read. */

@@ -7,7 +7,7 @@
  *
  * @since 0.1.0
  */
-import type { AssistantMessage } from "@perennial/domain/Message"
+import { type AssistantMessage, citations } from "@perennial/domain/Message"
 import type { OfType, StoredEvent, Terminal } from "@perennial/domain/TaskEvent"
 import type { Schema } from "effect"
 import { joined, type Piece } from "../../internal/draft.ts"
@@ -232,6 +232,11 @@ class Writer {
       for (const { kind, text } of stored) this.delta(kind, text)
     }
     this.closeBlock()
+    for (const { title, url } of citations({ role: "assistant", content: pieces })) {
+      if (url !== undefined) {
+        this.write({ type: "source-url", sourceId: url, url, ...(title === undefined ? {} : { title }) })
+      }
+    }
     this.state = { ...this.state, step: "settled", parts: [], pieces: [], truncated }
     for (const part of pieces) {
       if (part.type === "tool_call") this.announce(part.toolCallId, part.tool, part.args)

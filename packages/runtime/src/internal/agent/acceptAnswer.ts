@@ -43,6 +43,10 @@ const boundPart = (part: Part): Part => {
     const tool = ContentBounds.wellFormed(ContentBounds.truncate(rest.tool, maxNameLength))
     return { ...rest, args, tool, ...data }
   }
+  if (rest.type === "provider_tool_call") return { ...rest, args: ContentBounds.wellFormedJson(rest.args), ...data }
+  if (rest.type === "provider_tool_result") {
+    return { ...rest, result: ContentBounds.wellFormedJson(rest.result), ...data }
+  }
   const text = ContentBounds.wellFormed(rest.text)
   // A signature is valid for the text that was signed.
   return rest.type === "reasoning" && text !== rest.text ? { ...rest, text } : { ...rest, text, ...data }

@@ -1,6 +1,6 @@
 /** The parts of one answer, as they are read: their deltas become events at once, all of them one message at the end. */
 import * as ContentBounds from "@perennial/domain/ContentBounds"
-import type { AssistantMessage } from "@perennial/domain/Message"
+import type { AssistantMessage, Citation } from "@perennial/domain/Message"
 import { cutText } from "@perennial/domain/MessagePieces"
 import type { AgentEvent } from "@perennial/domain/TaskEvent"
 import type * as Usage from "@perennial/domain/Usage"
@@ -17,11 +17,28 @@ const isEnd = ({ type }: Part): boolean => type === "text-end" || type === "reas
 
 const halfAtEnd = (text: string): string => (text.charCodeAt(text.length - 1) & 0xfc00) === 0xd800 ? text.slice(-1) : ""
 
+const citationOf = (source: Extract<Part, { readonly type: "source" }>): Citation => ({
+  ...(source.sourceType === "url" ? { url: source.url.href } : {}),
+  ...(source.title === "" ? {} : { title: source.title })
+})
+
+/** Sources without a text are those of the last text. */
+const withSources = (message: AssistantMessage, sources: ReadonlyArray<Citation>): AssistantMessage => {
+  const last = message.content.findLastIndex((part) => part.type === "text" && part.text.trim() !== "")
+  if (sources.length === 0 || last === -1) return message
+  const content = message.content.map((part, at) =>
+    at === last && part.type === "text" ? { ...part, citations: [...part.citations ?? [], ...sources] } : part
+  )
+  return { role: "assistant", content }
+}
+
 export class AnswerParts {
   finish: Response.FinishPart | undefined
   readonly #room: number
   /** What the message is made of. The deltas of a block are joined. */
   readonly #parts: Array<Part> = []
+  /** The sources that the provider does not say a text for. */
+  readonly #sources: Array<Citation> = []
   /** The blocks that have begun and not ended. */
   readonly #open = new Set<string>()
   /** The block of the last delta. */
@@ -79,6 +96,7 @@ export class AnswerParts {
 
   #keep(part: Part): void {
     if (part.type === "tool-params-delta") return
+    if (part.type === "source") this.#sources.push(citationOf(part))
     if (part.type === "text-start" || part.type === "reasoning-start") this.#open.add(part.id)
     if (part.type === "text-end" || part.type === "reasoning-end") this.#open.delete(part.id)
     if (isDelta(part) && !this.#open.has(part.id)) {
@@ -97,7 +115,9 @@ export class AnswerParts {
 
   get message(): AssistantMessage {
     const assistant = Prompt.fromResponseParts(this.#parts).content.find((message) => message.role === "assistant")
-    return assistant === undefined ? { role: "assistant", content: [] } : fromAssistantMessage(assistant)
+    return assistant === undefined
+      ? { role: "assistant", content: [] }
+      : withSources(fromAssistantMessage(assistant), this.#sources)
   }
 }
 

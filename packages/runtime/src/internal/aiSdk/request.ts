@@ -4,6 +4,7 @@ import type {
   LanguageModelV4FilePart,
   LanguageModelV4FunctionTool,
   LanguageModelV4Message,
+  LanguageModelV4ProviderTool,
   LanguageModelV4TextPart,
   LanguageModelV4ToolChoice,
   LanguageModelV4ToolResultOutput,
@@ -24,8 +25,19 @@ export interface Target {
 }
 
 export interface RequestSettings extends ModelSettings {
+  /**
+   * Tools that the provider executes itself within an answer, as its package makes them, by the names that the model sees:
+   * `{ web_search: openai.tools.webSearch() }`. Their names are taken: an agent's tool of the same name is left out.
+   */
+  readonly providerTools?: Readonly<Record<string, ProviderTool>> | undefined
   readonly providerOptions?: SharedV4ProviderOptions | undefined
   readonly headers?: Readonly<Record<string, string>> | undefined
+}
+
+/** A tool of a provider package that the provider executes itself. */
+export interface ProviderTool {
+  readonly id: `${string}.${string}`
+  readonly args: { readonly [name: string]: unknown }
 }
 
 interface ProviderOptions {
@@ -87,13 +99,15 @@ const toMutableJson = (value: unknown): Schema.MutableJson => {
   return Schema.is(Schema.MutableJson)(json) ? json : null
 }
 
+/** Whether this model has made a part: its thinking, or a call of a tool that its provider executed. */
+const isMadeBy = ({ options }: { readonly options: Prompt.ProviderOptions }, model: string): boolean => {
+  const data = options["perennial"]
+  return isJsonObject(data) && data["model"] === model
+}
+
 /** A message is foreign if another model has thought for it. Its thinking, and the ids that refer to it, stay away. */
 const isForeign = ({ content }: Prompt.AssistantMessage, { model }: Target): boolean =>
-  content.some((part) => {
-    if (part.type !== "reasoning") return false
-    const data = part.options["perennial"]
-    return !isJsonObject(data) || data["model"] !== model
-  })
+  content.some((part) => part.type === "reasoning" && !isMadeBy(part, model))
 
 const assistantMessage = (message: Prompt.AssistantMessage, target: Target): ReadonlyArray<LanguageModelV4Message> => {
   const foreign = isForeign(message, target)
@@ -105,12 +119,22 @@ const assistantMessage = (message: Prompt.AssistantMessage, target: Target): Rea
           return foreign ? [] : [{ type: "reasoning", text: part.text, ...own(part) }]
         case "text":
           return [{ type: "text", text: part.text, ...own(part) }]
+        case "tool-result":
+          if (!isMadeBy(part, target.model)) return []
+          return [{
+            type: "tool-result",
+            toolCallId: part.id,
+            toolName: part.name,
+            output: outputOf(part),
+            ...optionsOf(part)
+          }]
         case "tool-call":
-          if (part.providerExecuted) return []
+          if (part.providerExecuted && !isMadeBy(part, target.model)) return []
           return [{
             type: "tool-call",
             toolCallId: part.id,
             toolName: part.name,
+            ...(part.providerExecuted ? { providerExecuted: true } : {}),
             // Providers accept objects only. Arguments that were cut or not JSON are texts.
             input: Predicate.isReadonlyObject(part.params) ? part.params : {},
             ...own(part)
@@ -172,6 +196,20 @@ const toTool = (tool: Tool.Any): LanguageModelV4FunctionTool => {
   }
 }
 
+/** The tools of the agent, and then those that the provider executes itself. */
+const toTools = (
+  tools: ReadonlyArray<Tool.Any>,
+  providerTools: Readonly<Record<string, ProviderTool>> = {}
+): ReadonlyArray<LanguageModelV4FunctionTool | LanguageModelV4ProviderTool> => [
+  ...tools.filter(({ name }) => !Object.hasOwn(providerTools, name)).map(toTool),
+  ...Object.entries(providerTools).map(([name, { args, id }]) => ({
+    type: "provider" as const,
+    id,
+    name,
+    args: { ...args }
+  }))
+]
+
 const reasoningOf = ({ effort, thinking }: ModelSettings): Pick<LanguageModelV4CallOptions, "reasoning"> => {
   if (thinking === "disabled") return { reasoning: "none" }
   return effort === undefined ? {} : { reasoning: effort }
@@ -196,10 +234,12 @@ export const toCallOptions = (
   form?: AnswerForm
 ): LanguageModelV4CallOptions => {
   const { headers, maxTokens, providerOptions, temperature } = settings
-  const { tools } = asked
+  const tools = toTools(asked.tools, settings.providerTools)
+  // Without tools of the agent there is nothing to choose: the provider may execute its own.
+  const choice = asked.tools.length === 0 ? "auto" : asked.toolChoice
   return {
     prompt: asked.prompt.content.flatMap((message) => toMessages(message, target)),
-    ...(tools.length === 0 ? {} : { tools: tools.map(toTool), toolChoice: toToolChoice(asked.toolChoice) }),
+    ...(tools.length === 0 ? {} : { tools: [...tools], toolChoice: toToolChoice(choice) }),
     ...toResponseFormat(asked.responseFormat, form),
     ...(maxTokens === undefined ? {} : { maxOutputTokens: maxTokens }),
     ...(temperature === undefined ? {} : { temperature }),

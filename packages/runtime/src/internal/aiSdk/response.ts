@@ -8,6 +8,7 @@ import type {
 } from "@ai-sdk/provider"
 import { Option, Schema } from "effect"
 import type { Response } from "effect/ai"
+import * as ProviderParts from "../history/providerParts.ts"
 
 interface Metadata {
   readonly metadata?: { readonly [provider: string]: Schema.Json }
@@ -23,6 +24,20 @@ const metadataOf = (part: { readonly providerMetadata?: SharedV4ProviderMetadata
   const metadata = Option.getOrUndefined(Option.flatMap(toJson(part.providerMetadata), parseMetadata))
   return metadata === undefined || Object.keys(metadata).length === 0 ? {} : { metadata }
 }
+
+const isAnnotated = Schema.is(Schema.Struct({
+  annotations: Schema.Array(
+    Schema.Struct({ url: Schema.optional(Schema.String), title: Schema.optional(Schema.String) })
+  )
+}))
+
+/** Where OpenAI says which sources a text cites. */
+const citing = ({ providerMetadata = {} }: { readonly providerMetadata?: SharedV4ProviderMetadata | undefined }) =>
+  ProviderParts.citing(
+    Object.values(providerMetadata).flatMap((data) => isAnnotated(data) ? data.annotations : []).flatMap(
+      ({ title, url }) => url === undefined ? [] : [{ url, ...(title === undefined ? {} : { title }) }]
+    )
+  )
 
 /** The model whose thinking a part is: no other model gets it back. */
 export const thinkingOf = (model: string) => ({ perennial: { model } })
@@ -53,14 +68,15 @@ export const finishPart = (finish: {
   }
 }
 
-/** Left out: sources, files that the model makes, and tools that the provider executes itself. */
+/** Left out: files that the model makes. */
 export const toStreamParts = (
   part: LanguageModelV4StreamPart,
   model: string
 ): ReadonlyArray<Response.StreamPartEncoded> => {
   switch (part.type) {
-    case "text-start":
     case "text-end":
+      return [{ type: part.type, id: part.id, metadata: { ...metadataOf(part).metadata, ...citing(part) } }]
+    case "text-start":
     case "reasoning-end":
       return [{ type: part.type, id: part.id, ...metadataOf(part) }]
     case "reasoning-start":
@@ -71,7 +87,11 @@ export const toStreamParts = (
     case "tool-input-start":
       return part.providerExecuted === true ? [] : [{ type: "tool-params-start", id: part.id, name: part.toolName }]
     case "tool-call":
-      return toolCall(part)
+      return toolCall(part, model)
+    case "tool-result":
+      return toolResult(part, model)
+    case "source":
+      return [sourcePart(part)]
     case "response-metadata":
       return [{
         type: "response-metadata",
@@ -86,15 +106,41 @@ export const toStreamParts = (
 }
 
 const toolCall = (
-  part: Extract<LanguageModelV4Content, { readonly type: "tool-call" }>
+  part: Extract<LanguageModelV4Content, { readonly type: "tool-call" }>,
+  model: string
+): ReadonlyArray<Response.ToolCallPartEncoded> => {
+  const call = { type: "tool-call", id: part.toolCallId, name: part.toolName, params: paramsOf(part.input) } as const
+  return part.providerExecuted === true
+    ? [{ ...call, providerExecuted: true, metadata: { ...metadataOf(part).metadata, ...thinkingOf(model) } }]
+    : [{ ...call, ...metadataOf(part) }]
+}
+
+/** The result of a tool that the provider executed. */
+const toolResult = (
+  part: Extract<LanguageModelV4Content, { readonly type: "tool-result" }>,
+  model: string
 ): ReadonlyArray<Response.ToolCallPartEncoded> =>
-  part.providerExecuted === true ? [] : [{
+  part.preliminary === true ? [] : [{
     type: "tool-call",
     id: part.toolCallId,
     name: part.toolName,
-    params: paramsOf(part.input),
-    ...metadataOf(part)
+    params: part.result,
+    providerExecuted: true,
+    metadata: { ...metadataOf(part).metadata, ...ProviderParts.result(model) }
   }]
+
+const sourcePart = (
+  part: Extract<LanguageModelV4Content, { readonly type: "source" }>
+): Response.UrlSourcePartEncoded | Response.DocumentSourcePartEncoded =>
+  part.sourceType === "url" && URL.canParse(part.url)
+    ? { type: "source", sourceType: "url", id: part.id, url: part.url, title: part.title ?? "" }
+    : {
+      type: "source",
+      sourceType: "document",
+      id: part.id,
+      mediaType: part.sourceType === "document" ? part.mediaType : "text/html",
+      title: part.title ?? (part.sourceType === "url" ? part.url : "")
+    }
 
 /** A part of an answer in one piece. */
 export const toParts = (part: LanguageModelV4Content, model: string): ReadonlyArray<Response.PartEncoded> => {
@@ -107,8 +153,9 @@ export const toParts = (part: LanguageModelV4Content, model: string): ReadonlyAr
         text: part.text,
         metadata: { ...metadataOf(part).metadata, ...thinkingOf(model) }
       }]
+    // Calls that the provider executed are not declared. Only streams may have them.
     case "tool-call":
-      return toolCall(part)
+      return part.providerExecuted === true ? [] : toolCall(part, model)
     default:
       return []
   }

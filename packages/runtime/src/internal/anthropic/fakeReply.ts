@@ -4,7 +4,11 @@ import type { Effect } from "effect"
 
 /** A part of an answer, or an event in the middle of it. */
 export type Action =
-  | { readonly text: ReadonlyArray<string> }
+  /** `citations` in the form of the API. */
+  | { readonly text: ReadonlyArray<string>; readonly citations?: ReadonlyArray<object> }
+  /** A call that the API executes itself, and its result, of a type such as `web_search_tool_result`. */
+  | { readonly serverToolUse: { readonly id: string; readonly name: string; readonly input: unknown } }
+  | { readonly serverToolResult: { readonly type: string; readonly tool_use_id: string; readonly content: unknown } }
   | { readonly thinking: ReadonlyArray<string>; readonly signature: string }
   | { readonly redactedThinking: string }
   | { readonly toolUse: { readonly id: string; readonly name: string; readonly input: unknown } }

@@ -4,6 +4,7 @@
  */
 import { Option, Predicate, Schema } from "effect"
 import { fileProblem, Source } from "./fakeFiles.ts"
+import * as ServerTools from "./fakeServerTools.ts"
 import { schemaProblem } from "./fakeTools.ts"
 
 const cache_control = Schema.optionalKey(Schema.Unknown)
@@ -19,12 +20,16 @@ const Block = Schema.Struct({
   content: Schema.optionalKey(Schema.Unknown),
   signature: Schema.optionalKey(Schema.String),
   data: Schema.optionalKey(Schema.String),
+  citations: Schema.optionalKey(Schema.NullOr(Schema.Array(Schema.Unknown))),
+  caller: Schema.optionalKey(Schema.Unknown),
   source: Schema.optionalKey(Source),
   cache_control
 })
 type Block = typeof Block.Type
 
 const Tool = Schema.Struct({
+  /** Of tools that the API executes itself, such as `web_search_20250305`. */
+  type: Schema.optionalKey(Schema.String),
   name: Schema.String,
   input_schema: Schema.optionalKey(Schema.Record(Schema.String, Schema.Unknown)),
   cache_control
@@ -107,9 +112,11 @@ const toolBlockProblem = (block: Block): string | undefined => {
 }
 
 const toolsProblem = ({ tools = [] }: Body): string | undefined => {
-  for (const [at, { input_schema: schema = {}, name }] of tools.entries()) {
+  for (const [at, { input_schema: schema = {}, name, type }] of tools.entries()) {
     if (!isName(name)) return `tools.${at}.name: String should match pattern '^[a-zA-Z0-9_-]{1,128}$'`
     if (tools.findIndex((tool) => tool.name === name) < at) return "tools: Tool names must be unique."
+    // Tools that the API executes itself have no schema.
+    if (type !== undefined && type !== "custom") continue
     const problem = schemaProblem(schema)
     if (problem !== undefined) return `tools.${at}.${problem}`
   }
@@ -160,7 +167,8 @@ const toolProblem = (turns: ReadonlyArray<Turn>, at: number, seen: Set<string>):
   return first !== -1 && first < last ? `messages.${at}: tool_result blocks must come first` : undefined
 }
 
-const blockProblem = (turn: Turn, at: number, { model }: Body, signedBy: SignedBy): string | undefined => {
+const blockProblem = (turn: Turn, at: number, { model }: Body, answered: Answered): string | undefined => {
+  const { signedBy } = answered
   for (const [index, block] of turn.content.entries()) {
     const path = `messages.${at}.content.${index}`
     const file = fileProblem(block)
@@ -172,7 +180,7 @@ const blockProblem = (turn: Turn, at: number, { model }: Body, signedBy: SignedB
     const signature = block.type === "redacted_thinking" ? block.data : block.signature
     const signer = signature === undefined ? undefined : signedBy.get(signature)
     if (signer !== undefined && signer !== model) return `${path}: Invalid \`signature\` in \`${block.type}\` block`
-    const tool = toolBlockProblem(block)
+    const tool = toolBlockProblem(block) ?? ServerTools.problemOf(block, answered.serverTools)
     if (tool !== undefined) return `${path}.${tool}`
   }
   return undefined
@@ -197,12 +205,13 @@ export interface Answered {
   /** Texts of answers that ended with `pause_turn`: a conversation may end with one of them. */
   readonly paused: ReadonlySet<string>
   readonly signedBy: SignedBy
+  readonly serverTools: ServerTools.Issued
 }
 
 /** Why the API would answer 400 to this body. Undefined if the API would accept it. */
 export const problemOf = (
   input: unknown,
-  { paused, signedBy }: Answered = { paused: new Set(), signedBy: new Map() }
+  answered: Answered = { paused: new Set(), signedBy: new Map(), serverTools: new Set() }
 ): string | undefined => {
   if (!isWellFormed(input)) return "The request body is not valid JSON: no low surrogate in string"
   const body = Option.getOrUndefined(Schema.decodeUnknownOption(Body)(input))
@@ -213,7 +222,7 @@ export const problemOf = (
   for (const [at, { content, role }] of body.messages.entries()) {
     const blocks = typeof content === "string" ? [{ type: "text", text: content }] : content
     const turn = { role, content: [...blocks] }
-    const problem = emptyProblem(turn, at) ?? blockProblem(turn, at, body, signedBy)
+    const problem = emptyProblem(turn, at) ?? blockProblem(turn, at, body, answered)
     if (problem !== undefined) return problem
     const last = turns.at(-1)
     if (last?.role === role) last.content.push(...blocks)
@@ -221,12 +230,13 @@ export const problemOf = (
   }
   if (turns[0]?.role !== "user") return "messages: first message must use the \"user\" role"
   const end = turns.at(-1)
-  if (end?.role === "assistant" && !paused.has(textOf(end.content))) {
+  if (end?.role === "assistant" && !answered.paused.has(textOf(end.content))) {
     return "This model does not support assistant message prefill. The conversation must end with a user message."
   }
   const seen = new Set<string>()
-  for (const at of turns.keys()) {
-    const problem = toolProblem(turns, at, seen)
+  for (const [at, turn] of turns.entries()) {
+    const problem = toolProblem(turns, at, seen) ??
+      (at === turns.length - 1 ? undefined : ServerTools.turnProblem(turn.content, at))
     if (problem !== undefined) return problem
   }
   return thinkingProblem(body, turns)

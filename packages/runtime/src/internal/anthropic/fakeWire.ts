@@ -44,8 +44,13 @@ export const wholeReply = Effect.fnUntraced(function*(
 ) {
   const message = messageStart(reply, body, requestId)
   for (const action of reply.actions) {
-    if ("text" in action) message.content.push({ type: "text", text: action.text.join(""), citations: null })
-    else if ("thinking" in action) {
+    if ("text" in action) {
+      message.content.push({ type: "text", text: action.text.join(""), citations: action.citations ?? null })
+    } else if ("serverToolUse" in action) {
+      message.content.push({ type: "server_tool_use", ...action.serverToolUse, caller: { type: "direct" } })
+    } else if ("serverToolResult" in action) {
+      message.content.push({ ...action.serverToolResult, caller: { type: "direct" } })
+    } else if ("thinking" in action) {
       message.content.push({ type: "thinking", thinking: action.thinking.join(""), signature: action.signature })
     } else if ("toolUse" in action) {
       message.content.push({ type: "tool_use", ...action.toolUse, caller: { type: "direct" } })
@@ -91,7 +96,10 @@ const blockOf = (action: Action, has: HasQuirk): BlockEvents | undefined => {
   if ("text" in action) {
     return {
       start: { type: "text", text: "", citations: null },
-      deltas: action.text.map((text) => ({ type: "text_delta", text }))
+      deltas: [
+        ...(action.citations ?? []).map((citation) => ({ type: "citations_delta", citation })),
+        ...action.text.map((text) => ({ type: "text_delta", text }))
+      ]
     }
   }
   if ("thinking" in action) {
@@ -110,6 +118,14 @@ const blockOf = (action: Action, has: HasQuirk): BlockEvents | undefined => {
     return has("no-calls")
       ? { start: { type: "text", text: "", citations: null }, deltas: [] }
       : toolBlock(action.toolUse.id, action.toolUse.name, JSON.stringify(action.toolUse.input), has)
+  }
+  if ("serverToolUse" in action) {
+    const { id, input, name } = action.serverToolUse
+    const block = toolBlock(id, name, JSON.stringify(input), () => false)
+    return { ...block, start: { type: "server_tool_use", id, name, input: {}, caller: { type: "direct" } } }
+  }
+  if ("serverToolResult" in action) {
+    return { start: { ...action.serverToolResult, caller: { type: "direct" } }, deltas: [] }
   }
   if ("cutToolUse" in action) {
     return toolBlock(action.cutToolUse.id, action.cutToolUse.name, action.cutToolUse.json, has)

@@ -3,6 +3,7 @@ import type Anthropic from "@anthropic-ai/sdk"
 import { Predicate, type Schema } from "effect"
 import type { Prompt } from "effect/ai"
 import { fileBlock } from "./files.ts"
+import * as ServerTools from "./serverTools.ts"
 
 type Block = Anthropic.ContentBlockParam
 
@@ -75,11 +76,13 @@ const assistantBlocks = (message: Prompt.AssistantMessage, { id, model, tool }: 
   message.content.flatMap((part): ReadonlyArray<Block> => {
     switch (part.type) {
       case "text":
-        return part.text.trim() === "" ? [] : [{ type: "text", text: part.text }]
+        return part.text.trim() === "" ? [] : [ServerTools.textBlock(part)]
       case "reasoning":
         return reasoningBlocks(part, model)
+      case "tool-result":
+        return ServerTools.resultBlocks(part)
       case "tool-call":
-        if (part.providerExecuted) return []
+        if (part.providerExecuted) return ServerTools.callBlocks(part)
         return [{ type: "tool_use", id: id(part.id), name: tool(part.name), input: inputOf(part.params) }]
       default:
         return []
@@ -144,5 +147,5 @@ export const toMessages = (prompt: Prompt.Prompt, model: string, tools: Readonly
         for (const block of toolBlocks(message, names.id)) turns.add("user", block)
     }
   }
-  return { system, turns: turns.all }
+  return { system, turns: ServerTools.withoutHalves(turns.all) }
 }

@@ -15,6 +15,11 @@ export interface RequestSettings extends Omit<ModelSettings, "thinking"> {
   readonly maxTokens?: number | undefined
   /** The form of the API, which has more kinds, is accepted as well. */
   readonly thinking?: ModelSettings["thinking"] | Anthropic.ThinkingConfigParam
+  /**
+   * Tools that the API executes itself within an answer, such as `{ type: "web_search_20250305", name: "web_search" }`. Their
+   * names are taken: an agent's tool of the same name is left out.
+   */
+  readonly serverTools?: ReadonlyArray<Anthropic.ToolUnion> | undefined
   /** 5 minutes by default. */
   readonly promptCache?: "5m" | "1h" | false | undefined
 }
@@ -71,7 +76,7 @@ export const toRequest = (
     readonly form?: AnswerForm | undefined
   } = {}
 ): BuiltRequest => {
-  const { leftOut, sent, tools } = toTools(options.tools, refused)
+  const { leftOut, sent, tools } = toTools(options.tools, refused, settings.serverTools)
   const { system, turns } = toMessages(options.prompt, settings.model, tools.map((tool) => tool.name))
   const lastSystem = system.at(-1)
   const cache = settings.promptCache === false
@@ -81,7 +86,8 @@ export const toRequest = (
   if (lastSystem !== undefined) system[system.length - 1] = { ...lastSystem, ...cache }
   const wanted = settings.thinking === undefined ? undefined : toThinking(settings.thinking)
   const thinking = wanted?.type !== "enabled" || mayThink(turns) ? wanted : { type: "disabled" as const }
-  const choice = toToolChoice(options.toolChoice)
+  // Without tools of the agent there is nothing to choose: the API may execute its own.
+  const choice = toToolChoice(options.tools.length === 0 ? "auto" : options.toolChoice)
   const isForced = choice.type === "any" || choice.type === "tool"
   const toolChoice = isForced && !mayForce(thinking) ? { type: "auto" as const } : choice
   const output = toOutputConfig(settings, options.responseFormat, form)

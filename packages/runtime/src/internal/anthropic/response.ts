@@ -3,6 +3,7 @@ import type Anthropic from "@anthropic-ai/sdk"
 import { Option, Schema } from "effect"
 import type { Response } from "effect/ai"
 import * as ModelError from "../../ModelError.ts"
+import * as ServerTools from "./serverTools.ts"
 
 const finishReasons: Record<Anthropic.StopReason, Response.FinishReason> = {
   end_turn: "stop",
@@ -65,9 +66,16 @@ const finishPart = (tokens: Tokens, stop: Stop): Response.FinishPartEncoded => (
 })
 
 type OpenBlock =
-  | { readonly kind: "text"; readonly id: string }
+  | { readonly kind: "text"; readonly id: string; readonly citations: Array<object> }
   | { readonly kind: "reasoning"; readonly id: string; signature: string }
-  | { readonly kind: "tool"; readonly id: string; readonly name: string; json: string; readonly input: unknown }
+  | {
+    readonly kind: "tool" | "server-tool"
+    readonly id: string
+    readonly name: string
+    json: string
+    readonly input: unknown
+    readonly caller: unknown
+  }
 
 const parseJson = Schema.decodeOption(Schema.fromJsonString(Schema.Unknown))
 
@@ -75,7 +83,7 @@ const parseJson = Schema.decodeOption(Schema.fromJsonString(Schema.Unknown))
  * The arguments of a call. JSON that `max_tokens` has cut is passed on as a string, which the schema of the parameters
  * refuses. Some servers send the arguments with the start of the block, as JSON in a string, or behind an empty object.
  */
-const paramsOf = ({ input, json }: Extract<OpenBlock, { readonly kind: "tool" }>): unknown => {
+const paramsOf = ({ input, json }: Extract<OpenBlock, { readonly json: string }>): unknown => {
   if (json === "") return typeof input === "string" ? Option.getOrElse(parseJson(input), () => input) : input ?? {}
   const behindEmpty = () => json.startsWith("{}") ? parseJson(json.slice(2)) : Option.none()
   return Option.getOrElse(Option.orElse(parseJson(json), behindEmpty), () => json)
@@ -91,6 +99,10 @@ interface StartedBlock {
   readonly id?: string | null
   readonly name?: string | null
   readonly input?: unknown
+  readonly caller?: unknown
+  readonly tool_use_id?: string | null
+  readonly content?: unknown
+  readonly citations?: ReadonlyArray<object> | null
 }
 
 type Parts = ReadonlyArray<Response.StreamPartEncoded>
@@ -114,6 +126,8 @@ export class ResponseDecoder {
   private readonly blocks = new Map<number, OpenBlock>()
   private readonly tokens = noTokens()
   private stop: Stop = {}
+  /** The names of the tools that the API executes, by their calls. */
+  private readonly serverTools = new Map<string, string>()
   /** How many blocks have begun. The numbers of the server need not be different. */
   private started = 0
 
@@ -176,10 +190,15 @@ export class ResponseDecoder {
       case "signature_delta":
         if (block?.kind === "reasoning") block.signature += delta.signature
         return []
+      case "citations_delta":
+        if (block?.kind === "text") block.citations.push(delta.citation)
+        return []
       case "input_json_delta":
-        if (block?.kind !== "tool" || !delta.partial_json) return []
+        if ((block?.kind !== "tool" && block?.kind !== "server-tool") || !delta.partial_json) return []
         block.json += delta.partial_json
-        return [{ type: "tool-params-delta", id: block.id, delta: delta.partial_json }]
+        return block.kind === "server-tool"
+          ? []
+          : [{ type: "tool-params-delta", id: block.id, delta: delta.partial_json }]
       default:
         return []
     }
@@ -187,7 +206,7 @@ export class ResponseDecoder {
 
   private text(index: number, delta: string | null | undefined): Parts {
     const block = this.blocks.get(index)
-    if (!delta || block === undefined || block.kind === "tool") return []
+    if (!delta || (block?.kind !== "text" && block?.kind !== "reasoning")) return []
     return [{ type: block.kind === "text" ? "text-delta" : "reasoning-delta", id: block.id, delta }]
   }
 
@@ -196,7 +215,7 @@ export class ResponseDecoder {
     const id = String(this.started++)
     switch (content.type) {
       case "text":
-        this.blocks.set(index, { kind: "text", id })
+        this.blocks.set(index, { kind: "text", id, citations: [...content.citations ?? []] })
         return [...before, { type: "text-start", id }, ...this.text(index, content.text)]
       case "thinking":
         this.blocks.set(index, { kind: "reasoning", id, signature: content.signature ?? "" })
@@ -207,11 +226,19 @@ export class ResponseDecoder {
       }
       case "tool_use": {
         const tool = { id: content.id ?? "", name: content.name ?? "" }
-        this.blocks.set(index, { kind: "tool", ...tool, json: "", input: content.input })
+        this.blocks.set(index, { kind: "tool", ...tool, json: "", input: content.input, caller: undefined })
         return [...before, { type: "tool-params-start", ...tool }]
       }
-      default:
+      case "server_tool_use": {
+        const tool = { id: content.id ?? "", name: content.name ?? "", caller: content.caller }
+        this.serverTools.set(tool.id, tool.name)
+        this.blocks.set(index, { kind: "server-tool", ...tool, json: "", input: content.input })
         return before
+      }
+      default:
+        return ServerTools.isResult(content)
+          ? [...before, ServerTools.resultPart(content, (id) => this.serverTools.get(id))]
+          : before
     }
   }
 
@@ -220,7 +247,7 @@ export class ResponseDecoder {
     this.blocks.delete(index)
     switch (block?.kind) {
       case "text":
-        return [{ type: "text-end", id: block.id }]
+        return [{ type: "text-end", id: block.id, metadata: ServerTools.citing(block.citations) }]
       case "reasoning":
         return [{
           type: "reasoning-end",
@@ -232,6 +259,8 @@ export class ResponseDecoder {
           { type: "tool-params-end", id: block.id },
           { type: "tool-call", id: block.id, name: block.name, params: paramsOf(block) }
         ]
+      case "server-tool":
+        return [ServerTools.callPart({ ...block, input: paramsOf(block) })]
       default:
         return []
     }
@@ -241,7 +270,7 @@ export class ResponseDecoder {
 const partOf = (block: Anthropic.ContentBlock, model: string): ReadonlyArray<Response.PartEncoded> => {
   switch (block.type) {
     case "text":
-      return [{ type: "text", text: block.text }]
+      return [{ type: "text", text: block.text, metadata: ServerTools.citing(block.citations ?? []) }]
     case "thinking":
       return [{
         type: "reasoning",
@@ -252,6 +281,7 @@ const partOf = (block: Anthropic.ContentBlock, model: string): ReadonlyArray<Res
       return [{ type: "reasoning", text: "", metadata: { anthropic: { redactedData: block.data, model } } }]
     case "tool_use":
       return [{ type: "tool-call", id: block.id, name: block.name, params: block.input }]
+    // Calls that the API executed, and their results, are not declared. Only streams may have such parts.
     default:
       return []
   }

@@ -52,14 +52,20 @@ const problemOf = ({ input_schema: schema, name }: Anthropic.Tool): string | und
 }
 
 export interface SentTools {
-  readonly tools: ReadonlyArray<Anthropic.Tool>
-  /** The tools that were sent, in the order in which they are sent. */
+  /** The tools of the agent, and then those that the API executes itself. */
+  readonly tools: ReadonlyArray<Anthropic.ToolUnion & { readonly name: string }>
+  /** The tools of the agent that were sent, in the order in which they are sent. */
   readonly sent: ReadonlyArray<Tool.Any>
   readonly leftOut: ReadonlyArray<LeftOut>
 }
 
 /** `refused` are tools that the API has refused before, and what it said. */
-export const toTools = (all: ReadonlyArray<Tool.Any>, refused: WeakMap<Tool.Any, string>): SentTools => {
+export const toTools = (
+  all: ReadonlyArray<Tool.Any>,
+  refused: WeakMap<Tool.Any, string>,
+  serverTools: ReadonlyArray<Anthropic.ToolUnion> = []
+): SentTools => {
+  const named = serverTools.filter((tool) => "name" in tool)
   const tools = new Map<string, readonly [wire: Anthropic.Tool, tool: Tool.Any]>()
   const leftOut: Array<LeftOut> = []
   for (const tool of all) {
@@ -67,12 +73,12 @@ export const toTools = (all: ReadonlyArray<Tool.Any>, refused: WeakMap<Tool.Any,
     const wire = Result.try(() => toTool(tool))
     const why = refused.get(tool) ??
       (Result.isFailure(wire) ? "its parameters have no JSON schema" : problemOf(wire.success)) ??
-      (tools.has(name) ? "another one has the same name" : undefined)
+      (tools.has(name) || named.some((other) => other.name === name) ? "another one has the same name" : undefined)
     if (why === undefined && Result.isSuccess(wire)) tools.set(name, [wire.success, tool])
     else if (why !== undefined) leftOut.push({ name, why })
   }
   const accepted = [...tools.values()]
-  return { tools: accepted.map(([wire]) => wire), sent: accepted.map(([, tool]) => tool), leftOut }
+  return { tools: [...accepted.map(([wire]) => wire), ...named], sent: accepted.map(([, tool]) => tool), leftOut }
 }
 
 export const toToolChoice = (choice: LanguageModel.ProviderOptions["toolChoice"]): Anthropic.ToolChoice => {

@@ -117,11 +117,24 @@ const usageFields = ({ usage }: Answer, body: unknown) => {
   }
 }
 
+/** What a search of the API has found comes with the end of the answer. */
+const groundingOf = ({ actions }: Answer) => {
+  const searches = actions.flatMap((action) => "search" in action ? [action.search] : [])
+  return searches.length === 0 ? {} : {
+    groundingMetadata: {
+      webSearchQueries: searches.map(({ query }) => query),
+      groundingChunks: searches.flatMap(({ sources }) =>
+        sources.map(({ title, url }) => ({ web: { uri: url, title } }))
+      )
+    }
+  }
+}
+
 const contentOf = (parts: ReadonlyArray<Part>) => ({ index: 0, content: { role: "model", parts } })
 
 export const whole = (answer: Answer, body: unknown, responseId: string) => ({
   responseId,
-  candidates: [{ ...contentOf(allParts(answer)), finishReason: finishOf(answer) }],
+  candidates: [{ ...contentOf(allParts(answer)), finishReason: finishOf(answer), ...groundingOf(answer) }],
   usageMetadata: usageFields(answer, body)
 })
 
@@ -134,6 +147,6 @@ export const steps = (answer: Answer, body: unknown, responseId: string): Readon
     else if ("fail" in action) return [...out, { end: event({ error: errors[action.fail] }) }]
     else if ("run" in action || "drip" in action || "cut" in action || "hang" in action) out.push(action)
   }
-  const end = { candidates: [{ ...contentOf([]), finishReason: finishOf(answer) }] }
+  const end = { candidates: [{ ...contentOf([]), finishReason: finishOf(answer), ...groundingOf(answer) }] }
   return [...out, { end: event({ responseId, ...end, usageMetadata: usageFields(answer, body) }) }]
 }

@@ -1,6 +1,6 @@
 /** A history made small enough for the context window of a model. */
 import * as ContentBounds from "@perennial/domain/ContentBounds"
-import type { Message } from "@perennial/domain/Message"
+import type { AssistantMessage, Message } from "@perennial/domain/Message"
 import type { Schema } from "effect"
 import { inBlocks } from "./blocks.ts"
 import { estimateTextTokens, estimateTokens } from "./tokens.ts"
@@ -19,8 +19,22 @@ const changeResults = (message: Message, change: (result: Schema.Json) => Schema
 
 const removed = "[old result removed]"
 
+/** Results of the provider's own tools cannot be shortened, and a text cites what they say: the text alone stays. */
+const withoutProviderTools = (message: Message): Message => {
+  if (message.role !== "assistant" || !message.content.some(({ type }) => type === "provider_tool_result")) {
+    return message
+  }
+  const content = message.content.flatMap((part): AssistantMessage["content"] => {
+    if (part.type === "provider_tool_call" || part.type === "provider_tool_result") return []
+    return part.type === "text" ? [{ type: "text", text: part.text }] : [part]
+  })
+  return { role: "assistant", content }
+}
+
 const withoutResults = (message: Message): Message =>
-  changeResults(message, (result) => jsonOf(result).length > removed.length ? removed : result)
+  withoutProviderTools(
+    changeResults(message, (result) => jsonOf(result).length > removed.length ? removed : result)
+  )
 
 /** Groups messages into turns, each beginning with a user's message: the only places where a history can be cut. */
 const turnsOf = (messages: ReadonlyArray<Message>): Array<ReadonlyArray<Message>> => {

@@ -4,6 +4,7 @@ import type { Decision } from "@perennial/domain/Decision"
 import type { AssistantMessage, Message, ToolResultPart, UnknownPart, UserMessage } from "@perennial/domain/Message"
 import { Option, Schema } from "effect"
 import { Prompt } from "effect/ai"
+import * as ProviderParts from "./providerParts.ts"
 
 const options = (part: { readonly providerData?: { readonly [key: string]: Schema.Json } }): Prompt.ProviderOptions =>
   part.providerData ?? {}
@@ -54,6 +55,23 @@ const assistantPart = (
         providerExecuted: false,
         options: options(part)
       })
+    case "provider_tool_call":
+      return Prompt.toolCallPart({
+        id: part.toolCallId,
+        name: part.tool,
+        params: part.args,
+        providerExecuted: true,
+        options: options(part)
+      })
+    case "provider_tool_result":
+      return Prompt.toolResultPart({
+        id: part.toolCallId,
+        name: part.tool,
+        result: part.result,
+        isFailure: false,
+        providerExecuted: true,
+        options: options(part)
+      })
   }
 }
 
@@ -101,7 +119,7 @@ export const toPromptMessage = (message: Message): Prompt.Message => {
 }
 
 /**
- * A message of the model in its stored form. Parts of tools that the provider executes itself are left out.
+ * A message of the model in its stored form.
  *
  * @since 0.1.0
  * @category conversions
@@ -110,12 +128,26 @@ export const fromAssistantMessage = (message: Prompt.AssistantMessage): Assistan
   const content: Array<AssistantMessage["content"][number]> = []
   for (const part of message.content) {
     switch (part.type) {
-      case "text":
+      case "text": {
+        const { citations, options } = ProviderParts.citationsOf(part)
+        content.push({ type: "text", text: part.text, ...citations, ...providerData(options) })
+        break
+      }
       case "reasoning":
         content.push({ type: part.type, text: part.text, ...providerData(part.options) })
         break
       case "tool-call":
-        if (part.providerExecuted) break
+        if (part.providerExecuted) {
+          const { isResult, options } = ProviderParts.kindOf(part)
+          const value = part.params as Schema.Json | null | undefined ?? null
+          const call = { toolCallId: part.id, tool: part.name, ...providerData(options) }
+          content.push(
+            isResult
+              ? { type: "provider_tool_result", ...call, result: value }
+              : { type: "provider_tool_call", ...call, args: value }
+          )
+          break
+        }
         content.push({
           type: "tool_call",
           toolCallId: part.id,

@@ -2,7 +2,7 @@
 // A test is an entry point.
 // @effect-diagnostics strictEffectProvide:off
 import { assert } from "@effect/vitest"
-import type { UserMessage } from "@perennial/domain/Message"
+import { citations, type UserMessage } from "@perennial/domain/Message"
 import type { StoredEvent } from "@perennial/domain/TaskEvent"
 import { TaskManager } from "@perennial/domain/TaskManager"
 import { Effect, Fiber, Layer, Logger, Schema, Stream } from "effect"
@@ -111,6 +111,25 @@ export const agentTests: ReadonlyArray<ContractTest> = [
         assert.match(bodyOf(second), /state-1|Oslo\?/)
         assert.strictEqual((yield* api.requests).length, 3)
         assert.isDefined(third)
+      })
+  }),
+  contractTest({
+    name: "a search that the provider executes has its sources in the message, and the API accepts it in the next turn",
+    needs: "search",
+    body: (underTest) =>
+      Effect.gen(function*() {
+        const { api } = underTest
+        const { layer } = systemOf(underTest)
+        const sources = [{ url: "https://example.com/a", title: "A" }]
+        yield* api.push(
+          { actions: [{ search: { query: "Oslo", sources } }, { text: ["It ", "rains."], citations: sources }] },
+          { actions: [{ text: ["Bye."] }] }
+        )
+        const [first = [], second = []] = yield* Effect.provide(Effect.all([run(), run("again")]), layer)
+        assert.deepStrictEqual([typesOf(first), typesOf(second)], [["message", "done"], ["message", "done"]])
+        const message = first.flatMap(({ event }) => event.type === "message" ? [event.message] : [])[0]
+        const cited = message === undefined ? [] : citations(message)
+        assert.deepStrictEqual(cited.map(({ title, url }) => ({ url, title })), sources)
       })
   }),
   contractTest({

@@ -13,7 +13,7 @@ type Body<E> = (underTest: UnderTest) => Effect.Effect<void, E, LanguageModel.La
 export interface ContractTest {
   readonly name: string
   /** The test is left out for a provider without this. */
-  readonly needs?: "reasoning" | "keep-alives"
+  readonly needs?: "reasoning" | "keep-alives" | "search"
   readonly clock?: "test"
   readonly body: Body<never>
 }

@@ -6,13 +6,21 @@ import { callOf, streamError, usageOf } from "./fakeWire.ts"
 /** An item of an answer. */
 export interface Item {
   readonly id: string
-  readonly type: "reasoning" | "function_call" | "message"
+  readonly type: "reasoning" | "function_call" | "message" | "web_search_call"
   readonly [field: string]: unknown
 }
 
+const annotationsOf = ({ citations = [], text }: Extract<Action, { readonly text: unknown }>) =>
+  citations.map((citation) => ({
+    type: "url_citation",
+    start_index: 0,
+    end_index: text.join("").length,
+    ...citation
+  }))
+
 const itemOf = (action: Action, id: string): Item | undefined => {
   if ("text" in action) {
-    const content = [{ type: "output_text", text: action.text.join(""), annotations: [] }]
+    const content = [{ type: "output_text", text: action.text.join(""), annotations: annotationsOf(action) }]
     return { id: `msg_${id}`, type: "message", role: "assistant", status: "completed", content }
   }
   if ("reasoning" in action) {
@@ -21,6 +29,16 @@ const itemOf = (action: Action, id: string): Item | undefined => {
       type: "reasoning",
       encrypted_content: action.state ?? `encrypted_${id}`,
       summary: action.reasoning.length === 0 ? [] : [{ type: "summary_text", text: action.reasoning.join("") }]
+    }
+  }
+  if ("search" in action) {
+    const { query, sources } = action.search
+    const found = sources.map(({ url }) => ({ type: "url", url }))
+    return {
+      id: `ws_${id}`,
+      type: "web_search_call",
+      status: "completed",
+      action: { type: "search", query, sources: found }
     }
   }
   const call = callOf(action)
@@ -94,11 +112,21 @@ export const steps = (answer: Answer, context: Context): ReadonlyArray<Step> => 
       ? { ...item, encrypted_content: "begun", summary: [] }
       : item.type === "message"
       ? { ...item, status: "in_progress", content: [] }
+      : item.type === "web_search_call"
+      ? { ...item, status: "in_progress" }
       : { ...item, status: "in_progress", arguments: "" }
     write("response.output_item.added", { output_index: at, item: begun })
     if ("text" in action) {
       for (const delta of action.text) {
         piece("response.output_text.delta", { ...place, content_index: 0, delta, logprobs: [] })
+      }
+      for (const [index, annotation] of annotationsOf(action).entries()) {
+        write("response.output_text.annotation.added", {
+          ...place,
+          content_index: 0,
+          annotation_index: index,
+          annotation
+        })
       }
     } else if ("reasoning" in action && action.reasoning.length > 0) {
       const part = { ...place, summary_index: 0, part: { type: "summary_text", text: "" } }

@@ -23,7 +23,10 @@ const ResponsesBody = Schema.Struct({
   input: Schema.NonEmptyArray(Item),
   stream: Schema.optionalKey(Schema.Boolean),
   store: Schema.optionalKey(Schema.NullOr(Schema.Boolean)),
-  tools: Schema.optionalKey(Schema.Array(Schema.Struct({ name: Schema.optionalKey(Schema.String) })))
+  /** Tools that the API executes itself have no name. */
+  tools: Schema.optionalKey(
+    Schema.Array(Schema.Struct({ type: Schema.String, name: Schema.optionalKey(Schema.String) }))
+  )
 })
 
 /** What the Responses API knows of its earlier answers. */
@@ -62,7 +65,8 @@ const reasoningProblem = (
   }
   if (issued.models.get(content) !== model) return `The encrypted content for item ${id} could not be verified.`
   const next = items[at + 1]
-  return next?.type === "reasoning" || next?.type === "function_call" || next?.role === "assistant"
+  return next?.type === "reasoning" || next?.type === "web_search_call" || next?.type === "function_call" ||
+      next?.role === "assistant"
     ? undefined
     : `Item '${id}' of type 'reasoning' was provided without its required following item.`
 }
@@ -86,7 +90,7 @@ const callProblem = (items: ReadonlyArray<Item>, at: number): string | undefined
 export const checkResponses = (input: unknown, issued: Issued) => {
   const body = Option.getOrUndefined(Schema.decodeUnknownOption(ResponsesBody)(input))
   if (body === undefined) return "Missing required parameter: 'model' or 'input'."
-  const wrong = nameProblem((body.tools ?? []).map(({ name = "" }) => name))
+  const wrong = nameProblem((body.tools ?? []).flatMap(({ name, type }) => type === "function" ? [name ?? ""] : []))
   if (wrong !== undefined) return wrong
   for (const [at, item] of body.input.entries()) {
     if (item.type === "item_reference" && !issued.stored.has(item.id ?? "")) {
