@@ -9,7 +9,13 @@ import type { StoredEvent, TaskEvent } from "@perennial/domain/TaskEvent"
 import * as Usage from "@perennial/domain/Usage"
 import * as TaskStream from "@perennial/http/faces/a2a/TaskStream"
 import type * as TaskUpdates from "@perennial/http/faces/a2a/TaskUpdates"
+import * as AgUiEvents from "@perennial/http/faces/ag-ui/AgUiEvents"
+import * as AgUiRun from "@perennial/http/faces/ag-ui/AgUiRun"
 import * as UiResponse from "@perennial/http/faces/ai-sdk/UiResponse"
+import * as RunEvents from "@perennial/http/faces/langgraph/RunEvents"
+import * as RunState from "@perennial/http/faces/langgraph/RunState"
+import * as McpCall from "@perennial/http/faces/mcp/McpCall"
+import * as McpMessages from "@perennial/http/faces/mcp/McpMessages"
 import * as ResponseEvents from "@perennial/http/faces/openai/ResponseEvents"
 import * as ResponseState from "@perennial/http/faces/openai/ResponseState"
 
@@ -37,51 +43,100 @@ const makeLog = (): ReadonlyArray<StoredEvent> => {
   return events.map((event, i) => ({ seq: i + 1, at: 1_767_268_800_000 + i, event }))
 }
 
-const head = { ...task, model: "a", after: 0, previousResponseId: null, background: true, metadata: {} }
-
-const a2aHead = { taskId: task.taskId, contextId: task.conversationId, metadata: {}, input: undefined }
-
-const a2a = (frame: (update: TaskUpdates.Update) => string) => (log: ReadonlyArray<StoredEvent>) => {
-  let progress = TaskStream.unbegun
-  return log.map((stored) => {
-    const made = TaskStream.follow(a2aHead, { after: 1, purpose: "message" }, progress, stored)
-    progress = made.progress
-    return made.updates.map((update) => frame(update)).join("")
-  })
+interface Stepped<State> {
+  readonly state: State
+  readonly text: string
 }
 
-const wires: { readonly [name: string]: (log: ReadonlyArray<StoredEvent>) => ReadonlyArray<string> } = {
-  Perennial: (log) =>
-    log.map(({ at, event, seq }) => `id: ${seq}\ndata: ${JSON.stringify({ ...toRaw(event), at })}\n\n`),
-  "AI SDK": (log) => {
-    let response = UiResponse.initial
-    return log.map((stored) => {
-      const made = UiResponse.step(response, stored, { messageId: task.taskId, after: 0 })
-      response = made.response
-      return made.chunks.map((chunk) => `data: ${JSON.stringify(chunk)}\n\n`).join("")
+/** The texts of a fold, one for each event. */
+const folded = <State>(initial: State, step: (state: State, stored: StoredEvent) => Stepped<State>) => {
+  let state = initial
+  return (stored: StoredEvent): string => {
+    const made = step(state, stored)
+    state = made.state
+    return made.text
+  }
+}
+
+const data = (value: unknown): string => `data: ${JSON.stringify(value)}\n\n`
+
+const response = { ...task, model: "a", after: 0, previousResponseId: null, background: true, metadata: {} }
+const run = { taskId: task.taskId, threadId: "c1", runId: "r1", after: 0, messages: [], stale: [] }
+const card = { taskId: task.taskId, contextId: task.conversationId, metadata: {}, input: undefined }
+const range = {
+  taskId: task.taskId,
+  threadId: "c1",
+  after: 0,
+  through: 0,
+  modes: new Set(["messages-tuple"] as const)
+}
+const call = {
+  id: 1,
+  taskId: task.taskId,
+  after: 0,
+  progressToken: 1,
+  asks: "never",
+  modern: false,
+  ofTask: false,
+  primed: true
+} as const
+const callId = McpCall.streamId(call)
+
+const a2a = (frame: (update: TaskUpdates.Update) => string) => () =>
+  folded(TaskStream.unbegun, (before, stored) => {
+    const { progress, updates } = TaskStream.follow(card, { after: 1, purpose: "message" }, before, stored)
+    return { state: progress, text: updates.map((update) => frame(update)).join("") }
+  })
+
+/** Each a new reader. */
+const readers: { readonly [name: string]: () => (stored: StoredEvent) => string } = {
+  Perennial: () => ({ at, event, seq }) => `id: ${seq}\n${data({ ...toRaw(event), at })}`,
+  "AI SDK": () =>
+    folded(UiResponse.initial, (state, stored) => {
+      const made = UiResponse.step(state, stored, { messageId: task.taskId, after: 0 })
+      return { state: made.response, text: made.chunks.map(data).join("") }
+    }),
+  OpenAI: () =>
+    folded(ResponseState.initial, (before, stored) => {
+      const { events, state } = ResponseEvents.step(response, before, stored)
+      return { state, text: events.map((event) => `event: ${event.type}\n${data(event)}`).join("") }
+    }),
+  "AG-UI": () =>
+    folded(AgUiRun.initial, (before, stored) => {
+      const { events, state } = AgUiEvents.step(run, before, stored)
+      return { state, text: events.map(data).join("") }
+    }),
+  "A2A, JSON-RPC": a2a((result) => data({ jsonrpc: "2.0", id: 1, result })),
+  "A2A, HTTP+JSON": a2a(data),
+  "LangGraph, `messages-tuple`": () =>
+    folded(RunState.initial, (before, stored) => {
+      const { frames, state } = RunEvents.step(range, before, stored)
+      return {
+        state,
+        text: frames.map((frame) => `id: ${frame.id}\nevent: ${frame.event}\n${data(frame.data)}`).join("")
+      }
+    }),
+  "MCP, with progress": () =>
+    folded(McpCall.initial, (before, stored) => {
+      const { messages, state } = McpMessages.step(call, before, stored)
+      return {
+        state,
+        text: messages.map((message, i) => `id: ${callId}.${before.count + i}\n${data(message)}`).join("")
+      }
     })
-  },
-  OpenAI: (log) => {
-    let state = ResponseState.initial
-    return log.map((stored) => {
-      const made = ResponseEvents.step(head, state, stored)
-      state = made.state
-      return made.events.map((event) => `event: ${event.type}\ndata: ${JSON.stringify(event)}\n\n`).join("")
-    })
-  },
-  "A2A, JSON-RPC": a2a((result) => `data: ${JSON.stringify({ jsonrpc: "2.0", id: 1, result })}\n\n`),
-  "A2A, HTTP+JSON": a2a((update) => `data: ${JSON.stringify(update)}\n\n`)
 }
 
 const utf8 = new TextEncoder()
 
-const measure = (wire: (log: ReadonlyArray<StoredEvent>) => ReadonlyArray<string>) => {
-  const bytes = wire(makeLog()).slice(2, 2 + deltas).reduce((sum, text) => sum + utf8.encode(text).length, 0) / deltas
+const measure = (reader: () => (stored: StoredEvent) => string) => {
+  const frames = makeLog().map(reader()).slice(2, 2 + deltas)
+  const bytes = frames.reduce((sum, text) => sum + utf8.encode(text).length, 0) / deltas
   const micros: Array<number> = []
   for (let round = 0; round < 30; round++) {
     const log = makeLog()
     const { system, user } = process.cpuUsage()
-    for (const text of wire(log)) utf8.encode(text)
+    const read = reader()
+    for (const stored of log) utf8.encode(read(stored))
     const spent = process.cpuUsage({ system, user })
     micros.push((spent.user + spent.system) / deltas)
   }
@@ -90,7 +145,7 @@ const measure = (wire: (log: ReadonlyArray<StoredEvent>) => ReadonlyArray<string
 }
 
 console.log("| stream | bytes per delta | CPU per delta |\n| --- | --- | --- |")
-for (const [name, wire] of Object.entries(wires)) {
-  const { bytes, median } = measure(wire)
+for (const [name, reader] of Object.entries(readers)) {
+  const { bytes, median } = measure(reader)
   console.log(`| ${name} | ${bytes.toFixed(0)} | ${median.toFixed(1)} µs |`)
 }

@@ -13,11 +13,9 @@ describe("an attacker who knows every id, cursor and key of another user", () =>
           assert.deepStrictEqual(report.findings, [])
           assert.isTrue(report.intact)
           assert.containsAllKeys(Object.fromEntries(report.statuses), ["200", "201", "400", "401", "403", "404", "405"])
-          for (
-            const path of ["/tasks", "/chat", "/conversations", "/webhooks", "/feed", "/users", "/operator", "/a2a"]
-          ) {
-            assert.isAbove(report.operations.get(path) ?? 0, 0, path)
-          }
+          const api = ["/tasks", "/chat", "/conversations", "/webhooks", "/feed", "/users", "/operator"]
+          const faces = ["/ai-sdk", "/v1", "/ag-ui", "/a2a", "/threads", "/runs", "/assistants", "/mcp"]
+          for (const path of [...api, ...faces]) assert.isAbove(report.operations.get(path) ?? 0, 0, path)
         })
     )
   }

@@ -3,6 +3,7 @@
  * new endpoint is attacked as soon as it is documented.
  */
 import type { Dice } from "../worlds/dice.ts"
+import { fitting } from "./fitting.ts"
 import type { Json, Sent } from "./server.ts"
 import type { Known } from "./victim.ts"
 
@@ -91,43 +92,6 @@ const a2aMethods = [
   "DeleteTaskPushNotificationConfig"
 ] as const
 
-/** What a parameter of a name usually has. */
-const fitting = (known: Known, name: string, path: string): ReadonlyArray<string> => {
-  switch (name) {
-    case "id":
-      return path.startsWith("/conversations")
-        ? known.conversations
-        : path.startsWith("/webhooks")
-        ? known.webhooks
-        : known.tasks
-    case "conversationId":
-      return known.conversations
-    case "toolCallId":
-      return known.calls
-    case "taskId":
-      return known.tasks
-    case "replaces":
-      return known.messages
-    case "userId":
-    case "owner":
-      return ["victim"]
-    case "agentId":
-      return ["echo"]
-    case "before":
-    case "after":
-      return [...known.cursors, ...known.messages, ...known.tasks, "0", "1"]
-    case "last-event-id":
-    case "limit":
-      return ["0", "1", "2", "100"]
-    case "status":
-      return ["queued", "running", "completed", "cancelled"]
-    case "idempotency-key":
-      return known.keys
-    default:
-      return []
-  }
-}
-
 export class Attacker {
   readonly #dice: Dice
   readonly #operations: ReadonlyArray<Operation>
@@ -200,10 +164,34 @@ export class Attacker {
     return { ...example, method: this.#dice.pick(a2aMethods), params }
   }
 
+  /** The fields of a value, also the inner ones, some of them with what they have of the victim, or with nonsense. */
+  #vary(value: unknown, path: string): unknown {
+    if (Array.isArray(value)) return value.map((one) => this.#vary(one, path))
+    if (typeof value !== "object" || value === null) return value
+    const varied = Object.entries(value).map(([name, inner]) => {
+      if (this.#dice.chance(0.03)) return [name, this.#dice.pick<unknown>([null, [], {}, 1, "", true])]
+      if (typeof inner === "string" && fitting(this.#victim, name, path).length > 0 && this.#dice.chance(0.3)) {
+        return [name, this.#value(name, path)]
+      }
+      return [name, this.#vary(inner, path)]
+    })
+    return Object.fromEntries(varied)
+  }
+
+  /** Parameters that another method of MCP has. */
+  #params(params: object): object {
+    const named = ["id", "taskId", "requestState"].flatMap((name) =>
+      this.#dice.chance(0.4) ? [[name, this.#value("taskId", "")]] : []
+    )
+    return { ...params, ...Object.fromEntries(named) }
+  }
+
   /** A body like the example, with fields of the victim, and fields that only a weak server reads. */
-  #body(example: Json): string {
-    const isCall = example["method"] === "SendMessage" && this.#dice.chance(0.9)
-    const body: Record<string, unknown> = { ...(isCall ? this.#a2aCall(example) : example) }
+  #body(example: Json, path: string): string {
+    const isA2a = example["method"] === "SendMessage" && this.#dice.chance(0.9)
+    const body: Record<string, unknown> = Object(this.#vary(isA2a ? this.#a2aCall(example) : example, path))
+    const { params } = body
+    if (path === "/mcp" && typeof params === "object" && params !== null) body["params"] = this.#params(params)
     for (const field of ["conversationId", "taskId", "replaces", "userId", "owner", "agentId", "metadata", "after"]) {
       if (!this.#dice.chance(0.15)) continue
       const value = field === "replaces" ? this.#from(this.#victim.messages) : this.#value(field, "")
@@ -243,7 +231,7 @@ export class Attacker {
       headers["accept"] = this.#dice.pick(["application/json", "text/event-stream", "*/*", "text/html"])
     }
     const chosen = this.#dice.chance(0.03) ? this.#dice.pick(["PUT", "HEAD", "OPTIONS", "PATCH", "DELETE"]) : method
-    const body = example === undefined || chosen === "GET" || chosen === "HEAD" ? undefined : this.#body(example)
+    const body = example === undefined || chosen === "GET" || chosen === "HEAD" ? undefined : this.#body(example, path)
     if (body !== undefined) headers["content-type"] = this.#dice.chance(0.97) ? "application/json" : "text/plain"
     const search = [...query, ...credential].join("&")
     return {

@@ -1,5 +1,6 @@
 /**
- * The complete server as one function, without a socket: memory or SQLite, users with tokens, webhooks, export and deletion.
+ * The complete server as one function, without a socket: memory or SQLite, users with tokens, webhooks, export and deletion, and
+ * every face.
  */
 import * as SqliteStore from "@perennial/backends/SqliteStore"
 import { Agents, make as makeAgent } from "@perennial/domain/Agent"
@@ -8,12 +9,7 @@ import * as MemoryStore from "@perennial/domain/MemoryStore"
 import * as Message from "@perennial/domain/Message"
 import { zero } from "@perennial/domain/Usage"
 import { UserData } from "@perennial/domain/UserData"
-import * as A2a from "@perennial/http/faces/a2a/A2a"
-import * as AgUi from "@perennial/http/faces/ag-ui/AgUi"
-import * as AiSdk from "@perennial/http/faces/ai-sdk/AiSdk"
-import * as LangGraph from "@perennial/http/faces/langgraph/LangGraph"
-import * as Mcp from "@perennial/http/faces/mcp/Mcp"
-import * as OpenAi from "@perennial/http/faces/openai/OpenAi"
+import * as Faces from "@perennial/http/Faces"
 import * as NodeWebhookClient from "@perennial/http/NodeWebhookClient"
 import * as Server from "@perennial/http/Server"
 import * as Tokens from "@perennial/http/Tokens"
@@ -87,7 +83,7 @@ const read = (response: Response, until: ReadonlyArray<string> | undefined): Pro
 export const make = (store: Store) =>
   Effect.map(
     Effect.acquireRelease(
-      Effect.sync(() =>
+      Effect.map(Faces.load(Faces.names), (faces) =>
         Server.toWebHandler(
           UserData.layer.pipe(
             Layer.provideMerge(TaskRuntime.layer),
@@ -101,12 +97,8 @@ export const make = (store: Store) =>
             Layer.provideMerge(Logger.layer([]))
           ),
           // A reader of a stream without new events waits for a heartbeat.
-          {
-            heartbeat: "20 millis",
-            faces: [A2a.face, AgUi.face, AiSdk.face, LangGraph.face, Mcp.face, OpenAi.face]
-          }
-        )
-      ),
+          { heartbeat: "20 millis", faces }
+        )),
       ({ dispose }) => Effect.promise(dispose)
     ),
     ({ handler }): Call => ({ body, headers, method, path, until }) =>
