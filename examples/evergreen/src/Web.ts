@@ -32,7 +32,7 @@ const types: Record<string, string> = {
 const encodings = [["br", "br"], ["gzip", "gz"]] as const
 
 /** The addresses of the app. No address of the API begins like one of them. */
-const pages = ["/", "/c/*", "/inbox", "/t/*", "/a", "/settings"] as const
+const pages = ["/", "/c/*", "/inbox", "/t/*", "/r", "/a", "/settings"] as const
 
 const notBuilt = HttpServerResponse.text(
   "The web app is not built. Run: node examples/evergreen/web/build.ts\nThe API works without it: see /docs.\n",

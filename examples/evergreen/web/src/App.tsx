@@ -16,6 +16,7 @@ const SignIn = later(() => import("./SignIn.tsx"))
 const Inbox = later(() => import("./inbox/Inbox.tsx"))
 const Tasks = later(() => import("./tasks/Tasks.tsx"))
 const TaskPage = later(() => import("./tasks/TaskPage.tsx"))
+const Runners = later(() => import("./operator/Runners.tsx"))
 const Agents = later(() => import("./Agents.tsx"))
 const SettingsPage = later(() => import("./SettingsPage.tsx"))
 
@@ -46,6 +47,9 @@ function Pages() {
           <Tasks />
         </Route>
         <Route path="/t/:id">{({ id }) => <TaskPage key={id} id={decodeURIComponent(id)} />}</Route>
+        <Route path="/r">
+          <Runners />
+        </Route>
         <Route path="/a">
           <Agents />
         </Route>

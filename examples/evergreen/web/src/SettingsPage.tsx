@@ -3,6 +3,7 @@ import { useEffect, useState } from "react"
 import * as api from "./api.ts"
 import { attempt } from "./attempt.ts"
 import { Header } from "./Header.tsx"
+import { Webhooks } from "./operator/Webhooks.tsx"
 import { set, type Settings, useSetting } from "./settings.ts"
 import ShortcutList from "./ShortcutList.tsx"
 import "./css/pages.css"
@@ -78,6 +79,7 @@ export default function SettingsPage() {
           <h2>Shortcuts</h2>
           <ShortcutList />
         </section>
+        <Webhooks />
         <section>
           <h2>This server</h2>
           <p className="soft">

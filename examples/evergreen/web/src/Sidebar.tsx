@@ -1,11 +1,12 @@
 /** The places of the app, and the conversations by day. */
-import { Bot, Inbox, ListTodo, Moon, Plus, Settings, Sun } from "lucide-react"
+import { Bot, Inbox, ListTodo, Moon, Plus, Server, Settings, Sun } from "lucide-react"
 import { type ReactNode, useState } from "react"
 import { Link, useLocation } from "wouter"
 import type { ListedConversation } from "./api.ts"
 import { attempt } from "./attempt.ts"
 import { closeDrawer } from "./drawer.ts"
 import { MarkView, useMarks } from "./Mark.tsx"
+import { useOperator } from "./operator/me.ts"
 import { hrefOf, Results } from "./search/Results.tsx"
 import { SearchBox } from "./search/SearchBox.tsx"
 import { useSearch } from "./search/useSearch.ts"
@@ -85,6 +86,7 @@ export function Sidebar() {
   const waiting = lists.useLists(lists.countWaiting)
   const active = lists.useLists(lists.countActive)
   const connected = lists.useLists((state) => state.connected)
+  const operator = useOperator()
   const [, navigate] = useLocation()
   const [text, setText] = useState("")
   const [selected, setSelected] = useState(0)
@@ -132,6 +134,7 @@ export function Sidebar() {
       </div>
       <div className="foot">
         <Place href="/a" icon={<Bot aria-hidden />}>Agents</Place>
+        {operator ? <Place href="/r" icon={<Server aria-hidden />}>Runners</Place> : null}
         <Place href="/settings" icon={<Settings aria-hidden />}>Settings</Place>
         {connected ? null : <p className="offline" role="status">Reconnecting. What you see stays.</p>}
       </div>

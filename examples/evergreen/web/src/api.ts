@@ -52,17 +52,22 @@ const request = async (path: string, init?: RequestInit): Promise<Response> => {
   throw new Problem(response.status, Object(await response.json().catch(() => ({}))))
 }
 
-const get = async <A>(path: string, headers?: Record<string, string>): Promise<A> =>
+export const get = async <A>(path: string, headers?: Record<string, string>): Promise<A> =>
   (await request(path, headers === undefined ? {} : { headers })).json()
 
-const send = (method: string, path: string, body: unknown, headers?: Record<string, string>): Promise<Response> =>
+export const send = (
+  method: string,
+  path: string,
+  body: unknown,
+  headers?: Record<string, string>
+): Promise<Response> =>
   request(path, { method, body: JSON.stringify(body), headers: { "content-type": "application/json", ...headers } })
 
-const at = encodeURIComponent
+export const at = encodeURIComponent
 
-type Query = Readonly<Record<string, string | number | ReadonlyArray<string> | undefined>>
+export type Query = Readonly<Record<string, string | number | ReadonlyArray<string> | undefined>>
 
-const query = (values: Query): string =>
+export const query = (values: Query): string =>
   new URLSearchParams(
     Object.entries(values).flatMap(([name, value]) =>
       value === undefined ? [] : [value].flat().map((one) => [name, String(one)])

@@ -8,6 +8,7 @@ import * as Completions from "./completions.ts"
 import { conversations } from "./conversations.ts"
 import { doctor } from "./doctor.ts"
 import { exitCodes, Failure, toFailure, toLine } from "./failure.ts"
+import { commands as operatorCommands } from "./operators.ts"
 import { brief, Output } from "./output.ts"
 import { serve } from "./serve.ts"
 import { Json } from "./settings.ts"
@@ -18,7 +19,19 @@ const [start, watch, cancel, decide, list, show] = commands
 
 const perennial = Command.make("perennial").pipe(
   Command.withDescription("Start, watch and steer the tasks of AI agents, at a server or straight at a store."),
-  Command.withSubcommands([serve, start, watch, cancel, decide, list, show, conversations, ...userCommands, doctor]),
+  Command.withSubcommands([
+    serve,
+    start,
+    watch,
+    cancel,
+    decide,
+    list,
+    show,
+    conversations,
+    ...operatorCommands,
+    ...userCommands,
+    doctor
+  ]),
   Command.withGlobalFlags([Json])
 )
 

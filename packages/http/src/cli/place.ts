@@ -7,12 +7,14 @@ import { type ConversationPlace, ConversationStore } from "@perennial/domain/Con
 import { CurrentUser } from "@perennial/domain/CurrentUser"
 import { type ConversationId, UserId } from "@perennial/domain/Ids"
 import { TaskManager } from "@perennial/domain/TaskManager"
+import { TaskRecords } from "@perennial/domain/TaskRecords"
 import { type Receipt, UserData } from "@perennial/domain/UserData"
 import type { ExportLine } from "@perennial/domain/UserExport"
 import { Context, Effect, Layer, Option, type Path, Stream } from "effect"
 import { FetchHttpClient } from "effect/http"
 import * as Client from "../Client.ts"
 import { makeRemote } from "../internal/remoteTaskManager.ts"
+import { makeRemoteRecords } from "../internal/remoteTaskRecords.ts"
 import * as Agents from "./agents.ts"
 import { quote } from "./events.ts"
 import { exitCodes, Failure, toFailure, usage, withFailure } from "./failure.ts"
@@ -124,6 +126,7 @@ const makeServer = Effect.gen(function*() {
   const server = yield* Settings.Server
   const file = yield* Settings.TokenFile
   return Context.make(TaskManager, makeRemote(client)).pipe(
+    Context.add(TaskRecords, makeRemoteRecords(client)),
     Context.add(Conversations, remoteConversations(client)),
     Context.add(PersonalData, remoteData(client, yield* Settings.User)),
     Context.add(
@@ -139,7 +142,9 @@ const makeServer = Effect.gen(function*() {
 /** The server, for the user of the token. */
 const layerServer = Layer.effectContext(Effect.gen(function*() {
   if (Option.isNone(yield* Settings.User)) return yield* makeServer
-  return yield* usage("--user is for --store, export and delete-user: otherwise the token says who the user is.")
+  return yield* usage(
+    "--user is for --store, records, export and delete-user: otherwise the token says who the user is."
+  )
 })).pipe(Layer.provide(FetchHttpClient.layer))
 
 /** The server, also for another user than that of the token. */

@@ -14,34 +14,16 @@ import {
 import type { StoredEvent } from "@perennial/domain/TaskEvent"
 import { decodeCancel, openWith, runningOf, TaskManager } from "@perennial/domain/TaskManager"
 import * as TaskResult from "@perennial/domain/TaskResult"
-import { Effect, Schedule, Schema, Stream } from "effect"
+import { Effect, Schema, Stream } from "effect"
 import type { Api, EventPage } from "../Api.ts"
-import { mayPass, type Watch } from "../Watch.ts"
+import type { Watch } from "../Watch.ts"
 import { check, type WatchConversation } from "./conversationWatch.ts"
 import type { WatchFeed } from "./feedWatch.ts"
 import type { LenientClient } from "./lenientClient.ts"
+import { repeated, withoutUndefined } from "./repeated.ts"
 import { withInvalidInput, withTaskErrors } from "./withTaskErrors.ts"
 
 const decodeConversation = Input.decoder(Schema.Struct({ conversationId: ConversationId }), "input")
-
-const schedule = Schedule.exponential("200 millis").pipe(Schedule.jittered, Schedule.upTo({ times: 5 }))
-
-/** Refusals that do not pass in a few seconds. */
-const lasting: ReadonlySet<string> = new Set(["CapacityExceeded", "TooManyActiveTasks", "InternalError"])
-
-/** For requests that are safe to repeat: again after 0.2 s, 0.4 s, ... 3.2 s, unless the server has answered. */
-const repeated = <A, E extends { readonly _tag: string }, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
-  Effect.retry(self, {
-    schedule,
-    while: (error) => mayPass(error) && !lasting.has(error._tag)
-  })
-
-type Defined<A> = { readonly [Name in keyof A]: Exclude<A[Name], undefined> }
-
-/** A query has no fields without a value. */
-const withoutUndefined = <A extends object>(options: A): Defined<A> =>
-  // What is left has a value.
-  Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as Defined<A>
 
 export const makeRemote = (
   client: LenientClient<typeof Api> & {

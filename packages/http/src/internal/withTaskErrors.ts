@@ -22,6 +22,8 @@ type Failure =
   | Problems.RateLimited
   | Problems.TooManyStreams
   | Problems.TooManyUserStreams
+  | Problems.OperatorOnly
+  | Problems.RouteNotFound
   | Problems.Unavailable
 
 /** The error of the domain for a failure. */

@@ -1,149 +1,51 @@
-/** The tasks of the person, the newest first. The filters are in the address, and the feed keeps the rows as they are now. */
-import { useEffect, useState } from "react"
+/** The tasks of the person, or of everybody for operators. Whose they are, and the filters, are in the address. */
+import { useCallback, useEffect } from "react"
 import { Link, useLocation, useSearch } from "wouter"
-import * as api from "../api.ts"
-import { attempt } from "../attempt.ts"
 import { Header } from "../Header.tsx"
-import { onKeys } from "../keys.ts"
+import { Everybody } from "../operator/Everybody.tsx"
+import { useOperator } from "../operator/me.ts"
+import * as records from "../operator/records.ts"
+import { ThroughputChart } from "../operator/ThroughputChart.tsx"
+import { usePolled } from "../operator/usePolled.ts"
 import * as lists from "../state/lists.ts"
-import { Ago, duration, useNow } from "../time.tsx"
-import { Filters } from "./Filters.tsx"
-import { StatusChip } from "./StatusChip.tsx"
-import { useTasks } from "./useTasks.ts"
+import { Mine } from "./Mine.tsx"
 import "../css/pages.css"
+import "../css/operator.css"
 
-function Took({ task }: { readonly task: api.ListedTask }) {
-  const now = useNow(lists.isActive(task) ? 1_000 : 60_000)
-  const end = lists.isActive(task) ? now : Date.parse(task.endedAt ?? task.updatedAt)
-  return <>{duration(Math.max(0, end - Date.parse(task.startedAt ?? task.createdAt)))}</>
-}
+const every = 5_000
 
-const tokens = ({ usage }: api.ListedTask): string => {
-  const count = (usage?.inputTokens ?? 0) + (usage?.outputTokens ?? 0)
-  if (count === 0) return ""
-  return count < 1_000 ? String(count) : `${(count / 1_000).toFixed(1)}k`
-}
-
-function Row({ selected, task, title }: {
-  readonly task: api.ListedTask
-  readonly title: string
-  readonly selected: boolean
-}) {
-  return (
-    <tr
-      data-selected={selected || undefined}
-      ref={(row) => {
-        if (selected) row?.scrollIntoView({ block: "nearest" })
-      }}
-    >
-      <td>
-        <StatusChip task={task} />
-      </td>
-      <th scope="row">
-        <Link href={`/t/${encodeURIComponent(task.id)}`}>{title}</Link>
-        {task.error === undefined ? null : <span className="danger">{task.error.detail}</span>}
-      </th>
-      <td>{task.agentId}</td>
-      <td className="number">
-        <Took task={task} />
-      </td>
-      <td className="number">{task.attempt > 1 ? task.attempt : ""}</td>
-      <td className="number">{tokens(task)}</td>
-      <td className="number">
-        <Ago at={task.createdAt} />
-      </td>
-    </tr>
-  )
+function Throughput({ of }: { readonly of: "mine" | "everybody" }) {
+  const { value } = usePolled(useCallback(() => records.throughput(of), [of]), every)
+  return value === undefined ? <div className="throughput" aria-hidden /> : <ThroughputChart throughput={value} />
 }
 
 export default function Tasks() {
   const [, navigate] = useLocation()
   const search = useSearch()
-  const { again, failed, fresh, items, more, next } = useTasks(search)
-  const conversations = lists.useLists((state) => state.conversations)
+  const operator = useOperator()
   const active = lists.useLists(lists.countActive)
-  const [at, setAt] = useState(-1)
+  const everybody = operator && new URLSearchParams(search).get("who") === "everybody"
   useEffect(() => {
     document.title = "Tasks · Evergreen"
   }, [])
-  const selected = items?.[at]
-  const count = items?.length ?? 0
-  useEffect(() =>
-    onKeys({
-      j: () => setAt((now) => Math.min(now + 1, count - 1)),
-      k: () => setAt((now) => Math.max(now - 1, 0)),
-      c: () => selected !== undefined && lists.isActive(selected) && attempt(api.cancel(selected.id)),
-      Enter: () => selected !== undefined && navigate(`/t/${encodeURIComponent(selected.id)}`)
-    }), [count, selected, navigate])
-  const titles = new Map(conversations?.map(({ id, title }) => [id, title]))
+  const change = (wanted: string): void => navigate(wanted === "" ? "/t" : `/t?${wanted}`)
   return (
     <main id="main" className="page tasks">
       <Header title="Tasks">
-        {active === 0 ? null : <span className="state" data-state="running">{active} active</span>}
-      </Header>
-      <Filters
-        search={search}
-        fresh={fresh}
-        onFresh={again}
-        onChange={(wanted) => {
-          setAt(-1)
-          navigate(wanted === "" ? "/t" : `/t?${wanted}`)
-        }}
-      />
-      <div className="table" tabIndex={0} role="region" aria-label="Tasks">
-        {items === undefined
-          ? failed
-            ? (
-              <p className="none">
-                The tasks cannot be read now.{" "}
-                <button type="button" className="quiet small" onClick={again}>Try again</button>
-              </p>
-            )
-            : (
-              <div className="skeleton" role="status" aria-label="Loading">
-                <i />
-                <i />
-                <i />
-              </div>
-            )
-          : items.length === 0
+        {operator
           ? (
-            <div className="empty">
-              <h2>{search === "" ? "No tasks yet." : "No task is like that."}</h2>
-              <p>
-                Each message starts a task. <Link href="/">Write one.</Link>
-              </p>
-            </div>
+            <nav className="who" aria-label="Whose tasks">
+              <Link href="/t" aria-current={everybody ? undefined : "true"}>Mine</Link>
+              <Link href="/t?who=everybody" aria-current={everybody ? "true" : undefined}>Everybody</Link>
+            </nav>
           )
-          : (
-            <table>
-              <thead>
-                <tr>
-                  <th scope="col">Status</th>
-                  <th scope="col">Message</th>
-                  <th scope="col">Agent</th>
-                  <th scope="col" className="number">Time</th>
-                  <th scope="col" className="number">Attempts</th>
-                  <th scope="col" className="number">Tokens</th>
-                  <th scope="col" className="number">Started</th>
-                </tr>
-              </thead>
-              <tbody>
-                {items.map((task, i) => (
-                  <Row
-                    key={task.id}
-                    task={task}
-                    selected={i === at}
-                    title={task.preview ?? titles.get(task.conversationId) ?? "A message without text"}
-                  />
-                ))}
-              </tbody>
-            </table>
-          )}
-        {next === undefined ?
-          null :
-          <button type="button" className="ghost more" onClick={() => void more()}>Older tasks</button>}
-      </div>
+          : null}
+        {active === 0 || everybody ? null : <span className="state" data-state="running">{active} active</span>}
+      </Header>
+      <Throughput key={String(everybody)} of={everybody ? "everybody" : "mine"} />
+      {everybody
+        ? <Everybody key={search} search={search} onChange={change} />
+        : <Mine search={search} onChange={change} />}
     </main>
   )
 }
