@@ -162,7 +162,9 @@ const makeConnection = (database: DatabaseSync): SqlConnection.Connection => {
     Effect.withFiber<any, SqlError.SqlError>((fiber) =>
       attempt("execute", () => {
         const statement = prepare(sql)
-        statement.setReadBigInts(Context.get(fiber.context, SqlClient.SafeIntegers))
+        // The result of a statement without rows has the rowid of the last insert, which may be beyond the safe integers.
+        const large = mode !== "raw" && statement.columns().length === 0
+        statement.setReadBigInts(large || Context.get(fiber.context, SqlClient.SafeIntegers))
         statement.setReturnArrays(mode === "values")
         const values = params.map(bind)
         if (statement.columns().length > 0) return statement.all(...values)

@@ -52,6 +52,15 @@ describe("SqliteClient", () => {
       assert.deepStrictEqual([shared, join(shared, "test.db")].map(mode), ["750", "640"])
     }).pipe(Effect.scoped))
 
+  it.effect("rows with ids beyond the safe integers of JavaScript do not disturb later statements", () =>
+    Effect.gen(function*() {
+      const sql = yield* SqlClient.SqlClient
+      yield* sql`CREATE TABLE messages (id INTEGER PRIMARY KEY)`
+      yield* sql.withTransaction(sql`INSERT INTO messages VALUES (${"253040499839991808"})`)
+      yield* sql.withTransaction(sql`DELETE FROM messages WHERE id < ${0}`)
+      assert.deepStrictEqual(yield* sql`SELECT CAST(id AS TEXT) FROM messages`.values, [["253040499839991808"]])
+    }).pipe(Effect.provide(memory)))
+
   it.effect("is durable: it uses a write-ahead log, and syncs the disk with every commit", () =>
     Effect.gen(function*() {
       const sql = yield* SqlClient.SqlClient

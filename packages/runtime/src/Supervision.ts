@@ -36,6 +36,36 @@ export interface Options {
 }
 
 /**
+ * Follows the hints of other processes about logs, intents and records, until the scope closes. `onHead` runs after a hint that
+ * heads may have no owner.
+ *
+ * **When to use** In an engine that finds heads without an owner in its own way. `make` does this, too.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const followHints = Effect.fnUntraced(function*(onHead: Effect.Effect<unknown>) {
+  const backend = yield* TaskBackend
+  const executor = yield* TaskExecutor
+  const readers = yield* TaskReaders
+
+  const follow = ({ kind, taskId, userId }: Wake): Effect.Effect<unknown, { readonly _tag: string }> => {
+    if (kind === "user") return userId === undefined ? Effect.void : readers.tasksChanged(userId)
+    if (kind === "head") return onHead
+    if (kind === "all" || taskId === undefined) return Effect.andThen(readers.recheckAll, onHead)
+    return kind === "log" ? readers.logGrew(taskId) : executor.readIntents(taskId)
+  }
+  yield* backend.wakes.pipe(
+    Stream.runForEach((wake) =>
+      Effect.catchCause(follow(wake), (cause) => Effect.logWarning("A hint could not be followed.", cause))
+    ),
+    Effect.catchCause((cause) => Effect.logWarning("The hints ended; they are asked for again.", cause)),
+    Effect.repeat(Schedule.spaced("1 second")),
+    Effect.forkScoped
+  )
+})
+
+/**
  * Sweeps every `TaskLimits.sweep`, and at once after a hint about heads or when the engine has a free place again. Heads of
  * agents that this process does not have are left to other processes, except heads that only have to be ended. It also
  * follows the hints of other processes about logs and intents. It works until the scope closes.
@@ -46,10 +76,8 @@ export interface Options {
 export const make = Effect.fnUntraced(function*(options: Options) {
   const agents = yield* Agents
   const backend = yield* TaskBackend
-  const executor = yield* TaskExecutor
   const lease = yield* Lease
   const limits = yield* CurrentTaskLimits
-  const readers = yield* TaskReaders
 
   const sweep = Effect.gen(function*() {
     const free = options.free()
@@ -80,18 +108,5 @@ export const make = Effect.fnUntraced(function*(options: Options) {
     Effect.forkScoped
   )
 
-  const follow = ({ kind, taskId, userId }: Wake) => {
-    if (kind === "user") return userId === undefined ? Effect.void : readers.tasksChanged(userId)
-    if (kind === "head") return hinted.open
-    if (kind === "all" || taskId === undefined) return Effect.andThen(readers.recheckAll, hinted.open)
-    return kind === "log" ? readers.logGrew(taskId) : executor.readIntents(taskId)
-  }
-  yield* backend.wakes.pipe(
-    Stream.runForEach((wake) =>
-      Effect.catchCause(follow(wake), (cause) => Effect.logWarning("A hint could not be followed.", cause))
-    ),
-    Effect.catchCause((cause) => Effect.logWarning("The hints ended; they are asked for again.", cause)),
-    Effect.repeat(Schedule.spaced("1 second")),
-    Effect.forkScoped
-  )
+  yield* followHints(hinted.open)
 })

@@ -68,6 +68,34 @@ export const layerManager: Layer.Layer<
   })
 ).pipe(Layer.provide(layerDigest))
 
+/** What an engine needs beside the services that the runtime provides to it. */
+type EngineRequirements<R> = Exclude<
+  Exclude<Exclude<R, TaskExecutor>, Lease | TaskReaders>,
+  TaskBackend | ConversationStore
+>
+
+/**
+ * The runtime with another engine, over any store.
+ *
+ * **When to use** For a cluster (`TaskEngineCluster`), or for an engine of your own.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerWithEngine = <E, R>(
+  engine: Layer.Layer<TaskEngine, E, R>
+): Layer.Layer<
+  TaskManager,
+  E | TaskBackendError,
+  EngineRequirements<R> | TaskBackend | ConversationStore | Agents
+> =>
+  layerManager.pipe(
+    Layer.provide(engine),
+    Layer.provide(TaskExecutor.layer),
+    Layer.provide([Lease.layer, TaskReaders.layer]),
+    Layer.provide(BoundedStores.layer)
+  )
+
 /**
  * Executes tasks in this process, over any store.
  *
@@ -78,12 +106,7 @@ export const layer: Layer.Layer<
   TaskManager | TaskRecords,
   TaskBackendError,
   TaskBackend | ConversationStore | Agents
-> = layerManager.pipe(
-  Layer.provide(TaskEngine.layerLocal),
-  Layer.provide(TaskExecutor.layer),
-  Layer.provide([Lease.layer, TaskReaders.layer]),
-  Layer.provide(BoundedStores.layer)
-)
+> = layerWithEngine(TaskEngine.layerLocal)
 
 /**
  * Everything for tests and first steps: executes tasks in this process, over a memory store, which ends with the process.

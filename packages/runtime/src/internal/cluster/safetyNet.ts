@@ -1,0 +1,43 @@
+/**
+ * What saves a task that the cluster does not execute (P8): each process looks at the heads without an owner with every
+ * heartbeat of its lease. A head that it saw without an owner twice is executed here, whatever the cluster says about its
+ * shard. The claim decides between processes.
+ *
+ * It also takes tasks from runners without a free place, and tasks of agents that the runner of their shard does not have.
+ */
+import { Agents } from "@perennial/domain/Agent"
+import { type Head, TaskBackend } from "@perennial/domain/TaskBackend"
+import { Duration, Effect, Random } from "effect"
+import { Lease } from "../../Lease.ts"
+import { CurrentTaskLimits } from "../../TaskLimits.ts"
+import type { Executions } from "./executions.ts"
+
+/** The most heads that one query reads. */
+const page = 1_000
+
+const keyOf = ({ taskId, token }: Head): string => `${token} ${taskId}`
+
+export const make = Effect.fnUntraced(function*({ capacity, execute }: Executions) {
+  const agents = yield* Agents
+  const backend = yield* TaskBackend
+  const lease = yield* Lease
+  const limits = yield* CurrentTaskLimits
+  let seen = new Set<string>()
+
+  const look = Effect.gen(function*() {
+    if (capacity.free === 0 || !(yield* lease.mayTakeOver)) return
+    const heads = yield* backend.unowned({ limit: page, agentIds: agents.ids, staleFor: limits.taskTimeout })
+    const forgotten = heads.filter((head) => seen.has(keyOf(head)))
+    seen = new Set(heads.map(keyOf))
+    yield* Effect.forEach(forgotten, execute, { discard: true })
+  })
+
+  return yield* Effect.flatMap(
+    Random.nextBetween(0.8, 1.2),
+    (jitter) => Effect.sleep(Duration.times(limits.heartbeat, jitter))
+  ).pipe(
+    Effect.andThen(look),
+    Effect.catchCause((cause) => Effect.logWarning("Heads without an owner were not found; it is tried again.", cause)),
+    Effect.forever
+  )
+})
