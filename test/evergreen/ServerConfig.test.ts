@@ -10,6 +10,12 @@ const loadFrom = (environment: Record<string, string>) =>
 
 const none = { apiKey: Option.none(), baseUrl: Option.none() }
 
+const clustered = {
+  PERENNIAL_ENGINE: "cluster",
+  PERENNIAL_STORE: "postgres://db.example/perennial",
+  PERENNIAL_RUNNER_ADDRESS: "10.0.0.7:24431"
+}
+
 describe("ServerConfig", () => {
   it.effect("needs no variable", () =>
     Effect.gen(function*() {
@@ -27,6 +33,7 @@ describe("ServerConfig", () => {
         jwt: Option.none(),
         store: { type: "sqlite", path: ".perennial/perennial.db" },
         execute: true,
+        engine: { type: "local" },
         ticketSecret: undefined,
         tokens: [],
         retention: Option.some(Duration.days(30)),
@@ -227,6 +234,13 @@ describe("ServerConfig", () => {
       [{ PERENNIAL_RETENTION: "0 days" }, "PERENNIAL_RETENTION=0 days", "never"],
       [{ PERENNIAL_RETENTION: "30" }, "PERENNIAL_RETENTION=30", "days, hours, minutes or seconds"],
       [{ PERENNIAL_EXECUTE: "no" }, "PERENNIAL_EXECUTE=no", "true or false"],
+      [{ PERENNIAL_ENGINE: "swarm" }, "PERENNIAL_ENGINE=swarm", "local, cluster"],
+      [{ PERENNIAL_ENGINE: "cluster" }, "PERENNIAL_ENGINE=cluster needs", "PERENNIAL_STORE=postgres://"],
+      [{ ...clustered, PERENNIAL_RUNNER_ADDRESS: "" }, "PERENNIAL_ENGINE=cluster needs", "PERENNIAL_RUNNER_ADDRESS"],
+      [{ ...clustered, PERENNIAL_RUNNER_ADDRESS: "10.0.0.7" }, "PERENNIAL_RUNNER_ADDRESS=10.0.0.7", "10.0.0.7:24431"],
+      [{ ...clustered, PERENNIAL_RUNNER_ADDRESS: "a:40000" }, "PERENNIAL_RUNNER_ADDRESS=a:40000", "1024 to 32767"],
+      [{ ...clustered, PERENNIAL_RUNNER_LISTEN: "24431" }, "PERENNIAL_RUNNER_LISTEN=24431", "<host>:<port>"],
+      [{ ...clustered, PERENNIAL_RUNNER_HEALTH: "consul" }, "PERENNIAL_RUNNER_HEALTH=consul", "ping, kubernetes"],
       [{ PERENNIAL_STORE: "sqlite" }, "PERENNIAL_STORE=sqlite", "sqlite:<path>"],
       [
         { PERENNIAL_STORE: "postgres://eve:secret@" },
@@ -289,6 +303,17 @@ describe("ServerConfig", () => {
     assert.strictEqual(format(secret("postgres://db.example/p?password=hunter2")), "postgres://db.example/p?<hidden>")
     assert.strictEqual(format({ type: "sqlite", path: "a.db" }), "sqlite:a.db")
   })
+
+  it.effect("a process of a cluster without an address executes nothing", () =>
+    Effect.gen(function*() {
+      const { engine, execute } = yield* loadFrom({
+        ...clustered,
+        PERENNIAL_RUNNER_ADDRESS: "",
+        PERENNIAL_EXECUTE: "false"
+      })
+      assert.strictEqual(engine.type, "cluster")
+      assert.isFalse(execute)
+    }))
 
   it("every variable is documented, and every documented one is known", () => {
     const documented = readFileSync(new URL("../../docs/configuration.md", import.meta.url), "utf8")

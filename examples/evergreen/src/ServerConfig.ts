@@ -8,6 +8,7 @@ import * as StoreSetting from "@perennial/backends/StoreSetting"
 import { Secret } from "@perennial/domain/Webhook"
 import * as ListenConfig from "@perennial/http/ListenConfig"
 import { Duration, Effect, type LogLevel, Option, Redacted, Schema } from "effect"
+import * as EngineConfig from "./EngineConfig.ts"
 import * as JwtConfig from "./JwtConfig.ts"
 import * as ModelConfig from "./ModelConfig.ts"
 import { invalid, InvalidSetting, read, withDefault } from "./Setting.ts"
@@ -20,6 +21,8 @@ export interface ServerConfig extends ListenConfig.ListenConfig {
   readonly maxActiveTasks: number
   /** Whether this process executes tasks. If not, it serves, accepts and reads them. */
   readonly execute: boolean
+  /** Whether tasks are executed by this process alone, or by a cluster. */
+  readonly engine: EngineConfig.EngineConfig
   /** How long the events of a task are kept after its end. None: as long as the task. */
   readonly retention: Option.Option<Duration.Duration>
   readonly log: {
@@ -186,12 +189,15 @@ const tracesPerSecond = read("PERENNIAL_TRACES_PER_SECOND", {
 /** Reads the environment. */
 export const load: Effect.Effect<ServerConfig, InvalidSetting> = Effect.gen(function*() {
   const jwt = yield* JwtConfig.load
+  const where = yield* withDefault(store, { type: "sqlite", path: ".perennial/perennial.db" })
+  const executes = yield* withDefault(execute, true)
   return {
     ...(yield* listen(Option.isSome(jwt))),
     jwt,
-    store: yield* withDefault(store, { type: "sqlite", path: ".perennial/perennial.db" }),
+    store: where,
     maxActiveTasks: yield* withDefault(maxActiveTasks, 1_000),
-    execute: yield* withDefault(execute, true),
+    execute: executes,
+    engine: yield* EngineConfig.load({ store: where, execute: executes }),
     retention: yield* withDefault(retention, Option.some(Duration.days(30))),
     webhook: yield* webhook,
     log: { level: yield* withDefault(logLevel, "Info"), format: yield* withDefault(logFormat, "text") },

@@ -7,15 +7,18 @@ import * as TaskTelemetry from "@perennial/runtime/TaskTelemetry"
 import { Layer, Option, Redacted } from "effect"
 import { FetchHttpClient } from "effect/http"
 import { Otlp } from "effect/observability"
+import * as Engine from "./Engine.ts"
 import type { ServerConfig } from "./ServerConfig.ts"
 
 type Config = ServerConfig["telemetry"]
 
 const isOn = ({ metrics, otlp }: Config): boolean => metrics || Option.isSome(otlp)
 
-/** The runtime, observed unless all telemetry is off. */
-export const tasks = (config: Config) =>
-  isOn(config) ? TaskRuntime.layer.pipe(Layer.provide(TaskTelemetry.layer())) : TaskRuntime.layer
+/** The runtime with the engine of the settings, observed unless all telemetry is off. */
+export const tasks = (config: ServerConfig) => {
+  const runtime = TaskRuntime.layerWithEngine(Engine.layer(config))
+  return isOn(config.telemetry) ? runtime.pipe(Layer.provide(TaskTelemetry.layer())) : runtime
+}
 
 /** Beside the routes of the API. */
 export const routes = (config: Config) =>

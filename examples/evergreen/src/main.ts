@@ -75,7 +75,7 @@ const server = (config: ServerConfig) =>
     Layer.provide(UserData.layer),
     Layer.provide(Telemetry.streams(config.telemetry)),
     Layer.provideMerge(NodeServer.layer(config)),
-    Layer.provide(Telemetry.tasks(config.telemetry)),
+    Layer.provide(Telemetry.tasks(config)),
     Layer.provide(Webhooks.layerAgents(agent(config))),
     Layer.provide(limits(config)),
     Layer.merge(chores(config)),
