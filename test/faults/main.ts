@@ -2,10 +2,12 @@
  * The fault harness: several server processes on one store, driven over HTTP by many clients, killed, frozen, told to
  * end, cut off, while a checker reads what every client saw and what the store holds, and verifies P1 to P11.
  *
- *     pnpm test:faults [--seconds 120] [--seed 7] [--store postgres,redis] [--only storm] [--require]
+ *     pnpm test:faults [--seconds 120] [--seed 7] [--store postgres,redis] [--only storm] [--engine cluster]
+ *         [--require]
  *
  * `--seconds` is the approximate duration of all cases on all stores: 110 s for each store, and the storm for the rest. The
- * soaks (`test/soak`) run before. `--require`: a store that is not installed is a failure. The command exits with 1 if a
+ * soaks (`test/soak`) run before. With `--engine cluster` the processes are
+ * a cluster on PostgreSQL; the cases that need to know which process executes a task are left out. `--require`: a store that is not installed is a failure. The command exits with 1 if a
  * promise was broken or if nothing was shown. It prints the promises and the seed.
  */
 import { NodeRuntime } from "@effect/platform-node"
@@ -37,6 +39,7 @@ const { values: flags } = parseArgs({
     seed: { type: "string" },
     store: { type: "string", default: Store.names.join(",") },
     only: { type: "string" },
+    engine: { type: "string", default: "local" },
     require: { type: "boolean", default: false }
   }
 })
@@ -51,7 +54,11 @@ const shortestStorm = 20
 const patienceSeconds = 90
 const stormPatienceSeconds = 120
 
+const engines = ["local", "cluster"] as const
+
 const cases = { starts, clocks, cancel, freeze, handOver, capacity, refusals, proxies, content }
+/** In these cases the process that accepts a task also executes it. */
+const placed = new Set(["clocks", "cancel", "freeze", "handOver", "capacity"])
 const names = ["soaks", ...Object.keys(cases), "storm"]
 
 const list = (flag: string, text: string, known: ReadonlyArray<string>) => {
@@ -66,18 +73,27 @@ const options = Effect.gen(function*() {
   if (!Number.isInteger(seconds) || seconds < 1) {
     return yield* new Failed({ message: `--seconds ${flags.seconds} is not valid. Accepted: a whole number from 1.` })
   }
+  const engine = engines.find((engine) => engine === flags.engine)
+  if (engine === undefined) {
+    return yield* new Failed({ message: `--engine ${flags.engine} is not valid. Accepted: ${engines.join(", ")}.` })
+  }
   const asked = yield* list("store", flags.store, Store.names)
-  const stores = Store.names.filter((name) => asked.includes(name))
-  const only = yield* list("only", flags.only ?? names.join(","), names)
+  const stores = Store.names.filter((name) => asked.includes(name) && (engine === "local" || name === "postgres"))
+  const known = engine === "local" ? names : names.filter((name) => name !== "soaks" && !placed.has(name))
+  const only = yield* list("only", flags.only ?? known.join(","), known)
   const seed = flags.seed ?? String(yield* Random.nextIntBetween(1, 999_999))
-  return { seconds, stores, only, seed }
+  return { engine, seconds, stores, only, seed }
 })
 
 const onStore = Effect.fnUntraced(
-  function*(name: Store.Name, seconds: number, seed: string, only: ReadonlyArray<string>) {
+  function*(
+    name: Store.Name,
+    { engine, only, seconds, seed }: Omit<Effect.Success<typeof options>, "stores">
+  ) {
     const store = yield* Store.make(name)
     const world = yield* World.make({
       store,
+      engine,
       servers: 3,
       leaseMillis: 3_000,
       capacity: 60,
@@ -109,7 +125,8 @@ const onStore = Effect.fnUntraced(
 )
 
 const main = Effect.gen(function*() {
-  const { only, seconds, seed, stores } = yield* options
+  const asked = yield* options
+  const { only, seconds, seed, stores } = asked
   yield* Console.log(`seed ${seed}`)
   const installed = stores.filter(Store.isInstalled)
   const missing = stores.filter((name) => !installed.includes(name))
@@ -124,7 +141,9 @@ const main = Effect.gen(function*() {
   if (onStores.length === 0) return
   const from = yield* Clock.currentTimeMillis
   let broken = 0
-  for (const name of installed) broken += yield* onStore(name, seconds / stores.length, seed, onStores)
+  for (const name of installed) {
+    broken += yield* onStore(name, { ...asked, seconds: seconds / stores.length, only: onStores })
+  }
   const took = Math.round(((yield* Clock.currentTimeMillis) - from) / 1_000)
   yield* Console.log(`${broken === 0 ? "All promises held" : `${broken} violations`} in ${took} s, seed ${seed}`)
   if (broken > 0) return yield* new Failed({ message: `Repeat with --seed ${seed}.` })

@@ -17,6 +17,7 @@ import * as TaskRuntime from "@perennial/runtime/TaskRuntime"
 import { Cause, Config, Console, Duration, Effect, Exit, Layer, Option, Redacted, Runtime, Schema } from "effect"
 import { type Prompt, Tool, Toolkit } from "effect/ai"
 import { HttpServer } from "effect/http"
+import * as Engine from "../support/engine.ts"
 import * as Storage from "../support/storage.ts"
 import * as Ledger from "./ledger.ts"
 import * as Page from "./page.ts"
@@ -142,7 +143,7 @@ const server = Effect.map(settings, ({ capacity, clockAhead, leaseMillis, ledger
   return Server.layer({ handOver: true, publicUrl: Page.origin }).pipe(
     Layer.provide(Tokens.layer([{ userId: Page.userId, secret: Redacted.make(Page.token) }])),
     Layer.provideMerge(NodeServer.layer({ port })),
-    Layer.provide(TaskRuntime.layer),
+    Layer.provide(TaskRuntime.layerWithEngine(Engine.layer(store))),
     Layer.provide(agents(write)),
     // All logs of a run are younger than a log that may be removed.
     Layer.provide(Retention.layer({ interval: "1 second" })),

@@ -8,6 +8,7 @@ import { mkdtempSync, openSync, readFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
+import * as Engine from "../support/engine.ts"
 import * as Clocks from "./clocks.ts"
 import * as Proxy from "./proxy.ts"
 import type { Outage, Store } from "./store.ts"
@@ -47,6 +48,8 @@ export interface Options {
   readonly growthBytes: number
   /** Between the death of a process and the start of the next one. */
   readonly restartMillis: number
+  /** Whether each process executes what it accepted, or a cluster places tasks. */
+  readonly engine: "local" | "cluster"
   /** How far the clocks of processes are ahead, in seconds. Each process of a server gets the next one. */
   readonly clocks: ReadonlyArray<number>
 }
@@ -64,6 +67,8 @@ export interface Slot {
   address: string
   /** A proxy before it. */
   readonly proxy: Proxy.Proxy
+  /** Where its processes are in the cluster, if there is one. */
+  readonly runnerPort: number | undefined
   readonly state: "starting" | "up" | "frozen" | "down"
   /** How far the clock of its process is ahead, in seconds. */
   clockAhead: number
@@ -96,7 +101,8 @@ export const make = Effect.fnUntraced(function*(options: Options) {
     (name) =>
       Effect.gen(function*() {
         const proxy = yield* Proxy.make(() => slot.address)
-        const slot: Slot = { name, address: "", proxy, state: "down", clockAhead: 0, process: undefined }
+        const runnerPort = options.engine === "cluster" ? yield* Engine.runnerPort : undefined
+        const slot: Slot = { name, address: "", proxy, runnerPort, state: "down", clockAhead: 0, process: undefined }
         return slot
       })
   )
@@ -134,6 +140,7 @@ export const make = Effect.fnUntraced(function*(options: Options) {
         LEASE_MILLIS: String(options.leaseMillis),
         CAPACITY: String(options.capacity),
         CLOCK_AHEAD: String(slot.clockAhead),
+        ...(slot.runnerPort === undefined ? {} : { RUNNER_PORT: String(slot.runnerPort) }),
         ...Clocks.environment(slot.clockAhead)
       }
     })

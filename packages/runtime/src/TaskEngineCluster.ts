@@ -155,7 +155,7 @@ const make = Effect.fnUntraced(function*<Provided, E, R>(options: Options<Provid
     Sweep.make({
       agentIds: agents.ids.filter((id) => groupOf(id) === group),
       submitAgain: (head, n) => send({ entityId: entityIdOf(head, groupOf), run: { taskId: head.taskId, n } }),
-      end: executions.execute
+      execute: executions.execute
     })
 
   const join = Effect.gen(function*() {

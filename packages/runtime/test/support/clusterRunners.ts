@@ -66,7 +66,7 @@ export const network = Effect.gen(function*() {
   )
   return { messages: context, runnerStorage: makeRunnerStorage() }
 })
-type Network = Effect.Success<typeof network>
+export type Network = Effect.Success<typeof network>
 
 /** The cluster as one of its runners has it; without a port: as a client has it. */
 export const clusterOf = (
@@ -86,8 +86,6 @@ export const clusterOf = (
       ...overrides
     })))
   )
-
-export type Cluster = Layer.Layer<Sharding.Sharding>
 
 /** Starts a process of the cluster over the shared store of tasks. */
 export const startRunner = Effect.fnUntraced(function*(

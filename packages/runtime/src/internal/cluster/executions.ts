@@ -14,6 +14,9 @@ import type { WaitingTasks } from "./waitingTasks.ts"
 const firstPause = Duration.millis(200)
 const longestPause = Duration.seconds(5)
 
+/** How long another runner has for taking a task that was handed over, before this one goes on with it (P8). */
+const untilTakenBack = Duration.millis(1_200)
+
 export interface Executions {
   /** Executes a task until it has ended, here or elsewhere. An interruption hands it over. It never fails. */
   readonly run: (id: TaskId) => Effect.Effect<void>
@@ -44,9 +47,10 @@ export const make = Effect.fnUntraced(function*(options: {
   const freed = Latch.makeUnsafe(false)
   const capacity = new Capacity(limits.capacity, () => freed.openUnsafe())
   /** The tasks whose messages are handled here. A second message of a task lets the first look at once, and ends. */
-  const present = new Map<TaskId, Latch.Latch>()
+  const handled = new Map<TaskId, Latch.Latch>()
+  /** The tasks that are executed here, with or without a message. */
+  const running = new Set<TaskId>()
   const direct = yield* FiberMap.make<TaskId, void>()
-  let running = 0
   let inTurn = 0
 
   const untilFree: Effect.Effect<Place> = Effect.suspend(() => {
@@ -73,6 +77,15 @@ export const make = Effect.fnUntraced(function*(options: {
     )
   })
 
+  /** Executes a task that was handed over and that no other runner has taken, as when the cluster cannot lock its shards. */
+  const takeBack = ({ taskId }: Head) =>
+    Effect.gen(function*() {
+      yield* Effect.sleep(untilTakenBack)
+      if ((yield* backend.owners([taskId])).length > 0) return
+      const head = yield* backend.head(taskId)
+      if (Option.isSome(head)) yield* execute(head.value)
+    }).pipe(Effect.ignore)
+
   /** Lets the present step end, within the patience, then hands the task over. */
   const handOver = (fiber: Fiber.Fiber<void>, head: Head) =>
     Effect.suspend(() => {
@@ -83,7 +96,8 @@ export const make = Effect.fnUntraced(function*(options: {
         Effect.timeoutOption(patience),
         Effect.forkIn(scope),
         Effect.flatMap(Fiber.await),
-        Effect.andThen(Fiber.interrupt(fiber))
+        Effect.andThen(Fiber.interrupt(fiber)),
+        Effect.andThen(Effect.forkIn(takeBack(head), scope))
       )
     })
 
@@ -91,36 +105,35 @@ export const make = Effect.fnUntraced(function*(options: {
   const executeIn = (place: Place, head: Head) =>
     Effect.gen(function*() {
       options.waiting.delete(head.taskId)
+      running.add(head.taskId)
       const fiber = yield* executor.execute(head, place).pipe(
         Effect.flatMap(Option.match({ onNone: () => Effect.void, onSome: options.submit })),
         Effect.updateContext<never, never>(() => context),
         Effect.forkIn(scope, { startImmediately: true })
       )
-      running++
-      yield* Effect.interruptible(Fiber.await(fiber)).pipe(
-        Effect.onInterrupt(() => handOver(fiber, head)),
-        Effect.ensuring(Effect.sync(() => {
-          running--
-        }))
-      )
-    }).pipe(Effect.ensuring(place.end), Effect.uninterruptible)
+      yield* Effect.interruptible(Fiber.await(fiber)).pipe(Effect.onInterrupt(() => handOver(fiber, head)))
+    }).pipe(
+      Effect.ensuring(Effect.sync(() => running.delete(head.taskId))),
+      Effect.ensuring(place.end),
+      Effect.uninterruptible
+    )
 
   /** One look at a task. True when it has ended, or waits behind another task of its conversation. */
   const look = Effect.fnUntraced(function*(id: TaskId) {
-    const head = yield* backend.head(id)
+    const head = yield* Effect.interruptible(backend.head(id))
     if (Option.isNone(head)) return true
-    if (!agents.ids.includes(head.value.agentId)) return false
+    if (running.has(id) || !agents.ids.includes(head.value.agentId)) return false
     const place = inTurn > 0 ? undefined : yield* capacity.tryAcquire
     if (place !== undefined) {
       yield* executeIn(place, head.value)
     } else {
       const waited = yield* acquire
       // The head may have changed meanwhile.
-      const present = yield* Effect.onError(Effect.interruptible(backend.head(id)), () => waited.end)
-      if (Option.isNone(present)) return yield* Effect.as(waited.end, true)
-      yield* executeIn(waited, present.value)
+      const newest = yield* Effect.onError(Effect.interruptible(backend.head(id)), () => waited.end)
+      if (Option.isNone(newest)) return yield* Effect.as(waited.end, true)
+      yield* executeIn(waited, newest.value)
     }
-    return Option.isNone(yield* backend.head(id))
+    return Option.isNone(yield* Effect.interruptible(backend.head(id)))
   }, Effect.uninterruptible)
 
   /**
@@ -147,23 +160,22 @@ export const make = Effect.fnUntraced(function*(options: {
 
   const run = (id: TaskId): Effect.Effect<void> =>
     Effect.suspend(() => {
-      const other = present.get(id)
+      const other = handled.get(id)
       if (other !== undefined) return Effect.asVoid(other.open)
       const nudged = Latch.makeUnsafe(false)
-      present.set(id, nudged)
-      return Effect.ensuring(untilEnded(id, nudged), Effect.sync(() => present.delete(id)))
+      handled.set(id, nudged)
+      return Effect.ensuring(untilEnded(id, nudged), Effect.sync(() => handled.delete(id)))
     })
 
+  // A handler that only waits does not keep its task from being executed: the claim decides between the two.
   const execute = (head: Head): Effect.Effect<void> =>
     Effect.suspend(() => {
-      const handler = present.get(head.taskId)
-      if (handler !== undefined) return Effect.asVoid(handler.open)
-      if (FiberMap.hasUnsafe(direct, head.taskId)) return Effect.void
+      if (running.has(head.taskId)) return Effect.void
       return Effect.flatMap(capacity.tryAcquire, (place) =>
         place === undefined
           ? Effect.void
           : Effect.asVoid(FiberMap.run(direct, head.taskId, executeIn(place, head), { startImmediately: true })))
     }).pipe(Effect.uninterruptible, Effect.updateContext<never, never>(() => context))
 
-  return { run, execute, clear: FiberMap.clear(direct), capacity, size: () => running } satisfies Executions
+  return { run, execute, clear: FiberMap.clear(direct), capacity, size: () => running.size } satisfies Executions
 })

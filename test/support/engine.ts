@@ -1,0 +1,48 @@
+/**
+ * The engine of a program that a test starts: with `RUNNER_PORT` a runner of a cluster over the PostgreSQL of a URL, with 0 a
+ * client of it, otherwise this process alone. Shards move faster than by default, as the short leases of tests do.
+ */
+import * as PgCluster from "@perennial/backends/PgCluster"
+import { TaskEngine } from "@perennial/runtime/TaskEngine"
+import * as TaskEngineCluster from "@perennial/runtime/TaskEngineCluster"
+import { CurrentTaskLimits } from "@perennial/runtime/TaskLimits"
+import { Effect, Layer } from "effect"
+import { createServer } from "node:net"
+
+const host = "127.0.0.1"
+
+/** The settings of fast takeover, as measured on one machine without other load. */
+const fast = {
+  shardLockExpiration: "6 seconds",
+  shardLockRefreshInterval: "2 seconds",
+  refreshAssignmentsInterval: "500 millis",
+  runnerHealthCheckInterval: "2 seconds",
+  entityMessagePollInterval: "500 millis"
+} as const
+
+export const layer = (url: string) => {
+  const setting = process.env["RUNNER_PORT"] ?? ""
+  if (setting === "") return TaskEngine.layerLocal
+  return Layer.unwrap(Effect.map(CurrentTaskLimits, (limits) => {
+    const shardingConfig = TaskEngineCluster.shardingConfig(
+      process.env["RUNNER_TIMES"] === "default" ? {} : fast,
+      limits
+    )
+    const port = Number(setting)
+    return port === 0
+      ? TaskEngineCluster.layerClient({ cluster: PgCluster.layerClient({ url, shardingConfig }) })
+      : TaskEngineCluster.layer({ cluster: PgCluster.layer({ url, shardingConfig, address: { host, port } }) })
+  }))
+}
+
+let last = 20_000 + process.pid % 1_000 * 10
+
+/** A free port below those that the system gives to connections, which a runner keeps through restarts. */
+export const runnerPort: Effect.Effect<number> = Effect.suspend(() => {
+  const port = ++last
+  return Effect.callback<boolean>((resume) => {
+    const server = createServer()
+    server.once("error", () => resume(Effect.succeed(false)))
+    server.listen(port, host, () => server.close(() => resume(Effect.succeed(true))))
+  }).pipe(Effect.flatMap((free) => free ? Effect.succeed(port) : runnerPort))
+})
