@@ -1,6 +1,6 @@
 /**
  * The engine of a program that a test starts: with `RUNNER_PORT` a runner of a cluster over the PostgreSQL of a URL, with 0 a
- * client of it, otherwise this process alone. Shards move faster than by default, as the short leases of tests do.
+ * client of it, otherwise this process alone.
  */
 import * as PgCluster from "@perennial/backends/PgCluster"
 import { TaskEngine } from "@perennial/runtime/TaskEngine"
@@ -11,10 +11,8 @@ import { createServer } from "node:net"
 
 const host = "127.0.0.1"
 
-/** The settings of fast takeover, as measured on one machine without other load. */
+/** Runners see each other and their messages sooner. Locks keep their times, which must be longer than a busy machine stalls. */
 const fast = {
-  shardLockExpiration: "6 seconds",
-  shardLockRefreshInterval: "2 seconds",
   refreshAssignmentsInterval: "500 millis",
   runnerHealthCheckInterval: "2 seconds",
   entityMessagePollInterval: "500 millis"
@@ -24,10 +22,7 @@ export const layer = (url: string) => {
   const setting = process.env["RUNNER_PORT"] ?? ""
   if (setting === "") return TaskEngine.layerLocal
   return Layer.unwrap(Effect.map(CurrentTaskLimits, (limits) => {
-    const shardingConfig = TaskEngineCluster.shardingConfig(
-      process.env["RUNNER_TIMES"] === "default" ? {} : fast,
-      limits
-    )
+    const shardingConfig = TaskEngineCluster.shardingConfig(fast, limits)
     const port = Number(setting)
     return port === 0
       ? TaskEngineCluster.layerClient({ cluster: PgCluster.layerClient({ url, shardingConfig }) })
