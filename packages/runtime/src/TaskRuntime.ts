@@ -85,7 +85,7 @@ type EngineRequirements<R> = Exclude<
 export const layerWithEngine = <E, R>(
   engine: Layer.Layer<TaskEngine, E, R>
 ): Layer.Layer<
-  TaskManager,
+  TaskManager | TaskRecords,
   E | TaskBackendError,
   EngineRequirements<R> | TaskBackend | ConversationStore | Agents
 > =>
