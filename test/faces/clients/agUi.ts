@@ -43,7 +43,7 @@ interface Resume {
 export const run = (agent: HttpAgent, runId: string, resume?: ReadonlyArray<Resume>, onText?: (text: string) => void) =>
   Effect.promise(async () => {
     let end: { readonly outcome: string } | { readonly error: string } | undefined
-    await agent.runAgent({ runId, ...(resume === undefined ? {} : { resume: [...resume] }) }, {
+    const ran = agent.runAgent({ runId, ...(resume === undefined ? {} : { resume: [...resume] }) }, {
       onRunFinishedEvent: ({ outcome }) => {
         end = { outcome }
       },
@@ -51,6 +51,10 @@ export const run = (agent: HttpAgent, runId: string, resume?: ReadonlyArray<Resu
         end = { error: event.message }
       },
       onTextMessageContentEvent: ({ event, textMessageBuffer }) => onText?.(textMessageBuffer + event.delta)
+    })
+    await ran.catch((error: unknown) => {
+      // A cut in the middle of an event.
+      if (!(error instanceof SyntaxError)) throw error
     })
     return end
   })

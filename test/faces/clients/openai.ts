@@ -20,7 +20,8 @@ const collect = async (stream: AsyncIterable<ResponseStreamEvent>, to: Array<Res
   try {
     for await (const event of stream) to.push(event)
   } catch (error) {
-    if (!String(error).includes("terminated")) throw error
+    // A cut in the middle of an event is JSON that is not complete.
+    if (!/terminated|malformed server-sent event JSON/.test(String(error))) throw error
   }
 }
 
