@@ -190,6 +190,17 @@ export class TaskManager extends Context.Service<TaskManager, {
   >
 
   /**
+   * The events of a task and of all tasks below it, after a place, each once and in order (P3). The events of a child task come
+   * right after the `tool_call` event that names the child, and before the next event of its parent: of children that run at the
+   * same time one comes after the other. The stream ends after the terminal event of the task. Otherwise it is as
+   * `conversationEvents`.
+   */
+  readonly treeEvents: (
+    id: TaskId,
+    options?: { readonly after?: EventPlace | undefined }
+  ) => Effect.Effect<Stream.Stream<StoredEvent, StreamLost | TaskBackendError>, EventsError>
+
+  /**
    * Cancels a task, on whichever process it runs, and waits for its end (P7). Returns the task as it ended: its status is
    * `cancelled`, unless it had ended otherwise before.
    */

@@ -6,6 +6,7 @@
  * @since 0.1.0
  */
 import { DecisionInput } from "@perennial/domain/Decision"
+import { EventPlaceFromString } from "@perennial/domain/EventPlace"
 import { AgentId, ConversationId, TaskId } from "@perennial/domain/Ids"
 import { StartInput } from "@perennial/domain/StartInput"
 import { Task, TaskCounts } from "@perennial/domain/Task"
@@ -31,6 +32,7 @@ import {
 import * as examples from "./internal/examples.ts"
 import { documented, integer } from "./internal/openApi.ts"
 import { documentedApi } from "./internal/openApiDocument.ts"
+import { describePlace, lastPlace, PlaceFrame } from "./internal/placeParts.ts"
 import { describeKey, idempotencyKey, Started, startErrors } from "./internal/startParts.ts"
 import { describeTaskQuery, taskQuery } from "./internal/taskQuery.ts"
 import { TimedEventJson } from "./internal/timedEvent.ts"
@@ -182,6 +184,35 @@ export class TasksApi extends HttpApiGroup.make("tasks")
       description: "The task as it is now. It does not have the events and messages of the task.",
       parameters: { id: describeTask },
       responses: { 200: { description: "The task", example: examples.running } }
+    })),
+    HttpApiEndpoint.get("tree", "/tasks/:id/tree/events", {
+      params: taskParams,
+      query: { after: Schema.optionalKey(EventPlaceFromString) },
+      headers: { "last-event-id": lastPlace, accept: Schema.optionalKey(Schema.String) },
+      success: [HttpApiSchema.StreamSse({ events: PlaceFrame }), HttpApiSchema.NoContent],
+      error: [
+        Problems.TaskNotFound,
+        Problems.CursorAhead,
+        Problems.EventsExpired,
+        Problems.TooManyStreams,
+        Problems.TooManyUserStreams,
+        Problems.Unavailable
+      ]
+    }).annotateMerge(documented({
+      summary: "Follow the events of a task and of its child tasks",
+      description:
+        "Streams the events of the task. The events of a child task come right after the `tool_call` event that names the " +
+        "child. The cursor is `<taskId>/<seq>` of an event. The stream ends after the terminal event of the task.",
+      parameters: {
+        id: describeTask,
+        after: { description: "The cursor of the last event that the client has.", ...describePlace },
+        "last-event-id": { description: "The same as `after`. If both are sent, this one counts.", ...describePlace }
+      },
+      responses: {
+        200: "Server-Sent Events: the `data` of a frame is an event, and its `id` is `<taskId>/<seq>`",
+        204: "The cursor is the terminal event of the task"
+      },
+      event: examples.frame
     })),
     HttpApiEndpoint.get("events", "/tasks/:id/events", {
       params: taskParams,

@@ -16,6 +16,7 @@ import { make as makeConversation, type WatchConversation } from "./internal/con
 import { make as makeFeed, type WatchFeed } from "./internal/feedWatch.ts"
 import { type LenientClient, makeLenient } from "./internal/lenientClient.ts"
 import { makeRemote } from "./internal/remoteTaskManager.ts"
+import { make as makeTree, type WatchTree } from "./internal/treeWatch.ts"
 import * as Watch from "./Watch.ts"
 
 /**
@@ -48,6 +49,11 @@ export class PerennialClient extends Context.Service<
      * `ConversationNotFound`.
      */
     readonly watchConversation: WatchConversation
+    /**
+     * The events of a task and of all tasks below it, after a place, each once and in order (P3), as `TaskManager.treeEvents`. Cut
+     * connections are survived as by `watch`.
+     */
+    readonly watchTree: WatchTree
   }
 >()("@perennial/http/Client/PerennialClient") {}
 
@@ -100,7 +106,8 @@ export const layer = (options: Options): Layer.Layer<PerennialClient, never, Htt
           ...makeLenient<typeof Api>(client),
           watch: Watch.make(client.tasks.events),
           watchFeed: makeFeed(client.feed.feed),
-          watchConversation: makeConversation(client.conversations.events)
+          watchConversation: makeConversation(client.conversations.events),
+          watchTree: makeTree(client.tasks.tree)
         })
     )
   ).pipe(Layer.provide(layerToken(options.token)))

@@ -16,8 +16,8 @@ import { Api } from "./Api.ts"
 import type { Authorization } from "./Authorization.ts"
 import type { ListedConversation } from "./ConversationsApi.ts"
 import { admitted } from "./internal/admitted.ts"
-import { conversationLog, conversationSource } from "./internal/conversationWire.ts"
 import { idOf, paged } from "./internal/paged.ts"
+import { placeLog, placeSource } from "./internal/placeWire.ts"
 import { makeLocation, started } from "./internal/started.ts"
 import { withProblems } from "./internal/withProblems.ts"
 import { CurrentPrincipal } from "./Principal.ts"
@@ -130,7 +130,7 @@ export const layer: Layer.Layer<
           yield* admitted(streams)
           const principal = yield* CurrentPrincipal
           return streams.response(events, {
-            wire: headers.accept?.includes("text/event-stream") === true ? conversationSource : conversationLog,
+            wire: headers.accept?.includes("text/event-stream") === true ? placeSource : placeLog,
             userId: yield* CurrentUser,
             expiresAt: principal?.expiresAt
           })

@@ -15,8 +15,8 @@ import { describeLimit, limit, longest, page } from "./internal/apiParts.ts"
 import { ConversationCursor } from "./internal/conversationCursor.ts"
 import * as examples from "./internal/examples.ts"
 import { documented } from "./internal/openApi.ts"
+import { describePlace, lastPlace, PlaceFrame } from "./internal/placeParts.ts"
 import { describeKey, idempotencyKey, Started, startErrors } from "./internal/startParts.ts"
-import { TimedEventJson } from "./internal/timedEvent.ts"
 import * as Problems from "./Problems.ts"
 
 /**
@@ -56,16 +56,7 @@ export const Rename = Schema.Struct({
  * @since 0.1.0
  * @category models
  */
-export const ConversationFrame = Schema.Struct({
-  id: EventPlaceFromString,
-  event: Schema.String,
-  data: TimedEventJson
-})
-
-/** An `EventSource` that has seen no id may send an empty one (HTML Standard, section 9.2): it is none. */
-const lastEventId = Schema.optionalKey(Schema.Union([Schema.Literal(""), EventPlaceFromString]))
-
-const describePlace = { schema: { type: "string", example: examples.place } as const }
+export const ConversationFrame = PlaceFrame
 
 const describeConversation = { description: "The id of the conversation." }
 const conversationParams = { id: ConversationId }
@@ -154,7 +145,7 @@ export class ConversationsApi extends HttpApiGroup.make("conversations")
     HttpApiEndpoint.get("events", "/conversations/:id/events", {
       params: conversationParams,
       query: { after: Schema.optionalKey(EventPlaceFromString) },
-      headers: { "last-event-id": lastEventId, accept: Schema.optionalKey(Schema.String) },
+      headers: { "last-event-id": lastPlace, accept: Schema.optionalKey(Schema.String) },
       success: HttpApiSchema.StreamSse({ events: ConversationFrame }),
       error: [
         Problems.ConversationNotFound,

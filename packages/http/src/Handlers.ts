@@ -7,7 +7,7 @@ import { CurrentUser } from "@perennial/domain/CurrentUser"
 import { size } from "@perennial/domain/EventPayload"
 import { Readiness } from "@perennial/domain/Readiness"
 import { isTerminal, Task } from "@perennial/domain/Task"
-import { StreamLost } from "@perennial/domain/TaskError"
+import { StreamLost, type TaskBackendError } from "@perennial/domain/TaskError"
 import type { StoredEvent } from "@perennial/domain/TaskEvent"
 import { TaskManager } from "@perennial/domain/TaskManager"
 import { Effect, type Layer, Schema, Stream } from "effect"
@@ -18,6 +18,7 @@ import type { Authorization } from "./Authorization.ts"
 import { admitted } from "./internal/admitted.ts"
 import { cancelled } from "./internal/cancelled.ts"
 import { idOf, paged } from "./internal/paged.ts"
+import { placeLog, placeSource } from "./internal/placeWire.ts"
 import { makeReadiness } from "./internal/readiness.ts"
 import { makeLocation, started } from "./internal/started.ts"
 import { toListOptions } from "./internal/taskQuery.ts"
@@ -75,7 +76,7 @@ export const layerTasks: Layer.Layer<
 
     /** Ends with the credential of the request. */
     const stream = (
-      events: Stream.Stream<StoredEvent, StreamLost>,
+      events: Stream.Stream<StoredEvent, StreamLost | TaskBackendError>,
       options: { readonly headers?: Readonly<Record<string, string>>; readonly wire?: Wire.Wire }
     ) =>
       Effect.gen(function*() {
@@ -121,6 +122,18 @@ export const layerTasks: Layer.Layer<
           if (isTerminal(task.status) && after === task.lastSeq) return noContent
           yield* admit
           return yield* stream(events, { wire: wireFor(headers.accept) })
+        }),
+      tree: ({ headers, params: { id }, query }) =>
+        Effect.gen(function*() {
+          const lastEventId = headers["last-event-id"]
+          const after = (lastEventId === "" ? undefined : lastEventId) ?? query.after
+          const { lastSeq, status } = yield* withProblems(manager.get(id))
+          const events = yield* withProblems(manager.treeEvents(id, { after }))
+          if (isTerminal(status) && after?.taskId === id && after.seq === lastSeq) return noContent
+          yield* admit
+          return yield* stream(events, {
+            wire: headers.accept?.includes("text/event-stream") === true ? placeSource : placeLog
+          })
         }),
       throughput: () => withProblems(manager.throughput),
       cancel: ({ params, payload }) => cancel(params.id, payload),

@@ -9,7 +9,8 @@ import {
   CursorAhead,
   EventsExpired,
   StreamLost,
-  TaskBackendError
+  TaskBackendError,
+  TaskNotFound
 } from "@perennial/domain/TaskError"
 import type { StoredEvent } from "@perennial/domain/TaskEvent"
 import { decodeCancel, openWith, runningOf, TaskManager } from "@perennial/domain/TaskManager"
@@ -21,6 +22,7 @@ import { check, type WatchConversation } from "./conversationWatch.ts"
 import type { WatchFeed } from "./feedWatch.ts"
 import type { LenientClient } from "./lenientClient.ts"
 import { repeated, withoutUndefined } from "./repeated.ts"
+import * as TreeWatch from "./treeWatch.ts"
 import { withInvalidInput, withTaskErrors } from "./withTaskErrors.ts"
 
 const decodeConversation = Input.decoder(Schema.Struct({ conversationId: ConversationId }), "input")
@@ -30,6 +32,7 @@ export const makeRemote = (
     readonly watch: Watch
     readonly watchFeed: WatchFeed
     readonly watchConversation: WatchConversation
+    readonly watchTree: TreeWatch.WatchTree
   }
 ): TaskManager["Service"] => {
   /** A start whose answer was lost may have been accepted: with a key it is safe to repeat. */
@@ -207,6 +210,30 @@ export const makeRemote = (
     }
   )
 
+  const treeEvents: TaskManager["Service"]["treeEvents"] = Effect.fn("TaskManager.treeEvents")(
+    function*(id, { after } = {}) {
+      // The server refuses before the stream.
+      yield* TreeWatch.check(client.tasks.tree, id, after).pipe(
+        repeated,
+        Effect.mapError((error) => {
+          switch (error._tag) {
+            case "TaskNotFound":
+              return new TaskNotFound(error)
+            case "CursorAhead":
+              return new CursorAhead(error)
+            case "EventsExpired":
+              return new EventsExpired(error)
+            default:
+              return new TaskBackendError({ operation: "treeEvents", cause: error })
+          }
+        })
+      )
+      return client.watchTree(id, { after }).pipe(
+        Stream.mapError((cause) => new TaskBackendError({ operation: "treeEvents", cause }))
+      )
+    }
+  )
+
   const agents = Effect.map(
     client.agents.list().pipe(repeated, withTaskErrors("agents")),
     ({ items }) => items
@@ -223,6 +250,7 @@ export const makeRemote = (
     events: (id, options) => Effect.map(open(id, options), ({ events }) => events),
     open,
     conversationEvents,
+    treeEvents,
     cancel,
     get: Effect.fn("TaskManager.get")(get),
     list,

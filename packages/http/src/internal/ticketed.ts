@@ -15,7 +15,7 @@ const ticketOf = (request: HttpServerRequest.HttpServerRequest, prefix: string) 
   const ticket = new URLSearchParams(/\?(.*)$/s.exec(request.originalUrl)?.[1]).get(ticketKey)
   const whole = pathOf(request)
   const path = whole.startsWith(`${prefix}/`) ? whole.slice(prefix.length) : ""
-  const taskId = /^\/tasks\/([^/]+)\/events$/.exec(path)?.[1]
+  const taskId = /^\/tasks\/([^/]+)\/(?:tree\/)?events$/.exec(path)?.[1]
   const isOfUser = path === "/feed" || /^\/conversations\/[^/]+\/events$/.test(path)
   if (ticket === null || (taskId === undefined && !isOfUser)) return undefined
   return { ticket, taskId: taskId === undefined ? undefined : Option.getOrElse(decodeSegment(taskId), () => "") }

@@ -7,13 +7,9 @@ import { isTerminal } from "@perennial/domain/Task"
 import { TaskBackend } from "@perennial/domain/TaskBackend"
 import { CursorAhead, EventsExpired } from "@perennial/domain/TaskError"
 import type { TaskManager } from "@perennial/domain/TaskManager"
-import { Duration, Effect, Option, Random, Stream } from "effect"
+import { Effect, Option, Stream } from "effect"
 import { TaskReaders } from "../../TaskReaders.ts"
-
-/** How often a reader looks for the next task without a hint. */
-const interval = Duration.seconds(15)
-/** The shortest time between two looks. */
-const spacing = Duration.millis(100)
+import { untilFound } from "./untilFound.ts"
 
 interface Key {
   readonly id: ConversationId
@@ -72,7 +68,6 @@ export const makeFollowConversation = Effect.gen(function*() {
 
   /** Waits for the task after another one. None when the conversation was deleted. */
   const awaitNext = Effect.fnUntraced(function*(key: Key, last: TaskId | undefined) {
-    const changed = yield* readers.changes(key.userId)
     // A conversation without tasks is known to the store of conversations alone.
     const exists = last === undefined
       ? Effect.match(store.get(key), {
@@ -80,17 +75,16 @@ export const makeFollowConversation = Effect.gen(function*() {
         onFailure: ({ _tag }) => _tag !== "ConversationNotFound"
       })
       : Effect.succeed(true)
-    while (true) {
-      // Before the look: a change during it is looked at once more.
-      changed.closeUnsafe()
-      const next = yield* Effect.catchTag(nextOf(key, last), "TaskNotFound", () => Effect.undefined)
-      if (next === undefined || (Option.isNone(next) && !(yield* exists))) return undefined
-      if (Option.isSome(next)) return next.value.id
-      yield* Effect.sleep(spacing)
-      const jitter = yield* Random.nextBetween(0.8, 1.2)
-      yield* Effect.timeoutOption(changed.await, Duration.times(interval, jitter))
-    }
-  }, Effect.scoped)
+    return yield* untilFound(
+      readers,
+      key.userId,
+      Effect.gen(function*() {
+        const next = yield* Effect.catchTag(nextOf(key, last), "TaskNotFound", () => Effect.undefined)
+        if (next === undefined || (Option.isNone(next) && !(yield* exists))) return Option.some(undefined)
+        return Option.map(next, (task) => task.id)
+      })
+    )
+  })
 
   const follow: TaskManager["Service"]["conversationEvents"] = Effect.fn("TaskManager.conversationEvents")(
     function*(id, options = {}) {

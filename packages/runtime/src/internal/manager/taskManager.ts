@@ -7,6 +7,7 @@ import { makeAgentDescriptions } from "./agentDescriptions.ts"
 import { makeApprovals } from "./approvals.ts"
 import { makeDeleteConversation } from "./deleteConversation.ts"
 import { makeFollowConversation } from "./followConversation.ts"
+import { makeFollowTree } from "./followTree.ts"
 import { makeReadTasks } from "./readTasks.ts"
 import { makeStartTask } from "./startTask.ts"
 import { makeSteerTask } from "./steerTask.ts"
@@ -18,6 +19,7 @@ export const make = Effect.gen(function*() {
   const { cancel, decide } = yield* makeSteerTask
   const { approvals } = yield* makeApprovals
   const conversationEvents = yield* makeFollowConversation
+  const treeEvents = yield* makeFollowTree
   const agents = yield* makeAgentDescriptions
   const { await: await_, counts, feed, get, list, open, throughput } = yield* makeReadTasks
 
@@ -29,6 +31,7 @@ export const make = Effect.gen(function*() {
     events: (id, options) => Effect.map(open(id, options), ({ events }) => events),
     open,
     conversationEvents,
+    treeEvents,
     cancel,
     get: Effect.fn("TaskManager.get")(get),
     list,
