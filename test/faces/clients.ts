@@ -10,6 +10,7 @@ import type { Client } from "./client.ts"
 import { a2aHttpJson, a2aJsonRpc } from "./clients/a2a.ts"
 import { agUi } from "./clients/agUi.ts"
 import { langGraph } from "./clients/langGraph.ts"
+import { langGraphPage } from "./clients/langGraphPage.ts"
 import { mcp } from "./clients/mcp.ts"
 import { mcpTasks } from "./clients/mcpTasks.ts"
 import { openai } from "./clients/openai.ts"
@@ -24,6 +25,7 @@ export const clients: ReadonlyArray<Client> = [
   a2aJsonRpc,
   a2aHttpJson,
   langGraph,
+  langGraphPage,
   mcp,
   mcpTasks
 ]

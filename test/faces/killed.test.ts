@@ -7,6 +7,8 @@ import * as Process from "../support/server.ts"
 import * as A2a from "./clients/a2a.ts"
 import * as AgUi from "./clients/agUi.ts"
 import * as Chat from "./clients/chat.ts"
+import * as LangGraphPage from "./clients/langGraphPage.ts"
+import * as LangGraph from "./clients/langGraphRun.ts"
 import * as Mcp from "./clients/mcp.ts"
 import * as OpenAi from "./clients/openai.ts"
 import * as UseChat from "./clients/useChat.ts"
@@ -36,6 +38,10 @@ withPostgres("the death of an owner", (postgres) => {
       const tool = yield* Mcp.connect(address)
       const answer = yield* Effect.forkChild(Mcp.ask(tool, "tell me", "c5"))
       const called = yield* Effect.forEach(A2a.bindings, (binding) => A2a.begin(address, binding))
+      const graph = yield* Effect.forkChild(LangGraph.say(LangGraph.connect(address), "c6", "tell me"))
+      const graphPage = LangGraphPage.make(address)
+      const shown = yield* Effect.forkChild(LangGraphPage.say(graphPage, "tell me", { threadId: "c7" }))
+      yield* LangGraphPage.until(graphPage, LangGraphPage.shows("word 3 "))
       for (const chat of [page, durable]) yield* Chat.until(chat, ({ text }) => text.includes("word 3 "))
 
       target = other
@@ -51,8 +57,12 @@ withPostgres("the death of an owner", (postgres) => {
 
       yield* Mcp.whole(yield* Fiber.join(answer), address, "c5")
 
+      yield* LangGraph.whole({ address }, "c6", yield* Fiber.join(graph))
+      yield* Fiber.join(shown)
+      yield* assertWhole(LangGraphPage.shown(graphPage), address, "c7")
+
       // Nobody asks in a loop while the task has no owner.
-      assert.isAtMost(requests().length, 30)
+      assert.isAtMost(requests().length, 40)
       for (const chat of [page, durable]) {
         Chat.assertReady(chat)
         assert.match(chat.text, /word 0 .*word 99 $/s)

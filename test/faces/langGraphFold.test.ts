@@ -6,7 +6,7 @@ import type { StoredEvent } from "@perennial/domain/TaskEvent"
 import * as TaskView from "@perennial/domain/TaskView"
 import * as RunEvents from "@perennial/http/faces/langgraph/RunEvents"
 import * as RunState from "@perennial/http/faces/langgraph/RunState"
-import { lines } from "./clients/langGraph.ts"
+import { lines } from "./clients/langGraphRun.ts"
 import { make, task } from "./randomLog.ts"
 
 type Modes = ReadonlyArray<RunState.StreamMode>

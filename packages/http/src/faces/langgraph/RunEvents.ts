@@ -19,7 +19,8 @@ import {
   type Range,
   type State,
   type StreamMode,
-  toId
+  toId,
+  valuesOf
 } from "./RunState.ts"
 
 /** As LangChain's agents name their nodes. */
@@ -56,7 +57,7 @@ class Writer {
   }
 
   private values(n?: number): void {
-    this.write("values", "values", () => ({ messages: this.state.messages }), n)
+    this.write("values", "values", () => valuesOf(this.state), n)
   }
 
   begin(): void {
@@ -217,7 +218,7 @@ class Writer {
   pause(): void {
     const interrupts = interruptsOf(this.range.taskId, this.state)
     this.write("updates", "updates", () => ({ __interrupt__: interrupts }))
-    this.write("values", "values", () => ({ messages: this.state.messages, __interrupt__: interrupts }))
+    this.write("values", "values", () => ({ ...valuesOf(this.state), __interrupt__: interrupts }))
     this.finish("interrupted")
   }
 
@@ -245,6 +246,9 @@ class Writer {
         return this.apply(Draft.discard(this.state.draft))
       case "data":
         return this.custom(event.name, event.data)
+      case "output":
+        this.state = { ...this.state, output: event.output }
+        return this.values()
       case "title":
         return this.custom("conversation_title", event.title)
       case "done":

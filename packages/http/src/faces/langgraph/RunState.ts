@@ -105,6 +105,8 @@ export interface State {
   readonly calls: ReadonlyMap<string, Call>
   /** The seq at which everything began to wait for a person, the last time. */
   readonly pausedAt: number
+  /** The answer in the form that the agent promises, once the task has it. */
+  readonly output: Schema.Json | undefined
   readonly error: { readonly error: string; readonly message: string } | undefined
 }
 
@@ -131,6 +133,7 @@ export const initial: State = {
   open: nothingOpen,
   calls: new Map(),
   pausedAt: 0,
+  output: undefined,
   error: undefined
 }
 
@@ -167,6 +170,17 @@ export const interruptsOf = (taskId: TaskId, state: State): ReadonlyArray<Json> 
     }
   }]
 }
+
+/**
+ * The values that a task gives to its thread. LangChain's agents put an answer with a form there, too.
+ *
+ * @since 0.1.0
+ * @category encoding
+ */
+export const valuesOf = ({ messages, output }: State): Json => ({
+  messages,
+  ...(output === undefined ? {} : { structured_response: output })
+})
 
 /**
  * A place in the streams of a task.
@@ -208,4 +222,16 @@ export const parseId = (id: string): Cursor | undefined => {
 export const isAfter = ({ n, seq }: Cursor) => ({ id }: Frame): boolean => {
   const at = parseId(id)
   return at !== undefined && (at.seq > seq || (at.seq === seq && at.n > n))
+}
+
+/**
+ * A frame as an event of a stream. `before` are the messages of the thread before the answers of the task.
+ *
+ * @since 0.1.0
+ * @category encoding
+ */
+export const toText = (before: ReadonlyArray<LangMessage>) => ({ data, event, id }: Frame): string => {
+  const own = event === "values" && "messages" in data && Array.isArray(data["messages"]) ? data["messages"] : undefined
+  const whole = own === undefined ? data : { ...data, messages: [...before, ...own] }
+  return `id: ${id}\nevent: ${event}\ndata: ${JSON.stringify(whole)}\n\n`
 }

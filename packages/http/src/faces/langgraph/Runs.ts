@@ -15,7 +15,7 @@ import * as FramedWire from "../../internal/framed.ts"
 import { CurrentPrincipal } from "../../Principal.ts"
 import * as Sse from "../../Sse.ts"
 import type { RunCreate } from "./LangGraphSchemas.ts"
-import { type Json, type LangMessage, metadataOf } from "./Messages.ts"
+import { type Json, metadataOf } from "./Messages.ts"
 import * as RunEvents from "./RunEvents.ts"
 import { decisionsOf, type Question, toQuestion } from "./RunInput.ts"
 import * as RunState from "./RunState.ts"
@@ -40,20 +40,28 @@ interface Started {
   readonly strategy?: string | null | undefined
 }
 
-const modesOf = (given: RunCreate["stream_mode"]): ReadonlySet<RunState.StreamMode> => {
-  const modes = (typeof given === "string" ? [given] : given ?? []).filter(isMode)
-  return new Set(given === undefined || given === null ? ["values"] : modes)
+/** What a task remembers of its request. */
+const Remembered = Schema.Struct({
+  metadata: Schema.Record(Schema.String, Schema.Json),
+  streamMode: Schema.Array(Schema.String)
+})
+const decodeRemembered = Schema.decodeUnknownOption(Remembered)
+
+const rememberedOf = ({ metadata }: Task): typeof Remembered.Type => {
+  const remembered = decodeRemembered(metadata?.["langgraph"])
+  return remembered._tag === "Some" ? remembered.value : { metadata: {}, streamMode: ["values"] }
 }
+
+const toModes = (given: RunCreate["stream_mode"]): ReadonlyArray<string> | undefined =>
+  typeof given === "string" ? [given] : given ?? undefined
+
+/** A reader that names no modes gets those that the run was created with. */
+const modesOf = (task: Task, given: RunCreate["stream_mode"]): ReadonlySet<RunState.StreamMode> =>
+  new Set((toModes(given) ?? rememberedOf(task).streamMode).filter(isMode))
 
 /** As the client needs the paths of a run: without the prefix of the server, which is a part of its own URL. */
 const pathOf = ({ conversationId, id }: Task): string =>
   `/threads/${encodeURIComponent(conversationId)}/runs/${encodeURIComponent(id)}`
-
-const toFrame = (before: ReadonlyArray<LangMessage>) => ({ data, event, id }: RunState.Frame): string => {
-  const own = event === "values" && "messages" in data && Array.isArray(data["messages"]) ? data["messages"] : undefined
-  const whole = own === undefined ? data : { ...data, messages: [...before, ...own] }
-  return `id: ${id}\nevent: ${event}\ndata: ${JSON.stringify(whole)}\n\n`
-}
 
 /**
  * The operations of runs.
@@ -79,7 +87,6 @@ export const makeRuns = Effect.gen(function*() {
 
   const toRun = Effect.fnUntraced(function*(task: Task, strategy?: string | null) {
     const status = yield* thread.statusOf(task)
-    const given = task.metadata?.["langgraph"]
     const run: Json & { readonly run_id: string; readonly thread_id: string; readonly status: string } = {
       run_id: task.id,
       thread_id: task.conversationId,
@@ -87,7 +94,7 @@ export const makeRuns = Effect.gen(function*() {
       created_at: DateTime.formatIso(task.createdAt),
       updated_at: DateTime.formatIso(task.updatedAt),
       status,
-      metadata: given ?? {},
+      metadata: rememberedOf(task).metadata,
       kwargs: {},
       multitask_strategy: strategy ?? null
     }
@@ -141,7 +148,7 @@ export const makeRuns = Effect.gen(function*() {
         ...busy,
         ...(replaced === undefined ? {} : { replaces: replaced.id }),
         ...(question === undefined ? { userMetadata: replaced?.metadata } : metadataOf(question.id)),
-        metadata: { langgraph: metadata ?? {} }
+        metadata: { langgraph: { metadata: metadata ?? {}, streamMode: toModes(request.stream_mode) ?? ["values"] } }
       })
     }
   )
@@ -181,7 +188,7 @@ export const makeRuns = Effect.gen(function*() {
   ) =>
     Stream.suspend(() => {
       let state = RunState.initial
-      let encode: ReturnType<typeof toFrame> | undefined
+      let encode: ReturnType<typeof RunState.toText> | undefined
       return events.pipe(
         Stream.map((stored) => {
           const made = RunEvents.step(range, state, stored)
@@ -192,8 +199,8 @@ export const makeRuns = Effect.gen(function*() {
         Stream.filter(({ frames }) => frames.length > 0),
         Stream.mapEffect(Effect.fnUntraced(function*({ frames, stored }) {
           const needsBefore = encode === undefined && frames.some(({ event }) => event === "values")
-          if (needsBefore) encode = toFrame(yield* thread.before(task))
-          return { ...stored, frames: frames.map(encode ?? toFrame([])).join("") }
+          if (needsBefore) encode = RunState.toText(yield* thread.before(task))
+          return { ...stored, frames: frames.map(encode ?? RunState.toText([])).join("") }
         }))
       )
     })
@@ -208,7 +215,7 @@ export const makeRuns = Effect.gen(function*() {
     }
   ) {
     const { conversationId: threadId, id: taskId, lastSeq } = task
-    const asked = modesOf(modes)
+    const asked = modesOf(task, modes)
     const events = yield* Effect.catch(
       thread.events(taskId),
       (error) =>
@@ -241,6 +248,7 @@ export const makeRuns = Effect.gen(function*() {
     const state = yield* thread.foldOf(range, yield* thread.events(task.id))
     const interrupts = RunState.interruptsOf(task.id, state)
     const values: Json = {
+      ...RunState.valuesOf(state),
       messages: [...yield* thread.before(task), ...state.messages],
       ...(interrupts.length === 0 ? {} : { __interrupt__: interrupts }),
       ...(state.error === undefined ? {} : { __error__: state.error })

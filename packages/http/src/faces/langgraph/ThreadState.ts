@@ -8,7 +8,7 @@ import type { TaskId } from "@perennial/domain/Ids"
 import type { Task } from "@perennial/domain/Task"
 import { DateTime } from "effect"
 import { fromStored, isQuestionOf, type Json, type LangMessage } from "./Messages.ts"
-import { interruptsOf, type State } from "./RunState.ts"
+import { interruptsOf, type State, valuesOf } from "./RunState.ts"
 
 /**
  * The checkpoint before the first message.
@@ -125,10 +125,12 @@ export const toState = (
   count: number
 ): Json & { readonly next: ReadonlyArray<string> } => {
   const id = turns[count - 1]?.taskId ?? rootCheckpoint
-  const tasks = count === turns.length && current !== undefined ? tasksOf(current) : []
+  const isNewest = count === turns.length && current !== undefined
+  const tasks = isNewest ? tasksOf(current) : []
+  const values = isNewest && current.state !== undefined ? valuesOf(current.state) : {}
   const isAsked = tasks.some(({ name }) => name === "tools")
   return {
-    values: { messages: turns.slice(0, count).flatMap(({ messages }) => messages) },
+    values: { ...values, messages: turns.slice(0, count).flatMap(({ messages }) => messages) },
     // Without questions, a node here would be a breakpoint to the client.
     next: isAsked ? ["tools"] : [],
     tasks,
