@@ -80,6 +80,8 @@ describe.skipIf(!Browser.isInstalled)("the pages of operators in evergreen's web
         assert.notInclude(await page.locator("main").innerText(), "secret")
         await page.getByRole("button", { name: /^Cancel the task .* of alice$/ }).click()
         await rows(page).filter({ hasText: "cancelled" }).waitFor()
+        await page.keyboard.press("j")
+        await page.locator("tr[data-selected]").filter({ hasText: id.slice(-8) }).waitFor()
       })
       assert.strictEqual(
         (yield* Rest.send("GET", `${address}/tasks/${id}`, undefined, bearer("alice"))).body.status,

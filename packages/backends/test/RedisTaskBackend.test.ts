@@ -273,6 +273,11 @@ withRedis("RedisTaskBackend, stored data", (url) => {
       yield* redis.send("DEL", `${prefix}recorded:queued`, `${prefix}recorded-of-agent:queued:agent`)
       assert.strictEqual((yield* backend.countRecords({})).queued, 1)
       assert.deepStrictEqual((yield* backend.records({ limit: 10 })).map(({ id }) => id), [ids.taskId])
+      // A process of that version, beside this one, knows nothing of the indexes.
+      yield* redis.send("HSET", `${prefix}task:${ids.taskId}`, "status", "completed")
+      assert.deepStrictEqual(yield* backend.records({ limit: 10 }), [])
+      assert.strictEqual((yield* backend.countRecords({})).queued, 0)
+      yield* redis.send("HSET", `${prefix}task:${ids.taskId}`, "status", "queued")
       // The tasks are looked for once.
       yield* redis.send("DEL", `${prefix}recorded:queued`)
       assert.deepStrictEqual(yield* backend.records({ limit: 10 }), [])

@@ -75,11 +75,11 @@ export default function SettingsPage() {
           about="Turn them off if your voice control types letters."
           choices={[["on", "On"], ["off", "Off"]]}
         />
+        <Webhooks />
         <section>
           <h2>Shortcuts</h2>
           <ShortcutList />
         </section>
-        <Webhooks />
         <section>
           <h2>This server</h2>
           <p className="soft">

@@ -30,6 +30,16 @@ end
 local function isChild(id) return id:find(".", 1, true) ~= nil end
 local function has(id, name, value) return value == "" or call("HGET", key("task", id), name) == value end
 
+-- Whether a task that an index has is in a list: the index of a conversation has the tasks of all its agents, and a process of a version
+-- without indexes of all users, beside this one, does not move and remove what is in them.
+local function isListed(status, wanted)
+  return function(id)
+    if wanted.withoutChildren and isChild(id) then return false end
+    if wanted.conversation ~= "" then return has(id, "agent_id", wanted.agent) end
+    return wanted.user ~= "" or call("HGET", key("task", id), "status") == status
+  end
+end
+
 -- The first ids of an index that are wanted, in steps.
 local function collect(ids, index, oldest, low, high, limit, isWanted)
   local before, from, step = #ids, 0, math.max(limit, 100)
@@ -64,14 +74,9 @@ local function page(wanted, limit, oldest, waiting, statuses)
     local index = wanted.user == "" and prefix .. "recorded-waiting" or key("waiting", wanted.user)
     collect(ids, index, oldest, low, high, limit, isSelected)
   else
-    -- The index of a conversation has the tasks of all its agents.
-    local isWanted = function(id)
-      return not (wanted.withoutChildren and isChild(id))
-        and (wanted.conversation == "" or has(id, "agent_id", wanted.agent))
-    end
     for status in pairs(statuses) do
       local index = indexOf(status, wanted.user, wanted.conversation, wanted.agent)
-      collect(ids, index, oldest, low, high, limit, isWanted)
+      collect(ids, index, oldest, low, high, limit, isListed(status, wanted))
     end
   end
   table.sort(ids, function(a, b)
@@ -144,6 +149,7 @@ return id and row(id) or false`)
 
 const counted = String.raw`
 local user, conversation, agent, most = userOf(ARGV[3], ARGV[4]), ARGV[4], ARGV[5], tonumber(ARGV[6])
+local wanted = { user = user, conversation = conversation, agent = agent, withoutChildren = ARGV[7] == "1" }
 local numbers = {}
 local function count(index, isWanted)
   local ids = {}
@@ -151,9 +157,7 @@ local function count(index, isWanted)
   table.insert(numbers, #ids)
 end
 for i = 8, #ARGV do
-  count(user and indexOf(ARGV[i], user, conversation, agent), function(id)
-    return not (ARGV[7] == "1" and isChild(id)) and (conversation == "" or has(id, "agent_id", agent))
-  end)
+  count(user and indexOf(ARGV[i], user, conversation, agent), isListed(ARGV[i], wanted))
 end
 count(user and (user == "" and prefix .. "recorded-waiting" or key("waiting", user)), function(id)
   return has(id, "conversation_id", conversation) and has(id, "agent_id", agent)

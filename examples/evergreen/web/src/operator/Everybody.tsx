@@ -1,8 +1,9 @@
 /** The tasks of everybody, for operators: records, which have nothing of what a task is about. The filters are in the address. */
 import { Square } from "lucide-react"
+import { useEffect, useState } from "react"
 import { Link } from "wouter"
-import type { Status } from "../api.ts"
 import { attempt } from "../attempt.ts"
+import { onKeys } from "../keys.ts"
 import { isActive } from "../state/lists.ts"
 import { Filters } from "../tasks/Filters.tsx"
 import { Took } from "../tasks/Took.tsx"
@@ -28,16 +29,22 @@ const withFilter = (search: string, name: string, value: string): string => {
   return `/t?${query}`
 }
 
-function Row({ mine, record, search, onCancel }: {
+function Row({ mine, record, search, selected, onCancel }: {
   readonly record: records.Record
+  readonly selected: boolean
   readonly mine: boolean
   readonly search: string
   readonly onCancel: () => void
 }) {
   const { agentId, attempt: attempts, createdAt, error, id, runner, status, userId } = record
-  const active = isActive({ status: status as Status })
+  const active = isActive({ status })
   return (
-    <tr>
+    <tr
+      data-selected={selected || undefined}
+      ref={(row) => {
+        if (selected) row?.scrollIntoView({ block: "nearest" })
+      }}
+    >
       <td>
         <span className="task-state" data-state={stateOf(record)}>{stateOf(record)}</span>
       </td>
@@ -86,6 +93,15 @@ function Records({ items, search, onCancel }: {
   readonly onCancel: (record: records.Record) => Promise<void>
 }) {
   const me = useMe()
+  const [at, setAt] = useState(-1)
+  const selected = items[at]
+  const count = items.length
+  useEffect(() =>
+    onKeys({
+      j: () => setAt((now) => Math.min(now + 1, count - 1)),
+      k: () => setAt((now) => Math.max(now - 1, 0)),
+      c: () => selected !== undefined && isActive(selected) && attempt(onCancel(selected))
+    }), [count, selected, onCancel])
   return (
     <table>
       <thead>
@@ -104,10 +120,11 @@ function Records({ items, search, onCancel }: {
         </tr>
       </thead>
       <tbody>
-        {items.map((record) => (
+        {items.map((record, i) => (
           <Row
             key={record.id}
             record={record}
+            selected={i === at}
             search={search}
             mine={record.userId === me?.userId}
             onCancel={() => attempt(onCancel(record))}
