@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 import { ConversationId } from "@perennial/domain/Ids"
+import { Settings } from "@perennial/domain/Webhook"
 import { Effect, Schema } from "effect"
 import { type A2aRefusal, refuse } from "./A2aErrors.ts"
 
@@ -50,6 +51,9 @@ const Message = Schema.Struct({
  */
 export interface Message extends Schema.Schema.Type<typeof Message> {}
 
+/** A header has it. */
+const Credential = Schema.String.check(Schema.isMaxLength(4_000))
+
 /**
  * Where a client wants to be told about a task.
  *
@@ -57,13 +61,13 @@ export interface Message extends Schema.Schema.Type<typeof Message> {}
  * @category models
  */
 export const PushConfig = Schema.Struct({
-  id: Schema.optionalKey(Schema.String),
+  id: Schema.optionalKey(Schema.String.check(Schema.isMaxLength(200))),
   taskId: Schema.optionalKey(Schema.String),
-  url: Schema.String,
-  token: Schema.optionalKey(Schema.String),
+  url: Settings.fields.url,
+  token: Schema.optionalKey(Credential),
   authentication: Schema.optionalKey(Schema.Struct({
-    scheme: Schema.String,
-    credentials: Schema.optionalKey(Schema.String)
+    scheme: Credential,
+    credentials: Schema.optionalKey(Credential)
   }))
 }).annotate({ identifier: "A2aTaskPushNotificationConfig" })
 

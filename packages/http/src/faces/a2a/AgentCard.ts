@@ -24,7 +24,7 @@ export interface Skill {
 }
 
 /**
- * What a card says of an agent. By default the name is the id of the agent, and there is one skill, with the tools of the agent.
+ * What a card says of an agent, to everybody. By default the name is the id of the agent, and there is one skill.
  *
  * @since 0.1.0
  * @category models
@@ -65,12 +65,8 @@ const baseUrl = Effect.gen(function*() {
   return `${Option.match(url, { onNone: () => "http://localhost", onSome: ({ origin }) => origin })}${base}`
 })
 
-const skillOf = ({ id, tools }: AgentDescription, description: string): Skill => ({
-  id: "chat",
-  name: id,
-  description,
-  tags: tools.length === 0 ? ["chat"] : tools.map(({ name }) => name)
-})
+/** Without the tools of the agent: cards need no token. */
+const skillOf = (name: string, description: string): Skill => ({ id: "chat", name, description, tags: ["chat"] })
 
 /**
  * The card of an agent.
@@ -91,6 +87,6 @@ export const make = Effect.fnUntraced(function*(agent: AgentDescription, given: 
     securityRequirements: [{ schemes: { bearer: { list: [] } } }],
     defaultInputModes: ["text/plain", "application/json", "image/*", "application/pdf"],
     defaultOutputModes: ["text/plain"],
-    skills: given.skills ?? [skillOf(agent, description)]
+    skills: given.skills ?? [skillOf(name, description)]
   }
 })

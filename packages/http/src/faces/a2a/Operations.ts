@@ -21,8 +21,8 @@ import * as TaskStream from "./TaskStream.ts"
 import * as TaskUpdates from "./TaskUpdates.ts"
 import * as UserMessage from "./UserMessage.ts"
 
-/** How many messages of a conversation are searched for those of a task. */
-const maxSearched = 1_000
+/** How many messages of a task whose log has expired are read. */
+const maxRead = 1_000
 
 /** A cancel answers after this time at the latest. It is stored. */
 const cancelPatience = "10 seconds"
@@ -99,14 +99,21 @@ export const make = Effect.gen(function*() {
   const manager = yield* TaskManager
   const store = yield* ConversationStore
 
-  /** The newest messages of the conversation, newest first; none if it is deleted. */
-  const messagesOf = Effect.fnUntraced(function*({ conversationId }: Task) {
+  /** A page of the messages of the conversation; none if it is deleted. */
+  const messagesOf = Effect.fnUntraced(function*(
+    { conversationId }: Task,
+    options: Parameters<ConversationStore["Service"]["messages"]>[1]
+  ) {
     const key = { id: conversationId, userId: yield* CurrentUser }
-    return yield* Effect.catchTag(
-      store.messages(key, { order: "newest", limit: maxSearched }),
-      "ConversationNotFound",
-      () => Effect.succeed([])
-    )
+    return yield* Effect.catchTag(store.messages(key, options), "ConversationNotFound", () => Effect.succeed([]))
+  })
+
+  /** The message that has started the task, if the conversation has it: the one after the one before it. */
+  const startOf = Effect.fnUntraced(function*(task: Task) {
+    const id = messageId(task.id, 1)
+    const [before] = yield* messagesOf(task, { order: "newest", after: id, limit: 1 })
+    const [message] = yield* messagesOf(task, { after: before?.id, limit: 1 })
+    return message?.id === id ? message : undefined
   })
 
   const toHead = (task: Task, input?: A2aTask.A2aMessage): A2aTask.Head => ({
@@ -121,7 +128,7 @@ export const make = Effect.gen(function*() {
 
   /** With the message of the user, if the conversation has it. */
   const headOf = Effect.fnUntraced(function*(task: Task) {
-    const asked = (yield* messagesOf(task)).find(({ id }) => id === messageId(task.id, 1))
+    const asked = yield* startOf(task)
     const ids = { taskId: task.id, contextId: task.conversationId }
     return toHead(task, asked === undefined ? undefined : UserMessage.fromStored(asked, ids))
   })
@@ -142,8 +149,9 @@ export const make = Effect.gen(function*() {
 
   /** The task without its log, which has expired. */
   const fromMessages = Effect.fnUntraced(function*(head: A2aTask.Head, task: Task) {
-    const messages = (yield* messagesOf(task)).filter(({ taskId }) => taskId === task.id)
-    return yield* foldOf(head, Stream.fromIterable(StoredTask.logOf(task, messages.toReversed())))
+    const all = yield* messagesOf(task, { after: messageId(task.id, 1), limit: maxRead })
+    const messages = all.filter(({ taskId }) => taskId === task.id)
+    return yield* foldOf(head, Stream.fromIterable(StoredTask.logOf(task, messages)))
   })
 
   const stateOf = Effect.fnUntraced(function*(head: A2aTask.Head) {
