@@ -4,18 +4,17 @@
  *
  * `note` is not safe to repeat. `hold` is, and does not end in the attempt whose number is its argument.
  */
-import { NodeRuntime } from "@effect/platform-node"
+import { NodeRuntime, NodeServices } from "@effect/platform-node"
 import * as SqliteStore from "@perennial/backends/SqliteStore"
 import { CurrentTask } from "@perennial/domain/CurrentTask"
 import * as AgentTools from "@perennial/runtime/AgentTools"
 import * as LlmAgent from "@perennial/runtime/LlmAgent"
+import * as ModelSetting from "@perennial/runtime/ModelSetting"
 import * as TaskLimits from "@perennial/runtime/TaskLimits"
 import * as ToolProgress from "@perennial/runtime/ToolProgress"
 import { Console, Effect, Layer, Option, Schema } from "effect"
 import { Tool, Toolkit } from "effect/ai"
 import { appendFileSync } from "node:fs"
-import * as ModelConfig from "../../examples/evergreen/src/ModelConfig.ts"
-import * as Models from "../../examples/evergreen/src/Models.ts"
 import * as Talker from "./talker.ts"
 
 const { FILE: filename = "", RUNS: runs = "/dev/null" } = process.env
@@ -35,10 +34,11 @@ const handlers = tools.toLayer({
 })
 
 const agent = Effect.flatMap(
-  ModelConfig.load,
-  (config) => LlmAgent.make({ agentId: "worker", systemPrompt: "You work.", tools, model: Models.of(config).model })
+  ModelSetting.load,
+  (setting) =>
+    LlmAgent.make({ agentId: "worker", systemPrompt: "You work.", tools, model: ModelSetting.models(setting).model })
 ).pipe(
-  Effect.provide(handlers)
+  Effect.provide([handlers, NodeServices.layer])
 )
 
 Layer.unwrap(Effect.map(agent, (agent) =>

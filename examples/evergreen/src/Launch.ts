@@ -7,9 +7,9 @@ import type { TaskBackendError } from "@perennial/domain/TaskError"
 import type { WebhookStoreError } from "@perennial/domain/WebhookStore"
 import type * as NodeServer from "@perennial/http/NodeServer"
 import * as SettingNames from "@perennial/http/SettingNames"
+import * as ModelSetting from "@perennial/runtime/ModelSetting"
 import { Cause, Console, Data, Effect, Exit, Layer, Logger, Option, References, Runtime } from "effect"
 import { HttpServer } from "effect/http"
-import * as Models from "./Models.ts"
 import type * as RequestCounts from "./RequestCounts.ts"
 import * as ServerConfig from "./ServerConfig.ts"
 import type * as Users from "./Users.ts"
@@ -19,7 +19,7 @@ type StartError =
   | Layer.Error<ReturnType<typeof Users.layer>>
   | Layer.Error<ReturnType<typeof RequestCounts.layer>>
   | Layer.Error<ReturnType<typeof NodeServer.layer>>
-  | Layer.Error<ReturnType<typeof Models.of>["model"]>
+  | Layer.Error<ReturnType<typeof ModelSetting.models>["model"]>
   | Layer.Error<ReturnType<typeof StoreSetting.layer>>
   | TaskBackendError
   | WebhookStoreError
@@ -32,7 +32,7 @@ const greeting = Effect.fnUntraced(function*(config: ServerConfig.ServerConfig) 
   yield* say(
     [
       ...config.execute ? [] : ["PERENNIAL_EXECUTE=false: this process serves and accepts tasks, and executes none."],
-      ...Option.toArray(Models.notice(config.model)),
+      ...Option.toArray(ModelSetting.notice(config.model)),
       `Tasks and conversations are in ${StoreSetting.format(config.store)}.`,
       `Evergreen listens on ${address}, documentation on ${address}/docs, process ${process.pid}. Try:`,
       `  curl -N ${address}/chat${token} -H 'content-type: application/json' -d '{"message":"Hello"}'`
@@ -53,7 +53,7 @@ const run = (config: ServerConfig.ServerConfig, server: Layer.Layer<HttpServer.H
   return Layer.launch(Layer.effectDiscard(greeting(config)).pipe(Layer.provide(server))).pipe(
     Effect.catchTags({
       SqliteFileInUse: (error) => refuse(error.message),
-      PackageMissing: (error) => refuse(error.message),
+      InvalidModelSetting: (error) => refuse(error.message),
       ScriptError: (error) => refuse(`PERENNIAL_SCRIPT cannot be played: ${error.message}`),
       PlatformError: (error) => refuse(`PERENNIAL_SCRIPT cannot be read: ${error.message}`),
       MigrationError: (error) =>

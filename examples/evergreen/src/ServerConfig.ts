@@ -7,10 +7,10 @@
 import * as StoreSetting from "@perennial/backends/StoreSetting"
 import { Secret } from "@perennial/domain/Webhook"
 import * as ListenConfig from "@perennial/http/ListenConfig"
+import * as ModelSetting from "@perennial/runtime/ModelSetting"
 import { Duration, Effect, type LogLevel, Option, Redacted, Schema } from "effect"
 import * as EngineConfig from "./EngineConfig.ts"
 import * as JwtConfig from "./JwtConfig.ts"
-import * as ModelConfig from "./ModelConfig.ts"
 import { invalid, InvalidSetting, read, withDefault } from "./Setting.ts"
 
 export interface ServerConfig extends ListenConfig.ListenConfig {
@@ -47,7 +47,7 @@ export interface ServerConfig extends ListenConfig.ListenConfig {
     /** Whether webhooks may have private addresses, and `http://`. */
     readonly allowPrivate: boolean
   }
-  readonly model: ModelConfig.ModelConfig
+  readonly model: ModelSetting.ModelSetting
 }
 
 /** One line about a store whose setting is valid, but which cannot be used. */
@@ -208,6 +208,6 @@ export const load: Effect.Effect<ServerConfig, InvalidSetting> = Effect.gen(func
       traceRatio: yield* withDefault(traceRatio, 1),
       tracesPerSecond: yield* withDefault(tracesPerSecond, 50)
     },
-    model: yield* ModelConfig.load
+    model: yield* Effect.mapError(ModelSetting.load, ({ message }) => new InvalidSetting({ message }))
   }
 })

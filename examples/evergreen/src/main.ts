@@ -5,7 +5,7 @@
  *
  * docs/configuration.md lists the environment variables, and docs/tutorial.md builds such a server step by step.
  */
-import { NodeRuntime } from "@effect/platform-node"
+import { NodeRuntime, NodeServices } from "@effect/platform-node"
 import * as StoreSetting from "@perennial/backends/StoreSetting"
 import { UserData } from "@perennial/domain/UserData"
 import * as Faces from "@perennial/http/Faces"
@@ -14,11 +14,11 @@ import * as NodeWebhookClient from "@perennial/http/NodeWebhookClient"
 import * as Server from "@perennial/http/Server"
 import * as Webhooks from "@perennial/http/Webhooks"
 import * as LlmAgent from "@perennial/runtime/LlmAgent"
+import * as ModelSetting from "@perennial/runtime/ModelSetting"
 import * as Retention from "@perennial/runtime/Retention"
 import * as TaskLimits from "@perennial/runtime/TaskLimits"
 import { Effect, Layer, Option } from "effect"
 import * as Launch from "./Launch.ts"
-import * as Models from "./Models.ts"
 import * as RequestCounts from "./RequestCounts.ts"
 import type { ServerConfig } from "./ServerConfig.ts"
 import * as Telemetry from "./Telemetry.ts"
@@ -35,8 +35,8 @@ const agent = ({ model }: ServerConfig) =>
       tools,
       // `wait` may take ten minutes.
       timeouts: { tool: "11 minutes" },
-      ...Models.of(model)
-    })))
+      ...ModelSetting.models(model)
+    }).pipe(Layer.provide(NodeServices.layer))))
 
 /** How much runs at once. A process without capacity serves and accepts tasks, and executes none. */
 const limits = ({ execute, maxActiveTasks }: ServerConfig) =>

@@ -2,8 +2,8 @@
  * The agents of a process that executes tasks: those of a module of the application, or one built-in assistant.
  */
 import { Agents, make } from "@perennial/domain/Agent"
-import { Config, Effect, Layer, Option, Path, Predicate, Redacted } from "effect"
-import { type Failure, usage, whyTransport, withFailure } from "./failure.ts"
+import { Effect, type FileSystem, Layer, Option, Path, Predicate } from "effect"
+import { type Failure, toFailure, usage, whyTransport, withFailure } from "./failure.ts"
 import { load } from "./packages.ts"
 
 /** An agent without tasks: the process reads, cancels and decides, and executes nothing. */
@@ -11,24 +11,20 @@ export const layerNone: Layer.Layer<Agents> = Agents.layer([
   make("perennial command line", () => Effect.die(new Error("The command line executes no tasks.")))
 ])
 
-const apiKey = Effect.map(
-  Effect.orDie(Config.withDefault(Config.Redacted("ANTHROPIC_API_KEY"), Redacted.make(""))),
-  (key) => Redacted.value(key).trim()
+const loadSetting = load("@perennial/runtime", () => import("@perennial/runtime/ModelSetting"))
+
+/** A sentence for the person who serves, if no language model answers. */
+export const notice: Effect.Effect<Option.Option<string>, Failure> = Effect.flatMap(
+  loadSetting,
+  (ModelSetting) => Effect.mapBoth(ModelSetting.load, { onSuccess: ModelSetting.notice, onFailure: toFailure })
 )
 
-/** Whether the built-in assistant is the scripted demo. */
-export const isDemo: Effect.Effect<boolean> = Effect.map(apiKey, (key) => key === "")
-
-/** Claude if there is a key, else the scripted demo. `perennial serve` and `perennial start --store` have the same agent. */
+/** The assistant of `perennial serve` and of `perennial start --store`, with the model of `PERENNIAL_MODEL`. */
 const layerAssistant = withFailure(Layer.unwrap(Effect.gen(function*() {
   const LlmAgent = yield* load("@perennial/runtime", () => import("@perennial/runtime/LlmAgent"))
-  const assistant = { agentId: "assistant", systemPrompt: "You are a helpful assistant." }
-  if (yield* isDemo) {
-    const demo = yield* load("@perennial/runtime", () => import("@perennial/runtime/DemoModel"))
-    return LlmAgent.layer({ ...assistant, model: demo.layer })
-  }
-  const anthropic = yield* load("@anthropic-ai/sdk", () => import("@perennial/runtime/AnthropicModel"))
-  return LlmAgent.layer({ ...assistant, model: anthropic.layerConfig() })
+  const ModelSetting = yield* loadSetting
+  const { titles: _, ...models } = ModelSetting.models(yield* ModelSetting.load)
+  return LlmAgent.layer({ agentId: "assistant", systemPrompt: "You are a helpful assistant.", ...models })
 })))
 
 /** What a layer provides is not known at run time. If there are no agents, the runtime names the service that is missing. */
@@ -54,5 +50,5 @@ const layerModule = (file: string) =>
   })))
 
 /** The agents of the module, or the built-in assistant. */
-export const layer = (module: Option.Option<string>): Layer.Layer<Agents, Failure, Path.Path> =>
+export const layer = (module: Option.Option<string>): Layer.Layer<Agents, Failure, FileSystem.FileSystem | Path.Path> =>
   Option.match(module, { onNone: () => layerAssistant, onSome: layerModule })

@@ -10,7 +10,7 @@ import { TaskManager } from "@perennial/domain/TaskManager"
 import { TaskRecords } from "@perennial/domain/TaskRecords"
 import { type Receipt, UserData } from "@perennial/domain/UserData"
 import type { ExportLine } from "@perennial/domain/UserExport"
-import { Context, Effect, Layer, Option, type Path, Stream } from "effect"
+import { Context, Effect, type FileSystem, Layer, Option, type Path, Stream } from "effect"
 import { FetchHttpClient } from "effect/http"
 import * as Client from "../Client.ts"
 import { makeRemote } from "../internal/remoteTaskManager.ts"
@@ -151,7 +151,7 @@ const layerServer = Layer.effectContext(Effect.gen(function*() {
 const layerServerOfUser = Layer.effectContext(makeServer).pipe(Layer.provide(FetchHttpClient.layer))
 
 /** Opens a store. With `agents`, tasks are executed in this process; without, this process only reads and steers them. */
-const layerStore = (given: string, agents: Layer.Layer<AgentsService, Failure, Path.Path>) =>
+const layerStore = (given: string, agents: Layer.Layer<AgentsService, Failure, FileSystem.FileSystem | Path.Path>) =>
   withFailure(Layer.unwrap(Effect.gen(function*() {
     if (Option.isSome(yield* Settings.Server) || Option.isSome(yield* Settings.TokenFile)) {
       return yield* usage("--store is instead of a server: leave --server and --token-file out.")
@@ -188,7 +188,10 @@ const layerStore = (given: string, agents: Layer.Layer<AgentsService, Failure, P
   })))
 
 /** The place that the flags name. `agents` execute tasks if the place is a store. */
-const layerWith = (agents: Layer.Layer<AgentsService, Failure, Path.Path>, server = layerServer) =>
+const layerWith = (
+  agents: Layer.Layer<AgentsService, Failure, FileSystem.FileSystem | Path.Path>,
+  server = layerServer
+) =>
   Layer.unwrap(Effect.map(
     Settings.Store,
     (store): Layer.Layer<

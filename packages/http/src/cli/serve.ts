@@ -73,8 +73,8 @@ const greeting = Layer.effectDiscard(Effect.gen(function*() {
 export const serve = Command.make("serve", {
   agents: Argument.String("module").pipe(
     Argument.withDescription(
-      "A module whose default export is a Layer of Agents; default: one assistant, which is Claude"
-        + " if ANTHROPIC_API_KEY is set, else a scripted demo"
+      "A module whose default export is a Layer of Agents; default: one assistant with the model of"
+        + " PERENNIAL_MODEL, or a scripted demo if there is no key"
     ),
     Argument.optional
   ),
@@ -89,9 +89,8 @@ export const serve = Command.make("serve", {
   Effect.scoped(Effect.gen(function*() {
     const { listen } = yield* Signals
     const signals = yield* listen
-    if (Option.isNone(agents) && (yield* Agents.isDemo)) {
-      yield* say("ANTHROPIC_API_KEY is not set: a scripted demo answers instead of a language model.")
-    }
+    const notice = Option.isSome(agents) ? Option.none<string>() : yield* Agents.notice
+    if (Option.isSome(notice)) yield* say(notice.value)
     const flags = ConfigProvider.fromEnv({ env: Record.getSomes({ HOST: host, PORT: port }) })
     const served = greeting.pipe(
       Layer.provide(layerServer),

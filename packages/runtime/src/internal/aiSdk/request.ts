@@ -150,7 +150,10 @@ const assistantMessage = (message: Prompt.AssistantMessage, target: Target): Rea
 const toMessages = (message: Prompt.Message, target: Target): ReadonlyArray<LanguageModelV4Message> => {
   switch (message.role) {
     case "system":
-      return [{ role: "system", content: message.content, ...optionsOf(message) }]
+      // Some servers accept no message without content.
+      return message.content.trim() === ""
+        ? []
+        : [{ role: "system", content: message.content, ...optionsOf(message) }]
     case "user":
       return [{
         role: "user",
