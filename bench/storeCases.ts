@@ -2,6 +2,7 @@
  * The cases on stores: starts, appended events, streams, and events from one process to another. Other engines do the same
  * work on the same stores.
  */
+import { setTimeout } from "node:timers/promises"
 import { watchLive } from "./cases.ts"
 import type { Client } from "./client.ts"
 import type { Engine } from "./engine.ts"
@@ -100,6 +101,26 @@ const telemetry = (name: StoreName, mode: Mode, ratio?: number): StoreCase => as
   return perennial === undefined || baseline === undefined ? nothing : { perennial, baseline }
 }
 
+/** The same work on a cluster of one runner and without a cluster: what the messages of the cluster cost. */
+const cluster: StoreCase = async (servers, quick) => {
+  const beside = " (cluster)"
+  const work = (env: { readonly [variable: string]: string }) =>
+    on<Tasks, ReadonlyArray<Figure>>(servers, "postgres", "./tasks.ts", async (child) => {
+      // A runner has its shards after a second.
+      await setTimeout(2_000)
+      const first = await child.call("firstEvents", { count: quick ? 50 : 300 })
+      return [
+        ...await jobs("postgres", beside, quick, 0.5)(child),
+        ...await appends("postgres", quick, beside, 0.9)(child),
+        { name: `PostgreSQL: start to first event, p50${beside}`, unit: "ms", value: median(first) },
+        { name: `PostgreSQL: start to first event, p99${beside}`, unit: "ms", value: quantile(first, 0.99) }
+      ]
+    }, env)
+  const perennial = await work({ RUNNER_PORT: "24530" })
+  const baseline = await work({})
+  return perennial === undefined || baseline === undefined ? nothing : { perennial, baseline }
+}
+
 /** CPU time with telemetry and without. The store does the least work, so that telemetry is the largest part of it. */
 const telemetryCpu: StoreCase = async (servers, quick) => {
   const perennial: Array<Figure> = []
@@ -190,6 +211,7 @@ export const onStores: { readonly [name: string]: StoreCase } = {
   sqlite: store("sqlite"),
   postgres: store("postgres", { title: "DBOS", module: "./dbos.ts", ratio: 1.2 }),
   redis: store("redis", { title: "BullMQ", module: "./bullmq.ts" }),
+  cluster,
   streamPostgres: stream("postgres", { title: "DBOS", module: "./dbos.ts", ratio: 5 }),
   streamRedis: stream("redis", { title: "resumable-stream", module: "./resumableStream.ts" }),
   acrossPostgres: across("postgres"),

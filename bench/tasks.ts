@@ -84,6 +84,18 @@ const stream = Effect.fnUntraced(function*(options: { readonly values: number; r
   return performance.now() - from
 })
 
+/** The milliseconds from the call of `start` to the first event of the owner, one task after the other. */
+const firstEvents = Effect.fnUntraced(function*({ count }: { readonly count: number }) {
+  const times: Array<number> = []
+  for (let i = 0; i < count; i++) {
+    const from = performance.now()
+    const { id } = yield* manager.start({ message: "go", agentId: job.agentId })
+    yield* Stream.runHead(yield* manager.events(id, { after: 1 }))
+    times.push(performance.now() - from)
+  }
+  return times
+})
+
 const start = async () => {
   const task = await runtime.runPromise(manager.start({ message: "go", agentId: job.agentId }))
   return { ended: runtime.runPromise(manager.await(task.id)) }
@@ -93,12 +105,13 @@ const handlers = {
   jobs: (options) => runJobs(options, start),
   stream: (options) => runtime.runPromise(stream(options)),
   appends: (options: { readonly tasks: number; readonly values: number }) => runtime.runPromise(appends(options)),
+  firstEvents: (options: { readonly count: number }) => runtime.runPromise(firstEvents(options)),
   /** Milliseconds of user and system CPU time since the start of the process. */
   cpuMillis: () => {
     const { system, user } = process.cpuUsage()
     return (system + user) / 1_000
   }
-} satisfies Engine & { readonly appends: unknown; readonly cpuMillis: unknown }
+} satisfies Engine & { readonly appends: unknown; readonly cpuMillis: unknown; readonly firstEvents: unknown }
 
 export type Tasks = typeof handlers
 

@@ -6,6 +6,7 @@ import * as TaskTelemetry from "@perennial/runtime/TaskTelemetry"
 import { Effect, Layer } from "effect"
 import { HttpClient, HttpClientResponse } from "effect/http"
 import { Otlp } from "effect/observability"
+import * as Engine from "../test/support/engine.ts"
 
 /** What `BENCH_TELEMETRY` says: nothing, metrics, or metrics and spans. */
 export type Mode = "off" | "metrics" | "traces"
@@ -17,8 +18,10 @@ const collector = Layer.succeed(
   HttpClient.make((request) => Effect.succeed(HttpClientResponse.fromWeb(request, new Response("{}"))))
 )
 
-/** The runtime, observed if it shall be. */
-export const runtime = mode === "off" ? TaskRuntime.layer : TaskRuntime.layer.pipe(Layer.provide(TaskTelemetry.layer()))
+const unobserved = TaskRuntime.layerWithEngine(Engine.layer(process.env["BENCH_URL"] ?? ""))
+
+/** The runtime, observed if it shall be; with `RUNNER_PORT` on a cluster. */
+export const runtime = mode === "off" ? unobserved : unobserved.pipe(Layer.provide(TaskTelemetry.layer()))
 
 export const exporter = mode === "traces"
   // As the server has them.

@@ -12,7 +12,7 @@ import type { WaitingTasks } from "./waitingTasks.ts"
 
 /** Between two looks at a task that another process owns: at first, and at most. */
 const firstPause = Duration.millis(200)
-const longestPause = Duration.seconds(5)
+const longestPause = Duration.seconds(1)
 
 /** How long another runner has for taking a task that was handed over, before this one goes on with it (P8). */
 const untilTakenBack = Duration.millis(1_200)

@@ -1,7 +1,7 @@
 /**
  * What saves a task that the cluster does not execute (P8): each process looks at the heads without an owner with every
- * heartbeat of its lease. A head that it saw without an owner twice is executed here, whatever the cluster says about its
- * shard. The claim decides between processes.
+ * heartbeat of its lease, and once more after it found any. A head that it saw without an owner twice is executed here, whatever
+ * the cluster says about its shard. The claim decides between processes.
  *
  * It also takes tasks from runners without a free place, and tasks of agents that the runner of their shard does not have.
  */
@@ -15,6 +15,9 @@ import type { Executions } from "./executions.ts"
 /** The most heads that one query reads. */
 const page = 1_000
 
+/** The time that the cluster has to execute a head that was found: longer than that of the sweep. */
+const chance = Duration.seconds(1)
+
 const keyOf = ({ taskId, token }: Head): string => `${token} ${taskId}`
 
 export const make = Effect.fnUntraced(function*({ capacity, execute }: Executions) {
@@ -24,20 +27,28 @@ export const make = Effect.fnUntraced(function*({ capacity, execute }: Execution
   const limits = yield* CurrentTaskLimits
   let seen = new Set<string>()
 
+  /** Whether heads were found that the look before did not see. */
   const look = Effect.gen(function*() {
-    if (capacity.free === 0 || !(yield* lease.mayTakeOver)) return
+    if (capacity.free === 0 || !(yield* lease.mayTakeOver)) return false
     const heads = yield* backend.unowned({ limit: page, agentIds: agents.ids, staleFor: limits.taskTimeout })
-    const forgotten = heads.filter((head) => seen.has(keyOf(head)))
+    const before = seen
     seen = new Set(heads.map(keyOf))
-    yield* Effect.forEach(forgotten, execute, { discard: true })
+    yield* Effect.forEach(heads.filter((head) => before.has(keyOf(head))), execute, { discard: true })
+    return heads.some((head) => !before.has(keyOf(head)))
   })
 
-  return yield* Effect.flatMap(
-    Random.nextBetween(0.8, 1.2),
-    (jitter) => Effect.sleep(Duration.times(limits.heartbeat, jitter))
-  ).pipe(
-    Effect.andThen(look),
-    Effect.catchCause((cause) => Effect.logWarning("Heads without an owner were not found; it is tried again.", cause)),
-    Effect.forever
+  const pause = (found: boolean) =>
+    found
+      ? Effect.sleep(Duration.min(chance, limits.heartbeat))
+      : Effect.flatMap(Random.nextBetween(0.8, 1.2), (jitter) => Effect.sleep(Duration.times(limits.heartbeat, jitter)))
+  return yield* pause(false).pipe(
+    Effect.andThen(Effect.forever(
+      look.pipe(
+        Effect.catchCause((cause) =>
+          Effect.as(Effect.logWarning("Heads without an owner were not found; it is tried again.", cause), false)
+        ),
+        Effect.flatMap(pause)
+      )
+    ))
   )
 })
