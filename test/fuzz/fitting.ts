@@ -52,6 +52,8 @@ export const fitting = (known: Known, name: string, path: string): ReadonlyArray
     case "thread_id":
       return known.conversations
     case "runId":
+    case "checkpointId":
+    case "checkpoint_id":
     case "pageToken":
       return known.tasks
     case "previous_response_id":

@@ -42,6 +42,8 @@ describe("LangGraph", () => {
       assert.match(location, /^\/threads\/c1\/runs\/[^/?]+\/stream\?stream_mode=messages-tuple$/)
       assert.strictEqual(`${response.headers.get("content-location")}/stream?stream_mode=messages-tuple`, location)
       const text = yield* body(response)
+      // A comment is a heartbeat to the client, which measures the time between two of them.
+      assert.isTrue(text.startsWith("\nid: 1-0\nevent: metadata\n"))
       assert.deepStrictEqual(new Set(events(text).map(({ event }) => event)), new Set(["metadata", "messages", "end"]))
       assert.strictEqual(yield* body(yield* call(`/agents${location}`)), text)
       const [first, second] = events(text)
@@ -201,6 +203,28 @@ describe("LangGraph", () => {
       const [run] = yield* read(call, "/threads/c1/runs?status=running")
       assert.deepStrictEqual(yield* read(call, "/threads/c1/runs?status=success"), [])
       assert.strictEqual((yield* call(`/threads/c1/runs/${run.run_id}/cancel`, { method: "POST" })).status, 204)
+    }))
+
+  it.effect("a long thread has all its messages, and its history one state for each run", () =>
+    Effect.gen(function*() {
+      const call = yield* makeCall({ server: { faces } })
+      const texts = Array.from({ length: 25 }, (_, i) => `turn ${i}`)
+      for (const text of texts) yield* body(yield* call("/threads/c1/runs/wait", post(said(text))))
+      const { values: { messages } } = yield* read(call, "/threads/c1/state")
+      assert.deepStrictEqual(
+        messages.map(({ content }: { readonly content: string }) => content),
+        texts.flatMap((text) => [text, "done"])
+      )
+      const history = Effect.fnUntraced(function*(query: object) {
+        const states = JSON.parse(yield* body(yield* call("/threads/c1/history", post(query))))
+        return states.map(({ values }: { readonly values: { readonly messages: object } }) => values.messages)
+      })
+      const states = yield* history({ limit: 100 })
+      assert.deepStrictEqual(states, [...texts, ""].map((_, i) => messages.slice(0, messages.length - 2 * i)))
+      assert.deepStrictEqual(yield* history({}), states.slice(0, 10))
+      const [newest] = JSON.parse(yield* body(yield* call("/threads/c1/history", post({ limit: 1 }))))
+      const before = { configurable: { checkpoint_id: newest.checkpoint.checkpoint_id } }
+      assert.deepStrictEqual(yield* history({ limit: 2, before }), states.slice(1, 3))
     }))
 
   it.effect("P12: the key is a token, and what belongs to another user does not exist", () =>

@@ -97,11 +97,8 @@ export const AssistantSearch = Schema.Struct({
   name: optional(Schema.String)
 }).annotate({ identifier: "LangGraphAssistantSearch" })
 
-const Before = Schema.Union([
-  Schema.String,
-  CheckpointFields,
-  Schema.Struct({ configurable: CheckpointFields })
-])
+// A checkpoint has no field that must be there: it fits every object.
+const Before = Schema.Union([Schema.String, Schema.Struct({ configurable: CheckpointFields }), CheckpointFields])
 
 /**
  * @since 0.1.0

@@ -35,15 +35,9 @@ const statuses = { queued: "pending", completed: "success", error: "error", canc
  */
 export const noModes: ReadonlySet<RunState.StreamMode> = new Set()
 
-/** The newest messages, as many as are not too long together. */
-const bounded = (newestFirst: ReadonlyArray<StoredMessage>): ReadonlyArray<StoredMessage> => {
-  let length = 0
-  const tooLong = newestFirst.findIndex(({ message }) => {
-    length += JSON.stringify(message).length
-    return length > maxLength
-  })
-  return newestFirst.slice(0, tooLong < 0 ? undefined : Math.max(1, tooLong)).toReversed()
-}
+/** Without the rest of a turn that is too long. */
+const fromTurn = (messages: ReadonlyArray<StoredMessage>): ReadonlyArray<StoredMessage> =>
+  messages.slice(Math.max(0, messages.findIndex(({ message }) => message.role === "user")))
 
 /**
  * What the face reads of threads.
@@ -104,9 +98,22 @@ export const makeStoredThread = Effect.gen(function*() {
     return newest
   })
 
+  /** The newest messages. They are read in growing pieces, because a page is bounded and files make messages large. */
   const messagesOf = Effect.fnUntraced(function*(id: ConversationId) {
     const key = { id, userId: yield* CurrentUser }
-    return bounded(yield* store.messages(key, { order: "newest", limit: maxMessages }))
+    const found: Array<StoredMessage> = []
+    let length = 0
+    for (let piece = 8;; piece *= 2) {
+      const limit = Math.min(piece, maxMessages - found.length)
+      const page = yield* store.messages(key, { order: "newest", after: found.at(-1)?.id, limit })
+      for (const message of page) {
+        length += JSON.stringify(message.message).length
+        if (length > maxLength && found.length > 0) return fromTurn(found.toReversed())
+        found.push(message)
+      }
+      if (page.length < limit) return found.toReversed()
+      if (found.length >= maxMessages) return fromTurn(found.toReversed())
+    }
   })
 
   /** The messages before the answers of a task. */

@@ -18,8 +18,12 @@ import * as RunState from "./RunState.ts"
 import { makeStoredThread } from "./StoredThread.ts"
 import * as ThreadState from "./ThreadState.ts"
 
-/** A search looks at the newest threads alone. */
-const maxSearched = 1_000
+/** A search looks at the newest threads alone: at fewer if it reads the state of each. */
+const maxNamed = 1_000
+const maxFiltered = 200
+
+/** How many threads a search reads at once. */
+const concurrency = 8
 
 /** So many characters of states are in one history. */
 const maxHistoryLength = 8 * 1024 * 1024
@@ -125,18 +129,18 @@ export const makeThreads = Effect.gen(function*() {
       return yield* new InvalidInput({ field: "sort_order", problem: "is \"asc\": threads are sorted newest first" })
     }
     const userId = yield* CurrentUser
-    const filtered = status !== undefined && status !== null || ids !== undefined && ids !== null
+    const isFiltered = status !== undefined && status !== null
+    const isNamed = ids !== undefined && ids !== null
     const found = yield* store.list({
       userId,
       order: sort === "created_at" ? "createdAt" : "updatedAt",
-      limit: filtered ? maxSearched : limit + offset
+      limit: isFiltered ? maxFiltered : isNamed ? maxNamed : limit + offset
     })
-    const named = ids === undefined || ids === null ? found : found.filter(({ id }) => ids.includes(id))
-    const wanted = status === undefined || status === null ? named.slice(offset, offset + limit) : named
-    const seen = yield* Effect.forEach(wanted, listed)
-    const page = status === undefined || status === null
-      ? seen
-      : seen.filter((one) => one.status === status).slice(offset, offset + limit)
+    const named = isNamed ? found.filter(({ id }) => ids.includes(id)) : found
+    const seen = yield* Effect.forEach(isFiltered ? named : named.slice(offset, offset + limit), listed, {
+      concurrency
+    })
+    const page = isFiltered ? seen.filter((one) => one.status === status).slice(offset, offset + limit) : seen
     return yield* Effect.forEach(
       page,
       ({ conversation, status, task }) =>
