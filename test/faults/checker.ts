@@ -1,6 +1,7 @@
 /**
  * Verifies P1 to P11 from what was seen, done and kept, and that enough was. Pure: the same input, the same verdict.
  */
+import * as Children from "./checkChildren.ts"
 import * as Ends from "./checkEnds.ts"
 import * as Logs from "./checkLogs.ts"
 import * as Loops from "./checkLoops.ts"
@@ -24,6 +25,7 @@ const checks: ReadonlyArray<(observed: Observed) => ReadonlyArray<Violation>> = 
   Work.plans,
   Ends.ends,
   Ends.cancels,
+  Children.children,
   Loops.loops,
   Loops.progress,
   Owners.waits,

@@ -34,6 +34,7 @@ export const counts = (observed: Observed): Counts => {
     orphans: waited("orphaned"),
     "tasks handed over": waited("handedOver"),
     "tasks cancelled": cancels.length,
+    "child tasks": kept.filter(({ task }) => task.parent !== undefined).length,
     "content at a bound that was accepted": content.accepted,
     "content over a bound that was refused": content.refused
   }

@@ -5,7 +5,7 @@
  *     pnpm test:faults [--seconds 120] [--seed 7] [--store postgres,redis] [--only storm] [--engine cluster]
  *         [--require]
  *
- * `--seconds` is the approximate duration of all cases on all stores: 110 s for each store, and the storm for the rest. The
+ * `--seconds` is the approximate duration of all cases on all stores: 125 s for each store, and the storm for the rest. The
  * soaks (`test/soak`) run before. With `--engine cluster` the processes are
  * a cluster on PostgreSQL; the cases that need to know which process executes a task are left out. `--require`: a store that is not installed is a failure. The command exits with 1 if a
  * promise was broken or if nothing was shown. It prints the promises and the seed.
@@ -14,6 +14,7 @@ import { NodeRuntime } from "@effect/platform-node"
 import { Cause, Clock, Console, Data, Duration, Effect, Exit, Random } from "effect"
 import { parseArgs } from "node:util"
 import { cancel } from "./cases/cancel.ts"
+import { children } from "./cases/children.ts"
 import { clocks } from "./cases/clocks.ts"
 import { content } from "./cases/content.ts"
 import { freeze } from "./cases/freeze.ts"
@@ -45,7 +46,7 @@ const { values: flags } = parseArgs({
 })
 
 /** How long the cases take for one store, about, with what the storm takes to come to rest. */
-const casesSeconds = 110
+const casesSeconds = 125
 const shortestStorm = 20
 /**
  * When a case is broken off, and the storm after its seconds, in which it gets much to do: what is stranded must not hang the
@@ -56,7 +57,7 @@ const stormPatienceSeconds = 120
 
 const engines = ["local", "cluster"] as const
 
-const cases = { starts, clocks, cancel, freeze, handOver, capacity, refusals, proxies, content }
+const cases = { starts, clocks, cancel, children, freeze, handOver, capacity, refusals, proxies, content }
 /** In these cases the process that accepts a task also executes it. */
 const placed = new Set(["clocks", "cancel", "freeze", "handOver", "capacity"])
 const names = ["soaks", ...Object.keys(cases), "storm"]

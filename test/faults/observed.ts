@@ -50,7 +50,7 @@ export interface Reading {
 
 /** A task as the store has it. */
 export interface Kept {
-  readonly task: Pick<Task, "id" | "conversationId" | "status">
+  readonly task: Pick<Task, "id" | "conversationId" | "status" | "parent">
   readonly log: ReadonlyArray<StoredEvent>
 }
 
@@ -107,6 +107,7 @@ export const countNames = [
   "orphans",
   "tasks handed over",
   "tasks cancelled",
+  "child tasks",
   "content at a bound that was accepted",
   "content over a bound that was refused"
 ] as const

@@ -4,8 +4,11 @@
  */
 import { Option, Schema } from "effect"
 
-/** `lookup` may be repeated after a crash, `pay` may not. `echo` answers with what its call says, and leaves no trace. */
-export const ToolName = Schema.Literals(["lookup", "pay", "echo"])
+/**
+ * `lookup` may be repeated after a crash, `pay` may not. `echo` answers with what its call says, and leaves no trace. `delegate`
+ * runs a child task.
+ */
+export const ToolName = Schema.Literals(["lookup", "pay", "echo", "delegate"])
 
 /** JSON at a bound of content: arrays so many levels deep, a text of so many characters of JSON, or a text of JSON. */
 export const Shape = Schema.Union([
@@ -22,13 +25,17 @@ export const toValue = (shape: Shape): unknown => {
   return JSON.parse("[".repeat(shape.levels) + "]".repeat(shape.levels))
 }
 
-/** A call of a tool that takes so many milliseconds. `echo` has the rest: its id, a value in its arguments, and its result. */
+/**
+ * A call of a tool that takes so many milliseconds. `echo` has the rest: its id, a value in its arguments, and its result. `child` is
+ * what `delegate` passes on: the text of a plan.
+ */
 export const Call = Schema.Struct({
   tool: ToolName,
   millis: Schema.Int,
   id: Schema.optionalKey(Schema.String),
   value: Schema.optionalKey(Shape),
-  result: Schema.optionalKey(Shape)
+  result: Schema.optionalKey(Shape),
+  child: Schema.optionalKey(Schema.String)
 })
 
 /** What `echo` is called with. */

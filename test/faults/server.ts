@@ -120,7 +120,8 @@ const model = (write: Write) =>
         ...words,
         ...plan.fatal === true ? [{ run: die(write) }] : [],
         ...calls.map((call, i) => {
-          const { id = Plan.callId(plan, step, i), millis, tool } = call
+          const { child: message = "", id = Plan.callId(plan, step, i), millis, tool } = call
+          if (tool === "delegate") return { tool, id, params: { message } }
           return { tool, id, params: tool === "echo" ? Plan.echoed(call) : { call: id, millis } }
         })
       ]
@@ -133,7 +134,10 @@ const agents = (write: Write) =>
       agentId: "faults",
       systemPrompt: "Follow the plan.",
       maxIterations: 10_000,
-      tools,
+      tools: AgentTools.merge(
+        tools,
+        AgentTools.agent("faults", { name: "delegate", description: "Does another plan." })
+      ),
       model: model(write)
     })))
 

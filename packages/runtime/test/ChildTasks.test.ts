@@ -163,7 +163,7 @@ describe("child tasks", () => {
   it.effect("P7: at the deadline of its parent a child ends too, and before its parent", () =>
     Effect.gen(function*() {
       const researcher = yield* makeResearcher
-      const writer = yield* makeWriter([[ask("a")]], { timeouts: { task: "1 minute" } })
+      const writer = yield* makeWriter([[ask("a")], [{ never: true }]], { timeouts: { task: "1 minute" } })
       const both = yield* shared
       const { manager } = yield* startProcess(both, [writer, researcher.agent])
       const { id } = yield* manager.start({ message: "Write." })

@@ -106,7 +106,7 @@ export const make = Effect.fnUntraced(function*(options: {
     Effect.gen(function*() {
       options.waiting.delete(head.taskId)
       running.add(head.taskId)
-      const fiber = yield* executor.execute(head, place).pipe(
+      const fiber = yield* executor.execute(head, place, options.submit).pipe(
         Effect.flatMap(Option.match({ onNone: () => Effect.void, onSome: options.submit })),
         Effect.updateContext<never, never>(() => context),
         Effect.forkIn(scope, { startImmediately: true })

@@ -41,11 +41,13 @@ export const makeDeleteConversation = (backend: TaskBackend["Service"], store: C
     const userId = yield* CurrentUser
     const key = { id, userId }
     yield* store.get(key)
-    const active = ["queued", "running"] as const
-    yield* failIfActive(id, yield* backend.list({ userId, conversationId: id, status: active, limit: 1 }))
     const below = yield* tasksBelowOf(key)
-    // A child task may end some moments after its parent.
-    yield* failIfActive(id, below)
+    if (below.length > 0) {
+      const active = { status: ["queued", "running"], order: "oldest", limit: 1 } as const
+      yield* failIfActive(id, yield* backend.list({ userId, conversationId: id, ...active }))
+      // A child task may end some moments after its parent.
+      yield* failIfActive(id, below)
+    }
     // These come first: a deletion that ends in between finds them again by the tasks of the conversation.
     for (const { conversationId } of below) {
       yield* backend.deleteConversation({ conversationId, userId })
