@@ -18,7 +18,11 @@ export const RunnerAbout = Schema.Struct({
   /** How many tasks it runs at once. */
   capacity: Schema.Natural,
   /** The agents that it has, the first 100. */
-  agents: Schema.Array(AgentId)
+  agents: Schema.Array(AgentId),
+  /** In a cluster: how many shards it has. */
+  shards: Schema.optionalKey(Schema.Natural),
+  /** In a cluster: how many tasks wait there, for a place or for the end of another owner. */
+  queued: Schema.optionalKey(Schema.Natural)
 })
 
 /**
@@ -49,7 +53,9 @@ export const Runner = Schema.Struct({
   waiting: Schema.Natural,
   version: Schema.optionalKey(RunnerAbout.fields.version),
   capacity: Schema.optionalKey(RunnerAbout.fields.capacity),
-  agents: Schema.optionalKey(RunnerAbout.fields.agents)
+  agents: Schema.optionalKey(RunnerAbout.fields.agents),
+  shards: RunnerAbout.fields.shards,
+  queued: RunnerAbout.fields.queued
 }).annotate({ identifier: "Runner" })
 
 /**

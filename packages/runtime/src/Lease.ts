@@ -11,6 +11,7 @@
 import { Agents } from "@perennial/domain/Agent"
 import { ClaimId, NewId, RunnerId, type TaskId } from "@perennial/domain/Ids"
 import { NotReady } from "@perennial/domain/Readiness"
+import type { RunnerAbout } from "@perennial/domain/Runner"
 import { RunnerName } from "@perennial/domain/RunnerName"
 import { type Claim, type Fence, type Head, TaskBackend } from "@perennial/domain/TaskBackend"
 import { TaskBackendError } from "@perennial/domain/TaskError"
@@ -66,6 +67,9 @@ export class Lease extends Context.Service<Lease, {
    */
   readonly now: () => number
 
+  /** What an engine says of this process with each renewal, for operators. The last engine counts. */
+  readonly describe: (placement: () => Pick<RunnerAbout, "shards" | "queued">) => void
+
   /**
    * Fails while the store does not accept the renewals of the lease: the last one failed, or has had no answer for two
    * heartbeats. A renewal is a write, so that this says whether the store accepts writes, without a write of its own.
@@ -109,6 +113,7 @@ const make = Effect.gen(function*() {
   const newId = yield* NewId
   const { capacity, failures, heartbeat, leaseTtl } = yield* CurrentTaskLimits
   const agents = yield* Effect.serviceOption(Agents)
+  let placement: () => Pick<RunnerAbout, "shards" | "queued"> = () => ({})
   const about = {
     version,
     capacity,
@@ -143,7 +148,7 @@ const make = Effect.gen(function*() {
 
   /** Renews the lease. A store may be written without types. */
   const beat = Effect.filterOrFail(
-    Effect.suspend(() => backend.heartbeat(runnerId, leaseTtl, about)),
+    Effect.suspend(() => backend.heartbeat(runnerId, leaseTtl, { ...about, ...placement() })),
     ({ now, owned }) => Number.isFinite(now) && Array.isArray(owned),
     () => new TaskBackendError({ operation: "heartbeat", cause: "The answer has no time, or no list of tasks." })
   )
@@ -265,6 +270,9 @@ const make = Effect.gen(function*() {
 
   return Lease.of({
     runnerId,
+    describe: (described) => {
+      placement = described
+    },
     claim,
     forget: (holder) => {
       held.delete(holder)

@@ -26,8 +26,8 @@ import { Agents } from "@perennial/domain/Agent"
 import type { ConversationStore } from "@perennial/domain/ConversationStore"
 import { type Head, TaskBackend } from "@perennial/domain/TaskBackend"
 import { CapacityExceeded } from "@perennial/domain/TaskError"
-import { Duration, Effect, Exit, Fiber, Layer, Option, Scope } from "effect"
-import { Sharding, type ShardingConfig } from "effect/cluster"
+import { Context, Duration, Effect, Exit, Fiber, Layer, Option, Scope } from "effect"
+import { ClusterMetrics, Sharding, type ShardingConfig } from "effect/cluster"
 import { SqlClient } from "effect/sql"
 import {
   Conversation,
@@ -42,7 +42,7 @@ import * as Pruning from "./internal/cluster/pruning.ts"
 import * as SafetyNet from "./internal/cluster/safetyNet.ts"
 import * as Sweep from "./internal/cluster/sweep.ts"
 import { WaitingTasks } from "./internal/cluster/waitingTasks.ts"
-import type { Lease } from "./Lease.ts"
+import { Lease } from "./Lease.ts"
 import * as Supervision from "./Supervision.ts"
 import { TaskEngine } from "./TaskEngine.ts"
 import { TaskExecutor } from "./TaskExecutor.ts"
@@ -180,7 +180,14 @@ const make = Effect.fnUntraced(function*<Provided, E, R>(options: Options<Provid
       )
     }
   })
-  if (executes) yield* inCluster(join)
+  if (executes) {
+    yield* inCluster(join)
+    const { describe } = yield* Lease
+    describe(() => ({
+      shards: Number(ClusterMetrics.shards.valueUnsafe(Context.empty()).value),
+      queued: executions.queued()
+    }))
+  }
 
   yield* Supervision.followHints(Effect.void)
   yield* waiting.review(backend).pipe(

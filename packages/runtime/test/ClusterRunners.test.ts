@@ -229,6 +229,25 @@ describe("runners that come and go", () => {
   )
 })
 
+test(
+  "operators see the shards of a runner, and the tasks that wait there",
+  Effect.gen(function*() {
+    const context = yield* Layer.build(TestRunner.layer)
+    const backend = yield* TaskBackend
+    const { agent } = waiting()
+    const { manager, runnerId } = yield* startRunner(
+      [agent],
+      TaskEngineCluster.layer({ cluster: Layer.succeedContext(context) }),
+      { capacity: 2 }
+    )
+    for (let i = 0; i < 5; i++) yield* manager.start({ message: "x" })
+    yield* Testing.adjust("4 seconds")
+    const [runner] = yield* backend.runners({ limit: 10 })
+    assert.deepInclude(runner, { id: runnerId, running: 2, capacity: 2, queued: 3 })
+    assert.isNumber(runner?.shards)
+  })
+)
+
 describe("web nodes and workers", () => {
   test(
     "a client starts, watches and cancels tasks that a runner executes, and executes none",

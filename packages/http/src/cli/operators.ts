@@ -81,14 +81,17 @@ const runners = Command.make("runners", {}, () =>
     const found = yield* runners({ limit: maxRunners })
     if (yield* Json) return yield* output.write(`${toJson({ items: found.map((runner) => encodeRunner(runner)) })}\n`)
     if (found.length === 0) return yield* output.note("No process executes tasks.")
-    yield* output.write(table(found.map(({ agents = [], capacity, id, renewedAt, running, version, waiting }) => [
-      id,
-      version ?? "",
-      `${running - waiting} of ${capacity ?? "?"} running`,
-      `${waiting} waiting`,
-      renewedAt === undefined ? "" : `heard ${timeOf(renewedAt)}`,
-      brief(agents.join(", "), 60)
-    ])))
+    yield* output.write(
+      table(found.map(({ agents = [], capacity, id, queued, renewedAt, running, shards, version, waiting }) => [
+        id,
+        version ?? "",
+        `${running - waiting} of ${capacity ?? "?"} running`,
+        `${waiting} waiting`,
+        shards === undefined ? "" : `${shards} shards, ${queued ?? 0} queued`,
+        renewedAt === undefined ? "" : `heard ${timeOf(renewedAt)}`,
+        brief(agents.join(", "), 60)
+      ]))
+    )
   })).pipe(
     Command.withDescription("As an operator, list the processes that execute tasks."),
     Command.provide(Place.layer),

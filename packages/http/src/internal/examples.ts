@@ -92,7 +92,9 @@ export const runner = {
   waiting: 1,
   version: "0.1.0",
   capacity: 1_000,
-  agents: ["assistant"]
+  agents: ["assistant"],
+  shards: 100,
+  queued: 0
 } satisfies typeof Runner.Encoded
 
 export const agent = {

@@ -27,6 +27,8 @@ export interface Executions {
   readonly capacity: Capacity
   /** How many tasks are executed here, those included that have no place because they wait. */
   readonly size: () => number
+  /** How many messages wait here, for a place or for the end of another owner. */
+  readonly queued: () => number
 }
 
 /** `stepPatience` is how long a task may go on with its step when its shard leaves; none when the process ends. */
@@ -177,5 +179,12 @@ export const make = Effect.fnUntraced(function*(options: {
           : Effect.asVoid(FiberMap.run(direct, head.taskId, executeIn(place, head), { startImmediately: true })))
     }).pipe(Effect.uninterruptible, Effect.updateContext<never, never>(() => context))
 
-  return { run, execute, clear: FiberMap.clear(direct), capacity, size: () => running.size } satisfies Executions
+  return {
+    run,
+    execute,
+    clear: FiberMap.clear(direct),
+    capacity,
+    size: () => running.size,
+    queued: () => [...handled.keys()].filter((id) => !running.has(id)).length
+  } satisfies Executions
 })
