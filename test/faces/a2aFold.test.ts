@@ -118,6 +118,15 @@ describe("1,000 random logs", () => {
     }
   })
 
+  it("an element of a stream never changes: what follows in the log only adds elements", () => {
+    for (const seed of seeds) {
+      const log = make(seed)
+      const after = 1 + seed % log.length
+      const { updates } = read(log.slice(0, seed % (log.length + 1)), after, "subscription")
+      assert.deepStrictEqual(read(log, after, "subscription").updates.slice(0, updates.length), updates, `seed ${seed}`)
+    }
+  })
+
   it("an answer to a message ends where a person is asked, and the answer to the decision begins where the task goes on", () => {
     let questions = 0
     for (const seed of seeds) {
