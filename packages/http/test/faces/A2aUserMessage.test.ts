@@ -6,8 +6,7 @@ import { decisionsOf } from "../../src/faces/a2a/UserMessage.ts"
 
 const waiting = [{ toolCallId: "c1" }, { toolCallId: "c2" }]
 
-const decide = (...parts: Message["parts"]) =>
-  decisionsOf({ messageId: "m1", parts }, waiting)
+const decide = (...parts: Message["parts"]) => decisionsOf({ messageId: "m1", parts }, waiting)
 
 const both = (decision: Decision) => waiting.map(({ toolCallId }) => ({ toolCallId, decision }))
 
