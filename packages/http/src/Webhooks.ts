@@ -8,6 +8,7 @@
  */
 import { type Agent, Agents, type Emit } from "@perennial/domain/Agent"
 import type { TaskContext } from "@perennial/domain/CurrentTask"
+import { isChildTask } from "@perennial/domain/Ids"
 import { TaskBackend } from "@perennial/domain/TaskBackend"
 import { Settings, type Topic, topics, WebhookId } from "@perennial/domain/Webhook"
 import {
@@ -128,7 +129,8 @@ const makeCollect = Effect.gen(function*() {
       return Effect.forEach(
         webhooks.filter((webhook) =>
           (webhook.userId === undefined || webhook.userId === end.userId) &&
-          WebhookMessage.isAbout(webhook, end.task.id) &&
+          // A child task ends for its parent. A webhook for one task names the task.
+          (webhook.push !== undefined || !isChildTask(end.task.id)) && WebhookMessage.isAbout(webhook, end.task.id) &&
           webhook.topics.includes(message.topic) && webhook.createdAt <= end.task.updatedAt.epochMilliseconds
         ),
         (webhook) => WebhookMessage.toDelivery(message, end.task.id, webhook)

@@ -2,6 +2,7 @@
 import type { ToolCallView } from "@perennial/domain/TaskView"
 import { ChevronRight, CircleAlert, CircleCheck, CircleSlash, Clock, Hand, LoaderCircle } from "lucide-react"
 import { type ReactNode, Suspense } from "react"
+import { Link } from "wouter"
 import { later } from "../later.ts"
 import { brief, pretty } from "./json.ts"
 
@@ -74,6 +75,13 @@ export function ToolCard({ call, taskId }: { readonly call: ToolCallView; readon
             </Suspense>
           )
           : <Details call={call} />}
+        {call.childTaskId === undefined
+          ? null
+          : (
+            <Link className="button quiet small" href={`/t/${encodeURIComponent(call.childTaskId)}`}>
+              Its own task
+            </Link>
+          )}
       </details>
     </section>
   )

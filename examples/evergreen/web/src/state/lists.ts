@@ -119,7 +119,7 @@ const accept = (news: News): void => {
     const tasks = new Map(known.map((task) => [task.id, task]))
     for (const task of news.tasks) {
       const old = before?.get(task.id)
-      if (old !== undefined && isActive(old) && !isActive(task)) Unseen.ended(task)
+      if (old !== undefined && isActive(old) && !isActive(task) && task.parent === undefined) Unseen.ended(task)
       tasks.set(task.id, task)
     }
     store.set(() => ({ tasks }))
@@ -139,7 +139,7 @@ export const countWaiting = ({ tasks }: Lists): number => {
 
 export const countActive = ({ tasks }: Lists): number => {
   let count = 0
-  for (const task of tasks?.values() ?? []) if (isActive(task)) count++
+  for (const task of tasks?.values() ?? []) if (isActive(task) && task.parent === undefined) count++
   return count
 }
 
