@@ -4,6 +4,7 @@
 import axe from "axe-core"
 import { Effect } from "effect"
 import { existsSync, mkdirSync } from "node:fs"
+import { dirname } from "node:path"
 import { type Browser, type BrowserContext, type BrowserContextOptions, chromium, type Page } from "playwright-core"
 
 const names = ["chromium", "chromium-browser", "google-chrome"]
@@ -65,7 +66,7 @@ export const act = <A>(step: () => Promise<A>): Effect.Effect<A> => Effect.promi
 /** A picture of the page, in a folder that git ignores. */
 export const picture = (page: Page, name: string): Effect.Effect<void> =>
   Effect.promise(async () => {
-    mkdirSync(screens, { recursive: true })
+    mkdirSync(dirname(`${screens}/${name}`), { recursive: true })
     await page.screenshot({ path: `${screens}/${name}.png` })
   })
 

@@ -50,7 +50,10 @@ describe.skipIf(!Browser.isInstalled)("evergreen's web app", () => {
       const page = yield* me.open(`${address}/settings`)
       yield* Browser.act(async () => {
         await page.getByText("No conversations yet.").waitFor()
-        await page.getByRole("group", { name: "Notifications" }).getByLabel("On", { exact: true }).check()
+        const group = page.getByRole("group", { name: "Notifications" })
+        // The choice changes when the browser has answered.
+        await group.getByLabel("On", { exact: true }).click()
+        await group.locator("input:checked + span", { hasText: "On" }).waitFor()
         await page.evaluate(hide)
       })
       yield* Rest.start(address, { message: "Announce it." })

@@ -7,9 +7,8 @@ import { started } from "./server.ts"
 
 const phone = { viewport: { width: 390, height: 844 }, isMobile: true, hasTouch: true }
 
+/** `states.test.ts` looks at every state on a desk. */
 const looks: ReadonlyArray<readonly [string, BrowserContextOptions]> = [
-  ["light", {}],
-  ["dark", { colorScheme: "dark" }],
   ["phone", { ...phone, reducedMotion: "reduce" }],
   ["phone-dark", { ...phone, colorScheme: "dark" }]
 ]

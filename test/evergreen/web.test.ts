@@ -143,7 +143,7 @@ describe.skipIf(!Browser.isInstalled)("evergreen's web app", () => {
       }
       assert.strictEqual(yield* openStreams(page), 2, "the feed, and the stream of the conversation")
       yield* Browser.act(() => page.getByRole("button", { name: "Remove" }).first().click())
-      for (const other of others) yield* Browser.act(() => other.getByText("Stopped.").first().waitFor())
+      for (const other of others) yield* Browser.act(() => other.getByText("Removed. It was not answered.").waitFor())
       yield* Browser.act(() => page.getByRole("button", { name: "Stop" }).click())
       for (const other of others) {
         yield* Browser.act(() => other.locator(".messages").getByText(/w3\b/).nth(1).waitFor())

@@ -16,7 +16,12 @@ function Choice<K extends keyof Settings>({ about, choices, legend, name, onChoo
   readonly onChoose?: (value: Settings[K]) => Promise<Settings[K]>
 }) {
   const chosen = useSetting(name)
-  const choose = async (value: Settings[K]) => set(name, await (onChoose?.(value) ?? value))
+  const [refused, setRefused] = useState(false)
+  const choose = async (value: Settings[K]) => {
+    const allowed: Settings[K] = await (onChoose?.(value) ?? value)
+    setRefused(allowed !== value)
+    set(name, allowed)
+  }
   return (
     <fieldset className="choice">
       <legend>{legend}</legend>
@@ -29,6 +34,9 @@ function Choice<K extends keyof Settings>({ about, choices, legend, name, onChoo
           </label>
         ))}
       </div>
+      {refused
+        ? <p className="danger" role="alert">This browser does not allow it. Its settings of this site can.</p>
+        : null}
     </fieldset>
   )
 }
@@ -83,7 +91,8 @@ export default function SettingsPage() {
         <section>
           <h2>This server</h2>
           <p className="soft">
-            Perennial {version ?? "…"}. The <a href="/docs">API</a> is open to other programs.
+            {version === undefined ? "Perennial" : `Perennial ${version}`}. The <a href="/docs">API</a>{" "}
+            is open to other programs.
           </p>
           {me === undefined || me.userId === "local" ? null : (
             <p className="soft">

@@ -23,6 +23,13 @@ export const duration = (millis: number): string => {
   return `${Math.floor(millis / hour)} h ${Math.floor(millis / minute) % 60} min`
 }
 
+/** A round time: `200 ms`, `5 s`, `2 min`, `1 h`. */
+export const roundDuration = (millis: number): string => {
+  if (millis < second) return `${millis} ms`
+  if (millis < minute) return `${millis / second} s`
+  return millis < hour ? `${millis / minute} min` : `${millis / hour} h`
+}
+
 /** `now`, `4 min ago`, `2 h ago`, `3 days ago`. */
 export const since = (millis: number): string => {
   if (millis < minute) return "now"

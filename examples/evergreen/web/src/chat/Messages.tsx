@@ -30,7 +30,9 @@ const isAnswer = (row: Row | undefined): boolean =>
 
 /** A line that belongs to the message above it. */
 const isBelowMessage = (row: Row): boolean =>
-  row.kind === "sending" || (row.kind === "status" && row.live.view.status === "queued")
+  row.kind === "sending" ||
+  (row.kind === "status" && row.live.attempt === 0 && row.live.view.status !== "running" &&
+    row.live.view.status !== "error")
 
 export function Messages({ connected, onAgain, onEdit, onOlder, onVersion, rows }: {
   readonly rows: ReadonlyArray<Row>

@@ -104,7 +104,7 @@ function Thought({ text, writing }: { readonly text: string; readonly writing: b
   return (
     <details className="thought">
       <summary>
-        <ChevronRight className="chevron" aria-hidden /> {writing ? "Thinking" : "Thoughts"}
+        <ChevronRight className="chevron" aria-hidden /> {writing ? "Thoughts so far" : "Thoughts"}
       </summary>
       <Markdown text={text} writing={writing} />
     </details>

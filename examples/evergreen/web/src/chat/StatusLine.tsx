@@ -4,7 +4,7 @@ import type { ReactNode } from "react"
 import * as api from "../api.ts"
 import { attempt } from "../attempt.ts"
 import type { Live } from "../state/live.ts"
-import { Elapsed } from "../time.tsx"
+import { duration, Elapsed, useNow } from "../time.tsx"
 
 function Dots() {
   return (
@@ -22,16 +22,47 @@ const doing = ({ view }: Live): string => {
   return view.toolCalls.some((call) => call.status === "executing") ? "Using a tool" : "Working"
 }
 
+/** What a model failed with, for a person. */
+const failures: Readonly<Record<string, string>> = {
+  ModelOverloaded: "The model is overloaded.",
+  ModelRateLimited: "The model accepts no more requests for now.",
+  ModelUnreachable: "The model cannot be reached.",
+  ModelResponseInvalid: "The model gave an answer that cannot be read."
+}
+
+function Retry({ at, reason, tryNumber }: {
+  readonly reason: string
+  readonly tryNumber: number
+  /** When the model is asked again, in milliseconds. */
+  readonly at: number
+}) {
+  const seconds = Math.ceil((at - useNow(500)) / 1_000)
+  return (
+    <p className="status warn">
+      <RotateCcw aria-hidden /> {failures[reason] ?? "The request to the model failed."}{" "}
+      {seconds > 0 ? `Try ${tryNumber} in ${seconds} s.` : `Try ${tryNumber} begins.`}
+    </p>
+  )
+}
+
+const losses: Readonly<Record<string, string>> = {
+  crash: "The process that answered has crashed.",
+  handover: "The process that answered has handed the task over.",
+  storeFailure: "The process that answered could not reach its store."
+}
+
+const resumedTitle = ({ resumed }: Live["view"]): string => {
+  const why = losses[resumed?.reason ?? ""] ?? "The process that answered was replaced."
+  const gap = resumed?.gapMillis === undefined ? "" : ` Nobody wrote for ${duration(resumed.gapMillis)}.`
+  return `${why}${gap} The task went on by itself.`
+}
+
 function Running({ live }: { readonly live: Live }) {
   return (
     <p className="status">
       <Dots /> {doing(live)} <Elapsed from={live.startedAt} />
       {live.attempt > 1
-        ? (
-          <span className="chip" title="The process that answered was replaced. The task went on by itself.">
-            resumed · attempt {live.attempt}
-          </span>
-        )
+        ? <span className="chip" title={resumedTitle(live.view)}>resumed · attempt {live.attempt}</span>
         : null}
     </p>
   )
@@ -59,6 +90,13 @@ export function StatusLine({ connected, last, live, onAgain }: {
         </div>
       )
     case "cancelled":
+      if (live.task.startedAt === undefined && live.attempt === 0) {
+        return (
+          <p className="status">
+            <CircleSlash aria-hidden /> Removed. It was not answered.
+          </p>
+        )
+      }
       return (
         <p className="status">
           <CircleSlash aria-hidden /> Stopped. What was said so far is kept.
@@ -84,17 +122,13 @@ export function StatusLine({ connected, last, live, onAgain }: {
     )
   }
   if (view.retry !== undefined) {
-    return (
-      <p className="status warn">
-        <RotateCcw aria-hidden /> {view.retry.reason} Try {view.retry.tryNumber} in{" "}
-        {Math.ceil(view.retry.delayMillis / 1_000)} s.
-      </p>
-    )
+    return <Retry at={live.retriesAt} reason={view.retry.reason} tryNumber={view.retry.tryNumber} />
   }
   if (view.toolCalls.some((call) => call.status === "waiting")) {
     return (
       <p className="status need">
         <Hand aria-hidden /> Waits for you. Nothing runs meanwhile.
+        {live.task.waitingSince === undefined ? null : <Elapsed from={Date.parse(live.task.waitingSince)} />}
       </p>
     )
   }

@@ -10,6 +10,8 @@ export interface Live {
   readonly attempt: number
   /** Milliseconds: when the execution began; before, when the task was accepted. */
   readonly startedAt: number
+  /** Milliseconds: when the model is asked again, while `view.retry` is there. */
+  readonly retriesAt: number
   /** What was asked, if this tab asked it: a message that waits is in no list of messages yet. */
   readonly asked: { readonly text: string; readonly files: api.Start["files"] } | undefined
   /** The stored messages show all that the task said. Of the task itself only its end is shown. */
@@ -24,6 +26,7 @@ export const accepted = (task: api.ListedTask, asked?: Live["asked"]): Live => (
   view: TaskView.empty,
   attempt: task.attempt,
   startedAt: Date.parse(task.createdAt),
+  retriesAt: 0,
   asked,
   isOver: false
 })
@@ -66,12 +69,13 @@ export const withTask = (live: Live, task: api.ListedTask): Live => ({
 })
 
 export const withEvents = (live: Live, events: ReadonlyArray<PlacedEvent>): Live => {
-  let { attempt, startedAt, view } = live
+  let { attempt, retriesAt, startedAt, view } = live
   for (const { at, event, seq } of events) {
     if (seq <= view.cursor) continue
     view = TaskView.apply(view, { seq, at, event })
     if (event.type === "started" || event.type === "resumed") attempt = event.attempt
     if (event.type === "started") startedAt = at
+    if (event.type === "retry") retriesAt = at + event.delayMillis
   }
-  return { ...live, view, attempt, startedAt }
+  return { ...live, view, attempt, retriesAt, startedAt }
 }

@@ -7,7 +7,7 @@ import type { ToolCallView } from "@perennial/domain/TaskView"
 import type { Message } from "../api.ts"
 import { type Block, Blocks } from "../text/blocks.ts"
 import type { Open, Pending } from "./conversation.ts"
-import type { Live } from "./live.ts"
+import { isGoing, type Live } from "./live.ts"
 
 export type ShownFile = Pick<typeof FilePart.Encoded, "mediaType" | "data" | "url" | "name">
 
@@ -27,7 +27,7 @@ export type Row =
   | { readonly kind: "thought"; readonly key: string; readonly text: string; readonly writing: boolean }
   | { readonly kind: "call"; readonly key: string; readonly call: ToolCallView; readonly taskId: string }
   | { readonly kind: "sources"; readonly key: string; readonly sources: ReadonlyArray<Source> }
-  | { readonly kind: "cut"; readonly key: string }
+  | { readonly kind: "cut"; readonly key: string; readonly taskId: string }
   | { readonly kind: "sending"; readonly key: string }
   | { readonly kind: "earlier"; readonly key: string; readonly of: string }
   | { readonly kind: "status"; readonly key: string; readonly live: Live }
@@ -133,7 +133,7 @@ const taskRows = (messages: ReadonlyArray<Message>): ReadonlyArray<Row> => {
         ? { toolCallId, tool: part.tool, args: part.args, status: "interrupted", ...results.get(toolCallId) }
         : undefined
     })
-    if (status === "partial") rows.push({ kind: "cut", key: `${key}.cut` })
+    if (status === "partial") rows.push({ kind: "cut", key: `${key}.cut`, taskId })
     if (own.at(-1)?.id === id) {
       rows.push({
         kind: "end",
@@ -185,7 +185,8 @@ const liveRows = (live: Live, messages: ReadonlyArray<Message>): Array<Row> => {
   const keyOf = (i: number) => `${task.id}:${i}`
   view.messages.forEach(({ message, partial }, i) => {
     rows.push(...contentRows(keyOf(i), message.content, task.id, call))
-    if (partial) rows.push({ kind: "cut", key: `${keyOf(i)}.cut` })
+    // The last line says how the task ended, if that is why the message was cut.
+    if (partial && isGoing(live)) rows.push({ kind: "cut", key: `${keyOf(i)}.cut`, taskId: task.id })
   })
   const key = keyOf(view.messages.length)
   if (view.reasoning !== "") {
@@ -225,7 +226,11 @@ export const rowsOf = ({ id, live, messages, pending }: Open): ReadonlyArray<Row
   const followed = [...ids, "", ...overs].join()
   if (stored?.messages !== messages || stored.followed !== followed) {
     const rows = storedRows(messages.filter(({ taskId }) => !ids.has(taskId)))
-    stored = { messages, followed, rows: rows.filter((row) => row.kind !== "end" || !overs.has(row.taskId)) }
+    stored = {
+      messages,
+      followed,
+      rows: rows.filter((row) => (row.kind !== "end" && row.kind !== "cut") || !overs.has(row.taskId))
+    }
   }
   return [...stored.rows, ...live.flatMap((one) => liveRows(one, messages)), ...pending.flatMap(pendingRows)]
 }

@@ -1,0 +1,13 @@
+import { NodeServices } from "@effect/platform-node"
+import { assert, describe, it } from "@effect/vitest"
+import { FakeAnthropic } from "@perennial/runtime/FakeAnthropic"
+import { Effect } from "effect"
+import * as Browser from "./browser.ts"
+import { visitStates } from "./states.ts"
+
+describe.skipIf(!Browser.isInstalled)("the states of evergreen's web app", () => {
+  it.live("keep the rules of accessibility in light and dark", () =>
+    Effect.gen(function*() {
+      assert.deepStrictEqual(yield* visitStates, [])
+    }).pipe(Effect.scoped, Effect.provide([NodeServices.layer, FakeAnthropic.layer])))
+})

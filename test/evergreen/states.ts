@@ -1,0 +1,190 @@
+/**
+ * Every state of the web app, one after the other: each is photographed on a desk in light and dark and on a phone, into a folder
+ * that git ignores, and checked against the rules of accessibility.
+ */
+import { Effect, FileSystem } from "effect"
+import type { Page } from "playwright-core"
+import * as Browser from "./browser.ts"
+import { started } from "./server.ts"
+import { stateModel } from "./stateModel.ts"
+
+const desk = { width: 1280, height: 860 }
+const phone = { width: 390, height: 844 }
+
+const ask = (page: Page, text: string) =>
+  Browser.act(async () => {
+    await page.getByLabel("Message", { exact: true }).fill(text)
+    await page.keyboard.press("Enter")
+  })
+
+const visible = (page: Page, what: string) => Browser.act(() => page.locator(what).first().waitFor())
+
+const said = (page: Page, text: string | RegExp) =>
+  Browser.act(() => page.locator("main").getByText(text).first().waitFor())
+
+/** Visits all states, and returns what is wrong with them. */
+export const visitStates = Effect.gen(function*() {
+  const files = yield* FileSystem.FileSystem
+  const directory = yield* files.makeTempDirectoryScoped()
+  const settings = {
+    PERENNIAL_STORE: `sqlite:${directory}/perennial.db`,
+    ANTHROPIC_API_KEY: "fake",
+    ANTHROPIC_BASE_URL: yield* stateModel,
+    PERENNIAL_MAX_REQUESTS: "unlimited"
+  }
+  const server = yield* started(settings)
+  const { address } = server
+  const browser = yield* Browser.launch
+  const me = yield* Browser.visitor(browser)
+  const found: Array<string> = []
+
+  const shoot = Effect.fnUntraced(function*(page: Page, name: string) {
+    for (const colorScheme of ["light", "dark"] as const) {
+      yield* Browser.act(() => page.emulateMedia({ colorScheme, reducedMotion: "reduce" }))
+      for (const violation of yield* Browser.violations(page)) found.push(`${name}, ${colorScheme}: ${violation}`)
+      yield* Browser.picture(page, `states/${name}-${colorScheme}`)
+    }
+    yield* Browser.act(() => page.emulateMedia({ colorScheme: "light" }))
+    yield* Browser.act(() => page.setViewportSize(phone))
+    yield* Browser.picture(page, `states/${name}-phone`)
+    yield* Browser.act(() => page.setViewportSize(desk))
+  })
+  const at = (path: string) => me.open(address + path)
+
+  const page = yield* at("/inbox")
+  yield* said(page, "Nothing waits for you.")
+  yield* shoot(page, "inbox-empty")
+  yield* Browser.act(() => page.goto(`${address}/t`))
+  yield* visible(page, ".empty")
+  yield* shoot(page, "tasks-empty")
+
+  /** A new conversation in the same tab. */
+  const conversation = Effect.fnUntraced(function*(text: string) {
+    yield* Browser.act(() => page.goto(address))
+    yield* visible(page, ".empty")
+    yield* ask(page, text)
+  })
+  yield* Browser.act(() => page.goto(address))
+  yield* visible(page, ".empty")
+  yield* shoot(page, "new")
+
+  yield* conversation("Show me where everything is kept.")
+  yield* visible(page, "[data-kind='end']")
+  yield* shoot(page, "completed")
+  yield* Browser.act(() => page.getByRole("button", { name: "Again", exact: true }).click())
+  yield* said(page, "2/2")
+  yield* visible(page, "[data-kind='end']")
+  yield* shoot(page, "versions")
+  yield* Browser.act(() => page.getByRole("button", { name: "Earlier version" }).click())
+  yield* said(page, "This is an earlier version.")
+  yield* shoot(page, "earlier-version")
+  yield* Browser.act(() => page.getByRole("button", { name: "Back to the newest" }).click())
+  yield* Browser.act(() => page.getByRole("button", { name: "Edit and send again" }).click())
+  yield* shoot(page, "edit")
+  yield* Browser.act(() => page.getByRole("button", { name: "Rename or delete" }).click())
+  yield* shoot(page, "rename")
+  yield* Browser.act(() => page.keyboard.press("Escape"))
+
+  yield* conversation("Think about the plan for the north.")
+  yield* said(page, "Thoughts so far")
+  yield* shoot(page, "thinking")
+  yield* conversation("Tool first: wait for the build.")
+  yield* visible(page, ".tool[data-status='executing']")
+  yield* Browser.act(() => page.locator(".tool summary").click())
+  yield* shoot(page, "tool")
+  yield* conversation("Retry what the model refuses.")
+  yield* said(page, /Try 2 in/)
+  yield* shoot(page, "retry")
+  yield* conversation("Fail at once.")
+  yield* said(page, "It failed.")
+  yield* shoot(page, "failed")
+  yield* conversation("Announce the release to everybody, please.")
+  yield* visible(page, ".approval")
+  yield* shoot(page, "approval")
+  yield* Browser.act(() => page.getByRole("button", { name: "Edit", exact: true }).click())
+  yield* shoot(page, "approval-edited")
+  yield* conversation("Announce it to the board as well.")
+  yield* visible(page, ".approval")
+
+  yield* conversation("Write about crashes.")
+  yield* said(page, "Then it goes on where")
+  yield* shoot(page, "writing")
+  const writing = page.url()
+  yield* ask(page, "And what happens after that?")
+  yield* said(page, "Waits for the answer before it")
+  yield* Browser.act(() => page.getByLabel("Message", { exact: true }).fill("Never mind, tell me the end"))
+  yield* shoot(page, "queued")
+  yield* Browser.act(() => page.getByRole("button", { name: "Remove" }).click())
+  yield* Browser.act(() => page.getByText("Removed.").first().waitFor())
+
+  yield* server.handle.kill({ killSignal: "SIGKILL" })
+  yield* said(page, "Reconnecting. Nothing is lost.")
+  yield* Browser.act(() => page.getByLabel("Message", { exact: true }).press("Enter"))
+  yield* said(page, "Not sent yet.")
+  yield* shoot(page, "reconnecting")
+  const again = yield* started({ ...settings, PORT: new URL(address).port })
+  yield* said(page, "resumed · attempt 2")
+  yield* shoot(page, "resumed")
+  yield* Browser.act(() => page.getByRole("button", { name: "Stop" }).click())
+  yield* said(page, "Stopped. What was said so far is kept.")
+  yield* shoot(page, "stopped")
+
+  for (
+    const [name, path, ready] of [
+      ["inbox", "/inbox", ".decide"],
+      ["tasks", "/t", ".table tbody tr"],
+      ["agents", "/a", ".agent li"],
+      ["settings", "/settings", ".shortcuts"],
+      ["missing", "/c/nowhere", ".empty"],
+      ["missing-task", "/t/01a22b16-53e4-71d7-955e-fe6635f55ce8", ".empty"]
+    ] as const
+  ) {
+    yield* Browser.act(() => page.goto(address + path))
+    yield* visible(page, ready)
+    yield* shoot(page, name)
+  }
+  yield* Browser.act(async () => {
+    await page.goto(`${address}/t`)
+    await page.locator(".table tbody tr", { hasText: "Write about crashes" }).first().getByRole("link").click()
+    await page.locator(".waterfall tbody tr").nth(2).waitFor()
+  })
+  yield* shoot(page, "task")
+  yield* Browser.act(() => page.getByRole("tab", { name: "Events" }).click())
+  yield* shoot(page, "task-events")
+  yield* Browser.act(() => page.getByRole("tab", { name: "Metadata" }).click())
+  yield* shoot(page, "task-metadata")
+  yield* Browser.act(async () => {
+    await page.goto(writing)
+    await page.locator(".messages .user").first().waitFor()
+    await page.locator("h1").click()
+    await page.keyboard.press("?")
+    await page.getByRole("dialog", { name: "Shortcuts" }).waitFor()
+  })
+  yield* shoot(page, "shortcuts")
+  yield* Browser.act(async () => {
+    await page.keyboard.press("Escape")
+    await page.getByLabel("Search conversations").fill("release")
+    await page.locator(".found a").first().waitFor()
+  })
+  yield* shoot(page, "search")
+  yield* Browser.act(async () => {
+    await page.getByLabel("Search conversations").fill("nowhere")
+    await page.getByText("No conversation has these words.").waitFor()
+  })
+  yield* shoot(page, "search-nothing")
+  yield* Browser.act(async () => {
+    await page.setViewportSize(phone)
+    await page.goto(writing)
+    await page.getByRole("button", { name: "Menu" }).click()
+    await page.locator(".drawer .conversations a").first().waitFor()
+  })
+  yield* Browser.picture(page, "states/menu-phone")
+  yield* Browser.act(() => page.setViewportSize(desk))
+  yield* again.handle.kill()
+
+  const locked = yield* started({ PERENNIAL_TOKENS: "alice:a-secret-of-alice" })
+  const other = yield* (yield* Browser.visitor(browser)).open(locked.address)
+  yield* Browser.act(() => other.getByLabel("Token").waitFor())
+  yield* shoot(other, "sign-in")
+  return [...found, ...me.complaints.filter((complaint) => !/status of 404 /.test(complaint))]
+})
