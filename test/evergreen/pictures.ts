@@ -37,9 +37,10 @@ const main = Effect.gen(function*() {
   })
   yield* picture(other, "inbox")
   yield* Browser.act(async () => {
-    await other.keyboard.press("a")
     // Another page would cut off the request.
-    await other.getByText("Nothing waits for you.").or(other.getByText("Read it")).first().waitFor()
+    const decided = other.waitForResponse((response) => response.url().includes("/decisions/"))
+    await other.keyboard.press("a")
+    await decided
     await other.goto(`${address}/t`)
     await other.locator("tbody tr").filter({ hasText: "Announce" }).filter({ hasText: "completed" }).waitFor()
     await other.locator("tbody tr a").first().click()

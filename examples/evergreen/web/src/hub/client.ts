@@ -17,13 +17,14 @@ const policy: Policy = (globalThis as { trustedTypes?: { createPolicy: (name: st
 const follows = new Map<Source, () => Place>()
 const listeners = new Set<(news: News) => void>()
 const lock = `evergreen:${crypto.randomUUID()}`
-let port: MessagePort
+let holdsLock = false
+let port: MessagePort | undefined
 
 const ask = (wish: Partial<Wish> = {}): void => {
-  port.postMessage({
+  port?.postMessage({
     visible: !document.hidden || mayNotify(),
     follows: document.hidden ? [] : [...follows].map(([source, place]) => ({ source, after: place() })),
-    lock,
+    lock: holdsLock ? lock : "",
     ...wish
   })
 }
@@ -47,8 +48,13 @@ const listenHere = async (): Promise<void> => {
 
 /** Begins. Afterwards `follow` and `unfollow` say what the tab shows. */
 export const begin = (): void => {
-  // The lock is held until the tab is gone, even if it crashes: the hub waits for it.
-  void navigator.locks?.request(lock, () => new Promise(() => {}))
+  // The lock is held until the tab is gone, even if it crashes: the hub waits for it. The hub would get a lock that the tab does
+  // not hold yet, and would forget the tab.
+  void navigator.locks?.request(lock, () => {
+    holdsLock = true
+    ask()
+    return new Promise(() => {})
+  })
   document.addEventListener("visibilitychange", () => ask())
   addEventListener("pagehide", () => ask({ bye: true, visible: false }))
   addEventListener("pageshow", ({ persisted }) => persisted && ask())

@@ -165,7 +165,7 @@ const forget = (tab: Tab): void => {
 const accept = (tab: Tab, wish: Wish): void => {
   const before = tab.wish
   tabs.add(tab) // a page that the browser had put aside comes back
-  if (before.lock === "") void globalThis.navigator.locks?.request(wish.lock, () => forget(tab))
+  if (before.lock === "" && wish.lock !== "") void globalThis.navigator.locks?.request(wish.lock, () => forget(tab))
   tab.wish = wish
   if (wish.bye === true) return forget(tab)
   const appeared = wish.visible && !before.visible

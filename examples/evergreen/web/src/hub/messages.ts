@@ -22,7 +22,7 @@ export interface Wish {
   readonly visible: boolean
   /** What the tab shows the events of, each with the place of the last event that the tab has. */
   readonly follows: ReadonlyArray<{ readonly source: Source; readonly after: Place }>
-  /** The name of a lock that the tab holds while it lives. */
+  /** The name of a lock that the tab holds while it lives; empty before the tab has it. */
   readonly lock: string
   /** The tab is closed. */
   readonly bye?: boolean

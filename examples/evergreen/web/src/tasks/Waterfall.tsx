@@ -13,7 +13,7 @@ const mostMarks = 5
 /** A round time between the marks of the axis. */
 const spacingOf = (total: number): number => {
   const seconds = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1_800, 3_600, 7_200, 21_600, 43_200, 86_400]
-  const steps = [...[1, 2, 5, 10, 20, 50, 100, 200, 500], ...seconds.map((second) => second * 1_000)]
+  const steps = [1, 2, 5, 10, 20, 50, 100, 200, 500].concat(seconds.map((second) => second * 1_000))
   return steps.find((step) => total / step <= mostMarks) ?? total
 }
 
