@@ -1,18 +1,20 @@
 /** The places of the app, and the conversations by day. */
 import { Bot, Inbox, ListTodo, Moon, Plus, Server, Settings, Sun } from "lucide-react"
-import { type ReactNode, useState } from "react"
+import { type ReactNode, Suspense, useState } from "react"
 import { Link, useLocation } from "wouter"
 import type { ListedConversation } from "./api.ts"
 import { attempt } from "./attempt.ts"
 import { closeDrawer } from "./drawer.ts"
+import { later } from "./later.ts"
 import { MarkView, useMarks } from "./Mark.tsx"
 import { useOperator } from "./operator/me.ts"
-import { hrefOf, Results } from "./search/Results.tsx"
 import { SearchBox } from "./search/SearchBox.tsx"
 import { useSearch } from "./search/useSearch.ts"
 import { toggleTheme } from "./settings.ts"
 import * as lists from "./state/lists.ts"
 import { dayOf } from "./time.tsx"
+
+const Results = later(() => import("./search/Results.tsx"))
 
 function Place({ children, count, href, icon, urgent = false }: {
   readonly href: string
@@ -42,7 +44,7 @@ function Conversations({ list }: { readonly list: ReadonlyArray<ListedConversati
       <ul>
         {items.map((conversation) => {
           const mark = marks.get(conversation.id)
-          const href = hrefOf(conversation)
+          const href = lists.hrefOf(conversation)
           return (
             <li key={conversation.id}>
               <Link href={href} onClick={closeDrawer} aria-current={path === href ? "page" : undefined}>
@@ -102,7 +104,7 @@ export function Sidebar() {
     if (conversation === undefined) return
     end()
     closeDrawer()
-    navigate(hrefOf(conversation))
+    navigate(lists.hrefOf(conversation))
   }
   return (
     <nav className="sidebar" aria-label="Evergreen">
@@ -130,7 +132,11 @@ export function Sidebar() {
         onOpen={openSelected}
       />
       <div className="conversations" tabIndex={0} role="region" aria-label="Conversations">
-        {wanted === "" ? <AllConversations /> : <Results search={search} selected={selected} />}
+        {wanted === "" ? <AllConversations /> : (
+          <Suspense>
+            <Results search={search} selected={selected} />
+          </Suspense>
+        )}
       </div>
       <div className="foot">
         <Place href="/a" icon={<Bot aria-hidden />}>Agents</Place>

@@ -3,9 +3,9 @@ import { ArrowUp, ListPlus, Paperclip, Square, X, Zap } from "lucide-react"
 import { type ClipboardEvent, type DragEvent, type KeyboardEvent, useEffect, useRef, useState } from "react"
 import * as api from "../api.ts"
 import { attempt } from "../attempt.ts"
+import { persistent } from "../later.ts"
 import * as conversation from "../state/conversation.ts"
 import type { Live } from "../state/live.ts"
-import { attach } from "./files.ts"
 import { FileView } from "./RowView.tsx"
 
 export interface Draft {
@@ -86,6 +86,7 @@ export function Composer({ active, draft, id, onSent, setDraft }: {
   }
   const add = async (files: ReadonlyArray<File>): Promise<void> => {
     if (files.length === 0) return
+    const { attach } = await persistent(() => import("./files.ts"))
     const attached = await attach(draft.files, files)
     if (typeof attached === "string") setProblem(attached)
     else setDraft({ ...draft, files: attached })

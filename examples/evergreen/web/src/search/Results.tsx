@@ -1,11 +1,10 @@
 /** The conversations that a search has found, each with the beginning of its newest message. */
 import { Fragment } from "react"
 import { Link } from "wouter"
-import type { ListedConversation } from "../api.ts"
 import { attempt } from "../attempt.ts"
 import { closeDrawer } from "../drawer.ts"
 import { MarkView, useMarks } from "../Mark.tsx"
-import { nameOf, plainText } from "../state/lists.ts"
+import { hrefOf, nameOf, plainText } from "../state/lists.ts"
 import { dayOf } from "../time.tsx"
 import type { Search } from "./useSearch.ts"
 
@@ -34,9 +33,7 @@ function Highlighted({ begins, text }: { readonly text: string; readonly begins:
   )
 }
 
-export const hrefOf = ({ id }: ListedConversation): string => `/c/${encodeURIComponent(id)}`
-
-export function Results({ search: { found, readMore }, selected }: {
+export default function Results({ search: { found, readMore }, selected }: {
   readonly search: Search
   /** The place of the conversation that Enter opens. */
   readonly selected: number

@@ -37,6 +37,8 @@ export const isActive = ({ status }: { readonly status: api.Status }): boolean =
 /** A text without the marks of Markdown, on one line. */
 export const plainText = (text: string): string => text.replace(/[#*`|>~_]+|-{3,}:?/g, " ").replace(/\s+/g, " ").trim()
 
+export const hrefOf = ({ id }: api.ListedConversation): string => `/c/${encodeURIComponent(id)}`
+
 /** What a conversation is called: its title, or else its newest text, without the marks of Markdown. */
 export const nameOf = ({ preview = "", title }: api.ListedConversation): string =>
   title ?? (plainText(preview) || "New conversation")
