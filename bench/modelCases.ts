@@ -10,7 +10,9 @@ import type { Round } from "./storeCases.ts"
 type ModelCase = (quick: boolean) => Promise<Round>
 
 /** Measures in a new process, which has no garbage of other measurements. The first answers are not measured. */
-const costOf = async (read: "bare" | "agent" | "tasks", port: number, quick: boolean): Promise<number> => {
+type Reader = "bare" | "agent" | "tasks" | "bareAiSdk" | "agentAiSdk"
+
+const costOf = async (read: Reader, port: number, quick: boolean): Promise<number> => {
   await using user: Child<ModelUser> = await spawn<ModelUser>("./modelUser.ts")
   await user.call(read, { port, streams: 100, deltas: 100, pause: 10 })
   return await user.call(read, { port, streams: 100, deltas: quick ? 100 : 500, pause: 10 })
@@ -30,9 +32,12 @@ const deltas: ModelCase = async (quick) => {
     value,
     target
   })
+  const bareAiSdk = await costOf("bareAiSdk", port, quick)
+  const agentAiSdk = await costOf("agentAiSdk", port, quick)
+  const aiSdk = "agent, OpenAI by the AI SDK"
   return {
-    baseline: [figure("agent", bare), figure("task", bare)],
-    perennial: [figure("agent", agent, { atMost: 2.2 }), figure("task", tasks)]
+    baseline: [figure("agent", bare), figure("task", bare), figure(aiSdk, bareAiSdk)],
+    perennial: [figure("agent", agent, { atMost: 2.2 }), figure("task", tasks), figure(aiSdk, agentAiSdk)]
   }
 }
 

@@ -1,19 +1,21 @@
 /**
- * The readers of the answers of a model: the bare SDK, an agent, and tasks of an agent.
+ * The readers of the answers of a model: a bare SDK, an agent, and tasks of an agent.
  */
+import { createOpenAI } from "@ai-sdk/openai"
 import Anthropic from "@anthropic-ai/sdk"
 import { Agents } from "@perennial/domain/Agent"
 import { AgentId, ConversationId, TaskId, UserId } from "@perennial/domain/Ids"
 import { userText } from "@perennial/domain/Message"
 import { ack, type AgentEvent } from "@perennial/domain/TaskEvent"
 import { TaskManager } from "@perennial/domain/TaskManager"
+import * as AiSdkModel from "@perennial/runtime/AiSdkModel"
 import * as AnthropicModel from "@perennial/runtime/AnthropicModel"
 import * as LlmAgent from "@perennial/runtime/LlmAgent"
 import * as ScriptedModel from "@perennial/runtime/ScriptedModel"
 import * as TaskLimits from "@perennial/runtime/TaskLimits"
 import * as TaskRuntime from "@perennial/runtime/TaskRuntime"
 import { Deferred, Effect, Layer, ManagedRuntime, Redacted, Schema, Scope } from "effect"
-import { Tool, Toolkit } from "effect/ai"
+import { type LanguageModel, Tool, Toolkit } from "effect/ai"
 import { serve } from "./ipc.ts"
 import { resources } from "./server.ts"
 
@@ -57,8 +59,25 @@ const config = { agentId: "bench", systemPrompt: "You are a helpful assistant.",
 const anthropic = (server: Pick<Answers, "port">) =>
   AnthropicModel.layer({ apiKey: Redacted.make("k"), baseUrl: baseUrl(server) })
 
-const agentOver = (answers: Answers) =>
-  LlmAgent.make({ ...config, model: anthropic(answers) }).pipe(Effect.provide(handlers))
+/** The model of OpenAI's provider package. */
+const openai = (answers: Pick<Answers, "port">) =>
+  createOpenAI({ apiKey: "k", baseURL: `${baseUrl(answers)}/v1`, fetch: AiSdkModel.fetch })("m")
+
+const agentOver = (model: Layer.Layer<LanguageModel.LanguageModel>) =>
+  LlmAgent.make({ ...config, model }).pipe(Effect.provide(handlers))
+
+/** Reads the answers with an agent alone. */
+const agentCost = async (answers: Answers, model: Layer.Layer<LanguageModel.LanguageModel>): Promise<number> => {
+  const agent = await Effect.runPromise(Scope.provide(agentOver(model), Scope.makeUnsafe()))
+  return await measured(answers, async () => {
+    let characters = 0
+    await Effect.runPromise(agent.run(inputOf(answers), (events) => {
+      for (const event of events) if (event.type === "text") characters += event.content.length
+      return Effect.succeed(1)
+    }))
+    if (characters !== 18 * answers.deltas) throw new Error(`${characters} characters were read`)
+  })
+}
 
 const tasksOf = (agents: Layer.Layer<Agents>) =>
   ManagedRuntime.make(
@@ -134,21 +153,24 @@ const calls = {
     })
   },
 
-  agent: async (answers: Answers) => {
-    const agent = await Effect.runPromise(Scope.provide(agentOver(answers), Scope.makeUnsafe()))
-    return await measured(answers, async () => {
-      let characters = 0
-      await Effect.runPromise(agent.run(inputOf(answers), (events) => {
-        for (const event of events) if (event.type === "text") characters += event.content.length
-        return Effect.succeed(1)
-      }))
-      if (characters !== 18 * answers.deltas) throw new Error(`${characters} characters were read`)
-    })
-  },
+  agent: (answers: Answers) => agentCost(answers, anthropic(answers)),
+
+  /** Reads the answers with OpenAI's provider package only. */
+  bareAiSdk: (answers: Answers) =>
+    measured(answers, async () => {
+      const { stream } = await openai(answers).doStream({
+        prompt: [{ role: "user", content: [{ type: "text", text: prompt(answers) }] }]
+      })
+      let deltas = 0
+      for await (const part of stream) if (part.type === "text-delta") deltas++
+      if (deltas !== answers.deltas) throw new Error(`${deltas} deltas were read`)
+    }),
+
+  agentAiSdk: (answers: Answers) => agentCost(answers, AiSdkModel.layer(openai(answers))),
 
   /** Reads the answers with tasks: each has a claim, stored events, messages and an end. */
   tasks: async (answers: Answers) => {
-    const runtime = tasksOf(Agents.layerEffect([agentOver(answers)]))
+    const runtime = tasksOf(Agents.layerEffect([agentOver(anthropic(answers))]))
     const manager = await runtime.runPromise(TaskManager)
     const cost = await measured(answers, async () => {
       const { task } = await runtime.runPromise(
