@@ -265,8 +265,8 @@ export const migrations: Readonly<Record<string, Migrate>> = {
   "20_active_tasks_by_index": onPostgres(PgFunctions.activeTasksByIndex),
   "21_chosen_titles": chosenTitles,
   "22_conversation_words": conversationWords,
-  "26_unsearched": unsearched,
-  "27_records": records
+  "23_unsearched": unsearched,
+  "24_records": records
 }
 
 export const table = "perennial_migrations"
