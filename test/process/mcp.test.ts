@@ -164,7 +164,7 @@ describe("MCP servers", () => {
           env: { MCP_URL: `http://127.0.0.1:${server.port}/mcp` },
           extendEnv: true
         })))
-      assert.match(output, /tool: 'shop__add',\n\s+toolCallId: 'call_1',\n\s+status: 'completed',\n\s+result: '42'/)
-      assert.match(output, /tool: 'remote__add',\n\s+toolCallId: 'call_2',\n\s+status: 'completed',\n\s+result: '42'/)
+      assert.match(output, /tool: 'shop__add',\n\s+toolCallId: 'call_1',\n\s+result: '42',\n\s+status: 'completed'/)
+      assert.match(output, /tool: 'remote__add',\n\s+toolCallId: 'call_2',\n\s+result: '42',\n\s+status: 'completed'/)
     }).pipe(Effect.scoped, Effect.provide(layer)))
 })

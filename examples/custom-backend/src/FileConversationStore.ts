@@ -3,7 +3,7 @@
  */
 import { StoredMessage } from "@perennial/domain/Conversation"
 import { type ConversationKey, type ConversationOrder, ConversationStore } from "@perennial/domain/ConversationStore"
-import { ConversationId, MessageId, UserId } from "@perennial/domain/Ids"
+import { ConversationId, isChildConversation, MessageId, UserId } from "@perennial/domain/Ids"
 import { previewOf } from "@perennial/domain/MessagePayload"
 import { matches, prefixesOf, wordsOf, wordsOfMessages } from "@perennial/domain/SearchText"
 import { ConversationNotFound, ConversationStoreError } from "@perennial/domain/TaskError"
@@ -130,7 +130,7 @@ export const make = Effect.fnUntraced(function*(file: string) {
   return ConversationStore.of({
     create,
     get: ({ id, userId }) => Effect.map(find(id, userId), toConversation),
-    list: ({ before, limit, order = "createdAt", text, userId }) =>
+    list: ({ before, children = false, limit, order = "createdAt", text, userId }) =>
       Effect.sync(() => {
         const prefixes = text === undefined ? undefined : prefixesOf(text)
         const compare = newestFirst(order)
@@ -138,6 +138,7 @@ export const make = Effect.fnUntraced(function*(file: string) {
         const last = before === undefined ? undefined : { id: before.id, createdAt: at, updatedAt: at }
         return [...entries.values()]
           .filter(({ row }) => row.userId === userId && (last === undefined || compare(last, row) < 0))
+          .filter(({ row }) => children || !isChildConversation(row.id))
           .toSorted((a, b) => compare(a.row, b.row))
           .filter((entry) => prefixes === undefined || matches(wordsOfEntry(entry), prefixes))
           .slice(0, limit)

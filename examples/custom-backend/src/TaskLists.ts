@@ -1,7 +1,7 @@
 /**
  * What a `TaskBackend` lists and counts: the tasks of a user, and for operators the records of all users' tasks.
  */
-import type { RunnerId } from "@perennial/domain/Ids"
+import { isChildTask, type RunnerId } from "@perennial/domain/Ids"
 import { fromLease, type RunnerAbout } from "@perennial/domain/Runner"
 import { maxCount, type TaskCounts, type TaskStatus } from "@perennial/domain/Task"
 import type { TaskBackend } from "@perennial/domain/TaskBackend"
@@ -22,8 +22,10 @@ export type Leases = Map<RunnerId, {
   readonly about: RunnerAbout | undefined
 }>
 
-const countsOf = (entries: ReadonlyArray<Entry>): TaskCounts => {
-  const count = (matches: (entry: Entry) => boolean) => Math.min(maxCount, entries.filter(matches).length)
+const countsOf = (all: ReadonlyArray<Entry>, withoutChildren = false): TaskCounts => {
+  const entries = withoutChildren ? all.filter(({ task }) => !isChildTask(task.id)) : all
+  const count = (matches: (entry: Entry) => boolean, among = entries) =>
+    Math.min(maxCount, among.filter(matches).length)
   const ofStatus = (status: TaskStatus) => count(({ state }) => state.status === status)
   return {
     queued: ofStatus("queued"),
@@ -31,7 +33,7 @@ const countsOf = (entries: ReadonlyArray<Entry>): TaskCounts => {
     completed: ofStatus("completed"),
     error: ofStatus("error"),
     cancelled: ofStatus("cancelled"),
-    waiting: count(TaskRow.isWaiting)
+    waiting: count(TaskRow.isWaiting, all)
   }
 }
 
@@ -60,7 +62,7 @@ export const make = (
 
   return {
     list: (options) => Effect.sync(() => page(options).map(TaskRow.toTask)),
-    counts: (filter) => Effect.sync(() => countsOf(db.select(filter))),
+    counts: ({ withoutChildren, ...filter }) => Effect.sync(() => countsOf(db.select(filter), withoutChildren)),
     records: (options) =>
       Effect.sync(() =>
         page(options).map((entry) =>

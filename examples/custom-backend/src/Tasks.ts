@@ -1,7 +1,7 @@
 /**
  * The tasks in memory: the result of all lines of the file, one after the other.
  */
-import type { ConversationId, TaskId, UserId } from "@perennial/domain/Ids"
+import { type ConversationId, isChildTask, type TaskId, type UserId } from "@perennial/domain/Ids"
 import type { Fence } from "@perennial/domain/TaskBackend"
 import { TaskNotFound } from "@perennial/domain/TaskError"
 import type { RecordFilter } from "@perennial/domain/TaskRecords"
@@ -105,7 +105,7 @@ export class Tasks {
 
   /** The tasks that a list has, newest first. */
   select(
-    { after, agentId, before, conversationId, runner, status, userId, waiting }: RecordFilter
+    { after, agentId, before, conversationId, runner, status, userId, waiting, withoutChildren }: RecordFilter
   ): ReadonlyArray<Entry> {
     return [...this.tasks.values()]
       .filter((entry) =>
@@ -115,6 +115,7 @@ export class Tasks {
         (agentId === undefined || entry.task.agentId === agentId) &&
         (status === undefined || status.includes(entry.state.status)) &&
         (waiting !== true || TaskRow.isWaiting(entry)) &&
+        (withoutChildren !== true || !isChildTask(entry.task.id)) &&
         (before === undefined || entry.task.id < before) &&
         (after === undefined || entry.task.id > after)
       )

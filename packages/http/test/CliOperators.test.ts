@@ -19,7 +19,7 @@ describe("perennial records and runners", () => {
       assert.match(one.out, new RegExp(`^${id}  completed  \\S+ \\S+  alice  echo\\n$`))
       assert.strictEqual((yield* run("olga", "records", "--runner", "none")).err, "There are no tasks.\n")
       const runners = yield* run("olga", "runners")
-      assert.match(runners.out, /^\S+  \d+\.\d+\.\d+  0 of 1000 running  0 waiting  heard .*  echo\n$/)
+      assert.match(runners.out, /^\S+  \d+\.\d+\.\d+  0 of 1000 running  0 waiting\s+heard .*  echo\n$/)
       const [{ capacity }] = JSON.parse((yield* run("olga", "runners", "--json")).out).items
       assert.strictEqual(capacity, 1_000)
       for (const command of ["records", "runners"]) {

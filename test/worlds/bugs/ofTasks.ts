@@ -106,9 +106,9 @@ export const ofTasks: ReadonlyArray<Canary> = [
   ),
   canary(
     "a conversation is deleted before its tasks",
-    `${runtime}internal/manager/taskManager.ts`,
-    "yield* backend.deleteConversation({ conversationId: id, userId: key.userId })\n    yield* store.delete(key)",
-    "yield* store.delete(key)\n    yield* backend.deleteConversation({ conversationId: id, userId: key.userId })"
+    `${runtime}internal/manager/deleteConversation.ts`,
+    "yield* backend.deleteConversation({ conversationId: id, userId })\n    yield* store.delete(key)",
+    "yield* store.delete(key)\n    yield* backend.deleteConversation({ conversationId: id, userId })"
   ),
   canary(
     "the journal leaves out calls that have begun",
