@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import type { ConversationStore } from "@perennial/domain/ConversationStore"
-import { ConversationId, UserId } from "@perennial/domain/Ids"
-import { Deferred, Effect, Fiber } from "effect"
+import { ConversationId, messageId, UserId } from "@perennial/domain/Ids"
+import { Deferred, Effect, Fiber, Stream } from "effect"
 import { counting } from "./support/agents.ts"
 import { shared, startProcess } from "./support/processes.ts"
 
@@ -34,5 +34,23 @@ describe("a refused start", () => {
         (yield* both.store.get({ id: conversationId, userId: UserId.make("local") })).id,
         conversationId
       )
+    }).pipe(Effect.scoped))
+
+  it.effect("P3: the events of a conversation can be followed by its task, while the conversation is removed and made again", () =>
+    Effect.gen(function*() {
+      const both = yield* shared
+      const { manager } = yield* startProcess(both, [counting(1)], { capacity: 0 })
+      const key = { id: conversationId, userId: UserId.make("local") }
+      assert.strictEqual((yield* Effect.flip(manager.conversationEvents(conversationId)))._tag, "ConversationNotFound")
+      const task = yield* manager.start({ message: "a", conversationId })
+      yield* both.store.delete(key, { onlyEmpty: true })
+      const events = yield* manager.conversationEvents(conversationId)
+      const [first] = yield* Stream.runCollect(Stream.take(events, 1))
+      assert.deepStrictEqual(first?.event, {
+        type: "ack",
+        taskId: task.id,
+        conversationId,
+        messageId: messageId(task.id, 1)
+      })
     }).pipe(Effect.scoped))
 })

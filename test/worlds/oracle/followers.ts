@@ -13,17 +13,13 @@ export const checkFollowers = (observed: Observed, broken: Broken): void => {
   for (const following of observed.followings) check(following, observed, broken)
 }
 
-/** The answers of starts that have no use for their conversation. */
-const removers: ReadonlySet<string> = new Set(["TooManyActiveTasks", "IdempotencyConflict"])
-
 const check = (following: Following, observed: Observed, broken: Broken): void => {
   const { conversation, early, failures, gone, seen } = following
   const say = (promise: string, what: string) => broken(promise, `a follower of ${conversation} ${what}`, conversation)
   if (failures.length > 0) say("P3", `was cut off by ${failures.join()}`)
   if (early > 0) say("P5", `saw ${early} events before they were durable`)
-  // A start that is refused may remove a conversation that has no message yet for a moment.
   const isDeleted = observed.history.calls.some((call) =>
-    call.conversation === conversation && (call.act.type === "delete" || !call.sure || removers.has(call.result))
+    call.act.type === "delete" && call.conversation === conversation
   )
   if (gone && !isDeleted) say("P3", "was told that the conversation does not exist")
   // It followed the conversation since its beginning, or since it was created again after a deletion.

@@ -31,6 +31,14 @@ export const makeFollowConversation = Effect.gen(function*() {
   const nextOf = ({ id, userId }: Key, after: TaskId | undefined) =>
     backend.nextTask({ conversationId: id, userId, after })
 
+  /** A start that is refused may remove a conversation for a moment whose task has no message yet: the task is there. */
+  const checkConversation = (key: Key) =>
+    Effect.catchTag(store.get(key), "ConversationNotFound", (notFound) =>
+      nextOf(key, undefined).pipe(
+        Effect.catchTag("TaskNotFound", () => notFound),
+        Effect.flatMap(Option.match({ onNone: () => notFound, onSome: () => Effect.void }))
+      ))
+
   /** Fails if the log is gone. Only logs of ended tasks expire. */
   const checkLog = (taskId: TaskId, after: number) =>
     Effect.catchTag(
@@ -89,7 +97,7 @@ export const makeFollowConversation = Effect.gen(function*() {
   const follow: TaskManager["Service"]["conversationEvents"] = Effect.fn("TaskManager.conversationEvents")(
     function*(id, options = {}) {
       const key = { id, userId: yield* CurrentUser }
-      yield* store.get(key)
+      yield* checkConversation(key)
       const start = yield* begin(key, options.after)
       const logs = Stream.unfold(start, ({ last, reading }: Position) => {
         const next = reading === undefined
