@@ -183,6 +183,32 @@ const suite = <E>(name: string, open: Effect.Effect<Effect.Effect<Store, E, Scop
         }
       }).pipe(quietly))
 
+    it.live("P11: the number and the depth of child tasks have bounds, and the budget of the parent is that of its child", () =>
+      Effect.gen(function*() {
+        const both = yield* yield* open
+        const used = { finish: "tool-calls", usage: { input: 30, output: 30 } } as const
+        const deep = yield* makeWriter([[ask("deeper")], [{ tool: "nope" }, used], ["never"]], {
+          agentId: "researcher"
+        })
+        const writer = yield* makeWriter([[ask("oak"), ask("elm"), {
+          finish: "tool-calls",
+          usage: { input: 0, output: 0 }
+        }], [
+          "never"
+        ]], { budget: { maxTotalTokens: 50 } })
+        const { manager } = yield* startProcess(both, [writer, deep], { ...quick, childrenPerTask: 1, childDepth: 1 })
+        const { id } = yield* manager.start({ message: "Write." })
+        assert.strictEqual((yield* manager.await(id)).task.error?.code, "BudgetExceeded")
+        const children = yield* childrenOf(manager, id)
+        assert.deepStrictEqual(children.map((one) => one.error?.code), ["BudgetExceeded"])
+        const refusals = yield* Effect.map(
+          Effect.forEach([id, ...children.map((one) => one.id)], (of) => resultsIn(both, of)),
+          (results) => JSON.stringify(results.flat())
+        )
+        assert.include(refusals, "The task has started 1 task, and may start no more.")
+        assert.include(refusals, "A task at depth 1 starts no further tasks: the limit is 1.")
+      }).pipe(quietly))
+
     it.live("a child that takes too long is an error for the model, and its task goes on", () =>
       Effect.gen(function*() {
         const both = yield* yield* open

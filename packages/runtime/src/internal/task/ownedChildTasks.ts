@@ -81,7 +81,11 @@ export class OwnedChildTasks implements ChildTasks {
     for (const taskId of this.#reserved.values()) last = Math.max(last, numberOf(taskId))
     const most = Math.min(limits.childrenPerTask, maxChildNumber)
     if (last >= most) {
-      return Result.fail(`The task has started ${most} tasks, and may start no more. Do the rest of the work yourself.`)
+      return Result.fail(
+        `The task has started ${most} ${
+          most === 1 ? "task" : "tasks"
+        }, and may start no more. Do the rest of the work yourself.`
+      )
     }
     const taskId = childTaskId(claim.taskId, last + 1)
     this.#reserved.set(toolCallId, taskId)
