@@ -164,7 +164,8 @@ describe("runners that come and go", () => {
       const { agent, made } = walking(12)
       const first = yield* startRunner([agent], engineOf(shared, 1))
       yield* Testing.adjust("1 second")
-      for (let i = 0; i < 20; i++) yield* first.manager.start({ message: "x" })
+      // The shard of a conversation depends on its id.
+      for (let i = 0; i < 20; i++) yield* first.manager.start({ message: "x", conversationId: `c${i}` })
       yield* Testing.adjust("2 seconds")
       const second = yield* startRunner([agent], engineOf(shared, 2))
       yield* Testing.adjust("5 seconds")
