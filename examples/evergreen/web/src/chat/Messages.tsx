@@ -2,7 +2,6 @@
 import { useVirtualizer } from "@tanstack/react-virtual"
 import { ArrowDown } from "lucide-react"
 import { useEffect, useLayoutEffect, useRef, useState } from "react"
-import * as conversation from "../state/conversation.ts"
 import type { Row } from "../state/rows.ts"
 import { RowView } from "./RowView.tsx"
 
@@ -60,7 +59,6 @@ export function Messages({ connected, onAgain, onEdit, onOlder, onVersion, rows 
     // Only a person who scrolls up leaves the end. What grows below takes nobody away from it.
     onChange: (list) => setAtEnd((now) => list.isAtEnd(80) || (now && list.scrollDirection !== "backward"))
   })
-  useEffect(() => conversation.setAtEnd(atEnd), [atEnd])
   const size = list.getTotalSize()
   const key = rows.length > 0
   useLayoutEffect(() => {

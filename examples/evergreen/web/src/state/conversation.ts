@@ -54,13 +54,6 @@ let place: Place = ""
 let past = new Set<string>()
 /** Events that came before the answer to `send` that names their task. */
 let early: Array<PlacedEvent> = []
-/** Whether the person sees the end of the messages. */
-let isAtEnd = true
-
-export const setAtEnd = (value: boolean): void => {
-  isAtEnd = value
-}
-
 /** The server did not have the events after the place, and the conversation was read anew. */
 let readAnew = false
 
@@ -98,7 +91,7 @@ const readMessages = async (id: string): Promise<void> => {
     const live = store.get().open?.live ?? []
     const done = live.slice(0, -1).filter((one) => !isGoing(one) && isStored(one, fresh.messages))
     setOpen(id, (open) => ({
-      ...History.joined(open, fresh, isAtEnd),
+      ...History.joined(open, fresh),
       replaced,
       live: open.live.filter((one) => !done.some(({ task }) => task.id === one.task.id))
     }))

@@ -21,16 +21,12 @@ export const newest = async (id: string): Promise<History> => {
 /** Beyond so many messages, the older ones are dropped when new ones come. They can be read again. */
 const most = 1_000
 
-/** Beyond so many characters they are dropped while the person is at the end: the page stays small, however long they talk. */
-const mostText = 32 * 1024
-
 /** The newest messages, with those before them that are known. What the newest do not continue is dropped. */
-export const joined = (known: History, fresh: History, isAtEnd: boolean): History => {
+export const joined = (known: History, fresh: History): History => {
   const at = known.messages.findIndex(({ id }) => id === fresh.messages[0]?.id)
-  const kept = known.messages.slice(0, Math.max(0, at))
-  return at <= 0 || at > most || (isAtEnd && JSON.stringify(kept).length > mostText)
+  return at <= 0 || at > most
     ? fresh
-    : { messages: [...kept, ...fresh.messages], older: known.older }
+    : { messages: [...known.messages.slice(0, at), ...fresh.messages], older: known.older }
 }
 
 /** With the page before the first message. */

@@ -80,7 +80,7 @@ const usageText = (usages: ReadonlyArray<Usage | undefined>): string => {
   return `${count(sum.inputTokens)} in · ${count(sum.outputTokens)} out${cached}`
 }
 
-/** The texts that are cut into blocks, by the key of their part: those of tasks that are written. What is stored is cut once. */
+/** The cut texts, by the key of their part. They last as long as the conversation is shown. */
 let cuts = new Map<string, Blocks>()
 let cutFor = ""
 
@@ -231,7 +231,6 @@ export const rowsOf = ({ id, live, messages, pending }: Open): ReadonlyArray<Row
       followed,
       rows: rows.filter((row) => (row.kind !== "end" && row.kind !== "cut") || !overs.has(row.taskId))
     }
-    for (const key of cuts.keys()) if (!ids.has(key.slice(0, key.indexOf(":")))) cuts.delete(key)
   }
   return [...stored.rows, ...live.flatMap((one) => liveRows(one, messages)), ...pending.flatMap(pendingRows)]
 }
