@@ -125,7 +125,12 @@ export const visitStates = Effect.gen(function*() {
   const again = yield* started({ ...settings, PORT: new URL(address).port })
   yield* said(page, "resumed · attempt 2")
   yield* shoot(page, "resumed")
-  yield* Browser.act(() => page.getByRole("button", { name: "Stop" }).click())
+  // A message that waits would begin when the answer stops, and its answer would take the place of the line about the end.
+  yield* Browser.act(async () => {
+    await page.getByRole("button", { name: "Remove" }).click()
+    await page.getByRole("button", { name: "Remove" }).waitFor({ state: "detached" })
+    await page.getByRole("button", { name: "Stop" }).click()
+  })
   yield* said(page, "Stopped. What was said so far is kept.")
   yield* shoot(page, "stopped")
 
