@@ -94,34 +94,4 @@ describe.skipIf(!Browser.isInstalled)("the screens of evergreen's web app", () =
         assert.strictEqual(yield* Browser.act(() => page.evaluate(refusedStyle)), "style-src-elem")
       }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)))
   }
-
-  it.live("work with the keyboard: a decision in the inbox, the list of shortcuts, and no shortcut while one types", () =>
-    Effect.gen(function*() {
-      const { address } = yield* scripted
-      const me = yield* Browser.visitor(yield* Browser.launch)
-      const page = yield* me.open(address)
-      yield* ask(page, "nit?")
-      yield* Browser.act(async () => {
-        await page.locator(".approval").waitFor()
-        const chat = page.url()
-        await page.locator("h1").click()
-        await page.keyboard.press("i")
-        await page.locator(".decide").waitFor()
-        await page.keyboard.press("?")
-        await page.getByRole("dialog", { name: "Shortcuts" }).waitFor()
-        await page.keyboard.press("Escape")
-        await page.keyboard.press("a")
-        await page.getByText("Nothing waits for you.").or(page.getByText("Read it")).first().waitFor()
-        await page.goto(chat)
-        await page.locator(".messages").getByText("It is announced.").waitFor()
-        await page.locator("h1").click()
-        await page.keyboard.press("t")
-        await page.locator(".table tbody tr").waitFor()
-        await page.keyboard.press("j")
-        await page.locator("tr[data-selected]").waitFor()
-        await page.keyboard.press("Enter")
-        await page.locator(".waterfall").waitFor()
-      })
-      assert.deepStrictEqual(me.complaints, [])
-    }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)))
 })

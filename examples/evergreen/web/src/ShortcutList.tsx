@@ -1,39 +1,24 @@
 /** All shortcuts, in words. */
-const shortcuts: ReadonlyArray<readonly [string, ReadonlyArray<readonly [string, string]>]> = [
-  ["Everywhere", [
-    ["N", "New conversation"],
-    ["/", "Search"],
-    ["I", "Inbox"],
-    ["T", "Tasks"],
-    ["?", "This list"]
-  ]],
-  ["In a conversation", [
-    ["Enter", "Send, or queue"],
-    ["Shift Enter", "New line"],
-    ["Ctrl Enter", "Stop the answer and send"],
-    ["Esc", "Stop the answer"],
-    ["E", "Edit the last message"],
-    ["R", "Answer again"]
-  ]],
-  ["In a list", [
-    ["J", "Next"],
-    ["K", "Previous"],
-    ["Enter", "Open"],
-    ["A", "Allow, in the inbox"],
-    ["D", "Deny, in the inbox"]
-  ]]
+import { shortcuts, whileWriting } from "./shortcuts.ts"
+
+const places: ReadonlyArray<readonly [place: string, keys: Readonly<Record<string, string>>]> = [
+  ...Object.entries(shortcuts),
+  ["While you write", whileWriting]
 ]
+
+/** As it is written on the key. */
+const label = (key: string): string => key.length === 1 ? key.toUpperCase() : key
 
 export default function ShortcutList() {
   return (
     <div className="shortcuts">
-      {shortcuts.map(([place, keys]) => (
+      {places.map(([place, keys]) => (
         <section key={place}>
           <h3>{place}</h3>
           <dl>
-            {keys.map(([key, does]) => (
+            {Object.entries(keys).map(([key, does]) => (
               <div key={key}>
-                <dt>{key.split(" ").map((one) => <kbd key={one}>{one}</kbd>)}</dt>
+                <dt>{key.split(" ").map((one) => <kbd key={one}>{label(one)}</kbd>)}</dt>
                 <dd>{does}</dd>
               </div>
             ))}

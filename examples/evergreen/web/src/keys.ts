@@ -1,7 +1,8 @@
 /** Single keys as shortcuts. They do nothing while a person types, and a setting turns them off (WCAG 2.1.4). */
 import { setting } from "./settings.ts"
+import type { Shortcut } from "./shortcuts.ts"
 
-export type Keys = Readonly<Record<string, () => unknown>>
+export type Keys = Readonly<Partial<Record<Shortcut, () => unknown>>>
 
 const isTyping = (target: EventTarget | null): boolean =>
   target instanceof HTMLElement && target.matches("input, textarea, select, [contenteditable]")
@@ -16,7 +17,7 @@ export const onKeys = (keys: Keys): () => void => {
       return
     }
     if (document.querySelector("dialog[open]") !== null) return
-    const handle = keys[event.key]
+    const handle = keys[event.key as Shortcut] // undefined for every other key
     if (handle === undefined) return
     event.preventDefault()
     handle()
