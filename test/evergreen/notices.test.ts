@@ -80,7 +80,7 @@ describe.skipIf(!Browser.isInstalled)("evergreen's web app", () => {
         await page.evaluate(hide.replace("value: true", "value: false"))
         await page.getByRole("button", { name: "Allow" }).waitFor()
       })
-      assert.strictEqual(yield* openStreams(address), 1)
+      yield* Effect.repeat(openStreams(address), { until: (open) => open === 1 })
       assert.deepStrictEqual(me.complaints, [])
     }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)))
 })

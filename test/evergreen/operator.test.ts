@@ -70,8 +70,8 @@ describe.skipIf(!Browser.isInstalled)("the pages of operators in evergreen's web
         await rows(page).nth(1).waitFor()
         await page.getByRole("link", { name: "alice", exact: true }).click()
         await page.getByRole("button", { name: "alice", exact: true }).waitFor()
+        await rows(page).nth(1).waitFor({ state: "detached" })
         await rows(page).filter({ hasText: "needs a person" }).waitFor()
-        assert.strictEqual(await rows(page).count(), 1)
         assert.deepStrictEqual([...new URL(page.url()).searchParams], [["who", "everybody"], ["userId", "alice"]])
         // The address alone leads to the same list.
         await page.reload()
@@ -129,7 +129,7 @@ describe.skipIf(!Browser.isInstalled)("the pages of operators in evergreen's web
         yield* Browser.act(async () => {
           const runner = page.locator("section.runner")
           await runner.getByText("2 wait for a person").waitFor()
-          assert.strictEqual(await runner.locator(".owned li").filter({ hasText: "needs a person" }).count(), 2)
+          await runner.locator(".owned li").filter({ hasText: "needs a person" }).nth(1).waitFor()
           await runner.getByRole("link", { name: "Tasks" }).click()
           await rows(page).nth(1).waitFor()
           await page.close()

@@ -55,6 +55,7 @@ describe.skipIf(!Browser.isInstalled)("the page of a task in evergreen's web app
         await panel.getByText("Two?").waitFor()
         assert.strictEqual(await panel.innerText(), "Two?")
         await page.getByRole("tab", { name: "Output" }).click()
+        await panel.getByText("First this.").waitFor()
         assert.strictEqual(await panel.innerText(), "First this.")
       })
       assert.deepStrictEqual(read.map((search) => new URLSearchParams(search).get("after")?.split("/")[0]), [
