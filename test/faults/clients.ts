@@ -87,7 +87,7 @@ const drain = Effect.fnUntraced(function*(
     if (fate === 0) return
     if (fate === 1) yield* Effect.andThen(connection.stall, Effect.sleep("500 millis"))
     if (fate === 1) yield* connection.resume
-    const patience = Duration.millis(yield* Random.nextIntBetween(1_000, 4_000))
+    const patience = Duration.millis(isSteady ? 10_000 : yield* Random.nextIntBetween(1_000, 4_000))
     const seen = yield* Effect.option(Effect.timeout(connection.next, patience))
     if (Option.isNone(seen)) return
     const { data, id } = seen.value
@@ -100,6 +100,8 @@ export interface Watching {
   readonly reading: Reading
   /** When the first event of a type came, in milliseconds since 1970. */
   readonly saw: (type: string) => Effect.Effect<number>
+  /** From the end of each connection to the answer of the next one, in milliseconds. */
+  readonly reconnects: ReadonlyArray<number>
   /** Waits until this reader has been told that there is nothing more. */
   readonly ended: Effect.Effect<void>
 }
@@ -122,6 +124,8 @@ const read = Effect.fnUntraced(function*(run: Run, reading: Reading, drain: Drai
     return known
   }
   const notice = (type: string) => Effect.flatMap(Clock.currentTimeMillis, (at) => Deferred.succeed(first(type), at))
+  const reconnects: Array<number> = []
+  let lostAt: number | undefined
 
   const visit = Effect.fnUntraced(function*(slot: Slot) {
     const cursor = reading.seen.at(-1)?.id ?? after
@@ -134,8 +138,15 @@ const read = Effect.fnUntraced(function*(run: Run, reading: Reading, drain: Drai
     if (Option.isNone(connected)) return false
     const { status } = connected.value
     reading.connections++
+    if (status === 200 || status === 204) {
+      if (lostAt !== undefined) reconnects.push((yield* Clock.currentTimeMillis) - lostAt)
+      lostAt = undefined
+    }
     if (status === 204) return reading.ended = true
-    if (status === 200) yield* drain(connected.value, (type) => Effect.asVoid(notice(type)), slot)
+    if (status === 200) {
+      yield* drain(connected.value, (type) => Effect.asVoid(notice(type)), slot)
+      lostAt = yield* Clock.currentTimeMillis
+    }
     if (status === 200 || status >= 500 || status === 429) return false
     yield* violated(run, "P3", `reader ${reader} of task ${taskId} got ${status} for cursor ${cursor}`)
     return true
@@ -151,6 +162,7 @@ const read = Effect.fnUntraced(function*(run: Run, reading: Reading, drain: Drai
   const watching: Watching = {
     reading,
     saw: (type) => Deferred.await(first(type)),
+    reconnects,
     ended: Fiber.await(fiber).pipe(Effect.asVoid)
   }
   return watching
@@ -161,7 +173,7 @@ export interface WatchOptions {
   /** The process that is asked first. */
   readonly at?: Slot | undefined
   readonly route?: Route | undefined
-  /** Neither slow nor cut off on purpose, for what is measured with it. */
+  /** Neither slow nor cut off on purpose, and patient for 10 seconds, for what is measured with it. */
   readonly isSteady?: boolean
 }
 

@@ -6,6 +6,10 @@
  *
  * Each task makes steps with a tool that must not run twice. `roll` ends each process in turn, `--rolls` times, and starts it
  * again at once, while the tasks run. The command exits with 1 if a task was lost or a finished step was repeated.
+ *
+ * A task is without owner from its release to its next claim: the wait before is the end of its step in the old process. A reader
+ * that lost its connection asks any process, after 20 to 120 ms, until one answers; its wait is from the end of a connection to the
+ * answer of the next one.
  */
 import { NodeRuntime } from "@effect/platform-node"
 import { Clock, Console, Data, Effect } from "effect"
@@ -36,10 +40,18 @@ const tasks = Number(flags.tasks)
 const leaseMillis = Number(flags.lease)
 const rolls = Number(flags.rolls)
 
+/** How long a task that a process owned went without a step, in milliseconds. */
+interface Wait {
+  /** From the signal to the next claim, or to the end of the task. */
+  readonly whole: number
+  /** From the owner's release to the next claim: absent if the owner did not release the task. */
+  readonly unowned: number | undefined
+}
+
 /** What became of the tasks that a process owned at a time. */
 interface Takeover {
   readonly owned: number
-  readonly waits: ReadonlyArray<number>
+  readonly waits: ReadonlyArray<Wait>
 }
 
 /** The tasks whose last claim before a time was by this process, and that had not ended. */
@@ -56,12 +68,14 @@ const ownedBy = (entries: ReadonlyArray<Ledger.Entry>, pid: number, at: number):
 /** Waits until other processes have claimed all tasks of this one, and says how long each took. */
 const takeover = Effect.fnUntraced(function*(world: World.World, pid: number, at: number) {
   const owned = ownedBy(Ledger.read(world.ledger), pid, at)
-  const waitsIn = (entries: ReadonlyArray<Ledger.Entry>) =>
-    [...owned].map((task) =>
-      entries.find((entry) =>
-        entry.taskId === task && entry.at >= at && (entry.type === "claimed" || entry.type === "finished")
-      )
-    ).flatMap((entry) => entry === undefined ? [] : [entry.at - at])
+  const waitsIn = (entries: ReadonlyArray<Ledger.Entry>): ReadonlyArray<Wait> =>
+    [...owned].flatMap((task) => {
+      const later = entries.filter((entry) => entry.taskId === task && entry.at >= at)
+      const next = later.find(({ type }) => type === "claimed" || type === "finished")
+      if (next === undefined) return []
+      const released = later.find((entry) => entry.type === "released" && entry.pid === pid && entry.at <= next.at)
+      return [{ whole: next.at - at, unowned: released && next.at - released.at }]
+    })
   yield* Effect.timeoutOption(
     Ledger.until(world.ledger, (entries) => waitsIn(entries).length === owned.size),
     "90 seconds"
@@ -96,6 +110,10 @@ const harm = (entries: ReadonlyArray<Ledger.Entry>) => {
   return { repeated, refused }
 }
 
+/** The median, 99 % of them, and all. */
+const spread = (millis: ReadonlyArray<number>): ReadonlyArray<number | string> =>
+  millis.length === 0 ? ["", "", ""] : [percentile(millis, 50), percentile(millis, 99), Math.max(...millis)]
+
 const line = (cells: ReadonlyArray<string | number>) => Console.log(`| ${cells.join(" | ")} |`)
 
 const measure = Effect.fnUntraced(
@@ -120,13 +138,13 @@ const measure = Effect.fnUntraced(
       (task, i) =>
         Effect.flatMap(
           Clients.start(run, planOf(task, seconds), { at: world.slots[i % 3] }),
-          (id) => Clients.watch(run, id, task)
+          (id) => Clients.watch(run, id, task, { isSteady: true })
         ),
       { concurrency: 16 }
     )
     yield* Ledger.until(world.ledger, (entries) => Ledger.ofType(entries, "claimed").length >= tasks)
     let owned = 0
-    const waits: Array<number> = []
+    const waits: Array<Wait> = []
     const strike = (slot: World.Slot, how: keyof typeof cases) =>
       Effect.gen(function*() {
         const pid = slot.process?.pid ?? 0
@@ -151,14 +169,15 @@ const measure = Effect.fnUntraced(
     const entries = Ledger.read(world.ledger)
     const { refused, repeated } = harm(entries)
     const lost = tasks - new Set(Ledger.ofType(entries, "finished").map(({ taskId }) => taskId)).size
+    const whole = waits.map(({ whole }) => whole)
     yield* line([
       name,
       engine,
       owned,
-      Math.min(...waits),
-      percentile(waits, 50),
-      percentile(waits, 99),
-      Math.max(...waits),
+      Math.min(...whole),
+      ...spread(whole),
+      ...spread(waits.flatMap(({ unowned }) => unowned ?? [])),
+      ...spread(watchings.flatMap(({ reconnects }) => reconnects)),
       lost,
       repeated,
       refused
@@ -180,11 +199,17 @@ const main = Effect.gen(function*() {
     "median",
     "p99",
     "all",
+    "without owner: median",
+    "p99",
+    "all",
+    "readers: median",
+    "p99",
+    "all",
     "lost",
     "repeated steps",
     "refused writes"
   ])
-  yield* line(Array.from({ length: 10 }, () => "-"))
+  yield* line(Array.from({ length: 16 }, () => "-"))
   let harmed = 0
   for (const name of only) for (const engine of engines) harmed += yield* measure(engine, name)
   if (harmed > 0) return yield* new Failed({ message: "Tasks were lost, or steps were repeated." })

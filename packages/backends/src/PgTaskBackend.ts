@@ -15,6 +15,7 @@ import { TaskBackend } from "@perennial/domain/TaskBackend"
 import { Duration, Effect, Layer, Option, type Scope } from "effect"
 import { Reactivity } from "effect/reactivity"
 import { type Migrator, SqlClient, type SqlError } from "effect/sql"
+import * as PgRelease from "./internal/pgRelease.ts"
 import * as PgWakes from "./internal/pgWakes.ts"
 import { postgres } from "./internal/sqlDialect.ts"
 import * as migrations from "./internal/sqlMigrations.ts"
@@ -90,7 +91,9 @@ export const make: Effect.Effect<
   // A connection outside the pool: a lease must not run out because all connections of the pool are busy, and a task must
   // not stay claimed because they do not answer.
   const own = yield* PgClient.make({ ...PgWakes.ownConfig(client), maxConnections: 1 })
-  const { heartbeat, release } = SqlOwnership.makeLease(postgres(own.withoutTransforms()))
+  const dialect = postgres(own.withoutTransforms())
+  const { heartbeat } = SqlOwnership.makeLease(dialect)
+  const release = yield* PgRelease.make(dialect)
   return { ...withHints({ ...backend, heartbeat, release }, hint), wakes }
 })
 

@@ -2,6 +2,7 @@
  * The number of statements that PostgreSQL gets: each operation that every message needs is one statement.
  */
 import { assert, it } from "@effect/vitest"
+import * as PgTaskBackend from "@perennial/backends/PgTaskBackend"
 import * as SqlConversationStore from "@perennial/backends/SqlConversationStore"
 import * as SqlTaskBackend from "@perennial/backends/SqlTaskBackend"
 import { ConversationStore } from "@perennial/domain/ConversationStore"
@@ -32,6 +33,36 @@ const makeCounter = () => {
 }
 
 withPostgres("PostgreSQL gets one statement", (url) => {
+  it.live("P8: for the tasks that a process gives back at once", () => {
+    const texts: globalThis.Array<unknown> = []
+    class Span extends Tracer.NativeSpan {
+      override attribute(key: string, value: unknown) {
+        super.attribute(key, value)
+        if (key === "db.query.text") texts.push(value)
+      }
+    }
+    const tracer = Tracer.make({ span: (options) => new Span(options) })
+    return Effect.gen(function*() {
+      const backend = yield* TaskBackend
+      yield* backend.heartbeat(runnerId, Duration.hours(1))
+      const claims = yield* Effect.forEach(Array.range(1, 20), (n) => {
+        const id = TaskId.make(`t${n}`)
+        const task = Object.assign(newTask(id), { conversationId: ConversationId.make(`c${n}`) })
+        return backend.create(task, { onBusy: "reject", maxQueued: 0 }).pipe(
+          Effect.andThen(backend.claim(id, firstClaim)),
+          Effect.flatMap(Effect.fromOption)
+        )
+      })
+      // At most two are in flight at once, and the next one has all other items.
+      yield* Effect.forEach(claims, (claim) => backend.release(claim), { concurrency: "unbounded" })
+      assert.isAtMost(texts.filter((text) => /SET runner_id = NULL/u.test(String(text))).length, 3)
+      assert.strictEqual((yield* backend.unowned({ limit: 100 })).length, 20)
+    }).pipe(
+      Effect.provide(PgTaskBackend.layer.pipe(Layer.provide(layerEmpty(url)))),
+      Effect.withTracer(tracer)
+    )
+  })
+
   // This backend sends no hints: they would be counted as statements.
   const layer = Layer.mergeAll(SqlTaskBackend.layer, SqlConversationStore.layer).pipe(Layer.provide(layerEmpty(url)))
 
