@@ -7,10 +7,10 @@ import * as Process from "../support/server.ts"
 import * as Proxy from "./proxy.ts"
 import * as Readers from "./readers.ts"
 
-/** Two processes on one database, the first of which executes all tasks, and a proxy in front of the one or the other. */
+/** Two processes on one database, and a proxy in front of the one or the other. The first has all tasks, and ends none of them. */
 const begin = Effect.fnUntraced(function*(url: string) {
-  const server = Process.start({ module: "test/faces/process.ts", env: { STORE: url } })
-  const [owner, other] = yield* Effect.all([server, server], { concurrency: 2 })
+  const start = (env: object) => Process.start({ module: "test/faces/process.ts", env: { STORE: url, ...env } })
+  const [owner, other] = yield* Effect.all([start({ HOLDS: "yes" }), start({})], { concurrency: 2 })
   yield* other.freeze
   let target = owner
   const { address, requests } = yield* Proxy.make(() => target.port, { cut: "hard", frames: () => Infinity })

@@ -1,15 +1,11 @@
 /** What LangGraph's clients do besides the cases that every client has. */
-import { NodeServices } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
 import { Client as Sdk, type Message } from "@langchain/langgraph-sdk"
 import * as LangGraph from "@perennial/http/faces/langgraph/LangGraph"
 import { Effect, Fiber } from "effect"
 import { readFileSync } from "node:fs"
-import { makeDatabase, withPostgres } from "../../packages/backends/test/support/postgres.ts"
-import * as Process from "../support/server.ts"
 import * as Page from "./clients/langGraphPage.ts"
 import * as Client from "./clients/langGraphRun.ts"
-import * as Proxy from "./proxy.ts"
 import { start } from "./server.ts"
 import { assertWhole } from "./shown.ts"
 
@@ -201,23 +197,3 @@ it.live("the program of docs/faces/langgraph.md runs: a team changes one URL", (
     yield* promise(async () => await new Function("Client", "token", "process", program)(Sdk, "none", out))
     assert.match(written.join(""), /^Once upon a time .*looked at it\.$/s)
   }))
-
-withPostgres("a server that shuts down", (postgres) => {
-  it.live("its streams end orderly, and the client goes on with another process", () =>
-    Effect.gen(function*() {
-      const { url } = yield* makeDatabase(postgres)
-      const process = Process.start({ module: "test/faces/process.ts", env: { STORE: url } })
-      const [first, other] = yield* Effect.all([process, process], { concurrency: 2 })
-      let target = first
-      const { address, requests } = yield* Proxy.make(() => target.port, { cut: "hard", frames: () => Infinity })
-      const begun = Client.until("word 3 ")
-      const running = yield* Effect.forkChild(Client.say(Client.connect(address), "c1", "tell me", begun.onPart))
-      yield* begun.seen
-      target = other
-      yield* first.terminate
-      const parts = yield* Fiber.join(running)
-      yield* Client.whole(other, "c1", parts)
-      // The run, the question whether it goes on, and the rest.
-      assert.strictEqual(requests().length, 3)
-    }).pipe(Effect.provide(NodeServices.layer)))
-})

@@ -1,6 +1,6 @@
 /**
  * A server process with all faces on the store of `STORE`, which other processes share. Its model answers from the conversation
- * alone, a word every 20 ms, so that another process goes on with the same answer.
+ * alone, so that another process goes on with the same answer. With `HOLDS` no answer ends: the model says some words, and waits.
  */
 import { NodeRuntime } from "@effect/platform-node"
 import * as NodeServer from "@perennial/http/NodeServer"
@@ -16,10 +16,14 @@ import { faces } from "./clients.ts"
 
 const words = Array.from({ length: 100 }, (_, i) => `word ${i} `)
 
+const answer: ScriptedModel.Turn = process.env["HOLDS"] === undefined
+  ? [{ thinking: ["Many words."] }, { drip: "5 millis" }, ...words]
+  : [{ thinking: ["Many words."] }, ...words.slice(0, 10), { never: true }]
+
 const agent = LlmAgent.layer({
   agentId: "assistant",
   systemPrompt: "You are under test.",
-  model: ScriptedModel.layer({ otherwise: () => [{ thinking: ["Many words."] }, { drip: "20 millis" }, ...words] })
+  model: ScriptedModel.layer({ otherwise: () => answer })
 })
 
 const announced = Layer.effectDiscard(

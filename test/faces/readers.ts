@@ -12,7 +12,7 @@ import * as UseChat from "./clients/useChat.ts"
 import * as Workflow from "./clients/workflow.ts"
 import { assertWhole } from "./shown.ts"
 
-/** Every client asks, and some of them have a part of their answer. */
+/** Every client asks, and has a part of its answer, or knows that the agent has begun. */
 export const begin = Effect.fnUntraced(function*(address: string) {
   const page = UseChat.make(address, { id: "c1" })
   const { chat: durable } = Workflow.make(address)
@@ -22,11 +22,11 @@ export const begin = Effect.fnUntraced(function*(address: string) {
   const stream = yield* OpenAi.create(client, "tell me", { conversation: "c3" })
   const events = yield* Effect.forkChild(Effect.promise(() => OpenAi.follow(client, stream)))
   const agent = AgUi.make(address, "c4")
-  const running = yield* Effect.forkChild(AgUi.say(agent, "tell me", "r4"))
-  const tool = yield* Mcp.connect(address)
-  const answer = yield* Effect.forkChild(Mcp.ask(tool, "tell me", "c5"))
-  const thread = LangGraph.connect(address)
-  const parts = yield* Effect.forkChild(LangGraph.say(thread, "c6", "tell me"))
+  const running = yield* AgUi.begin(agent, "tell me", "r4")
+  const answer = yield* Mcp.begin(yield* Mcp.connect(address), "tell me", "c5")
+  const said = LangGraph.until("word 3 ")
+  const parts = yield* Effect.forkChild(LangGraph.say(LangGraph.connect(address), "c6", "tell me", said.onPart))
+  yield* said.seen
   const graphPage = LangGraphPage.make(address)
   const shown = yield* Effect.forkChild(LangGraphPage.say(graphPage, "tell me", { threadId: "c7" }))
   const calls = yield* Effect.forEach(A2a.bindings, (binding) => A2a.begin(address, binding))

@@ -59,11 +59,19 @@ export const run = (agent: HttpAgent, runId: string, resume?: ReadonlyArray<Resu
     return end
   })
 
-export const say = (agent: HttpAgent, text: string, runId: string) =>
+export const say = (agent: HttpAgent, text: string, runId: string, onText?: (text: string) => void) =>
   Effect.suspend(() => {
     agent.addMessage(user(`user-${runId}`, text))
-    return run(agent, runId)
+    return run(agent, runId, undefined, onText)
   })
+
+/** A run that has some text. */
+export const begin = Effect.fnUntraced(function*(agent: HttpAgent, text: string, runId: string) {
+  const begun = Promise.withResolvers<void>()
+  const running = yield* Effect.forkChild(say(agent, text, runId, () => begun.resolve()))
+  yield* Effect.promise(() => begun.promise)
+  return running
+})
 
 const parsed = (text: string): unknown => {
   try {
@@ -134,12 +142,9 @@ export const agUi: Client = {
     "dropped orderly": dropped("orderly"),
     resume: Effect.fnUntraced(function*(server) {
       const first = make(server.address, "c1")
-      first.addMessage(user("m1", "wait for it"))
-      const begun = Promise.withResolvers<void>()
-      const running = yield* Effect.forkChild(run(first, "r1", undefined, () => begun.resolve()))
-      yield* Effect.promise(() => begun.promise)
+      const running = yield* begin(first, "wait for it", "r1")
       // The page is loaded again.
-      const page = make(server.address, "c1", [user("m1", "wait for it")])
+      const page = make(server.address, "c1", [user("user-r1", "wait for it")])
       const seen = Promise.withResolvers<void>()
       const again = yield* Effect.forkChild(run(page, "r1", undefined, () => seen.resolve()))
       yield* Effect.promise(() => seen.promise)
@@ -148,7 +153,7 @@ export const agUi: Client = {
       assert.deepEqual(yield* Fiber.join(again), success)
       for (const agent of [first, page]) yield* whole(agent, server)
       // A run that has ended is there, too.
-      const late = make(server.address, "c1", [user("m1", "wait for it")])
+      const late = make(server.address, "c1", [user("user-r1", "wait for it")])
       assert.deepEqual(yield* run(late, "r1"), success)
       yield* whole(late, server)
     }),
