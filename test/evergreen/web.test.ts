@@ -170,6 +170,36 @@ describe.skipIf(!Browser.isInstalled)("evergreen's web app", () => {
       assert.deepStrictEqual(me.complaints, [])
     }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)))
 
+  it.live("an answer whose events are late has no end before they come, though the feed has told of it", () =>
+    Effect.gen(function*() {
+      const { settings } = yield* scripted(
+        "The text.\n@tool announce {\"subject\":\"A\",\"text\":\"B\"}\n---\nThe end."
+      )
+      const { address } = yield* started(settings)
+      const me = yield* Browser.visitor(yield* Browser.launch)
+      const late = Promise.withResolvers<void>()
+      yield* Browser.act(async () => {
+        // The requests of a page can be held, those of a shared worker cannot.
+        await me.context.addInitScript("delete globalThis.SharedWorker")
+        await me.context.route("**/conversations/*/events*", (route) => late.promise.then(() => route.continue()))
+      })
+      const page = yield* me.open(address)
+      yield* say(page, "Go.")
+      const active = page.getByText("1 active")
+      yield* Browser.act(() => page.locator(".sidebar .badge").waitFor())
+      yield* Browser.act(() => active.waitFor())
+      const { body } = yield* Rest.get(`${address}/approvals`)
+      const [{ taskId, toolCallId }] = body.items
+      yield* Rest.post(`${address}/tasks/${taskId}/decisions/${toolCallId}`, { approved: true })
+      yield* Browser.act(() => active.waitFor({ state: "detached" }))
+      const end = page.getByRole("button", { name: "Copy the answer" })
+      assert.strictEqual(yield* Browser.act(() => end.count()), 0)
+      late.resolve()
+      yield* Browser.act(() => end.waitFor())
+      assert.deepStrictEqual(yield* Browser.answers(page), ["The text.", "The end."])
+      assert.deepStrictEqual(me.complaints, [])
+    }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)))
+
   it.live("how the last task failed is there after a reload, beside what it said", () =>
     Effect.gen(function*() {
       const { settings } = yield* scripted("The beginning.\n@tool wait {\"seconds\":0}\n---\n@fail quota")

@@ -82,10 +82,16 @@ const isStored = ({ isOver, task, view }: Live, messages: ReadonlyArray<api.Mess
   return own === 0 || own >= view.messages.length
 }
 
+/** How often the messages were read anew. */
+let reads = 0
+
 const readMessages = async (id: string): Promise<void> => {
+  const read = ++reads
   try {
     const fresh = await History.newest(id)
     const replaced = await readReplaced(id, fresh)
+    // A later read has what this one has, and may have been answered before it.
+    if (read !== reads) return
     // From here on the messages show a task that has ended, or another task has replaced its message. The last task is followed
     // on, because only its log has how it ended.
     const live = store.get().open?.live ?? []

@@ -2,7 +2,6 @@
 import * as TaskView from "@perennial/domain/TaskView"
 import type * as api from "../api.ts"
 import type { PlacedEvent } from "../hub/messages.ts"
-import { isActive } from "./lists.ts"
 
 export interface Live {
   readonly task: api.ListedTask
@@ -61,11 +60,19 @@ export const taskOf = ({ at, event, taskId }: PlacedEvent, conversationId: strin
   }
 }
 
-/** A task may end before the conversation has come to its events: one that waited, and was cancelled. */
+const isRemoved = ({ startedAt, status }: api.ListedTask): boolean => status === "cancelled" && startedAt === undefined
+
+/**
+ * The feed may be faster than the events. Only a task that was removed before it began is over without its events: of the others
+ * the events bring the answer, and then the end.
+ */
+const statusBefore = (task: api.ListedTask): api.Status =>
+  isRemoved(task) ? "cancelled" : task.status === "queued" ? "queued" : "running"
+
 export const withTask = (live: Live, task: api.ListedTask): Live => ({
   ...live,
   task,
-  view: live.view.cursor === 0 && !isActive(task) ? { ...live.view, status: task.status } : live.view
+  view: live.view.cursor === 0 ? { ...live.view, status: statusBefore(task) } : live.view
 })
 
 export const withEvents = (live: Live, events: ReadonlyArray<PlacedEvent>): Live => {
