@@ -3,6 +3,7 @@
  * counts the worlds until the oracle finds it. An oracle that finds nothing must show that it can.
  */
 import type { Canary } from "./bugs/canary.ts"
+import { ofChildren } from "./bugs/ofChildren.ts"
 import { ofAgent, ofClient, ofPrivacy } from "./bugs/ofClients.ts"
 import { ofEvents } from "./bugs/ofEvents.ts"
 import { ofFollowers } from "./bugs/ofFollowers.ts"
@@ -14,6 +15,7 @@ export const canaries: ReadonlyArray<Canary> = [
   ...ofEvents,
   ...ofFollowers,
   ...ofTasks,
+  ...ofChildren,
   ...ofAgent,
   ...ofClient,
   ...ofPrivacy

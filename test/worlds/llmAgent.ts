@@ -7,7 +7,7 @@ import * as ScriptedModel from "@perennial/runtime/ScriptedModel"
 import { Effect, Layer, Option, Schema } from "effect"
 import { type Prompt, Tool, Toolkit } from "effect/ai"
 import type { AgentStep } from "./plan.ts"
-import { approvalMillis, type Deed, type Options } from "./scriptedAgent.ts"
+import { agentId, approvalMillis, type Deed, type Options } from "./scriptedAgent.ts"
 
 const Params = Schema.Struct({ millis: Schema.Natural, tidyMillis: Schema.Natural, asks: Schema.Boolean })
 
@@ -21,13 +21,24 @@ const answersOf = (steps: ReadonlyArray<AgentStep>): ReadonlyArray<ReadonlyArray
   const answers: Array<Array<AgentStep>> = [[]]
   for (const step of steps) {
     answers.at(-1)?.push(step)
-    if (step.type === "call") answers.push([])
+    if (step.type !== "say") answers.push([])
   }
   return answers
 }
 
 const textOf = (message: Prompt.Message | undefined): string =>
   message?.role === "user" ? message.content.map((part) => part.type === "text" ? part.text : "").join("") : ""
+
+/** What the model says in its answer number `at`. */
+const turnOf = (step: AgentStep, at: number): ScriptedModel.Turn => {
+  if (step.type === "say") {
+    return Array.from({ length: step.words }, (_, word) => [{ sleep: step.millis }, `${word} `]).flat()
+  }
+  const call = step.type === "ask"
+    ? { tool: "ask", params: { message: JSON.stringify(step.steps) } }
+    : { tool: step.tool, params: step }
+  return Array.from({ length: step.calls }, (_, i) => ({ ...call, id: `${at}.${i}` }))
+}
 
 export const layer = ({ process, record }: Options): Layer.Layer<Agents> => {
   const deed = (type: Deed["type"], call: string, tool: string) =>
@@ -46,11 +57,7 @@ export const layer = ({ process, record }: Options): Layer.Layer<Agents> => {
     const steps = answersOf(JSON.parse(textOf(content[asked])) as ReadonlyArray<AgentStep>)[at] ?? []
     return [
       { run: deed("asked", String(at), "model") },
-      ...(steps.length === 0 ? ["done"] : steps.flatMap((step): ScriptedModel.Turn =>
-        step.type === "say"
-          ? Array.from({ length: step.words }, (_, word) => [{ sleep: step.millis }, `${word} `]).flat()
-          : Array.from({ length: step.calls }, (_, call) => ({ tool: step.tool, id: `${at}.${call}`, params: step }))
-      ))
+      ...(steps.length === 0 ? ["done"] : steps.flatMap((step) => turnOf(step, at)))
     ]
   }
 
@@ -66,16 +73,21 @@ export const layer = ({ process, record }: Options): Layer.Layer<Agents> => {
         )
       )
 
-  return LlmAgent.layer({
-    agentId: "scripted",
-    systemPrompt: "Do what you are asked for.",
-    tools,
-    approval: {
-      // The arguments come from a plan.
-      required: ({ args }) => Effect.succeed((args as typeof Params.Type).asks),
-      timeout: approvalMillis
-    }
-  }).pipe(
+  const agent = Effect.map(AgentTools.fromToolkit(tools), (own) =>
+    LlmAgent.layer({
+      agentId,
+      systemPrompt: "Do what you are asked for.",
+      tools: AgentTools.merge(
+        own,
+        AgentTools.agent(agentId, { name: "ask", description: "Does what it is asked for." })
+      ),
+      approval: {
+        // The arguments come from a plan.
+        required: ({ args, tool }) => Effect.succeed(tool !== "ask" && (args as typeof Params.Type).asks),
+        timeout: approvalMillis
+      }
+    }))
+  return Layer.unwrap(agent).pipe(
     Layer.provide([
       ScriptedModel.layer({ otherwise: answer }),
       tools.toLayer({ look: use("look"), pay: use("pay") })

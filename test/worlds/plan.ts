@@ -40,6 +40,13 @@ export type AgentStep =
     /** How many concurrent calls the step has. */
     readonly calls: number
   }
+  | {
+    readonly type: "ask"
+    /** What each child task does. */
+    readonly steps: ReadonlyArray<AgentStep>
+    /** How many concurrent calls start a child task each. */
+    readonly calls: number
+  }
 
 export type Act =
   | {
@@ -121,6 +128,20 @@ const agentStep = (dice: Dice, floods: boolean): AgentStep =>
       calls: dice.pick([1, 1, 2, 3])
     }
 
+/** Longer than a world takes otherwise: a child task that works on for nobody shows itself. */
+const longLook: AgentStep = { type: "call", tool: "look", millis: 60_000, tidyMillis: 0, asks: false, calls: 1 }
+
+/** The same steps; in some tasks one of them asks child tasks. */
+const delegating = (dice: Dice, steps: ReadonlyArray<AgentStep>): ReadonlyArray<AgentStep> => {
+  if (dice.chance(0.4)) return steps
+  const ask: AgentStep = {
+    type: "ask",
+    calls: dice.pick([1, 1, 2]),
+    steps: dice.chance(0.2) ? [longLook] : repeat(1 + dice.below(3), () => agentStep(dice, false))
+  }
+  return steps.with(dice.below(steps.length), ask)
+}
+
 const act = (dice: Dice, { deletes, floods }: { readonly deletes: boolean; readonly floods: boolean }): Act => {
   if (dice.chance(0.7)) {
     const steps = repeat(1 + dice.below(4), () => agentStep(dice, floods))
@@ -172,16 +193,23 @@ export const planOf = (seed: number): Plan => {
   // Over HTTP, and as one message of a model, such an answer costs much and shows nothing more.
   const floods = !setting.http && !setting.llm
   const followers = new Dice(seed, 6)
+  const children = new Dice(seed, 8)
+  const delegates = children.chance(0.12)
   const scripts = repeat(6, (i) => i).flatMap((i) => {
     const deletes = dice.chance(0.3)
     return repeat(1 + dice.below(2), (j) => ({
       conversation: `c${i}`,
       client: `c${i}.${j}`,
       follows: followers.chance(setting.http ? 0.4 : 0.1),
-      acts: repeat(1 + dice.below(3), () => ({
-        ...act(dice, { deletes, floods }),
-        pause: dice.chance(0.4) ? dice.below(20) : dice.below(5_000)
-      }))
+      acts: repeat(1 + dice.below(3), () => {
+        const drawn = act(dice, { deletes, floods })
+        const isDelegated = delegates && drawn.type === "start" && !drawn.steps.includes(flood)
+        return {
+          ...drawn,
+          ...isDelegated ? { steps: delegating(children, drawn.steps) } : {},
+          pause: dice.chance(0.4) ? dice.below(20) : dice.below(5_000)
+        }
+      })
     }))
   })
   return {

@@ -1,8 +1,14 @@
-/** An agent that does what the metadata of its task says, and continues where its journal ends (P10). */
+/**
+ * An agent that does what the metadata of its task says, and continues where its journal ends (P10). As a child task it does what
+ * its message says.
+ */
 import { type Agent, make } from "@perennial/domain/Agent"
+import { AgentId, isChildTask } from "@perennial/domain/Ids"
+import { text, userText } from "@perennial/domain/Message"
 import type { AgentEvent, OfType } from "@perennial/domain/TaskEvent"
 import { zero } from "@perennial/domain/Usage"
-import { Duration, Effect } from "effect"
+import { CurrentChildTasks } from "@perennial/runtime/ChildTasks"
+import { Duration, Effect, Result, type Schema } from "effect"
 import type { AgentStep } from "./plan.ts"
 
 /** What an agent did in the world. */
@@ -20,13 +26,15 @@ export interface Deed {
 /** How long a tool waits for an approval, in milliseconds. */
 export const approvalMillis = 8_000
 
+export const agentId = AgentId.make("scripted")
+
 export interface Options {
   readonly process: string
   readonly record: (deed: Deed) => void
 }
 
 export const scriptedAgent = ({ process, record }: Options): Agent =>
-  make("scripted", ({ awaitDecision, journal, task }, emit) => {
+  make(agentId, ({ awaitDecision, history, journal, task }, emit) => {
     const results = new Set<string>()
     const called = new Set<string>()
     const questions = new Set<string>()
@@ -57,17 +65,34 @@ export const scriptedAgent = ({ process, record }: Options): Agent =>
       }
     )
 
-    const use = Effect.fnUntraced(function*(
-      { asks, millis, tidyMillis, tool }: AgentStep & { readonly type: "call" },
-      toolCallId: string
-    ) {
-      const result = (result: string, status: "completed" | "interrupted" | "error"): AgentEvent => ({
+    const resultOf =
+      (tool: string, toolCallId: string) =>
+      (result: Schema.Json, status: "completed" | "interrupted" | "error"): AgentEvent => ({
         type: "tool_result",
         tool,
         toolCallId,
         result,
         status
       })
+
+    const delegate = Effect.fnUntraced(
+      function*({ steps }: AgentStep & { readonly type: "ask" }, toolCallId: string) {
+        const result = resultOf("ask", toolCallId)
+        const children = yield* CurrentChildTasks
+        const child = children.reserve(toolCallId, agentId)
+        if (Result.isFailure(child)) return yield* emit([result(child.failure, "error")])
+        const named = child.success.isNamed ? {} : { childTaskId: child.success.taskId }
+        yield* emit([{ type: "tool_call", tool: "ask", toolCallId, args: {}, status: "executing", ...named }])
+        const { answer, status } = yield* children.run({ toolCallId, agentId, message: JSON.stringify(steps) })
+        return yield* emit([result(answer, status)])
+      }
+    )
+
+    const use = Effect.fnUntraced(function*(
+      { asks, millis, tidyMillis, tool }: AgentStep & { readonly type: "call" },
+      toolCallId: string
+    ) {
+      const result = resultOf(tool, toolCallId)
       if (asks && !called.has(toolCallId)) {
         if (!questions.has(toolCallId)) yield* emit([{ type: "tool_approval", tool, toolCallId, args: {} }])
         const decision = yield* awaitDecision(toolCallId, {
@@ -87,21 +112,24 @@ export const scriptedAgent = ({ process, record }: Options): Agent =>
     })
 
     const run = Effect.gen(function*() {
-      // The metadata comes from a plan.
-      const steps = task.metadata["steps"] as unknown as ReadonlyArray<AgentStep>
+      const asked = history.findLast(({ role }) => role === "user") ?? userText("[]")
+      // Both come from a plan.
+      const steps = (isChildTask(task.taskId) ? JSON.parse(text(asked)) : task.metadata["steps"]) as ReadonlyArray<
+        AgentStep
+      >
       for (const [i, step] of steps.entries()) {
         if (step.type === "say") {
           if (i >= messages) yield* say(step, String(i))
           continue
         }
         const calls = Array.from({ length: step.calls }, (_, call) => `${i}.${call}`)
+        const tool = step.type === "ask" ? "ask" : step.tool
         if (i >= messages) {
-          yield* emit([
-            answer(calls.map((toolCallId) => ({ type: "tool_call", toolCallId, tool: step.tool, args: {} })))
-          ])
+          yield* emit([answer(calls.map((toolCallId) => ({ type: "tool_call", toolCallId, tool, args: {} })))])
         }
         const open = calls.filter((call) => !results.has(call))
-        yield* Effect.forEach(open, (call) => use(step, call), { concurrency: "unbounded", discard: true })
+        const run = (call: string) => step.type === "ask" ? delegate(step, call) : use(step, call)
+        yield* Effect.forEach(open, run, { concurrency: "unbounded", discard: true })
       }
       return { usage: zero }
     })

@@ -37,7 +37,7 @@ export interface Line {
 }
 
 /** The store's clock at the beginning of a world, in milliseconds since 1970-01-01T00:00Z: nothing may depend on the date. */
-const beginning = 100 * 24 * 3_600_000
+export const beginning = 100 * 24 * 3_600_000
 
 /** Of 100 steps, in about one time passes although there is something to do: nothing that runs is infinitely fast. */
 const passing = 0.01

@@ -39,6 +39,8 @@ export interface Observed {
   readonly deleted: ReadonlySet<TaskId>
   /** The messages of each conversation: their ids, in order. Undefined if there is no such conversation. */
   readonly conversations: ReadonlyMap<string, ReadonlyArray<MessageId> | undefined>
+  /** The conversations that the list of the user has. */
+  readonly listed: ReadonlyArray<ConversationId>
   readonly uptimes: ReadonlyArray<Uptime>
   /** The longest time that a process took to show events to its readers, in milliseconds. */
   readonly slowestPublish: number
@@ -119,6 +121,7 @@ export class World {
       conversations: new Map(
         this.#plan.scripts.map(({ conversation }) => [conversation, this.#messages(conversation)])
       ),
+      listed: this.#listed(),
       uptimes: this.#uptimes,
       slowestPublish: Math.max(...this.processes.map((process) => process?.slowestPublish ?? 0)),
       open,
@@ -189,6 +192,11 @@ export class World {
     const key = { id: ConversationId.make(conversation), userId: user }
     const page = this.network.ask(this.network.store.messages(key, { limit: 1_000 }))
     return Exit.isSuccess(page) ? page.value.map(({ id }) => id) : undefined
+  }
+
+  #listed(): ReadonlyArray<ConversationId> {
+    const page = this.network.ask(this.network.store.list({ userId: user, limit: 1_000 }))
+    return Exit.isSuccess(page) ? page.value.map(({ id }) => id) : []
   }
 
   #start(place: number): void {

@@ -71,7 +71,8 @@ const checkAnswer = (call: Call, { tasks }: Observed, ends: Ends, broken: Broken
 const acceptedOf = ({ commits }: Observed): ReadonlyMap<unknown, ReadonlySet<string>> => {
   const accepted = new Map<unknown, Set<string>>()
   for (const commit of commits) {
-    if (commit.method !== "create") continue
+    // A child task has the metadata of its parent.
+    if (commit.method !== "create" || commit.value.task.parent !== undefined) continue
     const request = commit.args[0].spec.metadata?.["request"]
     const tasks = accepted.get(request) ?? new Set()
     accepted.set(request, tasks.add(commit.value.task.id))

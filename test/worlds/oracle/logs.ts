@@ -23,13 +23,16 @@ export const checkLogs = (observed: Observed, ends: Ends, broken: Broken): void 
     if (log.some(({ seq }, i) => seq !== i + 1)) broken("P3", `the log of ${task.id} has a gap`, task.id)
     if (log[0]?.event.type !== "ack") broken("P1", `the log of ${task.id} does not begin with ack`, task.id)
     if (isTerminalStatus(task.status)) checkEnd(kept, observed, ends, broken)
-    if (task.status === "cancelled" && !cancels.has(task.id) && !interrupts.has(task.conversationId)) {
+    // A child task is cancelled when its parent ends without its result.
+    const parent = task.parent && observed.tasks.get(task.parent.taskId)?.task.status
+    const isOrphan = parent === "cancelled" || parent === "error"
+    if (task.status === "cancelled" && !cancels.has(task.id) && !interrupts.has(task.conversationId) && !isOrphan) {
       broken("P6", `${task.id} is cancelled, and nobody cancelled it`, task.id)
     }
   }
 }
 
-const checkEnd = ({ log, task }: Kept, { commits, plan }: Observed, ends: Ends, broken: Broken): void => {
+const checkEnd = ({ log, task }: Kept, { commits, plan, tasks }: Observed, ends: Ends, broken: Broken): void => {
   const terminals = log.filter(({ event }) => isTerminal(event)).length
   const last = log.at(-1)
   if (terminals !== 1 || last === undefined || !isTerminal(last.event)) {
@@ -46,8 +49,9 @@ const checkEnd = ({ log, task }: Kept, { commits, plan }: Observed, ends: Ends, 
   if (event.type === "error" && !allowed.has(event.error)) {
     broken("P8", `${task.id} ended with ${event.error}: ${event.detail}`, task.id)
   }
-  // The time of the commit: the time of an event may be older by the latency of the store.
-  const age = (commits[ends.get(task.id) ?? 0]?.at ?? 0) - (log[0]?.at ?? 0)
+  // The time of the commit: the time of an event may be older by the latency of the store. A child has the time of its parent.
+  const [begin] = (task.parent && tasks.get(task.parent.taskId)?.log) ?? log
+  const age = (commits[ends.get(task.id) ?? 0]?.at ?? 0) - (begin?.at ?? 0)
   if (event.type === "error" && event.error === "DeadlineExceeded" && age < plan.limits.taskTimeoutMillis - 1) {
     broken("P8", `${task.id} reached its deadline after ${age} ms`, task.id)
   }

@@ -3,6 +3,7 @@ import type { Observed } from "../world.ts"
 import { checkActiveTasks } from "./activeTasks.ts"
 import { checkAnswers } from "./answers.ts"
 import { checkApprovals } from "./approvals.ts"
+import { checkChildren } from "./children.ts"
 import { checkCommits } from "./commits.ts"
 import { checkConversations } from "./conversations.ts"
 import { checkFollowers } from "./followers.ts"
@@ -26,6 +27,7 @@ export const check = (observed: Observed): ReadonlyArray<Violation> => {
   checkReaders(observed, broken)
   checkFollowers(observed, broken)
   checkWork(observed, broken)
+  checkChildren(observed, ends, broken)
   checkWaits(observed, ends, broken)
   checkAnswers(observed, ends, broken)
   checkActiveTasks(observed, broken)

@@ -92,6 +92,9 @@ export const checkWaits = (observed: Observed, ends: Ends, broken: Broken): void
 /** How long an owner may take to see a cancel: until its next heartbeat, in milliseconds. Its finalizers take up to 1 s. */
 const cancelled = 4_000 + slack
 
+/** A task that is cancelled waits for its child tasks, and the cancel reaches them as late. */
+const delegated = 4_000
+
 /** A cancel reaches the owner, also if the hint is lost (P7). */
 const checkCancels = ({ commits, plan, tasks }: Observed, broken: Broken): void => {
   if (plan.faults.length > 0) return
@@ -104,7 +107,7 @@ const checkCancels = ({ commits, plan, tasks }: Observed, broken: Broken): void 
   }
   for (const { log, task } of tasks.values()) {
     const millis = (log.at(-1)?.at ?? 0) - (cancels.get(task.id) ?? Number.POSITIVE_INFINITY)
-    if (isTerminal(task.status) && millis > cancelled) {
+    if (isTerminal(task.status) && millis > cancelled + (task.children === undefined ? 0 : delegated)) {
       broken("P7", `${task.id} went on for ${Math.round(millis)} ms after its cancel`, task.id)
     }
   }
