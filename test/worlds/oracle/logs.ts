@@ -1,5 +1,5 @@
 /** Each log by itself: its numbers, its beginning, its one end, and results for all calls (P1, P3, P4, P6, P7, P8). */
-import { isTerminal as isTerminalStatus } from "@perennial/domain/Task"
+import { isTerminal as isTerminalStatus, type Task } from "@perennial/domain/Task"
 import { isTerminal, terminalStatus } from "@perennial/domain/TaskEvent"
 import type { Kept, Observed } from "../world.ts"
 import type { Ends } from "./commits.ts"
@@ -23,10 +23,11 @@ export const checkLogs = (observed: Observed, ends: Ends, broken: Broken): void 
     if (log.some(({ seq }, i) => seq !== i + 1)) broken("P3", `the log of ${task.id} has a gap`, task.id)
     if (log[0]?.event.type !== "ack") broken("P1", `the log of ${task.id} does not begin with ack`, task.id)
     if (isTerminalStatus(task.status)) checkEnd(kept, observed, ends, broken)
-    // A child task is cancelled when its parent ends without its result.
-    const parent = task.parent && observed.tasks.get(task.parent.taskId)?.task.status
-    const isOrphan = parent === "cancelled" || parent === "error"
-    if (task.status === "cancelled" && !cancels.has(task.id) && !interrupts.has(task.conversationId) && !isOrphan) {
+    const isCancelled = ({ conversationId, id }: Task) => cancels.has(id) || interrupts.has(conversationId)
+    // A child task is cancelled when its parent is, or ends without its result.
+    const parent = task.parent && observed.tasks.get(task.parent.taskId)?.task
+    const isOrphan = parent !== undefined && (isCancelled(parent) || parent.status === "error")
+    if (task.status === "cancelled" && !isCancelled(task) && !isOrphan) {
       broken("P6", `${task.id} is cancelled, and nobody cancelled it`, task.id)
     }
   }

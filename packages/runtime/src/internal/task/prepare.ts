@@ -5,6 +5,7 @@
 import type { Agent } from "@perennial/domain/Agent"
 import { isUnreadable } from "@perennial/domain/EventPayload"
 import { messageId } from "@perennial/domain/Ids"
+import { cancelKey } from "@perennial/domain/Intent"
 import type { Outcome } from "@perennial/domain/Settlement"
 import { isTerminal } from "@perennial/domain/Task"
 import type { Claim } from "@perennial/domain/TaskBackend"
@@ -86,12 +87,18 @@ const withoutAgent = ({ claim, intents }: OwnedTask): Preparation =>
     }
   }
 
-/** Whether the task that started this task needs it no more. A parent that ended just now may not have known of it. */
-const isOrphaned = ({ backend }: ExecutionHost, { claim }: OwnedTask): Effect.Effect<boolean, TaskBackendError> =>
-  claim.spec.parent === undefined ? Effect.succeed(false) : backend.get(claim.spec.parent.taskId).pipe(
-    Effect.map(({ status }) => isTerminal(status)),
-    Effect.catchTag("TaskNotFound", () => Effect.succeed(true))
-  )
+/**
+ * Whether the task that started this task needs it no more: it has ended or is gone, or it is about to be cancelled. A task that is
+ * about to end may have looked for its child tasks before this one was accepted.
+ */
+const isOrphaned = Effect.fnUntraced(function*({ backend }: ExecutionHost, { claim }: OwnedTask) {
+  const { parent } = claim.spec
+  if (parent === undefined) return false
+  const { status } = yield* backend.get(parent.taskId)
+  if (isTerminal(status)) return true
+  const intents = yield* backend.intents(parent.taskId)
+  return intents.some(({ key }) => key === cancelKey)
+}, Effect.catchTag("TaskNotFound", () => Effect.succeed(true)))
 
 /** Why the owner before has stopped, and how long nobody executed the task. */
 const lossOf = ({ lost, now }: Claim, journal: ReadonlyArray<StoredEvent>) => {
