@@ -5,6 +5,7 @@ import { isChildTask, type RunnerId } from "@perennial/domain/Ids"
 import { fromLease, type RunnerAbout } from "@perennial/domain/Runner"
 import { maxCount, type TaskCounts, type TaskStatus } from "@perennial/domain/Task"
 import type { TaskBackend } from "@perennial/domain/TaskBackend"
+import type { TaskFilter } from "@perennial/domain/TaskFilter"
 import { type RecordListing, toRecord } from "@perennial/domain/TaskRecords"
 import * as Throughput from "@perennial/domain/Throughput"
 import { Array, Clock, Effect } from "effect"
@@ -55,7 +56,7 @@ export const make = (
   db: Tasks,
   leases: Leases
 ): Pick<Service, "list" | "counts" | "records" | "countRecords" | "throughput" | "runners"> => {
-  const page = ({ limit, order, ...filter }: RecordListing) => {
+  const page = ({ limit, order, ...filter }: RecordListing & Pick<TaskFilter, "withoutChildren">) => {
     const found = db.select(filter)
     return (order === "oldest" ? found.toReversed() : found).slice(0, limit)
   }

@@ -4,6 +4,7 @@
 import { type ConversationId, isChildTask, type TaskId, type UserId } from "@perennial/domain/Ids"
 import type { Fence } from "@perennial/domain/TaskBackend"
 import { TaskNotFound } from "@perennial/domain/TaskError"
+import type { TaskFilter } from "@perennial/domain/TaskFilter"
 import type { RecordFilter } from "@perennial/domain/TaskRecords"
 import { Effect } from "effect"
 import * as TaskRow from "./TaskRow.ts"
@@ -105,7 +106,9 @@ export class Tasks {
 
   /** The tasks that a list has, newest first. */
   select(
-    { after, agentId, before, conversationId, runner, status, userId, waiting, withoutChildren }: RecordFilter
+    { after, agentId, before, conversationId, runner, status, userId, waiting, withoutChildren }:
+      & RecordFilter
+      & Pick<TaskFilter, "withoutChildren">
   ): ReadonlyArray<Entry> {
     return [...this.tasks.values()]
       .filter((entry) =>

@@ -81,12 +81,12 @@ export const toRecord = (
 })
 
 /**
- * Which tasks an operator sees. Without `userId` and `conversationId` the tasks of all users.
+ * Which tasks an operator sees: child tasks, too. Without `userId` and `conversationId` the tasks of all users.
  *
  * @since 0.1.0
  * @category models
  */
-export interface RecordFilter extends Omit<TaskFilter, "userId"> {
+export interface RecordFilter extends Omit<TaskFilter, "userId" | "withoutChildren"> {
   readonly userId?: UserId | undefined
   /** Only tasks that this runner owns: of more than `maxOwned` tasks a part. */
   readonly runner?: RunnerId | undefined

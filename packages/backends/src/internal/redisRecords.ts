@@ -5,6 +5,7 @@ import { RunnerId, UserId } from "@perennial/domain/Ids"
 import { decodeAbout, fromLease } from "@perennial/domain/Runner"
 import { maxCount, TaskStatus } from "@perennial/domain/Task"
 import type { TaskBackend } from "@perennial/domain/TaskBackend"
+import type { TaskFilter } from "@perennial/domain/TaskFilter"
 import { type RecordFilter, type RecordListing, toRecord } from "@perennial/domain/TaskRecords"
 import * as Throughput from "@perennial/domain/Throughput"
 import { Effect } from "effect"
@@ -21,7 +22,9 @@ type Service = TaskBackend["Service"]
 
 const statuses = TaskStatus.literals
 
-const pageArguments = (options: RecordListing) => [
+type WithoutChildren = Pick<TaskFilter, "withoutChildren">
+
+const pageArguments = (options: RecordListing & WithoutChildren) => [
   options.userId ?? "",
   options.conversationId ?? "",
   options.agentId ?? "",
@@ -35,7 +38,7 @@ const pageArguments = (options: RecordListing) => [
   ...new Set(options.status ?? statuses)
 ]
 
-const countArguments = ({ agentId, conversationId, userId, withoutChildren }: RecordFilter) => [
+const countArguments = ({ agentId, conversationId, userId, withoutChildren }: RecordFilter & WithoutChildren) => [
   userId ?? "",
   conversationId ?? "",
   agentId ?? "",

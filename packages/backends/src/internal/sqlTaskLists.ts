@@ -4,6 +4,7 @@
 import { RunnerId } from "@perennial/domain/Ids"
 import { maxCount, type TaskCounts, TaskStatus } from "@perennial/domain/Task"
 import type { TaskBackend } from "@perennial/domain/TaskBackend"
+import type { TaskFilter } from "@perennial/domain/TaskFilter"
 import { maxOwned, type RecordFilter, type RecordListing, toRecord } from "@perennial/domain/TaskRecords"
 import { type Array as Arr, Effect, Schema } from "effect"
 import type { SqlClient, Statement } from "effect/sql"
@@ -14,7 +15,9 @@ import { tryCodec } from "./storeRetry.ts"
 import { toTask } from "./taskRow.ts"
 
 type Service = TaskBackend["Service"]
-type Counting = Pick<RecordFilter, "userId" | "conversationId" | "agentId" | "withoutChildren">
+/** The filter of a list of a user, or of the records of all users. */
+type Filter = RecordFilter & Pick<TaskFilter, "withoutChildren">
+type Counting = Pick<Filter, "userId" | "conversationId" | "agentId" | "withoutChildren">
 
 const readCounts = readRows(Schema.Struct({ name: Schema.String, number: Millis }))
 
@@ -37,7 +40,7 @@ const scope = (
     ]
 }
 
-const conditions = (sql: SqlClient.SqlClient, filter: RecordFilter): ReadonlyArray<Statement.Fragment> => [
+const conditions = (sql: SqlClient.SqlClient, filter: Filter): ReadonlyArray<Statement.Fragment> => [
   ...scope(sql, filter),
   ...(filter.agentId === undefined ? [] : [sql`agent_id = ${filter.agentId}`]),
   ...(filter.withoutChildren === true ? [sql.literal("id NOT LIKE '%.%'")] : []),
@@ -54,7 +57,7 @@ export const make = (
   const withRunner = sql`${taskColumns(sql)}, runner_id`
 
   /** The filters of a page that an index has each. */
-  const indexed = ({ status = TaskStatus.literals, waiting, ...filter }: RecordFilter) => {
+  const indexed = ({ status = TaskStatus.literals, waiting, ...filter }: Filter) => {
     const [first, ...others] = new Set(status)
     if (first === undefined) return undefined
     const all = conditions(sql, filter)

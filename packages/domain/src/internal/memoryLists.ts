@@ -6,13 +6,15 @@ import { isChildTask } from "../Ids.ts"
 import { fromLease } from "../Runner.ts"
 import { isTerminal, maxCount, type TaskCounts, type TaskStatus } from "../Task.ts"
 import type { TaskBackend } from "../TaskBackend.ts"
-import { maxOwned, type RecordFilter, toRecord } from "../TaskRecords.ts"
+import type { TaskFilter } from "../TaskFilter.ts"
+import { maxOwned, type RecordFilter, type RecordListing, toRecord } from "../TaskRecords.ts"
 import * as TaskSummary from "../TaskSummary.ts"
 import * as Throughput from "../Throughput.ts"
 import { type Row, toTask } from "./memoryTask.ts"
 import type { MemoryTasks } from "./memoryTasks.ts"
 
 type Service = TaskBackend["Service"]
+type WithoutChildren = Pick<TaskFilter, "withoutChildren">
 
 const newestFirst = (a: Row, b: Row) => a.task.id < b.task.id ? 1 : -1
 const isWaiting = (row: Row) => !isTerminal(row.status) && TaskSummary.isWaiting(row.summary)
@@ -49,7 +51,7 @@ export const make = (
       userId,
       waiting = false,
       withoutChildren = false
-    }: RecordFilter
+    }: RecordFilter & WithoutChildren
   ): Array<Row> => {
     const from: Iterable<Row> = runner !== undefined
       ? [...tasks.owned.get(runner) ?? []].slice(0, maxOwned)
@@ -70,7 +72,7 @@ export const make = (
     return found
   }
 
-  const page = ({ limit, order, ...filter }: Parameters<Service["records"]>[0]) => {
+  const page = ({ limit, order, ...filter }: RecordListing & WithoutChildren) => {
     const found = select(filter).toSorted(newestFirst)
     return (order === "oldest" ? found.toReversed() : found).slice(0, limit)
   }

@@ -1,6 +1,6 @@
 /** Removes what the cluster's tables have no more use for: handled messages and their replies. effect/cluster keeps them. */
 import { Duration, Effect, Random } from "effect"
-import { Snowflake } from "effect/cluster"
+import { MachineId, Snowflake } from "effect/cluster"
 import { SqlClient } from "effect/sql"
 
 /** A sender may still ask for the reply of a message for this long. Nothing of Perennial does. */
@@ -20,7 +20,11 @@ export const make = Effect.fnUntraced(function*(prefix: string) {
   const remove = Effect.gen(function*() {
     const now = yield* Effect.clockWith((clock) => clock.currentTimeMillis)
     const before = String(
-      Snowflake.make({ timestamp: Math.floor(now) - Duration.toMillis(keep), machineId: 0 as never, sequence: 0 })
+      Snowflake.make({
+        timestamp: Math.floor(now) - Duration.toMillis(keep),
+        machineId: MachineId.make(0),
+        sequence: 0
+      })
     )
     const handled = yield* sql<{ readonly request_id: string }>`
       SELECT ${sql.literal("CAST(request_id AS VARCHAR(20)) AS request_id")} FROM ${replies}
