@@ -79,12 +79,12 @@ export const layerAgent = (gate: Latch.Latch): Layer.Layer<Agents> => {
 }
 
 /** Starts a server on a free port. It ends with the scope. */
-export const start = Effect.fnUntraced(function*(faces: ReadonlyArray<Face>) {
+export const start = Effect.fnUntraced(function*(faces: ReadonlyArray<Face>, agents?: Layer.Layer<Agents>) {
   const gate = Latch.makeUnsafe(false)
   const context = yield* Layer.build(
     Server.layer({ faces }).pipe(
       Layer.provide(Tokens.layerLocal),
-      Layer.provide(TaskRuntime.layerMemory.pipe(Layer.provide(layerAgent(gate)))),
+      Layer.provide(TaskRuntime.layerMemory.pipe(Layer.provide(agents ?? layerAgent(gate)))),
       Layer.provideMerge(NodeServer.layer({ port: 0, shutdownTimeout: 0 }))
     )
   )

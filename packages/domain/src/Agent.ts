@@ -124,7 +124,9 @@ export const AgentDescription = Schema.Struct({
   id: AgentId,
   /** The name of the model that is asked first, if the layer of the model provides it. */
   model: Schema.optionalKey(Schema.String),
-  tools: Schema.Array(ToolDescription)
+  tools: Schema.Array(ToolDescription),
+  /** The JSON schema (draft 2020-12) of the outputs, if the agent promises a form. */
+  output: Schema.optionalKey(Schema.Record(Schema.String, Schema.Json))
 }).annotate({ identifier: "AgentDescription" })
 
 /**
@@ -153,7 +155,7 @@ export interface Agent<out Output = unknown> {
    */
   readonly timeout?: Duration.Duration | undefined
   /** The model and the tools at this moment. An agent without it is described by its id alone. */
-  readonly describe?: Effect.Effect<Omit<AgentDescription, "id">> | undefined
+  readonly describe?: Effect.Effect<Omit<AgentDescription, "id" | "output">> | undefined
   readonly run: (input: AgentInput, emit: Emit) => Effect.Effect<AgentResult, AgentError>
 }
 

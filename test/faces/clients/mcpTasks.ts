@@ -20,7 +20,7 @@ const reconnectionOptions = {
   maxRetries: 2
 }
 
-const connect = (address: string, answer?: Answer) =>
+export const connect = (address: string, answer?: Answer) =>
   Effect.acquireRelease(
     Effect.promise(async () => {
       const client = new McpClient({ name: "test", version: "1" }, {
@@ -67,7 +67,7 @@ const dispatch = (address: string): RawClientDispatch => {
 }
 
 /** A session of the Tasks extension. */
-const connectTasks = Effect.fnUntraced(function*(address: string, answer?: Answer) {
+export const connectTasks = Effect.fnUntraced(function*(address: string, answer?: Answer) {
   const client = yield* connect(address)
   return yield* Effect.acquireRelease(
     Effect.sync(() =>
@@ -92,9 +92,9 @@ const connectTasks = Effect.fnUntraced(function*(address: string, answer?: Answe
 type Session = Effect.Success<ReturnType<typeof connectTasks>>
 
 /** A call that became a task. */
-const begin = (session: Session, message: string, conversationId: string) =>
+export const begin = (session: Session, message: string, conversationId: string, tool = "assistant") =>
   Effect.promise(async () => {
-    const execution = await session.callTool("assistant", { message, conversationId })
+    const execution = await session.callTool(tool, { message, conversationId })
     assert(execution.kind === "task")
     return execution
   })
@@ -103,7 +103,7 @@ type Execution = Effect.Success<ReturnType<typeof begin>>
 
 const settle = (execution: Execution) => Effect.promise(async () => (await execution.settle()).outcome)
 
-const resultOf = Effect.fnUntraced(function*(execution: Execution) {
+export const resultOf = Effect.fnUntraced(function*(execution: Execution) {
   const outcome = yield* settle(execution)
   assert(outcome.status === "completed")
   return CallToolResultSchema.parse(outcome.result)

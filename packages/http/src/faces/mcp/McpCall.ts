@@ -102,6 +102,8 @@ export interface State {
   /** The text of the newest complete message of the agent, and whether its task ended in the middle of it. */
   readonly answer: string
   readonly partial: boolean
+  /** The answer as a value, if the agent promises a form. */
+  readonly output: Json | undefined
   /** The text of a message that continues in the next event. */
   readonly pieces: string
   readonly calls: ReadonlyMap<string, OpenCall>
@@ -121,6 +123,7 @@ export const initial: State = {
   conversationId: undefined,
   answer: "",
   partial: false,
+  output: undefined,
   pieces: "",
   calls: new Map(),
   reportedAt: 0

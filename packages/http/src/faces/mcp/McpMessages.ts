@@ -8,6 +8,7 @@
  */
 import { type AssistantMessage, text } from "@perennial/domain/Message"
 import type { OfType, StoredEvent } from "@perennial/domain/TaskEvent"
+import { Schema } from "effect"
 import { type Head, isPaused, type Json, type OpenCall, questionId, type State } from "./McpCall.ts"
 
 /**
@@ -53,8 +54,16 @@ export const question = ({ args, tool }: OpenCall): { readonly [field: string]: 
 
 const textPart = (value: string): Json => ({ type: "text", text: value })
 
+interface ResultOptions {
+  readonly conversationId?: string | undefined
+  readonly isError?: boolean
+  readonly output?: Json | undefined
+}
+
+const isObject = Schema.is(Schema.Record(Schema.String, Schema.Json))
+
 /**
- * The result of a call.
+ * The result of a call. An output that is an object is its structured content.
  *
  * @since 0.1.0
  * @category constructors
@@ -62,10 +71,11 @@ const textPart = (value: string): Json => ({ type: "text", text: value })
 export const toolResult = (
   head: Pick<Head, "modern" | "ofTask"> & { readonly taskId?: string },
   texts: ReadonlyArray<string>,
-  { conversationId, isError = false }: { readonly conversationId?: string | undefined; readonly isError?: boolean }
+  { conversationId, isError = false, output }: ResultOptions
 ): { readonly [field: string]: Json } => ({
   ...(head.modern ? { resultType: "complete" } : {}),
   content: texts.map(textPart),
+  ...(isObject(output) ? { structuredContent: output } : {}),
   ...(isError ? { isError } : {}),
   _meta: {
     ...(head.taskId === undefined ? {} : { "perennial/taskId": head.taskId }),
@@ -75,6 +85,20 @@ export const toolResult = (
       : {})
   }
 })
+
+/**
+ * The result of a call whose task has completed: the output of the agent, or else the text of its last message.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const completed = (
+  head: Parameters<typeof toolResult>[0],
+  { answer, conversationId, output }: State
+): ReturnType<typeof toolResult> => {
+  const words = output === undefined || typeof output === "string" ? output : JSON.stringify(output)
+  return toolResult(head, [words ?? answer], { conversationId, output })
+}
 
 const withCall = ({ calls }: State, id: string, call: OpenCall): ReadonlyMap<string, OpenCall> =>
   new Map(calls).set(id, call)
@@ -99,6 +123,8 @@ const apply = (state: State, { event }: StoredEvent): State => {
       return { ...state, conversationId: event.conversationId }
     case "message":
       return withMessage(state, event)
+    case "output":
+      return { ...state, output: event.output }
     case "tool_call": {
       const { args, tool, toolCallId } = event
       return { ...state, calls: withCall(state, toolCallId, { tool, args, waiting: false, asked: false }) }
@@ -227,7 +253,7 @@ class Writer {
     const { answer, conversationId, partial } = this.state
     const kept = partial && answer !== "" ? [answer] : []
     const { event } = this.stored
-    if (event.type === "done") this.end(toolResult(this.head, [answer], { conversationId }))
+    if (event.type === "done") this.end(completed(this.head, this.state))
     if (event.type === "error") {
       this.end(toolResult(this.head, [...kept, event.detail], { conversationId, isError: true }))
     }

@@ -6,7 +6,7 @@
 import type { Task } from "@perennial/domain/Task"
 import { DateTime } from "effect"
 import type { Head, Json, State } from "./McpCall.ts"
-import { question, toolResult } from "./McpMessages.ts"
+import { completed, question } from "./McpMessages.ts"
 
 type JsonObject = { readonly [field: string]: Json }
 
@@ -47,14 +47,14 @@ export const toMcp = (task: Task, { modern }: Pick<Head, "modern">): JsonObject 
  * @since 0.1.0
  * @category encoding
  */
-export const detailOf = (task: Task, { answer, calls, conversationId }: State): JsonObject => {
+export const detailOf = (task: Task, state: State): JsonObject => {
   switch (statusOf(task)) {
     case "completed":
-      return { result: toolResult({ taskId: task.id, modern: true, ofTask: false }, [answer], { conversationId }) }
+      return { result: completed({ taskId: task.id, modern: true, ofTask: false }, state) }
     case "failed":
       return { error: { code: -32_603, message: task.error?.detail ?? "The task failed." } }
     case "input_required": {
-      const waiting = [...calls].filter(([, call]) => call.waiting)
+      const waiting = [...state.calls].filter(([, call]) => call.waiting)
       return {
         inputRequests: Object.fromEntries(
           waiting.map(([id, call]) => [id, { method: "elicitation/create", params: question(call) }])

@@ -38,6 +38,9 @@ const inputSchema = {
   }
 }
 
+/** A form that is not that of an object cannot be said. */
+const outputSchemaOf = ({ output }: AgentDescription) => output?.["type"] === "object" ? { outputSchema: output } : {}
+
 const describe = ({ id, tools }: AgentDescription): string => {
   const names = tools.map(({ name }) => name).join(", ")
   return `Asks the agent ${id}, and answers with its text.${names === "" ? "" : ` The agent has the tools ${names}.`}`
@@ -54,6 +57,7 @@ export const toTools = (agents: ReadonlyArray<AgentDescription>, { version }: Cl
     name: nameOf(agent.id),
     description: describe(agent),
     inputSchema,
+    ...outputSchemaOf(agent),
     ...(version === "2025-11-25" ? { execution: { taskSupport: "optional" } } : {})
   }))
 
