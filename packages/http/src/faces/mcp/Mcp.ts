@@ -27,6 +27,7 @@ import * as McpCall from "./McpCall.ts"
 import * as McpClient from "./McpClient.ts"
 import * as McpMessages from "./McpMessages.ts"
 import * as McpMethods from "./McpMethods.ts"
+import * as McpRequest from "./McpRequest.ts"
 
 const utf8 = new TextEncoder()
 
@@ -39,18 +40,18 @@ const json = (message: object, headers: Record<string, string> = {}) =>
 
 const accepted = HttpServerResponse.empty({ status: 202 })
 
-const failure = (id: RequestId, { code, detail }: McpMethods.Refused) => json({ id, error: { code, message: detail } })
+const failure = (id: RequestId, { code, detail }: McpRequest.Refused) => json({ id, error: { code, message: detail } })
 
 const malformed = (message: string) =>
   new InvalidRequest({ errors: [{ path: ["payload"], message }], detail: `payload: ${message}` })
 
 const unsupported = (message: ClientMessage) =>
-  new McpMethods.Refused({
+  new McpRequest.Refused({
     code: McpClient.isModern(message) ? -32_022 : -32_600,
     detail: `The revisions of the protocol are ${McpClient.versions.join(", ")}.`
   })
 
-const mismatch = new McpMethods.Refused({ code: -32_020, detail: "The header Mcp-Method is not the method." })
+const mismatch = new McpRequest.Refused({ code: -32_020, detail: "The header Mcp-Method is not the method." })
 
 const streamMethods: ReadonlySet<string> = new Set(["tools/call", "tasks/result"])
 
