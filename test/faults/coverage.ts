@@ -23,6 +23,7 @@ export const counts = (observed: Observed): Counts => {
     "events checked at readers": total(readings, ({ seen }) => seen.length),
     "processes killed -9": died("killed"),
     "processes frozen": died("frozen"),
+    "processes cut off": died("cutOff"),
     "processes told to end": died("terminated"),
     "processes whose clock was wrong": lives.filter(({ clockAhead }) => clockAhead !== 0).length,
     "restarts of the store": restarts,

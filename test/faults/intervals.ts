@@ -2,7 +2,7 @@
  * Stretches of time in which nobody could have done anything about a task.
  */
 import type { Observed } from "./observed.ts"
-import { occupied, type Tenure } from "./tenures.ts"
+import { isPause, occupied, type Tenure } from "./tenures.ts"
 
 export interface Interval {
   readonly from: number
@@ -38,16 +38,16 @@ export const longestGap = (intervals: ReadonlyArray<Interval>, from: number, to:
   return Math.max(longest, to - since)
 }
 
-/** When a process was frozen. */
-export const freezes = ({ deaths }: Observed, pid: number): ReadonlyArray<Interval> =>
-  deaths.flatMap(({ at, how, pid: frozen, until = Infinity }) =>
-    how === "frozen" && frozen === pid ? [{ from: at, to: until }] : []
+/** When a process was frozen or cut off. */
+export const pauses = ({ deaths }: Observed, pid: number): ReadonlyArray<Interval> =>
+  deaths.flatMap((death) =>
+    isPause(death) && death.pid === pid ? [{ from: death.at, to: death.until ?? Infinity }] : []
   )
 
 interface Change {
   readonly at: number
   readonly pid: number
-  /** Taken places, and how many things keep the process from taking more: it is not up, or frozen. */
+  /** Taken places, and how many things keep the process from taking more: it is not up, or paused. */
   readonly taken: number
   readonly away: number
 }
@@ -63,7 +63,7 @@ export const full = (observed: Observed, all: ReadonlyArray<Tenure>): ReadonlyAr
     changes.push({ at: from, pid, ...change }, { at: to, pid, taken: -change.taken, away: -change.away })
   for (const { from, pid, to = Infinity } of lives) {
     during({ from, to }, pid, { taken: 0, away: -1 })
-    for (const frozen of freezes(observed, pid)) during(frozen, pid, { taken: 0, away: 1 })
+    for (const paused of pauses(observed, pid)) during(paused, pid, { taken: 0, away: 1 })
   }
   for (const tenure of all) {
     const { from, to } = occupied(observed, tenure)

@@ -7,8 +7,8 @@
  *
  * `--seconds` is the approximate duration of all cases on all stores: 125 s for each store, and the storm for the rest. The
  * soaks (`test/soak`) run before. With `--engine cluster` the processes are
- * a cluster on PostgreSQL; the cases that need to know which process executes a task are left out. `--require`: a store that is not installed is a failure. The command exits with 1 if a
- * promise was broken or if nothing was shown. It prints the promises and the seed.
+ * a cluster on PostgreSQL, without the soaks. `--require`: a store that is not installed is a failure. The command exits with
+ * 1 if a promise was broken or if nothing was shown. It prints the promises and the seed.
  */
 import { NodeRuntime } from "@effect/platform-node"
 import { Cause, Clock, Console, Data, Duration, Effect, Exit, Random } from "effect"
@@ -19,6 +19,7 @@ import { clocks } from "./cases/clocks.ts"
 import { content } from "./cases/content.ts"
 import { freeze } from "./cases/freeze.ts"
 import { capacity, handOver } from "./cases/handOver.ts"
+import { partition, runnersCut } from "./cases/links.ts"
 import { proxies } from "./cases/proxies.ts"
 import { refusals } from "./cases/refusals.ts"
 import { starts } from "./cases/starts.ts"
@@ -26,6 +27,7 @@ import { storm } from "./cases/storm.ts"
 import { check } from "./checker.ts"
 import * as Clocks from "./clocks.ts"
 import { within } from "./deadline.ts"
+import { settled } from "./placement.ts"
 import { report } from "./report.ts"
 import * as Run from "./run.ts"
 import { soaks } from "./soaks.ts"
@@ -57,9 +59,22 @@ const stormPatienceSeconds = 120
 
 const engines = ["local", "cluster"] as const
 
-const cases = { starts, clocks, cancel, children, freeze, handOver, capacity, refusals, proxies, content }
-/** In these cases the process that accepts a task also executes it. */
-const placed = new Set(["clocks", "cancel", "freeze", "handOver", "capacity"])
+const cases = {
+  starts,
+  clocks,
+  cancel,
+  children,
+  freeze,
+  handOver,
+  capacity,
+  refusals,
+  proxies,
+  content,
+  runnersCut,
+  partition
+}
+/** Cases of connections between the processes of a cluster. */
+const ofCluster = new Set(["runnersCut", "partition"])
 const names = ["soaks", ...Object.keys(cases), "storm"]
 
 const list = (flag: string, text: string, known: ReadonlyArray<string>) => {
@@ -80,7 +95,7 @@ const options = Effect.gen(function*() {
   }
   const asked = yield* list("store", flags.store, Store.names)
   const stores = Store.names.filter((name) => asked.includes(name) && (engine === "local" || name === "postgres"))
-  const known = engine === "local" ? names : names.filter((name) => name !== "soaks" && !placed.has(name))
+  const known = names.filter((name) => engine === "local" ? !ofCluster.has(name) : name !== "soaks")
   const only = yield* list("only", flags.only ?? known.join(","), known)
   const seed = flags.seed ?? String(yield* Random.nextIntBetween(1, 999_999))
   return { engine, seconds, stores, only, seed }
@@ -95,6 +110,7 @@ const onStore = Effect.fnUntraced(
     const world = yield* World.make({
       store,
       engine,
+      linked: true,
       servers: 3,
       leaseMillis: 3_000,
       capacity: 60,
@@ -111,7 +127,7 @@ const onStore = Effect.fnUntraced(
     for (const { name, run: one, seconds } of all) {
       if (!only.includes(name)) continue
       // What a case does to a server must not depend on the case before it.
-      const [took] = yield* Effect.timed(within(run.violations, name, seconds, Effect.andThen(world.allUp, one)))
+      const [took] = yield* Effect.timed(within(run.violations, name, seconds, Effect.andThen(settled(run), one)))
       yield* Run.say(run, `${name} took ${Math.round(Duration.toSeconds(took))} s`)
     }
     const observed = yield* Effect.exit(Run.observe(run))

@@ -96,6 +96,7 @@ export const countNames = [
   "events checked at readers",
   "processes killed -9",
   "processes frozen",
+  "processes cut off",
   "processes told to end",
   "processes whose clock was wrong",
   "restarts of the store",

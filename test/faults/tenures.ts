@@ -3,6 +3,7 @@
  */
 import type { Entry, Of } from "./ledger.ts"
 import type { Observed } from "./observed.ts"
+import type { Death } from "./world.ts"
 
 /** What a process did to a task, from its claim to the end of its part. */
 export interface Tenure {
@@ -37,9 +38,12 @@ export const tenures = (ledger: ReadonlyArray<Entry>): ReadonlyArray<Tenure> => 
   return all
 }
 
+/** Whether a process that could not work may go on. */
+export const isPause = ({ how }: Death): boolean => how === "frozen" || how === "cutOff"
+
 /** When a process stopped for good, by itself or not. */
 export const goneAt = ({ deaths }: Observed, pid: number): number => {
-  const death = deaths.find((one) => one.pid === pid && one.how !== "frozen")
+  const death = deaths.find((one) => one.pid === pid && !isPause(one))
   return death === undefined ? Infinity : death.gone ?? death.at
 }
 

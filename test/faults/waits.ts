@@ -2,10 +2,10 @@
  * How long tasks were without an owner: new ones, those whose turn had come, those of processes that were gone.
  */
 import type { TaskId } from "@perennial/domain/Ids"
-import { freezes, full, type Interval, overlap } from "./intervals.ts"
+import { full, type Interval, overlap, pauses } from "./intervals.ts"
 import { ofType } from "./ledger.ts"
 import type { Kept, Observed } from "./observed.ts"
-import { type Tenure, tenures } from "./tenures.ts"
+import { isPause, type Tenure, tenures } from "./tenures.ts"
 
 export interface Wait {
   readonly taskId: string
@@ -59,7 +59,7 @@ const toWait = (observed: Observed, whenFull: ReadonlyArray<Interval>) => {
   const { absences, deaths, leaseMillis, ledger, outages, slow } = observed
   const released = Map.groupBy(ofType(ledger, "released"), ({ taskId }) => taskId)
   return ({ claim, from, kind, missing, pid, taskId }: Span): Wait => {
-    const excuses = [...outages, ...absences, ...whenFull, ...freezes(observed, claim.pid)]
+    const excuses = [...outages, ...absences, ...whenFull, ...pauses(observed, claim.pid)]
     const bound = kind === "handedOver" && missing === 0 ? graceMillis : leaseMillis + graceMillis
     const excused = ({ from, to }: Interval) => overlap(excuses, from, to)
     const excusedOrSlow = ({ from, to }: Interval) => overlap([...excuses, ...slow], from, to)
@@ -110,9 +110,10 @@ const leftAlone = (observed: Observed, { claim, left, next }: Tenure): ReadonlyA
   const { deaths, leaseMillis } = observed
   if (next === undefined) return []
   const span = { taskId: claim.taskId, pid: claim.pid, claim: next, missing: next.attempt - claim.attempt - 1 }
-  const orphaned = deaths.flatMap(({ at, how, pid, until = Infinity }): ReadonlyArray<Span> => {
+  const orphaned = deaths.flatMap((death): ReadonlyArray<Span> => {
+    const { at, pid, until = Infinity } = death
     if (pid !== claim.pid || at < claim.at || at > next.at) return []
-    if (left !== undefined && (left.at < at || left.type === "finished" || how === "frozen" && left.at < next.at)) {
+    if (left !== undefined && (left.at < at || left.type === "finished" || isPause(death) && left.at < next.at)) {
       return []
     }
     // It was back before anybody had to take over, and went on.

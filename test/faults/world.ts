@@ -2,15 +2,17 @@
  * Server processes on one store, and what can be done to them. A process that dies is started again on its port, as a
  * supervisor would.
  */
-import { Clock, Deferred, Effect, Latch, Schedule } from "effect"
+import { Clock, Deferred, Effect, Fiber, Latch, Schedule } from "effect"
 import { type ChildProcess, spawn } from "node:child_process"
-import { mkdtempSync, openSync, readFileSync } from "node:fs"
+import { mkdtempSync, openSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
-import * as Engine from "../support/engine.ts"
 import * as Clocks from "./clocks.ts"
+import type { State } from "./link.ts"
+import { residentBytes } from "./memory.ts"
 import * as Proxy from "./proxy.ts"
+import * as Runner from "./runner.ts"
 import type { Outage, Store } from "./store.ts"
 
 /** A process that could not work from some time on, for a while or for good. */
@@ -18,8 +20,8 @@ export interface Death {
   readonly pid: number
   /** Milliseconds since 1970. */
   readonly at: number
-  readonly how: "killed" | "frozen" | "terminated" | "died"
-  /** When a frozen process was continued. */
+  readonly how: "killed" | "frozen" | "cutOff" | "terminated" | "died"
+  /** When a process that was frozen or cut off could go on. */
   until?: number
   /** When one that was told to end, or killed, was gone, and its exit code. */
   gone?: number
@@ -50,6 +52,8 @@ export interface Options {
   readonly restartMillis: number
   /** Whether each process executes what it accepted, or a cluster places tasks. */
   readonly engine: "local" | "cluster"
+  /** Whether the processes of a cluster reach each other and the store through links. */
+  readonly linked?: boolean
   /** How far the clocks of processes are ahead, in seconds. Each process of a server gets the next one. */
   readonly clocks: ReadonlyArray<number>
 }
@@ -68,8 +72,8 @@ export interface Slot {
   /** A proxy before it. */
   readonly proxy: Proxy.Proxy
   /** Where its processes are in the cluster, if there is one. */
-  readonly runnerPort: number | undefined
-  readonly state: "starting" | "up" | "frozen" | "down"
+  readonly runner: Runner.Runner | undefined
+  readonly state: "starting" | "up" | "frozen" | "cutOff" | "down"
   /** How far the clock of its process is ahead, in seconds. */
   clockAhead: number
   process: Running | undefined
@@ -96,15 +100,16 @@ export const make = Effect.fnUntraced(function*(options: Options) {
   const absences: Array<Outage> = []
   let absentFrom: number | undefined = now()
 
+  const makeSlot = Effect.fnUntraced(function*(name: string) {
+    const proxy = yield* Proxy.make(() => slot.address)
+    const isRunner = options.engine === "cluster"
+    const runner = isRunner ? yield* Runner.of(options.store.url, options.linked === true) : undefined
+    const slot: Slot = { name, address: "", proxy, runner, state: "down", clockAhead: 0, process: undefined }
+    return slot
+  })
   const slots = yield* Effect.forEach(
     Array.from({ length: options.servers }, (_, i) => "ABC".charAt(i)),
-    (name) =>
-      Effect.gen(function*() {
-        const proxy = yield* Proxy.make(() => slot.address)
-        const runnerPort = options.engine === "cluster" ? yield* Engine.runnerPort : undefined
-        const slot: Slot = { name, address: "", proxy, runnerPort, state: "down", clockAhead: 0, process: undefined }
-        return slot
-      })
+    makeSlot
   )
   /** The place in `clocks` of the next process of each server. */
   const clocks = slots.map((_, i) => i)
@@ -140,7 +145,7 @@ export const make = Effect.fnUntraced(function*(options: Options) {
         LEASE_MILLIS: String(options.leaseMillis),
         CAPACITY: String(options.capacity),
         CLOCK_AHEAD: String(slot.clockAhead),
-        ...(slot.runnerPort === undefined ? {} : { RUNNER_PORT: String(slot.runnerPort) }),
+        ...slot.runner?.environment,
         ...Clocks.environment(slot.clockAhead)
       }
     })
@@ -171,7 +176,8 @@ export const make = Effect.fnUntraced(function*(options: Options) {
     return running
   })
 
-  const supervise = (slot: Slot, begun: Deferred.Deferred<boolean>) =>
+  /** One process of a server, until its end. */
+  const live = (slot: Slot, begun: Deferred.Deferred<boolean>) =>
     Effect.gen(function*() {
       const { exited, pid } = yield* start(slot)
       yield* Deferred.succeed(begun, slot.address !== "")
@@ -180,7 +186,10 @@ export const make = Effect.fnUntraced(function*(options: Options) {
       const life = lives.findLast((one) => one.pid === pid)
       if (life !== undefined) life.to = now()
       if (!told.has(pid)) deaths.push({ pid, at: now(), how: "died", gone: now(), code })
-    }).pipe(Effect.repeat(Schedule.spaced(options.restartMillis)))
+    })
+
+  const supervise = (slot: Slot, begun: Deferred.Deferred<boolean>) =>
+    Effect.repeat(live(slot, begun), Schedule.spaced(options.restartMillis))
 
   yield* Effect.sync(() => {
     for (const life of lives) {
@@ -220,6 +229,15 @@ export const make = Effect.fnUntraced(function*(options: Options) {
       })
     })
 
+  const goOn = (slot: Slot, how: "frozen" | "cutOff") => {
+    const paused = deaths.findLast(({ pid }) => pid === slot.process?.pid)
+    if (paused?.how === how) paused.until ??= now()
+    if (slot.state === how) enter(slot, "up")
+  }
+  const betweenRunners = (state: State) =>
+    Effect.forEach(slots, ({ runner }) => runner?.links?.toRunner.enter(state) ?? Effect.void, { discard: true })
+  const toStore = ({ runner }: Slot, state: State) => runner?.links?.toStore.enter(state) ?? Effect.void
+
   return {
     ...options,
     directory,
@@ -245,19 +263,34 @@ export const make = Effect.fnUntraced(function*(options: Options) {
     /** SIGCONT. */
     thaw: (slot: Slot) =>
       Effect.sync(() => {
-        const frozen = deaths.findLast(({ pid }) => pid === slot.process?.pid)
-        if (frozen?.how === "frozen") frozen.until ??= now()
         slot.process?.child.kill("SIGCONT")
-        if (slot.state === "frozen") enter(slot, "up")
-      })
+        goOn(slot, "frozen")
+      }),
+    /** The links from runners to each other: the store is their only way then. */
+    betweenRunners,
+    /** No packet passes between a process and the store, nor between runners. Clients still reach the process. */
+    cutOff: (slot: Slot) =>
+      Effect.suspend(() => {
+        enter(slot, "cutOff")
+        deaths.push({ pid: slot.process?.pid ?? 0, at: now(), how: "cutOff" })
+        return Effect.andThen(toStore(slot, "silent"), betweenRunners("silent"))
+      }),
+    /** Packets pass again. */
+    rejoin: (slot: Slot) =>
+      Effect.suspend(() => {
+        goOn(slot, "cutOff")
+        return Effect.andThen(toStore(slot, "whole"), betweenRunners("whole"))
+      }),
+    /** One more process, which clients do not know, until the effect has ended it. False if it did not come up. */
+    visit: Effect.fnUntraced(function*(meanwhile: (guest: Slot) => Effect.Effect<unknown>) {
+      const guest = yield* makeSlot("D")
+      yield* Effect.addFinalizer(() => Effect.sync(() => guest.process?.child.kill("SIGKILL")))
+      const begun = yield* Deferred.make<boolean>()
+      const living = yield* Effect.forkScoped(live(guest, begun))
+      const isUp = yield* Deferred.await(begun)
+      if (isUp) yield* meanwhile(guest)
+      yield* Fiber.join(living)
+      return isUp
+    }, Effect.scoped)
   }
 })
-
-const residentBytes = (pid: number): number => {
-  try {
-    return Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1] ?? 0) * 1_024
-  } catch {
-    // It died just now, or there is no such file on this system.
-    return 0
-  }
-}

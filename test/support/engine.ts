@@ -1,6 +1,6 @@
 /**
  * The engine of a program that a test starts: with `RUNNER_PORT` a runner of a cluster over the PostgreSQL of a URL, with 0 a
- * client of it, otherwise this process alone.
+ * client of it, otherwise this process alone. `RUNNER_LISTEN_PORT` is where a runner listens, if it is not there.
  */
 import * as PgCluster from "@perennial/backends/PgCluster"
 import { TaskEngine } from "@perennial/runtime/TaskEngine"
@@ -24,9 +24,10 @@ export const layer = (url: string) => {
   return Layer.unwrap(Effect.map(CurrentTaskLimits, (limits) => {
     const shardingConfig = TaskEngineCluster.shardingConfig(fast, limits)
     const port = Number(setting)
+    const listen = { host, port: Number(process.env["RUNNER_LISTEN_PORT"] ?? setting) }
     return port === 0
       ? TaskEngineCluster.layerClient({ cluster: PgCluster.layerClient({ url, shardingConfig }) })
-      : TaskEngineCluster.layer({ cluster: PgCluster.layer({ url, shardingConfig, address: { host, port } }) })
+      : TaskEngineCluster.layer({ cluster: PgCluster.layer({ url, shardingConfig, address: { host, port }, listen }) })
   }))
 }
 

@@ -5,6 +5,7 @@
 import { Clock, Effect } from "effect"
 import * as Clients from "../clients.ts"
 import * as Ledger from "../ledger.ts"
+import { conversationsAt } from "../placement.ts"
 import type { Plan } from "../plan.ts"
 import { atLeast, atMost, type Run, violated } from "../run.ts"
 import type { Slot } from "../world.ts"
@@ -19,22 +20,31 @@ const bound = 250
 const sleeping = (name: string): Plan => ({ name, words: 2, drip: 5, steps: [[{ tool: "pay", millis: 30_000 }]] })
 
 /** Tasks of one process that are in their tools, each with a reader at another process. */
-const sleepers = (run: Run, name: string, n: number, [owner, , other]: ReadonlyArray<Slot>) =>
-  Effect.forEach(Array.from({ length: n }, (_, i) => `${name}-${i}`), (name) =>
+const sleepers = (run: Run, name: string, conversations: ReadonlyArray<string>, owner: Slot, other: Slot) =>
+  Effect.forEach(conversations, (conversationId) =>
     Effect.gen(function*() {
-      const id = yield* Clients.start(run, sleeping(name), { ends: ["cancelled"], at: owner })
-      const watching = yield* Clients.watch(run, id, name, { at: other, isSteady: true })
+      const plan = sleeping(`${name}-${conversationId}`)
+      const id = yield* Clients.start(run, plan, { conversationId, ends: ["cancelled"], at: owner })
+      const watching = yield* Clients.watch(run, id, plan.name, { at: other, isSteady: true })
       yield* watching.saw("tool_call")
-      return { id, name, watching }
+      return { id, name: plan.name, conversationId, watching }
     }), { concurrency: 10 })
 
 /** The conversations are free, and their history is one that can be answered. */
-const nextTurns = (run: Run, tasks: ReadonlyArray<{ readonly name: string }>) =>
-  Effect.forEach(tasks, ({ name }) => next(run, `${name}-next`, name), { concurrency: 10, discard: true })
+const nextTurns = (run: Run, tasks: ReadonlyArray<{ readonly name: string; readonly conversationId: string }>) =>
+  Effect.forEach(tasks, ({ conversationId, name }) => next(run, `${name}-next`, conversationId), {
+    concurrency: 10,
+    discard: true
+  })
 
 /** Cancels at B, and waits until the reader at C has seen it; the milliseconds of each. */
-const latencies = Effect.fnUntraced(function*(run: Run, name: string, b: Slot) {
-  const tasks = yield* sleepers(run, name, count, run.world.slots)
+const latencies = Effect.fnUntraced(function*(
+  run: Run,
+  name: string,
+  conversations: ReadonlyArray<string>,
+  [a, b, c]: readonly [Slot, Slot, Slot]
+) {
+  const tasks = yield* sleepers(run, name, conversations, a, c)
   const took: Array<number> = []
   for (const { id, watching } of tasks) {
     const from = yield* Clock.currentTimeMillis
@@ -55,11 +65,12 @@ const latencies = Effect.fnUntraced(function*(run: Run, name: string, b: Slot) {
 
 /** What else happens on the machine may spoil one of the rounds; the bound is held by the median of them. */
 const fromElsewhere = Effect.fnUntraced(function*(run: Run) {
-  const [, b] = run.world.slots
-  if (b === undefined) return
+  const [a, b, c] = run.world.slots
+  if (a === undefined || b === undefined || c === undefined) return
+  const conversations = yield* conversationsAt(run, a, "cancel", count)
   const all = yield* Effect.forEach(
     Array.from({ length: rounds }, (_, i) => `cancel-${i + 1}`),
-    (name) => latencies(run, name, b)
+    (name) => latencies(run, name, conversations, [a, b, c])
   )
   const of = (percent: number) => all.map((took) => percentile(took, percent))
   run.figures.set(`cancel from another process, p50 of ${count}, each round, ms`, of(50).join(", "))
@@ -69,10 +80,11 @@ const fromElsewhere = Effect.fnUntraced(function*(run: Run) {
 
 const ofDeadOwner = Effect.fnUntraced(function*(run: Run) {
   const { world } = run
-  const [a, b] = world.slots
-  if (a === undefined || b === undefined) return
+  const [a, b, c] = world.slots
+  if (a === undefined || b === undefined || c === undefined) return
   yield* atLeast(run, { "processes killed -9": 1 })
-  const tasks = yield* sleepers(run, "cancel-dead", orphaned, world.slots)
+  const conversations = yield* conversationsAt(run, a, "cancel-dead", orphaned)
+  const tasks = yield* sleepers(run, "cancel-dead", conversations, a, c)
   const died = yield* Clock.currentTimeMillis
   yield* world.kill(a)
   const ends = yield* Effect.forEach(

@@ -5,6 +5,7 @@
 import { Effect } from "effect"
 import * as Clients from "../clients.ts"
 import * as Ledger from "../ledger.ts"
+import { conversationsAt } from "../placement.ts"
 import type { Plan } from "../plan.ts"
 import { atLeast, type Run, violated } from "../run.ts"
 
@@ -22,7 +23,7 @@ const round = Effect.fnUntraced(function*(run: Run, n: number) {
   const pid = a?.process?.pid
   if (a === undefined || b === undefined || c === undefined) return 0
   const tasks = yield* Effect.forEach(
-    Array.from({ length: count }, (_, i) => `freeze-${n}-${i}`),
+    yield* conversationsAt(run, a, `freeze-${n}`, count),
     (name) =>
       Effect.gen(function*() {
         // Most of them are not in the middle of a write when the process is frozen, so that they write when it goes on.

@@ -4,6 +4,7 @@
  */
 import { Effect } from "effect"
 import * as Clients from "../clients.ts"
+import { conversationsAt } from "../placement.ts"
 import type { Plan } from "../plan.ts"
 import { atLeast, type Run } from "../run.ts"
 
@@ -15,7 +16,7 @@ export const handOver = Effect.fnUntraced(function*(run: Run) {
   if (a === undefined || b === undefined) return
   yield* atLeast(run, { "processes told to end": 1, "tasks handed over": streaming / 2 })
   const watchings = yield* Effect.forEach(
-    Array.from({ length: streaming }, (_, i) => `term-${i}`),
+    yield* conversationsAt(run, a, "term", streaming),
     (name) =>
       Effect.gen(function*() {
         const plan: Plan = { name, words: 30, drip: 30, steps: [[{ tool: "lookup", millis: 500 }]] }
@@ -41,7 +42,7 @@ export const capacity = Effect.fnUntraced(function*(run: Run) {
       const id = yield* Clients.start(run, plan, { at: a, conversationId, onBusy: "enqueue" })
       return yield* Clients.watch(run, id, name)
     })
-  const heads = Array.from({ length: Math.ceil(world.capacity * 1.3) }, (_, i) => `capacity-${i}`)
+  const heads = yield* conversationsAt(run, a, "capacity", Math.ceil(world.capacity * 1.3))
   const watchings = yield* Effect.forEach(heads, (name) => start(name, name), { concurrency: 16 })
   const queued = yield* Effect.forEach(
     heads.slice(0, 10),

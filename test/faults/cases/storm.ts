@@ -7,15 +7,18 @@ import { Clock, Effect, Random } from "effect"
 import * as Clients from "../clients.ts"
 import * as Clocks from "../clocks.ts"
 import * as Followers from "../followers.ts"
+import * as Ledger from "../ledger.ts"
 import type { Plan } from "../plan.ts"
 import { type Route, someSlot } from "../requests.ts"
-import { atLeast, type Run, say, seeded } from "../run.ts"
+import { atLeast, type Run, say, seeded, violated } from "../run.ts"
 import { crashLoop } from "./crashLoop.ts"
 import { stalls } from "./stalls.ts"
 
 /** Conversations with a task at any time. */
 const conversations = 60
 const killEvery = 5_000
+/** How long a runner that joins stays, in milliseconds: at least, and at most. */
+const stay = [5_000, 9_000] as const
 /** Of so many conversations one has clients behind proxies. */
 const proxiedOneOf = 4
 /** Of so many tasks one is cancelled. */
@@ -112,6 +115,24 @@ const refuse = Effect.fnUntraced(function*(run: Run) {
   yield* refuse(Effect.sleep(yield* between(200, 2 * leaseMillis)))
 })
 
+/** A runner joins the cluster and leaves it again: told to end, then killed. */
+const joins = (run: Run, until: number) =>
+  Effect.gen(function*() {
+    const { world } = run
+    let tasks = 0
+    for (let visits = 0; (yield* Clock.currentTimeMillis) < until - stay[1]; visits++) {
+      const leave = visits % 2 === 0 ? world.terminate : world.kill
+      yield* world.visit(Effect.fnUntraced(function*(guest) {
+        yield* Effect.sleep(yield* between(...stay))
+        const { pid } = guest.process ?? {}
+        yield* leave(guest)
+        tasks += Ledger.ofType(Ledger.read(world.ledger), "claimed").filter((claim) => claim.pid === pid).length
+      }))
+    }
+    run.figures.set("storm: tasks that a runner claimed that joined in it", tasks)
+    if (tasks === 0) yield* violated(run, "run", "no runner that joined in the storm got a task")
+  }).pipe(seeded(run, "joins"))
+
 /** One of each at once, then in an order of their own. */
 const others = (run: Run, until: number) =>
   Effect.gen(function*() {
@@ -163,7 +184,8 @@ export const storm = Effect.fnUntraced(function*(run: Run, seconds: number) {
       kills(run, from, until),
       restarts(run, millis),
       others(run, until),
-      crashLoop(run, until)
+      crashLoop(run, until),
+      run.world.engine === "cluster" ? joins(run, until) : Effect.void
     ],
     { concurrency: "unbounded" }
   )
