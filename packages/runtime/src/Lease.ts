@@ -134,28 +134,37 @@ const make = Effect.gen(function*() {
     offset = storeNow - now()
   }
   let skewed = false
-  const checkClock = (storeNow: number) =>
+  /** The store has read its clock between the request and its answer: what an answer takes is no skew. */
+  const checkClock = ({ now: storeNow, requestedAt }: { readonly now: number; readonly requestedAt: number }) =>
     Effect.suspend(() => {
-      const skew = clock.currentTimeMillisUnsafe() - storeNow
+      const ahead = requestedAt - storeNow
+      const behind = storeNow - clock.currentTimeMillisUnsafe()
+      const skew = Math.max(ahead, behind)
       const before = skewed
-      skewed = Math.abs(skew) > maxSkewMillis
+      skewed = skew > maxSkewMillis
       return !skewed || before ? Effect.void : Effect.logWarning(
-        `The clock of this process is ${Duration.format(Duration.millis(Math.abs(skew)))} ${
-          skew > 0 ? "ahead of" : "behind"
+        `The clock of this process is ${Duration.format(Duration.millis(skew))} ${
+          ahead > behind ? "ahead of" : "behind"
         } the store's clock. The store's clock decides; set the clock of this machine.`
       )
     })
 
   /** Renews the lease. A store may be written without types. */
   const beat = Effect.filterOrFail(
-    Effect.suspend(() => backend.heartbeat(runnerId, leaseTtl, { ...about, ...placement() })),
+    Effect.suspend(() => {
+      const requestedAt = clock.currentTimeMillisUnsafe()
+      return Effect.map(
+        backend.heartbeat(runnerId, leaseTtl, { ...about, ...placement() }),
+        (answer) => ({ ...answer, requestedAt })
+      )
+    }),
     ({ now, owned }) => Number.isFinite(now) && Array.isArray(owned),
     () => new TaskBackendError({ operation: "heartbeat", cause: "The answer has no time, or no list of tasks." })
   )
 
   const first = yield* beat
   setStoreTime(first.now)
-  yield* checkClock(first.now)
+  yield* checkClock(first)
   yield* Effect.logDebug(`This process is the runner ${runnerId} in the store.`)
   yield* Effect.addFinalizer(() =>
     backend.heartbeat(runnerId, Duration.zero).pipe(
@@ -199,18 +208,18 @@ const make = Effect.gen(function*() {
     // The answer may lack claims that are made from now on.
     const before = [...held].filter(([, { token }]) => token !== undefined)
     const asked = now()
-    const { now: storeNow, owned } = yield* beat
-    setStoreTime(storeNow)
-    yield* checkClock(storeNow)
+    const answer = yield* beat
+    setStoreTime(answer.now)
+    yield* checkClock(answer)
     if (asked - renewedAt > ttl) takeOverFrom = now() + ttl / 3
     // The new lease begins at the request or later.
     renewedAt = asked
     failing = false
-    const rows = new Map(owned.map((row) => [row.taskId, row]))
+    const rows = new Map(answer.owned.map((row) => [row.taskId, row]))
     yield* Effect.forEach(before, (claimed) => reconcile(claimed, rows.get(claimed[1].taskId)), { discard: true })
     const here = new Set([...before, ...held].map(([, { taskId }]) => taskId))
     yield* Effect.forEach(
-      owned,
+      answer.owned,
       (row) => here.has(row.taskId) ? Effect.void : lookAfter(row.taskId, strays.giveBack(row)),
       { discard: true }
     )

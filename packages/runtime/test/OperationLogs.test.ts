@@ -98,3 +98,36 @@ it.effect("retention says how many logs it removed, and nothing when it removed 
       ])
     })
   ))
+
+const clockLines = (lines: ReadonlyArray<Line>) =>
+  lines.map(({ message }) => message).filter((message) => message.startsWith("The clock of this process"))
+
+it.effect("a store that answers late is no wrong clock", () =>
+  withLines((lines) =>
+    Effect.gen(function*() {
+      const { line } = yield* startProcess(yield* shared, [failing])
+      line.after = () => line.names.at(-1) === "heartbeat" ? Effect.sleep("5500 millis") : Effect.void
+      yield* TestClock.adjust("3 seconds")
+      yield* TestClock.adjust("5500 millis")
+      // The process ends with a last call of its store.
+      line.after = () => Effect.void
+      assert.deepStrictEqual(clockLines(lines), [])
+    })
+  ))
+
+it.effect.each([["behind", 7_000], ["ahead of", -7_000]] as const)(
+  "a clock that is %s that of the store is logged once",
+  ([how, millis]) =>
+    withLines((lines) =>
+      Effect.gen(function*() {
+        const { backend, store } = yield* shared
+        const heartbeat: typeof backend.heartbeat = (...args) =>
+          Effect.map(backend.heartbeat(...args), (answer) => ({ ...answer, now: answer.now + millis }))
+        yield* startProcess({ backend: { ...backend, heartbeat }, store }, [failing])
+        yield* TestClock.adjust("3 seconds")
+        assert.deepStrictEqual(clockLines(lines), [
+          `The clock of this process is 7s ${how} the store's clock. The store's clock decides; set the clock of this machine.`
+        ])
+      })
+    )
+)
