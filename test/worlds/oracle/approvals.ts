@@ -1,12 +1,13 @@
 /** A call waits for a decision as long as its agent says, by the store's time, also after a recovery (clock). */
-import { decisionKey, type Intent } from "@perennial/domain/Intent"
+import { decisionKey, type Intent, isDecisionKey } from "@perennial/domain/Intent"
 import { Predicate } from "effect"
 import { approvalMillis } from "../scriptedAgent.ts"
 import type { Observed } from "../world.ts"
 import type { Broken } from "./violation.ts"
 
 /** A decision that nobody made in time. Clients give no reason. */
-export const isTimedOut = ({ value }: Intent): boolean => Predicate.hasProperty(value, "reason")
+export const isTimedOut = ({ key, value }: Intent): boolean =>
+  isDecisionKey(key) && Predicate.hasProperty(value, "reason")
 
 /** What the world itself may add, in milliseconds: time passes although something is ready. */
 const slack = 2_000
