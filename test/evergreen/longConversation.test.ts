@@ -1,9 +1,24 @@
 import { NodeServices } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, FileSystem } from "effect"
+import * as Rest from "../support/rest.ts"
 import * as Browser from "./browser.ts"
-import { fill, open, scrollUp } from "./longConversation.ts"
+import { conversationId, fill, hasFewerThan, open, readUp, scrollUp, type Turn } from "./longConversation.ts"
 import { started } from "./server.ts"
+
+const paragraphs = (of: number | string): string => [1, 2, 3, 4].map((n) => `Paragraph ${n} of ${of}.`).join("\n\n")
+
+/** The turns of the conversation as the server has them. */
+const storedTurns = Effect.fnUntraced(function*(address: string) {
+  const { body } = yield* Rest.get(`${address}/conversations/${conversationId}/messages?limit=1000`)
+  const texts = body.items.map(({ message }: { message: { content: string | ReadonlyArray<{ text: string }> } }) =>
+    typeof message.content === "string" ? message.content : message.content.map(({ text }) => text).join("")
+  )
+  return Array.from(
+    { length: texts.length / 2 },
+    (_, n): Turn => ({ question: texts[2 * n], answer: texts[2 * n + 1] })
+  )
+})
 
 describe.skipIf(!Browser.isInstalled)("evergreen's web app", () => {
   it.live("P11: a person scrolls through a long conversation, and the document stays small", () =>
@@ -20,6 +35,39 @@ describe.skipIf(!Browser.isInstalled)("evergreen's web app", () => {
       assert.isBelow(yield* scrollUp(page), 300)
       yield* Browser.act(() => page.getByRole("button", { name: "Newest" }).click())
       yield* Browser.act(() => messages.getByText("Question 199?").waitFor())
+      assert.deepStrictEqual(me.complaints, [])
+    }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)))
+
+  it.live("P11: what is far above a person at the end is dropped, and is there again when the person scrolls up", () =>
+    Effect.gen(function*() {
+      const files = yield* FileSystem.FileSystem
+      const directory = yield* files.makeTempDirectoryScoped()
+      const settings = {
+        PERENNIAL_STORE: `sqlite:${directory}/perennial.db`,
+        PERENNIAL_SCRIPT: `${directory}/script.txt`
+      }
+      yield* fill(`${directory}/perennial.db`, 120, paragraphs)
+      yield* files.writeFileString(settings.PERENNIAL_SCRIPT, paragraphs("what is new"))
+      const { address } = yield* started(settings)
+      const me = yield* Browser.visitor(yield* Browser.launch)
+      const page = yield* me.open(address)
+      yield* open(page)
+      const before = yield* storedTurns(address)
+      assert.deepStrictEqual(yield* readUp(page, "Question 0?"), before)
+      yield* Browser.act(() => page.getByRole("button", { name: "Newest" }).click())
+      yield* hasFewerThan(page, 301)
+      for (const question of ["New 1?", "New 2?", "New 3?"]) {
+        yield* Browser.act(async () => {
+          await page.getByLabel("Message", { exact: true }).fill(question)
+          await page.keyboard.press("Enter")
+          const asked = page.locator(".item[data-kind='user']", { hasText: question })
+          await page.locator(".item[data-kind='end']:last-child").and(asked.locator("~ .item")).waitFor()
+        })
+      }
+      yield* hasFewerThan(page, 301)
+      const after = yield* storedTurns(address)
+      assert.strictEqual(after.length, before.length + 3)
+      assert.deepStrictEqual(yield* readUp(page, "Question 0?"), after)
       assert.deepStrictEqual(me.complaints, [])
     }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)))
 })

@@ -28,7 +28,7 @@ export const conversationId = ConversationId.make("long")
 const assistant = (text: string): Message.AssistantMessage => ({ role: "assistant", content: [{ type: "text", text }] })
 
 /** Stores a conversation of so many messages, half of them questions, before a server has the file. */
-export const fill = (filename: string, messages: number) =>
+export const fill = (filename: string, messages: number, answer = piece) =>
   Effect.gen(function*() {
     const store = yield* ConversationStore
     const createdAt = yield* DateTime.now
@@ -42,7 +42,7 @@ export const fill = (filename: string, messages: number) =>
           const common = { taskId, createdAt, status: "complete" } as const
           return (from + i) % 2 === 0
             ? { ...common, id: MessageId.make(`${taskId}/1`), message: Message.userText(`Question ${n}?`) }
-            : { ...common, id: MessageId.make(`${taskId}/9`), message: assistant(piece(n)) }
+            : { ...common, id: MessageId.make(`${taskId}/9`), message: assistant(answer(n)) }
         })
       )
     }
@@ -71,3 +71,56 @@ const up = `new Promise((resolve) => {
 })`
 
 export const scrollUp = (page: Page): Effect.Effect<number> => Browser.act(() => page.evaluate<number>(up))
+
+export interface Turn {
+  readonly question: string
+  readonly answer: string
+}
+
+/** Scrolls up to the first question, and reads on the way. A turn must fit on the screen, from its question to its end. */
+const readingUp = (first: string): string =>
+  `new Promise((resolve, reject) => {
+  const messages = document.querySelector(".messages")
+  const turns = []
+  const seen = () => {
+    const found = []
+    for (const item of document.querySelectorAll(".item")) {
+      const { kind } = item.dataset
+      if (kind === "user") found.push({ question: item.querySelector(".said p").textContent, blocks: [], whole: false })
+      else if (kind === "block") found.at(-1)?.blocks.push(item.innerText)
+      else if (kind === "end" && found.length > 0) found.at(-1).whole = true
+    }
+    return found
+  }
+  const step = () => {
+    const found = seen()
+    const at = found.findIndex(({ question }) => question === turns[0]?.question)
+    const above = turns.length === 0 ? found : found.slice(0, Math.max(0, at))
+    if (above.some(({ whole }) => !whole)) return reject(new Error("a question without its end: " + above[0].question))
+    turns.unshift(...above)
+    if (messages.scrollTop === 0 && turns[0]?.question === ${JSON.stringify(first)}) {
+      return resolve(turns.map(({ question, blocks }) => ({ question, answer: blocks.join("\\n\\n") })))
+    }
+    // The list keeps its place when messages come above. Until it has, what was read is not there.
+    if (at >= 0) messages.scrollTop -= 300
+    requestAnimationFrame(step)
+  }
+  step()
+})`
+
+/** What a person reads who scrolls up to the first question: the oldest turn is the first. */
+export const readUp = (page: Page, first: string): Effect.Effect<ReadonlyArray<Turn>> =>
+  Browser.act(() => page.evaluate<ReadonlyArray<Turn>>(readingUp(first)))
+
+/** Waits until the page has fewer rows than that, of which only those that are seen are in the document. */
+export const hasFewerThan = (page: Page, rows: number): Effect.Effect<void> =>
+  Browser.act(() =>
+    page.evaluate<void>(`new Promise((resolve) => {
+      const look = () => {
+        const last = [...document.querySelectorAll(".item")].at(-1)
+        if (last !== undefined && Number(last.dataset.index) + 1 < ${rows}) return resolve()
+        requestAnimationFrame(look)
+      }
+      look()
+    })`)
+  )

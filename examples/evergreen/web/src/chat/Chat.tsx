@@ -76,6 +76,7 @@ export function Chat({ id, isNew }: { readonly id: string; readonly isNew: boole
   const onVersion = useCallback((of: string, shown: string) => conversation.showVersion(id, of, shown), [id])
   const hasOlder = open?.older !== undefined
   const onOlder = useMemo(() => hasOlder ? () => conversation.readOlder(id) : undefined, [id, hasOlder])
+  const onDrop = useCallback((messageId: string) => conversation.dropOlder(id, messageId), [id])
   const onAgain = useCallback(() => attempt(conversation.regenerate(id)), [id])
   useEffect(() => {
     const lastAsked = rows.findLast((row) => row.kind === "user" && row.id !== undefined)
@@ -119,6 +120,7 @@ export function Chat({ id, isNew }: { readonly id: string; readonly isNew: boole
             onAgain={onAgain}
             onVersion={onVersion}
             onOlder={onOlder}
+            onDrop={onDrop}
           />
         )
         : null}

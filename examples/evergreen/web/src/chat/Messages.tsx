@@ -8,6 +8,9 @@ import { RowView } from "./RowView.tsx"
 /** A conversation with fewer rows, all of which were read, is in the document as a whole: the browser finds in it, and screen readers walk through it. */
 const wholeBelow = 150
 
+/** Beyond so many rows, a person who is at the end needs only the last `wholeBelow` of them. */
+const most = 2 * wholeBelow
+
 /** Rows above those that are seen, from which on earlier messages are read. */
 const ahead = 20
 
@@ -34,7 +37,13 @@ const isBelowMessage = (row: Row): boolean =>
   (row.kind === "status" && row.live.attempt === 0 && row.live.view.status !== "running" &&
     row.live.view.status !== "error")
 
-export function Messages({ connected, onAgain, onEdit, onOlder, onVersion, rows }: {
+/** The stored message from which on rows are kept. It is always a question: no answer is cut in two. */
+const keptFrom = (rows: ReadonlyArray<Row>): string | undefined =>
+  rows.length > most
+    ? rows.slice(0, -wholeBelow).findLast((row) => row.kind === "user" && row.id !== undefined)?.key
+    : undefined
+
+export function Messages({ connected, onAgain, onDrop, onEdit, onOlder, onVersion, rows }: {
   readonly rows: ReadonlyArray<Row>
   readonly connected: boolean
   readonly onEdit: (id: string, text: string) => void
@@ -42,6 +51,8 @@ export function Messages({ connected, onAgain, onEdit, onOlder, onVersion, rows 
   readonly onVersion: (of: string, shown: string) => void
   /** Reads the messages before the first one, if there are any. */
   readonly onOlder: (() => Promise<void>) | undefined
+  /** Drops the messages before one of them. */
+  readonly onDrop: (id: string) => void
 }) {
   const scroller = useRef<HTMLDivElement>(null)
   const [atEnd, setAtEnd] = useState(true)
@@ -69,6 +80,10 @@ export function Messages({ connected, onAgain, onEdit, onOlder, onVersion, rows 
   useEffect(() => {
     if (first !== undefined && first < ahead && firstKey !== undefined) void onOlder?.().catch(() => {}) // it is read again when the person scrolls
   }, [first, firstKey, onOlder])
+  const kept = atEnd ? keptFrom(rows) : undefined
+  useEffect(() => {
+    if (kept !== undefined && kept !== firstKey) onDrop(kept)
+  }, [kept, firstKey, onDrop])
   // The own message of a person is always seen.
   const asked = rows.findLast((row) => row.kind === "user" && row.id === undefined)?.key
   useLayoutEffect(() => {

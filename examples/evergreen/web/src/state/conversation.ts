@@ -72,7 +72,7 @@ const addActive = (id: string): void => {
 
 const follow = (id: string): void => hub.follow(conversationSource(id), () => place)
 
-const readReplaced = async (id: string, { messages }: History.History): Promise<ReadonlyArray<api.Message>> =>
+const readReplaced = async (id: string, messages: ReadonlyArray<api.Message>): Promise<ReadonlyArray<api.Message>> =>
   messages.some(({ replaces }) => replaces !== undefined) ? api.replaced(id) : []
 
 /** Whether the messages show all of a task that has ended. They have none of it if its message was replaced. */
@@ -89,7 +89,7 @@ const readMessages = async (id: string): Promise<void> => {
   const read = ++reads
   try {
     const fresh = await History.newest(id)
-    const replaced = await readReplaced(id, fresh)
+    const replaced = await readReplaced(id, [...store.get().open?.messages ?? [], ...fresh.messages])
     // A later read has what this one has, and may have been answered before it.
     if (read !== reads) return
     // From here on the messages show a task that has ended, or another task has replaced its message. The last task is followed
@@ -177,7 +177,7 @@ const load = async (id: string): Promise<void> => {
     // Tasks before messages: a task that ends in between is shown by its view, and left out of the messages.
     const { items } = await api.tasks({ conversationId: id, limit: 100 })
     const history = await History.newest(id)
-    const replaced = await readReplaced(id, history)
+    const replaced = await readReplaced(id, history.messages)
     if (!isOpen(id)) return
     const state = history.messages.length + items.length === 0 ? "missing" : "ready"
     const [last] = items
@@ -225,12 +225,16 @@ export const readOlder = async (id: string): Promise<void> => {
   readsOlder = true
   try {
     const history = await History.older(id, open)
+    const replaced = open.replaced.length > 0 ? open.replaced : await readReplaced(id, history.messages)
     // What was read anew meanwhile may not continue these messages.
-    setOpen(id, (now) => now.messages === messages && now.older === older ? history : {})
+    setOpen(id, (now) => now.messages === messages && now.older === older ? { ...history, replaced } : {})
   } finally {
     readsOlder = false
   }
 }
+
+/** Drops the messages before this one, as far as they are stored. `readOlder` brings them back. */
+export const dropOlder = (id: string, messageId: string): void => setOpen(id, (open) => History.since(open, messageId))
 
 /** A conversation that has no task yet: only this tab knows it. */
 export const fresh = (id: string): void => {

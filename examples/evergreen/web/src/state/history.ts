@@ -18,15 +18,20 @@ export const newest = async (id: string): Promise<History> => {
   return { messages, older }
 }
 
-/** Beyond so many messages, the older ones are dropped when new ones come. They can be read again. */
-const most = 1_000
-
 /** The newest messages, with those before them that are known. What the newest do not continue is dropped. */
 export const joined = (known: History, fresh: History): History => {
   const at = known.messages.findIndex(({ id }) => id === fresh.messages[0]?.id)
-  return at <= 0 || at > most
-    ? fresh
-    : { messages: [...known.messages.slice(0, at), ...fresh.messages], older: known.older }
+  if (at < 0) return fresh
+  // A stored message never changes: the same object has its rows already.
+  const own = new Map(known.messages.slice(at).map((message) => [message.id, message]))
+  const messages = fresh.messages.map((message) => own.get(message.id) ?? message)
+  return { messages: [...known.messages.slice(0, at), ...messages], older: known.older }
+}
+
+/** Without the messages before this one. They can be read again. */
+export const since = ({ messages, older }: History, id: string): History => {
+  const at = messages.findIndex((message) => message.id === id)
+  return at <= 0 ? { messages, older } : { messages: messages.slice(at), older: id }
 }
 
 /** With the page before the first message. */

@@ -80,14 +80,26 @@ const usageText = (usages: ReadonlyArray<Usage | undefined>): string => {
   return `${count(sum.inputTokens)} in · ${count(sum.outputTokens)} out${cached}`
 }
 
-/** The cut texts, by the key of their part. They last as long as the conversation is shown. */
-let cuts = new Map<string, Blocks>()
-let cutFor = ""
+/** The text that is being written, cut as far as it goes. A conversation writes one text after the other. */
+let writing = { key: "", cut: new Blocks() }
 
-const blockRows = (key: string, text: string, writing: boolean): Array<Row> => {
-  const cut = cuts.get(key) ?? new Blocks()
-  cuts.set(key, cut)
-  return cut.update(text, writing).map((block) => ({ kind: "block", key: `${key}.${block.key}`, block }))
+/** The blocks of texts that are written. They last as long as the part that has the text. */
+const cuts = new WeakMap<TextPart, ReadonlyArray<Block>>()
+
+const cutOf = (key: string): Blocks => writing.key === key ? writing.cut : new Blocks()
+
+const blockRows = (key: string, blocks: ReadonlyArray<Block>): Array<Row> =>
+  blocks.map((block) => ({ kind: "block", key: `${key}.${block.key}`, block }))
+
+const writtenRows = (key: string, part: TextPart): Array<Row> => {
+  const blocks = cuts.get(part) ?? cutOf(key).update(part.text, false)
+  cuts.set(part, blocks)
+  return blockRows(key, blocks)
+}
+
+const writingRows = (key: string, text: string): Array<Row> => {
+  writing = { key, cut: cutOf(key) }
+  return blockRows(key, writing.cut.update(text, true))
 }
 
 type Call = (toolCallId: string) => ToolCallView | undefined
@@ -97,7 +109,7 @@ const contentRows = (key: string, content: Content, taskId: string, call: Call):
   const seen = { text: 0, reasoning: 0 }
   const sources = sourcesOf(content)
   const rows = partsOf(content).flatMap((part): Array<Row> => {
-    if (part.type === "text") return blockRows(`${key}.text${seen.text++}`, part.text, false)
+    if (part.type === "text") return writtenRows(`${key}.text${seen.text++}`, part)
     if (part.type === "reasoning") {
       return [{ kind: "thought", key: `${key}.thought${seen.reasoning++}`, text: part.text, writing: false }]
     }
@@ -192,7 +204,7 @@ const liveRows = (live: Live, messages: ReadonlyArray<Message>): Array<Row> => {
   if (view.reasoning !== "") {
     rows.push({ kind: "thought", key: `${key}.thought0`, text: view.reasoning, writing: view.text === "" })
   }
-  if (view.text !== "") rows.push(...blockRows(`${key}.text0`, view.text, true))
+  if (view.text !== "") rows.push(...writingRows(`${key}.text0`, view.text))
   // Tools of the message that is being written begin before the message is complete.
   for (const one of view.toolCalls) {
     if (!placed.has(one.toolCallId)) {
@@ -216,11 +228,7 @@ const pendingRows = ({ files, key, text }: Pending): ReadonlyArray<Row> => [
   { kind: "sending", key: `${key}.sending` }
 ]
 
-export const rowsOf = ({ id, live, messages, pending }: Open): ReadonlyArray<Row> => {
-  if (cutFor !== id) {
-    cuts = new Map()
-    cutFor = id
-  }
+export const rowsOf = ({ live, messages, pending }: Open): ReadonlyArray<Row> => {
   const ids = new Set<string>(live.flatMap(({ isOver, task }) => isOver ? [] : [task.id]))
   const overs = new Set<string>(live.flatMap(({ isOver, task }) => isOver ? [task.id] : []))
   const followed = [...ids, "", ...overs].join()
