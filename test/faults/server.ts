@@ -56,8 +56,8 @@ const watched = (backend: TaskBackend["Service"], write: Write): TaskBackend["Se
         error._tag === "LeaseLost" ? write({ type: "refused", taskId: claim.taskId }) : Effect.void
       )
     ),
-  release: (claim, reason) =>
-    Effect.tap(backend.release(claim, reason), write({ type: "released", taskId: claim.taskId }))
+  release: (claim, options) =>
+    Effect.tap(backend.release(claim, options), write({ type: "released", taskId: claim.taskId }))
 })
 
 const parameters = Schema.Struct({ call: Schema.String, millis: Schema.Int })

@@ -18,7 +18,11 @@ const hinting = Layer.effect(
         ),
       finish: (claim, events) =>
         Effect.tap(backend.finish(claim, events), () => tell({ kind: "log", ...claim }, { kind: "head", ...claim })),
-      release: (claim, reason) => Effect.tap(backend.release(claim, reason), () => tell({ kind: "head", ...claim })),
+      release: (claim, options) =>
+        Effect.tap(
+          backend.release(claim, options),
+          () => options?.isPlaced === true ? Effect.void : tell({ kind: "head", ...claim })
+        ),
       putIntent: (taskId, intent, options) =>
         Effect.tap(
           backend.putIntent(taskId, intent, options),

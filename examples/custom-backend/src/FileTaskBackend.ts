@@ -173,7 +173,7 @@ export const make = Effect.fnUntraced(function*(file: string) {
         })
       }))
 
-  const release: Service["release"] = (claim, reason = "handover") =>
+  const release: Service["release"] = (claim, { reason = "handover" } = {}) =>
     commit("release", (now) =>
       Effect.sync(() => {
         const state = db.fenced(claim)?.state

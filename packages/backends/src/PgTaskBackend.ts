@@ -55,8 +55,11 @@ const withHints = (backend: Service, hint: PgWakes.PgWakes["hint"]): Service => 
         hint("log", claim.taskId)
         if (claim.userId !== undefined) hint("user", claim.userId)
       })),
-  release: (claim, reason) =>
-    Effect.tap(backend.release(claim, reason), () => Effect.sync(() => hint("head", claim.taskId))),
+  release: (claim, options) =>
+    Effect.tap(backend.release(claim, options), () =>
+      Effect.sync(() => {
+        if (options?.isPlaced !== true) hint("head", claim.taskId)
+      })),
   heartbeat: (runnerId, ttl, about) =>
     Effect.tap(backend.heartbeat(runnerId, ttl, about), ({ owned: [left] }) =>
       Effect.sync(() => {

@@ -58,8 +58,11 @@ const makeOwnership = (
         won === null
           ? Effect.succeedNone
           : tryCodec(() => Option.some(toClaim(toClaimRow(won[1]), runnerId, won[0])))), toTaskBackendError("claim")),
-  release: ({ taskId, token }, reason = "handover") =>
-    withRetries(() => Effect.asVoid(run(scripts.release, [taskId, token, reason])), toTaskBackendError("release")),
+  release: ({ taskId, token }, { isPlaced = false, reason = "handover" } = {}) =>
+    withRetries(
+      () => Effect.asVoid(run(scripts.release, [taskId, token, reason, isPlaced ? 1 : 0])),
+      toTaskBackendError("release")
+    ),
   owners: (ids) =>
     withRetries(() =>
       Effect.map(run(scripts.owners, ids), (runners) =>

@@ -154,7 +154,7 @@ export const make: Effect.Effect<Service> = Effect.sync(() => {
       return Effect.succeed(tasks.end(row, last, now))
     })
 
-  const release: Service["release"] = (claim, reason = "handover") =>
+  const release: Service["release"] = (claim, { reason = "handover" } = {}) =>
     step((now) => {
       const row = tasks.fenced(claim)
       if (row === undefined) return Effect.void

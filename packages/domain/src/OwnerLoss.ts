@@ -14,6 +14,19 @@
 export type Reason = "crash" | "handover" | "storeFailure"
 
 /**
+ * How a task is given back.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface ReleaseOptions {
+  /** `handover` if absent. */
+  readonly reason?: Exclude<Reason, "crash"> | undefined
+  /** The engine has chosen the process that continues the task: then other processes get no hint. */
+  readonly isPlaced?: boolean | undefined
+}
+
+/**
  * How and when a task lost its last owner.
  *
  * @since 0.1.0

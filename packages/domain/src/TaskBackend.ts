@@ -8,7 +8,7 @@ import type { EndedTask } from "./EndedTask.ts"
 import type { AgentId, ClaimId, ConversationId, RunnerId, TaskId, UserId } from "./Ids.ts"
 import type { Intent } from "./Intent.ts"
 import type { UserMessage } from "./Message.ts"
-import type { OwnerLoss, Reason } from "./OwnerLoss.ts"
+import type { OwnerLoss, ReleaseOptions } from "./OwnerLoss.ts"
 import type { RunnerAbout } from "./Runner.ts"
 import type { OnBusy, RemovedTasks, Task, TaskCounts } from "./Task.ts"
 import type {
@@ -284,11 +284,8 @@ export class TaskBackend extends Context.Service<
       events: Array.NonEmptyReadonlyArray<StoredEvent>
     ) => Effect.Effect<Option.Option<Head>, LeaseLost | TaskBackendError>
 
-    /**
-     * Removes the owner of a task that has not ended, by default as a `handover`. Counts no failure. Does nothing when the claim
-     * is no longer valid.
-     */
-    readonly release: (claim: Fence, reason?: Exclude<Reason, "crash">) => Effect.Effect<void, TaskBackendError>
+    /** Removes the owner of a task that has not ended. Counts no failure. Does nothing when the claim is no longer valid. */
+    readonly release: (claim: Fence, options?: ReleaseOptions) => Effect.Effect<void, TaskBackendError>
 
     /**
      * Reads the log after a seq: at most `limit` events that take, as the store keeps them, at most `maxBytes`; but always one.

@@ -5,6 +5,7 @@
  * @since 0.1.0
  */
 import { Agents } from "@perennial/domain/Agent"
+import type { TaskId } from "@perennial/domain/Ids"
 import { type Head, TaskBackend } from "@perennial/domain/TaskBackend"
 import type { Wake } from "@perennial/domain/Wake"
 import { Duration, Effect, Latch, Random, Schedule, Stream } from "effect"
@@ -36,23 +37,23 @@ export interface Options {
 }
 
 /**
- * Follows the hints of other processes about logs, intents and records, until the scope closes. `onHead` runs after a hint that
- * heads may have no owner.
+ * Follows the hints of other processes about logs, intents and records, until the scope closes. `onHead` runs after a hint that a
+ * head has no owner, with its id; without an id after a hint that any heads may have none.
  *
  * **When to use** In an engine that finds heads without an owner in its own way. `make` does this, too.
  *
  * @since 0.1.0
  * @category constructors
  */
-export const followHints = Effect.fnUntraced(function*(onHead: Effect.Effect<unknown>) {
+export const followHints = Effect.fnUntraced(function*(onHead: (id?: TaskId) => Effect.Effect<unknown>) {
   const backend = yield* TaskBackend
   const executor = yield* TaskExecutor
   const readers = yield* TaskReaders
 
   const follow = ({ kind, taskId, userId }: Wake): Effect.Effect<unknown, { readonly _tag: string }> => {
     if (kind === "user") return userId === undefined ? Effect.void : readers.tasksChanged(userId)
-    if (kind === "head") return onHead
-    if (kind === "all" || taskId === undefined) return Effect.andThen(readers.recheckAll, onHead)
+    if (kind === "head") return onHead(taskId)
+    if (kind === "all" || taskId === undefined) return Effect.andThen(readers.recheckAll, onHead())
     return kind === "log" ? readers.logGrew(taskId) : executor.readIntents(taskId)
   }
   yield* backend.wakes.pipe(
@@ -108,5 +109,5 @@ export const make = Effect.fnUntraced(function*(options: Options) {
     Effect.forkScoped
   )
 
-  yield* followHints(hinted.open)
+  yield* followHints(() => hinted.open)
 })

@@ -26,7 +26,7 @@ import { Agents } from "@perennial/domain/Agent"
 import type { ConversationStore } from "@perennial/domain/ConversationStore"
 import { type Head, TaskBackend } from "@perennial/domain/TaskBackend"
 import { CapacityExceeded } from "@perennial/domain/TaskError"
-import { Context, Duration, Effect, Exit, Fiber, Latch, Layer, Option, Scope } from "effect"
+import { Context, Duration, Effect, Exit, Fiber, Layer, Option, Scope } from "effect"
 import { ClusterMetrics, Sharding, type ShardingConfig } from "effect/cluster"
 import { SqlClient } from "effect/sql"
 import {
@@ -39,6 +39,7 @@ import {
 import * as Executions from "./internal/cluster/executions.ts"
 import * as Outbox from "./internal/cluster/outbox.ts"
 import * as Pruning from "./internal/cluster/pruning.ts"
+import { ReleasedHeads } from "./internal/cluster/releasedHeads.ts"
 import * as SafetyNet from "./internal/cluster/safetyNet.ts"
 import * as Sweep from "./internal/cluster/sweep.ts"
 import { WaitingTasks } from "./internal/cluster/waitingTasks.ts"
@@ -129,8 +130,7 @@ const make = Effect.fnUntraced(function*<Provided, E, R>(options: Options<Provid
   const groupOf = options.shardGroupOf ?? (() => defaultGroup)
   const patience = Duration.fromInputUnsafe(options.stepPatience ?? "2 seconds")
   const waiting = new WaitingTasks(limits.waiting)
-  /** Opens after a hint that heads have no owner. */
-  const hinted = Latch.makeUnsafe(false)
+  const released = new ReleasedHeads()
   let draining = false
 
   const scope = yield* Scope.fork(yield* Effect.scope)
@@ -172,7 +172,7 @@ const make = Effect.fnUntraced(function*<Provided, E, R>(options: Options<Provid
       (group) => sharding.registerSingleton(`perennial/sweep/${group}`, sweepOf(group), { shardGroup: group }),
       { discard: true }
     )
-    yield* Effect.forkScoped(SafetyNet.make(executions, hinted))
+    yield* Effect.forkScoped(SafetyNet.make(executions, released))
     const sql = yield* Effect.serviceOption(SqlClient.SqlClient)
     if (Option.isSome(sql)) {
       yield* sharding.registerSingleton(
@@ -191,7 +191,7 @@ const make = Effect.fnUntraced(function*<Provided, E, R>(options: Options<Provid
     }))
   }
 
-  yield* Supervision.followHints(hinted.open)
+  yield* Supervision.followHints((id) => Effect.sync(() => released.add(id)))
   yield* waiting.review(backend).pipe(
     Effect.catchCause((cause) => Effect.logWarning("Waiting tasks were not looked up; it is tried again.", cause)),
     Effect.delay(limits.heartbeat),

@@ -26,6 +26,9 @@ export interface TaskPlace {
 
   /** Called when a tool call got its result. Gives the place back if all other open calls wait. */
   readonly callEnded: Effect.Effect<void>
+
+  /** Whether the engine moves the task to a process that it has chosen: then a hand-over gives other processes no hint. */
+  readonly isMoving: boolean
 }
 
 /**
@@ -37,7 +40,8 @@ export interface TaskPlace {
 export const unbounded: TaskPlace = {
   whileWaiting: (wait) => wait,
   openCalls: () => {},
-  callEnded: Effect.void
+  callEnded: Effect.void,
+  isMoving: false
 }
 
 /**

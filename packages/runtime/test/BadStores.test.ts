@@ -230,8 +230,8 @@ it.effect("P8: a task that a store does not release for a while is whole, and go
       ...real.backend,
       append: (batch) =>
         refusals === 0 && JSON.stringify(batch).includes("two") ? Effect.fail(failed) : real.backend.append(batch),
-      release: (claim, reason) =>
-        Effect.suspend(() => refusals++ < 6 ? Effect.fail(failed) : real.backend.release(claim, reason))
+      release: (claim, options) =>
+        Effect.suspend(() => refusals++ < 6 ? Effect.fail(failed) : real.backend.release(claim, options))
     }
     const { agent } = yield* makeAgent
     const { manager } = yield* startProcess({ ...real, backend }, [agent])

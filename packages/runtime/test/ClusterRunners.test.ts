@@ -1,57 +1,20 @@
 import { assert, describe, it } from "@effect/vitest"
-import { make } from "@perennial/domain/Agent"
 import type { AgentId } from "@perennial/domain/Ids"
 import * as MemoryStore from "@perennial/domain/MemoryStore"
 import { TaskBackend } from "@perennial/domain/TaskBackend"
-import { zero } from "@perennial/domain/Usage"
 import * as TaskEngineCluster from "@perennial/runtime/TaskEngineCluster"
 import { defaults } from "@perennial/runtime/TaskLimits"
 import * as Testing from "@perennial/runtime/Testing"
 import { Context, Effect, Layer, type Scope } from "effect"
 import { MessageStorage, RunnerStorage, Sharding, TestRunner } from "effect/cluster"
-import { message, waiting } from "./support/agents.ts"
-import { clusterOf, network, startRunner } from "./support/clusterRunners.ts"
+import { waiting, walking } from "./support/agents.ts"
+import { clusterOf, engineOf, network, startRunner, untilAllEnded } from "./support/clusterRunners.ts"
 import { joinInTime } from "./support/invariants.ts"
 
 const test = <E>(
   name: string,
   body: Effect.Effect<void, E, Scope.Scope | Layer.Success<typeof MemoryStore.layer>>
 ) => it.effect(name, () => Effect.provide(Effect.scoped(body), MemoryStore.layer))
-
-const engineOf = (
-  shared: Effect.Success<typeof network>,
-  port: number | undefined,
-  options: Partial<TaskEngineCluster.Options<never, never, never>> = {}
-) => TaskEngineCluster.layer({ cluster: clusterOf(shared, port), ...options })
-
-/** Lets time pass until all tasks of the store have ended. */
-const untilAllEnded = Effect.gen(function*() {
-  const backend = yield* TaskBackend
-  for (let second = 0; second < 120; second++) {
-    const tasks = yield* backend.list({ userId: "local" as never, limit: 100 })
-    if (tasks.every(({ status }) => status !== "queued" && status !== "running")) return tasks
-    yield* Testing.adjust("1 second")
-  }
-  return assert.fail("tasks have not ended")
-})
-
-/** An agent with a step every second, which continues after its journal. */
-const walking = (steps: number, agentId = "walking") => {
-  const made: Array<string> = []
-  return {
-    made,
-    agent: make(agentId, ({ journal, task }, emit) =>
-      Effect.gen(function*() {
-        const done = journal.filter(({ event }) => event.type === "message").length
-        for (let step = done; step < steps; step++) {
-          yield* Effect.sleep("1 second")
-          made.push(`${task.taskId} ${step}`)
-          yield* emit([message(`step ${step}`)])
-        }
-        return { usage: zero }
-      }))
-  }
-}
 
 const unprocessed = (shared: Effect.Success<typeof network>) =>
   Context.get(shared.messages, MessageStorage.MemoryDriver).unprocessed.size

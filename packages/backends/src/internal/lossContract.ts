@@ -26,10 +26,10 @@ export const define = (test: Test): void => {
       assert.strictEqual(third.lost?.reason, "handover")
       assert.isAtLeast(third.lost?.at ?? 0, second.now)
 
-      yield* backend.release(third, "storeFailure")
+      yield* backend.release(third, { reason: "storeFailure" })
       // A repetition changes nothing, and neither does the owner before.
-      yield* backend.release(third, "handover")
-      yield* backend.release(second, "handover")
+      yield* backend.release(third, { reason: "handover" })
+      yield* backend.release(second, { reason: "handover" })
       const fourth = yield* claim("t1", runnerB, 3)
       assert.strictEqual(fourth.lost?.reason, "storeFailure")
 

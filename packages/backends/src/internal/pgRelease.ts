@@ -35,6 +35,6 @@ const run = ({ rowsOf, sql, time }: Dialect): BatchedStatement.Run<Releasing, vo
 
 export const make = Effect.fnUntraced(function*(dialect: Dialect): Effect.fn.Return<Release, never, Scope.Scope> {
   const release = yield* BatchedStatement.make(dialect.sql, { run: run(dialect) })
-  return (claim, reason = "handover") =>
+  return (claim, { reason = "handover" } = {}) =>
     dialect.withRetries(() => release({ claim, reason }), toTaskBackendError("release"))
 })

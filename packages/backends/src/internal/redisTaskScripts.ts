@@ -170,14 +170,14 @@ local head = close(task, status, time)
 tell()
 return { head }`)
 
-/** Task, token, reason. */
+/** Task, token, reason, and 1 if other processes get no hint. */
 export const release = taskScript<null>(String.raw`
 local task = fenced(ARGV[3], ARGV[4])
 if not task then return false end
 disown(task)
 call("HSET", key("task", task.id), "lost_reason", ARGV[5], "lost_at", now())
 offer(task, 0)
-wake("head", task.id)
+if ARGV[6] ~= "1" then wake("head", task.id) end
 tell()
 return false`)
 

@@ -79,7 +79,7 @@ export const makeLease = (
 
   return {
     // A repetition whose first try was applied changes nothing.
-    release: ({ taskId, token }, reason = "handover") =>
+    release: ({ taskId, token }, { reason = "handover" } = {}) =>
       withRetries(
         () =>
           Effect.flatMap(time, (now) =>

@@ -48,3 +48,21 @@ export const waiting = (events: Arr.NonEmptyReadonlyArray<AgentEvent> = [text("t
       }))
   }
 }
+
+/** An agent with a step every second, which continues after its journal. */
+export const walking = (steps: number, agentId = "walking") => {
+  const made: Array<string> = []
+  return {
+    made,
+    agent: make(agentId, ({ journal, task }, emit) =>
+      Effect.gen(function*() {
+        const done = journal.filter(({ event }) => event.type === "message").length
+        for (let step = done; step < steps; step++) {
+          yield* Effect.sleep("1 second")
+          made.push(`${task.taskId} ${step}`)
+          yield* emit([message(`step ${step}`)])
+        }
+        return { usage: zero }
+      }))
+  }
+}

@@ -2,9 +2,10 @@
  * Runners of a cluster in one process of a test, with time that the test controls: they share stored messages, locks of shards
  * and a store of tasks. Runners do not call each other: each finds its messages by looking.
  */
+import { assert } from "@effect/vitest"
 import { type Agent, Agents } from "@perennial/domain/Agent"
 import type { ConversationStore } from "@perennial/domain/ConversationStore"
-import type { TaskBackend } from "@perennial/domain/TaskBackend"
+import { TaskBackend } from "@perennial/domain/TaskBackend"
 import { TaskManager } from "@perennial/domain/TaskManager"
 import { Lease } from "@perennial/runtime/Lease"
 import { TaskEngine } from "@perennial/runtime/TaskEngine"
@@ -14,6 +15,7 @@ import { TaskExecutor } from "@perennial/runtime/TaskExecutor"
 import * as TaskLimits from "@perennial/runtime/TaskLimits"
 import { TaskReaders } from "@perennial/runtime/TaskReaders"
 import * as TaskRuntime from "@perennial/runtime/TaskRuntime"
+import * as Testing from "@perennial/runtime/Testing"
 import { type Array as Arr, Context, Effect, Exit, Layer, Option, Scope } from "effect"
 import {
   MessageStorage,
@@ -111,4 +113,22 @@ export const startRunner = Effect.fnUntraced(function*(
     runnerId: Context.get(context, Lease).runnerId,
     terminate: Scope.close(scope, Exit.void)
   }
+})
+
+/** The engine of a runner; without a port it has no address. */
+export const engineOf = (
+  shared: Network,
+  port: number | undefined,
+  options: Partial<TaskEngineCluster.Options<never, never, never>> = {}
+) => TaskEngineCluster.layer({ cluster: clusterOf(shared, port), ...options })
+
+/** Lets time pass until all tasks of the store have ended. */
+export const untilAllEnded = Effect.gen(function*() {
+  const backend = yield* TaskBackend
+  for (let second = 0; second < 120; second++) {
+    const tasks = yield* backend.list({ userId: "local" as never, limit: 100 })
+    if (tasks.every(({ status }) => status !== "queued" && status !== "running")) return tasks
+    yield* Testing.adjust("1 second")
+  }
+  return assert.fail("tasks have not ended")
 })

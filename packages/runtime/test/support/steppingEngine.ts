@@ -36,7 +36,8 @@ export const layer = Layer.effect(
     const place: TaskPlace = {
       whileWaiting: (wait) => Effect.andThen(startWorker, wait),
       openCalls: () => {},
-      callEnded: Effect.void
+      callEnded: Effect.void,
+      isMoving: false
     }
 
     /** Waits for the end of a step: a durable `message` or `tool_result`. */

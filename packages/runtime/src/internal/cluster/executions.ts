@@ -89,7 +89,7 @@ export const make = Effect.fnUntraced(function*(options: {
     }).pipe(Effect.ignore)
 
   /** Lets the present step end, within the patience, then hands the task over. */
-  const handOver = (fiber: Fiber.Fiber<void>, head: Head) =>
+  const handOver = (fiber: Fiber.Fiber<void>, head: Head, place: Place) =>
     Effect.suspend(() => {
       const patience = options.stepPatience()
       if (Duration.isZero(patience)) return Fiber.interrupt(fiber)
@@ -98,7 +98,10 @@ export const make = Effect.fnUntraced(function*(options: {
         Effect.timeoutOption(patience),
         Effect.forkIn(scope),
         Effect.flatMap(Fiber.await),
-        Effect.andThen(Fiber.interrupt(fiber)),
+        Effect.andThen(Effect.suspend(() => {
+          if (!Duration.isZero(options.stepPatience())) place.move()
+          return Fiber.interrupt(fiber)
+        })),
         Effect.andThen(Effect.forkIn(takeBack(head), scope))
       )
     })
@@ -113,7 +116,7 @@ export const make = Effect.fnUntraced(function*(options: {
         Effect.updateContext<never, never>(() => context),
         Effect.forkIn(scope, { startImmediately: true })
       )
-      yield* Effect.interruptible(Fiber.await(fiber)).pipe(Effect.onInterrupt(() => handOver(fiber, head)))
+      yield* Effect.interruptible(Fiber.await(fiber)).pipe(Effect.onInterrupt(() => handOver(fiber, head, place)))
     }).pipe(
       Effect.ensuring(Effect.sync(() => running.delete(head.taskId))),
       Effect.ensuring(place.end),

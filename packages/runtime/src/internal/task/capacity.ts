@@ -81,9 +81,19 @@ export class Place implements TaskPlace {
   #waits = 0
   #log: { readonly openCalls: number } | undefined
   #returning: Semaphore.Semaphore | undefined
+  #isMoving = false
 
   constructor(capacity: Capacity) {
     this.#capacity = capacity
+  }
+
+  get isMoving(): boolean {
+    return this.#isMoving
+  }
+
+  /** From now on a hand-over of the task is a move. */
+  move(): void {
+    this.#isMoving = true
   }
 
   openCalls(log: { readonly openCalls: number }): void {

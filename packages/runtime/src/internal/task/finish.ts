@@ -73,9 +73,9 @@ const logEnd = (event: TaskEvent | undefined): Effect.Effect<void> =>
 const noHead = Option.none<Head>()
 
 /** Gives the claim back, so that another process continues the task. */
-export const release = ({ backend, onReleased }: ExecutionHost, { claim, log }: OwnedTask) => {
+export const release = ({ backend, onReleased }: ExecutionHost, { claim, log, place }: OwnedTask) => {
   log.close()
-  return backend.release(claim).pipe(
+  return backend.release(claim, { isPlaced: place.isMoving }).pipe(
     Effect.tap(() => Effect.sync(onReleased)),
     Effect.andThen(Effect.logDebug("The task is given back: another process may take it.")),
     Effect.as(noHead)

@@ -60,7 +60,7 @@ export class Strays {
       if (suspect !== undefined) this.#suspect(taskId, { ...suspect, times: suspect.times + 1 })
       const most = suspect?.head === undefined ? maxReleases : this.#most
       if (suspect !== undefined && suspect.times >= most) return this.#end(fence, suspect.head)
-      return Effect.onError(this.#backend.release(fence, "storeFailure"), () =>
+      return Effect.onError(this.#backend.release(fence, { reason: "storeFailure" }), () =>
         Effect.sync(() => {
           if (suspect === undefined) this.#suspect(taskId, { head: undefined, times: 0 })
         }))

@@ -174,9 +174,9 @@ export const observedBackend = (
             ? Effect.contextWith((context: Context.Context<never>) => Effect.sync(() => lost(context, fence.taskId)))
             : Effect.void
       ),
-    release: (fence, reason) =>
+    release: (fence, options) =>
       observed(
-        call("release", backend.release(fence, reason)),
+        call("release", backend.release(fence, options)),
         (_, { context }) => tasks.remove(context, fence.taskId)
       ),
     events: (id, options) => call("events", backend.events(id, options)),
