@@ -26,7 +26,7 @@
  */
 import { NodeClusterHttp } from "@effect/platform-node"
 import { PgClient } from "@effect/sql-pg"
-import { type Config, ConfigProvider, Effect, Layer, Option, Redacted } from "effect"
+import { type Config, ConfigProvider, Effect, Layer, Option, Redacted, References } from "effect"
 import { RunnerAddress, type Sharding, type ShardingConfig } from "effect/cluster"
 import type { HttpServerError } from "effect/http"
 import type { SqlClient, SqlError } from "effect/sql"
@@ -88,6 +88,15 @@ const noVariables = ConfigProvider.layer(ConfigProvider.fromUnknown({}))
 /** Without variables no variable can be wrong. */
 const unreadable = (error: Config.ConfigError) => Layer.effectContext(Effect.die(error))
 
+/**
+ * effect/cluster logs each connection between runners when it ends, at an orderly end with the stack traces of what it interrupts.
+ * Its warnings and errors are for operators. Who asks for details gets them.
+ */
+const quiet = Layer.effect(
+  References.MinimumLogLevel,
+  Effect.map(References.MinimumLogLevel, (level) => level === "Info" ? "Warn" : level)
+)
+
 const toAddress = ({ host, port }: Address) => Option.some(RunnerAddress.make(host, port))
 
 /**
@@ -111,7 +120,11 @@ export const layer = (
       runnerAddress: toAddress(address),
       ...(listen && { runnerListenAddress: toAddress(listen) })
     }
-  }).pipe(Layer.provide(noVariables), Layer.catchTag("ConfigError", unreadable), Layer.provideMerge(client(options)))
+  }).pipe(
+    Layer.provide([noVariables, quiet]),
+    Layer.catchTag("ConfigError", unreadable),
+    Layer.provideMerge(client(options))
+  )
 
 /**
  * A client of the cluster: it sends messages to runners, and is none.

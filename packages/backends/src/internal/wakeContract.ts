@@ -71,9 +71,12 @@ export const tells = Effect.fnUntraced(function*<E>(processes: Processes<E>) {
   yield* by(a, end(owner))
   yield* hear(bHears, "log", "t1")
 
+  const placed = yield* by(a, begin("t6", { conversationId: conversationId("c6") }))
+  yield* a.release(placed, { isPlaced: true })
   const released = yield* by(a, begin("t3"))
   yield* a.release(released)
-  yield* hear(bHears, "head", "t3")
+  const before = yield* hear(bHears, "head", "t3")
+  assert.deepStrictEqual(before.filter(({ kind }) => kind === "head"), [], "a task that its engine moves has no hint")
   yield* b.create(newTask("t4"), { ...reject, onBusy: "enqueue" })
   yield* b.create(newTask("t5"), interrupt)
   yield* hear(aHears, "log", "t4")
