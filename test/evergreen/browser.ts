@@ -70,20 +70,20 @@ export const picture = (page: Page, name: string): Effect.Effect<void> =>
     await page.screenshot({ path: `${screens}/${name}.png` })
   })
 
-/** What axe-core finds against the rules of accessibility. */
-export const violations = (page: Page): Effect.Effect<ReadonlyArray<string>> =>
+/** What axe-core finds against the rules of accessibility: its own options may choose them. */
+export const violations = (page: Page, options: object = {}): Effect.Effect<ReadonlyArray<string>> =>
   Effect.promise(async () => {
     // The debugger injects axe-core, because the policy of the page would refuse a script element.
     await page.evaluate(axe.source)
-    return page.evaluate(async () => {
+    return page.evaluate(async (options) => {
       const { axe } = globalThis as unknown as {
         axe: {
           run: (options: object) => Promise<{ violations: Array<{ id: string; nodes: Array<{ html: string }> }> }>
         }
       }
-      const { violations } = await axe.run({ resultTypes: ["violations"] })
+      const { violations } = await axe.run({ resultTypes: ["violations"], ...options })
       return violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html.slice(0, 160)).join(" | ")}`)
-    })
+    }, options)
   })
 
 /** The texts of the answer on the page, from top to bottom. */

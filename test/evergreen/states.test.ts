@@ -3,11 +3,16 @@ import { assert, describe, it } from "@effect/vitest"
 import { FakeAnthropic } from "@perennial/runtime/FakeAnthropic"
 import { Effect } from "effect"
 import * as Browser from "./browser.ts"
-import { visitStates } from "./states.ts"
+import { visitSignIn, visitStates } from "./states.ts"
 
 describe.skipIf(!Browser.isInstalled)("the states of evergreen's web app", () => {
-  it.live("keep the rules of accessibility in light and dark", () =>
+  it.live("keep the rules of accessibility in light, in dark and on a phone", () =>
     Effect.gen(function*() {
       assert.deepStrictEqual(yield* visitStates, [])
     }).pipe(Effect.scoped, Effect.provide([NodeServices.layer, FakeAnthropic.layer])))
+
+  it.live("keep them before a person has signed in", () =>
+    Effect.gen(function*() {
+      assert.deepStrictEqual(yield* visitSignIn, [])
+    }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)))
 })

@@ -1,6 +1,6 @@
 /** A conversation: its title and state, its rows, and where one writes. */
 import { Suspense, useCallback, useEffect, useMemo, useState } from "react"
-import { useLocation } from "wouter"
+import { Link, useLocation } from "wouter"
 import { attempt } from "../attempt.ts"
 import { Header } from "../Header.tsx"
 import { onKeys } from "../keys.ts"
@@ -38,9 +38,9 @@ function Failed({ id, missing }: { readonly id: string; readonly missing: boolea
       <div className="empty">
         <h2>{missing ? "There is no such conversation." : "The conversation cannot be read now."}</h2>
         <p>
-          {missing ? "It was deleted, or it is somebody else's." : "The server does not answer."} {missing ?
-            null :
-            <button type="button" className="quiet" onClick={() => conversation.reload(id)}>Try again</button>}
+          {missing ? "It was deleted, or it is somebody else's." : "The server does not answer."} {missing
+            ? <Link href="/">New conversation</Link>
+            : <button type="button" className="quiet" onClick={() => conversation.reload(id)}>Try again</button>}
         </p>
       </div>
     </div>
@@ -124,15 +124,17 @@ export function Chat({ id, isNew }: { readonly id: string; readonly isNew: boole
           />
         )
         : null}
-      <div className="dock">
-        <Composer
-          id={id}
-          active={active}
-          draft={draft}
-          setDraft={setDraft}
-          onSent={() => isNew && conversation.isOpen(id) && navigate(`/c/${id}`, { replace: true })}
-        />
-      </div>
+      {open?.state === "missing" ? null : (
+        <div className="dock">
+          <Composer
+            id={id}
+            active={active}
+            draft={draft}
+            setDraft={setDraft}
+            onSent={() => isNew && conversation.isOpen(id) && navigate(`/c/${id}`, { replace: true })}
+          />
+        </div>
+      )}
     </main>
   )
 }

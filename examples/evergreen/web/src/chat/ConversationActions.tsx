@@ -1,5 +1,5 @@
 /** Renames or deletes a conversation. */
-import { Pencil, Trash2 } from "lucide-react"
+import { Ellipsis, Trash2 } from "lucide-react"
 import { useEffect, useRef, useState } from "react"
 import { useLocation } from "wouter"
 import * as api from "../api.ts"
@@ -41,7 +41,7 @@ export default function ConversationActions({ id, title }: { readonly id: string
         title="Rename or delete"
         onClick={() => dialog.current?.showModal()}
       >
-        <Pencil aria-hidden />
+        <Ellipsis aria-hidden />
       </button>
       <dialog
         ref={dialog}

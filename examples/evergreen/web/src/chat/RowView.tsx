@@ -124,7 +124,7 @@ function End({ last, onAgain, row }: RowProps & { readonly row: Row & { kind: "e
         : null}
       <span className="grow" />
       <Link href={`/t/${encodeURIComponent(row.taskId)}`} className="usage">
-        {row.usage === "" ? "Details" : row.usage}
+        {row.usage === "" ? "Details" : `Tokens: ${row.usage}`}
       </Link>
     </footer>
   )

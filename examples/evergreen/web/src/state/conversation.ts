@@ -181,9 +181,10 @@ const load = async (id: string): Promise<void> => {
     if (!isOpen(id)) return
     const state = history.messages.length + items.length === 0 ? "missing" : "ready"
     const [last] = items
-    // How the last task failed or was stopped is in no message.
-    const hasFailed = last !== undefined && !lists.isActive(last) && last.status !== "completed"
-    setOpen(id, () => ({ ...history, replaced, state, live: hasFailed ? [over(last)] : [] }))
+    // How the last task failed or was stopped is in no message. A message that was removed before its turn is none at all.
+    const shown = items.find(({ startedAt, status }) => startedAt !== undefined || status !== "cancelled")
+    const hasFailed = shown !== undefined && !lists.isActive(shown) && shown.status !== "completed"
+    setOpen(id, () => ({ ...history, replaced, state, live: hasFailed ? [over(shown)] : [] }))
     if (state === "missing") return
     const oldest = items.findLastIndex(lists.isActive)
     const before = oldest === -1 ? last : items[oldest + 1]
