@@ -78,7 +78,7 @@ describe("the program perennial", () => {
          { perennial watch "$ID"; echo "code $?" >&2; } | head -c 2`,
         { env }
       )
-      assert.match(piped.output, /^(0 |Task .*\n|Model .*\n|code 0\n)+$/)
+      assert.match(piped.output, /^(0 |Task .*\n|Model .*\n|Title: .*\n|code 0\n)+$/)
       assert.include(piped.output, "code 0")
     }).pipe(Effect.scoped, Effect.provide(layer)))
 

@@ -1,5 +1,5 @@
 /**
- * Titles of conversations, made by a language model. A small model is sufficient.
+ * Titles of conversations: the beginning of the first message, or what a language model makes of it. A small model is sufficient.
  *
  * @since 0.1.0
  */
@@ -34,12 +34,32 @@ const longestMessage = 2_000
 /** A title has at most so many characters. */
 const longestTitle = 80
 
+const firstText = (history: ReadonlyArray<Message.Message>): string => {
+  const first = history.find((message) => message.role === "user")
+  return first === undefined ? "" : Message.text(first).trim()
+}
+
 /** The first line, without the quotation marks and prefixes that models add. */
 const clean = (answer: string): Option.Option<string> => {
   const line = answer.split("\n").map((line) => line.trim()).find((line) => line !== "") ?? ""
   const title = line.replace(/^(?:#+\s*|title:\s*|["'“„«*_]+)+/i, "").replace(/["'”“»*_.]+$/, "").trim()
   if (title.length <= longestTitle) return title === "" ? Option.none() : Option.some(title)
   return Option.some(`${ContentBounds.truncate(title, longestTitle - 1).trimEnd()}…`)
+}
+
+/** The beginning of a message is at most so long as a title. */
+const longestBeginning = 60
+
+/**
+ * The beginning of the user's first message, on one line, at most 60 characters. It asks no model, and costs nothing.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const fromFirstMessage: TitleMaker = (history) => {
+  const text = firstText(history).replace(/\s+/g, " ")
+  if (text.length <= longestBeginning) return text === "" ? Effect.succeedNone : Effect.succeedSome(text)
+  return Effect.succeedSome(`${ContentBounds.truncate(text, longestBeginning - 1).trimEnd()}…`)
 }
 
 /**
@@ -52,8 +72,7 @@ export const make = (
   options?: { readonly prompt?: string | undefined }
 ): Effect.Effect<TitleMaker, never, LanguageModel.LanguageModel> =>
   Effect.map(LanguageModel.LanguageModel, (model): TitleMaker => (history) => {
-    const first = history.find((message) => message.role === "user")
-    const text = first === undefined ? "" : Message.text(first).trim()
+    const text = firstText(history)
     if (text === "") return Effect.succeedNone
     const prompt = `${options?.prompt ?? defaultPrompt}\n\n${
       ContentBounds.wellFormed(ContentBounds.truncate(text, longestMessage))

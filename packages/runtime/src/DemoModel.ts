@@ -8,10 +8,8 @@
  * @since 0.1.0
  */
 import * as ContentBounds from "@perennial/domain/ContentBounds"
-import * as Message from "@perennial/domain/Message"
-import { Effect, type Layer } from "effect"
+import type { Layer } from "effect"
 import type { LanguageModel, Prompt } from "effect/ai"
-import type { TitleMaker } from "./ConversationTitle.ts"
 import * as ScriptedModel from "./ScriptedModel.ts"
 
 const pace = { drip: "50 millis" } as const
@@ -170,20 +168,3 @@ const turn = (request: ScriptedModel.ScriptedRequest): ScriptedModel.Turn => {
  * @category layers
  */
 export const layer: Layer.Layer<LanguageModel.LanguageModel> = ScriptedModel.layer({ otherwise: turn })
-
-/** A title has at most so many characters. */
-const longestTitle = 60
-
-/**
- * The title of a conversation with this model: the beginning of the user's first message.
- *
- * @since 0.1.0
- * @category constructors
- */
-export const titles: TitleMaker = (history) => {
-  const first = history.find((message) => message.role === "user")
-  const text = first === undefined ? "" : Message.text(first).replace(/\s+/g, " ").trim()
-  if (text === "") return Effect.succeedNone
-  const title = text.length <= longestTitle ? text : `${ContentBounds.truncate(text, longestTitle - 1).trimEnd()}…`
-  return Effect.succeedSome(title)
-}

@@ -8,7 +8,7 @@
  */
 import { Config, Data, Effect, type FileSystem, type Layer, Option, Redacted } from "effect"
 import type { LanguageModel } from "effect/ai"
-import type { TitleMaker } from "./ConversationTitle.ts"
+import * as ConversationTitle from "./ConversationTitle.ts"
 import * as DemoModel from "./DemoModel.ts"
 import { type Connection, layerOf, type ModelName, type Provider, scripted } from "./internal/modelSetting/layers.ts"
 
@@ -171,11 +171,12 @@ type Model = Layer.Layer<
 export interface AgentModels {
   readonly model: Model
   readonly fallbacks?: ReadonlyArray<Model>
-  readonly titles?: TitleMaker
+  readonly titles?: ConversationTitle.TitleMaker
 }
 
 /**
- * The models of a setting, for `LlmAgent`. If the package of a provider is not installed, the layer fails with
+ * The models of a setting, for `LlmAgent`. A conversation is called after its first message (`ConversationTitle.fromFirstMessage`),
+ * unless a script answers. If the package of a provider is not installed, the layer fails with
  * `InvalidModelSetting`.
  *
  * @since 0.1.0
@@ -184,10 +185,10 @@ export interface AgentModels {
 export const models = (setting: ModelSetting): AgentModels => {
   const { connections, fallbacks, model, script } = setting
   if (Option.isSome(script)) return { model: scripted(script.value) }
-  if (isDemo(setting)) return { model: DemoModel.layer, titles: DemoModel.titles }
+  if (isDemo(setting)) return { model: DemoModel.layer, titles: ConversationTitle.fromFirstMessage }
   const of = (model: ModelName) =>
     layerOf(model, connections[model.provider], (message) => new InvalidModelSetting({ message }))
-  return { model: of(model), fallbacks: fallbacks.map(of) }
+  return { model: of(model), fallbacks: fallbacks.map(of), titles: ConversationTitle.fromFirstMessage }
 }
 
 /**

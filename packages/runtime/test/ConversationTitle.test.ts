@@ -46,6 +46,15 @@ describe("titles of conversations", () => {
       assert.notInclude(yield* typesOf((yield* start).id), "title")
     }).pipe(Effect.provide(withTitles(() => Effect.succeedSome(" Weather "), ["ok"], ["ok"]))))
 
+  it.effect("the beginning of the first message is a title that asks no model: one line of at most 60 characters", () =>
+    Effect.gen(function*() {
+      const titleOf = (text: string) => ConversationTitle.fromFirstMessage([userText(text), userText("Another one")])
+      assert.deepStrictEqual(yield* titleOf("  Dear\n\n Ada "), Option.some("Dear Ada"))
+      assert.deepStrictEqual(yield* titleOf("a".repeat(60)), Option.some("a".repeat(60)))
+      assert.deepStrictEqual(yield* titleOf("a".repeat(61)), Option.some(`${"a".repeat(59)}…`))
+      assert.deepStrictEqual(yield* titleOf(" "), Option.none())
+    }))
+
   it.effect("the end of a task waits at most 5 s for a title; a later title is stored without an event", () =>
     Effect.gen(function*() {
       const task = yield* start
