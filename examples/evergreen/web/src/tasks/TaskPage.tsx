@@ -22,7 +22,9 @@ const useTask = (id: string): { readonly task: api.Task | undefined; readonly mi
     api.task(id).then(setRead, (error) => setMissing(error instanceof api.Problem && error.status === 404))
   }, [id])
   const newer = live !== undefined && read !== undefined && live.updatedAt > read.updatedAt
-  return { task: newer ? { ...read, ...live } : read, missing }
+  if (!newer) return { task: read, missing }
+  // The feed leaves out the metadata alone. What else it does not have is over, such as a wait for a person.
+  return { task: read.metadata === undefined ? live : { ...live, metadata: read.metadata }, missing }
 }
 
 /** The task's own messages. Before the task begins there are none. */
