@@ -22,6 +22,13 @@ const allowed = `
 /** Waits for the first one. */
 const heard = `new Promise((resolve) => globalThis.told.length > 0 ? resolve() : globalThis.heard = resolve)`
 
+/** The browser gives this tab no lock before the test says so. */
+const lateLock = `
+  const locks = navigator.locks // undefined on the empty page before the first one
+  const request = locks?.request.bind(locks)
+  if (locks) locks.request = (...lock) => new Promise((give) => globalThis.giveLock = give).then(() => request(...lock))
+`
+
 /** The page is in the background, as when another tab is in front of it. */
 const hide = `
   Object.defineProperty(document, "hidden", { value: true, configurable: true })
@@ -81,6 +88,24 @@ describe.skipIf(!Browser.isInstalled)("evergreen's web app", () => {
         await page.getByRole("button", { name: "Allow" }).waitFor()
       })
       yield* Effect.repeat(openStreams(address), { until: (open) => open === 1 })
+      assert.deepStrictEqual(me.complaints, [])
+    }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)))
+
+  it.live("a tab to which the browser gives a lock late has all news before and afterwards", () =>
+    Effect.gen(function*() {
+      const { address } = yield* asking
+      const me = yield* Browser.visitor(yield* Browser.launch)
+      yield* Browser.act(() => me.context.addInitScript(lateLock))
+      const page = yield* me.open(`${address}/inbox`)
+      const hasNews = Effect.fnUntraced(function*(count: number) {
+        yield* Rest.start(address, { message: "Announce it." })
+        yield* Browser.act(() => page.locator(".entry").nth(count - 1).waitFor())
+        yield* Browser.act(() => page.locator(".sidebar .badge", { hasText: String(count) }).waitFor())
+      })
+      yield* Browser.act(() => page.getByText("Nothing waits for you.").waitFor())
+      yield* hasNews(1)
+      yield* Browser.act(() => page.evaluate("globalThis.giveLock()"))
+      yield* hasNews(2)
       assert.deepStrictEqual(me.complaints, [])
     }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)))
 })
