@@ -19,6 +19,7 @@ import { clocks } from "./cases/clocks.ts"
 import { content } from "./cases/content.ts"
 import { freeze } from "./cases/freeze.ts"
 import { capacity, handOver } from "./cases/handOver.ts"
+import { joins } from "./cases/joins.ts"
 import { partition, runnersCut } from "./cases/links.ts"
 import { proxies } from "./cases/proxies.ts"
 import { refusals } from "./cases/refusals.ts"
@@ -71,10 +72,11 @@ const cases = {
   proxies,
   content,
   runnersCut,
-  partition
+  partition,
+  joins
 }
-/** Cases of connections between the processes of a cluster. */
-const ofCluster = new Set(["runnersCut", "partition"])
+/** Cases of a cluster alone. */
+const ofCluster = new Set(["runnersCut", "partition", "joins"])
 const names = ["soaks", ...Object.keys(cases), "storm"]
 
 const list = (flag: string, text: string, known: ReadonlyArray<string>) => {

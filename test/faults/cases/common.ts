@@ -3,6 +3,7 @@ import { Effect } from "effect"
 import * as Clients from "../clients.ts"
 import type { Plan } from "../plan.ts"
 import type { Run } from "../run.ts"
+import type { Slot } from "../world.ts"
 
 /** The smallest value that so many percent are not above. */
 export const percentile = (values: ReadonlyArray<number>, percent: number): number =>
@@ -17,3 +18,17 @@ export const next = Effect.fnUntraced(function*(run: Run, name: string, conversa
   const watching = yield* Clients.watch(run, id, name)
   yield* watching.ended
 })
+
+/** Starts a task in a conversation of each name, with a reader. */
+export const begin = (run: Run, names: ReadonlyArray<string>, planOf: (name: string) => Plan, at?: Slot) =>
+  Effect.forEach(names, (name) =>
+    Effect.gen(function*() {
+      const id = yield* Clients.start(run, planOf(name), { at })
+      return { id, watching: yield* Clients.watch(run, id, name) }
+    }), { concurrency: "unbounded" })
+
+export type Begun = Effect.Success<ReturnType<typeof begin>>
+
+/** Waits until their readers were told that there is nothing more. */
+export const ended = (...all: ReadonlyArray<Begun>) =>
+  Effect.forEach(all.flat(), ({ watching }) => watching.ended, { concurrency: "unbounded", discard: true })

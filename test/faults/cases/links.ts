@@ -3,13 +3,13 @@
  * is enough. One of them does not reach the store either: the others take its tasks over, and it changes nothing any more.
  */
 import { Effect, Option } from "effect"
-import * as Clients from "../clients.ts"
 import * as Ledger from "../ledger.ts"
 import { conversationsAt } from "../placement.ts"
 import type { Plan } from "../plan.ts"
 import * as Requests from "../requests.ts"
 import { atLeast, type Run, violated } from "../run.ts"
 import type { Slot } from "../world.ts"
+import { begin, type Begun, ended } from "./common.ts"
 
 const tasksOfEach = 6
 
@@ -27,18 +27,6 @@ const plan = (name: string): Plan => ({
 })
 
 const brief = (name: string): Plan => ({ name, words: 2, drip: 50, steps: [[{ tool: "pay", millis: 100 }]] })
-
-const begin = (run: Run, names: ReadonlyArray<string>, planOf: (name: string) => Plan, at?: Slot) =>
-  Effect.forEach(names, (name) =>
-    Effect.gen(function*() {
-      const id = yield* Clients.start(run, planOf(name), { at })
-      return { id, watching: yield* Clients.watch(run, id, name) }
-    }), { concurrency: "unbounded" })
-
-type Begun = Effect.Success<ReturnType<typeof begin>>
-
-const ended = (...all: ReadonlyArray<Begun>) =>
-  Effect.forEach(all.flat(), ({ watching }) => watching.ended, { concurrency: "unbounded", discard: true })
 
 const namesOf = (name: string) => Array.from({ length: 3 * tasksOfEach }, (_, i) => `${name}-${i}`)
 
