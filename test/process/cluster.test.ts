@@ -12,7 +12,7 @@ import { makeDatabase, withPostgres } from "../../packages/backends/test/support
 import * as Ledger from "../faults/ledger.ts"
 import * as Page from "../faults/page.ts"
 import * as Plan from "../faults/plan.ts"
-import { runnerPort } from "../support/engine.ts"
+import { runnerPort, runnerPorts } from "../support/engine.ts"
 import * as Rest from "../support/rest.ts"
 import * as Server from "../support/server.ts"
 import * as Sse from "../support/sse.ts"
@@ -133,8 +133,8 @@ withPostgres("a cluster of three runners and a web node on one PostgreSQL", (ser
   it.live("examples/cluster: one command starts three runners and a web node, and a runner executes what the web node accepts", () =>
     Effect.gen(function*() {
       const { url } = yield* makeDatabase(server)
-      const port = yield* runnerPort
-      for (let i = 0; i < 6; i++) yield* runnerPort
+      // The web node, three runners that listen for requests, and three ports between runners.
+      const port = yield* runnerPorts(7)
       const handle = yield* ChildProcess.make(process.execPath, ["examples/cluster/src/main.ts"], {
         env: {
           ...Server.environment,

@@ -31,7 +31,8 @@ export const layer = (url: string) => {
   }))
 }
 
-let last = 20_000 + process.pid % 1_000 * 10
+/** Processes with neighbouring ids run at the same time: each begins 40 ports after the one before. */
+let last = 20_000 + process.pid % 250 * 40
 
 /** A free port below those that the system gives to connections, which a runner keeps through restarts. */
 export const runnerPort: Effect.Effect<number> = Effect.suspend(() => {
@@ -41,4 +42,15 @@ export const runnerPort: Effect.Effect<number> = Effect.suspend(() => {
     server.once("error", () => resume(Effect.succeed(false)))
     server.listen(port, host, () => server.close(() => resume(Effect.succeed(true))))
   }).pipe(Effect.flatMap((free) => free ? Effect.succeed(port) : runnerPort))
+})
+
+/** The first of some free ports that follow one another. */
+export const runnerPorts = Effect.fnUntraced(function*(count: number) {
+  let first = yield* runnerPort
+  for (let newest = first; newest - first + 1 < count;) {
+    const next = yield* runnerPort
+    if (next !== newest + 1) first = next
+    newest = next
+  }
+  return first
 })
