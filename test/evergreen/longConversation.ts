@@ -55,22 +55,31 @@ export const open = (page: Page) =>
     await page.locator("[data-kind='end']").last().waitFor()
   })
 
-/** Scrolls up by some lines each frame, until the first question is there. Returns the largest number of nodes on the way. */
-const up = `new Promise((resolve) => {
+/** What was seen in some frames: the largest number of nodes, and whether the first question is there now. */
+export interface Seen {
+  readonly nodes: number
+  readonly isFirst: boolean
+}
+
+/** Scrolls up by so many pixels each frame, for so many frames, or until the first question is there. */
+const up = (pixels: number, frames: number): string =>
+  `new Promise((resolve) => {
   const messages = document.querySelector(".messages")
-  let most = 0
+  let nodes = 0
+  let frame = 0
   const step = () => {
-    most = Math.max(most, document.getElementsByTagName("*").length)
+    nodes = Math.max(nodes, document.getElementsByTagName("*").length)
     const isFirst = messages.scrollTop === 0
       && document.querySelector(".item .user p")?.textContent === "Question 0?"
-    if (isFirst) return resolve(most)
-    messages.scrollTop -= 1_500
+    if (isFirst || frame++ === ${frames}) return resolve({ nodes, isFirst })
+    messages.scrollTop -= ${pixels}
     requestAnimationFrame(step)
   }
   step()
 })`
 
-export const scrollUp = (page: Page): Effect.Effect<number> => Browser.act(() => page.evaluate<number>(up))
+export const scrollUp = (page: Page, pixels: number, frames: number): Effect.Effect<Seen> =>
+  Browser.act(() => page.evaluate<Seen>(up(pixels, frames)))
 
 export interface Turn {
   readonly question: string
