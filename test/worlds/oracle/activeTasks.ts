@@ -25,7 +25,8 @@ export const checkActiveTasks = ({ commits, history, plan }: Observed, broken: B
   for (const commit of commits) {
     justify(commit.n)
     follow(commit, active)
-    if (commit.method === "create" && commit.value.task.parent === undefined && active.size > limit) {
+    const isStart = commit.method === "create" && commit.value.created && commit.value.task.parent === undefined
+    if (isStart && active.size > limit) {
       broken("P11", `${active.size} tasks are active after commit ${commit.n}; the limit is ${limit}`, ...active.keys())
     }
   }
