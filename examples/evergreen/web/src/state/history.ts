@@ -23,15 +23,17 @@ export const joined = (known: History, fresh: History): History => {
   const at = known.messages.findIndex(({ id }) => id === fresh.messages[0]?.id)
   if (at < 0) return fresh
   // A stored message never changes: the same object has its rows already.
-  const own = new Map(known.messages.slice(at).map((message) => [message.id, message]))
-  const messages = fresh.messages.map((message) => own.get(message.id) ?? message)
+  const messages = fresh.messages.map((message, i) => {
+    const same = known.messages[at + i]
+    return same?.id === message.id ? same : message
+  })
   return { messages: [...known.messages.slice(0, at), ...messages], older: known.older }
 }
 
 /** Without the messages before this one. They can be read again. */
-export const since = ({ messages, older }: History, id: string): History => {
-  const at = messages.findIndex((message) => message.id === id)
-  return at <= 0 ? { messages, older } : { messages: messages.slice(at), older: id }
+export const since = (known: History, id: string): History => {
+  const at = known.messages.findIndex((message) => message.id === id)
+  return at <= 0 ? known : { messages: known.messages.slice(at), older: id }
 }
 
 /** With the page before the first message. */

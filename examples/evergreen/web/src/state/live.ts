@@ -60,14 +60,12 @@ export const taskOf = ({ at, event, taskId }: PlacedEvent, conversationId: strin
   }
 }
 
-const isRemoved = ({ startedAt, status }: api.ListedTask): boolean => status === "cancelled" && startedAt === undefined
-
 /**
  * The feed may be faster than the events. Only a task that was removed before it began is over without its events: of the others
  * the events bring the answer, and then the end.
  */
-const statusBefore = (task: api.ListedTask): api.Status =>
-  isRemoved(task) ? "cancelled" : task.status === "queued" ? "queued" : "running"
+const statusBefore = ({ startedAt, status }: api.ListedTask): api.Status =>
+  status === "queued" || (status === "cancelled" && startedAt === undefined) ? status : "running"
 
 export const withTask = (live: Live, task: api.ListedTask): Live => ({
   ...live,
