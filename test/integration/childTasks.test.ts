@@ -7,6 +7,7 @@ import { ConversationStore } from "@perennial/domain/ConversationStore"
 import { isChildConversation, isChildTask, type TaskId, UserId } from "@perennial/domain/Ids"
 import { TaskBackend } from "@perennial/domain/TaskBackend"
 import type { TaskManager } from "@perennial/domain/TaskManager"
+import type * as TaskLimits from "@perennial/runtime/TaskLimits"
 import {
   Context,
   Deferred,
@@ -30,7 +31,9 @@ import * as HintedStore from "../support/hintedStore.ts"
 import { stores } from "../support/stores.ts"
 
 const userId = UserId.make("local")
-const quick = { leaseTtl: "450 millis", sweep: "50 millis" } as const
+const quick = { sweep: "50 millis" } as const
+/** For owners that die. Otherwise no lease may run out, however slow the machine is. */
+const mortal = { ...quick, leaseTtl: "450 millis" } as const
 
 /** The processes complain about their lost stores. */
 const quietly = <A, E>(effect: Effect.Effect<A, E, Scope.Scope>) =>
@@ -88,15 +91,18 @@ const build = <E>(layer: Layer.Layer<TaskBackend | ConversationStore, E>) =>
 const suite = <E>(name: string, open: Effect.Effect<Effect.Effect<Store, E, Scope.Scope>, E, Scope.Scope>) =>
   describe(`child tasks on ${name}`, () => {
     /** A parent on process A whose child has begun on process B. */
-    const apart = Effect.fnUntraced(function*(writer: Agent) {
+    const apart = Effect.fnUntraced(function*(writer: Agent, limits: {
+      readonly a?: TaskLimits.Options
+      readonly b?: TaskLimits.Options
+    } = {}) {
       const connect = yield* open
       const both = yield* connect
       const researcher = yield* makeResearcher
       const agents = [writer, researcher.agent] as const
-      const a = yield* startProcess(withoutChildren(yield* connect), agents, quick)
+      const a = yield* startProcess(withoutChildren(yield* connect), agents, limits.a ?? quick)
       const { id } = yield* a.manager.start({ message: "Write." })
       const begin = Effect.flatMap(connect, (store) => startProcess(store, agents, quick))
-      const b = yield* begin
+      const b = yield* startProcess(yield* connect, agents, limits.b ?? quick)
       const child = yield* Queue.take(researcher.begun)
       return { a, b, begin, both, child: child.taskId, id, researcher }
     })
@@ -165,7 +171,7 @@ const suite = <E>(name: string, open: Effect.Effect<Effect.Effect<Store, E, Scop
 
     it.live("P7: a cancel reaches the child also if the owner of the parent is dead", () =>
       Effect.gen(function*() {
-        const { a, b, both, child, id } = yield* apart(yield* makeWriter([[ask("oak")]]))
+        const { a, b, both, child, id } = yield* apart(yield* makeWriter([[ask("oak")]]), { a: mortal })
         a.line.cut()
         assert.strictEqual((yield* b.manager.cancel(id)).status, "cancelled")
         assert.strictEqual((yield* both.backend.get(child)).status, "cancelled")
@@ -193,7 +199,10 @@ const suite = <E>(name: string, open: Effect.Effect<Effect.Effect<Store, E, Scop
 
     it.live("P8, P10: the parent's owner dies, the call goes on with the same child", () =>
       Effect.gen(function*() {
-        const { a, b, both, child, id, researcher } = yield* apart(yield* makeWriter([[ask("oak")], ["written"]]))
+        const { a, b, both, child, id, researcher } = yield* apart(
+          yield* makeWriter([[ask("oak")], ["written"]]),
+          { a: mortal }
+        )
         a.line.cut()
         const ended = yield* Effect.forkChild(b.manager.await(id))
         yield* researcher.release.open
@@ -207,7 +216,8 @@ const suite = <E>(name: string, open: Effect.Effect<Effect.Effect<Store, E, Scop
     it.live("P8: the child's owner dies, another process continues the child, and the parent gets its result", () =>
       Effect.gen(function*() {
         const { a, b, begin, both, child, id, researcher } = yield* apart(
-          yield* makeWriter([[ask("oak")], ["written"]])
+          yield* makeWriter([[ask("oak")], ["written"]]),
+          { b: mortal }
         )
         b.line.cut()
         yield* begin
