@@ -1,5 +1,6 @@
 /** All shortcuts, in words. */
 import { shortcuts, whileWriting } from "./shortcuts.ts"
+import "./css/shortcuts.css"
 
 const places: ReadonlyArray<readonly [place: string, keys: Readonly<Record<string, string>>]> = [
   ...Object.entries(shortcuts),

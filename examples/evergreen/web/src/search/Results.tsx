@@ -7,6 +7,7 @@ import { MarkView, useMarks } from "../Mark.tsx"
 import { hrefOf, nameOf, plainText } from "../state/lists.ts"
 import { dayOf } from "../time.tsx"
 import type { Search } from "./useSearch.ts"
+import "../css/found.css"
 
 const words = /[\p{L}\p{M}\p{N}]+/gu
 
