@@ -52,8 +52,8 @@ export interface Observed {
 
 export const user = UserId.make("local")
 
-/** A world that has not ended after this time never will, in milliseconds. */
-const patience = 150_000
+/** A world that has not ended after this time never will, in milliseconds: tasks of a conversation wait for child tasks of a minute. */
+const patience = 600_000
 const maxSteps = 400_000
 /** How long the processes are observed at rest: more than one comparison of logs, which happens every 5 s. */
 const restMillis = 6_000
