@@ -184,7 +184,7 @@ export const visitStates = Effect.gen(function*() {
     await page.getByText("Stopped. What was said so far is kept.").waitFor()
     await page.locator("h1").click()
     await page.keyboard.press("?")
-    await page.getByRole("dialog", { name: "Shortcuts" }).waitFor()
+    await page.getByRole("dialog", { name: "Shortcuts" }).locator(".shortcuts").waitFor()
   })
   yield* shoot(page, "shortcuts")
   yield* Browser.act(async () => {
