@@ -1,9 +1,24 @@
 /**
- * P6: readers that stall get everything once they read again, slow nobody meanwhile, and servers stay small.
+ * P3: programs that read through faces show what the store has. P6: readers that stall get everything once they read again, slow
+ * nobody meanwhile, and servers stay small.
  */
+import * as Message from "@perennial/domain/Message"
 import type { Observed, Violation } from "./observed.ts"
 
 const mebibytes = (bytes: number) => Math.round(bytes / 2 ** 20)
+
+/** A program shows the text of all messages of its task, and has got nothing twice. */
+export const faces = ({ faceReadings, kept }: Observed): ReadonlyArray<Violation> =>
+  faceReadings.flatMap(({ problems, reader, shown, taskId }) => {
+    const log = kept.find(({ task }) => task.id === taskId)?.log ?? []
+    const due = log.map(({ event }) => event.type === "message" ? Message.text(event.message) : "").join("")
+    const wrong = shown === undefined
+      ? ["it was left without the end"]
+      : shown === due
+      ? []
+      : [`it shows ${JSON.stringify(shown)}; the log has ${JSON.stringify(due)}`]
+    return [...problems, ...wrong].map((what) => ({ promise: "P3", what: `${reader} of task ${taskId}: ${what}` }))
+  })
 
 /** The task of a reader that stalls ends while it stalls; afterwards the reader is told of each event, to the end. */
 export const stalls = ({ kept, readings }: Observed): ReadonlyArray<Violation> => {

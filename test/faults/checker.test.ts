@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { TaskId } from "@perennial/domain/Ids"
+import * as Message from "@perennial/domain/Message"
 import type { StoredEvent } from "@perennial/domain/TaskEvent"
 import { check } from "./checker.ts"
 import { accepted, assertCaught, bodies, type Change, found, ledger, ledgerWith, observe, said } from "./fixture.ts"
@@ -46,6 +47,23 @@ describe("the checker of fault runs", () => {
   it("P3: a reader that was left behind, or never told of the end", () => {
     assertCaught("P3", /left after event 11 of 12/, { see: (seen) => seen.slice(0, -1) })
     assertCaught("P3", /left after event 12 of 12/, { ended: false })
+  })
+
+  it("P3: a program that shows something twice through a face, or was never told of the end", () => {
+    const text = observe().kept.flatMap(({ log }) => log).map(({ event }) =>
+      event.type === "message" ? Message.text(event.message) : ""
+    ).join("")
+    assert.isAbove(text.length, 0)
+    const through = (shown: string | undefined, ...problems: Array<string>): Change => ({
+      observed: (observed) => ({
+        ...observed,
+        faceReadings: [{ reader: "OpenAI", taskId: "t1", connections: 1, problems, shown }]
+      })
+    })
+    assert.deepStrictEqual(found(through(text)), [])
+    assertCaught("P3", /OpenAI of task t1: it shows/, through(text + text))
+    assertCaught("P3", /OpenAI of task t1: it was left/, through(undefined))
+    assertCaught("P3", /OpenAI of task t1: it got event 4 twice/, through(text, "it got event 4 twice"))
   })
 
   it("P3: a log with a gap, and one that holds another task's event", () => {

@@ -17,6 +17,7 @@ const checks: ReadonlyArray<(observed: Observed) => ReadonlyArray<Violation>> = 
   Logs.readings,
   Logs.conversations,
   Logs.messages,
+  Readers.faces,
   Readers.stalls,
   Readers.memory,
   Work.claims,

@@ -11,7 +11,7 @@ const total = <A>(all: ReadonlyArray<A>, count: (one: A) => number): number =>
   all.reduce((sum, one) => sum + count(one), 0)
 
 export const counts = (observed: Observed): Counts => {
-  const { cancels, content, cuts, deaths, kept, lives, proxies, readings, refusals, restarts } = observed
+  const { cancels, content, cuts, deaths, faceReadings, kept, lives, proxies, readings, refusals, restarts } = observed
   const waits = Waits.waits(observed)
   const died = (how: string) => deaths.filter((death) => death.how === how).length
   const waited = (kind: Waits.Wait["kind"]) => waits.filter((wait) => wait.kind === kind).length
@@ -20,6 +20,7 @@ export const counts = (observed: Observed): Counts => {
     events: total(kept, ({ log }) => log.length),
     readers: readings.length,
     "stalled readers": readings.filter(({ stalled }) => stalled !== undefined).length,
+    "readers through faces": faceReadings.length,
     "events checked at readers": total(readings, ({ seen }) => seen.length),
     "processes killed -9": died("killed"),
     "processes frozen": died("frozen"),

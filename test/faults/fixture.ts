@@ -106,6 +106,7 @@ export const observe = (change: Change = {}): Observed => {
       connections: 1,
       ended: change.ended ?? true
     }],
+    faceReadings: [],
     kept: [{ task: { id: ids.taskId, conversationId: ids.conversationId, status: "completed" }, log }],
     messages: new Map([[
       "c1",

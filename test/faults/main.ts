@@ -5,7 +5,7 @@
  *     pnpm test:faults [--seconds 120] [--seed 7] [--store postgres,redis] [--only storm] [--engine cluster]
  *         [--require]
  *
- * `--seconds` is the approximate duration of all cases on all stores: 125 s for each store, and the storm for the rest. The
+ * `--seconds` is the approximate duration of all cases on all stores: 135 s for each store, and the storm for the rest. The
  * soaks (`test/soak`) run before. With `--engine cluster` the processes are
  * a cluster on PostgreSQL, without the soaks. `--require`: a store that is not installed is a failure. The command exits with
  * 1 if a promise was broken or if nothing was shown. It prints the promises and the seed.
@@ -17,6 +17,7 @@ import { cancel } from "./cases/cancel.ts"
 import { children } from "./cases/children.ts"
 import { clocks } from "./cases/clocks.ts"
 import { content } from "./cases/content.ts"
+import { faces } from "./cases/faces.ts"
 import { freeze } from "./cases/freeze.ts"
 import { capacity, handOver } from "./cases/handOver.ts"
 import { joins } from "./cases/joins.ts"
@@ -49,7 +50,7 @@ const { values: flags } = parseArgs({
 })
 
 /** How long the cases take for one store, about, with what the storm takes to come to rest. */
-const casesSeconds = 125
+const casesSeconds = 135
 const shortestStorm = 20
 /**
  * When a case is broken off, and the storm after its seconds, in which it gets much to do: what is stranded must not hang the
@@ -70,6 +71,7 @@ const cases = {
   capacity,
   refusals,
   proxies,
+  faces,
   content,
   runnersCut,
   partition,

@@ -48,6 +48,17 @@ export interface Reading {
   readonly stalled?: { readonly from: number; until: number }
 }
 
+/** What a program showed of a task in the end, through a face of the servers. */
+export interface FaceReading {
+  readonly reader: string
+  readonly taskId: string
+  connections: number
+  /** What it got twice or too early, and requests that were refused. */
+  readonly problems: Array<string>
+  /** The text of the agent; undefined if the program was not told of the end. */
+  shown: string | undefined
+}
+
 /** A task as the store has it. */
 export interface Kept {
   readonly task: Pick<Task, "id" | "conversationId" | "status" | "parent">
@@ -58,6 +69,7 @@ export interface Observed {
   readonly accepted: ReadonlyArray<Accepted>
   readonly cancels: ReadonlyArray<Cancel>
   readonly readings: ReadonlyArray<Reading>
+  readonly faceReadings: ReadonlyArray<FaceReading>
   readonly kept: ReadonlyArray<Kept>
   /** By conversation. */
   readonly messages: ReadonlyMap<string, ReadonlyArray<Pick<StoredMessage, "id">>>
@@ -93,6 +105,7 @@ export const countNames = [
   "events",
   "readers",
   "stalled readers",
+  "readers through faces",
   "events checked at readers",
   "processes killed -9",
   "processes frozen",

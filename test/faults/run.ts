@@ -10,7 +10,7 @@ import { Console, Effect, Random } from "effect"
 import * as Storage from "../support/storage.ts"
 import * as Coverage from "./coverage.ts"
 import * as Ledger from "./ledger.ts"
-import type { Accepted, Cancel, Counts, Kept, Observed, Reading, Violation } from "./observed.ts"
+import type { Accepted, Cancel, Counts, FaceReading, Kept, Observed, Reading, Violation } from "./observed.ts"
 import { userId } from "./page.ts"
 import type { World } from "./world.ts"
 
@@ -20,6 +20,7 @@ export interface Run {
   readonly accepted: Array<Accepted>
   readonly cancels: Array<Cancel>
   readonly readings: Array<Reading>
+  readonly faceReadings: Array<FaceReading>
   readonly content: { accepted: number; refused: number }
   /** What a case found itself, beside what the checker finds. */
   readonly violations: Array<Violation>
@@ -44,6 +45,7 @@ export const make = (world: World, seed: string): Run => {
     accepted: [],
     cancels: [],
     readings: [],
+    faceReadings: [],
     content: { accepted: 0, refused: 0 },
     violations: [],
     least: [],
@@ -123,7 +125,7 @@ const readStore = Effect.gen(function*() {
 
 /** Everything that is known at the end of a run. */
 export const observe = Effect.fnUntraced(function*(run: Run): Effect.fn.Return<Observed> {
-  const { accepted, cancels, content, readings, world } = run
+  const { accepted, cancels, content, faceReadings, readings, world } = run
   // Without the store there is no verdict.
   const { kept, messages } = yield* readStore.pipe(
     Effect.provide(Storage.layer(world.store.url)),
@@ -134,6 +136,7 @@ export const observe = Effect.fnUntraced(function*(run: Run): Effect.fn.Return<O
     accepted,
     cancels,
     readings,
+    faceReadings,
     content,
     kept,
     messages,

@@ -5,6 +5,9 @@
 import { NodeRuntime } from "@effect/platform-node"
 import { CurrentTask } from "@perennial/domain/CurrentTask"
 import { TaskBackend } from "@perennial/domain/TaskBackend"
+import * as AiSdk from "@perennial/http/faces/ai-sdk/AiSdk"
+import * as LangGraph from "@perennial/http/faces/langgraph/LangGraph"
+import * as OpenAi from "@perennial/http/faces/openai/OpenAi"
 import * as NodeServer from "@perennial/http/NodeServer"
 import * as Server from "@perennial/http/Server"
 import * as Tokens from "@perennial/http/Tokens"
@@ -144,17 +147,18 @@ const agents = (write: Write) =>
 const server = Effect.map(settings, ({ capacity, clockAhead, leaseMillis, ledger, port, store }) => {
   const write = Ledger.writer(ledger, clockAhead * 1_000)
   const storage = Storage.layer(store)
-  return Server.layer({ handOver: true, publicUrl: Page.origin }).pipe(
-    Layer.provide(Tokens.layer([{ userId: Page.userId, secret: Redacted.make(Page.token) }])),
-    Layer.provideMerge(NodeServer.layer({ port })),
-    Layer.provide(TaskRuntime.layerWithEngine(Engine.layer(store))),
-    Layer.provide(agents(write)),
-    // All logs of a run are younger than a log that may be removed.
-    Layer.provide(Retention.layer({ interval: "1 second" })),
-    Layer.provide(Layer.effect(TaskBackend, Effect.map(TaskBackend, (backend) => watched(backend, write)))),
-    Layer.provide(storage),
-    Layer.provide(TaskLimits.layer({ capacity, leaseTtl: leaseMillis }))
-  )
+  return Server.layer({ handOver: true, publicUrl: Page.origin, faces: [AiSdk.face, OpenAi.face, LangGraph.face] })
+    .pipe(
+      Layer.provide(Tokens.layer([{ userId: Page.userId, secret: Redacted.make(Page.token) }])),
+      Layer.provideMerge(NodeServer.layer({ port })),
+      Layer.provide(TaskRuntime.layerWithEngine(Engine.layer(store))),
+      Layer.provide(agents(write)),
+      // All logs of a run are younger than a log that may be removed.
+      Layer.provide(Retention.layer({ interval: "1 second" })),
+      Layer.provide(Layer.effect(TaskBackend, Effect.map(TaskBackend, (backend) => watched(backend, write)))),
+      Layer.provide(storage),
+      Layer.provide(TaskLimits.layer({ capacity, leaseTtl: leaseMillis }))
+    )
 })
 
 const greeting = Effect.flatMap(HttpServer.HttpServer, ({ address }) => {

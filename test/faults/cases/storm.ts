@@ -6,6 +6,7 @@
 import { Clock, Effect, Random } from "effect"
 import * as Clients from "../clients.ts"
 import * as Clocks from "../clocks.ts"
+import * as FaceReaders from "../faceReaders.ts"
 import * as Followers from "../followers.ts"
 import * as Ledger from "../ledger.ts"
 import type { Plan } from "../plan.ts"
@@ -21,6 +22,8 @@ const killEvery = 5_000
 const stay = [5_000, 9_000] as const
 /** Of so many conversations one has clients behind proxies. */
 const proxiedOneOf = 4
+/** Of so many tasks whose clients are beside the servers one has a reader through a face. */
+const throughFaceOneOf = 8
 /** Of so many tasks one is cancelled. */
 const cancelledOneOf = 8
 
@@ -56,6 +59,9 @@ const conversation = (run: Run, id: string, route: Route, until: number) =>
         readers.push(yield* Clients.watch(run, task, `${name} first`, { route }))
         yield* Effect.sleep(yield* between(0, 500))
         if (route === "direct") {
+          if ((yield* between(1, throughFaceOneOf)) === 1) {
+            readers.push(yield* FaceReaders.follow(run, task, yield* Random.choice(FaceReaders.kinds)))
+          }
           readers.push(yield* Clients.watch(run, task, `${name} second`, { after: yield* between(0, 1) }))
         } else {
           const kind = yield* Random.choice(Followers.kinds)
@@ -164,7 +170,12 @@ export const storm = Effect.fnUntraced(function*(run: Run, seconds: number) {
   const millis = seconds * 1_000
   const from = yield* Clock.currentTimeMillis
   const until = from + millis
-  yield* atLeast(run, { tasks: conversations, readers: 2 * conversations, "tasks cancelled": 1 })
+  yield* atLeast(run, {
+    tasks: conversations,
+    readers: 2 * conversations,
+    "readers through faces": 3,
+    "tasks cancelled": 1
+  })
   yield* atLeast(run, {
     "processes whose clock was wrong": Clocks.isInstalled ? run.world.slots.length : 0,
     "connections through a proxy": conversations,
