@@ -18,6 +18,12 @@ const fast = {
   entityMessagePollInterval: "500 millis"
 } as const
 
+/** A client of the cluster over the PostgreSQL of a URL: it accepts tasks, and executes none. */
+export const layerClient = (url: string) =>
+  TaskEngineCluster.layerClient({
+    cluster: PgCluster.layerClient({ url, shardingConfig: TaskEngineCluster.shardingConfig(fast) })
+  })
+
 export const layer = (url: string) => {
   const setting = process.env["RUNNER_PORT"] ?? ""
   if (setting === "") return TaskEngine.layerLocal
@@ -26,7 +32,7 @@ export const layer = (url: string) => {
     const port = Number(setting)
     const listen = { host, port: Number(process.env["RUNNER_LISTEN_PORT"] ?? setting) }
     return port === 0
-      ? TaskEngineCluster.layerClient({ cluster: PgCluster.layerClient({ url, shardingConfig }) })
+      ? layerClient(url)
       : TaskEngineCluster.layer({ cluster: PgCluster.layer({ url, shardingConfig, address: { host, port }, listen }) })
   }))
 }

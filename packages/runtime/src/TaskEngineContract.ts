@@ -21,10 +21,10 @@ import type { TaskId } from "@perennial/domain/Ids"
 import * as MemoryStore from "@perennial/domain/MemoryStore"
 import { type Head, TaskBackend } from "@perennial/domain/TaskBackend"
 import type { TaskBackendError } from "@perennial/domain/TaskError"
-import type { AgentEvent, StoredEvent } from "@perennial/domain/TaskEvent"
 import { TaskManager } from "@perennial/domain/TaskManager"
 import { zero } from "@perennial/domain/Usage"
-import { Context, Deferred, Effect, Exit, Fiber, Latch, Layer, Option, Scope } from "effect"
+import { Context, Deferred, Effect, Exit, Fiber, Layer, Option, Scope } from "effect"
+import { isAnswered, makeControlled, message } from "./internal/controlledAgent.ts"
 import { Lease } from "./Lease.ts"
 import { TaskEngine } from "./TaskEngine.ts"
 import { TaskExecutor } from "./TaskExecutor.ts"
@@ -44,6 +44,27 @@ export type EngineLayer<E = never> = Layer.Layer<
   E,
   TaskExecutor | TaskBackend | ConversationStore | Agents | Lease | TaskReaders
 >
+
+/**
+ * The names of the tests. An engine of several processes, which no test can hold in one process with time of its own, is shown to
+ * keep the contract by tests of the same names.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Rule =
+  | "a submitted head is executed to its end"
+  | "a head that is submitted again, before and while it is executed, is executed once"
+  | "P8: a head that nobody submitted is found and executed"
+  | "P8: when its scope closes, tasks are handed over: finalizers have run, and another process goes on"
+  | "P8: an agent whose finalizers do not end holds the end of the scope up for the grace, not longer"
+  | "P8: after a drain this process executes nothing, and what is started waits for another process"
+  | "the head that an end promotes is executed"
+  | "a head of an agent that this process does not have is left to a process that has the agent"
+  | "P11: a head beyond the capacity stays unclaimed until a task ends"
+  | "P11: when as many tasks wait as this process takes, a start fails and stores nothing; one that ends makes room"
+  | "P11: a task that waits for another task takes no place"
+  | "P7: a cancel from another process reaches the task"
 
 /** A process of a test: its services over a store that processes share, and its end. */
 interface Process {
@@ -80,31 +101,6 @@ const startOver = <E>(engine: EngineLayer<E>): Start<E> =>
       close: Scope.close(scope, Exit.void)
     }
   })
-
-const message = (text: string): AgentEvent => ({
-  type: "message",
-  message: { role: "assistant", content: [{ type: "text", text }] },
-  usage: zero
-})
-
-/** An agent whose step is one message, as soon as the test lets it say so. A step that is in the journal is not repeated. */
-const makeControlled = (agentId = "agent") => {
-  const attempts: Array<string> = []
-  const finalized: Array<TaskId> = []
-  const release = Latch.makeUnsafe(false)
-  const agent = makeAgent(agentId, ({ journal, task }, emit) =>
-    Effect.gen(function*() {
-      attempts.push(`${task.taskId} ${task.attempt}`)
-      if (isAnswered(journal)) return { usage: zero }
-      yield* emit([{ type: "text", content: "thinking " }])
-      yield* release.await
-      yield* emit([message("done")])
-      return { usage: zero }
-    }).pipe(Effect.onInterrupt(() => Effect.sync(() => finalized.push(task.taskId)))))
-  return { agent, attempts, finalized, release }
-}
-
-const isAnswered = (journal: ReadonlyArray<StoredEvent>) => journal.some(({ event }) => event.type === "message")
 
 const statusOf = (id: TaskId) =>
   Effect.flatMap(TaskBackend, (backend) => Effect.map(backend.get(id), (task) => task.status))
@@ -147,7 +143,7 @@ const assertOnce = (attempts: ReadonlyArray<string>): void => {
 export const suite = <E = never>(name: string, engine: EngineLayer<E>): void => {
   const start = startOver(engine)
   const test = <E2>(
-    name: string,
+    name: Rule,
     body: Effect.Effect<void, E2, Scope.Scope | TaskBackend | ConversationStore>
   ) => it.effect(name, () => Effect.provide(Effect.scoped(body), MemoryStore.layer))
 

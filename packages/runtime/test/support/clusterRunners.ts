@@ -90,9 +90,9 @@ export const clusterOf = (
   )
 
 /** Starts a process of the cluster over the shared store of tasks. */
-export const startRunner = Effect.fnUntraced(function*(
+export const startRunner = Effect.fnUntraced(function*<E = never>(
   agents: Arr.NonEmptyReadonlyArray<Agent>,
-  engine: EngineLayer,
+  engine: EngineLayer<E>,
   limits: TaskLimits.Options = {}
 ) {
   const scope = yield* Scope.fork(yield* Effect.scope)
