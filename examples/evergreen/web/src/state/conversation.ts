@@ -6,6 +6,7 @@ import * as api from "../api.ts"
 import * as hub from "../hub/client.ts"
 import { conversationSource, type News, type Place, type PlacedEvent, placeOf } from "../hub/messages.ts"
 import * as History from "./history.ts"
+import { joined, since } from "./kept.ts"
 import * as lists from "./lists.ts"
 import { accepted, isGoing, type Live, over, taskOf, withEvents, withTask } from "./live.ts"
 import { makeStore } from "./store.ts"
@@ -97,7 +98,7 @@ const readMessages = async (id: string): Promise<void> => {
     const live = store.get().open?.live ?? []
     const done = live.slice(0, -1).filter((one) => !isGoing(one) && isStored(one, fresh.messages))
     setOpen(id, (open) => ({
-      ...History.joined(open, fresh),
+      ...joined(open, fresh),
       replaced,
       live: open.live.filter((one) => !done.some(({ task }) => task.id === one.task.id))
     }))
@@ -235,7 +236,7 @@ export const readOlder = async (id: string): Promise<void> => {
 }
 
 /** Drops the messages before this one, as far as they are stored. `readOlder` brings them back. */
-export const dropOlder = (id: string, messageId: string): void => setOpen(id, (open) => History.since(open, messageId))
+export const dropOlder = (id: string, messageId: string): void => setOpen(id, (open) => since(open, messageId))
 
 /** A conversation that has no task yet: only this tab knows it. */
 export const fresh = (id: string): void => {
