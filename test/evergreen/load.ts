@@ -2,7 +2,7 @@
  * Measures the web app under load: a conversation of 10,000 messages is opened, answers of 1,000 deltas a second are written for
  * five minutes, and a person scrolls through all messages.
  *
- *     node test/evergreen/load.ts [--messages 10000] [--seconds 300] [--rate 1000]
+ *     node examples/evergreen/web/build.ts && node test/evergreen/load.ts [--messages 10000] [--seconds 300] [--rate 1000]
  *
  * It prints the nodes of the document, the heap after a collection, the longest task of the page and the deltas a second, with
  * the load of the machine beside them. While answers are written, the heap is compared with that after 20 seconds. The command

@@ -80,13 +80,14 @@ const usageText = (usages: ReadonlyArray<Usage | undefined>): string => {
   return `${count(sum.inputTokens)} in · ${count(sum.outputTokens)} out${cached}`
 }
 
-/** The text that is being written, cut as far as it goes. A conversation writes one text after the other. */
-let writing = { key: "", cut: new Blocks() }
+/** The texts that were written last, cut as far as they go, the newest first: when the message is stored, its text is not cut again. */
+let recent: ReadonlyArray<{ readonly key: string; readonly cut: Blocks }> = []
+const mostRecent = 3
 
 /** The blocks of texts that are written. They last as long as the part that has the text. */
 const cuts = new WeakMap<TextPart, ReadonlyArray<Block>>()
 
-const cutOf = (key: string): Blocks => writing.key === key ? writing.cut : new Blocks()
+const cutOf = (key: string): Blocks => recent.find((one) => one.key === key)?.cut ?? new Blocks()
 
 const blockRows = (key: string, blocks: ReadonlyArray<Block>): Array<Row> =>
   blocks.map((block) => ({ kind: "block", key: `${key}.${block.key}`, block }))
@@ -98,8 +99,9 @@ const writtenRows = (key: string, part: TextPart): Array<Row> => {
 }
 
 const writingRows = (key: string, text: string): Array<Row> => {
-  writing = { key, cut: cutOf(key) }
-  return blockRows(key, writing.cut.update(text, true))
+  const cut = cutOf(key)
+  if (recent[0]?.key !== key) recent = [{ key, cut }, ...recent].slice(0, mostRecent)
+  return blockRows(key, cut.update(text, true))
 }
 
 type Call = (toolCallId: string) => ToolCallView | undefined
