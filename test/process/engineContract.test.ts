@@ -210,12 +210,14 @@ const rules: Record<Rule, Body> = {
       const [first] = running
       assert.isDefined(first)
       assert.strictEqual((yield* backend.get(last.id)).status, "queued")
+      assert.isFalse(gate.attempts.some(({ taskId }) => taskId === last.id))
       yield* gate.open(first.id)
+      yield* manager.await(first.id)
       yield* gate.attemptAt(last.id)
-      assert.strictEqual((yield* backend.get(first.id)).status, "completed")
       yield* gate.openAll
       assert.strictEqual((yield* manager.await(last.id)).task.status, "completed")
-      const begun = gate.attempts.map(({ taskId }) => taskId)
+      // A task that moves with its shard has one attempt more.
+      const begun = [...new Set(gate.attempts.map(({ taskId }) => taskId))]
       assert.strictEqual(begun.indexOf(last.id), 3)
     }
   ),
