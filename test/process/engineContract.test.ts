@@ -46,7 +46,10 @@ const makeCluster = Effect.fnUntraced(function*(url: string) {
     typesOf: (id: Head["taskId"]) =>
       Effect.map(
         backend.events(id, { after: 0, limit: 100, maxBytes: 1_000_000 }),
-        ({ events }) => events.map(({ event }) => event.type).filter((type) => type !== "resumed")
+        // A task that moves with its shard says its text again.
+        ({ events }) =>
+          events.map(({ event }) => event.type).filter((type) => type !== "resumed")
+            .filter((type, i, all) => type !== all[i - 1])
       ),
     headOf: (id: Head["taskId"]) => Effect.map(backend.head(id), Option.getOrThrow)
   }
