@@ -20,16 +20,20 @@ const store = process.env["STORE"] ?? ""
 const gate = process.env["GATE"] ?? ""
 const [firstAgent = "agent", ...otherAgents] = (process.env["AGENTS"] ?? "agent").split(",")
 
+/** How many attempts are made in this process. */
+let atOnce = 0
+
 /** Answers when the test opens the gate of the task. */
 const pass = (taskId: string, attempt: number, isAnswered: boolean) =>
   Effect.promise(async (signal) => {
     const what = isAnswered ? "answered" : "waiting"
-    await fetch(`${gate}/${taskId}/${attempt}/${process.pid}/${what}`, { signal })
+    await fetch(`${gate}/${taskId}/${attempt}/${process.pid}/${atOnce}/${what}`, { signal })
   })
 
 const controlled = (agentId: string) =>
   make(agentId, ({ history, journal, task: { attempt, taskId } }, emit) =>
     Effect.gen(function*() {
+      yield* Effect.acquireRelease(Effect.sync(() => atOnce++), () => Effect.sync(() => atOnce--))
       const isAnswered = journal.some(({ event }) => event.type === "message")
       if (isAnswered) yield* pass(taskId, attempt, isAnswered)
       else {
@@ -43,7 +47,7 @@ const controlled = (agentId: string) =>
         }])
       }
       return { usage: zero }
-    }))
+    }).pipe(Effect.scoped))
 
 const waits = LlmAgent.make({
   agentId: "waits",

@@ -10,12 +10,16 @@ export interface Attempt {
   readonly taskId: string
   readonly attempt: number
   readonly pid: number
+  /** How many attempts the process makes at this time, this one included. */
+  readonly atOnce: number
 }
 
 export interface Gate {
   readonly url: string
   /** All attempts so far, in the order in which they came. */
   readonly attempts: ReadonlyArray<Attempt>
+  /** The tasks whose attempts have come so far, in the order in which they came first. */
+  readonly begun: () => ReadonlyArray<string>
   /** The attempts that went away before the gate opened for them. */
   readonly stopped: ReadonlyArray<Attempt>
   /** Lets the attempts at a task go on, also later ones. */
@@ -48,8 +52,8 @@ export const makeGate = Effect.gen(function*() {
     }
   }
   const server = createServer((request, response) => {
-    const [, taskId = "", attempt, pid, what] = (request.url ?? "").split("/")
-    const come = { taskId, attempt: Number(attempt), pid: Number(pid) }
+    const [, taskId = "", attempt, pid, atOnce, what] = (request.url ?? "").split("/")
+    const come = { taskId, attempt: Number(attempt), pid: Number(pid), atOnce: Number(atOnce) }
     const one = { taskId, response }
     attempts.push(come)
     if (what === "answered") response.end()
@@ -81,6 +85,7 @@ export const makeGate = Effect.gen(function*() {
   return {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
     attempts,
+    begun: () => [...new Set(attempts.map(({ taskId }) => taskId))],
     stopped,
     open: (taskId) =>
       Effect.sync(() => {
