@@ -3,7 +3,7 @@
  * What is in it survives `kill -9`.
  */
 import { Clock, Effect, Schema } from "effect"
-import { appendFileSync, readFileSync, watch } from "node:fs"
+import { appendFileSync, closeSync, openSync, readFileSync, readSync, watch } from "node:fs"
 
 const at = { at: Schema.Int, pid: Schema.Int, taskId: Schema.String }
 const attempt = Schema.Int
@@ -48,15 +48,38 @@ const decode = Schema.decodeUnknownSync(Schema.fromJsonString(Entry))
 export const read = (file: string): ReadonlyArray<Entry> =>
   readFileSync(file, "utf8").split("\n").filter((line) => line !== "").map((line) => decode(line))
 
+/** Reads a file that grows: each call returns everything that was written so far, and decodes only what is new. */
+export const tail = (file: string): () => ReadonlyArray<Entry> => {
+  const entries: Array<Entry> = []
+  const chunk = Buffer.alloc(65_536)
+  let position = 0
+  let rest = ""
+  return () => {
+    const descriptor = openSync(file, "r")
+    try {
+      for (let size = 0; (size = readSync(descriptor, chunk, 0, chunk.length, position)) > 0; position += size) {
+        // A line has no character of more than one byte.
+        const lines = (rest + chunk.toString("latin1", 0, size)).split("\n")
+        rest = lines.pop() ?? ""
+        for (const line of lines) entries.push(decode(line))
+      }
+    } finally {
+      closeSync(descriptor)
+    }
+    return entries
+  }
+}
+
 /** Waits until what was written satisfies the predicate. */
 export const until = Effect.fnUntraced(function*(file: string, found: (entries: ReadonlyArray<Entry>) => boolean) {
+  const entries = tail(file)
   const watcher = yield* Effect.acquireRelease(
     Effect.sync(() => watch(file)),
     (watcher) => Effect.sync(() => watcher.close())
   )
   yield* Effect.callback<void>((resume) => {
     const look = () => {
-      if (found(read(file))) resume(Effect.void)
+      if (found(entries())) resume(Effect.void)
     }
     watcher.on("change", look)
     look()

@@ -65,22 +65,36 @@ const ownedBy = (entries: ReadonlyArray<Ledger.Entry>, pid: number, at: number):
   return new Set([...owners].flatMap(([task, owner]) => owner === pid ? [task] : []))
 }
 
+/** How long tasks that a process owned at a time went without a step, from all entries after that time, in their order. */
+const waitsOf = (owned: ReadonlySet<string>, pid: number, at: number) => {
+  const released = new Map<string, number>()
+  const waits = new Map<string, Wait>()
+  return {
+    waits,
+    add: (entry: Ledger.Entry) => {
+      const { taskId } = entry
+      if (entry.at < at || !owned.has(taskId) || waits.has(taskId)) return
+      if (entry.type === "released" && entry.pid === pid) released.set(taskId, entry.at)
+      if (entry.type !== "claimed" && entry.type !== "finished") return
+      const since = released.get(taskId)
+      waits.set(taskId, { whole: entry.at - at, unowned: since === undefined ? undefined : entry.at - since })
+    }
+  }
+}
+
 /** Waits until other processes have claimed all tasks of this one, and says how long each took. */
 const takeover = Effect.fnUntraced(function*(world: World.World, pid: number, at: number) {
   const owned = ownedBy(Ledger.read(world.ledger), pid, at)
-  const waitsIn = (entries: ReadonlyArray<Ledger.Entry>): ReadonlyArray<Wait> =>
-    [...owned].flatMap((task) => {
-      const later = entries.filter((entry) => entry.taskId === task && entry.at >= at)
-      const next = later.find(({ type }) => type === "claimed" || type === "finished")
-      if (next === undefined) return []
-      const released = later.find((entry) => entry.type === "released" && entry.pid === pid && entry.at <= next.at)
-      return [{ whole: next.at - at, unowned: released && next.at - released.at }]
-    })
+  const seen = waitsOf(owned, pid, at)
+  let next = 0
   yield* Effect.timeoutOption(
-    Ledger.until(world.ledger, (entries) => waitsIn(entries).length === owned.size),
+    Ledger.until(world.ledger, (entries) => {
+      for (; next < entries.length; next++) seen.add(entries[next] as Ledger.Entry)
+      return seen.waits.size === owned.size
+    }),
     "90 seconds"
   )
-  return { owned: owned.size, waits: waitsIn(Ledger.read(world.ledger)) } satisfies Takeover
+  return { owned: owned.size, waits: [...seen.waits.values()] } satisfies Takeover
 })
 
 const cases = {
