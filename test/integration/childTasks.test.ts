@@ -2,9 +2,9 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as PgStore from "@perennial/backends/PgStore"
 import * as RedisStore from "@perennial/backends/RedisStore"
-import type { Agent } from "@perennial/domain/Agent"
+import { type Agent, AgentError, make as makeAgent } from "@perennial/domain/Agent"
 import { ConversationStore } from "@perennial/domain/ConversationStore"
-import { isChildConversation, isChildTask, type TaskId, UserId } from "@perennial/domain/Ids"
+import { isChildTask, type TaskId, UserId } from "@perennial/domain/Ids"
 import { TaskBackend } from "@perennial/domain/TaskBackend"
 import type { TaskManager } from "@perennial/domain/TaskManager"
 import type * as TaskLimits from "@perennial/runtime/TaskLimits"
@@ -50,20 +50,17 @@ const overlapping = Effect.fnUntraced(function*({ backend, store }: Store) {
   const [starting, looked, finish] = [yield* Latch.make(), yield* Latch.make(), yield* Latch.make()]
   const created = yield* Deferred.make<TaskId>()
   const slow: Store = {
-    store: {
-      ...store,
-      create: (conversation) =>
-        isChildConversation(conversation.id)
-          ? starting.open.pipe(Effect.andThen(looked.await), Effect.andThen(store.create(conversation)))
-          : store.create(conversation)
-    },
+    store,
     backend: {
       ...backend,
       create: (task, options) =>
-        Effect.tap(
-          backend.create(task, options),
-          () => isChildTask(task.id) ? Deferred.succeed(created, task.id) : Effect.void
-        ),
+        isChildTask(task.id)
+          ? starting.open.pipe(
+            Effect.andThen(looked.await),
+            Effect.andThen(backend.create(task, options)),
+            Effect.tap(Deferred.succeed(created, task.id))
+          )
+          : backend.create(task, options),
       finish: (fence, events) =>
         isChildTask(fence.taskId)
           ? backend.finish(fence, events)
@@ -72,6 +69,13 @@ const overlapping = Effect.fnUntraced(function*({ backend, store }: Store) {
   }
   return { created: Deferred.await(created), finish: finish.open, slow, starting: starting.await }
 })
+
+/** Whether the agent of a child has begun, or else how the child has ended. */
+const beginOrEnd = ({ begun }: Effect.Success<typeof makeResearcher>, manager: TaskManager["Service"], child: TaskId) =>
+  Effect.raceFirst(
+    Effect.as(Queue.take(begun), "begun"),
+    Effect.map(manager.await(child), ({ task }) => task.status)
+  )
 
 const childrenOf = (manager: TaskManager["Service"], parent: TaskId) => manager.list({ parent })
 
@@ -188,12 +192,29 @@ const suite = <E>(name: string, open: Effect.Effect<Effect.Effect<Store, E, Scop
         yield* starting
         const cancelled = yield* Effect.forkChild(manager.cancel(id))
         const child = yield* created
-        const outcome = yield* Effect.raceFirst(
-          Effect.as(Queue.take(researcher.begun), "begun"),
-          Effect.map(manager.await(child), ({ task }) => task.status)
-        )
+        const outcome = yield* beginOrEnd(researcher, manager, child)
         yield* finish
         yield* Fiber.join(cancelled)
+        assert.strictEqual(outcome, "cancelled")
+      }).pipe(quietly))
+
+    it.live("P7: a child whose start comes late from a dead process, while its parent fails in another one, does not begin", () =>
+      Effect.gen(function*() {
+        const both = yield* yield* open
+        const { created, finish, slow, starting } = yield* overlapping(both)
+        const researcher = yield* makeResearcher
+        const a = yield* startProcess(slow, [yield* makeWriter([[ask("oak")]]), researcher.agent], mortal)
+        const { id } = yield* a.manager.start({ message: "Write." })
+        yield* starting
+        a.line.cut()
+        const failing = makeAgent(
+          "writer",
+          () => new AgentError({ error: "ModelFailed", detail: "The model fails.", retryable: false })
+        )
+        const b = yield* startProcess(slow, [failing, researcher.agent], quick)
+        const outcome = yield* beginOrEnd(researcher, b.manager, yield* created)
+        yield* finish
+        assert.strictEqual((yield* b.manager.await(id)).task.status, "error")
         assert.strictEqual(outcome, "cancelled")
       }).pipe(quietly))
 

@@ -1,12 +1,13 @@
 /**
- * Intents: durable requests to the owner of a task.
+ * Intents: durable requests to the owner of a task, or to the owners of its child tasks.
  *
  * @since 0.1.0
  */
 import { Option, Schema } from "effect"
 
 /**
- * A durable request to the owner of a task. Keys: `cancel`, `decision/<toolCallId>`.
+ * A durable request to the owner of a task: `cancel`, `decision/<toolCallId>`. `end/<attempt>` is one to the owners of its child
+ * tasks. Other keys have no meaning.
  *
  * @since 0.1.0
  * @category models
@@ -62,6 +63,15 @@ export const decisionKey = (toolCallId: string): string => `${decisionPrefix}${t
  * @category predicates
  */
 export const isDecisionKey = (key: string): boolean => key.startsWith(decisionPrefix)
+
+/**
+ * The key by which an attempt at a task says that it ends: a child task that is claimed later, and whose parent is still at this
+ * attempt, does not begin. Its value has no meaning.
+ *
+ * @since 0.1.0
+ * @category constants
+ */
+export const endKey = (attempt: number): string => `end/${attempt}`
 
 const decodeJson = Schema.decodeOption(Schema.fromJsonString(Schema.Json))
 

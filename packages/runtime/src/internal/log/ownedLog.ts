@@ -109,6 +109,12 @@ export class OwnedLog {
     return this.#isPartial || this.#children.size > 0
   }
 
+  /** Whether a call that names a child has no result: the start of the child may be on its way. */
+  get mayStartChildren(): boolean {
+    const { calls } = this.#unsettled
+    return this.#isPartial || [...this.#children.keys()].some((toolCallId) => calls.has(toolCallId))
+  }
+
   /** The last number that was given. */
   get lastSeq(): number {
     return this.#lastSeq

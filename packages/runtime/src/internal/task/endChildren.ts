@@ -2,7 +2,7 @@
  * Ends the child tasks of a task that is about to end, so that none of them works on for nobody (P7).
  */
 import { tasksBelow } from "@perennial/domain/Ids"
-import { cancelKey } from "@perennial/domain/Intent"
+import { cancelKey, endKey } from "@perennial/domain/Intent"
 import { isTerminal, type Task } from "@perennial/domain/Task"
 import type { TaskBackendError } from "@perennial/domain/TaskError"
 import { Effect, Stream } from "effect"
@@ -43,12 +43,26 @@ const activeBelow = Effect.fnUntraced(function*({ backend }: ExecutionHost, { cl
 })
 
 /**
+ * A child may have been named whose start is still on its way to the store, also from an earlier owner. It is not found now, and
+ * must not begin later: the end of this attempt is recorded before children are looked for.
+ */
+const recordEnd = ({ backend }: ExecutionHost, { claim, log }: OwnedTask): Effect.Effect<void, TaskBackendError> =>
+  log.mayStartChildren
+    ? backend.putIntent(claim.taskId, { key: endKey(claim.attempt), value: {} }).pipe(
+      Effect.asVoid,
+      // It was deleted meanwhile: then no child begins.
+      Effect.catchTag("TaskNotFound", () => Effect.void)
+    )
+    : Effect.void
+
+/**
  * Records a cancel for every active task below this one, and then waits for their ends, for at most `TaskLimits.cancelGrace`.
  * The cancels are durable before the task ends: whatever process owns a child, or takes it up, ends it.
  */
 export const endChildren = (host: ExecutionHost, owned: OwnedTask): Effect.Effect<void, TaskBackendError> =>
   owned.log.mayHaveChildren
     ? Effect.gen(function*() {
+      yield* recordEnd(host, owned)
       const active = yield* activeBelow(host, owned)
       yield* Effect.forEach(active, (task) => cancelTask(host, owned, task), { concurrency: 16, discard: true })
       const ended = Effect.forEach(

@@ -5,7 +5,7 @@
 import type { Agent } from "@perennial/domain/Agent"
 import { isUnreadable } from "@perennial/domain/EventPayload"
 import { messageId } from "@perennial/domain/Ids"
-import { cancelKey } from "@perennial/domain/Intent"
+import { cancelKey, endKey } from "@perennial/domain/Intent"
 import type { Outcome } from "@perennial/domain/Settlement"
 import { isTerminal } from "@perennial/domain/Task"
 import type { Claim } from "@perennial/domain/TaskBackend"
@@ -88,16 +88,16 @@ const withoutAgent = ({ claim, intents }: OwnedTask): Preparation =>
   }
 
 /**
- * Whether the task that started this task needs it no more: it has ended or is gone, or it is about to be cancelled. A task that is
- * about to end may have looked for its child tasks before this one was accepted.
+ * Whether the task that started this task needs it no more: it has ended or is gone, is about to be cancelled, or is about to end
+ * and has looked for its child tasks before this one was accepted.
  */
 const isOrphaned = Effect.fnUntraced(function*({ backend }: ExecutionHost, { claim }: OwnedTask) {
   const { parent } = claim.spec
   if (parent === undefined) return false
-  const { status } = yield* backend.get(parent.taskId)
+  const { attempt, status } = yield* backend.get(parent.taskId)
   if (isTerminal(status)) return true
   const intents = yield* backend.intents(parent.taskId)
-  return intents.some(({ key }) => key === cancelKey)
+  return intents.some(({ key }) => key === cancelKey || key === endKey(attempt))
 }, Effect.catchTag("TaskNotFound", () => Effect.succeed(true)))
 
 /** Why the owner before has stopped, and how long nobody executed the task. */
