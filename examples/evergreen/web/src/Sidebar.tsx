@@ -12,7 +12,7 @@ import { SearchBox } from "./search/SearchBox.tsx"
 import { useSearch } from "./search/useSearch.ts"
 import { toggleTheme } from "./settings.ts"
 import * as lists from "./state/lists.ts"
-import { dayOf } from "./time.tsx"
+import { dayOf, useNow } from "./time.tsx"
 
 const Results = later(() => import("./search/Results.tsx"))
 
@@ -36,6 +36,8 @@ function Place({ children, count, href, icon, urgent = false }: {
 function Conversations({ list }: { readonly list: ReadonlyArray<ListedConversation> }) {
   const [path] = useLocation()
   const marks = useMarks()
+  // At midnight, what was of today is of yesterday.
+  useNow(60_000)
   if (list.length === 0) return <p className="none">No conversations yet.</p>
   const days = Map.groupBy(list, ({ updatedAt }) => dayOf(updatedAt))
   return [...days].map(([day, items]) => (
