@@ -1,8 +1,7 @@
 import { NodeServices } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { spawnSync } from "node:child_process"
-import { readFileSync, statSync } from "node:fs"
+import { readFileSync } from "node:fs"
 import { request } from "node:http"
 import { brotliDecompressSync, gunzipSync } from "node:zlib"
 import { started } from "./server.ts"
@@ -69,14 +68,6 @@ describe("the files of evergreen's web app", () => {
       }
       assert.strictEqual((yield* get(`${address}/assets/unknown.js`)).status, 404)
     }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)))
-
-  it("are built again only if something that they are made of has changed", () => {
-    const builtAt = () => statSync("examples/evergreen/web/dist/index.html").mtimeMs
-    const before = builtAt()
-    const { status } = spawnSync(process.execPath, ["examples/evergreen/web/build.ts"])
-    assert.strictEqual(status, 0)
-    assert.strictEqual(builtAt(), before)
-  })
 
   it.live("`pnpm dev` passes each path of the API on to the server", () =>
     Effect.gen(function*() {

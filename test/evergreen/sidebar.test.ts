@@ -36,7 +36,9 @@ describe.skipIf(!Browser.isInstalled)("the sidebar of evergreen's web app", () =
       }
       yield* Effect.sync(() => {
         using store = new DatabaseSync(file, { timeout: 5_000 })
-        const update = store.prepare("UPDATE perennial_conversations SET created_at = ?1, updated_at = ?1 WHERE id = ?2")
+        const update = store.prepare(
+          "UPDATE perennial_conversations SET created_at = ?1, updated_at = ?1 WHERE id = ?2"
+        )
         for (const [id, at] of lastUsed) assert.strictEqual(update.run(Date.parse(at), id).changes, 1, id)
       })
 

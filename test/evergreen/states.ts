@@ -3,7 +3,7 @@
  * that git ignores, and checked against the rules of accessibility.
  */
 import { Effect, FileSystem } from "effect"
-import type { Page } from "playwright-core"
+import type { Locator, Page } from "playwright-core"
 import * as Browser from "./browser.ts"
 import { started } from "./server.ts"
 import { stateModel } from "./stateModel.ts"
@@ -18,6 +18,11 @@ const looks = [
   { name: "phone", colorScheme: "light", size: phone, rules: { rules: { "target-size": { enabled: true } } } }
 ] as const
 
+type Look = typeof looks[number]
+
+const onDesk = looks.filter(({ size }) => size === desk)
+const onPhone = looks.filter(({ size }) => size === phone)
+
 const ask = (page: Page, text: string) =>
   Browser.act(async () => {
     await page.getByLabel("Message", { exact: true }).fill(text)
@@ -29,10 +34,10 @@ const visible = (page: Page, what: string) => Browser.act(() => page.locator(wha
 const said = (page: Page, text: string | RegExp) =>
   Browser.act(() => page.locator("main").getByText(text).first().waitFor())
 
-/** Photographs a state in all looks, and returns what is wrong with it. */
-const look = Effect.fnUntraced(function*(page: Page, state: string) {
+/** Photographs a state in the looks, and returns what is wrong with it. */
+const look = Effect.fnUntraced(function*(page: Page, state: string, wanted: ReadonlyArray<Look> = looks) {
   const found: Array<string> = []
-  for (const { colorScheme, name, rules, size } of looks) {
+  for (const { colorScheme, name, rules, size } of wanted) {
     yield* Browser.act(async () => {
       await page.emulateMedia({ colorScheme, reducedMotion: "reduce" })
       await page.setViewportSize(size)
@@ -40,7 +45,7 @@ const look = Effect.fnUntraced(function*(page: Page, state: string) {
     for (const violation of yield* Browser.violations(page, rules)) found.push(`${state}, ${name}: ${violation}`)
     yield* Browser.picture(page, `states/${state}-${name}`)
   }
-  yield* Browser.act(() => page.setViewportSize(desk))
+  yield* Browser.act(() => page.setViewportSize(wanted[0]?.size ?? desk))
   return found
 })
 
@@ -68,7 +73,8 @@ export const visitStates = Effect.gen(function*() {
   const me = yield* Browser.visitor(browser)
   const found: Array<string> = []
 
-  const shoot = (page: Page, name: string) => Effect.map(look(page, name), (wrong) => void found.push(...wrong))
+  const shoot = (page: Page, name: string, wanted?: ReadonlyArray<Look>) =>
+    Effect.map(look(page, name, wanted), (wrong) => void found.push(...wrong))
   const at = (path: string) => me.open(address + path)
 
   const page = yield* at("/inbox")
@@ -187,24 +193,31 @@ export const visitStates = Effect.gen(function*() {
     await page.getByRole("dialog", { name: "Shortcuts" }).locator(".shortcuts").waitFor()
   })
   yield* shoot(page, "shortcuts")
-  yield* Browser.act(async () => {
-    await page.keyboard.press("Escape")
-    await page.getByLabel("Search conversations").fill("release")
-    await page.locator(".found a").first().waitFor()
+  yield* Browser.act(() => page.keyboard.press("Escape"))
+
+  // What a desk shows beside the conversation is in the menu of a phone.
+  const drawer = page.locator(".drawer")
+  const searched = Effect.fnUntraced(function*(place: Locator, wanted: ReadonlyArray<Look>) {
+    const box = place.getByLabel("Search conversations")
+    yield* Browser.act(async () => {
+      await box.fill("release")
+      await place.locator(".found a").first().waitFor()
+    })
+    yield* shoot(page, "search", wanted)
+    yield* Browser.act(async () => {
+      await box.fill("nowhere")
+      await place.getByText("No conversation has these words.").waitFor()
+    })
+    yield* shoot(page, "search-nothing", wanted)
   })
-  yield* shoot(page, "search")
-  yield* Browser.act(async () => {
-    await page.getByLabel("Search conversations").fill("nowhere")
-    await page.getByText("No conversation has these words.").waitFor()
-  })
-  yield* shoot(page, "search-nothing")
+  yield* searched(page.locator(".layout"), onDesk)
   yield* Browser.act(async () => {
     await page.setViewportSize(phone)
     await page.goto(writing)
     await page.getByRole("button", { name: "Menu" }).click()
-    await page.locator(".drawer .conversations a").first().waitFor()
+    await drawer.locator(".conversations a").first().waitFor()
   })
-  yield* Browser.picture(page, "states/menu-phone")
-  yield* Browser.act(() => page.setViewportSize(desk))
+  yield* shoot(page, "menu", onPhone)
+  yield* searched(drawer, onPhone)
   return [...found, ...me.complaints.filter((complaint) => !/status of 404 /.test(complaint))]
 })

@@ -39,7 +39,7 @@ const api = [
   "/docs",
   "/openapi.json"
 ]
-const target = process.env["EVERGREEN_API"] ?? "http://127.0.0.1:3000"
+const target = process.env["EVERGREEN_API"] ?? `http://127.0.0.1:${process.env["PORT"] ?? 3000}`
 
 export default defineConfig({
   root: import.meta.dirname,
@@ -59,7 +59,7 @@ export default defineConfig({
   },
   server: {
     host: "127.0.0.1",
-    port: 5173,
+    port: Number(process.env["EVERGREEN_PAGE_PORT"] ?? 5173),
     strictPort: true,
     // The server wants its own Host, and its own Origin on writing requests.
     proxy: Object.fromEntries(api.map((path) => [path, { target, changeOrigin: true, headers: { origin: target } }]))
