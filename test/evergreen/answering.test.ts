@@ -2,7 +2,6 @@ import { NodeServices } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
 import { FakeAnthropic } from "@perennial/runtime/FakeAnthropic"
 import { Deferred, Effect } from "effect"
-import type { Page } from "playwright-core"
 import * as Browser from "./browser.ts"
 import { started } from "./server.ts"
 
@@ -16,12 +15,6 @@ const listen = `
     }
   }).observe(document.body, { subtree: true, childList: true, characterData: true })
 `
-
-const ask = (page: Page, text: string) =>
-  Browser.act(async () => {
-    await page.getByLabel("Message", { exact: true }).fill(text)
-    await page.keyboard.press("Enter")
-  })
 
 const serverOf = Effect.fnUntraced(function*(model: FakeAnthropic["Service"]) {
   return yield* started({ ANTHROPIC_API_KEY: "fake", ANTHROPIC_BASE_URL: model.url })
@@ -45,7 +38,7 @@ describe.skipIf(!Browser.isInstalled)("an answer in evergreen's web app", () => 
       const { address } = yield* serverOf(model)
       const me = yield* Browser.visitor(yield* Browser.launch)
       const page = yield* me.open(address)
-      yield* ask(page, "Go.")
+      yield* Browser.ask(page, "Go.")
       yield* Browser.act(() => page.locator(".messages").getByText("Void words.").waitFor())
       yield* Deferred.succeed(wasSeen, undefined)
       yield* Browser.act(() => page.getByRole("button", { name: "Copy the answer" }).waitFor())
@@ -57,19 +50,32 @@ describe.skipIf(!Browser.isInstalled)("an answer in evergreen's web app", () => 
     Effect.gen(function*() {
       const model = yield* FakeAnthropic
       const announce = { id: "a", name: "announce", input: { subject: "Release", text: "It is out." } }
+      const [began, wentOn] = [yield* Deferred.make<void>(), yield* Deferred.make<void>()]
       yield* model.push(
-        { actions: [{ drip: 20 }, { text: ["One ", "word ", "after ", "the ", "other."] }, { toolUse: announce }] },
-        { actions: [{ drip: 20 }, { text: ["That ", "was ", "all."] }] }
+        {
+          actions: [
+            { text: ["One ", "word ", "after ", "the ", "other."] },
+            { run: Deferred.await(began) },
+            { toolUse: announce }
+          ]
+        },
+        { actions: [{ text: ["That ", "was "] }, { run: Deferred.await(wentOn) }, { text: ["all."] }] }
       )
       const { address } = yield* serverOf(model)
       const me = yield* Browser.visitor(yield* Browser.launch)
       const page = yield* me.open(address)
       yield* Browser.act(() => page.evaluate(listen))
-      yield* ask(page, "Go.")
-      yield* Browser.act(async () => {
-        await page.getByRole("button", { name: "Allow" }).click()
-        await page.getByRole("button", { name: "Copy the answer" }).waitFor()
-      })
+      yield* Browser.ask(page, "Go.")
+      // A page shows what is true when it is drawn: the model waits until the page has shown that it answers.
+      const saysAnswering = Browser.act(() =>
+        page.locator("[role=status]", { hasText: /^Answering$/ }).waitFor({ state: "attached" })
+      )
+      yield* saysAnswering
+      yield* Deferred.succeed(began, undefined)
+      yield* Browser.act(() => page.getByRole("button", { name: "Allow" }).click())
+      yield* saysAnswering
+      yield* Deferred.succeed(wentOn, undefined)
+      yield* Browser.act(() => page.getByRole("button", { name: "Copy the answer" }).waitFor())
       assert.deepStrictEqual(yield* Browser.act(() => page.evaluate("globalThis.heard")), [
         "Answering",
         "Needs you",
@@ -87,11 +93,13 @@ describe.skipIf(!Browser.isInstalled)("an answer in evergreen's web app", () => 
       const { address } = yield* serverOf(model)
       const me = yield* Browser.visitor(yield* Browser.launch, { permissions: ["clipboard-read", "clipboard-write"] })
       const page = yield* me.open(address)
-      yield* ask(page, "Go.")
+      yield* Browser.ask(page, "Go.")
       const copied = (label: string) =>
         Browser.act(async () => {
+          // The button says it for two seconds.
+          const copied = page.getByRole("button", { name: "Copied" }).waitFor()
           await page.getByRole("button", { name: label }).click()
-          await page.getByRole("button", { name: "Copied" }).waitFor()
+          await copied
           return page.evaluate("navigator.clipboard.readText()")
         })
       yield* Browser.act(() => page.getByRole("link", { name: /^Tokens: [\d,]+ in · [\d,]+ out/ }).waitFor())

@@ -63,6 +63,18 @@ export const visitor = Effect.fnUntraced(function*(browser: Browser, options: Br
 /** Executes a step in the browser. */
 export const act = <A>(step: () => Promise<A>): Effect.Effect<A> => Effect.promise(step)
 
+/**
+ * Writes a message in a conversation, and sends it. A page that has just been opened first shows what the conversation has, or that it
+ * has nothing: what is written before may be lost.
+ */
+export const ask = (page: Page, text: string): Effect.Effect<void> =>
+  Effect.promise(async () => {
+    await page.locator(".empty, .item").first().waitFor()
+    const message = page.getByLabel("Message", { exact: true })
+    await message.fill(text)
+    await message.press("Enter")
+  })
+
 /** A picture of the page, in a folder that git ignores. */
 export const picture = (page: Page, name: string): Effect.Effect<void> =>
   Effect.promise(async () => {

@@ -173,7 +173,7 @@ const load = Effect.gen(function*() {
     await entry.waitFor()
   })
   yield* startTrace(browser)
-  yield* open(page)
+  yield* open(page, `Question ${messages / 2 - 1}?`)
   const opened = yield* sample(browser, page, session)
   yield* Console.log(`${messages} messages are open: ${shown(opened)}`)
   let words = 0

@@ -48,11 +48,12 @@ export const fill = (filename: string, messages: number, answer = piece) =>
     }
   }).pipe(Effect.provide(SqliteStore.layer({ filename })))
 
-/** Opens the newest conversation of the list, and waits for its end. */
-export const open = (page: Page) =>
+/** Opens the newest conversation of the list, and waits for its last question and its end. */
+export const open = (page: Page, question: string) =>
   Browser.act(async () => {
     await page.locator(".conversations a").first().click()
-    await page.locator("[data-kind='end']").last().waitFor()
+    const asked = page.locator(".item[data-kind='user']", { hasText: question })
+    await page.locator(".item[data-kind='end']:last-child").and(asked.locator("~ .item")).waitFor()
   })
 
 /** What was seen in some frames: the largest number of nodes, and whether the first question is there now. */

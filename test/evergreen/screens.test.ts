@@ -1,7 +1,7 @@
 import { NodeServices } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, FileSystem } from "effect"
-import type { BrowserContextOptions, Page } from "playwright-core"
+import type { BrowserContextOptions } from "playwright-core"
 import * as Browser from "./browser.ts"
 import { started } from "./server.ts"
 
@@ -32,12 +32,6 @@ const one = 1
 It is announced.
 `
 
-const ask = (page: Page, text: string) =>
-  Browser.act(async () => {
-    await page.getByLabel("Message", { exact: true }).fill(text)
-    await page.keyboard.press("Enter")
-  })
-
 /** Each screen with what is on it when it is ready. */
 const screens: ReadonlyArray<readonly [name: string, path: string, ready: string]> = [
   ["new", "/", ".empty"],
@@ -67,7 +61,7 @@ describe.skipIf(!Browser.isInstalled)("the screens of evergreen's web app", () =
         const { address } = yield* scripted
         const me = yield* Browser.visitor(yield* Browser.launch, options)
         const page = yield* me.open(address)
-        yield* ask(page, "Announce it.")
+        yield* Browser.ask(page, "Announce it.")
         yield* Browser.act(() => page.locator(".approval").waitFor())
         const chat = new URL(page.url()).pathname
         const messages = page.locator(".messages")

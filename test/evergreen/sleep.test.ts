@@ -51,9 +51,8 @@ describe.skipIf(!Browser.isInstalled)("evergreen's web app", () => {
       const me = yield* Browser.visitor(yield* Browser.launch)
       yield* Browser.act(() => me.context.addInitScript("delete globalThis.SharedWorker"))
       const page = yield* me.open(address)
+      yield* Browser.ask(page, "Go.")
       yield* Browser.act(async () => {
-        await page.getByLabel("Message", { exact: true }).fill("Go.")
-        await page.keyboard.press("Enter")
         await page.locator(".messages").getByText("Before.").waitFor()
         sleep()
         await page.evaluate(anHourLater)

@@ -23,12 +23,6 @@ type Look = typeof looks[number]
 const onDesk = looks.filter(({ size }) => size === desk)
 const onPhone = looks.filter(({ size }) => size === phone)
 
-const ask = (page: Page, text: string) =>
-  Browser.act(async () => {
-    await page.getByLabel("Message", { exact: true }).fill(text)
-    await page.keyboard.press("Enter")
-  })
-
 const visible = (page: Page, what: string) => Browser.act(() => page.locator(what).first().waitFor())
 
 const said = (page: Page, text: string | RegExp) =>
@@ -88,7 +82,7 @@ export const visitStates = Effect.gen(function*() {
   const conversation = Effect.fnUntraced(function*(text: string) {
     yield* Browser.act(() => page.goto(address))
     yield* visible(page, ".empty")
-    yield* ask(page, text)
+    yield* Browser.ask(page, text)
   })
   yield* Browser.act(() => page.goto(address))
   yield* visible(page, ".empty")
@@ -136,7 +130,7 @@ export const visitStates = Effect.gen(function*() {
   yield* said(page, "Then it goes on where")
   yield* shoot(page, "writing")
   const writing = page.url()
-  yield* ask(page, "And what happens after that?")
+  yield* Browser.ask(page, "And what happens after that?")
   yield* said(page, "Waits for the answer before it")
   yield* Browser.act(() => page.getByLabel("Message", { exact: true }).fill("Never mind, tell me the end"))
   yield* shoot(page, "queued")

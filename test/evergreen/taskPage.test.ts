@@ -2,6 +2,7 @@ import { NodeServices } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, FileSystem } from "effect"
 import * as Rest from "../support/rest.ts"
+import * as Sse from "../support/sse.ts"
 import * as Browser from "./browser.ts"
 import { started } from "./server.ts"
 
@@ -26,6 +27,8 @@ describe.skipIf(!Browser.isInstalled)("the page of a task in evergreen's web app
       const before = yield* ask("One?")
       const taskId = yield* ask("Two?")
       yield* ask("Three?")
+      // The page reads the messages again when the task ends.
+      yield* Sse.read(`${address}/tasks/${taskId}/events`)
 
       const me = yield* Browser.visitor(yield* Browser.launch)
       const page = yield* me.open("about:blank")

@@ -138,7 +138,7 @@ const rules: Record<Rule, Body> = {
         const all = yield* runners()
         const { id } = yield* manager.start({ message: "x" })
         const pid = yield* endOwner(cluster, all, id)
-        assert.isTrue(gate.stopped.some((one) => one.taskId === id && one.pid === pid))
+        yield* gate.until(() => gate.stopped.some((one) => one.taskId === id && one.pid === pid))
         yield* gate.until(() => gate.attempts.some((one) => one.taskId === id && one.pid !== pid))
         yield* gate.open(id)
         const { task } = yield* manager.await(id)
