@@ -63,10 +63,7 @@ export const visitor = Effect.fnUntraced(function*(browser: Browser, options: Br
 /** Executes a step in the browser. */
 export const act = <A>(step: () => Promise<A>): Effect.Effect<A> => Effect.promise(step)
 
-/**
- * Writes a message in a conversation, and sends it. A page that has just been opened first shows what the conversation has, or that it
- * has nothing: what is written before may be lost.
- */
+/** Writes a message and sends it, when the page shows what is in the conversation, or that it is a new one. */
 export const ask = (page: Page, text: string): Effect.Effect<void> =>
   Effect.promise(async () => {
     await page.locator(".empty, .item").first().waitFor()

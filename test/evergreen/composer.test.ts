@@ -38,7 +38,7 @@ describe.skipIf(!Browser.isInstalled)("evergreen's web app", () => {
       const page = yield* me.open(address)
       const attached = page.locator(".composer .files li")
       yield* Browser.act(async () => {
-        await page.getByLabel("Message", { exact: true }).waitFor()
+        await page.getByText("Ask, and walk away.").waitFor()
         await give(page, "paste", [["pixel.png", "image/png", pixel]])
         await attached.getByRole("img", { name: "pixel.png" }).waitFor()
         await give(page, "drop", [["notes.txt", "text/plain", text]])
@@ -79,9 +79,8 @@ describe.skipIf(!Browser.isInstalled)("evergreen's web app", () => {
       const me = yield* Browser.visitor(yield* Browser.launch)
       const page = yield* me.open(address)
       const answers = page.locator("[data-kind='block']")
+      yield* Browser.ask(page, "Which one?")
       yield* Browser.act(async () => {
-        await page.getByLabel("Message", { exact: true }).fill("Which one?")
-        await page.keyboard.press("Enter")
         await page.getByRole("button", { name: "Again", exact: true }).click()
         await page.locator(".messages").getByText("2/2").waitFor()
         await page.getByRole("button", { name: "Again", exact: true }).waitFor()

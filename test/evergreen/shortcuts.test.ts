@@ -10,7 +10,9 @@ const script = `@tool announce {"subject":"Release","text":"It is out."}\n---\n@
 /** The heading of the page takes the focus from where a person writes. */
 const stopWriting = (page: Page) => page.locator("h1").click()
 
+/** Asks in a new conversation, key by key. */
 const askAndLook = async (page: Page, text: string) => {
+  await page.getByText("Ask, and walk away.").waitFor()
   await page.getByLabel("Message", { exact: true }).fill("")
   await page.getByLabel("Message", { exact: true }).pressSequentially(text)
   await page.keyboard.press("Enter")
@@ -23,10 +25,7 @@ const entry = (page: Page, at: number) => page.locator(`.entries li:nth-child(${
 
 /** Each key, and what it does with two conversations that wait for a decision. */
 const steps: ReadonlyArray<readonly [key: string, does: (page: Page) => Promise<unknown>]> = [
-  ["n", async (page) => {
-    await page.getByText("Ask, and walk away.").waitFor()
-    await askAndLook(page, "The second one.")
-  }],
+  ["n", (page) => askAndLook(page, "The second one.")],
   ["/", async (page) => {
     await page.locator(".search input:focus").waitFor()
     await stopWriting(page)
