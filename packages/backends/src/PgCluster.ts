@@ -29,7 +29,9 @@ import { PgClient } from "@effect/sql-pg"
 import { type Config, ConfigProvider, Effect, Layer, Option, Redacted, References } from "effect"
 import { RunnerAddress, type Sharding, type ShardingConfig } from "effect/cluster"
 import type { HttpServerError } from "effect/http"
-import type { SqlClient, SqlError } from "effect/sql"
+import { Reactivity } from "effect/reactivity"
+import { SqlClient, type SqlError } from "effect/sql"
+import * as PgWritable from "./internal/pgWritable.ts"
 
 /**
  * Where a process of the cluster is.
@@ -73,14 +75,22 @@ export interface Options extends ClientOptions {
   } | undefined
 }
 
-/** Locks belong to a session, which lives as long as this process: no connection is replaced because of its age. */
+/**
+ * Locks belong to a session, which lives as long as this process: no connection is replaced because of its age. effect/cluster
+ * would use a connection for ever that may only read, after a fail-over.
+ */
 const client = ({ maxConnections = 6, url }: ClientOptions) =>
-  PgClient.layer({
-    applicationName: "perennial-cluster",
-    keepAlive: "10 seconds",
-    maxConnections,
-    url: typeof url === "string" ? Redacted.make(url) : url
-  })
+  Layer.effect(SqlClient.SqlClient, Effect.flatMap(PgClient.PgClient, PgWritable.make)).pipe(
+    Layer.provide([
+      Reactivity.layer,
+      PgClient.layer({
+        applicationName: "perennial-cluster",
+        keepAlive: "10 seconds",
+        maxConnections,
+        url: typeof url === "string" ? Redacted.make(url) : url
+      })
+    ])
+  )
 
 /** effect/cluster would also read settings from variables such as `HOST` and `PORT`, which mean something else here. */
 const noVariables = ConfigProvider.layer(ConfigProvider.fromUnknown({}))
