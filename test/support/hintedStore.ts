@@ -21,7 +21,7 @@ const hinting = Layer.effect(
       release: (claim, options) =>
         Effect.tap(
           backend.release(claim, options),
-          () => options?.isPlaced === true ? Effect.void : tell({ kind: "head", ...claim })
+          () => options?.isMoving === true ? Effect.void : tell({ kind: "head", ...claim })
         ),
       putIntent: (taskId, intent, options) =>
         Effect.tap(

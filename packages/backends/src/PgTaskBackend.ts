@@ -58,7 +58,7 @@ const withHints = (backend: Service, hint: PgWakes.PgWakes["hint"]): Service => 
   release: (claim, options) =>
     Effect.tap(backend.release(claim, options), () =>
       Effect.sync(() => {
-        if (options?.isPlaced !== true) hint("head", claim.taskId)
+        if (options?.isMoving !== true) hint("head", claim.taskId)
       })),
   heartbeat: (runnerId, ttl, about) =>
     Effect.tap(backend.heartbeat(runnerId, ttl, about), ({ owned: [left] }) =>

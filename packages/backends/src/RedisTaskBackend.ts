@@ -58,9 +58,9 @@ const makeOwnership = (
         won === null
           ? Effect.succeedNone
           : tryCodec(() => Option.some(toClaim(toClaimRow(won[1]), runnerId, won[0])))), toTaskBackendError("claim")),
-  release: ({ taskId, token }, { isPlaced = false, reason = "handover" } = {}) =>
+  release: ({ taskId, token }, { isMoving = false, reason = "handover" } = {}) =>
     withRetries(
-      () => Effect.asVoid(run(scripts.release, [taskId, token, reason, isPlaced ? 1 : 0])),
+      () => Effect.asVoid(run(scripts.release, [taskId, token, reason, isMoving ? 1 : 0])),
       toTaskBackendError("release")
     ),
   owners: (ids) =>

@@ -22,8 +22,8 @@ export type Reason = "crash" | "handover" | "storeFailure"
 export interface ReleaseOptions {
   /** `handover` if absent. */
   readonly reason?: Exclude<Reason, "crash"> | undefined
-  /** The engine has chosen the process that continues the task: then other processes get no hint. */
-  readonly isPlaced?: boolean | undefined
+  /** Whether the engine moves the task to a process that it has chosen: then other processes get no hint. False if absent. */
+  readonly isMoving?: boolean | undefined
 }
 
 /**

@@ -150,7 +150,8 @@ const make = Effect.fnUntraced(function*<Provided, E, R>(options: Options<Provid
   const executions = yield* Executions.make({
     waiting,
     submit,
-    stepPatience: () => draining ? Duration.zero : patience
+    stepPatience: patience,
+    isEnding: () => draining
   })
 
   const sweepOf = (group: string) =>

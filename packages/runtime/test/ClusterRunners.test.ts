@@ -5,16 +5,21 @@ import { TaskBackend } from "@perennial/domain/TaskBackend"
 import * as TaskEngineCluster from "@perennial/runtime/TaskEngineCluster"
 import { defaults } from "@perennial/runtime/TaskLimits"
 import * as Testing from "@perennial/runtime/Testing"
-import { Context, Effect, Layer, type Scope } from "effect"
+import { Context, Effect, Layer } from "effect"
 import { MessageStorage, RunnerStorage, Sharding, TestRunner } from "effect/cluster"
 import { waiting, walking } from "./support/agents.ts"
-import { clusterOf, engineOf, network, startRunner, untilAllEnded } from "./support/clusterRunners.ts"
+import {
+  clusterOf,
+  engineOf,
+  network,
+  startRunner,
+  testOver,
+  twoRunners,
+  untilAllEnded
+} from "./support/clusterRunners.ts"
 import { joinInTime } from "./support/invariants.ts"
 
-const test = <E>(
-  name: string,
-  body: Effect.Effect<void, E, Scope.Scope | Layer.Success<typeof MemoryStore.layer>>
-) => it.effect(name, () => Effect.provide(Effect.scoped(body), MemoryStore.layer))
+const test = testOver(MemoryStore.layer)
 
 const unprocessed = (shared: Effect.Success<typeof network>) =>
   Context.get(shared.messages, MessageStorage.MemoryDriver).unprocessed.size
@@ -146,20 +151,11 @@ describe("runners that come and go", () => {
   test(
     "P8: a runner that leaves hands its tasks over, and the other goes on within two seconds",
     Effect.gen(function*() {
-      const shared = yield* network
-      const backend = yield* TaskBackend
       const { agent, made } = walking(10)
-      const first = yield* startRunner([agent], engineOf(shared, 1))
-      const second = yield* startRunner([agent], engineOf(shared, 2))
-      yield* Testing.adjust("3 seconds")
-      for (let i = 0; i < 20; i++) yield* first.manager.start({ message: "x" })
-      yield* Testing.adjust("3 seconds")
+      const { first, ids, owners, second } = yield* twoRunners(agent, 20)
       yield* first.terminate
       yield* Testing.adjust("2 seconds")
-      const ids = (yield* backend.list({ userId: "local" as never, limit: 100 })).map(({ id }) => id)
-      const owners = yield* backend.owners(ids)
-      assert.deepStrictEqual([...new Set(owners.map(({ runnerId }) => runnerId))], [second.runnerId])
-      assert.strictEqual(owners.length, 20)
+      assert.deepStrictEqual(yield* owners, new Map(ids.map((id) => [id, second.runnerId])))
       yield* untilAllEnded
       assert.strictEqual(new Set(made).size, made.length)
     })

@@ -72,7 +72,7 @@ export const tells = Effect.fnUntraced(function*<E>(processes: Processes<E>) {
   yield* hear(bHears, "log", "t1")
 
   const placed = yield* by(a, begin("t6", { conversationId: conversationId("c6") }))
-  yield* a.release(placed, { isPlaced: true })
+  yield* a.release(placed, { isMoving: true })
   const released = yield* by(a, begin("t3"))
   yield* a.release(released)
   const before = yield* hear(bHears, "head", "t3")

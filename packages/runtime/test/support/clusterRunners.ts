@@ -2,7 +2,7 @@
  * Runners of a cluster in one process of a test, with time that the test controls: they share stored messages, locks of shards
  * and a store of tasks. Runners do not call each other: each finds its messages by looking.
  */
-import { assert } from "@effect/vitest"
+import { assert, it } from "@effect/vitest"
 import { type Agent, Agents } from "@perennial/domain/Agent"
 import type { ConversationStore } from "@perennial/domain/ConversationStore"
 import { TaskBackend } from "@perennial/domain/TaskBackend"
@@ -60,6 +60,12 @@ const makeRunnerStorage = (): RunnerStorage.RunnerStorage["Service"] => {
       })
   })
 }
+
+/** Tests in which all runners share a store of this layer. */
+export const testOver =
+  <Stores, E2>(stores: Layer.Layer<Stores, E2>) =>
+  <E>(name: string, body: Effect.Effect<void, E, Scope.Scope | Stores>) =>
+    it.effect(name, () => Effect.provide(Effect.scoped(body), stores))
 
 /** What runners share. */
 export const network = Effect.gen(function*() {
@@ -121,6 +127,30 @@ export const engineOf = (
   port: number | undefined,
   options: Partial<TaskEngineCluster.Options<never, never, never>> = {}
 ) => TaskEngineCluster.layer({ cluster: clusterOf(shared, port), ...options })
+
+/** Two runners that execute so many tasks, each in a conversation of its own, and who owns each task. */
+export const twoRunners = Effect.fnUntraced(function*(
+  agent: Agent,
+  count: number,
+  options: Partial<TaskEngineCluster.Options<never, never, never>> = {}
+) {
+  const shared = yield* network
+  const backend = yield* TaskBackend
+  const start = (port: number) => startRunner([agent], engineOf(shared, port, options))
+  const first = yield* start(1)
+  const second = yield* start(2)
+  yield* Testing.adjust("3 seconds")
+  const ids = yield* Effect.forEach(
+    Array.from({ length: count }, (_, i) => `c${i}`),
+    (conversationId) => Effect.map(first.manager.start({ message: "x", conversationId }), ({ id }) => id)
+  )
+  yield* Testing.adjust("2500 millis")
+  const owners = Effect.map(
+    backend.owners(ids),
+    (owners) => new Map(owners.map(({ runnerId, taskId }) => [taskId, runnerId]))
+  )
+  return { first, ids, owners, second, start }
+})
 
 /** Lets time pass until all tasks of the store have ended. */
 export const untilAllEnded = Effect.gen(function*() {

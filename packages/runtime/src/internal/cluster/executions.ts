@@ -31,11 +31,13 @@ export interface Executions {
   readonly queued: () => number
 }
 
-/** `stepPatience` is how long a task may go on with its step when its shard leaves; none when the process ends. */
 export const make = Effect.fnUntraced(function*(options: {
   readonly waiting: WaitingTasks
   readonly submit: (head: Head) => Effect.Effect<void>
-  readonly stepPatience: () => Duration.Duration
+  /** How long a task may go on with its step when its shard leaves. */
+  readonly stepPatience: Duration.Duration
+  /** Whether the process hands everything over because it ends. */
+  readonly isEnding: () => boolean
 }) {
   const agents = yield* Agents
   const backend = yield* TaskBackend
@@ -88,18 +90,21 @@ export const make = Effect.fnUntraced(function*(options: {
       if (Option.isSome(head)) yield* execute(head.value)
     }).pipe(Effect.ignore)
 
-  /** Lets the present step end, within the patience, then hands the task over. */
+  /** Lets the present step end, within the patience. In a fiber of its own: the fiber of the handler is interrupted already. */
+  const letStepEnd = (fiber: Fiber.Fiber<void>, head: Head) =>
+    Effect.raceFirst(Fiber.await(fiber), Effect.ignore(endOfStep(head))).pipe(
+      Effect.timeoutOption(options.stepPatience),
+      Effect.forkIn(scope),
+      Effect.flatMap(Fiber.await)
+    )
+
+  /** When the process ends, any other runner may go on. When the shard leaves, its next runner does. */
   const handOver = (fiber: Fiber.Fiber<void>, head: Head, place: Place) =>
     Effect.suspend(() => {
-      const patience = options.stepPatience()
-      if (Duration.isZero(patience)) return Fiber.interrupt(fiber)
-      // In a fiber of its own: the fiber of the handler is interrupted already.
-      return Effect.raceFirst(Fiber.await(fiber), Effect.ignore(endOfStep(head))).pipe(
-        Effect.timeoutOption(patience),
-        Effect.forkIn(scope),
-        Effect.flatMap(Fiber.await),
+      if (options.isEnding()) return Fiber.interrupt(fiber)
+      return (Duration.isZero(options.stepPatience) ? Effect.void : letStepEnd(fiber, head)).pipe(
         Effect.andThen(Effect.suspend(() => {
-          if (!Duration.isZero(options.stepPatience())) place.move()
+          if (!options.isEnding()) place.move()
           return Fiber.interrupt(fiber)
         })),
         Effect.andThen(Effect.forkIn(takeBack(head), scope))

@@ -75,7 +75,7 @@ const noHead = Option.none<Head>()
 /** Gives the claim back, so that another process continues the task. */
 export const release = ({ backend, onReleased }: ExecutionHost, { claim, log, place }: OwnedTask) => {
   log.close()
-  return backend.release(claim, { isPlaced: place.isMoving }).pipe(
+  return backend.release(claim, { isMoving: place.isMoving }).pipe(
     Effect.tap(() => Effect.sync(onReleased)),
     Effect.andThen(Effect.logDebug("The task is given back: another process may take it.")),
     Effect.as(noHead)
