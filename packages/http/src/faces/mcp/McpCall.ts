@@ -17,6 +17,22 @@ import { RequestId } from "./McpApi.ts"
 export type Json = Schema.Json
 
 /**
+ * The fields of a JSON object.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type JsonObject = { readonly [field: string]: Json }
+
+/**
+ * Whether a value is a JSON object. An array is none.
+ *
+ * @since 0.1.0
+ * @category predicates
+ */
+export const isObject = Schema.is(Schema.Record(Schema.String, Schema.Json))
+
+/**
  * What is not in the log. A client brings it back in `Last-Event-ID`, so that every process can go on with the messages.
  *
  * @since 0.1.0

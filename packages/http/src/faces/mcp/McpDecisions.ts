@@ -13,7 +13,6 @@ import * as McpTools from "./McpTools.ts"
 
 const decodeAnswer = Schema.decodeUnknownOption(McpTools.Answer)
 const decodeTaskId = Schema.decodeUnknownOption(TaskId)
-const isObject = Schema.is(Schema.Record(Schema.String, Schema.Json))
 
 /**
  * The tasks of a user, and the decisions about their tool calls.
@@ -39,7 +38,7 @@ export const make = Effect.gen(function*() {
   })
 
   const decideAll = Effect.fnUntraced(function*(taskId: TaskId, answers: McpCall.Json | undefined) {
-    if (!isObject(answers)) return false
+    if (!McpCall.isObject(answers)) return false
     for (const [toolCallId, answer] of Object.entries(answers)) yield* decide(taskId, toolCallId, answer)
     return Object.keys(answers).length > 0
   })

@@ -8,8 +8,8 @@
  */
 import { type AssistantMessage, text } from "@perennial/domain/Message"
 import type { OfType, StoredEvent } from "@perennial/domain/TaskEvent"
-import { Schema } from "effect"
-import { type Head, isPaused, type Json, type OpenCall, questionId, type State } from "./McpCall.ts"
+import { type Head, isPaused, type Json, type JsonObject, type OpenCall, questionId, type State } from "./McpCall.ts"
+import { completed, question, shown, toolResult, whatToDo } from "./McpResult.ts"
 
 /**
  * A JSON-RPC message of the server.
@@ -24,81 +24,6 @@ export interface ServerMessage {
 
 /** While text streams, progress is reported once in this time, in milliseconds. */
 const reportEvery = 1_000
-
-/** The arguments of a tool are shown up to this length, in characters. */
-const maxShown = 500
-
-const shown = (value: Json): string => {
-  const json = typeof value === "string" ? value : JSON.stringify(value)
-  return json.length <= maxShown ? json : `${json.slice(0, maxShown)}…`
-}
-
-/**
- * The question about a tool call.
- *
- * @since 0.1.0
- * @category constructors
- */
-export const question = ({ args, tool }: OpenCall): { readonly [field: string]: Json } => ({
-  mode: "form",
-  message: `The agent wants to call the tool ${tool} with ${shown(args)}. May it?`,
-  requestedSchema: {
-    type: "object",
-    properties: {
-      approve: { type: "boolean", title: "Allow the call" },
-      reason: { type: "string", title: "Why, if it is not allowed" }
-    },
-    required: ["approve"]
-  }
-})
-
-const textPart = (value: string): Json => ({ type: "text", text: value })
-
-interface ResultOptions {
-  readonly conversationId?: string | undefined
-  readonly isError?: boolean
-  readonly output?: Json | undefined
-}
-
-const isObject = Schema.is(Schema.Record(Schema.String, Schema.Json))
-
-/**
- * The result of a call. An output that is an object is its structured content.
- *
- * @since 0.1.0
- * @category constructors
- */
-export const toolResult = (
-  head: Pick<Head, "modern" | "ofTask"> & { readonly taskId?: string },
-  texts: ReadonlyArray<string>,
-  { conversationId, isError = false, output }: ResultOptions
-): { readonly [field: string]: Json } => ({
-  ...(head.modern ? { resultType: "complete" } : {}),
-  content: texts.map(textPart),
-  ...(isObject(output) ? { structuredContent: output } : {}),
-  ...(isError ? { isError } : {}),
-  _meta: {
-    ...(head.taskId === undefined ? {} : { "perennial/taskId": head.taskId }),
-    ...(conversationId === undefined ? {} : { "perennial/conversationId": conversationId }),
-    ...(head.ofTask && head.taskId !== undefined
-      ? { "io.modelcontextprotocol/related-task": { taskId: head.taskId } }
-      : {})
-  }
-})
-
-/**
- * The result of a call whose task has completed: the output of the agent, or else the text of its last message.
- *
- * @since 0.1.0
- * @category constructors
- */
-export const completed = (
-  head: Parameters<typeof toolResult>[0],
-  { answer, conversationId, output }: State
-): ReturnType<typeof toolResult> => {
-  const words = output === undefined || typeof output === "string" ? output : JSON.stringify(output)
-  return toolResult(head, [words ?? answer], { conversationId, output })
-}
 
 const withCall = ({ calls }: State, id: string, call: OpenCall): ReadonlyMap<string, OpenCall> =>
   new Map(calls).set(id, call)
@@ -170,19 +95,6 @@ const report = ({ event }: StoredEvent): string | undefined => {
 
 const isStreaming = ({ event: { type } }: StoredEvent): boolean => type === "text" || type === "reasoning"
 
-/**
- * The sentence for a client that cannot ask a person.
- *
- * @since 0.1.0
- * @category constructors
- */
-export const whatToDo = (head: Pick<Head, "taskId">, calls: State["calls"]): string => {
-  const waiting = [...calls].map(([id, { args, tool }]) => `${tool} with ${shown(args)} (${id})`)
-  return `The agent waits for a person, who must allow or deny the tool call ${waiting.join(", and ")}: ` +
-    `POST /tasks/${head.taskId}/decisions/<id of the call>. Then call this tool again with the argument taskId ` +
-    `"${head.taskId}" to get the answer.`
-}
-
 /** The messages of one event. */
 class Writer {
   readonly messages: Array<ServerMessage> = []
@@ -198,12 +110,12 @@ class Writer {
     this.state = apply(before, stored)
   }
 
-  private write(message: { readonly [field: string]: Json }): void {
+  private write(message: JsonObject): void {
     this.messages.push({ jsonrpc: "2.0", ...message })
     this.state = { ...this.state, count: this.state.count + 1 }
   }
 
-  private end(result: { readonly [field: string]: Json }): void {
+  private end(result: JsonObject): void {
     this.write({ id: this.head.id, result })
     this.state = { ...this.state, ended: true }
   }

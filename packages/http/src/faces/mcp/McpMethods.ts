@@ -6,9 +6,10 @@
 import { NewId } from "@perennial/domain/Ids"
 import { TaskManager } from "@perennial/domain/TaskManager"
 import { Effect } from "effect"
+import type * as McpCall from "./McpCall.ts"
 import * as McpClient from "./McpClient.ts"
 import * as McpDecisions from "./McpDecisions.ts"
-import { type Call, type JsonObject, Refused, result } from "./McpRequest.ts"
+import { type Call, Refused, result } from "./McpRequest.ts"
 import * as McpTaskMethods from "./McpTaskMethods.ts"
 import * as McpToolCalls from "./McpToolCalls.ts"
 import * as McpTools from "./McpTools.ts"
@@ -35,7 +36,7 @@ export const make = Effect.gen(function*() {
     return { ...result({ protocolVersion, capabilities, serverInfo, instructions }), session }
   })
 
-  const discover: JsonObject = {
+  const discover: McpCall.JsonObject = {
     resultType: "complete",
     supportedVersions: [...McpClient.versions],
     capabilities: { tools: {}, extensions: { [McpClient.tasksExtension]: {} } },

@@ -10,21 +10,13 @@ import type * as McpCall from "./McpCall.ts"
 import * as McpClient from "./McpClient.ts"
 
 /**
- * The fields of a JSON object.
- *
- * @since 0.1.0
- * @category models
- */
-export type JsonObject = { readonly [field: string]: McpCall.Json }
-
-/**
  * The answer of a method: its result, with a new session or not, or the messages of a call.
  *
  * @since 0.1.0
  * @category models
  */
 export type Reply =
-  | { readonly _tag: "Result"; readonly result: JsonObject; readonly session?: string | undefined }
+  | { readonly _tag: "Result"; readonly result: McpCall.JsonObject; readonly session?: string | undefined }
   | { readonly _tag: "Messages"; readonly head: McpCall.Head }
 
 /**
@@ -59,7 +51,7 @@ export const invalidParams = (detail: string) => new Refused({ code: -32_602, de
 export interface Call {
   readonly client: McpClient.Client
   readonly message: ClientMessage & { readonly id: RequestId }
-  readonly params: JsonObject
+  readonly params: McpCall.JsonObject
 }
 
 /**
@@ -68,7 +60,7 @@ export interface Call {
  * @since 0.1.0
  * @category constructors
  */
-export const result = (result: JsonObject): Reply => ({ _tag: "Result", result })
+export const result = (result: McpCall.JsonObject): Reply => ({ _tag: "Result", result })
 
 const isToken = Schema.is(Schema.Union([Schema.String, Schema.Finite]))
 

@@ -5,10 +5,8 @@
  */
 import type { Task } from "@perennial/domain/Task"
 import { DateTime } from "effect"
-import type { Head, Json, State } from "./McpCall.ts"
-import { completed, question } from "./McpMessages.ts"
-
-type JsonObject = { readonly [field: string]: Json }
+import type { Head, JsonObject, State } from "./McpCall.ts"
+import { completed, question } from "./McpResult.ts"
 
 /** How long a client shall wait before it asks again, in milliseconds. */
 const pollInterval = 1_000

@@ -9,13 +9,12 @@ import { Effect, Option, Schema } from "effect"
 import * as McpCall from "./McpCall.ts"
 import * as McpClient from "./McpClient.ts"
 import type * as McpDecisions from "./McpDecisions.ts"
-import { toolResult } from "./McpMessages.ts"
 import { type Call, headOf, invalidParams, result, saidBefore } from "./McpRequest.ts"
+import { toolResult } from "./McpResult.ts"
 import * as McpTasks from "./McpTasks.ts"
 import * as McpTools from "./McpTools.ts"
 
 const decodeArguments = Schema.decodeUnknownOption(McpTools.Arguments)
-const isObject = Schema.is(Schema.Record(Schema.String, Schema.Json))
 
 /**
  * The method `tools/call`.
@@ -62,7 +61,7 @@ export const make = Effect.fnUntraced(function*({ decideAll, taskOf }: Effect.Su
     if (client.modern && client.tasks) {
       return result({ resultType: "task", ...McpTasks.toMcp(yield* manager.get(head.taskId), client) })
     }
-    if (!client.modern && isObject(params["task"])) {
+    if (!client.modern && McpCall.isObject(params["task"])) {
       return result({ task: McpTasks.toMcp(yield* manager.get(head.taskId), client) })
     }
     return { _tag: "Messages", head } as const

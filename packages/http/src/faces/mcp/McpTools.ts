@@ -38,7 +38,7 @@ const inputSchema = {
   }
 }
 
-/** A form that is not that of an object cannot be said. */
+/** MCP knows no other forms than those of objects. */
 const outputSchemaOf = ({ output }: AgentDescription) => output?.["type"] === "object" ? { outputSchema: output } : {}
 
 const describe = ({ id, tools }: AgentDescription): string => {

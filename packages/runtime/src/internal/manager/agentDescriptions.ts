@@ -4,11 +4,18 @@ import { Effect, Schema } from "effect"
 
 const { output: OutputSchema } = AgentDescription.fields
 
+const definitionsPath = "#/$defs/"
+
+/** The name to which a reference points, which is a JSON pointer (RFC 6901) in the fragment of a URI. */
+const nameIn = (reference: string): string =>
+  decodeURIComponent(reference.slice(definitionsPath.length)).replaceAll("~1", "/").replaceAll("~0", "~")
+
 /** The form of the outputs. A form with a name is written out: protocols want an object at the root. */
 const jsonSchemaOf = (output: NonNullable<Agent["output"]>) => {
   const { definitions, schema } = Schema.toJsonSchemaDocument(output)
-  const named = definitions[String(schema["$ref"]).replace("#/$defs/", "")]
-  return { ...(named ?? schema), ...(Object.keys(definitions).length === 0 ? {} : { $defs: definitions }) }
+  const { $ref } = schema
+  const root = typeof $ref === "string" ? definitions[nameIn($ref)] : schema
+  return { ...root, ...(Object.keys(definitions).length === 0 ? {} : { $defs: definitions }) }
 }
 
 const describeOutput = ({ output }: Agent): Pick<AgentDescription, "output"> =>
