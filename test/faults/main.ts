@@ -1,14 +1,7 @@
 /**
  * The fault harness: several server processes on one store, driven over HTTP by many clients, killed, frozen, told to
- * end, cut off, while a checker reads what every client saw and what the store holds, and verifies P1 to P11.
- *
- *     pnpm test:faults [--seconds 120] [--seed 7] [--store postgres,redis] [--only storm] [--engine cluster]
- *         [--require]
- *
- * `--seconds` is the approximate duration of all cases on all stores: 135 s for each store, and the storm for the rest. The
- * soaks (`test/soak`) run before. With `--engine cluster` the processes are
- * a cluster on PostgreSQL, without the soaks. `--require`: a store that is not installed is a failure. The command exits with
- * 1 if a promise was broken or if nothing was shown. It prints the promises and the seed.
+ * end, cut off, while a checker reads what every client saw and what the store holds, and verifies P1 to P11. It prints the
+ * promises and the seed. `node test/faults/main.ts --help` lists the options.
  */
 import { NodeRuntime } from "@effect/platform-node"
 import { Cause, Clock, Console, Data, Duration, Effect, Exit, Random } from "effect"
@@ -40,6 +33,7 @@ class Failed extends Data.TaggedError("Failed")<{ readonly message: string }> {}
 
 const { values: flags } = parseArgs({
   options: {
+    help: { type: "boolean", short: "h", default: false },
     seconds: { type: "string", default: "120" },
     seed: { type: "string" },
     store: { type: "string", default: Store.names.join(",") },
@@ -80,6 +74,19 @@ const cases = {
 /** Cases of a cluster alone. */
 const ofCluster = new Set(["runnersCut", "partition", "joins"])
 const names = ["soaks", ...Object.keys(cases), "storm"]
+
+const usage = `pnpm test:faults [options]
+
+  --seconds 120           how long all parts but the soaks take, about: ${casesSeconds} s for each store, and the storm for the rest
+  --seed 7                repeats the schedule of an earlier run; a random one if absent
+  --store postgres,redis  the stores; all if absent
+  --engine cluster        the processes are a cluster on PostgreSQL; each executes what it accepts if absent
+  --only cancel,storm     the parts; all if absent
+  --require               a store that is not installed is a failure
+
+The parts are ${names.filter((name) => !ofCluster.has(name)).join(", ")}.
+A cluster has no soaks, and also ${[...ofCluster].join(", ")}.
+The command exits with 1 if a promise was broken or if nothing was shown.`
 
 const list = (flag: string, text: string, known: ReadonlyArray<string>) => {
   const asked = text.split(",")
@@ -170,4 +177,4 @@ const main = Effect.gen(function*() {
   if (broken > 0) return yield* new Failed({ message: `Repeat with --seed ${seed}.` })
 })
 
-NodeRuntime.runMain(main)
+NodeRuntime.runMain(flags.help ? Console.log(usage) : main)

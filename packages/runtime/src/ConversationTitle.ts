@@ -47,11 +47,11 @@ const clean = (answer: string): Option.Option<string> => {
   return Option.some(`${ContentBounds.truncate(title, longestTitle - 1).trimEnd()}…`)
 }
 
-/** The beginning of a message is at most so long as a title. */
+/** A title that is the beginning of a message has at most so many characters. */
 const longestBeginning = 60
 
 /**
- * The beginning of the user's first message, on one line, at most 60 characters. It asks no model, and costs nothing.
+ * Takes the beginning of the user's first message as the title: one line of at most 60 characters. Asks no model.
  *
  * @since 0.1.0
  * @category constructors
