@@ -1,6 +1,7 @@
 /**
  * The engine of a program that a test starts: with `RUNNER_PORT` a runner of a cluster over the PostgreSQL of a URL, with 0 a
- * client of it, otherwise this process alone. `RUNNER_LISTEN_PORT` is where a runner listens, if it is not there.
+ * client of it, otherwise this process alone. `RUNNER_LISTEN_PORT` is where the runner listens, if others
+ * reach it there by another port.
  */
 import * as PgCluster from "@perennial/backends/PgCluster"
 import { TaskEngine } from "@perennial/runtime/TaskEngine"

@@ -134,7 +134,7 @@ const make = Effect.gen(function*() {
     offset = storeNow - now()
   }
   let skewed = false
-  /** The store has read its clock between the request and its answer: what an answer takes is no skew. */
+  /** The store has read its clock between the request and its answer: how long the answer takes is no skew. */
   const checkClock = ({ now: storeNow, requestedAt }: { readonly now: number; readonly requestedAt: number }) =>
     Effect.suspend(() => {
       const ahead = requestedAt - storeNow

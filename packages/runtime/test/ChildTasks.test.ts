@@ -1,11 +1,12 @@
 /** The bounds of child tasks, and what ends them. test/integration/childTasks.test.ts has what crosses processes. */
 import { assert, describe, it } from "@effect/vitest"
 import { type Agent, make } from "@perennial/domain/Agent"
-import { childConversationId, childTaskId, TaskId, UserId } from "@perennial/domain/Ids"
+import { childConversationId, childTaskId, isChildTask, TaskId, UserId } from "@perennial/domain/Ids"
 import { userText } from "@perennial/domain/Message"
+import { TaskBackendError } from "@perennial/domain/TaskError"
 import { zero } from "@perennial/domain/Usage"
 import { AgentTools, LlmAgent, ScriptedModel } from "@perennial/runtime"
-import { Effect, Layer, Queue } from "effect"
+import { Effect, Layer, Queue, References } from "effect"
 import { ask, makeResearcher, makeWriter } from "../../../test/support/delegating.ts"
 import { storedLog, untilEnded } from "./support/invariants.ts"
 import { shared, startProcess, type Store } from "./support/processes.ts"
@@ -194,4 +195,21 @@ describe("child tasks", () => {
       assert.strictEqual((yield* untilEnded(both, id)).status, "completed")
       assert.strictEqual((yield* manager.list({ parent: id })).length, 1)
     }))
+
+  it.effect("P8: a child whose parent cannot be read ends at some point", () =>
+    Effect.gen(function*() {
+      const both = yield* shared
+      const unreadable: Store["backend"]["get"] = (id, options) =>
+        isChildTask(id)
+          ? both.backend.get(id, options)
+          : new TaskBackendError({ operation: "get", cause: "The record cannot be read." })
+      const researcher = yield* makeResearcher
+      const { manager } = yield* startProcess(
+        { ...both, backend: { ...both.backend, get: unreadable } },
+        [yield* makeWriter([[ask("a")], ["written"]]), researcher.agent]
+      )
+      const { id } = yield* manager.start({ message: "Write." })
+      assert.strictEqual((yield* untilEnded(both, id)).status, "completed")
+      assert.strictEqual((yield* both.backend.get(childTaskId(id, 1))).error?.code, "CrashLoop")
+    }).pipe(Effect.provideService(References.MinimumLogLevel, "None")))
 })

@@ -138,7 +138,8 @@ export const prepare = Effect.fnUntraced(function*(
     const outcome = outcomeOf(stop, timeout, "abandoned")
     if (outcome !== "nothing" && outcome !== "release") return { _tag: "End", outcome }
   }
-  if (yield* isOrphaned(host, owned)) {
+  // A task that was given up ends anyway: a parent that cannot be read must not keep it alive.
+  if (!isGivenUp && (yield* isOrphaned(host, owned))) {
     return { _tag: "End", outcome: { status: "cancelled", reason: parentEnded } }
   }
   const part = unreadablePart(owned, journal)
