@@ -7,6 +7,7 @@ import { ConversationStore } from "@perennial/domain/ConversationStore"
 import { isChildTask, type TaskId, UserId } from "@perennial/domain/Ids"
 import { TaskBackend } from "@perennial/domain/TaskBackend"
 import type { TaskManager } from "@perennial/domain/TaskManager"
+import type * as ScriptedModel from "@perennial/runtime/ScriptedModel"
 import type * as TaskLimits from "@perennial/runtime/TaskLimits"
 import {
   Context,
@@ -33,7 +34,10 @@ import { stores } from "../support/stores.ts"
 const userId = UserId.make("local")
 const quick = { sweep: "50 millis" } as const
 /** For owners that die. Otherwise no lease may run out, however slow the machine is. */
-const mortal = { ...quick, leaseTtl: "450 millis" } as const
+const mortal = { ...quick, leaseTtl: "450 millis", failures: 1_000 } as const
+
+/** A writer whose owner may die at any time: a slow machine may lose its lease before it should. */
+const makeMortalWriter = (turns: ReadonlyArray<ScriptedModel.Turn>) => makeWriter(turns, {}, { placed: true })
 
 /** The processes complain about their lost stores. */
 const quietly = <A, E>(effect: Effect.Effect<A, E, Scope.Scope>) =>
@@ -175,7 +179,7 @@ const suite = <E>(name: string, open: Effect.Effect<Effect.Effect<Store, E, Scop
 
     it.live("P7: a cancel reaches the child also if the owner of the parent is dead", () =>
       Effect.gen(function*() {
-        const { a, b, both, child, id } = yield* apart(yield* makeWriter([[ask("oak")]]), { a: mortal })
+        const { a, b, both, child, id } = yield* apart(yield* makeMortalWriter([[ask("oak")]]), { a: mortal })
         a.line.cut()
         assert.strictEqual((yield* b.manager.cancel(id)).status, "cancelled")
         assert.strictEqual((yield* both.backend.get(child)).status, "cancelled")
@@ -203,7 +207,7 @@ const suite = <E>(name: string, open: Effect.Effect<Effect.Effect<Store, E, Scop
         const both = yield* yield* open
         const { created, finish, slow, starting } = yield* overlapping(both)
         const researcher = yield* makeResearcher
-        const a = yield* startProcess(slow, [yield* makeWriter([[ask("oak")]]), researcher.agent], mortal)
+        const a = yield* startProcess(slow, [yield* makeMortalWriter([[ask("oak")]]), researcher.agent], mortal)
         const { id } = yield* a.manager.start({ message: "Write." })
         yield* starting
         a.line.cut()
@@ -221,7 +225,7 @@ const suite = <E>(name: string, open: Effect.Effect<Effect.Effect<Store, E, Scop
     it.live("P8, P10: the parent's owner dies, the call goes on with the same child", () =>
       Effect.gen(function*() {
         const { a, b, both, child, id, researcher } = yield* apart(
-          yield* makeWriter([[ask("oak")], ["written"]]),
+          yield* makeMortalWriter([[ask("oak")], ["written"]]),
           { a: mortal }
         )
         a.line.cut()
@@ -237,7 +241,7 @@ const suite = <E>(name: string, open: Effect.Effect<Effect.Effect<Store, E, Scop
     it.live("P8: the child's owner dies, another process continues the child, and the parent gets its result", () =>
       Effect.gen(function*() {
         const { a, b, begin, both, child, id, researcher } = yield* apart(
-          yield* makeWriter([[ask("oak")], ["written"]]),
+          yield* makeMortalWriter([[ask("oak")], ["written"]]),
           { b: mortal }
         )
         b.line.cut()

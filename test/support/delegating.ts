@@ -5,7 +5,7 @@ import { userText } from "@perennial/domain/Message"
 import type { AgentEvent } from "@perennial/domain/TaskEvent"
 import { zero } from "@perennial/domain/Usage"
 import { AgentTools, LlmAgent, ScriptedModel } from "@perennial/runtime"
-import { type Duration, Effect, Latch, Layer, type Option, Queue } from "effect"
+import { type Duration, Effect, Latch, Layer, type Option, Queue, Struct } from "effect"
 
 /** The tokens that each run of the child uses. */
 export const childUsage = { ...zero, requests: 1, inputTokens: 30, outputTokens: 10 }
@@ -43,17 +43,23 @@ export const makeResearcher = Effect.gen(function*() {
   return { agent, begun, release, stopped }
 })
 
-/** An agent with a scripted model and the researcher as its tool. */
+/** Each turn belongs to its place in the conversation: a process that makes an attempt again gets the same turn. */
+const placed = (turns: ReadonlyArray<ScriptedModel.Turn>): ScriptedModel.ScriptOptions => ({
+  otherwise: ({ prompt: { content } }) =>
+    turns[content.filter(({ role }) => role === "assistant").length] ?? ["There is no turn for this place."]
+})
+
+/** An agent with a scripted model and the researcher as its tool. With `placed`, its owner may die before an answer is stored. */
 export const makeWriter = Effect.fnUntraced(function*(
   turns: ReadonlyArray<ScriptedModel.Turn>,
   config: Partial<LlmAgent.AgentConfig> = {},
-  options: { readonly timeout?: Duration.Input } = {}
+  options: { readonly timeout?: Duration.Input; readonly placed?: boolean } = {}
 ) {
-  const model = yield* Layer.build(ScriptedModel.layer({ turns }))
+  const model = yield* Layer.build(ScriptedModel.layer(options.placed === true ? placed(turns) : { turns }))
   const agent: Agent = yield* LlmAgent.make({
     agentId: "writer",
     systemPrompt: "Write.",
-    tools: AgentTools.agent("researcher", { description: "Finds facts.", ...options }),
+    tools: AgentTools.agent("researcher", { description: "Finds facts.", ...Struct.omit(options, ["placed"]) }),
     ...config
   }).pipe(Effect.provide(model))
   return agent
