@@ -8,6 +8,7 @@ import { Header } from "../Header.tsx"
 import * as lists from "../state/lists.ts"
 import { filesOf, textOf } from "../state/rows.ts"
 import { Ago } from "../time.tsx"
+import { number, usageText } from "./numbers.ts"
 import { StatusChip } from "./StatusChip.tsx"
 import { type Part, parts, TaskPart } from "./TaskPart.tsx"
 import { useLog } from "./useLog.ts"
@@ -79,8 +80,8 @@ export default function TaskPage({ id }: { readonly id: string }) {
         {task === undefined ? null : (
           <div className="task-head">
             <p className="soft">
-              {task.agentId} · <Ago at={task.createdAt} /> · attempt {task.attempt} · {task.lastSeq} events
-              {task.usage === undefined ? "" : ` · ${task.usage.inputTokens} in, ${task.usage.outputTokens} out`}
+              {task.agentId} · <Ago at={task.createdAt} /> · attempt {task.attempt} · {number(task.lastSeq)} events
+              {task.usage === undefined ? "" : ` · ${usageText(task.usage)}`}
             </p>
             <span className="grow" />
             <Link className="button quiet" href={`/c/${encodeURIComponent(task.conversationId)}`}>
@@ -116,7 +117,7 @@ export default function TaskPage({ id }: { readonly id: string }) {
               onClick={() => setTab(one)}
             >
               {one}
-              {one === "Events" ? <span className="count">{log.events.length}</span> : null}
+              {one === "Events" ? <span className="count">{number(log.events.length)}</span> : null}
             </button>
           ))}
         </div>

@@ -1,5 +1,6 @@
 /** What a task did when: the steps of a log, in the order they began. */
 import type { StoredEvent } from "@perennial/domain/TaskEvent"
+import { usageText } from "./numbers.ts"
 
 export interface Step {
   readonly key: string
@@ -100,7 +101,7 @@ class Fold {
       case "message": {
         const { inputTokens, outputTokens } = event.usage
         this.guess(this.before)
-        this.end("model", at, inputTokens + outputTokens === 0 ? "" : `${inputTokens} in, ${outputTokens} out`)
+        this.end("model", at, inputTokens + outputTokens === 0 ? "" : usageText({ inputTokens, outputTokens }))
         break
       }
       case "tool_approval":
