@@ -5,7 +5,7 @@ import * as Browser from "./browser.ts"
 import { started } from "./server.ts"
 
 describe.skipIf(!Browser.isInstalled)("evergreen's web app", () => {
-  it.live("signs in with a token, says who one is, and signs out", () =>
+  it.live("signs in with a token, says who one is, and signs out: the next person finds no draft", () =>
     Effect.gen(function*() {
       const { address } = yield* started({ PERENNIAL_TOKENS: "alice:a-secret-of-alice" })
       const me = yield* Browser.visitor(yield* Browser.launch)
@@ -17,11 +17,17 @@ describe.skipIf(!Browser.isInstalled)("evergreen's web app", () => {
         await page.getByLabel("Token").fill("a-secret-of-alice")
         await page.keyboard.press("Enter")
         await page.getByText("Ask, and walk away.").waitFor()
+        await page.getByLabel("Message", { exact: true }).fill("A secret of Alice")
         await page.goto(`${address}/settings`)
         await page.locator("b", { hasText: "alice" }).waitFor()
         assert.strictEqual(await page.evaluate("document.cookie"), "")
         await page.getByRole("button", { name: "Sign out" }).click()
-        await page.getByLabel("Token").waitFor()
+        await page.getByLabel("Token").fill("a-secret-of-alice")
+        await page.keyboard.press("Enter")
+        await page.locator("b", { hasText: "alice" }).waitFor()
+        await page.goto(address)
+        await page.getByText("Ask, and walk away.").waitFor()
+        assert.strictEqual(await page.getByLabel("Message", { exact: true }).inputValue(), "")
       })
     }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)))
 

@@ -8,17 +8,26 @@ import { started } from "./server.ts"
 
 const pixel = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 
-/** Pastes or drops files onto the box in which one writes. A file is its name, its media type and its content in base64. */
+/** Pastes files into the box in which one writes, or drops them beside it. A file is its name, its media type and its content in base64. */
 const give = (page: Page, how: "paste" | "drop", files: ReadonlyArray<readonly [string, string, string]>) =>
   page.evaluate(`(() => {
     const data = new DataTransfer()
     for (const [name, type, base64] of ${JSON.stringify(files)}) {
       data.items.add(new File([Uint8Array.from(atob(base64), (char) => char.charCodeAt(0))], name, { type }))
     }
-    const event = ${JSON.stringify(how)} === "paste"
-      ? new ClipboardEvent("paste", { clipboardData: data, bubbles: true, cancelable: true })
-      : new DragEvent("drop", { dataTransfer: data, bubbles: true, cancelable: true })
-    document.querySelector("#message").dispatchEvent(event)
+    const init = { clipboardData: data, dataTransfer: data, bubbles: true, cancelable: true }
+    if (${JSON.stringify(how)} === "paste") {
+      document.querySelector("#message").dispatchEvent(new ClipboardEvent("paste", init))
+    } else document.querySelector("h1").dispatchEvent(new DragEvent("drop", init))
+  })()`)
+
+/** Drops a text onto the box. Returns whether the browser may insert it. */
+const mayInsert = (page: Page) =>
+  page.evaluate(`(() => {
+    const dataTransfer = new DataTransfer()
+    dataTransfer.setData("text/plain", "A dragged word")
+    const event = new DragEvent("drop", { dataTransfer, bubbles: true, cancelable: true })
+    return document.querySelector("#message").dispatchEvent(event)
   })()`)
 
 const scripted = Effect.fnUntraced(function*(script: string) {
@@ -43,6 +52,7 @@ describe.skipIf(!Browser.isInstalled)("evergreen's web app", () => {
         await attached.getByRole("img", { name: "pixel.png" }).waitFor()
         await give(page, "drop", [["notes.txt", "text/plain", text]])
         await attached.getByText("notes.txt").waitFor()
+        assert.isTrue(await mayInsert(page))
         await page.getByLabel("Files", { exact: true }).setInputFiles([
           { name: "more.csv", mimeType: "text/csv", buffer: Buffer.from("a,b") }
         ])

@@ -46,6 +46,12 @@ const allow = async (value: "on" | "off"): Promise<"on" | "off"> => {
   return await Notification.requestPermission() === "granted" ? "on" : "off"
 }
 
+/** The next person finds no drafts. */
+const leave = (): void => {
+  sessionStorage.clear()
+  location.reload()
+}
+
 export default function SettingsPage() {
   const [version, setVersion] = useState<string>()
   const [me, setMe] = useState<api.Me>()
@@ -101,7 +107,7 @@ export default function SettingsPage() {
               <button
                 type="button"
                 className="quiet small"
-                onClick={() => attempt(api.signOut().then(() => location.reload()))}
+                onClick={() => attempt(api.signOut().then(leave))}
               >
                 Sign out
               </button>

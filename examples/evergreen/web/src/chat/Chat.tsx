@@ -1,5 +1,5 @@
 /** A conversation: its title and state, its rows, and where one writes. */
-import { Suspense, useCallback, useEffect, useMemo, useState } from "react"
+import { Suspense, useCallback, useEffect, useMemo } from "react"
 import { Link, useLocation } from "wouter"
 import { attempt } from "../attempt.ts"
 import { Header } from "../Header.tsx"
@@ -9,7 +9,8 @@ import * as conversation from "../state/conversation.ts"
 import { useLists } from "../state/lists.ts"
 import { isGoing, type Live } from "../state/live.ts"
 import { shownRows } from "../state/versions.ts"
-import { Composer, type Draft, emptyDraft } from "./Composer.tsx"
+import { Composer } from "./Composer.tsx"
+import { moveDraft, newConversation, useDraft } from "./draft.ts"
 import { Messages } from "./Messages.tsx"
 import { Welcome } from "./Welcome.tsx"
 
@@ -64,15 +65,14 @@ export function Chat({ id, isNew }: { readonly id: string; readonly isNew: boole
   const open = conversation.useOpen(id)
   const listed = useLists(({ conversations }) => conversations?.find((one) => one.id === id)?.title)
   const connected = useLists((lists) => lists.connected)
-  const [draft, setDraft] = useState<Draft>(emptyDraft)
+  const [draft, setDraft] = useDraft(isNew ? newConversation : id)
   useEffect(() => {
     if (isNew) conversation.fresh(id)
     else conversation.open(id)
-    setDraft(emptyDraft)
   }, [id, isNew])
   const rows = useMemo(() => open === undefined ? [] : shownRows(open), [open])
   const active = useMemo(() => open?.live.filter(isGoing) ?? [], [open])
-  const onEdit = useCallback((replaces: string, text: string) => setDraft({ text, files: [], replaces }), [])
+  const onEdit = useCallback((replaces: string, text: string) => setDraft({ text, files: [], replaces }), [setDraft])
   const onVersion = useCallback((of: string, shown: string) => conversation.showVersion(id, of, shown), [id])
   const hasOlder = open?.older !== undefined
   const onOlder = useMemo(() => hasOlder ? () => conversation.readOlder(id) : undefined, [id, hasOlder])
@@ -131,7 +131,11 @@ export function Chat({ id, isNew }: { readonly id: string; readonly isNew: boole
             active={active}
             draft={draft}
             setDraft={setDraft}
-            onSent={() => isNew && conversation.isOpen(id) && navigate(`/c/${id}`, { replace: true })}
+            onSent={() => {
+              if (!isNew || !conversation.isOpen(id)) return
+              moveDraft(id)
+              navigate(`/c/${id}`, { replace: true })
+            }}
           />
         </div>
       )}

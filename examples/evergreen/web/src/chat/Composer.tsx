@@ -1,20 +1,13 @@
 /** Where a person writes. While an answer is written, a message waits behind it or interrupts it. */
 import { ArrowUp, ListPlus, Paperclip, Square, X, Zap } from "lucide-react"
-import { type ClipboardEvent, type DragEvent, type KeyboardEvent, useEffect, useRef, useState } from "react"
+import { type ClipboardEvent, type KeyboardEvent, useEffect, useRef, useState } from "react"
 import * as api from "../api.ts"
 import { attempt } from "../attempt.ts"
 import { persistent } from "../later.ts"
 import * as conversation from "../state/conversation.ts"
 import type { Live } from "../state/live.ts"
+import { type Draft, emptyDraft } from "./draft.ts"
 import { FileView } from "./RowView.tsx"
-
-export interface Draft {
-  readonly text: string
-  readonly files: ReadonlyArray<api.File>
-  readonly replaces?: string | undefined
-}
-
-export const emptyDraft: Draft = { text: "", files: [] }
 
 function Actions({ canSend, onInterrupt, running }: {
   readonly canSend: boolean
@@ -104,15 +97,21 @@ export function Composer({ active, draft, id, onSent, setDraft }: {
     if (event.clipboardData.files.length > 0) event.preventDefault()
     void add([...event.clipboardData.files])
   }
-  const onDrop = (event: DragEvent) => {
-    event.preventDefault()
-    void add([...event.dataTransfer.files])
-  }
+  useEffect(() => {
+    const listening = new AbortController()
+    // On the whole page: the browser would open a file that is dropped beside the box. Files can be read only when they are dropped.
+    const onDrag = (event: DragEvent): void => {
+      if (!event.dataTransfer?.types.includes("Files")) return
+      event.preventDefault()
+      void add([...event.dataTransfer.files])
+    }
+    document.addEventListener("dragover", onDrag, listening)
+    document.addEventListener("drop", onDrag, listening)
+    return () => listening.abort()
+  })
   return (
     <form
       className="composer"
-      onDragOver={(event) => event.preventDefault()}
-      onDrop={onDrop}
       onSubmit={(event) => {
         event.preventDefault()
         void send("enqueue")

@@ -1,10 +1,13 @@
 /** What a task does now, in one quiet line. */
-import { CircleAlert, CircleSlash, Clock, Hand, RotateCcw } from "lucide-react"
-import type { ReactNode } from "react"
+import { CircleAlert, CircleSlash, Clock, Hand } from "lucide-react"
+import { type ReactNode, Suspense } from "react"
 import * as api from "../api.ts"
 import { attempt } from "../attempt.ts"
+import { later } from "../later.ts"
 import type { Live } from "../state/live.ts"
-import { duration, Elapsed, useNow } from "../time.tsx"
+import { duration, Elapsed } from "../time.tsx"
+
+const Retry = later(() => import("./Retry.tsx"))
 
 function Dots() {
   return (
@@ -20,29 +23,6 @@ const doing = ({ view }: Live): string => {
   if (view.text !== "") return "Writing"
   if (view.reasoning !== "") return "Thinking"
   return view.toolCalls.some((call) => call.status === "executing") ? "Using a tool" : "Working"
-}
-
-/** What a model failed with, for a person. */
-const failures: Readonly<Record<string, string>> = {
-  ModelOverloaded: "The model is overloaded.",
-  ModelRateLimited: "The model accepts no more requests for now.",
-  ModelUnreachable: "The model cannot be reached.",
-  ModelResponseInvalid: "The model gave an answer that cannot be read."
-}
-
-function Retry({ at, reason, tryNumber }: {
-  readonly reason: string
-  readonly tryNumber: number
-  /** When the model is asked again, in milliseconds. */
-  readonly at: number
-}) {
-  const seconds = Math.ceil((at - useNow(500)) / 1_000)
-  return (
-    <p className="status warn">
-      <RotateCcw aria-hidden /> {failures[reason] ?? "The request to the model failed."}{" "}
-      {seconds > 0 ? `Try ${tryNumber} in ${seconds} s.` : `Try ${tryNumber} begins.`}
-    </p>
-  )
 }
 
 const losses: Readonly<Record<string, string>> = {
@@ -116,13 +96,17 @@ export function StatusLine({ connected, last, live, onAgain }: {
   }
   if (!connected) {
     return (
-      <p className="status warn">
+      <p className="status">
         <Dots /> Reconnecting. Nothing is lost.
       </p>
     )
   }
   if (view.retry !== undefined) {
-    return <Retry at={live.retriesAt} reason={view.retry.reason} tryNumber={view.retry.tryNumber} />
+    return (
+      <Suspense>
+        <Retry at={live.retriesAt} reason={view.retry.reason} tryNumber={view.retry.tryNumber} />
+      </Suspense>
+    )
   }
   if (view.toolCalls.some((call) => call.status === "waiting")) {
     return (
