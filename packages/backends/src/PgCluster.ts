@@ -99,8 +99,8 @@ const noVariables = ConfigProvider.layer(ConfigProvider.fromUnknown({}))
 const unreadable = (error: Config.ConfigError) => Layer.effectContext(Effect.die(error))
 
 /**
- * effect/cluster logs each connection between runners when it ends, at an orderly end with the stack traces of what it interrupts.
- * Its warnings and errors are for operators. Who asks for details gets them.
+ * effect/cluster logs the end of each connection between runners. At an orderly shutdown it adds the stack traces of the fibers that
+ * it interrupts. Operators need only its warnings and errors. With the minimum level `Debug` they get everything.
  */
 const quiet = Layer.effect(
   References.MinimumLogLevel,

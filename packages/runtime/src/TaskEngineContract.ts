@@ -46,8 +46,8 @@ export type EngineLayer<E = never> = Layer.Layer<
 >
 
 /**
- * The names of the tests. An engine of several processes, which no test can hold in one process with time of its own, is shown to
- * keep the contract by tests of the same names.
+ * The names of the tests. An engine that needs several processes has tests of its own under the same names, because `suite` runs in
+ * one process, with simulated time.
  *
  * @since 0.1.0
  * @category models

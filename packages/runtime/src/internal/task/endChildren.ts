@@ -50,7 +50,7 @@ const recordEnd = ({ backend }: ExecutionHost, { claim, log }: OwnedTask): Effec
   log.mayStartChildren
     ? backend.putIntent(claim.taskId, { key: endKey(claim.attempt), value: {} }).pipe(
       Effect.asVoid,
-      // It was deleted meanwhile: then no child begins.
+      // The task was deleted: no child of it begins.
       Effect.catchTag("TaskNotFound", () => Effect.void)
     )
     : Effect.void
