@@ -30,7 +30,8 @@ const server = start(
   [Mcp.face],
   Agents.layerEffect([
     agent("forecaster", Forecast, { answer: forecast }),
-    agent("namer", Schema.Array(Schema.String), { answer: names })
+    agent("namer", Schema.Array(Schema.String), { answer: names }),
+    agent("guesser", Forecast, { answer: "It will rain." })
   ])
 )
 
@@ -49,6 +50,9 @@ it.live("revision 2025-11-25: a result has the structured content that its tool 
     // What is not an object is text.
     const listed = yield* Effect.promise(() => client.callTool({ name: "namer", arguments: { message: "Names" } }))
     assert.deepStrictEqual([listed["structuredContent"], listed["content"]], [undefined, textOf(names)])
+    // A task that fails has no answer of the form, and the client accepts that.
+    const failed = yield* Effect.promise(() => client.callTool({ name: "guesser", arguments: { message: "Bonn" } }))
+    assert.deepStrictEqual([failed["structuredContent"], failed["isError"]], [undefined, true])
   }))
 
 it.live("revision 2026-07-28, also with the Tasks extension: a result has the structured content that its tool promises", () =>
