@@ -77,7 +77,9 @@ function RunnerCard({ runner }: { readonly runner: records.Runner }) {
           {age === undefined ? null : ` · heard ${age < 60_000 ? `${Math.round(age / 1_000)} s ago` : since(age)}`}
         </span>
         <span className="grow" />
-        {waiting === 0 ? null : <span className="state" data-state="need">{waiting} wait for a person</span>}
+        {waiting === 0
+          ? null
+          : <span className="state" data-state="need">{waiting} {waiting === 1 ? "waits" : "wait"} for a person</span>}
         <Load {...runner} />
         <Link className="button quiet small" href={`/t?who=everybody&runner=${encodeURIComponent(id)}`}>Tasks</Link>
       </div>
