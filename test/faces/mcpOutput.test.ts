@@ -66,3 +66,15 @@ it.live("revision 2026-07-28, also with the Tasks extension: a result has the st
     const execution = yield* Tasks.begin(session, "Bonn", "c1", "forecaster")
     assert.deepStrictEqual((yield* Tasks.resultOf(execution)).structuredContent, forecast)
   }))
+
+it.live("a tool does not answer with the task of another agent, which has another form", () =>
+  Effect.gen(function*() {
+    const client = yield* connect((yield* server).address)
+    yield* Effect.promise(() => client.listTools())
+    const { _meta } = yield* Effect.promise(() => client.callTool({ name: "namer", arguments: { message: "Names" } }))
+    const taskId = _meta?.["perennial/taskId"]
+    const call = (name: string) => client.callTool({ name, arguments: { taskId } })
+    const refused = yield* Effect.promise(() => call("forecaster").then(() => "", ({ message }) => String(message)))
+    assert.include(refused, `Task ${taskId} is one of the agent namer.`)
+    assert.deepStrictEqual((yield* Effect.promise(() => call("namer")))["content"], textOf(names))
+  }))

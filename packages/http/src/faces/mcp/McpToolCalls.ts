@@ -39,17 +39,24 @@ export const make = Effect.fnUntraced(function*({ decideAll, taskOf }: Effect.Su
     })
   }
 
+  /** An earlier task of the agent. The tool of another agent may promise another form of the answer. */
+  const earlier = Effect.fnUntraced(function*(agent: AgentDescription, taskId: McpCall.Json) {
+    const task = yield* taskOf(taskId)
+    if (task.agentId === agent.id) return task
+    return yield* invalidParams(`Task ${task.id} is one of the agent ${task.agentId}. Call the tool of that agent.`)
+  })
+
   /** The task of a call, and what was said of it before. */
   const begin = Effect.fnUntraced(function*(call: Call, agent: AgentDescription) {
     const { taskId, toolCallId: seq } = McpCall.parseQuestionId(String(call.params["requestState"] ?? ""))
     if (call.client.modern && taskId !== "") {
-      const task = yield* taskOf(taskId)
+      const task = yield* earlier(agent, taskId)
       const answered = yield* decideAll(task.id, call.params["inputResponses"])
       return headOf(call, task, answered && /^\d{1,15}$/.test(seq) ? Number(seq) : saidBefore(task))
     }
     const given = decodeArguments(call.params["arguments"])
     if (Option.isNone(given)) return yield* invalidParams("A call needs the argument message, or taskId.")
-    const task = yield* "taskId" in given.value ? taskOf(given.value.taskId) : start(call, agent, given.value)
+    const task = yield* "taskId" in given.value ? earlier(agent, given.value.taskId) : start(call, agent, given.value)
     return headOf(call, task, saidBefore(task))
   })
 
