@@ -87,10 +87,14 @@ export interface Turn {
   readonly answer: string
 }
 
-/** Scrolls up to the first question, and reads on the way. A turn must fit on the screen, from its question to its end. */
-const readingUp = (first: string): string =>
+/**
+ * Scrolls up to the first question or down to the last one, and reads on the way. A turn must fit on the screen, from its question
+ * to its end.
+ */
+const reading = (direction: "up" | "down", last: string): string =>
   `new Promise((resolve, reject) => {
   const messages = document.querySelector(".messages")
+  const isUp = ${direction === "up"}
   const turns = []
   const seen = () => {
     const found = []
@@ -100,19 +104,23 @@ const readingUp = (first: string): string =>
       else if (kind === "block") found.at(-1)?.blocks.push(item.innerText)
       else if (kind === "end" && found.length > 0) found.at(-1).whole = true
     }
-    return found
+    // The end of what is below the screen is not in the document.
+    if (!isUp && found.at(-1)?.whole === false) found.pop()
+    return isUp ? found.reverse() : found
   }
   const step = () => {
     const found = seen()
-    const at = found.findIndex(({ question }) => question === turns[0]?.question)
-    const above = turns.length === 0 ? found : found.slice(0, Math.max(0, at))
-    if (above.some(({ whole }) => !whole)) return reject(new Error("a question without its end: " + above[0].question))
-    turns.unshift(...above)
-    if (messages.scrollTop === 0 && turns[0]?.question === ${JSON.stringify(first)}) {
-      return resolve(turns.map(({ question, blocks }) => ({ question, answer: blocks.join("\\n\\n") })))
+    const at = found.findIndex(({ question }) => question === turns.at(-1)?.question)
+    const next = turns.length > 0 && at < 0 ? [] : found.slice(at + 1)
+    const cut = next.find(({ whole }) => !whole)
+    if (cut !== undefined) return reject(new Error("a question without its end: " + cut.question))
+    turns.push(...next)
+    if (turns.at(-1)?.question === ${JSON.stringify(last)}) {
+      const read = turns.map(({ question, blocks }) => ({ question, answer: blocks.join("\\n\\n") }))
+      return resolve(isUp ? read.reverse() : read)
     }
     // The list keeps its place when messages come above. Until it has, what was read is not there.
-    if (at >= 0) messages.scrollTop -= 300
+    if (at >= 0) messages.scrollTop += isUp ? -300 : 300
     requestAnimationFrame(step)
   }
   step()
@@ -120,17 +128,8 @@ const readingUp = (first: string): string =>
 
 /** What a person reads who scrolls up to the first question: the oldest turn is the first. */
 export const readUp = (page: Page, first: string): Effect.Effect<ReadonlyArray<Turn>> =>
-  Browser.act(() => page.evaluate<ReadonlyArray<Turn>>(readingUp(first)))
+  Browser.act(() => page.evaluate<ReadonlyArray<Turn>>(reading("up", first)))
 
-/** Waits until the page has fewer rows than that, of which only those that are seen are in the document. */
-export const hasFewerThan = (page: Page, rows: number): Effect.Effect<void> =>
-  Browser.act(() =>
-    page.evaluate<void>(`new Promise((resolve) => {
-      const look = () => {
-        const last = [...document.querySelectorAll(".item")].at(-1)
-        if (last !== undefined && Number(last.dataset.index) + 1 < ${rows}) return resolve()
-        requestAnimationFrame(look)
-      }
-      look()
-    })`)
-  )
+/** What a person reads who scrolls down to the last question. */
+export const readDown = (page: Page, last: string): Effect.Effect<ReadonlyArray<Turn>> =>
+  Browser.act(() => page.evaluate<ReadonlyArray<Turn>>(reading("down", last)))

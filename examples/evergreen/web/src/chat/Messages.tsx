@@ -1,9 +1,10 @@
 /** The rows of a conversation, the newest at the end. Of a long conversation only what is seen is in the document. */
 import { useVirtualizer } from "@tanstack/react-virtual"
 import { ArrowDown } from "lucide-react"
-import { useEffect, useLayoutEffect, useRef, useState } from "react"
+import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "react"
 import type { Row } from "../state/rows.ts"
 import { RowView } from "./RowView.tsx"
+import { windowAround } from "./window.ts"
 
 /** A conversation with fewer rows, all of which were read, is in the document as a whole: the browser finds in it, and screen readers walk through it. */
 const wholeBelow = 150
@@ -13,6 +14,9 @@ const most = 2 * wholeBelow
 
 /** Rows above those that are seen, from which on earlier messages are read. */
 const ahead = 20
+
+/** Rows before or after those that are seen, from which on the list gets others. */
+const margin = 75
 
 const estimates: Record<Row["kind"], number> = {
   user: 72,
@@ -56,11 +60,13 @@ export function Messages({ connected, onAgain, onDrop, onEdit, onOlder, onVersio
 }) {
   const scroller = useRef<HTMLDivElement>(null)
   const [atEnd, setAtEnd] = useState(true)
+  const [middle, setMiddle] = useState<string>()
+  const { from, listed } = useMemo(() => windowAround(rows, atEnd ? undefined : middle), [rows, atEnd, middle])
   const list = useVirtualizer({
-    count: rows.length,
+    count: listed.length,
     getScrollElement: () => scroller.current,
-    estimateSize: (i) => estimates[rows[i]?.kind ?? "block"],
-    getItemKey: (i) => rows[i]?.key ?? i,
+    estimateSize: (i) => estimates[listed[i]?.kind ?? "block"],
+    getItemKey: (i) => listed[i]?.key ?? i,
     overscan: onOlder === undefined && rows.length < wholeBelow ? wholeBelow : 3,
     anchorTo: "end",
     followOnAppend: true,
@@ -75,17 +81,27 @@ export function Messages({ connected, onAgain, onDrop, onEdit, onOlder, onVersio
   useLayoutEffect(() => {
     if (key && atEnd) list.scrollToEnd()
   }, [key, atEnd, size, list])
-  const first = list.getVirtualItems()[0]?.index
+  const items = list.getVirtualItems()
+  const first = items[0]?.index ?? rows.length
+  const last = items.at(-1)?.index ?? 0
   const firstKey = rows[0]?.key
   useEffect(() => {
-    if (first !== undefined && first < ahead && firstKey !== undefined) void onOlder?.().catch(() => {}) // it is read again when the person scrolls
-  }, [first, firstKey, onOlder])
+    if (from + first < ahead && firstKey !== undefined) void onOlder?.().catch(() => {}) // it is read again when the person scrolls
+  }, [from, first, firstKey, onOlder])
+  const isShort = (from > 0 && first < margin) || (from + listed.length < rows.length && last > listed.length - margin)
+  const wanted = isShort ? listed[first]?.key : middle
+  useEffect(() => setMiddle(atEnd ? undefined : wanted), [atEnd, wanted])
   const kept = atEnd ? keptFrom(rows) : undefined
   useEffect(() => {
-    if (kept !== undefined && kept !== firstKey) onDrop(kept)
-  }, [kept, firstKey, onDrop])
+    if (kept === undefined || kept === firstKey) return
+    onDrop(kept)
+    // The list would keep the sizes of all rows that ever were.
+    const sizes = list.itemSizeCache
+    const keys = new Set<unknown>(listed.map(({ key }) => key))
+    for (const key of sizes.keys()) if (!keys.has(key)) sizes.delete(key)
+  }, [kept, firstKey, onDrop, list, listed])
   // The own message of a person is always seen.
-  const asked = rows.findLast((row) => row.kind === "user" && row.id === undefined)?.key
+  const asked = useMemo(() => rows.findLast((row) => row.kind === "user" && row.id === undefined)?.key, [rows])
   useLayoutEffect(() => {
     if (asked !== undefined) setAtEnd(true)
   }, [asked])
@@ -93,8 +109,8 @@ export function Messages({ connected, onAgain, onDrop, onEdit, onOlder, onVersio
     <>
       <div className="messages" ref={scroller} tabIndex={0} role="region" aria-label="Messages">
         <div className="rows" style={{ height: size }}>
-          {list.getVirtualItems().map(({ index, key, start }) => {
-            const row = rows[index]
+          {items.map(({ index, key, start }) => {
+            const row = listed[index]
             if (row === undefined) return null
             return (
               <div
@@ -102,14 +118,14 @@ export function Messages({ connected, onAgain, onDrop, onEdit, onOlder, onVersio
                 key={key}
                 data-index={index}
                 data-kind={row.kind}
-                data-tight={(isAnswer(row) && isAnswer(rows[index + 1])) || undefined}
+                data-tight={(isAnswer(row) && isAnswer(listed[index + 1])) || undefined}
                 data-queued={isBelowMessage(row) || undefined}
                 ref={list.measureElement}
                 style={{ transform: `translateY(${start}px)` }}
               >
                 <RowView
                   row={row}
-                  last={index === rows.length - 1}
+                  last={from + index === rows.length - 1}
                   connected={connected}
                   onEdit={onEdit}
                   onAgain={onAgain}

@@ -8,6 +8,7 @@ import { Header } from "../Header.tsx"
 import * as lists from "../state/lists.ts"
 import { filesOf, textOf } from "../state/rows.ts"
 import { Ago } from "../time.tsx"
+import { messagesOfTask } from "./messagesOfTask.ts"
 import { number, usageText } from "./numbers.ts"
 import { StatusChip } from "./StatusChip.tsx"
 import { type Part, parts, TaskPart } from "./TaskPart.tsx"
@@ -34,7 +35,7 @@ const useMessages = (task: api.Task | undefined): ReadonlyArray<api.Message> => 
   const { conversationId, id, status } = task ?? {}
   useEffect(() => {
     if (conversationId === undefined || id === undefined || status === "queued") return
-    api.messagesOfTask(conversationId, id).then(setMessages, () => {})
+    messagesOfTask(conversationId, id).then(setMessages, () => {})
   }, [conversationId, id, status])
   return messages
 }
