@@ -8,7 +8,7 @@ import { conversationSource, type News, type Place, type PlacedEvent, placeOf } 
 import * as History from "./history.ts"
 import { joined, since } from "./kept.ts"
 import * as lists from "./lists.ts"
-import { accepted, isGoing, type Live, over, taskOf, withEvents, withTask } from "./live.ts"
+import { accepted, isGoing, type Live, over, type Pending, taskOf, withEvents, withTask } from "./live.ts"
 import { makeStore } from "./store.ts"
 import * as Unseen from "./unseen.ts"
 
@@ -16,18 +16,11 @@ export interface Open extends History.History {
   readonly id: string
   readonly state: "loading" | "ready" | "missing" | "failed"
   readonly live: ReadonlyArray<Live>
-  /** Messages that the server has not accepted yet. They are sent again until it answers. */
   readonly pending: ReadonlyArray<Pending>
   /** Earlier versions: messages that were edited or answered again, and what followed them. */
   readonly replaced: ReadonlyArray<api.Message>
   /** The earlier version that is shown in the place of a message: its id, and that of the version. */
   readonly earlier: { readonly of: string; readonly shown: string } | undefined
-}
-
-export interface Pending {
-  readonly key: string
-  readonly text: string
-  readonly files: api.Start["files"]
 }
 
 const store = makeStore<{ readonly open: Open | undefined }>({ open: undefined })

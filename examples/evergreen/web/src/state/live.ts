@@ -17,6 +17,13 @@ export interface Live {
   readonly isOver: boolean
 }
 
+/** A message that the server has not accepted yet. It is sent again until the server answers. */
+export interface Pending {
+  readonly key: string
+  readonly text: string
+  readonly files: api.Start["files"]
+}
+
 export const isGoing = ({ view }: Live): boolean => view.status === "queued" || view.status === "running"
 
 /** A task whose events come. */

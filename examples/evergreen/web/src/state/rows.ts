@@ -6,8 +6,7 @@ import type { FilePart, ReasoningPart, TextPart, ToolCallPart, ToolResultPart } 
 import type { ToolCallView } from "@perennial/domain/TaskView"
 import type { Message } from "../api.ts"
 import { type Block, Blocks } from "../text/blocks.ts"
-import type { Open, Pending } from "./conversation.ts"
-import { isGoing, type Live } from "./live.ts"
+import { isGoing, type Live, type Pending } from "./live.ts"
 
 export type ShownFile = Pick<typeof FilePart.Encoded, "mediaType" | "data" | "url" | "name">
 
@@ -230,7 +229,11 @@ const pendingRows = ({ files, key, text }: Pending): ReadonlyArray<Row> => [
   { kind: "sending", key: `${key}.sending` }
 ]
 
-export const rowsOf = ({ live, messages, pending }: Open): ReadonlyArray<Row> => {
+export const rowsOf = ({ live, messages, pending }: {
+  readonly live: ReadonlyArray<Live>
+  readonly messages: ReadonlyArray<Message>
+  readonly pending: ReadonlyArray<Pending>
+}): ReadonlyArray<Row> => {
   const ids = new Set<string>(live.flatMap(({ isOver, task }) => isOver ? [] : [task.id]))
   const overs = new Set<string>(live.flatMap(({ isOver, task }) => isOver ? [task.id] : []))
   const followed = [...ids, "", ...overs].join()

@@ -14,6 +14,9 @@ export interface Block {
 
 export const lex = (text: string): Array<Token> => Lexer.lex(text, { gfm: true })
 
+/** The blocks alone. What is in them is parsed when they are drawn. */
+const lexBlocks = (text: string): Array<Token> => new Lexer({ gfm: true }).blockTokens(text.replace(/\r\n?/g, "\n"))
+
 /**
  * A text of its own. What an engine cuts out of a text keeps the whole text in memory, and while an answer is written there is
  * another whole text for each block.
@@ -39,7 +42,7 @@ export class Blocks {
       this.doneText = ""
     }
     const start = this.doneText.length
-    const tokens = lex(text.slice(start))
+    const tokens = lexBlocks(text.slice(start))
     const last = tokens.findLastIndex((token) => token.type !== "space")
     let at = start
     const blocks = tokens.map((token) => {
