@@ -5,8 +5,9 @@
  *     node examples/evergreen/web/build.ts && node test/evergreen/load.ts [--messages 10000] [--seconds 300] [--rate 1000]
  *
  * It prints the nodes of the document, the heap after a collection, the longest task of the page and the deltas a second, with
- * the load of the machine beside them. While answers are written, the heap is compared with that after 20 seconds. The command
- * exits with 1 if a limit is passed.
+ * the load of the machine beside them. While answers are written, the heap of each minute is compared with that of the first one,
+ * which begins after 20 seconds: it is the median of samples, because a sample is smaller where an answer begins than where it ends.
+ * The command exits with 1 if a limit is passed.
  */
 import { NodeRuntime, NodeServices } from "@effect/platform-node"
 import { FakeAnthropic } from "@perennial/runtime/FakeAnthropic"
@@ -36,6 +37,7 @@ const seconds = Number(flags.seconds)
 const rate = Number(flags.rate)
 /** Seconds after which the heap is compared: until then caches are filled. */
 const warm = 20
+const minute = 60
 
 const most = { nodes: 300, longTask: 50, heapGrowth: 0.1 }
 const least = { rate: 0.95 }
@@ -81,31 +83,30 @@ interface TraceEvent {
   readonly tid: number
   readonly dur?: number
   readonly tdur?: number
-  readonly args: { readonly name?: string }
 }
 
-const mainThread = "CrRendererMain"
+/** The page makes this mark in a trace: its thread is the one that is measured. The browser has pages of its own. */
+const mark = "the page"
 
-/** The longest task of the pages in a trace. On a busy machine a task waits for the processor: its thread's time does not count that. */
+/** The longest task of the page in a trace. On a busy machine a task waits for the processor: its thread's time does not count that. */
 const longestOf = (trace: Buffer): Pick<Sample, "wall" | "thread"> => {
   const { traceEvents }: { readonly traceEvents: ReadonlyArray<TraceEvent> } = JSON.parse(trace.toString())
-  const threads = new Set(
-    traceEvents.flatMap(({ args, name, pid, tid }) =>
-      name === "thread_name" && args.name === mainThread ? [`${pid} ${tid}`] : []
-    )
-  )
+  const own = traceEvents.find(({ name }) => name === mark)
   let wall = 0
   let thread = 0
   for (const { dur = 0, name, pid, tdur = 0, tid } of traceEvents) {
-    if (!name.endsWith("RunTask") || !threads.has(`${pid} ${tid}`)) continue
+    if (!name.endsWith("RunTask") || pid !== own?.pid || tid !== own.tid) continue
     wall = Math.max(wall, dur / 1_000)
     thread = Math.max(thread, tdur / 1_000)
   }
   return { wall, thread }
 }
 
-const startTrace = (browser: Chromium) =>
-  Browser.act(() => browser.startTracing(undefined, { categories: ["toplevel"] }))
+const startTrace = (browser: Chromium, page: Page) =>
+  Browser.act(async () => {
+    await browser.startTracing(undefined, { categories: ["toplevel", "blink.user_timing"] })
+    await page.evaluate(`performance.mark("${mark}")`)
+  })
 
 const sample = (browser: Chromium, page: Page, session: CDPSession): Effect.Effect<Sample> =>
   Browser.act(async () => {
@@ -117,6 +118,9 @@ const sample = (browser: Chromium, page: Page, session: CDPSession): Effect.Effe
   })
 
 const every = 5
+
+const median = (samples: ReadonlyArray<Sample>): number =>
+  samples.map(({ heap }) => heap).toSorted((a, b) => a - b)[Math.floor(samples.length / 2)] ?? 0
 
 const shown = ({ heap, nodes, thread, wall }: Sample): string =>
   `${nodes} nodes, heap ${heap.toFixed(1)} MiB, longest task ${thread.toFixed(0)} ms (${
@@ -139,7 +143,7 @@ const scrollThrough = Effect.fnUntraced(function*(browser: Chromium, page: Page,
   const begin = yield* Clock.currentTimeMillis
   const samples: Array<Sample> = []
   for (let isFirst = false; !isFirst;) {
-    yield* startTrace(browser)
+    yield* startTrace(browser, page)
     const seen = yield* scrollUp(page, Number.MAX_SAFE_INTEGER, 200)
     isFirst = seen.isFirst
     const now = yield* sample(browser, page, session)
@@ -172,7 +176,7 @@ const load = Effect.gen(function*() {
     await page.goto(address)
     await entry.waitFor()
   })
-  yield* startTrace(browser)
+  yield* startTrace(browser, page)
   yield* open(page, `Question ${messages / 2 - 1}?`)
   const opened = yield* sample(browser, page, session)
   yield* Console.log(`${messages} messages are open: ${shown(opened)}`)
@@ -183,7 +187,7 @@ const load = Effect.gen(function*() {
   yield* Browser.act(() => page.locator("[data-kind=\"status\"]").waitFor())
   const samples: Array<Sample & { readonly at: number; readonly rate: number }> = []
   for (let at = every; at <= seconds; at += every) {
-    yield* startTrace(browser)
+    yield* startTrace(browser, page)
     const before = words
     yield* Effect.sleep(`${every} seconds`)
     const rate = Math.round((words - before) / every)
@@ -192,22 +196,21 @@ const load = Effect.gen(function*() {
     yield* Console.log(`${String(at).padStart(4)} s: ${rate} deltas/s, ${shown(now)}`)
   }
   yield* Fiber.interrupt(writing)
-  yield* Browser.act(() => page.getByRole("button", { name: "Stop" }).click())
-  yield* Browser.act(() => page.getByText("Stopped.").last().waitFor())
+  yield* Browser.act(() => page.getByRole("button", { name: "Stop" }).waitFor({ state: "hidden" }))
   const scrolled = yield* scrollThrough(browser, page, session)
 
   const measured = [opened, ...samples, ...scrolled]
   const longest = Math.max(...measured.map(({ thread }) => thread))
   const nodes = Math.max(...measured.map(({ nodes }) => nodes))
-  const compared = samples.filter(({ at }) => at >= warm || seconds < warm)
-  const first = compared[0]?.heap ?? opened.heap
-  const last = compared.at(-1)?.heap ?? first
-  const growth = Math.max(0, ...compared.map(({ heap }) => Math.abs(heap - first) / first))
+  const heaps = Arr.chunksOf(samples.filter(({ at }) => at >= warm || seconds < warm), minute / every).map(median)
+  const first = heaps[0] ?? opened.heap
+  const last = heaps.at(-1) ?? first
+  const growth = Math.max(0, ...heaps.map((heap) => Math.abs(heap - first) / first))
   const mean = Math.round(samples.reduce((sum, { rate }) => sum + rate, 0) / Math.max(1, samples.length))
   yield* Console.log(
-    `at most ${nodes} nodes, longest task ${longest.toFixed(0)} ms, heap ${first.toFixed(1)} MiB after ${
-      compared[0]?.at ?? 0
-    } s and ${last.toFixed(1)} MiB at the end of writing (${(last / first).toFixed(2)} of it, at most ${
+    `at most ${nodes} nodes, longest task ${longest.toFixed(0)} ms, heap ${
+      first.toFixed(1)
+    } MiB in the first minute and ${last.toFixed(1)} MiB in the last one (${(last / first).toFixed(2)} of it, at most ${
       (growth * 100).toFixed(0)
     } % away), ${mean} deltas/s, load ${loadavg()[0]?.toFixed(1)}`
   )
