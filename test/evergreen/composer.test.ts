@@ -80,6 +80,14 @@ describe.skipIf(!Browser.isInstalled)("evergreen's web app", () => {
         { type: "file", mediaType: "image/png", data: pixel, name: "pixel.png" },
         { type: "file", mediaType: "text/plain", data: text, name: "notes.txt" }
       ])
+      const input = page.getByRole("tabpanel")
+      yield* Browser.act(async () => {
+        await page.locator(".usage").click()
+        await page.getByRole("tab", { name: "Input" }).click()
+        await input.getByText("What is this?").waitFor()
+        assert.strictEqual(await input.getByRole("img", { name: "pixel.png" }).count(), 1)
+        assert.strictEqual(await input.getByText("notes.txt").count(), 1)
+      })
       assert.deepStrictEqual(me.complaints, [])
     }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)))
 

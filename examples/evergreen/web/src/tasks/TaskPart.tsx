@@ -3,8 +3,9 @@ import * as TaskView from "@perennial/domain/TaskView"
 import type { ReactNode } from "react"
 import type * as api from "../api.ts"
 import { pretty } from "../chat/json.ts"
+import { FileView } from "../chat/RowView.tsx"
 import { isActive } from "../state/lists.ts"
-import { textOf } from "../state/rows.ts"
+import { filesOf, textOf } from "../state/rows.ts"
 import { Markdown } from "../text/Markdown.tsx"
 import { EventList } from "./EventList.tsx"
 import type { Log } from "./useLog.ts"
@@ -26,6 +27,17 @@ const saidOf = ({ events, state }: Log, messages: ReadonlyArray<api.Message>): s
 
 function Raw({ label, value }: { readonly label: string; readonly value: unknown }) {
   return <pre className="raw" tabIndex={0} role="group" aria-label={label}>{pretty(value)}</pre>
+}
+
+function Input({ messages, task }: { readonly task: api.Task; readonly messages: ReadonlyArray<api.Message> }) {
+  const files = messages.flatMap(({ message }) => message.role === "user" ? filesOf(message.content) : [])
+  return (
+    <>
+      {/* Before the task begins, its message is not among those of the conversation. The record has its beginning. */}
+      <Markdown text={textsOf(messages, "user") || (task.preview ?? "")} />
+      <div className="files">{files.map((file, i) => <FileView key={i} file={file} />)}</div>
+    </>
+  )
 }
 
 function Output({ log, messages, task }: {
@@ -67,8 +79,7 @@ export function TaskPart({ log, messages, part, task }: {
 }): ReactNode {
   switch (part) {
     case "Input":
-      // Before the task begins, its message is not among those of the conversation. The record has its beginning.
-      return <Markdown text={textsOf(messages, "user") || (task.preview ?? "")} />
+      return <Input task={task} messages={messages} />
     case "Output":
       return <Output task={task} log={log} messages={messages} />
     case "Metadata":
