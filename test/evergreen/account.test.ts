@@ -1,8 +1,8 @@
 import { NodeServices } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, FileSystem } from "effect"
+import { Effect } from "effect"
 import * as Browser from "./browser.ts"
-import { started } from "./server.ts"
+import { scripted, started } from "./server.ts"
 
 describe.skipIf(!Browser.isInstalled)("evergreen's web app", () => {
   it.live("signs in with a token, says who one is, and signs out: the next person finds no draft", () =>
@@ -33,10 +33,7 @@ describe.skipIf(!Browser.isInstalled)("evergreen's web app", () => {
 
   it.live("shows the earlier version of a message, renames a conversation, and deletes it", () =>
     Effect.gen(function*() {
-      const fs = yield* FileSystem.FileSystem
-      const file = yield* fs.makeTempFileScoped()
-      yield* fs.writeFileString(file, "The answer.\n")
-      const { address } = yield* started({ PERENNIAL_SCRIPT: file })
+      const { address } = yield* scripted("The answer.\n")
       const me = yield* Browser.visitor(yield* Browser.launch)
       const page = yield* me.open(address)
       const messages = page.locator(".messages")

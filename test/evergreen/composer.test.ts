@@ -1,10 +1,10 @@
 import { NodeServices } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, FileSystem } from "effect"
+import { Effect } from "effect"
 import type { Page } from "playwright-core"
 import * as Rest from "../support/rest.ts"
 import * as Browser from "./browser.ts"
-import { started } from "./server.ts"
+import { scripted } from "./server.ts"
 
 const pixel = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 
@@ -29,13 +29,6 @@ const mayInsert = (page: Page) =>
     const event = new DragEvent("drop", { dataTransfer, bubbles: true, cancelable: true })
     return document.querySelector("#message").dispatchEvent(event)
   })()`)
-
-const scripted = Effect.fnUntraced(function*(script: string) {
-  const files = yield* FileSystem.FileSystem
-  const file = yield* files.makeTempFileScoped()
-  yield* files.writeFileString(file, script)
-  return yield* started({ PERENNIAL_SCRIPT: file })
-})
 
 const text = btoa("Some notes.")
 

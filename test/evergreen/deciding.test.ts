@@ -1,17 +1,10 @@
 import { NodeServices } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, FileSystem } from "effect"
+import { Effect } from "effect"
 import type { Page } from "playwright-core"
 import * as Rest from "../support/rest.ts"
 import * as Browser from "./browser.ts"
-import { started } from "./server.ts"
-
-const scripted = Effect.fnUntraced(function*(script: string) {
-  const files = yield* FileSystem.FileSystem
-  const file = yield* files.makeTempFileScoped()
-  yield* files.writeFileString(file, script)
-  return yield* started({ PERENNIAL_SCRIPT: file })
-})
+import { scripted } from "./server.ts"
 
 const idOf = (page: Page) => page.url().split("/c/")[1]
 

@@ -1,16 +1,13 @@
 import { NodeServices } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, FileSystem } from "effect"
+import { Effect } from "effect"
 import * as Browser from "./browser.ts"
-import { started } from "./server.ts"
+import { scripted } from "./server.ts"
 
 describe.skipIf(!Browser.isInstalled)("evergreen's web app", () => {
   it.live("keeps what a person has begun to write, for each conversation, also when the page is loaded again", () =>
     Effect.gen(function*() {
-      const files = yield* FileSystem.FileSystem
-      const script = yield* files.makeTempFileScoped()
-      yield* files.writeFileString(script, "Yes.\n")
-      const { address } = yield* started({ PERENNIAL_SCRIPT: script })
+      const { address } = yield* scripted("Yes.\n")
       const me = yield* Browser.visitor(yield* Browser.launch)
       const page = yield* me.open(address)
       const box = page.getByLabel("Message", { exact: true })

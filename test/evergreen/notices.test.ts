@@ -1,9 +1,9 @@
 import { NodeServices } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, FileSystem } from "effect"
+import { Effect } from "effect"
 import * as Rest from "../support/rest.ts"
 import * as Browser from "./browser.ts"
-import { started } from "./server.ts"
+import { scripted } from "./server.ts"
 
 /** A browser in which the person has allowed notifications. They are kept instead of shown. */
 const allowed = `
@@ -41,12 +41,7 @@ const openStreams = Effect.fnUntraced(function*(address: string) {
   return Number(/^perennial_streams_open(?:\{.*\})? (\d+)$/m.exec(metrics)?.[1])
 })
 
-const asking = Effect.gen(function*() {
-  const files = yield* FileSystem.FileSystem
-  const file = yield* files.makeTempFileScoped()
-  yield* files.writeFileString(file, `@tool announce {"subject":"Release","text":"It is out."}\n---\nDone.\n`)
-  return yield* started({ PERENNIAL_SCRIPT: file })
-})
+const asking = scripted(`@tool announce {"subject":"Release","text":"It is out."}\n---\nDone.\n`)
 
 describe.skipIf(!Browser.isInstalled)("evergreen's web app", () => {
   it.live("tells a person who looks elsewhere that a tool waits, once it may, and without the contents", () =>

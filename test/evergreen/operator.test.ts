@@ -1,12 +1,12 @@
 import { NodeServices } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, FileSystem } from "effect"
+import { Effect } from "effect"
 import { createServer } from "node:http"
 import type { AddressInfo } from "node:net"
 import type { Browser as Chromium, BrowserContextOptions, Page } from "playwright-core"
 import * as Rest from "../support/rest.ts"
 import * as Browser from "./browser.ts"
-import { started } from "./server.ts"
+import { scripted } from "./server.ts"
 
 const script = `Thinking about the secret garden.
 @tool announce {"subject":"Release","text":"It is out."}
@@ -15,13 +15,6 @@ It is announced.
 `
 
 const settings = { PERENNIAL_TOKENS: "alice:secret-of-alice,olga:secret-of-olga", PERENNIAL_OPERATORS: "olga" }
-
-const scripted = Effect.fnUntraced(function*(text: string, env: Record<string, string>) {
-  const fs = yield* FileSystem.FileSystem
-  const file = yield* fs.makeTempFileScoped()
-  yield* fs.writeFileString(file, text)
-  return yield* started({ PERENNIAL_SCRIPT: file, ...env })
-})
 
 const bearer = (user: string) => ({ authorization: `Bearer secret-of-${user}` })
 

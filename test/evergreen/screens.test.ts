@@ -1,9 +1,9 @@
 import { NodeServices } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, FileSystem } from "effect"
+import { Effect } from "effect"
 import type { BrowserContextOptions } from "playwright-core"
 import * as Browser from "./browser.ts"
-import { started } from "./server.ts"
+import { scripted } from "./server.ts"
 
 const phone = { viewport: { width: 390, height: 844 }, isMobile: true, hasTouch: true }
 
@@ -41,13 +41,6 @@ const screens: ReadonlyArray<readonly [name: string, path: string, ready: string
   ["settings", "/settings", ".shortcuts"]
 ]
 
-const scripted = Effect.gen(function*() {
-  const fs = yield* FileSystem.FileSystem
-  const file = yield* fs.makeTempFileScoped()
-  yield* fs.writeFileString(file, script)
-  return yield* started({ PERENNIAL_SCRIPT: file })
-})
-
 const refusedStyle = `new Promise((resolve) => {
   document.addEventListener("securitypolicyviolation", (event) => resolve(event.effectiveDirective))
   document.head.append(document.createElement("style"))
@@ -58,7 +51,7 @@ describe.skipIf(!Browser.isInstalled)("the screens of evergreen's web app", () =
   for (const [look, options] of looks) {
     it.live(`keep the rules of accessibility and of the Content-Security-Policy: ${look}`, () =>
       Effect.gen(function*() {
-        const { address } = yield* scripted
+        const { address } = yield* scripted(script)
         const me = yield* Browser.visitor(yield* Browser.launch, options)
         const page = yield* me.open(address)
         yield* Browser.ask(page, "Announce it.")

@@ -1,20 +1,17 @@
 import { NodeServices } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, FileSystem } from "effect"
+import { Effect } from "effect"
 import * as Rest from "../support/rest.ts"
 import * as Sse from "../support/sse.ts"
 import * as Browser from "./browser.ts"
-import { started } from "./server.ts"
+import { scripted } from "./server.ts"
 
 const script = "An oak is a tree.\n---\nSomething else.\n"
 
 describe.skipIf(!Browser.isInstalled)("evergreen's web app", () => {
   it.live("finds conversations by words of all their messages, and opens one of them with the keyboard", () =>
     Effect.gen(function*() {
-      const files = yield* FileSystem.FileSystem
-      const file = yield* files.makeTempFileScoped()
-      yield* files.writeFileString(file, script)
-      const { address } = yield* started({ PERENNIAL_SCRIPT: file })
+      const { address } = yield* scripted(script)
       const say = Effect.fnUntraced(function*(conversationId: string, message: string) {
         const taskId = yield* Rest.start(address, { message, conversationId })
         const { next } = yield* Sse.connect(`${address}/tasks/${taskId}/events`)

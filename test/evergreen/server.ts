@@ -1,7 +1,7 @@
 /**
  * Runs the server of examples/evergreen as a process.
  */
-import { Effect, Stream } from "effect"
+import { Effect, FileSystem, Stream } from "effect"
 import { ChildProcess } from "effect/process"
 import { environment } from "../support/server.ts"
 
@@ -30,4 +30,12 @@ export const started = Effect.fnUntraced(function*(settings: Record<string, stri
   )
   const address = /http:\/\/[\w.:]+/.exec(greeting.join("\n"))?.[0] ?? ""
   return { handle, address, greeting }
+})
+
+/** Starts a server whose model answers with this script. */
+export const scripted = Effect.fnUntraced(function*(script: string, settings: Record<string, string> = {}) {
+  const files = yield* FileSystem.FileSystem
+  const file = yield* files.makeTempFileScoped()
+  yield* files.writeFileString(file, script)
+  return yield* started({ PERENNIAL_SCRIPT: file, ...settings })
 })

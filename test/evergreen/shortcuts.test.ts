@@ -1,9 +1,9 @@
 import { NodeServices } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, FileSystem } from "effect"
+import { Effect } from "effect"
 import type { Page } from "playwright-core"
 import * as Browser from "./browser.ts"
-import { started } from "./server.ts"
+import { scripted } from "./server.ts"
 
 const script = `@tool announce {"subject":"Release","text":"It is out."}\n---\n@pace 1 millis\nIt is announced.\n`
 
@@ -57,10 +57,7 @@ const listed = (page: Page): Promise<ReadonlyArray<string>> =>
 describe.skipIf(!Browser.isInstalled)("the shortcuts of evergreen's web app", () => {
   it.live("are those that the list shows, each of them does what it says, and none does anything while one types", () =>
     Effect.gen(function*() {
-      const files = yield* FileSystem.FileSystem
-      const file = yield* files.makeTempFileScoped()
-      yield* files.writeFileString(file, script)
-      const { address } = yield* started({ PERENNIAL_SCRIPT: file })
+      const { address } = yield* scripted(script)
       const me = yield* Browser.visitor(yield* Browser.launch)
       const page = yield* me.open(address)
       yield* Browser.act(() => askAndLook(page, "nit/jk? earcd"))

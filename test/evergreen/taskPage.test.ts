@@ -1,10 +1,10 @@
 import { NodeServices } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, FileSystem } from "effect"
+import { Effect } from "effect"
 import * as Rest from "../support/rest.ts"
 import * as Sse from "../support/sse.ts"
 import * as Browser from "./browser.ts"
-import { started } from "./server.ts"
+import { scripted } from "./server.ts"
 
 const script = `One.
 ---
@@ -19,10 +19,7 @@ const conversationId = "c1"
 describe.skipIf(!Browser.isInstalled)("the page of a task in evergreen's web app", () => {
   it.live("shows what the task did when, and reads no messages but its own", () =>
     Effect.gen(function*() {
-      const files = yield* FileSystem.FileSystem
-      const file = yield* files.makeTempFileScoped()
-      yield* files.writeFileString(file, script)
-      const { address } = yield* started({ PERENNIAL_SCRIPT: file })
+      const { address } = yield* scripted(script)
       const ask = (message: string) => Rest.start(address, { message, conversationId, onBusy: "enqueue" })
       const before = yield* ask("One?")
       const taskId = yield* ask("Two?")

@@ -1,16 +1,11 @@
 import { NodeServices } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, FileSystem } from "effect"
+import { Effect } from "effect"
 import * as Rest from "../support/rest.ts"
 import * as Browser from "./browser.ts"
-import { started } from "./server.ts"
+import { scripted } from "./server.ts"
 
-const asking = Effect.gen(function*() {
-  const files = yield* FileSystem.FileSystem
-  const file = yield* files.makeTempFileScoped()
-  yield* files.writeFileString(file, `@tool announce {"subject":"Release","text":"It is out."}\n`)
-  return yield* started({ PERENNIAL_SCRIPT: file })
-})
+const asking = scripted(`@tool announce {"subject":"Release","text":"It is out."}\n`)
 
 describe.skipIf(!Browser.isInstalled)("the tasks of evergreen's web app", () => {
   it.live("are live, and their filters are in the address; new tasks do not move what is read", () =>

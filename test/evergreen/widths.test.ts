@@ -1,8 +1,8 @@
 import { NodeServices } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, FileSystem } from "effect"
+import { Effect } from "effect"
 import * as Browser from "./browser.ts"
-import { started } from "./server.ts"
+import { scripted } from "./server.ts"
 
 /** In CSS pixels: 320 is what a page of 1,280 pixels has when it is enlarged four times (WCAG 2.2, 1.4.10). */
 const widths = [320, 390, 600, 768, 800, 960, 1009, 1024, 1280, 1920]
@@ -45,10 +45,7 @@ const cutOff = `(() => {
 describe.skipIf(!Browser.isInstalled)("the screens of evergreen's web app", () => {
   it.live("cut nothing off, whatever the width of the window", () =>
     Effect.gen(function*() {
-      const files = yield* FileSystem.FileSystem
-      const file = yield* files.makeTempFileScoped()
-      yield* files.writeFileString(file, script)
-      const { address } = yield* started({ PERENNIAL_SCRIPT: file })
+      const { address } = yield* scripted(script)
       const me = yield* Browser.visitor(yield* Browser.launch)
       const page = yield* me.open(address)
       yield* Browser.ask(page, "Announce it to everybody who has waited for it.")
