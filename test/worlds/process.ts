@@ -24,6 +24,8 @@ export class Process {
   manager: TaskManager["Service"] | undefined
   /** Undefined until the process is ready, and in worlds without HTTP. */
   http: Handler | undefined
+  /** Whether it was told to end, which takes a while: as long as it is frozen meanwhile. */
+  isEnding = false
   /** Called when the process is gone: its connections break. */
   readonly connections = new Set<() => void>()
   /** The publishers of executions that have not ended. */
@@ -80,6 +82,7 @@ export class Process {
 
   /** Ends the process as SIGTERM does. */
   terminate(simulation: Simulation, ended: () => void): void {
+    this.isEnding = true
     simulation.push(this.actor, () => {
       Effect.runForkWith(this.actor.context)(Scope.close(this.#scope, Exit.void)).addObserver(ended)
     })

@@ -257,7 +257,9 @@ export class World {
       case "terminate":
         return process.terminate(simulation, () => this.#end(place, process, millis))
       case "freeze":
-        return this.#freeze(process, millis, () => process.manager !== undefined && this.#isUp(process))
+        return this.#freeze(process, millis, () => {
+          if (process.manager !== undefined && !process.isEnding) this.#isUp(process)
+        })
       case "expire":
         return this.#freeze(
           process,
