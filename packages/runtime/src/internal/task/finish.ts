@@ -46,7 +46,7 @@ const finishGivenUp = Effect.fnUntraced(function*(host: ExecutionHost, owned: Ow
   yield* Effect.ignore(endChildren(host, owned), { log: "Warn" })
   if (begun) yield* storeAccepted(host, owned)
   const promoted = yield* writeEnd(host, owned, owed)
-  // The end is durable: no later attempt would write these messages.
+  // The end is durable: no later attempt would write these messages. The next task may already have written its own.
   if (begun) yield* Effect.ignore(Effect.retry(storeAccepted(host, owned), untilRefused), { log: "Warn" })
   return promoted
 })

@@ -108,12 +108,11 @@ const lossOf = ({ lost, now }: Claim, journal: ReadonlyArray<StoredEvent>) => {
   return { reason: lost.reason, gapMillis: Math.max(0, Math.round(now - from)) }
 }
 
-/** Reads the intents of the task. After a failure the next heartbeat reads them again. */
+/** Reads the intents of the task. One of them may be a cancel: without them the agent does not begin (P7). */
 const readIntents = ({ backend }: ExecutionHost, { claim, intents }: OwnedTask) =>
-  claim.intents === 0 ? Effect.void : backend.intents(claim.taskId).pipe(
-    Effect.map((recorded) => intents.apply(recorded)),
-    Effect.catchCause((cause) => Effect.logWarning("The intents of a task could not be read.", cause))
-  )
+  claim.intents === 0
+    ? Effect.void
+    : Effect.map(backend.intents(claim.taskId), (recorded) => intents.apply(recorded))
 
 export const prepare = Effect.fnUntraced(function*(
   host: ExecutionHost,
@@ -133,7 +132,12 @@ export const prepare = Effect.fnUntraced(function*(
       )
     )
     : readJournal(backend, log)
-  yield* readIntents(host, owned)
+  yield* isGivenUp
+    ? Effect.catchCause(
+      readIntents(host, owned),
+      (cause) => Effect.logWarning("The intents of a task that was given up could not be read.", cause)
+    )
+    : readIntents(host, owned)
   if (stop.reason === "cancel" || stop.reason === "deadline") {
     const outcome = outcomeOf(stop, timeout, "abandoned")
     if (outcome !== "nothing" && outcome !== "release") return { _tag: "End", outcome }
