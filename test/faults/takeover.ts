@@ -89,7 +89,8 @@ const takeover = Effect.fnUntraced(function*(world: World.World, pid: number, at
   let next = 0
   yield* Effect.timeoutOption(
     Ledger.until(world.ledger, (entries) => {
-      for (; next < entries.length; next++) seen.add(entries[next] as Ledger.Entry)
+      for (const entry of entries.slice(next)) seen.add(entry)
+      next = entries.length
       return seen.waits.size === owned.size
     }),
     "90 seconds"

@@ -16,7 +16,7 @@ const guarded = (connection: SqlConnection.Connection): SqlConnection.Connection
   return {
     execute: (...statement) => guard(connection.execute(...statement)),
     executeRaw: (...statement) => guard(connection.executeRaw(...statement)),
-    // A stream reads.
+    // Streams only read, and a connection that may only read serves them.
     executeStream: (...statement) => connection.executeStream(...statement),
     executeValues: (...statement) => guard(connection.executeValues(...statement)),
     executeValuesUnprepared: (...statement) => guard(connection.executeValuesUnprepared(...statement)),
