@@ -26,7 +26,13 @@ const keyOf = (conversation: string): string => `draft ${conversation}`
 
 const read = (conversation: string): string => storage()?.getItem(keyOf(conversation)) ?? ""
 
-const keep = (conversation: string, text: string): void => storage()?.setItem(keyOf(conversation), text)
+const keep = (conversation: string, text: string): void => {
+  try {
+    storage()?.setItem(keyOf(conversation), text)
+  } catch {
+    // There is no room for a text of this size: it is on the page alone.
+  }
+}
 
 export const useDraft = (conversation: string) => {
   const [draft, show] = useState<Draft>(() => ({ ...emptyDraft, text: read(conversation) }))
